@@ -1,0 +1,126 @@
+"""Every error code a recording can end with: what it means and what to do about it.
+
+Helios' own codes are kept as text wherever they travel, because a new one may appear at any
+time; this catalogue only words the ones that are known.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+
+
+class HeliosCode(StrEnum):
+    """Error codes of a model run, as the API's error reference names them."""
+
+    INVALID_FORMAT = "ERR_RECORDING_INVALID_FORMAT"
+    TOO_SHORT = "ERR_RECORDING_TOO_SHORT"
+    TOO_LONG = "ERR_RECORDING_TOO_LONG"
+    TRANSCRIPTION_FAILED = "ERR_TRANSCRIPTION_FAILED"
+    INTERNAL = "ERR_INTERNAL"
+
+
+TIMED_OUT = "TIMED_OUT"
+METADATA_CHANGED = "METADATA_CHANGED"
+RECORDING_CHANGED = "INVALID_RECORDING_CHANGED"
+DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
+RESULT_GONE = "RESULT_GONE"
+UNREACHABLE = "UNREACHABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What an error code means, and what the researcher can do."""
+
+    meaning: str
+    remedy: str
+
+
+_KNOWN = {
+    HeliosCode.INVALID_FORMAT: Explanation(
+        "The file is not audio in one of the six formats (FLAC, MP3, MP4, Ogg, WebM, WAV).",
+        "Convert the recording and submit it again as a new file.",
+    ),
+    HeliosCode.TOO_SHORT: Explanation(
+        "There are fewer than 10 seconds of speech (speech, not sound).",
+        "Record at least 10 seconds of speech.",
+    ),
+    HeliosCode.TOO_LONG: Explanation(
+        "The recording is longer than 3 minutes.",
+        "Cut it to less than 3 minutes and submit the shorter file.",
+    ),
+    HeliosCode.TRANSCRIPTION_FAILED: Explanation(
+        "No speech was found.",
+        "Listen to the file; if the microphone was off or muted, record again.",
+    ),
+    HeliosCode.INTERNAL: Explanation(
+        "The service failed, each time it was tried.",
+        "Submit again later; if it stays, report the model run's id to thymia.",
+    ),
+    TIMED_OUT: Explanation(
+        "No result came in the time allowed.",
+        "Submit again: the run that is under way is asked for, nothing is sent twice.",
+    ),
+    METADATA_CHANGED: Explanation(
+        "The manifest says something else than what was sent with this recording.",
+        "Set the manifest right, or submit with resend_changed=True to pay for a new run.",
+    ),
+    RECORDING_CHANGED: Explanation(
+        "The file changed between its check and its upload, so it was not sent.",
+        "Make sure nothing writes to the file, then submit again.",
+    ),
+    DUPLICATE_AUDIO: Explanation(
+        "The same audio stands in another row with other metadata.",
+        "Find out whose recording it is and remove it from the other row.",
+    ),
+    RESULT_GONE: Explanation(
+        "The service no longer has the run: its data was deleted before the answer was fetched.",
+        "The scores cannot be had any more; only a new run of the recording gives new ones.",
+    ),
+    UNREACHABLE: Explanation(
+        "The service did not answer.",
+        "Check the network and submit again: it goes on where it stopped.",
+    ),
+}
+
+
+def explain(code: str) -> Explanation:
+    """Explain any error code, known or not.
+
+    Parameters
+    ----------
+    code
+        An error code from the results' ``error_code`` column.
+
+    Returns
+    -------
+    Explanation
+        Meaning and remedy; for a code that this version does not know, both say so.
+    """
+    if code in _KNOWN:
+        return _KNOWN[code]
+    if code.startswith("INVALID_"):
+        return Explanation(
+            f"The manifest's {code.removeprefix('INVALID_').lower()} cannot be used.",
+            "Correct the row as its error_reason says, then submit again.",
+        )
+    if code.startswith("HTTP_"):
+        return _explain_status(code)
+    return Explanation(
+        "An error code that this version does not know.",
+        "Read error_reason, and report the model run's id to thymia if it does not help.",
+    )
+
+
+def _explain_status(code: str) -> Explanation:
+    number = code.removeprefix("HTTP_")
+    known = number.isdigit() and int(number) in set(HTTPStatus)
+    phrase = f" {HTTPStatus(int(number)).phrase}" if known else ""
+    if number == "422":
+        return Explanation(
+            "Helios did not accept the metadata of this recording.",
+            "Correct the column that error_reason names, then submit again.",
+        )
+    return Explanation(
+        f"The service answered {number}{phrase}.",
+        "Submit again later; if it stays, report error_reason to thymia.",
+    )

@@ -1,0 +1,293 @@
+"""The vocabulary: every column of every table, with its type, unit, meaning and value labels.
+
+The Parquet schema, the codebook, the labels on figures and the checks on a results table are all
+derived from here, so a name or a meaning is corrected in one place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+RESULTS_SCHEMA_VERSION = 1
+
+
+class Kind(StrEnum):
+    """What a column holds; tables choose their storage type by it."""
+
+    TEXT = "text"
+    TEXT_LIST = "list of text"
+    CATEGORY = "category"
+    NUMBER = "number"
+    COUNT = "whole number"
+    FLAG = "true or false"
+    MOMENT = "date and time, UTC"
+    SECTIONS = "list of sections"
+
+
+class Outcome(StrEnum):
+    """How things stand with one row of the cohort."""
+
+    SCORED = "scored"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    INVALID = "invalid"
+    SKIPPED = "skipped"
+    LOST = "lost"
+    PENDING = "pending"
+
+
+class Verdict(StrEnum):
+    """What the preflight expects of one recording."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Severity(StrEnum):
+    """Whether a problem in the manifest keeps its row from being sent."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Source(StrEnum):
+    """Where scores come from."""
+
+    THYMIA = "thymia"
+    SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    name
+        The column's name, as it stands in DataFrames and files.
+    kind
+        What it holds.
+    meaning
+        One sentence for the codebook.
+    unit
+        Unit of a number, or None.
+    labels
+        Words for each value that the column can take, where they are few.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str | None = None
+    labels: Mapping[str | float, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+# --- the manifest -------------------------------------------------------------------------------
+
+BIRTH_SEXES = ("MALE", "FEMALE", "INTERSEX", "UNKNOWN")
+
+REQUIRED_FIELDS = ("recording", "user_label", "date_of_birth", "birth_sex", "language")
+
+MANIFEST = (
+    Column("recording", Kind.TEXT, "Path or URL of the recording, relative to the manifest."),
+    Column("user_label", Kind.TEXT, "Pseudonym of the participant; the same label, same person."),
+    Column("date_of_birth", Kind.TEXT, "Date of birth, ISO 8601; 01 for an unknown day or month."),
+    Column(
+        "birth_sex",
+        Kind.TEXT,
+        "Sex at birth, against which scores are benchmarked.",
+        labels=MappingProxyType(
+            {"MALE": "male", "FEMALE": "female", "INTERSEX": "intersex", "UNKNOWN": "unknown"}
+        ),
+    ),
+    Column("language", Kind.TEXT, "Language and dialect spoken, a BCP 47 tag such as en-GB."),
+    Column("accent", Kind.TEXT, "The speaker's accent, where it differs from the language's own."),
+    Column("recording_time", Kind.TEXT, "Local date and time of the recording, without a zone."),
+    Column("sleep_time", Kind.TEXT, "Local date and time of falling asleep, without a zone."),
+    Column("wake_time", Kind.TEXT, "Local date and time of waking up, without a zone."),
+)
+
+RECORDING_ID = Column(
+    "recording_id",
+    Kind.TEXT,
+    "Stable key of the row: the researcher's own, else the recording's path as given.",
+)
+
+STANDARD_FIELDS = (RECORDING_ID.name, *(column.name for column in MANIFEST))
+
+# --- biomarkers ---------------------------------------------------------------------------------
+
+BUCKET_LEVELS = (0.0, 0.33, 0.66, 1.0)
+BUCKET_LABELS: Mapping[str | float, str] = MappingProxyType(
+    {
+        0.0: "lowest of four levels",
+        0.33: "second of four levels",
+        0.66: "third of four levels",
+        1.0: "highest of four levels",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Biomarker:
+    """One score of Helios.
+
+    Attributes
+    ----------
+    name
+        The column's name.
+    label
+        What a figure calls it.
+    meaning
+        What a higher value says, in the words of a sentence.
+    bucketed
+        True where the score takes four ordered levels only and is therefore ordinal:
+        shown as proportions, never averaged.
+    """
+
+    name: str
+    label: str
+    meaning: str
+    bucketed: bool
+
+    @property
+    def column(self) -> Column:
+        """The biomarker as a column of the results."""
+        scale = "four ordered levels" if self.bucketed else "0 to 1"
+        labels = BUCKET_LABELS if self.bucketed else MappingProxyType({})
+        return Column(self.name, Kind.NUMBER, f"{self.meaning} Higher is more.", scale, labels)
+
+
+_BUCKETED = (
+    Biomarker("distress", "Distress", "Worry, nervousness, feeling on edge.", bucketed=True),
+    Biomarker(
+        "stress", "Stress", "Feeling anxious or wound up, hardly able to relax.", bucketed=True
+    ),
+    Biomarker(
+        "exhaustion", "Exhaustion", "Mental and physical tiredness from work.", bucketed=True
+    ),
+    Biomarker(
+        "sleep_propensity",
+        "Sleep propensity",
+        "How likely to fall asleep if given the chance.",
+        bucketed=True,
+    ),
+    Biomarker(
+        "low_self_esteem",
+        "Low self-esteem",
+        "How little confident and capable the person feels.",
+        bucketed=True,
+    ),
+)
+
+BIOMARKERS = (
+    Biomarker(
+        "mental_strain",
+        "Mental strain",
+        "Composite over all dimensions.",
+        bucketed=False,
+    ),
+    *_BUCKETED,
+    *(
+        Biomarker(
+            f"uniform_{marker.name}", f"{marker.label} (uniform)", marker.meaning, bucketed=False
+        )
+        for marker in _BUCKETED
+    ),
+)
+
+BIOMARKERS_BY_NAME: Mapping[str, Biomarker] = MappingProxyType(
+    {marker.name: marker for marker in BIOMARKERS}
+)
+
+# --- what happened ------------------------------------------------------------------------------
+
+OUTCOME_LABELS: Mapping[str | float, str] = MappingProxyType(
+    {
+        Outcome.SCORED: "Helios gave scores",
+        Outcome.FAILED: "Helios ended in an error",
+        Outcome.REJECTED: "Helios did not accept the metadata",
+        Outcome.INVALID: "not sent: the manifest's row has an error",
+        Outcome.SKIPPED: "not sent: the preflight expects an error",
+        Outcome.LOST: "the answer was deleted before it was fetched",
+        Outcome.PENDING: "not finished yet",
+    }
+)
+
+OUTCOME = (
+    Column("outcome", Kind.CATEGORY, "How things stand with the recording.", labels=OUTCOME_LABELS),
+    Column("error_code", Kind.TEXT, "Helios' error code or ours; null where all is well."),
+    Column("error_reason", Kind.TEXT, "The error in words."),
+    Column("warnings", Kind.TEXT_LIST, "Warnings from Helios: treat such scores with caution."),
+)
+
+SCORES = tuple(marker.column for marker in BIOMARKERS)
+
+SECTION = (
+    Column("n_sections", Kind.COUNT, "Sections scored; with several, the scores are in sections."),
+    Column("start_secs", Kind.NUMBER, "Start of the scored section.", "s"),
+    Column("finish_secs", Kind.NUMBER, "End of the scored section.", "s"),
+    Column("sections", Kind.SECTIONS, "All sections with their scores, where there are several."),
+    Column("transcript", Kind.TEXT, "What was said; only when transcripts were asked for."),
+)
+
+RUN = (
+    Column("model_run_id", Kind.TEXT, "Helios' id of the model run that gave this row."),
+    Column("attempts", Kind.COUNT, "Model runs created for this recording."),
+    Column("created_at", Kind.MOMENT, "When the model run was created."),
+    Column("uploaded_at", Kind.MOMENT, "When its recording had arrived."),
+    Column("run_at", Kind.MOMENT, "When Helios began to process it."),
+    Column("completed_at", Kind.MOMENT, "When Helios was done."),
+)
+
+AUDIO = (
+    Column("sha256", Kind.TEXT, "SHA-256 of the recording's bytes, which is its identity."),
+    Column("audio_format", Kind.CATEGORY, "Container and codec found in the bytes."),
+    Column("duration_s", Kind.NUMBER, "Decoded length.", "s"),
+    Column("speech_s", Kind.NUMBER, "Speech found by voice activity detection.", "s"),
+    Column("sample_rate_hz", Kind.COUNT, "Sample rate.", "Hz"),
+    Column("channels", Kind.COUNT, "Channels."),
+    Column("level_dbfs", Kind.NUMBER, "RMS level relative to full scale.", "dBFS"),
+    Column("clipped_fraction", Kind.NUMBER, "Samples at full scale, as a share of all.", "0 to 1"),
+    Column("predicted_error_code", Kind.TEXT, "The error code that the preflight expects."),
+)
+
+SOURCE = Column(
+    "source",
+    Kind.CATEGORY,
+    "Where the scores come from.",
+    labels=MappingProxyType(
+        {Source.THYMIA: "thymia's Helios", Source.SANDBOX: "the sandbox: synthetic scores"}
+    ),
+)
+
+RESULTS = (RECORDING_ID, *OUTCOME, *SCORES, *SECTION, *RUN, *AUDIO, SOURCE)
+RESULTS_BY_NAME: Mapping[str, Column] = MappingProxyType(
+    {column.name: column for column in RESULTS}
+)
+
+# --- the two tables that come before the results ------------------------------------------------
+
+ISSUES = (
+    Column("row", Kind.COUNT, "Row as a person counts: in a file, the header is row 1."),
+    Column("recording_id", Kind.TEXT, "Key of the row."),
+    Column("severity", Kind.CATEGORY, "error (the row is not sent) or warning."),
+    Column("column", Kind.TEXT, "Column of the manifest, under its own name."),
+    Column("value", Kind.TEXT, "What stands there."),
+    Column("problem", Kind.TEXT, "What is wrong with it."),
+    Column("remedy", Kind.TEXT, "What to do about it."),
+)
+
+CHECKS = (
+    RECORDING_ID,
+    Column("verdict", Kind.CATEGORY, "ok, warn (may be refused or score badly) or fail."),
+    Column("predicted_error_code", Kind.TEXT, "The error code that Helios is expected to give."),
+    Column("reason", Kind.TEXT, "What is behind the verdict, in words."),
+    *(column for column in AUDIO if column.name != "predicted_error_code"),
+    Column("speech_counted_to_end", Kind.FLAG, "False where counting stopped at enough speech."),
+    Column("noise_floor_dbfs", Kind.NUMBER, "Level of the quietest tenth.", "dBFS"),
+)
+
+RESERVED_NAMES = frozenset(column.name for column in RESULTS) - {RECORDING_ID.name}

@@ -1,0 +1,171 @@
+"""Every error that the package raises on purpose.
+
+::
+
+    HeliosResearchError
+    ├── ConfigError               settings: no key, unknown region, unsafe base URL
+    ├── CohortError               a table that cannot be read as a cohort at all
+    ├── StudyError                a study folder
+    │   ├── StudyLockedError      another process is using it
+    │   ├── StudyVersionError     a newer version of the package wrote it
+    │   └── StudyStorageError     the disk is full, read-only or not ours
+    ├── ServiceError              Helios cannot be worked with at all
+    │   ├── AccountError          it refuses the key
+    │   ├── NotHeliosError        something else answers at that address
+    │   └── UnreachableError      nothing answers there
+    └── ResultsError              a results table lacks what an analysis needs
+
+What is wrong with *one* recording is never an exception: it is a row in
+``cohort.issues``, in the table of checks, or in the results.
+
+Constructors take facts and word the sentence: what is wrong, where, and what to do.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class HeliosResearchError(Exception):
+    """Base class of all errors of this package."""
+
+
+class ConfigError(HeliosResearchError):
+    """A setting is missing or cannot be used."""
+
+
+class MissingKeyError(ConfigError):
+    """No API key was given and the environment holds none."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No API key: set the environment variable THYMIA_API_KEY, or pass Client(api_key=…). "
+            "To try the toolkit without a key, use hr.Sandbox() or `helios-research demo`."
+        )
+
+
+class UnknownRegionError(ConfigError):
+    """The region is not one that thymia serves."""
+
+    def __init__(self, region: str, accepted: Iterable[str]) -> None:
+        super().__init__(
+            f"Unknown region {region!r}: choose one of {_listed(accepted)} "
+            "(argument `region` or environment variable THYMIA_REGION)."
+        )
+
+
+class UnsafeBaseUrlError(ConfigError):
+    """The base URL would send the key where it could be read."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(
+            f"The base URL {base_url!r} cannot be used: it must start with https:// "
+            "(http:// only for this machine, as in http://127.0.0.1:8000), so that the API key "
+            "and the recordings travel encrypted."
+        )
+
+
+class CohortError(HeliosResearchError):
+    """A table cannot be read as a cohort at all."""
+
+
+class StudyError(HeliosResearchError):
+    """A study folder cannot be used."""
+
+
+class StudyLockedError(StudyError):
+    """Another process is using the study."""
+
+    def __init__(
+        self, folder: Path, *, pid: int | None, host: str | None, since: str | None
+    ) -> None:
+        who = f"process {pid}" if pid is not None else "another process"
+        where = f" on {host}" if host else ""
+        when = f" since {since}" if since else ""
+        super().__init__(
+            f"The study {folder} is in use by {who}{where}{when}: wait for it, or stop it first. "
+            "Its progress can be read with `helios-research status`."
+        )
+
+
+class StudyVersionError(StudyError):
+    """A newer version of the package wrote the study."""
+
+    def __init__(self, folder: Path, *, found: int, supported: int) -> None:
+        super().__init__(
+            f"The study {folder} was written by a newer version of helios_research "
+            f"(schema {found}; this version reads up to {supported}): "
+            "upgrade with `pip install -U helios-research`. Nothing was changed."
+        )
+
+
+class StudyStorageError(StudyError):
+    """The disk is full, read-only, or not ours."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"Cannot write to {path}: {reason}. Free some space or choose a folder that you may "
+            "write to; everything recorded so far is kept, and running the same command again "
+            "goes on from there."
+        )
+
+
+class ServiceError(HeliosResearchError):
+    """Helios cannot be worked with at all; nothing was marked as failed."""
+
+
+class AccountError(ServiceError):
+    """Helios refuses the key."""
+
+    def __init__(self, base_url: str, status: int) -> None:
+        meaning = "does not know the API key" if status == 401 else "does not let this API key in"
+        super().__init__(
+            f"{base_url} {meaning} (HTTP {status}): check THYMIA_API_KEY and the region. "
+            "No recording was marked as failed; submit again with the right key to go on."
+        )
+
+
+class NotHeliosError(ServiceError):
+    """Something other than Helios answers at the base URL."""
+
+    def __init__(self, base_url: str, what: str) -> None:
+        super().__init__(
+            f"{base_url} does not answer like Helios ({what}): check the base URL and whether a "
+            "proxy or a login page stands in between."
+        )
+
+
+class UnreachableError(ServiceError):
+    """Nothing answers at the base URL."""
+
+    def __init__(self, base_url: str, reason: str) -> None:
+        super().__init__(
+            f"{base_url} cannot be reached ({reason}): check the network connection and the base "
+            "URL. Everything done so far is kept; submit again to go on."
+        )
+
+
+class ResultsError(HeliosResearchError):
+    """A results table lacks what an analysis needs."""
+
+
+class UnknownColumnError(ResultsError):
+    """A column that was asked for is not in the table."""
+
+    def __init__(self, column: str, available: Iterable[str], *, what: str = "results") -> None:
+        names = [str(name) for name in available]
+        close = get_close_matches(column, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(
+            f"The {what} have no column {column!r}.{hint} There are: {_listed(names)}."
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def local_time(moment: datetime) -> str:
+    """Word a moment as the reader's own wall clock shows it, for use in a sentence."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
