@@ -5,6 +5,7 @@
     HeliosResearchError
     ├── ConfigError               settings: no key, unknown region, unsafe base URL
     ├── CohortError               a table that cannot be read as a cohort at all
+    ├── RecordingUnavailableError a recording whose bytes cannot be read
     ├── StudyError                a study folder
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
@@ -15,8 +16,9 @@
     │   └── UnreachableError      nothing answers there
     └── ResultsError              a results table lacks what an analysis needs
 
-What is wrong with *one* recording is never an exception: it is a row in
-``cohort.issues``, in the table of checks, or in the results.
+What is wrong with *one* recording is never an exception that reaches the researcher: it is a row
+in ``cohort.issues``, in the table of checks, or in the results (``RecordingUnavailableError`` is
+raised inside, and caught where that row is written).
 
 Constructors take facts and word the sentence: what is wrong, where, and what to do.
 """
@@ -68,6 +70,13 @@ class UnsafeBaseUrlError(ConfigError):
 
 class CohortError(HeliosResearchError):
     """A table cannot be read as a cohort at all."""
+
+
+class RecordingUnavailableError(HeliosResearchError):
+    """The bytes of a recording cannot be read at all."""
+
+    def __init__(self, location: str, reason: str, remedy: str) -> None:
+        super().__init__(f"The recording {location} {reason}: {remedy}.")
 
 
 class StudyError(HeliosResearchError):
