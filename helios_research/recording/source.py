@@ -1,0 +1,217 @@
+"""Where a recording's bytes are: a local file, or any address that fsspec can open."""
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from helios_research.errors import RecordingUnavailableError
+from helios_research.recording.facts import Stamp
+
+REMOTE_BLOCK_BYTES = 1_048_576
+_IN_MEMORY_BYTES = 8_388_608
+
+_REASONS = {
+    errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link"),
+    errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name"),
+    errno.ESTALE: ("lies on a network drive that was lost", "connect the drive and try again"),
+    errno.EIO: ("could not be read from its disk", "check the disk or the network drive"),
+    errno.ENOTCONN: ("lies on a network drive that was lost", "connect the drive and try again"),
+}
+
+
+def is_remote(location: str) -> bool:
+    """Tell whether a location is a URL rather than a path on this machine.
+
+    Parameters
+    ----------
+    location
+        Absolute path or URL.
+
+    Returns
+    -------
+    bool
+        True for a URL.
+    """
+    return "://" in location
+
+
+def shown(location: str) -> str:
+    """Word a location for a message, without the secrets that a URL may carry.
+
+    Parameters
+    ----------
+    location
+        Absolute path or URL.
+
+    Returns
+    -------
+    str
+        The path as it is; the URL without user, password, query and fragment.
+    """
+    if not is_remote(location):
+        return location
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return location.partition("?")[0]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def stamp_of(location: str) -> Stamp:
+    """Look up a recording's cheap identity, without reading it.
+
+    Parameters
+    ----------
+    location
+        Absolute path or URL.
+
+    Returns
+    -------
+    Stamp
+        Size, and modification time or ETag.
+
+    Raises
+    ------
+    RecordingUnavailableError
+        It is missing, a folder, not a regular file, or cannot be reached.
+    """
+    if is_remote(location):
+        with _worded(location):
+            filesystem, path = _filesystem(location)
+            return _remote_stamp(location, filesystem.info(path))
+    with _worded(location):
+        status = Path(location).stat()
+    return _local_stamp(location, status)
+
+
+def read_blocks(location: str, size: int = 262_144) -> Iterator[bytes]:
+    """Read a recording block by block, in constant memory.
+
+    Parameters
+    ----------
+    location
+        Absolute path or URL.
+    size
+        Bytes per block.
+
+    Yields
+    ------
+    bytes
+        The next block; all but the last have the size asked for.
+
+    Raises
+    ------
+    RecordingUnavailableError
+        It cannot be read, or no longer.
+    """
+    with open_recording(location) as (file, _), _worded(location):
+        while block := file.read(size):
+            yield block
+
+
+@contextmanager
+def open_recording(location: str) -> Iterator[tuple[BinaryIO, Stamp]]:
+    """Open a recording as a seekable file.
+
+    A remote recording is read in ranges. Only where its server cannot serve ranges is it kept
+    for the time being: in memory up to 8 MB, beyond that in a temporary file.
+
+    Parameters
+    ----------
+    location
+        Absolute path or URL.
+
+    Yields
+    ------
+    tuple of BinaryIO and Stamp
+        The open file and its cheap identity at this moment.
+
+    Raises
+    ------
+    RecordingUnavailableError
+        It cannot be opened.
+    """
+    file, stamp = _open_remote(location) if is_remote(location) else _open_local(location)
+    with file:
+        yield file, stamp
+
+
+def _open_local(location: str) -> tuple[BinaryIO, Stamp]:
+    # The status comes first: opening a named pipe would wait for a writer for ever.
+    stamp_of(location)
+    with _worded(location):
+        file = Path(location).open("rb")
+        return file, _local_stamp(location, os.fstat(file.fileno()))
+
+
+def _open_remote(location: str) -> tuple[BinaryIO, Stamp]:
+    with _worded(location):
+        filesystem, path = _filesystem(location)
+        stamp = _remote_stamp(location, filesystem.info(path))
+        file = filesystem.open(path, "rb", block_size=REMOTE_BLOCK_BYTES)
+        if file.seekable():
+            return cast("BinaryIO", file), stamp
+        with file:
+            kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
+            shutil.copyfileobj(file, kept)
+            kept.seek(0)
+        return cast("BinaryIO", kept), stamp
+
+
+def _filesystem(location: str) -> tuple[Any, str]:
+    # Imported here because most cohorts are local, and the import costs 50 ms.
+    from fsspec.core import url_to_fs
+
+    # A cached listing would hide that an object has changed since.
+    filesystem, path = url_to_fs(location, use_listings_cache=False)
+    return filesystem, path
+
+
+def _local_stamp(location: str, status: os.stat_result) -> Stamp:
+    if stat.S_ISDIR(status.st_mode):
+        raise RecordingUnavailableError(location, "is a folder", "name one file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise RecordingUnavailableError(location, "is not a regular file", "name an audio file")
+    return Stamp(status.st_size, str(status.st_mtime_ns))
+
+
+def _remote_stamp(location: str, info: dict[str, Any]) -> Stamp:
+    if info.get("type") == "directory":
+        raise RecordingUnavailableError(shown(location), "is a folder", "name one file in it")
+    for key in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created"):
+        if info.get(key):
+            return Stamp(info.get("size"), str(info[key]).strip('"'))
+    return Stamp(info.get("size"), "")
+
+
+@contextmanager
+def _worded(location: str) -> Iterator[None]:
+    """Turn whatever keeps us from the bytes into one sentence."""
+    try:
+        yield
+    except RecordingUnavailableError:
+        raise
+    except Exception as error:
+        raise RecordingUnavailableError(shown(location), *_explained(error, location)) from error
+
+
+def _explained(error: Exception, location: str) -> tuple[str, str]:
+    if isinstance(error, FileNotFoundError):
+        return "does not exist", "check the path, and the folder that it is relative to"
+    if isinstance(error, PermissionError):
+        return "may not be read by you", "ask its owner, or check your credentials"
+    if isinstance(error, ImportError):
+        return f"needs another package ({error})", "install it, for s3:// helios-research[s3]"
+    if isinstance(error, TimeoutError):
+        return "did not answer in time", "check the network and try again"
+    if isinstance(error, OSError) and error.errno in _REASONS:
+        return _REASONS[error.errno]
+    words = str(error).replace(location, shown(location)) or "no reason given"
+    return f"cannot be read ({type(error).__name__}: {words})", "check the location and try again"
