@@ -29,7 +29,7 @@ def test_the_script_makes_the_committed_file_again(tmp_path, results):
 
 def test_it_has_every_column_of_the_results_in_their_order(results):
     expected = [column.name for column in RESULTS]
-    assert list(results.columns)[0] == "recording_id"
+    assert next(iter(results.columns)) == "recording_id"
     assert list(results.columns)[-len(expected) + 1 :] == expected[1:]
 
 
