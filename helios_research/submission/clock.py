@@ -1,0 +1,202 @@
+"""Time as the submission sees it: the machine's own, or one that jumps instead of waiting."""
+
+import asyncio
+import selectors
+import sys
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+Result = TypeVar("Result")
+
+LONGEST_NAP_S = 5.0
+"""Longest wait that is left to the event loop's own timer, in seconds (our choice).
+
+The loop counts on ``CLOCK_MONOTONIC``, which stands still while a Linux machine is suspended:
+after a laptop was closed for two hours, a wait of 120 s would still have 120 s to go.
+"""
+
+_COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
+
+
+class Clock(Protocol):
+    """What the submission needs to know about time."""
+
+    def now(self) -> datetime:
+        """Tell the time of day.
+
+        Returns
+        -------
+        datetime
+            Aware, in UTC.
+        """
+
+    def monotonic(self) -> float:
+        """Count seconds that never go backwards.
+
+        Returns
+        -------
+        float
+            Seconds since an arbitrary moment, time asleep included.
+        """
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait.
+
+        Parameters
+        ----------
+        seconds
+            How long, in seconds; zero or less only lets other tasks run.
+        """
+
+
+class SystemClock:
+    """The machine's clock; a suspended laptop's sleep counts as time that has passed."""
+
+    def __init__(self) -> None:
+        self._source: int | None = getattr(time, _COUNTS_SLEEP.get(sys.platform, ""), None)
+
+    def now(self) -> datetime:
+        """Tell the time of day.
+
+        Returns
+        -------
+        datetime
+            Aware, in UTC.
+        """
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Count seconds that never go backwards.
+
+        Returns
+        -------
+        float
+            Seconds since an arbitrary moment, time asleep included where the system can tell:
+            ``CLOCK_BOOTTIME`` on Linux, ``CLOCK_MONOTONIC`` on macOS (where Python's own
+            ``time.monotonic`` stops), and Python's on Windows.
+        """
+        return time.monotonic() if self._source is None else time.clock_gettime(self._source)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, looking at the clock again every few seconds.
+
+        Parameters
+        ----------
+        seconds
+            How long, in seconds. What came due while the machine was suspended returns at
+            most `LONGEST_NAP_S` after it wakes.
+        """
+        due = self.monotonic() + seconds
+        await asyncio.sleep(min(seconds, LONGEST_NAP_S))
+        # Nothing can signal that the machine woke up; looking again is the only way to tell.
+        while (left := due - self.monotonic()) > 0:  # noqa: ASYNC110 — see the line above
+            await asyncio.sleep(min(left, LONGEST_NAP_S))
+
+
+class VirtualClock:
+    """A clock that jumps to the next thing due whenever nothing else is left to do.
+
+    It works underneath asyncio, as the time of an event loop of its own, so that everything
+    which waits by that loop (``asyncio.sleep``, time-outs, queues) is virtual too, and the order
+    of events is the same every time.
+
+    Parameters
+    ----------
+    start
+        The time of day at virtual second 0, aware.
+    grace_s
+        Real seconds to wait for other threads and sockets before each jump. The loop cannot
+        know that a thread is still at work; with 0 time may jump ahead of it.
+
+    Examples
+    --------
+    >>> clock = VirtualClock()
+    >>> clock.run(clock.sleep(3600))
+    >>> clock.monotonic()
+    3600.0
+    """
+
+    def __init__(
+        self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC), *, grace_s: float = 0.0
+    ) -> None:
+        self._start = start
+        self._grace_s = grace_s
+        self.elapsed_s = 0.0
+
+    def now(self) -> datetime:
+        """Tell the virtual time of day.
+
+        Returns
+        -------
+        datetime
+            Aware, in UTC.
+        """
+        return self._start.astimezone(UTC) + timedelta(seconds=self.elapsed_s)
+
+    def monotonic(self) -> float:
+        """Count virtual seconds.
+
+        Returns
+        -------
+        float
+            Seconds since the start.
+        """
+        return self.elapsed_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time.
+
+        Parameters
+        ----------
+        seconds
+            How long, in virtual seconds.
+        """
+        await asyncio.sleep(seconds)
+
+    def run(self, main: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine on an event loop whose time is this clock's.
+
+        Parameters
+        ----------
+        main
+            The coroutine; it and every task it starts see virtual time only.
+
+        Returns
+        -------
+        Result
+            What the coroutine returns.
+        """
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            return runner.run(main)
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        return _VirtualLoop(self, _JumpingSelector(self, self._grace_s))
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks for real events, and moves the clock instead of waiting for none."""
+
+    def __init__(self, clock: VirtualClock, grace_s: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._grace_s = grace_s
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            # No timer is set: only another thread or a socket can go on from here.
+            return super().select(None)
+        events = super().select(min(timeout, self._grace_s))
+        if not events:
+            self._clock.elapsed_s += max(timeout, 0.0)
+        return events
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: VirtualClock, selector: selectors.BaseSelector) -> None:
+        super().__init__(selector)
+        self._clock = clock
+
+    def time(self) -> float:
+        return self._clock.elapsed_s

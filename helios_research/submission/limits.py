@@ -1,0 +1,379 @@
+"""When a request may go: the pace that the service allows, found out and kept, and retries.
+
+All requests to the API share one queue, whether they create a run or ask for one. Uploads go to
+another host and are not counted.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import SystemRandom
+
+from helios_research.submission.clock import Clock
+
+START_RATE = 4.0
+"""Requests per second to begin with where no rate is known (our choice; the service publishes
+no limit)."""
+HIGHEST_RATE = 100.0
+"""Requests per second above which no rate is looked for: about 2 ms of CPU per request make
+this a fifth of one core."""
+LOWEST_RATE = 0.1
+"""Requests per second below which no refusal pushes the rate."""
+SEARCH_GROWTH = 1.15
+"""Growth per second of sending while nothing has been refused (measured: within a minute at any
+limit from 2 to 100/s, whatever the start)."""
+CAREFUL_GROWTH = 1.02
+"""Growth per second of sending after a refusal (measured: 1 to 2 % of requests refused)."""
+CAREFUL_S = 60.0
+"""Seconds of sending without a refusal after which the search is quick again, so that a limit
+learned in a bad hour does not last (our choice)."""
+CUT = 0.9
+"""The new rate after a refusal, as a share of what the service accepted."""
+DEEPEST_CUT = 0.5
+"""The least share of the old rate that one cut leaves."""
+CUT_EVERY_S = 1.0
+"""Seconds in which several refusals count as one: they answer requests sent together."""
+ACCEPTED_OVER_S = 2.0
+"""Seconds over which the accepted rate is counted."""
+
+FIRST_PAUSE_S = 0.5
+"""Pause after a refusal that does not say how long to wait; doubles while refusals repeat."""
+LONGEST_OWN_PAUSE_S = 60.0
+"""The longest such pause."""
+LONGEST_PAUSE_S = 3600.0
+"""The longest pause that a server is believed: a ``Retry-After`` date of a wrong clock would
+otherwise stop the study for good, and after an hour upload URLs have expired anyway."""
+LONGEST_RETRY_AFTER_S = 120.0
+"""The longest ``Retry-After`` that a single request waits for."""
+NAP_S = 1.0
+"""Seconds after which the head of the queue looks again whether the rate or the pause changed."""
+LOAD_OVER_S = 10.0
+"""Seconds over which the use of the budget is averaged."""
+
+_RANDOM = SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much of the request budget is in use.
+
+    Attributes
+    ----------
+    spare
+        The unused share of the budget, from 0 (requests are what limits) to 1 (idle).
+    backlog_s
+        Seconds that a request would wait if it joined the queue now.
+    """
+
+    spare: float = 0.0
+    backlog_s: float = 0.0
+
+
+class RateSearch:
+    """The rate that the service seems to allow; pure, told of every answer.
+
+    Parameters
+    ----------
+    rate
+        The allowed rate in requests per second, where it is known: never exceeded, but lowered
+        while the service refuses. None to find it.
+    learned
+        What an earlier search came to, in requests per second.
+    """
+
+    def __init__(self, rate: float | None = None, learned: float | None = None) -> None:
+        self._ceiling = HIGHEST_RATE if rate is None else rate
+        self.rate = min(self._ceiling, learned or rate or START_RATE)
+        self._careful_s = CAREFUL_S if learned else 0.0
+        self._cut_at_s = -math.inf
+        self._since_s: float | None = None
+        self._accepted_at_s: deque[float] = deque()
+
+    def sent(self, seconds: float) -> None:
+        """Raise the rate a little.
+
+        Parameters
+        ----------
+        seconds
+            How long requests have been sent at the full rate since the last call, in seconds.
+        """
+        growth = CAREFUL_GROWTH if self._careful_s > 0 else SEARCH_GROWTH
+        self._careful_s = max(0.0, self._careful_s - seconds)
+        self.rate = min(self._ceiling, self.rate * growth**seconds)
+
+    def accepted(self, now_s: float) -> None:
+        """Count a request that was not refused.
+
+        Parameters
+        ----------
+        now_s
+            The monotonic time of the answer, in seconds.
+        """
+        if self._since_s is None:
+            self._since_s = now_s
+        self._accepted_at_s.append(now_s)
+        self._forget(now_s)
+
+    def refused(self, now_s: float) -> None:
+        """Cut the rate, at most once a second.
+
+        Parameters
+        ----------
+        now_s
+            The monotonic time of the refusal, in seconds.
+        """
+        self._careful_s = CAREFUL_S
+        if now_s - self._cut_at_s < CUT_EVERY_S:
+            return
+        self._cut_at_s = now_s
+        target = CUT * min(self.rate, self._accepted_rate(now_s))
+        self.rate = max(LOWEST_RATE, DEEPEST_CUT * self.rate, target)
+
+    def _accepted_rate(self, now_s: float) -> float:
+        self._forget(now_s)
+        since_s = now_s if self._since_s is None else self._since_s
+        span_s = min(self._span_s, max(now_s - since_s, 1 / self.rate))
+        return len(self._accepted_at_s) / span_s
+
+    @property
+    def _span_s(self) -> float:
+        # A slow rate has too few answers in two seconds to count by.
+        return max(ACCEPTED_OVER_S, 4 / self.rate)
+
+    def _forget(self, now_s: float) -> None:
+        while self._accepted_at_s and self._accepted_at_s[0] < now_s - self._span_s:
+            self._accepted_at_s.popleft()
+
+
+class Pacer:
+    """One queue for all API requests: first come, first served, never faster than allowed.
+
+    A generic cell rate algorithm: each request pushes a theoretical arrival time ahead by one
+    interval, and may go when that time is less than `burst` minus one intervals away. Only the head of
+    the queue waits for it, so a waiter that is cancelled takes nothing with it.
+
+    Parameters
+    ----------
+    rate
+        The allowed rate in requests per second, or None to find it.
+    clock
+        The time.
+    burst
+        Requests that may go at once after a quiet interval. 2 makes up for the event loop being
+        late now and then, and a strict server refuses under 1 % of it (measured).
+    learned
+        What an earlier pacer's `learned` returned, in requests per second.
+
+    Attributes
+    ----------
+    accepted_requests, refused_requests
+        Answers counted so far.
+    """
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        *,
+        clock: Clock,
+        burst: int = 2,
+        learned: float | None = None,
+    ) -> None:
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError(f"rate must be a positive number of requests per second, not {rate}")
+        if burst < 1:
+            raise ValueError(f"burst must be 1 or more, not {burst}")
+        self._clock = clock
+        self._burst = burst
+        self._search = RateSearch(rate, learned)
+        self._random = _RANDOM
+        self._turn = asyncio.Lock()
+        self._arrival_s = -math.inf
+        self._granted_s = -math.inf
+        self._paused_until_s = -math.inf
+        self._refusals_in_a_row = 0
+        self._load = 0.0
+        self.waiting = 0
+        self.accepted_requests = 0
+        self.refused_requests = 0
+
+    @property
+    def rate(self) -> float:
+        """The present rate, in requests per second."""
+        return self._search.rate
+
+    @property
+    def load(self) -> Load:
+        """How much of the budget is in use now."""
+        now_s = self._clock.monotonic()
+        backlog_s = self._wait_s(now_s) + self.waiting / self.rate
+        if self.waiting or now_s < self._paused_until_s:
+            return Load(spare=0.0, backlog_s=backlog_s)
+        used = self._faded_load(now_s) / (self.rate * LOAD_OVER_S)
+        return Load(spare=max(0.0, 1.0 - used), backlog_s=backlog_s)
+
+    @property
+    def limited_by(self) -> str:
+        """What holds the study up now, in words for a line of progress."""
+        pause_s = self._paused_until_s - self._clock.monotonic()
+        if pause_s > 0:
+            end = (self._clock.now() + timedelta(seconds=pause_s)).astimezone()
+            return f"paused by the server until {end:%H:%M:%S}"
+        if self.waiting:
+            return f"the request rate ({self.rate:.3g}/s)"
+        return "processing"
+
+    def learned(self) -> float:
+        """Give what is worth knowing next time.
+
+        Returns
+        -------
+        float
+            The present rate, in requests per second.
+        """
+        return round(self.rate, 3)
+
+    def set_rate(self, rate: float, learned: float | None = None) -> None:
+        """Set another rate; waiting requests follow it within a second.
+
+        Parameters
+        ----------
+        rate
+            Requests per second.
+        learned
+            A lower rate to begin with, in requests per second.
+        """
+        now_s = self._clock.monotonic()
+        self._keeping_debt(now_s, lambda: setattr(self, "_search", RateSearch(rate, learned)))
+
+    def pause_until(self, moment_s: float) -> None:
+        """Let nothing go before a moment; a longer pause that holds already stays.
+
+        Parameters
+        ----------
+        moment_s
+            Monotonic time in seconds.
+        """
+        self._paused_until_s = max(self._paused_until_s, moment_s)
+
+    async def slot(self) -> None:
+        """Wait for this request's turn; returns when it may be sent."""
+        self.waiting += 1
+        try:
+            async with self._turn:
+                waited = False
+                while (wait_s := self._wait_s(self._clock.monotonic())) > 0:
+                    waited = True
+                    await self._clock.sleep(min(wait_s, NAP_S))
+                self._grant(waited=waited)
+        finally:
+            self.waiting -= 1
+
+    def accepted(self) -> None:
+        """Tell that a request was answered and not refused, whatever the answer was."""
+        now_s = self._clock.monotonic()
+        self.accepted_requests += 1
+        self._search.accepted(now_s)
+        if now_s >= self._paused_until_s:
+            self._refusals_in_a_row = 0
+
+    def refused(self, retry_after_s: float | None = None) -> None:
+        """Tell that a request was refused (429 or 503): all requests pause together.
+
+        Parameters
+        ----------
+        retry_after_s
+            How long the server asked to be left alone, in seconds, if it said so.
+        """
+        now_s = self._clock.monotonic()
+        self.refused_requests += 1
+        self._keeping_debt(now_s, lambda: self._search.refused(now_s))
+        # Answers that come in during a pause belong to requests sent before it.
+        if now_s >= self._paused_until_s:
+            self._refusals_in_a_row += 1
+        if retry_after_s is None:
+            doubled = FIRST_PAUSE_S * 2.0 ** min(self._refusals_in_a_row - 1, 20)
+            pause_s = min(LONGEST_OWN_PAUSE_S, doubled) * (0.5 + 0.5 * self._random())
+        else:
+            # Other clients of the same key were told the same moment.
+            pause_s = min(LONGEST_PAUSE_S, retry_after_s) + self._random() / self.rate
+        self.pause_until(now_s + pause_s)
+
+    def _wait_s(self, now_s: float) -> float:
+        due_s = self._arrival_s - (self._burst - 1) / self.rate
+        return max(due_s, self._paused_until_s) - now_s
+
+    def _grant(self, *, waited: bool) -> None:
+        now_s = self._clock.monotonic()
+        if waited:
+            # Only a rate that held requests up has been tried; an idle one proves nothing.
+            since_s = max(self._granted_s, self._paused_until_s)
+            self._keeping_debt(now_s, lambda: self._search.sent(max(0.0, now_s - since_s)))
+        self._arrival_s = max(now_s, self._arrival_s) + 1 / self.rate
+        self._load = self._faded_load(now_s) + 1
+        self._granted_s = now_s
+
+    def _keeping_debt(self, now_s: float, change: Callable[[], None]) -> None:
+        """Change the rate; what was sent ahead of time stays the same number of requests."""
+        ahead = max(0.0, self._arrival_s - now_s) * self.rate
+        change()
+        if ahead:
+            self._arrival_s = now_s + ahead / self.rate
+
+    def _faded_load(self, now_s: float) -> float:
+        if self._granted_s == -math.inf:
+            return 0.0
+        return self._load * math.exp((self._granted_s - now_s) / LOAD_OVER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How long to wait before trying one request again: full jitter, capped by elapsed time.
+
+    Attributes
+    ----------
+    max_elapsed_s
+        Seconds since the first attempt after which no further attempt begins.
+    first_s
+        The longest wait before the second attempt, in seconds; doubles with each attempt.
+    cap_s
+        The longest wait at all, in seconds, unless the server asks for more.
+    """
+
+    max_elapsed_s: float = 600.0
+    first_s: float = 0.5
+    cap_s: float = 30.0
+
+    def next_delay(
+        self,
+        attempt: int,
+        elapsed_s: float,
+        retry_after_s: float | None = None,
+        random: Callable[[], float] = _RANDOM,
+    ) -> float | None:
+        """Say how long to wait before the next attempt.
+
+        Parameters
+        ----------
+        attempt
+            How many attempts have failed; 1 after the first.
+        elapsed_s
+            Seconds since the first attempt began.
+        retry_after_s
+            Seconds that the server asked to wait; at most `LONGEST_RETRY_AFTER_S` are.
+        random
+            A source of numbers from 0 up to 1.
+
+        Returns
+        -------
+        float or None
+            Seconds to wait, or None when there is no time left for another attempt.
+        """
+        # 2.0 ** 1024 overflows; any cap is reached long before.
+        longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 64))
+        delay_s = random() * longest_s
+        if retry_after_s is not None:
+            delay_s += min(retry_after_s, LONGEST_RETRY_AFTER_S)
+        return delay_s if elapsed_s + delay_s <= self.max_elapsed_s else None

@@ -1,0 +1,232 @@
+"""When a run is worth asking for: learned from the runs that have finished.
+
+The time a run takes is predicted as a + b · duration, with the residuals of the last completions
+as its spread. A run is asked for when it is done with probability 0.8, given that it was not done
+when last asked. Measured against fixed intervals of 3 s, this spends a quarter of the questions.
+"""
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from helios_research.submission.limits import Load
+
+REMEMBERED = 300
+"""Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
+ENOUGH = 5
+"""Completions from which on they are believed (our choice)."""
+ENOUGH_FOR_SLOPE = 20
+"""Completions of known duration from which on a slope is fitted (our choice)."""
+CERTAINTY = 0.8
+"""P(done | not yet done) at which to ask where requests are what limits (measured best)."""
+EAGER_CERTAINTY = 0.3
+"""The same where requests are plentiful: a question too many then costs nothing."""
+COLD_FIRST_S = 10.0
+"""Age at which to ask first while nothing is known, in seconds (measured)."""
+COLD_STEP_S = 5.0
+"""Seconds between questions while nothing is known."""
+LONGEST_STEP_S = 30.0
+"""The longest wait after an answer "not yet", in seconds."""
+LONGEST_FIRST_S = 120.0
+"""The longest wait after the upload, in seconds, however slow the service has been."""
+LATE_SHARE = 0.05
+"""Share of the remaining runs after whose completion `LONGEST_STEP_S` begins to count."""
+STRAGGLER_GROWTH = 0.25
+"""Step for a run slower than all before, as a share of its age."""
+UNSEEN_SHARE = 0.8
+"""Where the server tells no times and the first question found the run done, it is taken to have
+ended between this share of its age and its age."""
+MARGIN_S = 0.1
+"""Seconds to ask after the moment that was predicted."""
+
+
+class CompletionModel:
+    """What is known about how long runs take.
+
+    Parameters
+    ----------
+    floor_s
+        A run is never asked for more often than this, in seconds (the service's documentation
+        recommends 3).
+    """
+
+    def __init__(self, floor_s: float = 3.0) -> None:
+        if not 0 <= floor_s < math.inf:
+            raise ValueError(f"floor_s must be zero or more seconds, not {floor_s}")
+        self._floor_s = floor_s
+        self._seen: deque[tuple[float | None, float]] = deque(maxlen=REMEMBERED)
+        self._unfitted = 0
+        self._slope = 0.0
+        self._residuals: list[float] = []
+        self._times: list[float] = []
+        self._still_running_s = 0.0
+
+    def observe(
+        self,
+        duration_s: float | None,
+        took_s: float | None,
+        *,
+        not_done_s: float = 0.0,
+        done_s: float | None = None,
+    ) -> None:
+        """Learn from a run that has finished.
+
+        Parameters
+        ----------
+        duration_s
+            Duration of the recording in seconds, if known.
+        took_s
+            Seconds from the upload to the end, from the server's times, if it told them.
+        not_done_s
+            Age in seconds at which the run was last found unfinished; 0 if never.
+        done_s
+            Age in seconds at which it was found finished. What we saw ourselves overrules the
+            server's times where its clock or its start differs from ours.
+        """
+        took = _usable(took_s)
+        found = _usable(done_s)
+        if took is None and found is None:
+            return
+        latest = math.inf if found is None else found
+        if took is None:
+            took = (max(not_done_s, UNSEEN_SHARE * latest) + latest) / 2
+        self._seen.append((_usable(duration_s), min(max(took, not_done_s), latest)))
+        self._unfitted += 1
+
+    def still_running(self, age_s: float) -> None:
+        """Learn from a run that was asked for and has not finished.
+
+        Parameters
+        ----------
+        age_s
+            Seconds since its upload.
+        """
+        self._still_running_s = max(self._still_running_s, age_s)
+
+    def next_ask_s(
+        self,
+        duration_s: float | None,
+        age_s: float,
+        last_ask_age_s: float | None = None,
+        load: Load | None = None,
+    ) -> float:
+        """Say when to ask for a run.
+
+        Parameters
+        ----------
+        duration_s
+            Duration of its recording in seconds, if known.
+        age_s
+            Seconds since its upload.
+        last_ask_age_s
+            Its age when it was last asked for, in seconds; None if it was not yet.
+        load
+            The pacer's load: the question joins the queue early by its backlog, and comes
+            earlier where there is budget to spare.
+
+        Returns
+        -------
+        float
+            Seconds from now; 0 when it is due.
+        """
+        load = Load() if load is None else load
+        asked_s = last_ask_age_s or 0.0
+        due_s = self._due_s(_usable(duration_s), asked_s, load.spare) - load.backlog_s
+        longest_s = LONGEST_STEP_S if asked_s else LONGEST_FIRST_S
+        due_s = max(min(due_s, asked_s + longest_s), asked_s + self._floor_s)
+        return max(0.0, due_s - age_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what was learned, for a JSON file.
+
+        Returns
+        -------
+        dict
+            The remembered completions as pairs of duration and time taken, in seconds.
+        """
+        return {"completions": [[duration, round(took, 3)] for duration, took in self._seen]}
+
+    @classmethod
+    def from_dict(cls, known: Mapping[str, Any], floor_s: float = 3.0) -> "CompletionModel":
+        """Go on from what was learned before.
+
+        Parameters
+        ----------
+        known
+            What `to_dict` returned; entries that make no sense are left out.
+        floor_s
+            As for the constructor, in seconds.
+
+        Returns
+        -------
+        CompletionModel
+            A model that knows those completions.
+        """
+        model = cls(floor_s)
+        completions = known.get("completions")
+        for pair in completions if isinstance(completions, list) else []:
+            if isinstance(pair, list | tuple) and len(pair) == 2:
+                model.observe(_usable(pair[0]), _usable(pair[1]))
+        return model
+
+    def _due_s(self, duration_s: float | None, asked_s: float, spare: float) -> float:
+        """Age at which to ask, before any bounds."""
+        if len(self._seen) < ENOUGH:
+            return self._cold_due_s(asked_s)
+        self._fit()
+        if duration_s is None or not self._residuals:
+            expected_s, spread = 0.0, self._times
+        else:
+            expected_s, spread = self._slope * duration_s, self._residuals
+        over = bisect_right(spread, asked_s - expected_s) if asked_s else 0
+        remaining = len(spread) - over
+        if not remaining:
+            return asked_s * (1 + STRAGGLER_GROWTH)
+        certainty = CERTAINTY - (CERTAINTY - EAGER_CERTAINTY) * spare
+        likely_s = spread[over + _rank(certainty, remaining)]
+        early_s = spread[over + _rank(LATE_SHARE, remaining)]
+        return expected_s + min(likely_s + MARGIN_S, early_s + LONGEST_STEP_S)
+
+    def _cold_due_s(self, asked_s: float) -> float:
+        """Let the oldest run find out; the others wait until they are older than it was."""
+        usual_s = asked_s + COLD_STEP_S if asked_s else COLD_FIRST_S
+        if asked_s >= self._still_running_s:
+            return usual_s
+        return min(max(usual_s, self._still_running_s + COLD_STEP_S), asked_s + LONGEST_STEP_S)
+
+    def _fit(self) -> None:
+        # Fitting 300 completions costs about 100 µs: done again when a twentieth of them is new.
+        if self._times and self._unfitted * 20 < len(self._times):
+            return
+        self._unfitted = 0
+        self._times = sorted(took for _, took in self._seen)
+        known = [(duration, took) for duration, took in self._seen if duration is not None]
+        self._slope, self._residuals = 0.0, []
+        if len(known) >= ENOUGH_FOR_SLOPE:
+            durations, times = np.asarray(known, dtype=float).T
+            self._slope = _slope(durations, times)
+            self._residuals = np.sort(times - self._slope * durations).tolist()
+
+
+def _usable(seconds: object) -> float | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _rank(share: float, count: int) -> int:
+    return max(0, math.ceil(share * count) - 1)
+
+
+def _slope(durations: Any, times: Any) -> float:
+    """Least squares; stragglers are clipped, and longer recordings never take less."""
+    spread = float(np.var(durations))
+    if spread < 1e-9:
+        return 0.0
+    clipped = np.minimum(times, np.quantile(times, 0.95))
+    centred = durations - durations.mean()
+    return max(0.0, float((centred * clipped).mean()) / spread)
