@@ -56,22 +56,6 @@ LOAD_OVER_S = 10.0
 _RANDOM = SystemRandom().random
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much of the request budget is in use.
-
-    Attributes
-    ----------
-    spare
-        The unused share of the budget, from 0 (requests are what limits) to 1 (idle).
-    backlog_s
-        Seconds that a request would wait if it joined the queue now.
-    """
-
-    spare: float = 0.0
-    backlog_s: float = 0.0
-
-
 class RateSearch:
     """The rate that the service seems to allow; pure, told of every answer.
 
@@ -205,14 +189,17 @@ class Pacer:
         return self._search.rate
 
     @property
-    def load(self) -> Load:
-        """How much of the budget is in use now."""
+    def spare(self) -> float:
+        """The unused share of the budget, from 0 (requests are what limits) to 1 (idle)."""
         now_s = self._clock.monotonic()
-        backlog_s = self._wait_s(now_s) + self.waiting / self.rate
         if self.waiting or now_s < self._paused_until_s:
-            return Load(spare=0.0, backlog_s=backlog_s)
-        used = self._faded_load(now_s) / (self.rate * LOAD_OVER_S)
-        return Load(spare=max(0.0, 1.0 - used), backlog_s=backlog_s)
+            return 0.0
+        return max(0.0, 1.0 - self._faded_load(now_s) / (self.rate * LOAD_OVER_S))
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds that a request would wait if it joined the queue now."""
+        return max(0.0, self._wait_s(self._clock.monotonic())) + self.waiting / self.rate
 
     @property
     def limited_by(self) -> str:
@@ -358,7 +345,7 @@ class Retries:
         Parameters
         ----------
         attempt
-            How many attempts have failed; 1 after the first.
+            The attempt that failed; the first is 0.
         elapsed_s
             Seconds since the first attempt began.
         retry_after_s
@@ -372,7 +359,7 @@ class Retries:
             Seconds to wait, or None when there is no time left for another attempt.
         """
         # 2.0 ** 1024 overflows; any cap is reached long before.
-        longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 64))
+        longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt, 64))
         delay_s = random() * longest_s
         if retry_after_s is not None:
             delay_s += min(retry_after_s, LONGEST_RETRY_AFTER_S)

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from helios_research.submission.limits import Load
-
 REMEMBERED = 300
 """Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
 ENOUGH = 5
@@ -112,7 +110,9 @@ class CompletionModel:
         duration_s: float | None,
         age_s: float,
         last_ask_age_s: float | None = None,
-        load: Load | None = None,
+        *,
+        spare: float = 0.0,
+        backlog_s: float = 0.0,
     ) -> float:
         """Say when to ask for a run.
 
@@ -124,18 +124,19 @@ class CompletionModel:
             Seconds since its upload.
         last_ask_age_s
             Its age when it was last asked for, in seconds; None if it was not yet.
-        load
-            The pacer's load: the question joins the queue early by its backlog, and comes
-            earlier where there is budget to spare.
+        spare
+            The pacer's spare share of the budget, from 0 to 1: the more there is, the earlier
+            the question.
+        backlog_s
+            Seconds that the question will wait in the pacer's queue: it joins that much earlier.
 
         Returns
         -------
         float
             Seconds from now; 0 when it is due.
         """
-        load = Load() if load is None else load
         asked_s = last_ask_age_s or 0.0
-        due_s = self._due_s(_usable(duration_s), asked_s, load.spare) - load.backlog_s
+        due_s = self._due_s(_usable(duration_s), asked_s, spare) - backlog_s
         longest_s = LONGEST_STEP_S if asked_s else LONGEST_FIRST_S
         due_s = max(min(due_s, asked_s + longest_s), asked_s + self._floor_s)
         return max(0.0, due_s - age_s)
