@@ -72,6 +72,55 @@ class CohortError(HeliosResearchError):
     """A table cannot be read as a cohort at all."""
 
 
+class UnreadableTableError(CohortError):
+    """The file of a table cannot be opened or understood."""
+
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}. {remedy}")
+
+
+class MissingColumnsError(CohortError):
+    """Columns that every recording needs are not in the table."""
+
+    def __init__(self, source: str, missing: Iterable[str], available: Iterable[str]) -> None:
+        absent, names = list(missing), list(available)
+        lowered = {name.casefold(): name for name in names}
+        close = {
+            field: lowered[match]
+            for field in absent
+            for match in get_close_matches(field, lowered, n=1)
+        }
+        example = close or {absent[0]: "your column"}
+        mapping = ", ".join(f'"{field}": "{name}"' for field, name in example.items())
+        hint = "".join(f" Is {name!r} meant as {field!r}?" for field, name in close.items())
+        super().__init__(
+            f"{source} lacks the column{'s' if len(absent) > 1 else ''} {_listed(absent)}.{hint} "
+            f"It has: {_listed(names)}. Say which column holds what with columns={{{mapping}}}, "
+            'or give one value for all rows with constants={"language": "en-GB"}.'
+        )
+
+
+class ColumnMappingError(CohortError):
+    """The arguments ``columns`` and ``constants`` do not fit the table."""
+
+    def __init__(self, source: str, what: str, remedy: str) -> None:
+        super().__init__(f"The columns of {source} cannot be assigned: {what}. {remedy}")
+
+
+class ColumnNamesError(CohortError):
+    """The table's own column names cannot be carried into the results."""
+
+    def __init__(self, source: str, what: str, remedy: str) -> None:
+        super().__init__(f"{source} {what}. {remedy}")
+
+
+class TagsError(CohortError):
+    """The columns named as tags cannot be sent as tags."""
+
+    def __init__(self, source: str, what: str, remedy: str) -> None:
+        super().__init__(f"The tags of {source} cannot be sent: {what}. {remedy}")
+
+
 class RecordingUnavailableError(HeliosResearchError):
     """The bytes of a recording cannot be read at all."""
 
