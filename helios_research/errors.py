@@ -47,6 +47,26 @@ class MissingKeyError(ConfigError):
         )
 
 
+class InvalidKeyError(ConfigError):
+    """The API key holds characters that no key has; the sentence does not repeat it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The API key cannot be right: it holds a space, a line break or a character that no "
+            "key has. Copy it again (argument `api_key` or environment variable THYMIA_API_KEY)."
+        )
+
+
+class ProxySettingsError(ConfigError):
+    """A proxy or certificate setting of the environment cannot be used."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The network settings of this environment cannot be used: {reason}. Check the "
+            "variables HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
+        )
+
+
 class UnknownRegionError(ConfigError):
     """The region is not one that thymia serves."""
 
