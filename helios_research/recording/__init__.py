@@ -1,7 +1,7 @@
 """One recording's bytes: where they are, what they really are, and what can be heard in them."""
 
 from helios_research.recording.container import Container, sniff
-from helios_research.recording.examine import examine, fingerprint
+from helios_research.recording.examination import examine, fingerprint
 from helios_research.recording.facts import MEASURING_VERSION, AudioFacts, Fingerprint, Stamp
 from helios_research.recording.source import read_blocks, stamp_of
 

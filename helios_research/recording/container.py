@@ -1,7 +1,8 @@
 """Which container the bytes are in, told from their first bytes and never from the file's name."""
 
 from dataclasses import dataclass
-from typing import BinaryIO
+
+from helios_research.recording.hashing import SeekableFile
 
 _ID3_HEADER_BYTES = 10
 _MOST_ID3_TAGS = 8
@@ -71,7 +72,7 @@ _BY_MAGIC = (
 )
 
 
-def sniff(file: BinaryIO) -> Container | None:
+def sniff(file: SeekableFile) -> Container | None:
     """Tell a file's container from its bytes.
 
     Parameters
@@ -118,7 +119,7 @@ def _by_doctype(head: bytes) -> Container | None:
     return {b"webm": WEBM, b"matroska": _MATROSKA}.get(doctype)
 
 
-def _skip_id3(file: BinaryIO) -> int:
+def _skip_id3(file: SeekableFile) -> int:
     start = 0
     for _ in range(_MOST_ID3_TAGS):
         header = _read_at(file, start, _ID3_HEADER_BYTES)
@@ -131,7 +132,7 @@ def _skip_id3(file: BinaryIO) -> int:
     return start
 
 
-def _by_frames(file: BinaryIO, start: int) -> Container | None:
+def _by_frames(file: SeekableFile, start: int) -> Container | None:
     """Find MPEG audio by two frame headers that agree, since it has no magic bytes of its own."""
     data = _read_at(file, start, _SEARCHED_FOR_MP3_BYTES)
     if _is_adts(data):
@@ -176,6 +177,6 @@ def _same_stream(first: bytes, second: bytes) -> bool:
     )
 
 
-def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+def _read_at(file: SeekableFile, offset: int, size: int) -> bytes:
     file.seek(offset)
     return file.read(size)

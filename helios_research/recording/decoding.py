@@ -2,22 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import cast
 
 import av
 import numpy as np
-from av.audio import AudioStream
+from av.audio import AudioFrame, AudioStream
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from helios_research.recording.container import Container
+from helios_research.recording.hashing import SeekableFile
 
 DECODED_AT_MOST_S = 181.0
 """Decoding stops here, one second past the longest recording that Helios takes (3 minutes)."""
 
-# Asking the decoder for large blocks makes the whole pass twice as fast as frame by frame (measured).
+# Gathering large blocks makes the whole pass twice as fast as going frame by frame (measured).
 _BLOCK_SAMPLES = 65_536
 _IO_BUFFER_BYTES = 262_144
+# No recorder is outside of this; a header with 1 Hz would make 16,000 samples out of each of its own.
+_PLAUSIBLE_RATES_HZ = range(1_000, 1_000_001)
 # Without it a WAV file comes in packets of 4 kB, which makes a long one slow to count through.
 _DEMUXER_OPTIONS = {"wav": {"max_size": "262144"}}
 
@@ -36,6 +43,31 @@ class Block:
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
+
+
+class _Gatherer:
+    """Gathers frames to large blocks of floats, at their own sample rate."""
+
+    def __init__(self) -> None:
+        self._resampler: AudioResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
+
+    def add(self, frame: AudioFrame) -> Iterator[Block]:
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        # Chained Ogg files may change rate and channels half-way.
+        if self._resampler is None or shape != self._shape:
+            yield from self.flush()
+            self._resampler = AudioResampler(
+                "fltp", frame.layout, frame.sample_rate, frame_size=_BLOCK_SAMPLES
+            )
+            self._shape = shape
+        # Gaps between time stamps would be filled with silence.
+        frame.pts = None
+        yield from map(_block, self._resampler.resample(frame))
+
+    def flush(self) -> Iterator[Block]:
+        if self._resampler is not None:
+            yield from map(_block, self._resampler.resample(None))
 
 
 @dataclass(slots=True)
@@ -65,7 +97,7 @@ class Decoding:
         Why nothing (more) could be decoded; None when all went well.
     """
 
-    file: BinaryIO
+    file: SeekableFile
     container: Container
     codec: str | None = None
     duration_s: float = 0.0
@@ -74,8 +106,7 @@ class Decoding:
     damaged_packets: int = 0
     has_video: bool = False
     problem: str | None = None
-    _resampler: AudioResampler | None = field(default=None, repr=False)
-    _shape: tuple[str, str, int] | None = field(default=None, repr=False)
+    _gatherer: _Gatherer = field(default_factory=_Gatherer, repr=False)
 
     def blocks(self) -> Iterator[Block]:
         """Decode the recording, block by block, in constant memory.
@@ -86,67 +117,59 @@ class Decoding:
             The next samples, up to ``DECODED_AT_MOST_S`` in all.
         """
         try:
-            yield from self._decoded()
+            with av.open(
+                self.file,
+                format=self.container.demuxer,
+                options=_DEMUXER_OPTIONS.get(self.container.name, {}),
+                metadata_errors="replace",
+                buffer_size=_IO_BUFFER_BYTES,
+            ) as opened:
+                yield from self._decoded(cast("InputContainer", opened))
+        except av.error.FFmpegError as error:
+            self.problem = f"it cannot be decoded ({error.strerror})"
         # Whatever broken bytes make a decoder raise is a fact about the recording.
         except Exception as error:  # noqa: BLE001
-            self.problem = f"{type(error).__name__}: {error}"
+            self.problem = f"it cannot be decoded ({type(error).__name__}: {error})"
 
-    def _decoded(self) -> Iterator[Block]:
-        with av.open(
-            self.file,
-            format=self.container.demuxer,
-            options=_DEMUXER_OPTIONS.get(self.container.name, {}),
-            metadata_errors="replace",
-            buffer_size=_IO_BUFFER_BYTES,
-        ) as opened:
-            self.has_video = any(
-                not stream.disposition & av.stream.Disposition.attached_pic
-                for stream in opened.streams.video
-            )
-            if not opened.streams.audio:
-                self.problem = "it holds no audio stream"
-                return
-            stream = opened.streams.audio[0]
-            stream.codec_context.thread_count = 1
-            self.codec = stream.codec_context.codec.canonical_name
-            for packet in opened.demux(stream):
-                if self.duration_s <= DECODED_AT_MOST_S:
-                    yield from self._decode(stream, packet)
-                elif packet.duration and packet.time_base:
-                    self.duration_s += float(packet.duration * packet.time_base)
-            yield from self._resampled(None)
+    def _decoded(self, opened: InputContainer) -> Iterator[Block]:
+        self.has_video = any(
+            not stream.disposition & Disposition.attached_pic for stream in opened.streams.video
+        )
+        if not opened.streams.audio:
+            self.problem = "it holds no audio"
+            return
+        stream = opened.streams.audio[0]
+        # Typed as always there, but missing where FFmpeg has no decoder for the stream.
+        context = cast("AudioCodecContext | None", stream.codec_context)
+        if context is None:
+            self.problem = "its audio is in a codec that cannot be decoded"
+            return
+        context.thread_count = 1
+        self.codec = context.codec.canonical_name
+        for packet in opened.demux(stream):
+            if self.duration_s <= DECODED_AT_MOST_S:
+                yield from self._frames_of(context, packet)
+            elif packet.duration and packet.time_base:
+                self.duration_s += float(packet.duration * packet.time_base)
+        yield from self._gatherer.flush()
 
-    def _decode(self, stream: AudioStream, packet: av.Packet) -> Iterator[Block]:
+    def _frames_of(
+        self, context: AudioCodecContext, packet: "Packet[AudioStream]"
+    ) -> Iterator[Block]:
         try:
-            frames = stream.decode(packet)
-        except av.error.InvalidDataError:
+            frames = context.decode(packet)
+        except av.error.FFmpegError:
             self.damaged_packets += 1
             return
         for frame in frames:
-            if not frame.samples or not frame.sample_rate:
-                continue
+            if frame.sample_rate not in _PLAUSIBLE_RATES_HZ:
+                message = f"a sample rate of {frame.sample_rate} Hz"
+                raise ValueError(message)
             self.duration_s += frame.samples / frame.sample_rate
-            yield from self._resampled(frame)
-
-    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[Block]:
-        """Gather frames to large blocks of floats; None flushes what was gathered."""
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate) if frame else None
-        if self._resampler and shape != self._shape:
-            # Chained Ogg files may change rate and channels half-way.
-            yield from map(_block, self._resampler.resample(None))
-            self._resampler = None
-        if frame is None:
-            return
-        if self._resampler is None:
-            self._resampler = AudioResampler(
-                "fltp", frame.layout, frame.sample_rate, frame_size=_BLOCK_SAMPLES
-            )
-            self._shape = shape
             self.sample_rate_hz = self.sample_rate_hz or frame.sample_rate
-            self.channels = self.channels or len(frame.layout.channels)
-        frame.pts = None
-        yield from map(_block, self._resampler.resample(frame))
+            self.channels = self.channels or frame.layout.nb_channels
+            yield from self._gatherer.add(frame)
 
 
-def _block(frame: av.AudioFrame) -> Block:
-    return Block(frame.to_ndarray(), frame.sample_rate)
+def _block(frame: AudioFrame) -> Block:
+    return Block(cast("NDArray[np.float32]", frame.to_ndarray()), frame.sample_rate)

@@ -10,6 +10,8 @@ SILENCE_DBFS = -120.0
 
 # 32767/32768, the largest 16-bit sample, is 0.99997.
 _FULL_SCALE = 0.9999
+# 120 dB above full scale: floats beyond it are garbage, and their squares would drown the rest.
+_HIGHEST_PEAK = 1e6
 _FRAME_S = 0.05
 _QUIETEST_PERCENT = 10
 # Channels that have nothing to do with each other lose 10·log10(channels) dB when averaged; a mono
@@ -44,31 +46,34 @@ class Levels:
         Returns
         -------
         numpy.ndarray
-            Its channels' mean, of shape (samples,), with samples that are not finite numbers
-            taken as silence.
+            Its channels' mean, of shape (samples,), with samples that are no numbers taken as
+            silence.
         """
-        samples = self._finite(block.samples)
+        samples, peak = self._finite(block.samples)
         channels, length = samples.shape
-        squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)
         if channels > self._energy.size:
             self._energy = np.pad(self._energy, (0, channels - self._energy.size))
-        self._energy[:channels] += squares
+        self._energy[:channels] += np.einsum("ij,ij->i", samples, samples, dtype=np.float64)
         self._samples += length
         self._values += samples.size
-        if max(samples.max(initial=0.0), -samples.min(initial=0.0)) >= _FULL_SCALE:
+        if peak >= _FULL_SCALE:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= _FULL_SCALE))
         mono: NDArray[np.float32] = samples[0] if channels == 1 else samples.mean(axis=0)
         self._mono_energy += float(np.dot(mono, mono))
         self._add_frames(samples, round(block.sample_rate_hz * _FRAME_S))
         return mono
 
-    def _finite(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        # One sum is much cheaper than a test of every sample, and rarely wrong.
-        if np.isfinite(samples.sum()):
-            return samples
-        finite = np.isfinite(samples)
-        self.invalid_samples += int(samples.size - np.count_nonzero(finite))
-        return np.where(finite, samples, np.float32(0))
+    def _finite(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """Replace what no microphone gives by silence; return the samples and their peak."""
+        with np.errstate(invalid="ignore"):
+            peak = float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
+            sound = np.isfinite(peak) and peak <= _HIGHEST_PEAK
+        if sound:
+            return samples, peak
+        usable = np.isfinite(samples) & (np.abs(samples) <= _HIGHEST_PEAK)
+        self.invalid_samples += int(samples.size - np.count_nonzero(usable))
+        samples = np.where(usable, samples, np.float32(0))
+        return samples, float(np.abs(samples).max(initial=0.0))
 
     def _add_frames(self, samples: NDArray[np.float32], width: int) -> None:
         if width == 0:

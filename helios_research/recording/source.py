@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -138,30 +138,29 @@ def open_recording(location: str) -> Iterator[tuple[BinaryIO, Stamp]]:
     RecordingUnavailableError
         It cannot be opened.
     """
-    file, stamp = _open_remote(location) if is_remote(location) else _open_local(location)
-    with file:
-        yield file, stamp
+    with ExitStack() as stack:
+        opener = _open_remote if is_remote(location) else _open_local
+        yield opener(location, stack)
 
 
-def _open_local(location: str) -> tuple[BinaryIO, Stamp]:
+def _open_local(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
     # The status comes first: opening a named pipe would wait for a writer for ever.
     stamp_of(location)
     with _worded(location):
-        file = Path(location).open("rb")
+        file = stack.enter_context(Path(location).open("rb"))  # noqa: SIM115 - the stack closes it
         return file, _local_stamp(location, os.fstat(file.fileno()))
 
 
-def _open_remote(location: str) -> tuple[BinaryIO, Stamp]:
+def _open_remote(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
     with _worded(location):
         filesystem, path = _filesystem(location)
         stamp = _remote_stamp(location, filesystem.info(path))
-        file = filesystem.open(path, "rb", block_size=REMOTE_BLOCK_BYTES)
+        file = stack.enter_context(filesystem.open(path, "rb", block_size=REMOTE_BLOCK_BYTES))
         if file.seekable():
             return cast("BinaryIO", file), stamp
-        with file:
-            kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
-            shutil.copyfileobj(file, kept)
-            kept.seek(0)
+        kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - as above
+        stack.enter_context(kept)
+        shutil.copyfileobj(file, kept)
         return cast("BinaryIO", kept), stamp
 
 

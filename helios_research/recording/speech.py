@@ -119,28 +119,28 @@ class SpeechMeter:
         """
         if self.has_enough:
             return
-        if sample_rate_hz != self._rate_hz:
-            self._flush_resampler()
+        if self._resampler is None or sample_rate_hz != self._rate_hz:
+            self._flush()
             self._resampler = AudioResampler("fltp", "mono", SAMPLE_RATE_HZ)
             self._rate_hz = sample_rate_hz
-        frame = av.AudioFrame.from_ndarray(mono[np.newaxis, :], format="fltp", layout="mono")
+        samples = np.clip(mono, -1, 1)[np.newaxis, :]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate = sample_rate_hz
-        self._listen_to_frames(frame)
+        self._listen_to(self._resampler.resample(frame))
 
     def finish(self) -> None:
         """Listen to what is left in the buffers."""
-        self._flush_resampler()
-        if self._rest.size:
+        self._flush()
+        if self._rest.size and not self.has_enough:
             self._listen(np.pad(self._rest, (0, _CHUNK_SAMPLES - self._rest.size)))
 
-    def _flush_resampler(self) -> None:
-        if self._resampler and not self.has_enough:
-            self._listen_to_frames(None)
+    def _flush(self) -> None:
+        if self._resampler is not None and not self.has_enough:
+            self._listen_to(self._resampler.resample(None))
 
-    def _listen_to_frames(self, frame: av.AudioFrame | None) -> None:
-        assert self._resampler is not None
-        for resampled in self._resampler.resample(frame):
-            self._listen(np.concatenate((self._rest, resampled.to_ndarray()[0])))
+    def _listen_to(self, frames: list[av.AudioFrame]) -> None:
+        for frame in frames:
+            self._listen(np.concatenate((self._rest, frame.to_ndarray()[0])))
 
     def _listen(self, samples: NDArray[np.float32]) -> None:
         whole = samples.size // _CHUNK_SAMPLES * _CHUNK_SAMPLES

@@ -1,21 +1,18 @@
 """One pass over a recording: its hash, its true format, and what can be heard in it."""
 
-import hashlib
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import BinaryIO
 
 from helios_research.errors import RecordingUnavailableError
 from helios_research.recording.container import Container, sniff
 from helios_research.recording.decoding import Decoding
 from helios_research.recording.facts import AudioFacts, Fingerprint, Stamp
+from helios_research.recording.hashing import HashingReader, SeekableFile
 from helios_research.recording.levels import Levels
 from helios_research.recording.source import open_recording, shown
 from helios_research.recording.speech import SpeechMeter
-
-_BLOCK_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def fingerprint(location: str) -> Fingerprint:
 
 
 def examine(
-    source: str | BinaryIO, *, full_speech: bool = False, enough_speech_s: float = 12.0
+    source: str | SeekableFile, *, full_speech: bool = False, enough_speech_s: float = 12.0
 ) -> AudioFacts:
     """Hash and decode a recording in one pass and in constant memory.
 
@@ -98,74 +95,28 @@ def examine(
     return facts if heard is None else _with_heard(facts, heard)
 
 
-class _HashingReader(io.RawIOBase):
-    """A file that is hashed while others read it, each byte once and in order.
-
-    A decoder that jumps about (MP4 keeps its index at the end) leaves gaps, which ``finish``
-    reads afterwards. A failure to read is kept, because decoders turn it into another one.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__()
-        self._file = file
-        self._hash = hashlib.sha256()
-        self._hashed = 0
-        self.failure: Exception | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            at = self._file.tell()
-            data = self._file.read(size)
-        except Exception as error:
-            self.failure = error
-            raise
-        if at <= self._hashed < at + len(data):
-            self._hash.update(memoryview(data)[self._hashed - at :])
-            self._hashed = at + len(data)
-        return data
-
-    def finish(self) -> tuple[str, int]:
-        """Hash what was not read yet; return the digest and the number of bytes."""
-        if self.failure is not None:
-            raise self.failure
-        self.seek(self._hashed)
-        while self.read(_BLOCK_BYTES):
-            pass
-        return self._hash.hexdigest(), self._hashed
-
-
 @contextmanager
-def _opened(source: str | BinaryIO) -> Iterator[tuple[_HashingReader, Stamp]]:
-    if not isinstance(source, str):
-        yield _HashingReader(source), Stamp(source.seek(0, io.SEEK_END), "")
-        return
-    with open_recording(source) as (file, stamp):
-        reader = _HashingReader(file)
+def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]:
+    with ExitStack() as stack:
+        file: SeekableFile
+        if isinstance(source, str):
+            file, stamp = stack.enter_context(open_recording(source))
+        else:
+            file, stamp = source, Stamp(source.seek(0, io.SEEK_END), "")
+        reader = HashingReader(file)
         try:
             yield reader, stamp
-        except Exception:
+        except Exception as error:
             if reader.failure is None:
                 raise
             raise RecordingUnavailableError(
-                shown(source),
+                shown(source) if isinstance(source, str) else "in memory",
                 f"could not be read to its end ({reader.failure})",
                 "check the drive or the network and try again",
-            ) from reader.failure
+            ) from error
 
 
-def _listen(reader: _HashingReader, container: Container, enough_s: float | None) -> _Heard:
+def _listen(reader: HashingReader, container: Container, enough_s: float | None) -> _Heard:
     reader.seek(0)
     heard = _Heard(Decoding(reader, container), Levels(), SpeechMeter(enough_s))
     for block in heard.decoding.blocks():
