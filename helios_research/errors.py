@@ -9,7 +9,10 @@
     ├── StudyError                a study folder
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
-    │   └── StudyStorageError     the disk is full, read-only or not ours
+    │   ├── StudyStorageError     the disk is full, read-only or not ours
+    │   ├── StudyMissingError     there is no study in the folder
+    │   ├── StudyDamagedError     its ledger cannot be read
+    │   └── RepeatedAttemptError  a recording would be processed twice
     ├── ServiceError              Helios cannot be worked with at all
     │   ├── AccountError          it refuses the key
     │   ├── NotHeliosError        something else answers at that address
@@ -186,6 +189,36 @@ class StudyStorageError(StudyError):
             f"Cannot write to {path}: {reason}. Free some space or choose a folder that you may "
             "write to; everything recorded so far is kept, and running the same command again "
             "goes on from there."
+        )
+
+
+class StudyMissingError(StudyError):
+    """There is no study in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"There is no study in {folder}: check the path, or begin one with "
+            f"`helios-research submit MANIFEST --study {folder}`."
+        )
+
+
+class StudyDamagedError(StudyError):
+    """The ledger of a study cannot be read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The ledger {path} cannot be used: {reason}. Put back a copy of the whole study folder "
+            "from a backup, or choose another folder for the study. Nothing was sent."
+        )
+
+
+class RepeatedAttemptError(StudyError):
+    """A recording's audio would be processed twice."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(
+            f"The recording with SHA-256 {sha256} is under way or has its scores already, so it "
+            "was not sent again. Read what is there with Study.results()."
         )
 
 
