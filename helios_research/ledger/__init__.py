@@ -1,0 +1,7 @@
+"""The SQLite ledger of a study: what was done, what was answered, and what may be done next."""
+
+from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, State, Transition
+from helios_research.ledger.reader import LedgerReader
+from helios_research.ledger.store import Ledger
+
+__all__ = ["Attempt", "Changes", "Ledger", "LedgerReader", "NewAttempt", "State", "Transition"]

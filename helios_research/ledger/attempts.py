@@ -1,0 +1,295 @@
+"""What the ledger knows of one attempt to have a recording scored, and how it may move on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypedDict, cast
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class State(StrEnum):
+    """How far one attempt has come.
+
+    Each act is written down before it is done and after it: ``CREATING`` and ``UPLOADING`` say
+    that a request may have been sent, ``CREATED`` and ``UPLOADED`` that it was answered.
+    """
+
+    CREATING = "creating"
+    CREATED = "created"
+    UPLOADING = "uploading"
+    UPLOADED = "uploaded"
+    SCORED = "scored"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    LOST = "lost"
+    ABANDONED = "abandoned"
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing more will happen to the attempt."""
+        return self not in _ORDER
+
+    @property
+    def settles_upload(self) -> bool:
+        """True when the upload URL is of no more use and must be erased."""
+        return self is State.UPLOADED or self.is_final
+
+    def may_become(self, state: "State") -> bool:
+        """Tell whether an attempt may move from this state to another.
+
+        Nothing follows a final state, and an attempt never goes back, with one exception: an
+        upload that is known not to have arrived takes ``UPLOADING`` back to ``CREATED``.
+
+        Parameters
+        ----------
+        state
+            The state to move to; the same one is a note on what happened meanwhile.
+
+        Returns
+        -------
+        bool
+            True if the move is allowed.
+        """
+        if self.is_final:
+            return False
+        if state.is_final or (self, state) == (State.UPLOADING, State.CREATED):
+            return True
+        return _ORDER.index(state) >= _ORDER.index(self)
+
+
+_ORDER = (State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """What is known of an attempt before anything is sent.
+
+    Attributes
+    ----------
+    sha256
+        Fingerprint of the recording's bytes, hexadecimal.
+    request_digest
+        Fingerprint of the request, hexadecimal.
+    request
+        The request's JSON body as it is sent.
+    number
+        1 for the first attempt with this recording and request, 2 for the next, and so on.
+    media_type
+        Content type under which the bytes are uploaded.
+    size_bytes
+        Length of the recording in bytes.
+    duration_s
+        Duration in seconds where it is known.
+    delete_data
+        True when the service is asked to delete its data soon after completion.
+    source
+        Where the scores come from, ``thymia`` or ``sandbox``.
+    """
+
+    sha256: str
+    request_digest: str
+    request: Mapping[str, Any]
+    number: int
+    media_type: str
+    size_bytes: int
+    duration_s: float | None
+    delete_data: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to have a recording scored, as it stands in the ledger.
+
+    Attributes
+    ----------
+    attempt_id
+        Key of the attempt; later attempts have larger ones.
+    sha256, request_digest, number, media_type, size_bytes, duration_s, delete_data, source
+        As in `NewAttempt`.
+    request_text
+        The request's JSON body as text; `request` parses it.
+    state
+        How far the attempt has come.
+    model_run_id
+        The service's key of the run.
+    upload_url
+        Secret address for the upload; None once the upload is settled.
+    error_code, error_reason
+        Why the attempt failed, or what it is waiting for.
+    begun_at, upload_began_at, uploaded_at
+        When the attempt was written down, its last upload began, and that was answered, UTC by
+        this machine's clock.
+    created_at
+        When the run was created, UTC; the service's clock where its answer says so.
+    run_at, completed_at
+        When processing began and ended, UTC by the service's clock.
+    """
+
+    attempt_id: int
+    sha256: str
+    request_digest: str
+    request_text: str
+    number: int
+    media_type: str
+    size_bytes: int
+    duration_s: float | None
+    delete_data: bool
+    source: str
+    state: State
+    model_run_id: str | None
+    error_code: str | None
+    error_reason: str | None
+    begun_at: datetime
+    created_at: datetime | None
+    upload_began_at: datetime | None
+    uploaded_at: datetime | None
+    run_at: datetime | None
+    completed_at: datetime | None
+    upload_url: str | None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The request's JSON body as it was sent."""
+        return cast("dict[str, Any]", json.loads(self.request_text))
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One entry of the audit trail.
+
+    Attributes
+    ----------
+    transition_id
+        Key of the entry; later entries have larger ones.
+    attempt_id
+        The attempt that moved.
+    state
+        The state that it moved to.
+    at
+        When, UTC by this machine's clock.
+    note
+        What else changed with it, without the upload URL.
+    """
+
+    transition_id: int
+    attempt_id: int
+    state: State
+    at: datetime
+    note: dict[str, Any]
+
+
+class Changes(TypedDict, total=False):
+    """What may be set together with a move to another state."""
+
+    model_run_id: str | None
+    upload_url: str | None
+    error_code: str | None
+    error_reason: str | None
+    created_at: datetime | None
+    upload_began_at: datetime | None
+    uploaded_at: datetime | None
+    run_at: datetime | None
+    completed_at: datetime | None
+
+
+def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Attempt:
+    """Work out what an attempt looks like after a move, without writing anything.
+
+    The time of the move is filled in where `changes` does not give it, an error is taken back
+    by a score, and the upload URL goes as soon as the upload is settled.
+
+    Parameters
+    ----------
+    attempt
+        The attempt before the move.
+    state
+        The state to move to.
+    at
+        When it moves, UTC.
+    changes
+        What else is set.
+
+    Returns
+    -------
+    Attempt
+        The attempt after the move.
+
+    Raises
+    ------
+    ValueError
+        The state may not follow the attempt's own.
+    TypeError
+        `changes` names something that cannot be changed.
+    """
+    if not attempt.state.may_become(state):
+        raise ValueError(
+            f"Attempt {attempt.attempt_id} is {attempt.state} and cannot become {state}."
+        )
+    unknown = changes.keys() - Changes.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"An attempt has no changeable {', '.join(sorted(unknown))}.")
+    merged: dict[str, Any] = {"state": state, **_implied(attempt, state, at), **changes}
+    if attempt.upload_url and merged.get("error_reason"):
+        # An error about a request likes to quote its address.
+        merged["error_reason"] = merged["error_reason"].replace(attempt.upload_url, "(upload URL)")
+    if state.settles_upload:
+        merged["upload_url"] = None
+    return replace(attempt, **merged)
+
+
+def _implied(attempt: Attempt, state: State, at: datetime) -> dict[str, Any]:
+    if state is State.SCORED:
+        return {"error_code": None, "error_reason": None}
+    if state is State.UPLOADING:
+        return {"upload_began_at": at}  # of the last upload, where one is begun again
+    if (attempt.state, state) == (State.CREATING, State.CREATED):
+        return {"created_at": at}
+    if state is State.UPLOADED and attempt.state is not State.UPLOADED:
+        return {"uploaded_at": at}
+    return {}
+
+
+def to_microseconds(moment: datetime | None) -> int | None:
+    """Turn a moment into microseconds since 1970, as the ledger stores it.
+
+    Parameters
+    ----------
+    moment
+        A moment with a time zone, or None.
+
+    Returns
+    -------
+    int or None
+        Microseconds since 1970-01-01 UTC.
+
+    Raises
+    ------
+    ValueError
+        The moment has no time zone, so nobody can say when it was.
+    """
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError(f"The moment {moment.isoformat()} has no time zone: give it in UTC.")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_moment(microseconds: int) -> datetime:
+    """Turn microseconds since 1970 back into a moment.
+
+    Parameters
+    ----------
+    microseconds
+        Microseconds since 1970-01-01 UTC.
+
+    Returns
+    -------
+    datetime
+        The moment, in UTC.
+    """
+    return _EPOCH + timedelta(microseconds=microseconds)

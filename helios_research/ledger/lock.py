@@ -1,0 +1,77 @@
+"""One writer per study, held by a lock that the system frees when the process dies."""
+
+import json
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from helios_research.errors import StudyLockedError, StudyStorageError, local_time
+
+LOCK_NAME = "helios.lock"
+HOLDER_NAME = "helios.lock.json"
+
+
+class StudyLock:
+    """The right to write to a study.
+
+    The lock itself is the system's (``flock``), so that a killed process leaves nothing behind
+    that has to be cleared. Who holds it stands in a second file, which is only ever read when
+    the lock is refused: what a killed process left there is overwritten by the next holder.
+
+    Parameters
+    ----------
+    folder
+        The study folder, which exists.
+    now
+        The present moment, UTC; shown to whoever is refused.
+
+    Raises
+    ------
+    StudyLockedError
+        Another process, or another part of this one, holds the lock.
+    StudyStorageError
+        The lock's file cannot be made.
+    """
+
+    def __init__(self, folder: Path, now: datetime) -> None:
+        self._holder = folder / HOLDER_NAME
+        self._lock = FileLock(folder / LOCK_NAME, timeout=0, mode=0o600, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise _refusal(folder, self._holder) from None
+        except OSError as error:
+            raise StudyStorageError(folder, (error.strerror or str(error)).lower()) from error
+        try:
+            self._sign(now)
+        except OSError as error:
+            self._lock.release()
+            raise StudyStorageError(folder, (error.strerror or str(error)).lower()) from error
+
+    def _sign(self, now: datetime) -> None:
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
+        draft = self._holder.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(holder, file)
+        draft.replace(self._holder)
+
+    def release(self) -> None:
+        """Give the right back; safe to call twice."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+
+def _refusal(folder: Path, holder: Path) -> StudyLockedError:
+    try:
+        known = json.loads(holder.read_text(encoding="utf-8"))
+        since = local_time(datetime.fromisoformat(known["since"]))
+        return StudyLockedError(folder, pid=int(known["pid"]), host=str(known["host"]), since=since)
+    except (OSError, ValueError, KeyError, TypeError):
+        # The holder is between taking the lock and signing it, or has just gone.
+        return StudyLockedError(folder, pid=None, host=None, since=None)

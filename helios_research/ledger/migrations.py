@@ -1,0 +1,167 @@
+"""The ledger's schema, and how a ledger of an older version gets it."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from helios_research.errors import StudyDamagedError, StudyVersionError
+
+# "HELR" in ASCII: tells a ledger from any other SQLite file.
+APPLICATION_ID = 0x48454C52
+
+# The index on live attempts is the last line of defence against processing a recording's audio
+# twice: while one attempt is under way or has scores, SQLite refuses another with the same bytes,
+# the same request and the same service.
+#
+# Upload URLs live in a table of their own, because it is small enough to be rewritten whole:
+# `secure_delete` zeroes what is deleted, but not the copies that stay behind in the unused part
+# of a page when SQLite moves rows between pages.
+_FIRST = f"""
+CREATE TABLE attempts (
+    attempt_id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    request_text TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    duration_s REAL,
+    delete_data INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('creating', 'created', 'uploading', 'uploaded',
+        'scored', 'failed', 'rejected', 'lost', 'abandoned')),
+    model_run_id TEXT,
+    error_code TEXT,
+    error_reason TEXT,
+    begun_at INTEGER NOT NULL,
+    created_at INTEGER,
+    upload_began_at INTEGER,
+    uploaded_at INTEGER,
+    run_at INTEGER,
+    completed_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source)
+    WHERE state IN ('creating', 'created', 'uploading', 'uploaded', 'scored');
+
+CREATE TABLE upload_urls (
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
+    upload_url TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE transitions (
+    transition_id INTEGER PRIMARY KEY,
+    attempt_id INTEGER NOT NULL REFERENCES attempts,
+    state TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    note TEXT
+) STRICT;
+
+CREATE TABLE answers (
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checks (
+    location TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    stamp TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    PRIMARY KEY (location, settings)
+) STRICT, WITHOUT ROWID;
+
+PRAGMA application_id = {APPLICATION_ID};
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""SQL that takes a ledger from version 0 to 1, from 1 to 2, and so on; never edited once released."""
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Read the schema version of a ledger, and make sure that it is one.
+
+    Parameters
+    ----------
+    connection
+        Any connection to it.
+    path
+        Its file, for the message.
+
+    Returns
+    -------
+    int
+        Number of migrations done; 0 for an empty file.
+
+    Raises
+    ------
+    StudyDamagedError
+        The file is a database of something else.
+    """
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application != APPLICATION_ID and not (is_empty and application == version == 0):
+        raise StudyDamagedError(path, "it is a database of another program")
+    return version
+
+
+def check_version(version: int, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Refuse a ledger that a newer version of the package wrote.
+
+    Parameters
+    ----------
+    version
+        Its schema version.
+    path
+        Its file.
+    migrations
+        The migrations that this version of the package knows.
+
+    Raises
+    ------
+    StudyVersionError
+        The ledger is newer than this package.
+    """
+    if version > len(migrations):
+        raise StudyVersionError(path.parent, found=version, supported=len(migrations))
+
+
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS
+) -> None:
+    """Bring a ledger to the newest schema.
+
+    Each migration and the record that it was done are one transaction, so a kill or a full disk
+    in between leaves the ledger at the version before.
+
+    Parameters
+    ----------
+    connection
+        A connection that may write, in autocommit mode.
+    path
+        The ledger's file.
+    migrations
+        The migrations to apply, oldest first.
+
+    Raises
+    ------
+    StudyVersionError
+        The ledger is newer than this package.
+    StudyDamagedError
+        The file is a database of something else.
+    """
+    version = version_of(connection, path)
+    check_version(version, path, migrations)
+    for number, statements in enumerate(migrations[version:], start=version + 1):
+        try:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version = {number}; COMMIT;"
+            )
+        except BaseException:
+            connection.rollback()
+            raise

@@ -1,0 +1,301 @@
+"""Reading a ledger, also while another process writes to it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from helios_research.ledger.attempts import Attempt, State, Transition, to_moment
+from helios_research.ledger.storage import connect_reader, storage_errors
+
+_TEXT = (
+    *("sha256", "request_digest", "media_type", "source", "state"),
+    *("model_run_id", "error_code", "error_reason"),
+)
+_MOMENTS = (
+    *("begun_at", "created_at", "upload_began_at", "uploaded_at", "run_at", "completed_at"),
+)
+_TYPES: dict[str, str] = dict.fromkeys(_TEXT, "str") | {
+    "attempt_id": "int64",
+    "number": "int64",
+    "size_bytes": "int64",
+    "duration_s": "float64",
+    "delete_data": "bool",
+}
+_COLUMNS = [field.name for field in fields(Attempt)]
+_FRAME_COLUMNS = [name for name in _COLUMNS if name not in ("request_text", "upload_url")]
+_FLAG = _COLUMNS.index("delete_data")
+_STATE = _COLUMNS.index("state")
+_MOMENT_PLACES = [_COLUMNS.index(name) for name in _MOMENTS]
+
+_ATTEMPTS = f"SELECT {', '.join(_COLUMNS)} FROM attempts LEFT JOIN upload_urls USING (attempt_id)"  # noqa: S608 - column names of ours
+
+# Enough to make reading one block cheap against parsing it, and little enough to hold in memory.
+_ANSWERS_IN_A_BLOCK = 2_000
+
+_STATES = {state.value: state for state in State}
+
+
+def load_attempt(connection: sqlite3.Connection, attempt_id: int) -> Attempt:
+    """Read one attempt on a given connection.
+
+    Parameters
+    ----------
+    connection
+        Any connection to the ledger.
+    attempt_id
+        Its key.
+
+    Returns
+    -------
+    Attempt
+        The attempt.
+
+    Raises
+    ------
+    KeyError
+        There is no such attempt.
+    """
+    row = connection.execute(f"{_ATTEMPTS} WHERE attempt_id = ?", (attempt_id,)).fetchone()
+    if row is None:
+        raise KeyError(attempt_id)
+    return _to_attempt(row)
+
+
+class LedgerReader:
+    """What can be asked of a ledger; every call sees all that was committed before it.
+
+    In WAL mode readers and the writer do not wait for each other, whatever process they are in:
+    that is why the writer takes SQLite's ordinary locks and keeps others from writing by a lock
+    of its own, instead of SQLite's exclusive mode, under which a monitor would see nothing.
+
+    May be used from several threads.
+
+    Parameters
+    ----------
+    path
+        The ledger's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reading = Lock()
+        with storage_errors(path):
+            self._connection = connect_reader(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The study folder, with links resolved."""
+        return self._path.parent
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        with self._reading:
+            self._connection.close()
+
+    def attempt(self, attempt_id: int) -> Attempt:
+        """Read one attempt.
+
+        Parameters
+        ----------
+        attempt_id
+            Its key.
+
+        Returns
+        -------
+        Attempt
+            The attempt as it stands.
+
+        Raises
+        ------
+        KeyError
+            There is no such attempt.
+        """
+        with self._connected() as connection:
+            return load_attempt(connection, attempt_id)
+
+    def attempts(self) -> list[Attempt]:
+        """Read all attempts, oldest first.
+
+        Returns
+        -------
+        list of Attempt
+            The attempts as they stand.
+        """
+        with self._connected() as connection:
+            rows = connection.execute(f"{_ATTEMPTS} ORDER BY attempt_id").fetchall()
+        return [_to_attempt(row) for row in rows]
+
+    def attempts_frame(self) -> pd.DataFrame:
+        """Read all attempts as a table, without their requests and upload URLs.
+
+        Returns
+        -------
+        DataFrame
+            One row per attempt, oldest first; the columns are the attributes of `Attempt`.
+            Text is ``str``, moments are ``datetime64[us, UTC]``.
+        """
+        query = f"SELECT {', '.join(_FRAME_COLUMNS)} FROM attempts ORDER BY attempt_id"  # noqa: S608 - column names of ours
+        with self._connected() as connection:
+            rows = connection.execute(query).fetchall()
+        frame = pd.DataFrame.from_records(rows, columns=_FRAME_COLUMNS)
+        moments = {
+            name: pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True).astype(
+                "datetime64[us, UTC]"
+            )
+            for name in _MOMENTS
+        }
+        return frame.assign(**moments).astype(_TYPES)
+
+    def answers(self) -> Iterator[tuple[int, str]]:
+        """Read the raw final answers, oldest attempt first, in constant memory.
+
+        Yields
+        ------
+        tuple of int and str
+            An attempt's key and the JSON text of the answer to it.
+        """
+        last = -1
+        query = (
+            "SELECT attempt_id, body FROM answers WHERE attempt_id > ? ORDER BY attempt_id LIMIT ?"
+        )
+        while True:
+            with self._connected() as connection:
+                rows = connection.execute(query, (last, _ANSWERS_IN_A_BLOCK)).fetchall()
+            if not rows:
+                return
+            yield from rows
+            last = rows[-1][0]
+
+    def answer(self, attempt_id: int) -> dict[str, Any] | None:
+        """Read the raw final answer to one attempt.
+
+        Parameters
+        ----------
+        attempt_id
+            Key of the attempt.
+
+        Returns
+        -------
+        dict or None
+            The parsed JSON body, or None while there is none.
+        """
+        query = "SELECT body FROM answers WHERE attempt_id = ?"
+        with self._connected() as connection:
+            row = connection.execute(query, (attempt_id,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
+        """Read the audit trail, oldest entry first.
+
+        Parameters
+        ----------
+        attempt_id
+            Only entries of this attempt; None for all.
+        after
+            Only entries with a larger `transition_id`: what is new since the last look.
+
+        Returns
+        -------
+        list of Transition
+            The entries.
+        """
+        query = (
+            "SELECT transition_id, attempt_id, state, at, note FROM transitions "
+            "WHERE transition_id > :after AND (:attempt IS NULL OR attempt_id = :attempt) "
+            "ORDER BY transition_id"
+        )
+        with self._connected() as connection:
+            rows = connection.execute(query, {"after": after, "attempt": attempt_id}).fetchall()
+        return [
+            Transition(key, attempt, _STATES[state], to_moment(at), json.loads(note or "{}"))
+            for key, attempt, state, at, note in rows
+        ]
+
+    def counts(self) -> dict[State, int]:
+        """Count recordings by the state of their latest attempt.
+
+        Returns
+        -------
+        dict of State to int
+            States in which there is any.
+        """
+        # SQLite takes the bare column from the row that holds the maximum.
+        query = (
+            "SELECT state, count(*) FROM (SELECT state, max(attempt_id) FROM attempts "
+            "GROUP BY sha256, request_digest, source) GROUP BY state"
+        )
+        with self._connected() as connection:
+            found = dict(connection.execute(query).fetchall())
+        return {state: found[state.value] for state in State if state.value in found}
+
+    def get_setting(self, name: str, default: Any = None) -> Any:
+        """Read a setting of the study.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        default
+            What to return when it was never set.
+
+        Returns
+        -------
+        object
+            A JSON value.
+        """
+        query = "SELECT value FROM settings WHERE name = ?"
+        with self._connected() as connection:
+            row = connection.execute(query, (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def cached_checks(self, settings: str) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Read what earlier checks found out about recordings.
+
+        Parameters
+        ----------
+        settings
+            Key of the settings that they were made with.
+
+        Returns
+        -------
+        dict of str to tuple
+            By location: the stamp that the recording had then, and the facts.
+        """
+        query = "SELECT location, stamp, facts FROM checks WHERE settings = ?"
+        with self._connected() as connection:
+            rows = connection.execute(query, (settings,)).fetchall()
+        return {location: (stamp, json.loads(facts)) for location, stamp, facts in rows}
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        with self._reading, storage_errors(self._path):
+            yield self._connection
+
+
+def _to_attempt(row: tuple[Any, ...]) -> Attempt:
+    values = list(row)
+    values[_FLAG] = bool(values[_FLAG])
+    values[_STATE] = _STATES[values[_STATE]]
+    for place in _MOMENT_PLACES:
+        if values[place] is not None:
+            values[place] = to_moment(values[place])
+    return Attempt(*values)

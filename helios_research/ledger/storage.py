@@ -1,0 +1,285 @@
+"""The study folder and the SQLite file in it: made, opened, and their failures put into words."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helios_research.errors import (
+    StudyDamagedError,
+    StudyError,
+    StudyMissingError,
+    StudyStorageError,
+)
+
+DATABASE_NAME = "helios.sqlite"
+
+# SQLite's own waiting for a lock that a reader or a checkpoint holds for a moment.
+_BUSY_S = 30.0
+
+# WAL needs memory that all processes on a file share, which network and cluster file systems do
+# not give (https://www.sqlite.org/wal.html). Only those known to give it are listed, so that an
+# unknown one costs speed and not the study.
+_FILE_SYSTEMS_FOR_WAL = frozenset(
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "reiserfs", "tmpfs"}
+    | {"overlay", "ramfs", "vfat", "exfat", "ntfs3"}
+)
+_MOUNTS = Path("/proc/self/mounts")
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the study folder, readable by its owner only, unless it is there already.
+
+    Parameters
+    ----------
+    folder
+        The study folder; a link to one is followed, so that both names share one lock.
+
+    Returns
+    -------
+    Path
+        The ledger's file in it, which need not exist yet.
+
+    Raises
+    ------
+    StudyStorageError
+        It cannot be made, is not a folder, or cannot be written to.
+    """
+    folder = folder.expanduser()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = folder.resolve(strict=True)
+    except (FileExistsError, NotADirectoryError):
+        raise StudyStorageError(folder, "there is a file, or a broken link, in its place") from None
+    except OSError as error:
+        raise StudyStorageError(folder, _in_words(error)) from error
+    path = folder / DATABASE_NAME
+    if path.is_symlink():
+        raise StudyStorageError(path, "it is a link, so two studies could write to one ledger")
+    try:
+        # SQLite gives its side files the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StudyStorageError(path, _in_words(error)) from error
+    return path
+
+
+def existing_database(folder: Path) -> Path:
+    """Find the ledger of a study that must exist.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+
+    Returns
+    -------
+    Path
+        Its ledger's file.
+
+    Raises
+    ------
+    StudyMissingError
+        There is none.
+    """
+    path = folder.expanduser().absolute() / DATABASE_NAME
+    try:
+        if path.is_file() and path.stat().st_size > 0:
+            return path.resolve()
+    except OSError as error:
+        raise StudyStorageError(path, _in_words(error)) from error
+    raise StudyMissingError(folder)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the ledger for writing, durable and with deleted content overwritten.
+
+    Parameters
+    ----------
+    path
+        The ledger's file.
+
+    Returns
+    -------
+    sqlite3.Connection
+        In autocommit mode, and usable from another thread than this one.
+    """
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the ledger for reading beside a process that writes to it.
+
+    Parameters
+    ----------
+    path
+        The ledger's file.
+
+    Returns
+    -------
+    sqlite3.Connection
+        Read-only, and usable from another thread than this one.
+    """
+    # A closed ledger in a folder that may not be written to (an archive, a snapshot) has no side
+    # files, SQLite cannot make them, and nobody else can be writing: only then is it immutable.
+    is_alone = not path.with_name(f"{path.name}-wal").exists()
+    immutable = "&immutable=1" if is_alone and not os.access(path.parent, os.W_OK) else ""
+    return sqlite3.connect(
+        f"{path.as_uri()}?mode=ro{immutable}",
+        uri=True,
+        timeout=_BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def tidy(connection: sqlite3.Connection) -> None:
+    """Leave one small file in which no erased upload URL can be found.
+
+    The table of upload URLs is emptied, which zeroes all of its pages, and what still lives is
+    put back; then the WAL, in which erased URLs linger, is copied into the file and cut to
+    nothing. Cheap, because only a few uploads are ever open.
+
+    Parameters
+    ----------
+    connection
+        A writing connection; while another process reads, the WAL is left to the next time.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        living = connection.execute("SELECT attempt_id, upload_url FROM upload_urls").fetchall()
+        # Without WHERE: this is the form of DELETE that clears pages instead of rows.
+        connection.execute("DELETE FROM upload_urls")
+        connection.executemany("INSERT INTO upload_urls VALUES (?, ?)", living)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def journal_mode(path: Path, mounts: Path = _MOUNTS) -> str:
+    r"""Choose how SQLite keeps transactions whole on the file system of a path.
+
+    Parameters
+    ----------
+    path
+        An absolute path without links.
+    mounts
+        The system's table of mounts; where there is none (macOS, Windows) only network paths
+        of the form ``\\server\share`` are recognised.
+
+    Returns
+    -------
+    str
+        ``WAL`` where processes can share memory over the file, else ``DELETE``, which works
+        everywhere and is slower.
+    """
+    if str(path).startswith("\\\\"):
+        return "DELETE"
+    try:
+        table = mounts.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return "WAL"
+    return "WAL" if _file_system(path, table) in _FILE_SYSTEMS_FOR_WAL else "DELETE"
+
+
+def _file_system(path: Path, table: str) -> str:
+    found, length = "", -1
+    for line in table.splitlines():
+        _, mount_point, kind, *_ = line.split(" ")
+        # The kernel writes blanks in names as octal escapes.
+        mounted = Path(mount_point.replace("\\040", " ").replace("\\011", "\t"))
+        # Of two mounts at one place the later one is seen.
+        if path.is_relative_to(mounted) and len(mounted.parts) >= length:
+            found, length = kind, len(mounted.parts)
+    return found
+
+
+def is_storage_failure(error: BaseException) -> bool:
+    """Tell a failure of the disk or the file from one of a single item.
+
+    Parameters
+    ----------
+    error
+        What a transaction raised.
+
+    Returns
+    -------
+    bool
+        True when no other item could have been written either.
+    """
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.IntegrityError | sqlite3.ProgrammingError
+    )
+
+
+def study_error(error: sqlite3.Error, path: Path) -> StudyError:
+    """Put a failure of SQLite into the words of a study.
+
+    Parameters
+    ----------
+    error
+        What SQLite raised.
+    path
+        The ledger's file.
+
+    Returns
+    -------
+    StudyError
+        `StudyDamagedError` for a file that is no ledger, else `StudyStorageError`.
+    """
+    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StudyDamagedError(path, str(error))
+    reasons = {
+        "SQLITE_FULL": "the disk is full",
+        "SQLITE_READONLY": "it is read-only",
+        "SQLITE_IOERR": f"the disk reported an error ({name})",
+        "SQLITE_CANTOPEN": "it cannot be opened",
+        "SQLITE_BUSY": "another program is holding it",
+        "SQLITE_LOCKED": "another program is holding it",
+    }
+    kind = "_".join(name.split("_")[:2])
+    return StudyStorageError(path, reasons.get(kind, f"{error} ({name})"))
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises inside the block into a `StudyError`.
+
+    Parameters
+    ----------
+    path
+        The ledger's file.
+
+    Yields
+    ------
+    None
+        Nothing; the block is run.
+
+    Raises
+    ------
+    StudyError
+        In place of any error of SQLite.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise study_error(error, path) from error
+
+
+def _in_words(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
