@@ -31,6 +31,7 @@ COHORT = HERE / "demo_cohort"
 RECORDINGS = COHORT / "recordings"
 
 SAMPLE_RATE_HZ = 16_000
+FRAME_SAMPLES = 1024
 SPEECH_LEVEL_DBFS = -24.0
 ROOM_NOISE_DBFS = -62.0
 LEAD_S = 0.5
@@ -298,18 +299,27 @@ def sound_of(take: Take, seed: int) -> Samples:
 
 def encode(samples: Samples, path: Path, encoding: Encoding) -> None:
     """Write samples as one of the six formats, leaving out what would differ between runs."""
-    pcm = np.round(np.clip(samples, -1, 1) * 32_767).astype(np.int16)
-    planes = np.repeat(pcm[np.newaxis, :], 2 if encoding.layout == "stereo" else 1, axis=0)
-    frame = av.AudioFrame.from_ndarray(planes, format="s16p", layout=encoding.layout)
-    frame.sample_rate = SAMPLE_RATE_HZ
     options = {"fflags": "+bitexact"}
     with av.open(str(path), "w", format=encoding.container, container_options=options) as file:
         stream = file.add_stream(encoding.codec, rate=SAMPLE_RATE_HZ, layout=encoding.layout)
         stream.codec_context.options = {"strict": "experimental", "flags": "+bitexact"}
         if encoding.bit_rate:
             stream.bit_rate = encoding.bit_rate
-        file.mux(stream.encode(frame))
+        for frame in frames(samples, encoding.layout):
+            file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
+
+
+def frames(samples: Samples, layout: str) -> Iterator[av.AudioFrame]:
+    """Cut samples into short frames: from one long one, Vorbis gets time stamps below zero."""
+    pcm = np.round(np.clip(samples, -1, 1) * 32_767).astype(np.int16)
+    planes = np.repeat(pcm[np.newaxis, :], 2 if layout == "stereo" else 1, axis=0)
+    for start in range(0, pcm.size, FRAME_SAMPLES):
+        part = np.ascontiguousarray(planes[:, start : start + FRAME_SAMPLES])
+        frame = av.AudioFrame.from_ndarray(part, format="s16p", layout=layout)
+        frame.sample_rate = SAMPLE_RATE_HZ
+        frame.pts = start
+        yield frame
 
 
 # --- checks -------------------------------------------------------------------------------------
