@@ -13,7 +13,9 @@ from helios_research.demo import demo_cohort_path
 
 COHORT = Path(__file__).parents[2] / "datasets" / "demo_cohort"
 README = (COHORT.parent / "README.md").read_text(encoding="utf-8")
-ENDING = re.compile(r"^\| `(?P<id>[^`]+)` \| [^|]+ \| (?P<says>[^|]+) \| (?P<where>\w+) \|$", re.M)
+ENDING = re.compile(
+    r"^\| `(?P<id>[^`]+)` \| [^|]+ \| (?P<says>[^|]+) \| (?P<where>\w+) \|$", re.MULTILINE
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def rows() -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def documented() -> dict[str, tuple[str, str]]:
-    """What the README's table says of each row that is not scored."""
+    """Read the README's table of the rows that are not scored."""
     return {
         match["id"]: (match["where"], match["says"].strip(" `"))
         for match in ENDING.finditer(README)
@@ -63,7 +65,7 @@ def test_the_readme_lists_exactly_the_rows_that_are_not_scored(documented):
     """Manifest problems and predicted codes, from the product itself, against the table."""
     cohort = read_cohort(COHORT / "manifest.csv", tags=["arm", "visit"])
     keys = cohort.fields["recording_id"]
-    found = {key: ("manifest", "never sent") for key in keys[~cohort.is_valid]}
+    found = dict.fromkeys(keys[~cohort.is_valid], ("manifest", "never sent"))
     checks = preflight(cohort).set_index("recording_id").loc[keys[cohort.is_valid]]
     failed = checks[checks["verdict"] == "fail"]
     found |= {key: ("preflight", code) for key, code in failed["predicted_error_code"].items()}
