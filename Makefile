@@ -1,0 +1,100 @@
+# `make` alone lists what there is. Everything lives in .venv; nothing is installed for the user.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# More for pytest, as in: make test ARGS="-k ledger".
+ARGS ?=
+# The first Python that is new enough (and starts: pyenv leaves dead commands behind).
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+
+# $(call need,CHECK,PACKAGES,WHAT FOR): where CHECK fails, install Debian packages, or say how.
+define need
+@{ $(1); } >/dev/null 2>&1 || { \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "Installing $(2), for $(3)"; \
+    apt-get update -qq; \
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
+  else \
+    echo "For $(3), please run: sudo apt-get install $(2) (or your system's own way), then make again." >&2; \
+    exit 1; \
+  fi; }
+endef
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+.PHONY: demo
+demo: setup ## the whole way, on synthesized recordings and a stand-in service
+	$(BIN)/helios-research demo
+
+.PHONY: setup
+setup: $(VENV)/installed-core ## put the package into .venv, ready to use
+
+.PHONY: test
+test: $(VENV)/installed-test browser ## all tests, notebooks and widgets in a browser included
+	$(BIN)/python -m pytest --nbval --nbval-current-env tests notebooks $(ARGS)
+
+.PHONY: check
+check: format lint types docstrings imports spelling ## style, types, docstrings, layers, spelling
+
+.PHONY: dataset
+dataset: setup ## make the demo cohort anew
+	$(call need,command -v espeak-ng,espeak-ng,synthesizing speech)
+	$(BIN)/python datasets/make_demo_cohort.py
+
+.PHONY: benchmark
+benchmark: $(VENV)/installed-test ## one measurement, as in: make benchmark NAME=ledger
+	@[ -f "benchmarks/$(NAME).py" ] || { echo "NAME is one of:" \
+	  $(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)) >&2; exit 1; }
+	$(BIN)/python "benchmarks/$(NAME).py" $(ARGS)
+
+.PHONY: clean
+clean: ## remove .venv, builds and caches; studies stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the parts of `make check` -------------------------------------------------------------------
+
+.PHONY: format lint types docstrings imports spelling
+format: $(VENV)/installed-check
+	$(BIN)/ruff format --check .
+lint: $(VENV)/installed-check
+	$(BIN)/ruff check .
+types: $(VENV)/installed-check
+	$(BIN)/mypy
+docstrings: $(VENV)/installed-check
+	find helios_research -name '*.py' -print0 | xargs -0 $(BIN)/numpydoc lint
+imports: $(VENV)/installed-check
+	$(BIN)/lint-imports
+spelling: $(VENV)/installed-check
+	$(BIN)/codespell
+
+# --- what the commands stand on ------------------------------------------------------------------
+
+# Plain python3 on Debian comes without ensurepip, which a virtual environment gets its pip from.
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed and none was found; \
+	name yours with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(call need,$(PYTHON) -c 'import ensurepip',$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'),a virtual environment)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-core: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-test $(VENV)/installed-check: $(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@ $(VENV)/installed-core
+
+.PHONY: browser
+browser:
+	$(call need,command -v chromium && fc-list | grep -i dejavu,chromium fontconfig fonts-dejavu-core fonts-liberation,testing widgets in a browser)
