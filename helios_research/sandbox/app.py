@@ -1,0 +1,341 @@
+"""The API: account, model runs, and a few doors of the sandbox's own for other processes."""
+
+import hmac
+import math
+import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from helios_research.sandbox.contract import not_a_run_id, read_request
+from helios_research.sandbox.core import Core
+from helios_research.sandbox.faults import Faults, Step
+from helios_research.sandbox.front import CONTROL_PREFIX, Front, note_disconnect
+from helios_research.sandbox.runs import Run, Status
+from helios_research.sandbox.scoring import expected_scores, transcript
+from helios_research.sandbox.verdicts import Verdict
+
+RUNS_PATH = "/v1/models/mental-wellness"
+MAX_BODY_BYTES = 1024**2
+_FAULTS = TypeAdapter(Faults)
+
+
+def make_api(core: Core) -> ASGIApp:
+    """Put the API together.
+
+    Parameters
+    ----------
+    core
+        The sandbox's shared parts.
+
+    Returns
+    -------
+    ASGIApp
+        An ASGI application.
+    """
+    doors = Doors(core)
+    routes = [
+        Route("/v1/account", doors.account, methods=["GET"]),
+        Route(RUNS_PATH, doors.create, methods=["POST"]),
+        Route(f"{RUNS_PATH}/{{model_run_id}}", doors.fetch, methods=["GET"]),
+        Route(f"{CONTROL_PREFIX}log", doors.show_log, methods=["GET"]),
+        Route(f"{CONTROL_PREFIX}faults", doors.set_faults, methods=["PUT"]),
+        Route(f"{CONTROL_PREFIX}expected", doors.show_expected, methods=["GET"]),
+    ]
+    gone = {ClientDisconnect: note_disconnect}
+    return Front(
+        Gate(Starlette(routes=routes, exception_handlers=gone), core),
+        core,
+        host="api",
+        step_of=step_of,
+        elsewhere=lambda: core.upload_url,
+    )
+
+
+def step_of(scope: Scope) -> Step:
+    """Tell what kind a request to the API is.
+
+    Parameters
+    ----------
+    scope
+        The request's ASGI scope.
+
+    Returns
+    -------
+    Step
+        Its kind.
+    """
+    match scope["method"], scope["path"].removeprefix(RUNS_PATH):
+        case "GET", "/v1/account":
+            return Step.ACCOUNT
+        case "POST", "":
+            return Step.CREATE
+        case "GET", rest if rest.startswith("/") and rest != scope["path"]:
+            return Step.POLL
+    return Step.OTHER
+
+
+class Gate:
+    """Lets in who has the key, not too often and not too fast.
+
+    Parameters
+    ----------
+    app
+        What is behind it.
+    core
+        The sandbox's shared parts.
+    """
+
+    def __init__(self, app: ASGIApp, core: Core) -> None:
+        self._app = app
+        self._core = core
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in or refuse it.
+
+        Parameters
+        ----------
+        scope, receive, send
+            As ASGI defines them.
+        """
+        answer = self._app
+        if scope["type"] == "http":
+            answer = self._refusal(Request(scope)) or self._app
+            await self._core.pause(self._core.settings.latency_s)
+        await answer(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        given = request.headers.get("x-api-key", "")
+        if not hmac.compare_digest(given.encode(), self._core.settings.api_key.encode()):
+            return JSONResponse({"detail": "Missing or unknown API key"}, 401)
+        if request.url.path.startswith(CONTROL_PREFIX):
+            return None
+        wait_s = self._core.bucket.wait_s(self._core.clock())
+        return self._too_many(wait_s) if wait_s > 0 else None
+
+    def _too_many(self, wait_s: float) -> Response:
+        whole_s = math.ceil(wait_s)
+        headers: dict[str, str] = {}
+        if self._core.settings.retry_after == "seconds":
+            headers["retry-after"] = str(whole_s)
+        elif self._core.settings.retry_after == "date":
+            then = datetime.fromtimestamp(math.ceil(self._core.clock() + wait_s), UTC)
+            headers["retry-after"] = format_datetime(then, usegmt=True)
+        return JSONResponse({"detail": "Too many requests"}, 429, headers)
+
+
+class Doors:
+    """What answers each request.
+
+    Parameters
+    ----------
+    core
+        The sandbox's shared parts.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def account(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
+        """Answer whose key it is.
+
+        Parameters
+        ----------
+        request
+            The request.
+
+        Returns
+        -------
+        Response
+            The account.
+        """
+        return JSONResponse({"id": self._core.account_id, "features": ["mental-wellness"]})
+
+    async def create(self, request: Request) -> Response:
+        """Create a model run.
+
+        Parameters
+        ----------
+        request
+            The request.
+
+        Returns
+        -------
+        Response
+            Its id and the URL for its recording, or 422.
+        """
+        body = await _read(request)
+        if body is None:
+            return JSONResponse({"detail": "Request body too large"}, 413)
+        wanted = read_request(body, request.headers.get("content-type", ""))
+        if isinstance(wanted, list):
+            return _unprocessable(wanted)
+        run = self._core.book.create(wanted.user.user_label, delete_data=wanted.delete_data)
+        self._core.log.created(run.run_id, body)
+        return JSONResponse({"id": run.run_id, "recordingUploadUrl": self._core.upload_url_of(run)})
+
+    async def fetch(self, request: Request) -> Response:
+        """Answer how a run is doing.
+
+        Parameters
+        ----------
+        request
+            The request.
+
+        Returns
+        -------
+        Response
+            The run, 404, or 422 where the path holds no UUID.
+        """
+        text = request.path_params["model_run_id"]
+        try:
+            run_id = str(uuid.UUID(text))
+        except ValueError:
+            return _unprocessable(not_a_run_id(text))
+        run = self._core.book.find(run_id)
+        if run is None:
+            return JSONResponse({"detail": "Model run not found"}, 404)
+        return JSONResponse(self._describe(run))
+
+    async def show_log(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
+        """Show another process what arrived.
+
+        Parameters
+        ----------
+        request
+            The request.
+
+        Returns
+        -------
+        Response
+            The log's summary and the completions.
+        """
+        completions = {run: _moment(at) for run, at in self._core.book.completions().items()}
+        return JSONResponse({**self._core.log.summary(), "completions": completions})
+
+    async def set_faults(self, request: Request) -> Response:
+        """Let another process change what goes wrong.
+
+        Parameters
+        ----------
+        request
+            The request; its body holds the fields of ``Faults``.
+
+        Returns
+        -------
+        Response
+            204, or 422 where they cannot be read.
+        """
+        try:
+            faults = _FAULTS.validate_json(await request.body())
+        except ValidationError as error:
+            return _unprocessable([dict(problem) for problem in error.errors(include_url=False)])
+        self._core.set_faults(faults)
+        return Response(status_code=204)
+
+    async def show_expected(self, request: Request) -> Response:
+        """Show another process the scores that some audio gets.
+
+        Parameters
+        ----------
+        request
+            The request, with ``sha256`` and ``userLabel`` in its query.
+
+        Returns
+        -------
+        Response
+            The scores by their names in the results, or 422.
+        """
+        query = request.query_params
+        missing = [name for name in ("sha256", "userLabel") if name not in query]
+        if missing:
+            return _unprocessable(
+                [
+                    {"type": "missing", "loc": ("query", name), "msg": "Field required"}
+                    for name in missing
+                ]
+            )
+        return JSONResponse(asdict(expected_scores(query["sha256"], query["userLabel"])))
+
+    def _describe(self, run: Run) -> dict[str, Any]:
+        book = self._core.book
+        status = book.status(run)
+        verdict = book.verdict(run)
+        ended = status in (Status.COMPLETE_OK, Status.COMPLETE_ERROR) and verdict is not None
+        return {
+            "id": run.run_id,
+            "createdAt": _moment(run.created_at),
+            "status": status,
+            "userLabel": run.user_label,
+            "deleteData": run.delete_data,
+            "runAt": None if status is Status.CREATED else _moment(run.picked_up_at),
+            "completedAt": _moment(book.completed_at(run)) if ended else None,
+            **self._outcome(run, verdict if ended else None),
+            # Not part of Helios' contract: whoever reads a raw answer later has to know.
+            "source": "sandbox",
+            "synthetic": True,
+        }
+
+    def _outcome(self, run: Run, verdict: Verdict | None) -> dict[str, Any]:
+        if verdict is None:
+            verdict = Verdict()
+            sections = None
+        else:
+            sections = _sections(run, verdict, self._core.settings.sections)
+        return {
+            "errorCode": verdict.error_code,
+            "errorReason": verdict.error_reason,
+            "warnings": list(verdict.warnings) or None,
+            "results": None if sections is None else {"sections": sections},
+        }
+
+
+def _sections(run: Run, verdict: Verdict, number: int) -> list[dict[str, Any]] | None:
+    if verdict.error_code is not None or run.sha256 is None:
+        return None
+    length_s = verdict.duration_s / number
+    found = []
+    for position in range(number):
+        scores = asdict(expected_scores(run.sha256, run.user_label, section=position))
+        found.append(
+            {
+                "startSecs": round(position * length_s, 3),
+                "finishSecs": round((position + 1) * length_s, 3),
+                "transcript": transcript(run.sha256, length_s),
+                **{_camel(name): {"value": value} for name, value in scores.items()},
+            }
+        )
+    return found
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _unprocessable(problems: list[dict[str, Any]]) -> Response:
+    # The input is echoed as FastAPI does; it may hold numbers that JSON has no words for.
+    body = to_json({"detail": problems}, inf_nan_mode="null", fallback=repr)
+    return Response(body, 422, media_type="application/json")
+
+
+async def _read(request: Request) -> bytes | None:
+    body = bytearray()
+    async for block in request.stream():
+        body += block
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    return bytes(body)

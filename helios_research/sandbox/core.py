@@ -1,0 +1,176 @@
+"""What the API and the upload host of one sandbox share."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from helios_research.recording import AudioFacts
+from helios_research.sandbox.faults import Fate, FaultPlan, Faults
+from helios_research.sandbox.limits import TokenBucket
+from helios_research.sandbox.log import SandboxLog
+from helios_research.sandbox.runs import Run, RunBook
+from helios_research.sandbox.settings import SandboxSettings
+from helios_research.sandbox.signing import Signer
+from helios_research.sandbox.verdicts import Verdict, judge
+
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+Examine = Callable[[str], AudioFacts]
+
+
+class Analyst:
+    """Examines audio away from the event loop, each content once.
+
+    Parameters
+    ----------
+    examine
+        Tells what a file holds.
+    executor
+        Where it runs.
+    judged
+        Told the SHA-256 and the verdict, on the event loop.
+    """
+
+    def __init__(
+        self, examine: Examine, executor: Executor, judged: Callable[[str, Verdict], None]
+    ) -> None:
+        self._examine = examine
+        self._executor = executor
+        self._judged = judged
+        self._known: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, path: Path, sha256: str) -> None:
+        """Have a file examined, and deleted afterwards.
+
+        Parameters
+        ----------
+        path
+            The file; it is deleted in any case.
+        sha256
+            SHA-256 of its bytes.
+        """
+        if sha256 in self._known:
+            path.unlink()
+            return
+        self._known.add(sha256)
+        task = asyncio.create_task(self._work(path, sha256))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, path: Path, sha256: str) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._executor, self._examine, str(path))
+        (outcome,) = await asyncio.gather(future, return_exceptions=True)
+        path.unlink()  # noqa: ASYNC240 (shorter than a hop to another thread)
+        if isinstance(outcome, BaseException):
+            logger.error("The sandbox could not examine %s", path, exc_info=outcome)
+            reason = f"The sandbox could not examine the recording: {outcome!r}"
+            self._judged(sha256, Verdict("ERR_INTERNAL", reason))
+        else:
+            self._judged(sha256, judge(outcome))
+
+
+class Core:
+    """State and parts of one sandbox; used on its event loop alone, except for the log.
+
+    Parameters
+    ----------
+    settings
+        How it behaves.
+    clock
+        Tells the time in seconds since the epoch.
+    faults
+        What goes wrong at first.
+    lines
+        Where the log writes its lines, if anywhere.
+    """
+
+    def __init__(
+        self, settings: SandboxSettings, clock: Clock, faults: Faults, lines: TextIO | None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.plan = FaultPlan(faults)
+        self.log = SandboxLog(clock, lines)
+        self.book = RunBook(settings, clock)
+        self.signer = Signer(settings.url_lifetime_s)
+        self.bucket = TokenBucket(settings.rate_per_s, settings.burst)
+        self.api_url = ""
+        self.upload_url = ""
+        self.stopping = asyncio.Event()
+
+    @property
+    def account_id(self) -> str:
+        """The id of the account that the key belongs to.
+
+        Returns
+        -------
+        str
+            Begins with ``sandbox``, by which a client knows that scores are synthetic.
+        """
+        return f"sandbox-{hashlib.sha256(self.settings.api_key.encode()).hexdigest()[:12]}"
+
+    def set_faults(self, faults: Faults) -> None:
+        """Let other things go wrong from now on.
+
+        Parameters
+        ----------
+        faults
+            What is to go wrong; counts begin anew.
+        """
+        self.plan = FaultPlan(faults)
+        if not faults.keeps_runs_stuck:
+            self.book.release()
+
+    def draw_fate(self, earlier_runs: int, ordinal: int) -> Fate:
+        """Decide about a run by the faults of the moment.
+
+        Parameters
+        ----------
+        earlier_runs
+            How many runs have had the same audio before.
+        ordinal
+            The run's place among all.
+
+        Returns
+        -------
+        Fate
+            What happens to it whatever its audio.
+        """
+        return self.plan.fate(earlier_runs, ordinal)
+
+    def upload_url_of(self, run: Run) -> str:
+        """Make the URL that a run's recording is put to.
+
+        Parameters
+        ----------
+        run
+            The run.
+
+        Returns
+        -------
+        str
+            A pre-signed URL on the upload host.
+        """
+        path = f"/recordings/{run.run_id}"
+        return f"{self.upload_url}{path}?{self.signer.query(path, self.clock())}"
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not for longer than the sandbox runs.
+
+        Parameters
+        ----------
+        seconds
+            How long, in seconds of real time.
+        """
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.stopping.wait()

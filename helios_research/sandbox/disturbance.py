@@ -1,0 +1,171 @@
+"""Carrying out a fault on one HTTP request.
+
+To drop a connection an application needs its transport, which ASGI does not hand out: `Connection`
+is uvicorn's HTTP protocol with that one addition.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from helios_research.sandbox.faults import NEEDS_ANSWER, Fault, Rule, Step
+
+_TRANSPORT = "helios_research.transport"
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
+
+
+class Connection(H11Protocol):
+    """uvicorn's HTTP/1.1 connection, which also shows the application its transport."""
+
+    def connection_made(  # type: ignore[override]  # narrowed as uvicorn narrows it
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Hand the transport on with each request.
+
+        Parameters
+        ----------
+        transport
+            The connection's transport.
+        """
+        super().connection_made(transport)
+        application = cast(ASGIApp, self.app)
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            extensions = {**scope.get("extensions", {}), _TRANSPORT: transport}
+            await application({**scope, "extensions": extensions}, receive, send)
+
+        self.app = with_transport
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer held back before it is sent."""
+
+    messages: list[Message] = field(default_factory=list)
+
+    @property
+    def body(self) -> bytes:
+        """The body.
+
+        Returns
+        -------
+        bytes
+            All of it.
+        """
+        return b"".join(message.get("body", b"") for message in self.messages)
+
+    async def hold(self, message: Message) -> None:
+        """Take the place of ASGI's send.
+
+        Parameters
+        ----------
+        message
+            A part of the answer.
+        """
+        self.messages.append(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and the means to do something about it."""
+
+    app: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+    step: Step
+    pause: Callable[[float], Awaitable[None]]
+    elsewhere: str
+
+    async def disturb(self, rule: Rule) -> None:
+        """Let one thing go wrong.
+
+        Parameters
+        ----------
+        rule
+            What it is.
+        """
+        if rule.fault is Fault.SLOW and not rule.after_work:
+            await self.pause(rule.delay_s)
+            await self.app(self.scope, self.receive, self.send)
+            return
+        answer = Answer()
+        if rule.after_work or rule.fault in NEEDS_ANSWER:
+            await self.app(self.scope, self.receive, answer.hold)
+        await self._spoil(rule, answer)
+
+    async def _spoil(self, rule: Rule, answer: Answer) -> None:
+        match rule.fault:
+            case Fault.RESET | Fault.CLOSE:
+                await self._drop(reset=rule.fault is Fault.RESET)
+            case Fault.CUT:
+                await self._send_half_and_drop(answer)
+            case Fault.SLOW:
+                await self.pause(rule.delay_s)
+                for message in answer.messages:
+                    await self.send(message)
+            case _:
+                await self._answer_wrongly(rule, answer)
+
+    async def _answer_wrongly(self, rule: Rule, answer: Answer) -> None:
+        match rule.fault:
+            case Fault.HALF_JSON:
+                half = answer.body[: len(answer.body) // 2]
+                await self._answer(200, {"content-type": "application/json"}, half)
+            case Fault.HTML:
+                await self._answer(200, {"content-type": "text/html; charset=utf-8"}, _LOGIN_PAGE)
+            case Fault.REDIRECT:
+                location = rule.location or f"{self.elsewhere}{self.scope['path']}"
+                status = rule.status if 300 <= rule.status < 400 else 307
+                await self._answer(status, {"location": location}, b"")
+            case _:
+                await self._refuse(rule)
+
+    async def _refuse(self, rule: Rule) -> None:
+        known = rule.status in set(HTTPStatus)
+        phrase = HTTPStatus(rule.status).phrase if known else "Unknown Error"
+        headers = {} if rule.retry_after is None else {"retry-after": rule.retry_after}
+        if self.step is Step.UPLOAD:
+            headers["content-type"] = "application/xml"
+            code = phrase.replace(" ", "")
+            body = f"<Error><Code>{code}</Code><Message>{phrase}</Message></Error>".encode()
+        else:
+            headers["content-type"] = "application/json"
+            body = json.dumps({"detail": phrase}).encode()
+        await self._answer(rule.status, headers, body)
+
+    async def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        every = {**headers, "content-length": str(len(body))}
+        pairs = [(name.encode(), value.encode()) for name, value in every.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": pairs})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def _send_half_and_drop(self, answer: Answer) -> None:
+        head, *_ = answer.messages
+        body = answer.body
+        await self.send(head)
+        part = {"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True}
+        await self.send(part)
+        await self._drop(reset=False)
+
+    async def _drop(self, *, reset: bool) -> None:
+        transport: asyncio.Transport = self.scope["extensions"][_TRANSPORT]
+        if reset:
+            # Lingering for 0 s makes the kernel send RST instead of FIN.
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+        else:
+            transport.close()
+        # uvicorn answers 500 for an application that returns before it knows of the disconnect.
+        while (await self.receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,250 @@
+"""What goes wrong, when, and how often: a plan that tests write down.
+
+>>> losing_answers = Faults(rules=(Rule(Fault.RESET, on=Step.CREATE, after_work=True, rate=0.2),))
+>>> busy_once = Faults(rules=(Rule(Fault.STATUS, status=503, retry_after="1", times=1),))
+>>> failing_twice = Faults(failing_first=2)
+"""
+
+from dataclasses import KW_ONLY, dataclass, replace
+from enum import StrEnum
+from random import Random
+
+
+class Step(StrEnum):
+    """The kind of a request."""
+
+    ACCOUNT = "account"
+    CREATE = "create"
+    UPLOAD = "upload"
+    POLL = "poll"
+    OTHER = "other"
+
+
+class Fault(StrEnum):
+    """What goes wrong with one request."""
+
+    RESET = "reset"
+    """The connection is reset (RST); no answer."""
+    CLOSE = "close"
+    """The connection is closed (FIN); no answer."""
+    CUT = "cut"
+    """The answer breaks off: its head, half of its body, then the end of the connection."""
+    HALF_JSON = "half-json"
+    """A complete answer of status 200 whose body is the first half of the true one."""
+    HTML = "html"
+    """Status 200 and a page of HTML, as a proxy or a login page in between sends."""
+    STATUS = "status"
+    """An error status, with or without Retry-After."""
+    REDIRECT = "redirect"
+    """A redirect to another origin: by default the sandbox's other host, which tells on keys."""
+    SLOW = "slow"
+    """The true answer, late."""
+
+
+NEEDS_ANSWER = frozenset({Fault.CUT, Fault.HALF_JSON})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that goes wrong with some requests.
+
+    Attributes
+    ----------
+    fault
+        What goes wrong.
+    on
+        The step that it happens to; None means any.
+    rate
+        Share of the requests that it happens to, from 0 to 1.
+    skip
+        Requests of the step that pass before it begins.
+    times
+        How often it happens at most; None sets no end.
+    after_work
+        True does the work first and spoils only the answer, so that the client cannot know. CUT and
+        HALF_JSON always do the work: there would be no answer to halve.
+    status
+        The status of STATUS, and of REDIRECT where it is a redirect's.
+    retry_after
+        The Retry-After of STATUS as it is sent; None sends none.
+    delay_s
+        Seconds by which SLOW is late.
+    location
+        Where REDIRECT points to; None means the sandbox's other host.
+    """
+
+    fault: Fault
+    _: KW_ONLY
+    on: Step | None = None
+    rate: float = 1.0
+    skip: int = 0
+    times: int | None = None
+    after_work: bool = False
+    status: int = 503
+    retry_after: str | None = None
+    delay_s: float = 1.0
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Everything that goes wrong in a sandbox.
+
+    Attributes
+    ----------
+    rules
+        Faults of requests; the first rule that strikes wins.
+    failing_first
+        How many runs of each audio end in ``failing_code`` before one succeeds.
+    failing_rate
+        Share of all runs that end in ``failing_code``.
+    failing_code
+        The error code of these runs.
+    stuck_first
+        How many runs of each audio stay RUNNING.
+    stuck_rate
+        Share of all runs that stay RUNNING. Stuck runs go on once the sandbox is given faults
+        without stuck runs.
+    seed
+        Makes the shares repeatable.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    failing_first: int = 0
+    failing_rate: float = 0.0
+    failing_code: str = "ERR_INTERNAL"
+    stuck_first: int = 0
+    stuck_rate: float = 0.0
+    seed: int = 0
+
+    @property
+    def keeps_runs_stuck(self) -> bool:
+        """Whether runs that are stuck stay so.
+
+        Returns
+        -------
+        bool
+            True while any run may get stuck.
+        """
+        return self.stuck_first > 0 or self.stuck_rate > 0
+
+    @classmethod
+    def hostile(cls, rate: float = 0.2, *, seed: int = 0) -> "Faults":
+        """Put together a service that fails in every way a network can.
+
+        Parameters
+        ----------
+        rate
+            Share of requests that go wrong, spread evenly over the ways, from 0 to 1.
+        seed
+            Makes it repeatable.
+
+        Returns
+        -------
+        Faults
+            Resets before and answers lost after the work, broken bodies, HTML and errors 500 to 504
+            with and without Retry-After; no redirects and nothing slow.
+        """
+        kinds = (
+            Rule(Fault.RESET),
+            Rule(Fault.RESET, after_work=True),
+            Rule(Fault.CLOSE, after_work=True),
+            Rule(Fault.CUT),
+            Rule(Fault.HALF_JSON),
+            Rule(Fault.HTML),
+            Rule(Fault.STATUS, status=500, after_work=True),
+            Rule(Fault.STATUS, status=502),
+            Rule(Fault.STATUS, status=503, retry_after="1"),
+            Rule(Fault.STATUS, status=504, after_work=True),
+        )
+        # Each rule sees only the requests that the ones before it spared.
+        shares = [rate / len(kinds) / (1 - rate * i / len(kinds)) for i in range(len(kinds))]
+        rules = tuple(replace(rule, rate=share) for rule, share in zip(kinds, shares, strict=True))
+        return cls(rules=rules, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What is decided about a run before its audio is looked at.
+
+    Attributes
+    ----------
+    error_code
+        The code that it ends in whatever its audio; None leaves it to the audio.
+    stuck
+        Whether it stays RUNNING.
+    """
+
+    error_code: str | None = None
+    stuck: bool = False
+
+
+LEFT_TO_ITS_AUDIO = Fate()
+
+
+class FaultPlan:
+    """Faults being carried out: counts what has come by, and draws.
+
+    Parameters
+    ----------
+    faults
+        What is to go wrong.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self._seen = [0] * len(faults.rules)
+        self._struck = [0] * len(faults.rules)
+        # Not a secret: the draws have to be repeatable.
+        self._random = Random(faults.seed)  # noqa: S311
+
+    def strike(self, step: Step) -> Rule | None:
+        """Decide about one request.
+
+        Parameters
+        ----------
+        step
+            The kind of the request.
+
+        Returns
+        -------
+        Rule | None
+            What goes wrong with it; None lets it pass.
+        """
+        for position, rule in enumerate(self.faults.rules):
+            if rule.on not in (None, step):
+                continue
+            self._seen[position] += 1
+            over = rule.times is not None and self._struck[position] >= rule.times
+            if over or self._seen[position] <= rule.skip or self._random.random() >= rule.rate:
+                continue
+            self._struck[position] += 1
+            return rule
+        return None
+
+    def fate(self, earlier_runs: int, ordinal: int) -> Fate:
+        """Decide about one run when its audio has arrived.
+
+        Parameters
+        ----------
+        earlier_runs
+            How many runs have had the same audio before.
+        ordinal
+            The run's place among all, which its draws depend on.
+
+        Returns
+        -------
+        Fate
+            What happens to it whatever its audio.
+        """
+        draw = Random(f"{self.faults.seed}:{ordinal}")  # noqa: S311 (as above)
+        failing = draw.random() < self.faults.failing_rate
+        stuck = draw.random() < self.faults.stuck_rate
+        return Fate(
+            error_code=(
+                self.faults.failing_code
+                if failing or earlier_runs < self.faults.failing_first
+                else None
+            ),
+            stuck=stuck or earlier_runs < self.faults.stuck_first,
+        )

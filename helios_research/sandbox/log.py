@@ -1,0 +1,327 @@
+"""What arrived at the sandbox, for tests to look at from any thread."""
+
+import json
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from helios_research.sandbox.events import Put, Request, Violation
+from helios_research.sandbox.faults import Fault, Step
+
+RECENT_REQUESTS = 20_000
+
+
+@dataclass(slots=True)
+class _RunEntry:
+    request: bytes
+    puts: list[Put] = field(default_factory=list)
+
+
+class SandboxLog:
+    """Everything that arrived.
+
+    Parameters
+    ----------
+    clock
+        Tells the time in seconds since the epoch.
+    lines
+        Open text file that each event is appended to as a line of JSON, if any.
+    """
+
+    def __init__(self, clock: Callable[[], float], lines: TextIO | None = None) -> None:
+        self._clock = clock
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._recent: deque[Request] = deque(maxlen=RECENT_REQUESTS)
+        self._counts: Counter[tuple[Step, int | None]] = Counter()
+        self._faults: Counter[tuple[Step, Fault]] = Counter()
+        self._seconds: Counter[tuple[Step, int]] = Counter()
+        self._runs: dict[str, _RunEntry] = {}
+        self._violations: list[Violation] = []
+        self._in_flight: Counter[str] = Counter()
+        self._max_in_flight: Counter[str] = Counter()
+
+    # What the servers note.
+
+    def began(self, host: str) -> datetime:
+        """Note that a request has arrived.
+
+        Parameters
+        ----------
+        host
+            ``api`` or ``upload``.
+
+        Returns
+        -------
+        datetime
+            Now, UTC.
+        """
+        with self._lock:
+            self._in_flight[host] += 1
+            self._max_in_flight[host] = max(self._max_in_flight[host], self._in_flight[host])
+        return self._now()
+
+    def ended(self, host: str, request: Request) -> None:
+        """Note how a request ended.
+
+        Parameters
+        ----------
+        host
+            ``api`` or ``upload``.
+        request
+            The request.
+        """
+        with self._lock:
+            self._in_flight[host] -= 1
+            self._recent.append(request)
+            self._counts[request.step, request.status] += 1
+            self._seconds[request.step, int(request.at.timestamp())] += 1
+            if request.fault is not None:
+                self._faults[request.step, request.fault] += 1
+        self._write("request", asdict(request))
+
+    def created(self, run_id: str, request: bytes) -> None:
+        """Note a new run.
+
+        Parameters
+        ----------
+        run_id
+            Its id.
+        request
+            The request's body.
+        """
+        with self._lock:
+            self._runs[run_id] = _RunEntry(request)
+        self._write("created", {"run_id": run_id, "request": json.loads(request)})
+
+    def put(self, run_id: str, put: Put) -> None:
+        """Note an upload.
+
+        Parameters
+        ----------
+        run_id
+            The run that it was for.
+        put
+            The upload.
+        """
+        with self._lock:
+            self._runs[run_id].puts.append(put)
+        self._write("put", {"run_id": run_id, **asdict(put)})
+
+    def violated(self, what: str, run_id: str | None = None) -> None:
+        """Note something that a client must never do.
+
+        Parameters
+        ----------
+        what
+            What was done.
+        run_id
+            The run that it was done to, if any.
+        """
+        violation = Violation(self._now(), what, run_id)
+        with self._lock:
+            self._violations.append(violation)
+        self._write("violation", asdict(violation))
+
+    # What tests read.
+
+    @property
+    def requests(self) -> list[Request]:
+        """The last requests, oldest first.
+
+        Returns
+        -------
+        list[Request]
+            At most 20,000; the counts go on for ever.
+        """
+        with self._lock:
+            return list(self._recent)
+
+    def count(self, step: Step | None = None, status: int | None = None) -> int:
+        """Count requests.
+
+        Parameters
+        ----------
+        step
+            Only of this kind.
+        status
+            Only those answered with this status.
+
+        Returns
+        -------
+        int
+            Their number since the start, dropped connections included unless a status is given.
+        """
+        with self._lock:
+            return sum(
+                number
+                for (kind, answer), number in self._counts.items()
+                if step in (None, kind) and status in (None, answer)
+            )
+
+    @property
+    def refused(self) -> int:
+        """Requests that came faster than the rate limit allows.
+
+        Returns
+        -------
+        int
+            The number of answers 429.
+        """
+        return self.count(status=429)
+
+    def faults_struck(self, fault: Fault | None = None, step: Step | None = None) -> int:
+        """Count what was made to go wrong.
+
+        Parameters
+        ----------
+        fault
+            Only this fault.
+        step
+            Only at this step.
+
+        Returns
+        -------
+        int
+            How often it happened since the start.
+        """
+        with self._lock:
+            return sum(
+                number
+                for (kind, what), number in self._faults.items()
+                if step in (None, kind) and fault in (None, what)
+            )
+
+    def per_second(self, step: Step | None = None) -> dict[int, int]:
+        """Count requests by the second in which they arrived.
+
+        Parameters
+        ----------
+        step
+            Only of this kind.
+
+        Returns
+        -------
+        dict[int, int]
+            Number by second since the epoch, seconds without requests left out.
+        """
+        counted: Counter[int] = Counter()
+        with self._lock:
+            for (kind, second), number in self._seconds.items():
+                if step in (None, kind):
+                    counted[second] += number
+        return dict(sorted(counted.items()))
+
+    @property
+    def puts(self) -> dict[str, list[Put]]:
+        """Uploads by run.
+
+        Returns
+        -------
+        dict[str, list[Put]]
+            The complete uploads of every run, oldest first; empty for a run that got none.
+        """
+        with self._lock:
+            return {run_id: list(entry.puts) for run_id, entry in self._runs.items()}
+
+    @property
+    def runs_by_audio(self) -> dict[str, list[str]]:
+        """Runs by the audio that they processed: each is something to be paid for.
+
+        Returns
+        -------
+        dict[str, list[str]]
+            Ids of the runs by SHA-256 of the audio that each finally had.
+        """
+        found: dict[str, list[str]] = {}
+        for run_id, puts in self.puts.items():
+            taken = [put.sha256 for put in puts if put.taken]
+            if taken:
+                found.setdefault(taken[-1], []).append(run_id)
+        return found
+
+    def request_of(self, run_id: str) -> Any:
+        """Show what was sent to create a run.
+
+        Parameters
+        ----------
+        run_id
+            The run's id.
+
+        Returns
+        -------
+        Any
+            The body, parsed.
+        """
+        with self._lock:
+            return json.loads(self._runs[run_id].request)
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What clients must never do and did.
+
+        Returns
+        -------
+        list[Violation]
+            Oldest first.
+        """
+        with self._lock:
+            return list(self._violations)
+
+    @property
+    def max_in_flight(self) -> dict[str, int]:
+        """The most requests that were in work at once.
+
+        Returns
+        -------
+        dict[str, int]
+            By host, ``api`` and ``upload``.
+        """
+        with self._lock:
+            return dict(self._max_in_flight)
+
+    def summary(self) -> dict[str, Any]:
+        """Put the log into plain values, for another process.
+
+        Returns
+        -------
+        dict[str, Any]
+            What the properties say, ready for JSON.
+        """
+        with self._lock:
+            counts = [
+                {"step": str(step), "status": status, "count": number}
+                for (step, status), number in self._counts.items()
+            ]
+            faults = [
+                {"step": str(step), "fault": str(fault), "count": number}
+                for (step, fault), number in self._faults.items()
+            ]
+        return {
+            "counts": counts,
+            "faults": faults,
+            "per_second": {str(second): number for second, number in self.per_second().items()},
+            "refused": self.refused,
+            "max_in_flight": self.max_in_flight,
+            "puts": {run: [_plain(asdict(put)) for put in puts] for run, puts in self.puts.items()},
+            "runs_by_audio": self.runs_by_audio,
+            "violations": [_plain(asdict(violation)) for violation in self.violations],
+        }
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def _write(self, event: str, facts: dict[str, Any]) -> None:
+        if self._lines is not None:
+            self._lines.write(json.dumps({"event": event, **_plain(facts)}) + "\n")
+            self._lines.flush()
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in facts.items()
+    }
