@@ -25,6 +25,7 @@ RECORDING_CHANGED = "INVALID_RECORDING_CHANGED"
 DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
 RESULT_GONE = "RESULT_GONE"
 UNREACHABLE = "UNREACHABLE"
+UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ _KNOWN = {
     UNREACHABLE: Explanation(
         "The service did not answer.",
         "Check the network and submit again: it goes on where it stopped.",
+    ),
+    UNREADABLE_ANSWER: Explanation(
+        "An answer came, but not in a form that Helios uses.",
+        "Submit again: it goes on where it stopped. If it stays, find out whether a proxy or a "
+        "login page stands between this machine and Helios.",
     ),
 }
 

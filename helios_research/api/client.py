@@ -1,0 +1,456 @@
+"""The client: the only module that speaks HTTP.
+
+Two origins are kept apart. The API gets the key; the upload host gets recordings and nothing
+else. Redirects are never followed, cookies never kept, and no URL with a signature in it reaches
+a log.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import NoReturn, Self, TypeVar, cast
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from helios_research._version import __version__
+from helios_research.api import protocol
+from helios_research.api.answers import Answer, Failure
+from helios_research.api.protocol import Call, Reply, Trouble
+from helios_research.api.records import Account, CreatedRun, ModelRun, RunRequest
+from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, RecordingChangedError, UploadBody
+from helios_research.config import Connection, is_loopback, resolve_connection
+from helios_research.errors import ProxySettingsError
+
+__all__ = ["Client", "Service", "UploadBody"]
+
+T = TypeVar("T")
+
+_USER_AGENT = f"helios-research/{__version__}"
+
+# Load balancers close idle connections after a minute or so; reusing one for longer gains little.
+KEEP_ALIVE_S = 20.0
+# The upload host's answer is only looked at for its error code.
+_MAX_UPLOAD_ANSWER_BYTES = 64 * 1024
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Client:
+    """Where Helios is and the key for it; opens no connection by itself.
+
+    Parameters
+    ----------
+    api_key
+        The key; without it the environment variable ``THYMIA_API_KEY``.
+    region
+        ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
+    base_url
+        Another origin, which wins over the region; without it ``THYMIA_BASE_URL``.
+
+    Raises
+    ------
+    ConfigError
+        No key, an unknown region, or a base URL that is not safe.
+    """
+
+    def __init__(
+        self,
+        api_key: str | SecretStr | None = None,
+        *,
+        region: str | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        self._connection = resolve_connection(api_key, region=region, base_url=base_url)
+
+    @classmethod
+    def from_connection(cls, connection: Connection) -> Self:
+        """Make a client with time-outs and limits of one's own.
+
+        Parameters
+        ----------
+        connection
+            Checked settings, as `config.resolve_connection` gives them.
+
+        Returns
+        -------
+        Client
+            The client.
+        """
+        client = cls.__new__(cls)
+        client._connection = connection
+        return client
+
+    @property
+    def base_url(self) -> str:
+        """Origin of the API, without a trailing slash."""
+        return self._connection.base_url
+
+    @asynccontextmanager
+    async def connect(self, *, now: Callable[[], datetime] = _utc_now) -> AsyncIterator["Service"]:
+        """Open the service for as long as the block lasts.
+
+        Parameters
+        ----------
+        now
+            The clock, for a ``Retry-After`` that is a date.
+
+        Yields
+        ------
+        Service
+            Makes requests, on the event loop that this was called on.
+
+        Raises
+        ------
+        ProxySettingsError
+            The environment names a proxy or certificates that cannot be used.
+        """
+        service = Service(self._connection, now)
+        try:
+            yield service
+        finally:
+            await service.aclose()
+
+    def __repr__(self) -> str:
+        return f"Client(base_url={self.base_url!r}, api_key=…)"
+
+    def __reduce__(self) -> NoReturn:
+        # Pickles end up in caches, notebooks' checkpoints and on other machines' disks.
+        message = (
+            "A Client holds an API key, so it is neither pickled nor copied: make one where it is "
+            "needed, with hr.Client(), which reads THYMIA_API_KEY there."
+        )
+        raise TypeError(message)
+
+
+class _Key(httpx.Auth):
+    """Adds the key to a request at the last moment, and only where it belongs."""
+
+    def __init__(self, key: SecretStr, base_url: str) -> None:
+        self._key = key
+        self._origin = _origin(httpx.URL(base_url))
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if _origin(request.url) == self._origin:
+            request.headers[protocol.KEY_HEADER] = self._key.get_secret_value()
+        yield request
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+class _Lanes:
+    """A fixed number of HTTP clients with one connection each; further requests wait here.
+
+    A pool that many tasks share is corrupted when a request in it is cancelled. Here, a request
+    that does not end well takes its own connection with it and touches no other.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncClient], count: int) -> None:
+        self._make = make
+        self._idle = [make()]  # made at once, so that settings that cannot work show at once
+        self._free = asyncio.Semaphore(count)
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[httpx.AsyncClient]:
+        async with self._free:
+            client = self._idle.pop() if self._idle else self._make()
+            is_sound = False
+            try:
+                yield client
+                is_sound = not self._is_closed
+            finally:
+                if is_sound:
+                    self._idle.append(client)
+                else:
+                    await client.aclose()
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        while self._idle:
+            await self._idle.pop().aclose()
+
+
+class Service:
+    """Helios, while connected. Each method makes one attempt and returns what came of it.
+
+    No method raises for anything that a server or the network does. Cancelling a call is safe:
+    its connection is closed and no other is concerned.
+
+    Parameters
+    ----------
+    connection
+        Where and with which key.
+    now
+        The clock.
+    """
+
+    def __init__(self, connection: Connection, now: Callable[[], datetime] = _utc_now) -> None:
+        self._connection = connection
+        self._now = now
+        self._readers = ThreadPoolExecutor(connection.parallel.uploads, "helios-upload")
+        # A proxy has no business between two programs on this machine.
+        proxies = not is_loopback(urlsplit(connection.base_url).hostname)
+        try:
+            certificates = httpx.create_ssl_context()
+            self._api = _Lanes(
+                lambda: self._http(certificates, proxies=proxies, with_key=True),
+                connection.parallel.api_requests,
+            )
+            self._storage = _Lanes(
+                lambda: self._http(certificates, proxies=proxies, with_key=False),
+                connection.parallel.uploads,
+            )
+        except (OSError, ImportError, ValueError, httpx.InvalidURL) as problem:
+            # Not chained: a proxy's URL may hold a password.
+            raise ProxySettingsError(_settings_problem(problem)) from None
+
+    async def account(self) -> Answer[Account]:
+        """Ask which account the key belongs to.
+
+        Returns
+        -------
+        Answer
+            The account; `FailureKind.NOT_HELIOS` where something else answers.
+        """
+        reply = await self._ask(protocol.account_call())
+        if isinstance(reply, Failure):
+            return reply
+        return self._safe(protocol.read_account(reply, self._now()))
+
+    async def create(self, request: RunRequest, *, delete_data: bool = False) -> Answer[CreatedRun]:
+        """Create a model run; nothing is processed until its recording is uploaded.
+
+        Parameters
+        ----------
+        request
+            The recording's metadata.
+        delete_data
+            Whether Helios deletes everything 12 hours after completion.
+
+        Returns
+        -------
+        Answer
+            The run and its upload URL.
+        """
+        reply = await self._ask(protocol.create_call(request, delete_data=delete_data))
+        if isinstance(reply, Failure):
+            return reply
+        return self._safe(
+            protocol.read_created(reply, self._now(), request, self._connection.base_url)
+        )
+
+    async def fetch(self, run_id: str) -> Answer[ModelRun]:
+        """Ask how things stand with a model run.
+
+        Parameters
+        ----------
+        run_id
+            Helios' id of the run.
+
+        Returns
+        -------
+        Answer
+            Its state, with the scores once it is complete.
+        """
+        reply = await self._ask(protocol.fetch_call(run_id))
+        if isinstance(reply, Failure):
+            return reply
+        return self._safe(protocol.read_run(reply, self._now(), run_id))
+
+    async def upload(self, url: str, body: UploadBody) -> Answer[None]:
+        """Upload a recording, from disk and in constant memory.
+
+        Parameters
+        ----------
+        url
+            The run's upload URL.
+        body
+            The recording.
+
+        Returns
+        -------
+        Answer
+            Success, or a failure. `FailureKind.CHANGED` where the bytes are not the expected
+            ones: the upload was broken off before its end, so the run still has no recording.
+        """
+        problem = protocol.upload_url_problem(url, self._connection.base_url)
+        if problem is not None:
+            return protocol.refused_upload_url(problem)
+        stream = _Stream(body, self._readers)
+        try:
+            reply = await self._exchange(
+                self._storage,
+                _upload_request(url, body, stream),
+                self._connection.time_outs.upload_s,
+                _MAX_UPLOAD_ANSWER_BYTES,
+            )
+        except RecordingChangedError as changed:
+            return protocol.recording_changed(str(changed))
+        finally:
+            stream.close()
+        if isinstance(reply, Failure):
+            return reply
+        return protocol.read_upload(reply, self._now())
+
+    async def aclose(self) -> None:
+        """Close all connections; what is still in flight closes its own when it ends."""
+        await self._api.aclose()
+        await self._storage.aclose()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, call: Call) -> Reply | Failure:
+        headers = {
+            "Accept": "application/json",
+            # An answer may only be unpacked up to the size that it may have.
+            "Accept-Encoding": "identity",
+            "Cache-Control": "no-cache",
+            "User-Agent": _USER_AGENT,
+        }
+        if call.content is not None:
+            headers["Content-Type"] = "application/json"
+        url = f"{self._connection.base_url}{call.path}"
+        request = httpx.Request(call.method, url, headers=headers, content=call.content)
+        return await self._exchange(
+            self._api,
+            request,
+            self._connection.time_outs.answer_s,
+            protocol.MAX_ANSWER_BYTES,
+        )
+
+    async def _exchange(
+        self, lanes: _Lanes, request: httpx.Request, deadline_s: float, max_bytes: int
+    ) -> Reply | Failure:
+        try:
+            async with lanes.lane() as client, asyncio.timeout(deadline_s):
+                response = await client.send(request, stream=True)
+                try:
+                    return await _read(response, max_bytes)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as problem:
+            return _unanswered(problem)
+
+    def _safe(self, answer: Answer[T]) -> Answer[T]:
+        """Take the key out of a server's own words, should it repeat it."""
+        if not isinstance(answer, Failure):
+            return answer
+        key = self._connection.api_key.get_secret_value()
+        columns = {name: text.replace(key, "…") for name, text in answer.columns.items()}
+        return replace(answer, reason=answer.reason.replace(key, "…"), columns=columns)
+
+    def _http(
+        self, certificates: ssl.SSLContext, *, proxies: bool, with_key: bool
+    ) -> httpx.AsyncClient:
+        waits = self._connection.time_outs
+        return httpx.AsyncClient(
+            auth=_Key(self._connection.api_key, self._connection.base_url) if with_key else None,
+            verify=certificates,
+            trust_env=proxies,
+            follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+            timeout=httpx.Timeout(
+                connect=waits.connect_s, read=waits.read_s, write=waits.write_s, pool=None
+            ),
+        )
+
+
+class _Stream(httpx.AsyncByteStream):
+    """One attempt at sending a recording; its blocks are read and hashed in a thread."""
+
+    def __init__(self, body: UploadBody, readers: ThreadPoolExecutor) -> None:
+        self._blocks: Generator[bytes, None, None] = body.checked_blocks()
+        self._readers = readers
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        while block := await loop.run_in_executor(self._readers, next, self._blocks, b""):
+            yield block
+
+    def close(self) -> None:
+        # A thread that is still reading makes this a ValueError; the file then closes as soon as
+        # that block is read, since nothing refers to the generator any more.
+        with suppress(ValueError):
+            self._blocks.close()
+
+
+def _upload_request(url: str, body: UploadBody, stream: _Stream) -> httpx.Request:
+    parts = urlsplit(url)
+    origin = httpx.URL(f"{parts.scheme}://{parts.netloc}/")
+    # The path and its signature travel beside the URL: httpx logs the URL, and would also
+    # rewrite characters that the signature was made over.
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {
+        "Host": origin.netloc.decode(),
+        "Content-Length": str(body.size_bytes),
+        "Content-Type": body.media_type or FALLBACK_MEDIA_TYPE,
+        "User-Agent": _USER_AGENT,
+    }
+    return httpx.Request(
+        "PUT", origin, headers=headers, stream=stream, extensions={"target": target.encode()}
+    )
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> Reply:
+    body = bytearray()
+    # httpx declares an iterator; it is a generator, and left half-read it must be closed here.
+    chunks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > max_bytes:
+                break
+    return Reply(
+        response.status_code,
+        dict(response.headers),
+        bytes(body[:max_bytes]),
+        is_whole=len(body) <= max_bytes,
+    )
+
+
+def _unanswered(problem: BaseException) -> Failure:
+    """Classify an exception, quoting only the operating system's and OpenSSL's words.
+
+    What httpx says may quote a header or a URL.
+    """
+    causes = list(_causes(problem))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return protocol.unanswered(Trouble.UNTRUSTED, cause.verify_message)
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return protocol.unanswered(Trouble.UNTRUSTED, "it does not speak TLS")
+    if isinstance(problem, TimeoutError | httpx.TimeoutException):
+        return protocol.unanswered(Trouble.TIMED_OUT)
+    if isinstance(problem, httpx.ProxyError) and str(problem)[:1] == "4":
+        return protocol.unanswered(Trouble.PROXY, f"HTTP {str(problem)[:3]}")
+    known = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
+    trouble = Trouble.UNREACHABLE if isinstance(problem, httpx.ConnectError) else Trouble.BROKEN_OFF
+    return protocol.unanswered(trouble, next(known, ""))
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    while problem is not None:
+        yield problem
+        if isinstance(problem, BaseExceptionGroup):
+            for member in problem.exceptions:
+                yield from _causes(member)
+        problem = problem.__cause__ or problem.__context__
+
+
+def _settings_problem(problem: Exception) -> str:
+    if isinstance(problem, ImportError):
+        return "a SOCKS proxy needs the package socksio (`pip install httpx[socks]`)"
+    if isinstance(problem, OSError):
+        return "the file of certificates cannot be read"
+    return "the address of the proxy is not an http, https or socks5 URL"
