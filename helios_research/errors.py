@@ -7,6 +7,8 @@
     ├── CohortError               a table that cannot be read as a cohort at all
     ├── RecordingUnavailableError a recording whose bytes cannot be read
     ├── StudyError                a study folder
+    │   ├── EmptyStudyError       no cohort was ever submitted to it
+    │   ├── MixedServicesError    its runs are at another service
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
     │   ├── StudyStorageError     the disk is full, read-only or not ours
@@ -26,6 +28,8 @@ raised inside, and caught where that row is written).
 Constructors take facts and word the sentence: what is wrong, where, and what to do.
 """
 
+import os
+import socket
 from collections.abc import Iterable
 from datetime import datetime
 from difflib import get_close_matches
@@ -162,6 +166,8 @@ class StudyLockedError(StudyError):
         self, folder: Path, *, pid: int | None, host: str | None, since: str | None
     ) -> None:
         who = f"process {pid}" if pid is not None else "another process"
+        if (pid, host) == (os.getpid(), socket.gethostname()):
+            who = f"this Python session (process {pid})"
         where = f" on {host}" if host else ""
         when = f" since {since}" if since else ""
         super().__init__(
@@ -209,6 +215,27 @@ class StudyDamagedError(StudyError):
         super().__init__(
             f"The ledger {path} cannot be used: {reason}. Put back a copy of the whole study folder "
             "from a backup, or choose another folder for the study. Nothing was sent."
+        )
+
+
+class EmptyStudyError(StudyError):
+    """No cohort was ever submitted to the study."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The study {folder} holds no cohort yet: submit one first, with "
+            "study.submit(cohort) or `helios-research submit MANIFEST --study DIR`."
+        )
+
+
+class MixedServicesError(StudyError):
+    """The study's runs are at another service than the one that it is now to use."""
+
+    def __init__(self, folder: Path, before: str | None, now: str) -> None:
+        super().__init__(
+            f"The study {folder} was begun at {before}, and its runs exist only there; it cannot "
+            f"go on at {now}. Use another folder for the other service, so that their scores "
+            "are never mixed."
         )
 
 

@@ -234,9 +234,8 @@ def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Att
     if unknown:
         raise TypeError(f"An attempt has no changeable {', '.join(sorted(unknown))}.")
     merged: dict[str, Any] = {"state": state, **_implied(attempt, state, at), **changes}
-    if attempt.upload_url and merged.get("error_reason"):
-        # An error about a request likes to quote its address.
-        merged["error_reason"] = merged["error_reason"].replace(attempt.upload_url, "(upload URL)")
+    if merged.get("error_reason"):
+        merged["error_reason"] = _safe(merged["error_reason"], attempt.upload_url)
     if state.settles_upload:
         merged["upload_url"] = None
     return replace(attempt, **merged)
@@ -252,6 +251,13 @@ def _implied(attempt: Attempt, state: State, at: datetime) -> dict[str, Any]:
     if state is State.UPLOADED and attempt.state is not State.UPLOADED:
         return {"uploaded_at": at}
     return {}
+
+
+def _safe(reason: str, upload_url: str | None) -> str:
+    # A file's name in it need not be valid text, which SQLite refuses.
+    reason = reason.encode("utf-8", "backslashreplace").decode("utf-8")
+    # An error about a request likes to quote its address, which is a secret.
+    return reason.replace(upload_url, "(upload URL)") if upload_url else reason
 
 
 def to_microseconds(moment: datetime | None) -> int | None:

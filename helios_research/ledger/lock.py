@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from helios_research.errors import StudyLockedError, StudyStorageError, local_time
+from helios_research.ledger.storage import in_words
 
 LOCK_NAME = "helios.lock"
 HOLDER_NAME = "helios.lock.json"
@@ -44,12 +45,12 @@ class StudyLock:
         except Timeout:
             raise _refusal(folder, self._holder) from None
         except OSError as error:
-            raise StudyStorageError(folder, (error.strerror or str(error)).lower()) from error
+            raise StudyStorageError(folder, in_words(error)) from error
         try:
             self._sign(now)
         except OSError as error:
             self._lock.release()
-            raise StudyStorageError(folder, (error.strerror or str(error)).lower()) from error
+            raise StudyStorageError(folder, in_words(error)) from error
 
     def _sign(self, now: datetime) -> None:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}

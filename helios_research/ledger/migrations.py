@@ -13,6 +13,8 @@ APPLICATION_ID = 0x48454C52
 # twice: while one attempt is under way or has scores, SQLite refuses another with the same bytes,
 # the same request and the same service.
 #
+# Locations are bytes, because a file's name need not be valid text.
+#
 # Upload URLs live in a table of their own, because it is small enough to be rewritten whole:
 # `secure_delete` zeroes what is deleted, but not the copies that stay behind in the unused part
 # of a page when SQLite moves rows between pages.
@@ -44,6 +46,8 @@ CREATE TABLE attempts (
 CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source)
     WHERE state IN ('creating', 'created', 'uploading', 'uploaded', 'scored');
 
+CREATE INDEX attempts_by_recording ON attempts (sha256);
+
 CREATE TABLE upload_urls (
     attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
     upload_url TEXT NOT NULL
@@ -68,7 +72,7 @@ CREATE TABLE settings (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE checks (
-    location TEXT NOT NULL,
+    location BLOB NOT NULL,
     settings TEXT NOT NULL,
     stamp TEXT NOT NULL,
     facts TEXT NOT NULL,

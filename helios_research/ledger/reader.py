@@ -1,8 +1,9 @@
 """Reading a ledger, also while another process writes to it."""
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -87,6 +88,7 @@ class LedgerReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reading = Lock()
+        self._is_closed = False
         with storage_errors(path):
             self._connection = connect_reader(path)
 
@@ -109,6 +111,7 @@ class LedgerReader:
     def close(self) -> None:
         """Let go of the file; safe to call twice."""
         with self._reading:
+            self._is_closed = True
             self._connection.close()
 
     def attempt(self, attempt_id: int) -> Attempt:
@@ -143,6 +146,24 @@ class LedgerReader:
         with self._connected() as connection:
             rows = connection.execute(f"{_ATTEMPTS} ORDER BY attempt_id").fetchall()
         return [_to_attempt(row) for row in rows]
+
+    def attempts_of(self, sha256: str) -> list[Attempt]:
+        """Read all attempts with one recording, oldest first.
+
+        Parameters
+        ----------
+        sha256
+            Fingerprint of the recording's bytes, hexadecimal.
+
+        Returns
+        -------
+        list of Attempt
+            The attempts as they stand, whatever the request.
+        """
+        query = f"{_ATTEMPTS} WHERE sha256 = ? ORDER BY attempt_id"
+        with self._connected() as connection:
+            rows = connection.execute(query, (sha256,)).fetchall()
+        return [to_attempt(row) for row in rows]
 
     def attempts_frame(self) -> pd.DataFrame:
         """Read all attempts as a table, without their requests and upload URLs.
@@ -184,6 +205,26 @@ class LedgerReader:
                 return
             yield from rows
             last = rows[-1][0]
+
+    def answers_to(self, attempt_ids: Iterable[int]) -> dict[int, str]:
+        """Read the raw final answers to some attempts.
+
+        Parameters
+        ----------
+        attempt_ids
+            Keys of the attempts.
+
+        Returns
+        -------
+        dict of int to str
+            The JSON text of the answer to each attempt that has one.
+        """
+        query = (
+            "SELECT attempt_id, body FROM answers "
+            "WHERE attempt_id IN (SELECT value FROM json_each(?))"
+        )
+        with self._connected() as connection:
+            return dict(connection.execute(query, (json.dumps(list(attempt_ids)),)).fetchall())
 
     def answer(self, attempt_id: int) -> dict[str, Any] | None:
         """Read the raw final answer to one attempt.
@@ -283,11 +324,13 @@ class LedgerReader:
         query = "SELECT location, stamp, facts FROM checks WHERE settings = ?"
         with self._connected() as connection:
             rows = connection.execute(query, (settings,)).fetchall()
-        return {location: (stamp, json.loads(facts)) for location, stamp, facts in rows}
+        return {os.fsdecode(place): (stamp, json.loads(facts)) for place, stamp, facts in rows}
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         with self._reading, storage_errors(self._path):
+            if self._is_closed:
+                raise ValueError(f"The ledger {self._path} is closed: open the study again.")
             yield self._connection
 
 

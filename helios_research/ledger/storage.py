@@ -15,8 +15,9 @@ from helios_research.errors import (
 
 DATABASE_NAME = "helios.sqlite"
 
-# SQLite's own waiting for a lock that a reader or a checkpoint holds for a moment.
-_BUSY_S = 30.0
+# For a lock that a reader or a checkpoint holds for a moment; also the longest that closing waits
+# for somebody's database browser.
+_BUSY_S = 10.0
 
 # WAL needs memory that all processes on a file share, which network and cluster file systems do
 # not give (https://www.sqlite.org/wal.html). Only those known to give it are listed, so that an
@@ -39,29 +40,55 @@ def prepare_folder(folder: Path) -> Path:
     Returns
     -------
     Path
-        The ledger's file in it, which need not exist yet.
+        The folder, absolute and without links.
 
     Raises
     ------
     StudyStorageError
-        It cannot be made, is not a folder, or cannot be written to.
+        It cannot be made, or something else is in its place.
     """
     folder = folder.expanduser()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = folder.resolve(strict=True)
+        return folder.resolve(strict=True)
     except (FileExistsError, NotADirectoryError):
         raise StudyStorageError(folder, "there is a file, or a broken link, in its place") from None
     except OSError as error:
-        raise StudyStorageError(folder, _in_words(error)) from error
+        raise StudyStorageError(folder, in_words(error)) from error
+
+
+def prepare_database(folder: Path) -> Path:
+    """Make the ledger's file, readable by its owner only, unless it is there already.
+
+    Parameters
+    ----------
+    folder
+        The study folder, whose lock is held.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    StudyStorageError
+        It cannot be made or written to.
+    """
     path = folder / DATABASE_NAME
     if path.is_symlink():
-        raise StudyStorageError(path, "it is a link, so two studies could write to one ledger")
+        raise StudyStorageError(path, "it is a link, so two studies could share one ledger")
     try:
-        # SQLite gives its side files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # SQLite gives its side files the mode of this one. A file that exists must not be opened
+        # here: closing it would drop the locks that SQLite holds on it in this process.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise StudyStorageError(path, "it is a folder, not a file") from None
+        if not os.access(path, os.W_OK):
+            raise StudyStorageError(path, "it is read-only") from None
     except OSError as error:
-        raise StudyStorageError(path, _in_words(error)) from error
+        raise StudyStorageError(path, in_words(error)) from error
     return path
 
 
@@ -88,7 +115,7 @@ def existing_database(folder: Path) -> Path:
         if path.is_file() and path.stat().st_size > 0:
             return path.resolve()
     except OSError as error:
-        raise StudyStorageError(path, _in_words(error)) from error
+        raise StudyStorageError(path, in_words(error)) from error
     raise StudyMissingError(folder)
 
 
@@ -281,5 +308,17 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise study_error(error, path) from error
 
 
-def _in_words(error: OSError) -> str:
+def in_words(error: OSError) -> str:
+    """Name what the system refused, for use in a sentence.
+
+    Parameters
+    ----------
+    error
+        What the system raised.
+
+    Returns
+    -------
+    str
+        Its own words, in lower case.
+    """
     return (error.strerror or type(error).__name__).lower()

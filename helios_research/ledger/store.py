@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from helios_research.ledger.storage import (
     connect_reader,
     connect_writer,
     existing_database,
+    prepare_database,
     prepare_folder,
     storage_errors,
     tidy,
@@ -112,10 +114,11 @@ class Ledger(LedgerReader):
         StudyDamagedError
             What is there is not a ledger.
         """
-        path = prepare_folder(Path(folder))
+        folder = prepare_folder(Path(folder))
         with ExitStack() as undo:
-            lock = StudyLock(path.parent, clock())
+            lock = StudyLock(folder, clock())
             undo.callback(lock.release)
+            path = prepare_database(folder)
             with storage_errors(path):
                 connection = connect_writer(path)
                 undo.callback(connection.close)
@@ -196,8 +199,8 @@ class Ledger(LedgerReader):
         StudyStorageError
             It could not be written; nothing must be sent.
         """
-        request = json.dumps(new.request, ensure_ascii=False, separators=(",", ":"))
-        return await self._writer.write(partial(_insert, new, request, self._clock()))
+        work = partial(_insert, new, _to_json(new.request), self._clock())
+        return await self._writer.write(work)
 
     async def advance(
         self,
@@ -292,12 +295,16 @@ class Ledger(LedgerReader):
         checks
             Location, stamp and facts (JSON values) of each recording.
         """
-        rows = [(location, settings, stamp, _to_json(facts)) for location, stamp, facts in checks]
+        rows = [
+            (os.fsencode(location), settings, stamp, _to_json(facts))
+            for location, stamp, facts in checks
+        ]
         self._writer.write_blocking(partial(_store_checks, rows))
 
 
 def _to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Escaped to ASCII: an answer may hold half a surrogate pair, which SQLite refuses as text.
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Connection) -> Attempt:
@@ -346,7 +353,7 @@ def _move(
 
 def _note(after: Attempt, changes: Changes) -> str | None:
     note = {name: getattr(after, name) for name in changes if name != "upload_url"}
-    return json.dumps(note, ensure_ascii=False, default=datetime.isoformat) if note else None
+    return json.dumps(note, default=datetime.isoformat) if note else None
 
 
 def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | None) -> None:
@@ -360,7 +367,7 @@ def _put_setting(name: str, value: str, connection: sqlite3.Connection) -> None:
     connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
 
-def _store_checks(rows: list[tuple[str, str, str, str]], connection: sqlite3.Connection) -> None:
+def _store_checks(rows: list[tuple[bytes, str, str, str]], connection: sqlite3.Connection) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO checks (location, settings, stamp, facts) VALUES (?, ?, ?, ?)", rows
     )

@@ -5,6 +5,7 @@ both the fastest and the only way that does not make the loop stand still.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from helios_research.ledger.storage import is_storage_failure, study_error
+
+_LOGGER = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -144,7 +147,7 @@ class GroupWriter:
         try:
             values = self._transact(group)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
-            self._connection.rollback()
+            self._roll_back()
             if len(group) == 1 or is_storage_failure(error):
                 return [_Outcome(job, error=self._worded(error)) for job in group]
             # One of them is at fault: halving finds it in few transactions and keeps the order.
@@ -158,8 +161,15 @@ class GroupWriter:
         self._connection.execute("COMMIT")
         return values
 
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except sqlite3.Error as error:
+            # The next transaction cannot begin then, and its waiters hear of it.
+            _LOGGER.warning("A transaction of %s could not be undone: %s", self._path, error)
+
     def _worded(self, error: Exception) -> Exception:
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error) and is_storage_failure(error):
             worded = study_error(error, self._path)
             worded.__cause__ = error
             return worded
@@ -173,9 +183,17 @@ def _settle(outcomes: list[_Outcome]) -> None:
     for loop, group in by_loop.items():
         if loop is None:
             _resolve(group)
-        elif not loop.is_closed():
-            # One call for the whole group: waking a loop costs more than resolving a future.
-            loop.call_soon_threadsafe(_resolve, group)
+        else:
+            _resolve_on(loop, group)
+
+
+def _resolve_on(loop: asyncio.AbstractEventLoop, group: list[_Outcome]) -> None:
+    try:
+        # One call for the whole group: waking a loop costs more than resolving a future.
+        loop.call_soon_threadsafe(_resolve, group)
+    except RuntimeError:
+        # The loop was closed, and its waiters with it; what they asked for is on the disk.
+        _LOGGER.debug("%d writes were not waited for to the end.", len(group))
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:
