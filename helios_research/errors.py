@@ -165,13 +165,18 @@ class StudyLockedError(StudyError):
     def __init__(
         self, folder: Path, *, pid: int | None, host: str | None, since: str | None
     ) -> None:
-        who = f"process {pid}" if pid is not None else "another process"
-        if (pid, host) == (os.getpid(), socket.gethostname()):
-            who = f"this Python session (process {pid})"
         where = f" on {host}" if host else ""
         when = f" since {since}" if since else ""
+        who, remedy = f"process {pid}{where}", "wait for it, or stop it first"
+        if pid is None:
+            who = f"another process{where}"
+        elif (pid, host) == (os.getpid(), socket.gethostname()):
+            who = "this Python session"
+            remedy = (
+                "let what uses it finish, or stop that first (in a notebook: restart the kernel)"
+            )
         super().__init__(
-            f"The study {folder} is in use by {who}{where}{when}: wait for it, or stop it first. "
+            f"The study {folder} is in use by {who}{when}: {remedy}. "
             "Its progress can be read with `helios-research status`."
         )
 

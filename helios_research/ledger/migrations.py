@@ -48,6 +48,8 @@ CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source
 
 CREATE INDEX attempts_by_recording ON attempts (sha256);
 
+CREATE INDEX attempts_by_recording ON attempts (sha256);
+
 CREATE TABLE upload_urls (
     attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
     upload_url TEXT NOT NULL

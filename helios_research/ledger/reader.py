@@ -163,7 +163,7 @@ class LedgerReader:
         query = f"{_ATTEMPTS} WHERE sha256 = ? ORDER BY attempt_id"
         with self._connected() as connection:
             rows = connection.execute(query, (sha256,)).fetchall()
-        return [to_attempt(row) for row in rows]
+        return [_to_attempt(row) for row in rows]
 
     def attempts_frame(self) -> pd.DataFrame:
         """Read all attempts as a table, without their requests and upload URLs.
