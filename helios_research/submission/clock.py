@@ -17,6 +17,9 @@ The loop counts on ``CLOCK_MONOTONIC``, which stands still while a Linux machine
 after a laptop was closed for two hours, a wait of 120 s would still have 120 s to go.
 """
 
+SHORTEST_STEP_S = 1e-6
+"""The least that a virtual wait moves the clock, in seconds."""
+
 _COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
 
 
@@ -153,7 +156,9 @@ class VirtualClock:
         seconds
             How long, in virtual seconds.
         """
-        await asyncio.sleep(seconds)
+        # asyncio fires timers that are less than a nanosecond away without time moving on: a
+        # loop that waits for the rest of a rounding error would never end.
+        await asyncio.sleep(max(seconds, SHORTEST_STEP_S) if seconds > 0 else 0)
 
     def run(self, main: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine on an event loop whose time is this clock's.
