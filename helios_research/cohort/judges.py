@@ -1,0 +1,283 @@
+"""What is wrong with one value: functions from text to a problem or None.
+
+They are asked once per different value of a column, so they may be written for the reader.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
+
+from helios_research.cohort.findings import Judge, Problem
+from helios_research.columns import BIRTH_SEXES, Severity
+
+LONGEST_LABEL = 50
+"""Characters that a user label may have: the API's limit."""
+
+EARLIEST = date(1900, 1, 1)
+"""No speaker of a recording was born before: an older date is a slip."""
+
+# The pattern of the API's contract.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PART_OF_DATE = re.compile(r"[0-9]{4}(-[0-9]{2})?")
+_TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+_LOCAL_TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME_OF_DAY}")
+_ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)")
+
+_SEX_OF: Mapping[str, str] = MappingProxyType(
+    {**{sex: sex for sex in BIRTH_SEXES}, **{sex[0]: sex for sex in BIRTH_SEXES}}
+)
+_DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
+_TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
+
+# Shapes of what identifies a person; guesses, so they only warn.
+_PERSONAL = (
+    (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
+    (re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){9}(?![0-9])"), "a 10-digit patient number"),
+    (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
+    (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
+    (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),
+    (re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+"), "a person's name"),
+)
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
+_NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+
+
+def latest_now() -> datetime:
+    """Tell the local time where the day is furthest on: what is later is in the future anywhere.
+
+    Returns
+    -------
+    datetime.datetime
+        Without a zone, as the times of a table are.
+    """
+    return (datetime.now(UTC) + timedelta(hours=14)).replace(tzinfo=None)
+
+
+def date_of_birth(now: datetime) -> Judge:
+    """Make the judge of dates of birth.
+
+    Parameters
+    ----------
+    now
+        The present.
+
+    Returns
+    -------
+    Judge
+        Accepts ISO 8601 dates from 1900 until now.
+    """
+
+    def judge(value: str) -> Problem | None:
+        if not _DATE.fullmatch(value):
+            return Problem("Not an ISO 8601 date.", _date_remedy(value))
+        try:
+            born = date.fromisoformat(value)
+        except ValueError:
+            return Problem("There is no such day in the calendar.", _DATE_REMEDY)
+        return _out_of_range(born, now.date(), _DATE_REMEDY)
+
+    return judge
+
+
+def local_time(now: datetime) -> Judge:
+    """Make the judge of local dates and times.
+
+    Parameters
+    ----------
+    now
+        The present.
+
+    Returns
+    -------
+    Judge
+        Accepts ISO 8601 date-times without a zone from 1900 until now.
+    """
+
+    def judge(value: str) -> Problem | None:
+        if _ZONED_TIME.fullmatch(value):
+            return Problem(
+                "The time has a zone.",
+                "Write the speaker's own local time without a zone, as in 2026-03-31T07:45:00.",
+            )
+        if not _LOCAL_TIME.fullmatch(value):
+            return Problem("Not an ISO 8601 date and time.", _TIME_REMEDY)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return Problem("There is no such day or time.", _TIME_REMEDY)
+        return _out_of_range(moment, now, _TIME_REMEDY)
+
+    return judge
+
+
+def birth_sex(value: str) -> Problem | None:
+    """Judge a sex at birth.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A problem unless it is one of the four values or its first letter, in any case.
+    """
+    if canonical_sex(value) is not None:
+        return None
+    accepted = ", ".join(f"{sex} or {sex[0]}" for sex in BIRTH_SEXES)
+    return Problem(
+        "Not a sex at birth that Helios knows.",
+        f"Write one of: {accepted} (in any case).",
+    )
+
+
+def canonical_sex(value: str) -> str | None:
+    """Write a sex at birth as the API does.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    str or None
+        One of the four values; None for anything else.
+    """
+    return _SEX_OF.get(value.upper()) if value.isascii() else None
+
+
+def language(value: str) -> Problem | None:
+    """Judge a language tag.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A problem unless it has the form of BCP 47 that the API accepts.
+    """
+    if value.endswith("-UK") and _LANGUAGE.fullmatch(value):
+        suggestion = value.removesuffix("UK") + "GB"
+        return Problem(
+            "UK is not a region of BCP 47.", f"Did you mean {suggestion}?", Severity.WARNING
+        )
+    if _LANGUAGE.fullmatch(value):
+        return None
+    likely = _likely_language(value)
+    hint = f"Did you mean {likely}?" if likely else "Write it as in en-GB, es or zh-Hant-TW."
+    return Problem("Not a BCP 47 language tag.", hint)
+
+
+def user_label(value: str) -> Problem | None:
+    """Judge the length of a participant's label.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A problem if it is longer than the API allows.
+    """
+    if len(value) <= LONGEST_LABEL:
+        return None
+    return Problem(
+        f"The label has {len(value)} characters; {LONGEST_LABEL} are allowed.",
+        "Give the participant a shorter pseudonym, the same in all rows.",
+    )
+
+
+def personal_data(value: str) -> Problem | None:
+    """Judge whether text that is sent could identify a person.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A warning where it has the shape of personal data.
+    """
+    if value.isalpha():
+        return None
+    for shape, what in _PERSONAL:
+        if shape.search(value):
+            return Problem(
+                f"This looks like {what}, and it would be sent.",
+                "Use a pseudonym that cannot be traced to the person.",
+                Severity.WARNING,
+            )
+    return None
+
+
+def field_text(value: str) -> Problem | None:
+    """Judge the characters of a field.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A problem where there are control characters or characters that could not be read.
+    """
+    return _UNTEXT if _NOT_TEXT.search(value) else None
+
+
+def tag_text(value: str) -> Problem | None:
+    """Judge the characters of a tag, which may have several lines.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A problem where there are control characters or characters that could not be read.
+    """
+    return _UNTEXT if _NOT_TEXT_IN_TAG.search(value) else None
+
+
+_UNTEXT = Problem(
+    "There are characters in it that are not text.",
+    "Type the cell again, or save the table in UTF-8.",
+)
+
+
+def _date_remedy(value: str) -> str:
+    if _PART_OF_DATE.fullmatch(value):
+        return f"Write 01 for an unknown day or month, as in {(value + '-01-01')[:10]}."
+    if _DATE.match(value):
+        return "Write the date alone, as in 1985-03-31."
+    return _DATE_REMEDY
+
+
+def _out_of_range(moment: date, now: date, remedy: str) -> Problem | None:
+    if moment > now:
+        return Problem("This is in the future.", f"Correct it. {remedy}")
+    if moment.year < EARLIEST.year:
+        return Problem(f"This is before {EARLIEST.year}.", f"Correct it. {remedy}")
+    return None
+
+
+def _likely_language(value: str) -> str | None:
+    parts = re.split(r"[-_]", value)
+    cased = [parts[0].lower()]
+    cased += [part.title() if len(part) == 4 else part.upper() for part in parts[1:]]
+    likely = "-".join(cased)
+    return likely if _LANGUAGE.fullmatch(likely) else None

@@ -1,0 +1,186 @@
+"""A table as it came, before anything is known about its columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from helios_research.cohort.findings import Findings, Positions
+from helios_research.cohort.text import as_text, cell_text, text_column
+from helios_research.errors import ColumnNamesError
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A table as it came.
+
+    Attributes
+    ----------
+    source
+        What messages call it.
+    frame
+        The columns that are carried into the results, with a RangeIndex and text names.
+    cells
+        The same columns with the values from which the fields are read. They differ from the
+        frame only for Excel, where a cell's date is rendered as its field needs it.
+    row_numbers
+        Row of each position as a person counts.
+    header_row
+        Row number of the header, for problems that concern the whole table.
+    findings
+        What was already found while reading.
+    """
+
+    source: str
+    frame: pd.DataFrame
+    cells: pd.DataFrame
+    row_numbers: Positions
+    header_row: int
+    findings: Findings = field(default_factory=Findings)
+
+
+def from_records(
+    source: str, header: Sequence[str], records: Sequence[Sequence[object]]
+) -> pd.DataFrame:
+    """Put the records of a text file or a sheet together, all of them as long as the header.
+
+    Parameters
+    ----------
+    source
+        What messages call the table.
+    header
+        Names of the columns.
+    records
+        One sequence of cells per row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of dtype ``object``.
+
+    Raises
+    ------
+    CohortError
+        Two columns have the same name.
+    """
+    names = column_names(header)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        places = [number for number, name in enumerate(names, start=1) if name == twice[0]]
+        where = " and ".join(map(str, places))
+        raise ColumnNamesError(
+            source,
+            f"has more than one column named {twice[0]!r} (columns {where})",
+            "Give every column a name of its own.",
+        )
+    columns = zip(*records, strict=True) if records else ([] for _ in names)
+    data = {
+        name: pd.Series(list(cells), dtype=object)
+        for name, cells in zip(names, columns, strict=True)
+    }
+    return pd.DataFrame(data, index=pd.RangeIndex(len(records)))
+
+
+def column_names(header: Sequence[object]) -> list[str]:
+    """Name the columns, also those whose header cell is blank.
+
+    Parameters
+    ----------
+    header
+        Cells of the header.
+
+    Returns
+    -------
+    list of str
+        The names, without spaces around them.
+    """
+    named = ["" if cell is None else str(cell).strip() for cell in header]
+    taken = set(named)
+    for place, name in enumerate(named):
+        if not name:
+            candidate = f"unnamed_{place + 1}"
+            while candidate in taken:
+                candidate += "_"
+            taken.add(candidate)
+            named[place] = candidate
+    return named
+
+
+def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTable:
+    """Take a DataFrame as it is, with its named index levels as columns.
+
+    Parameters
+    ----------
+    frame
+        Any table with one level of column names.
+    source
+        What messages call it.
+    first_row
+        Number of the first row as a person counts.
+
+    Returns
+    -------
+    RawTable
+        A table that no longer depends on the DataFrame's index.
+
+    Raises
+    ------
+    CohortError
+        The columns have several levels or share a name.
+    """
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise ColumnNamesError(
+            source,
+            f"has {frame.columns.nlevels} levels of column names",
+            "Flatten them first, for example with "
+            "df.columns = ['_'.join(map(str, names)) for names in df.columns].",
+        )
+    cells = _with_named_index(frame)
+    names = column_names([_text_name(name) for name in cells.columns])
+    twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
+    if twice:
+        what = f"has more than one column named {', '.join(map(repr, twice))}"
+        raise ColumnNamesError(source, what, "Give every column a name of its own.")
+    cells.columns = pd.Index(names, dtype="str")
+    carried = {name: storable(cells[name]) for name in names}
+    rows = np.arange(first_row, first_row + len(cells), dtype=np.int64)
+    return RawTable(source, pd.DataFrame(carried, index=cells.index), cells, rows, first_row - 1)
+
+
+def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Keep a column as it is if Parquet can hold it, else as text.
+
+    Parameters
+    ----------
+    column
+        A column of any dtype.
+
+    Returns
+    -------
+    pandas.Series
+        The same column; mixed types, complex numbers and other objects as text.
+    """
+    try:
+        pa.array(column, from_pandas=True)
+    except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
+        return as_text(column)
+    return column
+
+
+def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:
+    own = [level for level in frame.index.names if level is not None]
+    new = [level for level in own if level not in frame.columns]
+    levels = {level: frame.index.get_level_values(level) for level in new}
+    cells = frame.reset_index(drop=True)
+    for place, (level, values) in enumerate(levels.items()):
+        cells.insert(place, level, values.to_series(index=cells.index))
+    return cells
+
+
+def _text_name(name: object) -> str:
+    if isinstance(name, str):
+        return text_column([name]).iloc[0]
+    return cell_text(name) or ""

@@ -1,0 +1,232 @@
+"""The checks of a cohort, field by field and within one row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helios_research.cohort import judges, locations, speakers
+from helios_research.cohort.findings import HEADER, Findings, Judge, Problem
+from helios_research.cohort.layout import Layout
+from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Severity
+
+TIMES = ("sleep_time", "wake_time", "recording_time")
+"""Times of a row, in the order in which they must have happened."""
+
+IDS = ("recording_id", "user_label")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A cohort that is being checked.
+
+    Attributes
+    ----------
+    given
+        Text of every standard field as it stands in the table.
+    fields
+        The same without spaces around it; blank cells are missing.
+    tag_values
+        Text of every tag, likewise.
+    layout
+        Where each field comes from.
+    """
+
+    given: pd.DataFrame
+    fields: pd.DataFrame
+    tag_values: pd.DataFrame
+    layout: Layout
+
+    def note(
+        self, findings: Findings, field: str, wrong: "pd.Series[bool]", problem: Problem
+    ) -> None:
+        """Note the same problem for several rows of one field.
+
+        Parameters
+        ----------
+        findings
+            Where to note it.
+        field
+            The field concerned.
+        wrong
+            True for each row concerned.
+        problem
+            What is wrong.
+        """
+        positions = np.flatnonzero(wrong)
+        values = self.given[field].iloc[positions]
+        findings.add(positions, self.layout.name_of(field), values, problem, code_of(field))
+
+    def judge(self, findings: Findings, field: str, judge: Judge) -> "pd.Series[bool]":
+        """Judge every value of a field.
+
+        Parameters
+        ----------
+        findings
+            Where to note problems.
+        field
+            The field concerned.
+        judge
+            Gives what is wrong with a value, or None.
+
+        Returns
+        -------
+        pandas.Series
+            True where a value is there and has no error.
+        """
+        name = self.layout.name_of(field)
+        return findings.judge(self.fields[field], name, code_of(field), judge)
+
+
+def code_of(field: str) -> str:
+    """Name the error code of a row with an error in a field.
+
+    Parameters
+    ----------
+    field
+        A standard field.
+
+    Returns
+    -------
+    str
+        ``INVALID_`` and the field.
+    """
+    return f"INVALID_{field.upper()}"
+
+
+def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
+    """Check every field of every row by itself, and the order of times within a row.
+
+    Parameters
+    ----------
+    draft
+        The cohort.
+    findings
+        Where to note problems.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For each standard field, True where its value is there and has no error.
+    """
+    now = judges.latest_now()
+    judge_of: dict[str, Judge] = {
+        "user_label": judges.user_label,
+        "date_of_birth": judges.date_of_birth(now),
+        "birth_sex": judges.birth_sex,
+        "language": judges.language,
+        **{name: judges.local_time(now) for name in TIMES},
+    }
+    good = pd.DataFrame(index=draft.fields.index)
+    for field in STANDARD_FIELDS:
+        _check_blank(draft, findings, field)
+        good[field] = draft.judge(findings, field, judges.field_text)
+        if field in judge_of:
+            good[field] &= draft.judge(findings, field, judge_of[field])
+    _check_order(draft, findings, good)
+    _check_privacy(draft, findings)
+    for tag in draft.tag_values.columns:
+        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", judges.tag_text)
+        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", judges.personal_data)
+    return good
+
+
+def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
+    """Look at every local recording.
+
+    Parameters
+    ----------
+    draft
+        The cohort.
+    findings
+        Where to note recordings that cannot be sent.
+
+    Returns
+    -------
+    pandas.Series
+        What identifies each row's file; missing where the row names none.
+    """
+    labels, distinct = pd.factorize(draft.fields["recording"])
+    looked = [locations.look(location) for location in distinct]
+    problem_of = dict(zip(distinct, (problem for _, problem in looked), strict=True))
+    name = draft.layout.name_of("recording")
+    positions = [
+        place for place, label in enumerate(labels) if label >= 0 and looked[label][1] is not None
+    ]
+    problems = [problem_of[distinct[labels[place]]] for place in positions]
+    found = [problem for problem in problems if problem is not None]
+    values = draft.given["recording"].iloc[positions]
+    findings.add(positions, name, values, found, code_of("recording"))
+    identities = np.array([identity for identity, _ in looked] + [None], dtype=object)
+    return pd.Series(identities[labels], index=draft.fields.index, dtype="str")
+
+
+def check_header(source_columns: list[str], layout: Layout, findings: Findings) -> None:
+    """Point out columns that look like a field but are only carried along.
+
+    Parameters
+    ----------
+    source_columns
+        The table's own columns.
+    layout
+        Where each field comes from.
+    findings
+        Where to note them.
+    """
+    used = {*layout.columns.values(), *layout.tags}
+    absent = {
+        field.replace("_", ""): field
+        for field in STANDARD_FIELDS
+        if field not in layout.columns and field not in layout.constants
+    }
+    for name in source_columns:
+        plain = "".join(filter(str.isalnum, name.casefold()))
+        if name in used or plain not in absent:
+            continue
+        field = absent[plain]
+        remedy = f'If it is meant, rename it to {field} or use columns={{"{field}": "{name}"}}.'
+        problem = Problem(
+            f"The column looks like {field}, but it is not sent.", remedy, Severity.WARNING
+        )
+        findings.add([HEADER], name, [name], problem, "INVALID_ROW")
+
+
+def _check_blank(draft: Draft, findings: Findings, field: str) -> None:
+    stripped = draft.given[field].notna() & (draft.given[field] != draft.fields[field])
+    blank = draft.fields[field].isna()
+    if field in REQUIRED_FIELDS or (field in IDS and field in draft.layout.columns):
+        problem = Problem("The cell is blank.", f"Fill in the {field.replace('_', ' ')}.")
+        draft.note(findings, field, blank, problem)
+    if field in IDS:
+        problem = Problem(
+            "There are spaces around it, which are left out.",
+            "Remove them from the table, so that it can be joined by this column.",
+            Severity.WARNING,
+        )
+        draft.note(findings, field, stripped & ~blank, problem)
+
+
+def _check_order(draft: Draft, findings: Findings, good: pd.DataFrame) -> None:
+    names = ("date_of_birth", *TIMES)
+    moments = {
+        name: pd.to_datetime(draft.fields[name].where(good[name]), format="ISO8601")
+        for name in names
+    }
+    for earlier, before, later in (
+        ("sleep_time", moments["sleep_time"], "wake_time"),
+        ("wake_time", moments["wake_time"], "recording_time"),
+        # Where there is a waking time, the two lines above have said it already.
+        ("sleep_time", moments["sleep_time"].where(~good["wake_time"]), "recording_time"),
+        ("date_of_birth", moments["date_of_birth"], "recording_time"),
+    ):
+        problem = Problem(
+            f"This is before {draft.layout.name_of(earlier)}.",
+            "Correct one of them: birth, falling asleep, waking up and recording come in this "
+            "order.",
+        )
+        draft.note(findings, later, before > moments[later], problem)
+
+
+def _check_privacy(draft: Draft, findings: Findings) -> None:
+    draft.judge(findings, "user_label", judges.personal_data)
+    speakers.check_birth_in_label(draft.fields, findings, draft.layout.name_of("user_label"))

@@ -1,0 +1,151 @@
+"""A cohort as one Parquet file, without loss."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from helios_research.cohort.content import Content
+from helios_research.cohort.findings import HEADER, typed
+from helios_research.cohort.layout import Layout
+from helios_research.cohort.text import cell_text
+from helios_research.errors import UnreadableTableError
+
+VERSION = 1
+_KEY = b"helios_research_cohort"
+_OWN, _FIELD, _TAG = "own.", "field.", "tag."
+_ROW, _FINDINGS = "row", "findings"
+
+
+def write(content: Content, path: Path) -> None:
+    """Write a cohort beside its place and move it there.
+
+    Parameters
+    ----------
+    content
+        The cohort.
+    path
+        The file to be written; one that is there is replaced at once, or not at all.
+    """
+    table = _to_table(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Content:
+    """Read a cohort that was written here.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Content
+        The cohort as it was.
+
+    Raises
+    ------
+    CohortError
+        The file is not there or not a saved cohort.
+    """
+    try:
+        table = pq.read_table(path)
+        described = json.loads((table.schema.metadata or {})[_KEY])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise UnreadableTableError(
+            path, "it is not a saved cohort", "Use read_cohort for tables of recordings."
+        ) from error
+    if described["version"] > VERSION:
+        remedy = "Upgrade with `pip install -U helios-research`."
+        raise UnreadableTableError(path, "a newer version of helios_research wrote it", remedy)
+    return _from_table(table, described)
+
+
+def _to_table(content: Content) -> pa.Table:
+    own = pa.Table.from_pandas(content.frame.add_prefix(_OWN), preserve_index=False)
+    table = own
+    for prefix, frame in ((_FIELD, content.fields), (_TAG, content.tag_values)):
+        for name in frame.columns:
+            table = table.append_column(f"{prefix}{name}", pa.array(frame[name], pa.large_string()))
+    table = table.append_column(_ROW, pa.array(content.row_numbers))
+    table = table.append_column(_FINDINGS, _nested(content.findings, len(content.frame)))
+    described = {
+        "version": VERSION,
+        "source": content.source,
+        "header_row": content.header_row,
+        "columns": dict(content.layout.columns),
+        "constants": _constants(content.layout.constants),
+        "tags": list(content.layout.tags),
+        "findings": content.findings[content.findings["position"] == HEADER].to_dict("records"),
+    }
+    kept = own.schema.metadata or {}
+    return table.replace_schema_metadata({**kept, _KEY: json.dumps(described).encode()})
+
+
+def _from_table(table: pa.Table, described: Mapping[str, Any]) -> Content:
+    names = table.column_names
+    own = table.select([name for name in names if name.startswith(_OWN)])
+    frame = own.to_pandas().rename(columns=lambda name: name.removeprefix(_OWN))
+    layout = Layout(described["columns"], described["constants"], tuple(described["tags"]))
+    index = pd.RangeIndex(table.num_rows)
+    return Content(
+        source=described["source"],
+        layout=layout,
+        frame=frame.set_axis(index, axis=0),
+        fields=_texts(table, _FIELD, index),
+        tag_values=_texts(table, _TAG, index),
+        row_numbers=pd.Series(table.column(_ROW).to_numpy(), index=index, name="row"),
+        header_row=described["header_row"],
+        findings=_flat(table.column(_FINDINGS), described["findings"]),
+    )
+
+
+def _nested(findings: pd.DataFrame, rows: int) -> pa.Array:
+    within = findings[findings["position"] != HEADER]
+    offsets = np.searchsorted(within["position"].to_numpy(), np.arange(rows + 1))
+    arrays = [pa.array(within[name].astype("str")) for name in _texts_of(within)]
+    items = pa.StructArray.from_arrays(arrays, names=_texts_of(within))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items)
+
+
+def _flat(nested: pa.ChunkedArray, header: list[dict[str, Any]]) -> pd.DataFrame:
+    lists = nested.combine_chunks()
+    items = lists.flatten()
+    frame = pd.DataFrame({field.name: items.field(field.name).to_pandas() for field in items.type})
+    counts = lists.value_lengths().to_numpy(zero_copy_only=False)
+    frame["position"] = np.repeat(np.arange(len(lists)), counts)
+    return typed(pd.concat([pd.DataFrame(header, columns=frame.columns), frame], ignore_index=True))
+
+
+def _texts_of(findings: pd.DataFrame) -> list[str]:
+    return [name for name in findings.columns if name != "position"]
+
+
+def _texts(table: pa.Table, prefix: str, index: pd.RangeIndex) -> pd.DataFrame:
+    names = [name for name in table.column_names if name.startswith(prefix)]
+    columns = {
+        name.removeprefix(prefix): table.column(name).to_pandas().astype("str") for name in names
+    }
+    return pd.DataFrame(columns, index=index)
+
+
+def _constants(constants: Mapping[str, Any]) -> dict[str, str | None]:
+    return {field: cell_text(value) for field, value in constants.items()}

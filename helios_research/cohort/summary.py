@@ -1,0 +1,67 @@
+"""A cohort in a few words, for a prompt or a notebook."""
+
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helios_research.cohort.content import Content
+
+
+def _facts(content: Content, is_valid: NDArray[np.bool_]) -> dict[str, str]:
+    warned = (content.findings["severity"] == "warning").sum()
+    invalid = int((~is_valid).sum())
+    return {
+        "recordings": f"{len(is_valid):,}",
+        "participants": f"{content.fields['user_label'].nunique():,}",
+        "tags": ", ".join(content.layout.tags) or "none",
+        "can be sent": f"{int(is_valid.sum()):,}",
+        "cannot be sent": f"{invalid:,}",
+        "warnings": f"{int(warned):,}",
+    }
+
+
+def as_text(content: Content, is_valid: NDArray[np.bool_]) -> str:
+    """Summarise a cohort in one line.
+
+    Parameters
+    ----------
+    content
+        The cohort.
+    is_valid
+        For each row, whether it can be sent.
+
+    Returns
+    -------
+    str
+        As ``repr`` shows it.
+    """
+    facts = _facts(content, is_valid)
+    listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
+    return f"<Cohort of {content.source} ({listed})>"
+
+
+def as_html(content: Content, is_valid: NDArray[np.bool_]) -> str:
+    """Summarise a cohort as a small table.
+
+    Parameters
+    ----------
+    content
+        The cohort.
+    is_valid
+        For each row, whether it can be sent.
+
+    Returns
+    -------
+    str
+        HTML in which nothing of the table's own text is markup.
+    """
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        for name, value in _facts(content, is_valid).items()
+    )
+    hint = "" if content.findings.empty else "<p>What to correct is in <code>.issues</code>.</p>"
+    return (
+        f"<table><caption>Cohort of {escape(content.source)}</caption><tbody>{rows}</tbody>"
+        f"</table>{hint}"
+    )

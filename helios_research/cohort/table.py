@@ -1,0 +1,326 @@
+"""A cohort: recordings with their metadata, checked, with every problem in one table."""
+
+import os
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from helios_research import columns as vocabulary
+from helios_research.cohort import storage, summary
+from helios_research.cohort.building import build
+from helios_research.cohort.content import Content
+from helios_research.cohort.duplicates import check_shared_audio
+from helios_research.cohort.findings import HEADER, typed
+from helios_research.cohort.layout import Wishes
+from helios_research.cohort.locations import resolve_root
+from helios_research.cohort.raw import from_dataframe
+from helios_research.cohort.reading import read_table
+from helios_research.cohort.text import cell_text, shown, text_column
+
+_ISSUES = [column.name for column in vocabulary.ISSUES]
+
+
+class Cohort:
+    """Recordings with their metadata, checked row by row.
+
+    Made by `read_cohort`, `Cohort.from_frame` or `Cohort.load`. A cohort never changes: what
+    is derived from it is a new one. Every table it gives has the rows of the table from which it
+    was made, in the same order and with a RangeIndex.
+
+    Parameters
+    ----------
+    content
+        Its tables.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+
+    @classmethod
+    def from_frame(
+        cls,
+        df: pd.DataFrame,
+        *,
+        columns: Mapping[str, Hashable] | None = None,
+        constants: Mapping[str, Any] | None = None,
+        tags: Iterable[Hashable] | str = (),
+        root: str | os.PathLike[str] | None = None,
+    ) -> "Cohort":
+        """Make a cohort from a DataFrame.
+
+        The DataFrame is left as it is. Its index is not used, but named levels of it become
+        columns. Numbers, dates and categories are written as text where they are fields or
+        tags: whole numbers without ``.0``, dates and times in ISO 8601.
+
+        Parameters
+        ----------
+        df
+            One row per recording.
+        columns
+            The DataFrame's own column for each standard field that is named otherwise there.
+        constants
+            Values of standard fields that are the same in all rows.
+        tags
+            Columns to be sent as tags, at most 20. All other columns stay on this machine.
+        root
+            Folder or URL from which relative paths are taken; by default the working folder.
+
+        Returns
+        -------
+        Cohort
+            As many rows as the DataFrame.
+
+        Raises
+        ------
+        CohortError
+            The table as a whole cannot be a cohort; problems of rows are in ``issues``.
+        """
+        raw = from_dataframe(df, "The DataFrame", first_row=1)
+        wishes = Wishes.of(columns, constants, tags)
+        return cls(build(raw, wishes, resolve_root(root, Path.cwd())))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Cohort":
+        """Load a saved cohort, with its issues as they were found.
+
+        Parameters
+        ----------
+        path
+            A file written by `Cohort.save`.
+
+        Returns
+        -------
+        Cohort
+            The cohort.
+
+        Raises
+        ------
+        CohortError
+            The file is not there or not a saved cohort.
+        """
+        return cls(storage.read(Path(path)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the cohort as one Parquet file, without loss.
+
+        Parameters
+        ----------
+        path
+            The file; one that is there is replaced.
+        """
+        storage.write(self._content, Path(path))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table's own columns, untouched."""
+        return self._content.frame.copy(deep=False)
+
+    @property
+    def fields(self) -> pd.DataFrame:
+        """The standard fields as text, missing where blank, ``recording`` made absolute."""
+        return self._content.fields.copy(deep=False)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The columns that are sent as tags."""
+        return self._content.layout.tags
+
+    @property
+    def tag_values(self) -> pd.DataFrame:
+        """The tags as text; what is missing is not sent."""
+        return self._content.tag_values.copy(deep=False)
+
+    @property
+    def row_numbers(self) -> "pd.Series[int]":
+        """Row as a person counts: in a file the header is row 1; a DataFrame begins with 1."""
+        return self._content.row_numbers.copy(deep=False)
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """Every problem, one row each, with the columns of `columns.ISSUES`."""
+        found = self._content.findings
+        header = (found["position"] == HEADER).to_numpy()
+        positions = found["position"].where(~header, 0).to_numpy()
+        rows = np.full(len(found), self._content.header_row, dtype=np.int64)
+        keys = pd.Series(pd.NA, index=found.index, dtype="str")
+        rows[~header] = self._content.row_numbers.to_numpy()[positions[~header]]
+        keys[~header] = self._content.fields["recording_id"].to_numpy()[positions[~header]]
+        return found.assign(row=rows, recording_id=keys)[_ISSUES]
+
+    @property
+    def is_valid(self) -> NDArray[np.bool_]:
+        """For each row, whether it has no error and can be sent; shape (rows,)."""
+        valid = np.ones(len(self), dtype=bool)
+        valid[self._errors()["position"]] = False
+        return valid
+
+    def rejections(self) -> pd.DataFrame:
+        """Say why rows are not sent.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per invalid row, indexed by its position from 0: ``error_code`` of its first
+            error, and ``error_reason``, all its errors in words.
+        """
+        errors = self._errors()
+        sentences = [
+            _sentence(column, value, problem, remedy)
+            for column, value, problem, remedy in zip(
+                errors["column"], errors["value"], errors["problem"], errors["remedy"], strict=True
+            )
+        ]
+        pairs = zip(errors["position"].tolist(), sentences, strict=True)
+        reasons = {
+            position: " ".join(text for _, text in group)
+            for position, group in groupby(pairs, key=itemgetter(0))
+        }
+        first = errors.drop_duplicates("position").set_index("position")
+        index = pd.Index(list(reasons), dtype="int64", name="position")
+        return pd.DataFrame(
+            {
+                "error_code": first["error_code"].reindex(index),
+                "error_reason": text_column(reasons.values(), index),
+            },
+            index=index,
+        )
+
+    def with_issues(self, extra: pd.DataFrame, *, error_code: str | None = None) -> "Cohort":
+        """Add problems that were found later, as in the audio itself.
+
+        Parameters
+        ----------
+        extra
+            A table with the columns of `columns.ISSUES`; its ``row`` says which row of this
+            cohort is meant. What this cohort knows already is not added twice.
+        error_code
+            Code with which rows end that have such an error; without it ``INVALID_`` and the
+            standard name of the column.
+
+        Returns
+        -------
+        Cohort
+            A new cohort; this one stays as it is.
+        """
+        content = self._content
+        position_of = {row: place for place, row in enumerate(content.row_numbers.tolist())}
+        position_of[content.header_row] = HEADER
+        unknown = sorted(set(extra["row"]) - position_of.keys())
+        if unknown:
+            message = f"The cohort has no row {unknown[0]}."
+            raise ValueError(message)
+        code_of = {own: f"INVALID_{field.upper()}" for field, own in content.layout.columns.items()}
+        added = extra.assign(
+            position=extra["row"].map(position_of),
+            error_code=[error_code or code_of.get(name, "INVALID_ROW") for name in extra["column"]],
+        )
+        found = pd.concat([content.findings, typed(added)], ignore_index=True)
+        found = found.drop_duplicates([name for name in found if name != "error_code"])
+        found = found.sort_values("position", kind="stable", ignore_index=True)
+        return Cohort(replace(content, findings=found))
+
+    def __len__(self) -> int:
+        return len(self._content.frame)
+
+    def __repr__(self) -> str:
+        return summary.as_text(self._content, self.is_valid)
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self._content, self.is_valid)
+
+    def _errors(self) -> pd.DataFrame:
+        found = self._content.findings
+        return found[(found["severity"] == "error") & (found["position"] != HEADER)]
+
+
+def read_cohort(
+    path: str | os.PathLike[str],
+    *,
+    columns: Mapping[str, Hashable] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    tags: Iterable[Hashable] | str = (),
+    root: str | os.PathLike[str] | None = None,
+    sheet: str | None = None,
+) -> Cohort:
+    """Read a cohort from a CSV, TSV, Excel or Parquet file.
+
+    All text is read as text: ``007``, ``NA``, ``1e5`` and ``TRUE`` stay what they are. Rows that
+    are wholly blank are left out of text files and workbooks, but counted in row numbers.
+
+    Parameters
+    ----------
+    path
+        The table, one row per recording.
+    columns
+        The table's own column for each standard field that is named otherwise there.
+    constants
+        Values of standard fields that are the same in all rows.
+    tags
+        Columns to be sent as tags, at most 20. All other columns stay on this machine.
+    root
+        Folder or URL from which relative paths are taken; by default the table's own folder.
+    sheet
+        Sheet of an Excel workbook; needed where several sheets hold something.
+
+    Returns
+    -------
+    Cohort
+        As many rows as the table.
+
+    Raises
+    ------
+    CohortError
+        The table as a whole cannot be a cohort; problems of rows are in ``issues``.
+
+    Examples
+    --------
+    >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
+    """
+    place = Path(path).expanduser()
+    wishes = Wishes.of(columns, constants, tags)
+    expected = [*map(str, wishes.columns.values()), *wishes.tags]
+    raw = read_table(place, sheet=sheet, expected=expected)
+    return Cohort(build(raw, wishes, resolve_root(root, place.absolute().parent)))
+
+
+def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:
+    """Find rows that have the same audio, by content.
+
+    Parameters
+    ----------
+    cohort
+        The cohort.
+    sha256
+        SHA-256 of each row's audio, in the cohort's order; missing where it is not known.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `columns.ISSUES`. Where the metadata differ, an error on all rows of that
+        audio; else a warning on the later ones, which share one run with the first.
+    """
+    if len(sha256) != len(cohort):
+        message = f"There are {len(sha256)} hashes for {len(cohort)} recordings."
+        raise ValueError(message)
+    content = cohort._content
+    identities = text_column(sha256.tolist())
+    given = _recordings_as_given(content)
+    findings, _ = check_shared_audio(content, identities, given)
+    return Cohort(replace(content, findings=findings.table())).issues
+
+
+def _recordings_as_given(content: Content) -> "pd.Series[str]":
+    own = content.frame[content.layout.name_of("recording")]
+    return text_column(cell_text(cell) for cell in own.tolist())
+
+
+def _sentence(column: str, value: str, problem: str, remedy: str) -> str:
+    what = f"{column} {shown(value)!r}" if isinstance(value, str) else column
+    return f"{what}: {problem} {remedy}"

@@ -1,0 +1,154 @@
+"""Any cell as text, as a person would have typed it.
+
+Text stays what it is. What a spreadsheet, a Parquet file or a DataFrame holds as a number or a date
+is written the plain way: whole numbers without ``.0``, dates and times in ISO 8601.
+"""
+
+import math
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
+LONGEST_SHOWN = 200
+
+
+def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Series[str]":
+    """Render a column as text; what is missing stays missing.
+
+    Parameters
+    ----------
+    values
+        A column of any dtype.
+    as_dates
+        Whether date-times at midnight are written as dates. By default they are when all
+        date-times of the column are at midnight, which is how tables hold plain dates.
+
+    Returns
+    -------
+    pandas.Series
+        Text of dtype ``str`` with the same index.
+    """
+    if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
+        return values.astype("str")
+    cells = values.astype(object).tolist()
+    if as_dates is None:
+        as_dates = all(_is_midnight(cell) for cell in cells if isinstance(cell, datetime))
+    rendered = [
+        cell.date().isoformat() if as_dates and _is_midnight(cell) else cell_text(cell)
+        for cell in cells
+    ]
+    return text_column(rendered, values.index)
+
+
+def text_column(cells: Iterable[Any], index: pd.Index | None = None) -> "pd.Series[str]":
+    """Build a column of dtype ``str``, with U+FFFD for what no encoding can write.
+
+    Parameters
+    ----------
+    cells
+        Text, or a missing value.
+    index
+        Index of the column; by default a RangeIndex.
+
+    Returns
+    -------
+    pandas.Series
+        Text of dtype ``str``.
+    """
+    cells = list(cells)
+    try:
+        return pd.Series(cells, index=index, dtype="str")
+    except UnicodeEncodeError:
+        clean = [_writable(cell) if isinstance(cell, str) else cell for cell in cells]
+        return pd.Series(clean, index=index, dtype="str")
+
+
+def shown(value: str) -> str:
+    """Shorten text for a message.
+
+    Parameters
+    ----------
+    value
+        Any text.
+
+    Returns
+    -------
+    str
+        At most 200 characters of it.
+    """
+    return value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 1] + "…"
+
+
+@singledispatch
+def cell_text(cell: object) -> str | None:
+    """Render one cell as text.
+
+    Parameters
+    ----------
+    cell
+        Whatever a table can hold.
+
+    Returns
+    -------
+    str or None
+        None where the cell is missing.
+    """
+    missing = pd.isna(cell) if pd.api.types.is_scalar(cell) else False
+    return None if missing else str(cell)
+
+
+@cell_text.register
+def _(cell: str) -> str:
+    return cell
+
+
+@cell_text.register
+def _(cell: float) -> str | None:
+    if math.isnan(cell):
+        return None
+    return str(int(cell)) if cell.is_integer() else str(float(cell))
+
+
+@cell_text.register
+def _(cell: np.floating) -> str | None:  # type: ignore[type-arg]  # dispatch needs the bare class
+    if np.isnan(cell):
+        return None
+    # The number's own precision: as a Python float, a float32 of 0.1 is 0.10000000149.
+    return str(int(cell)) if float(cell).is_integer() else str(cell)
+
+
+@cell_text.register
+def _(cell: date | time) -> str | None:
+    # pandas' NaT is a date by its type.
+    return None if pd.isna(cell) else cell.isoformat()
+
+
+@cell_text.register
+def _(cell: np.datetime64) -> str | None:
+    return None if np.isnat(cell) else pd.Timestamp(cell).isoformat()
+
+
+@cell_text.register
+def _(cell: bytes) -> str:
+    return cell.decode("utf-8", errors="replace")
+
+
+def _is_midnight(cell: object) -> bool:
+    return (
+        isinstance(cell, datetime)
+        and not pd.isna(cell)
+        and cell.tzinfo is None
+        and cell.time() == time.min
+    )
+
+
+def _writable(text: str) -> str:
+    return "".join(
+        "\ufffd" if _FIRST_SURROGATE <= character <= _LAST_SURROGATE else character
+        for character in text
+    )

@@ -1,0 +1,118 @@
+"""Excel workbooks: which sheet, and each cell as the spreadsheet shows it."""
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pandas as pd
+from openpyxl.utils.exceptions import InvalidFileException
+
+from helios_research.cohort.raw import RawTable, from_records
+from helios_research.cohort.text import as_text
+from helios_research.errors import UnreadableTableError
+
+_ZEROS = re.compile("0{2,}")
+_OLE_MARK = b"\xd0\xcf\x11\xe0"
+
+
+def read_workbook(path: Path, sheet: str | None) -> RawTable:
+    """Read one sheet of an Excel workbook.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sheet
+        Name of the sheet; may be left out where only one holds anything.
+
+    Returns
+    -------
+    RawTable
+        Cells as text: whole numbers without ``.0``, dates in ISO 8601, ``TRUE`` and ``FALSE``.
+
+    Raises
+    ------
+    CohortError
+        The file is not a workbook that can be read, or it is not clear which sheet is meant.
+    """
+    workbook = _open(path)
+    try:
+        name, rows = _choose(path, {s.title: _rows(s) for s in workbook.worksheets}, sheet)
+    finally:
+        workbook.close()
+    source = f"{path.name} (sheet {name!r})"
+    number, header = rows[0]
+    if number != 1:
+        remedy = "Put the column names into row 1."
+        raise UnreadableTableError(path, f"row 1 of sheet {name!r} has no column names", remedy)
+    width = max(len(_without_blank_end(cells)) for _, cells in rows)
+    records = [_level(cells, width) for _, cells in rows[1:]]
+    cells = from_records(source, [str(cell or "") for cell in _level(header, width)], records)
+    frame = cells.apply(as_text) if len(cells) else cells.astype("str")
+    numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
+    return RawTable(source, pd.DataFrame(frame), cells, numbers, 1)
+
+
+def _open(path: Path) -> openpyxl.Workbook:
+    with path.open("rb") as file:
+        legacy = file.read(4) == _OLE_MARK
+    if legacy:
+        reason = "it is protected by a password, or in the format of Excel 97 to 2003"
+        raise UnreadableTableError(path, reason, "Save it as .xlsx without a password.")
+    try:
+        return openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
+        raise UnreadableTableError(
+            path, f"it is not a whole Excel workbook ({error})", "Open it in Excel and save again."
+        ) from error
+
+
+Row = tuple[int, list[Any]]
+
+
+def _rows(sheet: Any) -> list[Row]:
+    # Some programs write a wrong extent into the file, which openpyxl would believe.
+    sheet.reset_dimensions()
+    numbered = enumerate(sheet.iter_rows(), start=1)
+    rows = [(number, [_value(cell) for cell in cells]) for number, cells in numbered]
+    return [(number, cells) for number, cells in rows if _without_blank_end(cells)]
+
+
+def _value(cell: Any) -> Any:
+    value = cell.value
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int) and _ZEROS.fullmatch(cell.number_format or ""):
+        # The number 7 in the format 000 is an id: 007 is what the researcher sees.
+        return str(value).zfill(len(cell.number_format))
+    return value
+
+
+def _choose(path: Path, sheets: dict[str, list[Row]], wanted: str | None) -> tuple[str, list[Row]]:
+    names = ", ".join(map(repr, sheets))
+    if wanted is not None and wanted not in sheets:
+        remedy = f"Its sheets are {names}."
+        raise UnreadableTableError(path, f"it has no sheet named {wanted!r}", remedy)
+    filled = {name: rows for name, rows in sheets.items() if rows}
+    chosen = [wanted] if wanted is not None else list(filled)
+    if len(chosen) > 1:
+        remedy = f"Say which one holds the recordings, as in sheet={chosen[0]!r}."
+        reason = f"it has several sheets ({', '.join(map(repr, filled))})"
+        raise UnreadableTableError(path, reason, remedy)
+    if not chosen or chosen[0] not in filled:
+        raise UnreadableTableError(path, "there is nothing in it", "Choose another file or sheet.")
+    return chosen[0], filled[chosen[0]]
+
+
+def _without_blank_end(cells: list[Any]) -> list[Any]:
+    end = len(cells)
+    while end and (cells[end - 1] is None or str(cells[end - 1]).strip() == ""):
+        end -= 1
+    return cells[:end]
+
+
+def _level(cells: list[Any], width: int) -> list[Any]:
+    return [*cells[:width], *[None] * (width - len(cells))]
