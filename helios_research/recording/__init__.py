@@ -3,7 +3,7 @@
 from helios_research.recording.container import Container, sniff
 from helios_research.recording.examination import examine, fingerprint
 from helios_research.recording.facts import MEASURING_VERSION, AudioFacts, Fingerprint, Stamp
-from helios_research.recording.source import read_blocks, stamp_of
+from helios_research.recording.source import is_remote, read_blocks, shown, stamp_of
 
 __all__ = [
     "MEASURING_VERSION",
@@ -13,7 +13,9 @@ __all__ = [
     "Stamp",
     "examine",
     "fingerprint",
+    "is_remote",
     "read_blocks",
+    "shown",
     "sniff",
     "stamp_of",
 ]

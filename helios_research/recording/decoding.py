@@ -45,6 +45,10 @@ class Block:
     sample_rate_hz: int
 
 
+class _UndecodableError(Exception):
+    """Nothing in the recording can be decoded, and the message says why."""
+
+
 class _Gatherer:
     """Gathers frames to large blocks of floats, at their own sample rate."""
 
@@ -58,7 +62,7 @@ class _Gatherer:
         if self._resampler is None or shape != self._shape:
             yield from self.flush()
             self._resampler = AudioResampler(
-                "fltp", frame.layout, frame.sample_rate, frame_size=_BLOCK_SAMPLES
+                "flt", frame.layout, frame.sample_rate, frame_size=_BLOCK_SAMPLES
             )
             self._shape = shape
         # Gaps between time stamps would be filled with silence.
@@ -125,6 +129,8 @@ class Decoding:
                 buffer_size=_IO_BUFFER_BYTES,
             ) as opened:
                 yield from self._decoded(cast("InputContainer", opened))
+        except _UndecodableError as error:
+            self.problem = str(error)
         except av.error.FFmpegError as error:
             self.problem = f"it cannot be decoded ({error.strerror})"
         # Whatever broken bytes make a decoder raise is a fact about the recording.
@@ -136,14 +142,12 @@ class Decoding:
             not stream.disposition & Disposition.attached_pic for stream in opened.streams.video
         )
         if not opened.streams.audio:
-            self.problem = "it holds no audio"
-            return
+            raise _UndecodableError("it holds no audio")
         stream = opened.streams.audio[0]
         # Typed as always there, but missing where FFmpeg has no decoder for the stream.
         context = cast("AudioCodecContext | None", stream.codec_context)
         if context is None:
-            self.problem = "its audio is in a codec that cannot be decoded"
-            return
+            raise _UndecodableError("its audio is in a codec that is not known here")
         context.thread_count = 1
         self.codec = context.codec.canonical_name
         for packet in opened.demux(stream):
@@ -163,8 +167,7 @@ class Decoding:
             return
         for frame in frames:
             if frame.sample_rate not in _PLAUSIBLE_RATES_HZ:
-                message = f"a sample rate of {frame.sample_rate} Hz"
-                raise ValueError(message)
+                raise _UndecodableError(f"it claims a sample rate of {frame.sample_rate} Hz")
             self.duration_s += frame.samples / frame.sample_rate
             self.sample_rate_hz = self.sample_rate_hz or frame.sample_rate
             self.channels = self.channels or frame.layout.nb_channels
@@ -172,4 +175,7 @@ class Decoding:
 
 
 def _block(frame: AudioFrame) -> Block:
-    return Block(cast("NDArray[np.float32]", frame.to_ndarray()), frame.sample_rate)
+    # Interleaved, because PyAV 18.1 crashes the process on planar frames of eight channels or more.
+    interleaved = cast("NDArray[np.float32]", frame.to_ndarray())
+    samples = interleaved.reshape(-1, frame.layout.nb_channels).T
+    return Block(np.ascontiguousarray(samples), frame.sample_rate)

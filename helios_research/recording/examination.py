@@ -148,7 +148,7 @@ def _problem(size_bytes: int, container: Container | None) -> str | None:
 def _with_heard(facts: AudioFacts, heard: _Heard) -> AudioFacts:
     """Add what was heard; a recording of which a part was decoded has no ``problem``."""
     decoding, levels, speech = heard.decoding, heard.levels, heard.speech
-    if decoding.duration_s == 0:
+    if not levels.has_samples:
         problem = decoding.problem or "no sound could be decoded from it"
         return replace(
             facts,

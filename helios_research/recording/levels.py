@@ -87,6 +87,11 @@ class Levels:
         self._rest = samples[:, count * width :].copy()
 
     @property
+    def has_samples(self) -> bool:
+        """False while nothing was measured."""
+        return self._values > 0
+
+    @property
     def level_dbfs(self) -> float:
         """RMS level of the loudest channel in dBFS."""
         return _decibel(self._energy.max(initial=0.0) / max(self._samples, 1))

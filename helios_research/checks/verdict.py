@@ -1,0 +1,179 @@
+"""From the facts about a recording to what Helios will say of it. Pure: no file is touched."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from urllib.parse import urlsplit
+
+from helios_research.checks.thresholds import ACCEPTED_FORMATS, Thresholds
+from helios_research.codes import HeliosCode
+from helios_research.columns import Verdict
+from helios_research.recording import AudioFacts
+
+_EXTENSIONS = {
+    "wav": {".wav", ".wave"},
+    "flac": {".flac"},
+    "mp3": {".mp3"},
+    "mp4": {".mp4", ".m4a", ".m4b", ".m4v"},
+    "ogg": {".ogg", ".oga", ".opus", ".ogv"},
+    "webm": {".webm", ".weba"},
+}
+_ALL_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
+
+MISNAMED = "Its name ends in"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is expected of one recording.
+
+    Attributes
+    ----------
+    verdict
+        Whether to send it.
+    code
+        The error code that Helios is expected to give, or None. A borderline recording may have
+        one and still be worth sending.
+    reason
+        What is behind it, in sentences; empty where there is nothing to say.
+    """
+
+    verdict: Verdict
+    code: str | None
+    reason: str
+
+
+def judge(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Judgement:
+    """Say what Helios will make of a recording. The first rule that matches decides.
+
+    Parameters
+    ----------
+    facts
+        What its bytes hold.
+    thresholds
+        The limits.
+    name
+        Its file name, path or URL, only to report an extension that does not fit.
+
+    Returns
+    -------
+    Judgement
+        Verdict, predicted error code and the reasons for them.
+    """
+    notes = [note] if (note := misnamed(facts.audio_format, name)) else []
+    for rule in (_undecodable, _too_long, _too_little_speech):
+        refusal = rule(facts, thresholds)
+        if refusal is not None:
+            return _with_notes(refusal, [*_doubts(facts, thresholds), *notes])
+    doubts = list(_doubts(facts, thresholds))
+    verdict = Verdict.WARN if doubts else Verdict.OK
+    return Judgement(verdict, None, " ".join([*doubts, *notes]))
+
+
+def _with_notes(judgement: Judgement, notes: list[str]) -> Judgement:
+    reason = " ".join([judgement.reason, *notes])
+    return Judgement(judgement.verdict, judgement.code, reason)
+
+
+def _undecodable(facts: AudioFacts, _: Thresholds) -> Judgement | None:
+    if facts.problem is None:
+        return None
+    reason = f"Not a recording that Helios takes: {facts.problem}."
+    return Judgement(Verdict.FAIL, HeliosCode.INVALID_FORMAT.value, reason)
+
+
+def _too_long(facts: AudioFacts, thresholds: Thresholds) -> Judgement | None:
+    length, limit = facts.duration_s or 0.0, thresholds.longest_s
+    if length <= limit - thresholds.longest_margin_s:
+        return None
+    borderline = length <= limit + thresholds.longest_margin_s
+    return Judgement(
+        Verdict.WARN if borderline else Verdict.FAIL,
+        HeliosCode.TOO_LONG.value if length > limit else None,
+        f"It is {length:.2f} s long, {'close to' if borderline else 'over'} the limit of "
+        f"{limit:g} s.",
+    )
+
+
+def _too_little_speech(facts: AudioFacts, thresholds: Thresholds) -> Judgement | None:
+    speech, least = facts.speech_s or 0.0, thresholds.least_speech_s
+    if speech >= least + thresholds.speech_margin_s:
+        return None
+    borderline = speech >= least - thresholds.speech_margin_s
+    code: str | None
+    if speech < thresholds.no_speech_s:
+        code, reason = HeliosCode.TRANSCRIPTION_FAILED.value, "No speech was found in it."
+    else:
+        code = HeliosCode.TOO_SHORT.value if speech < least else None
+        reason = (
+            f"It holds about {speech:.1f} s of speech, {'close to' if borderline else 'under'} "
+            f"the {least:g} s that are needed."
+        )
+    # Speech that only the downmix loses may still be heard by a service that takes one channel.
+    is_unsure = borderline or facts.cancels_out
+    return Judgement(Verdict.WARN if is_unsure else Verdict.FAIL, code, reason)
+
+
+def _doubts(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
+    """Word everything that makes a decodable recording less than sure."""
+    if facts.problem is not None:
+        return
+    yield from _doubts_on_format(facts)
+    yield from _doubts_on_sound(facts, thresholds)
+
+
+def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
+    if facts.audio_format not in ACCEPTED_FORMATS:
+        yield f"It is {facts.audio_format}, which is not among the formats that Helios lists."
+    if facts.has_video:
+        yield "It is a video: only its sound is of use, and sending it shows the person's face."
+    if facts.damaged_packets:
+        yield (
+            f"It is damaged: {facts.damaged_packets} part(s) of it could not be decoded and were "
+            "left out."
+        )
+    if facts.invalid_samples:
+        yield f"{facts.invalid_samples} of its samples are not numbers; they count as silence."
+    if facts.cancels_out:
+        yield (
+            "Its channels are in opposite phase and cancel each other out when they are mixed: "
+            "send one channel only."
+        )
+
+
+def _doubts_on_sound(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
+    level, floor = facts.level_dbfs or 0.0, facts.noise_floor_dbfs or 0.0
+    if level < thresholds.quiet_dbfs:
+        yield f"It is very quiet ({level:.0f} dBFS)."
+    elif level - floor < thresholds.noise_distance_db:
+        yield (
+            f"It may be noisy: its quietest parts ({floor:.0f} dBFS) are almost as loud as the "
+            f"whole ({level:.0f} dBFS)."
+        )
+    if (facts.clipped_fraction or 0.0) > thresholds.clipped_fraction:
+        yield f"It is clipped: {facts.clipped_fraction:.1%} of its samples are at full scale."
+    if (facts.sample_rate_hz or 0) < thresholds.lowest_sample_rate_hz:
+        yield f"Its sample rate is low ({facts.sample_rate_hz} Hz)."
+
+
+def misnamed(audio_format: str | None, name: str) -> str:
+    """Word an extension that does not fit the bytes. Harmless, as the bytes decide.
+
+    Parameters
+    ----------
+    audio_format
+        What the bytes are.
+    name
+        File name, path or URL.
+
+    Returns
+    -------
+    str
+        A sentence, or nothing where the name fits or promises no format.
+    """
+    path = urlsplit(name).path if "://" in name else name
+    extension = PurePath(path).suffix.lower()
+    fitting = _EXTENSIONS.get((audio_format or "").partition("/")[0])
+    if fitting is None or extension in fitting or extension not in _ALL_EXTENSIONS:
+        return ""
+    return f"{MISNAMED} {extension}, but its bytes are {audio_format}."
