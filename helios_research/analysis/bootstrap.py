@@ -1,0 +1,257 @@
+"""Intervals for means and proportions when each participant gave several recordings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from helios_research.analysis.tables import Codes, Flags, Floats
+from helios_research.errors import ResultsError
+
+# Numbers drawn at a time; keeps a chunk of weights near 8 MB whatever the size of the study.
+_CHUNK = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """How a bootstrap is done.
+
+    Attributes
+    ----------
+    resamples
+        How many times participants are drawn anew.
+    confidence
+        Coverage of the interval, between 0 and 1.
+    seed
+        Makes the interval the same each time.
+    """
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that have no meaning."""
+        check_confidence(self.confidence)
+        if self.resamples < 1:
+            message = f"A bootstrap needs at least one resample, not {self.resamples}."
+            raise ResultsError(message)
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """The two quantiles that bound the interval."""
+        return (1 - self.confidence) / 2, (1 + self.confidence) / 2
+
+
+def check_confidence(confidence: float) -> None:
+    """Make sure that a confidence is a share, not a percentage.
+
+    Parameters
+    ----------
+    confidence
+        Coverage of an interval.
+
+    Raises
+    ------
+    ResultsError
+        If it does not lie between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        message = (
+            f"The confidence is {confidence:g}, but it has to lie between 0 and 1, such as 0.95."
+        )
+        raise ResultsError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSums:
+    """Sums of the recordings of one participant in one group.
+
+    Attributes
+    ----------
+    person
+        Number of the participant, one per participant and group.
+    group
+        Number of the group.
+    top
+        Sums over the recordings, shape (participants and groups, ratios): scores for a mean, hits
+        for a proportion.
+    bottom
+        Sums of what they are divided by, shape (participants and groups, divisors): the number
+        of scores.
+    divisor
+        For each ratio the column of ``bottom`` that divides it.
+    """
+
+    person: Codes
+    group: Codes
+    top: Floats
+    bottom: Floats
+    divisor: Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """What is added up over recordings and then divided.
+
+    Attributes
+    ----------
+    top, bottom, divisor
+        As in ``ClusterSums``, with a row per recording.
+    """
+
+    top: Floats
+    bottom: Floats
+    divisor: Codes
+
+
+def sum_clusters(person: Codes, group: Codes, ratios: Ratios) -> ClusterSums:
+    """Add up the recordings of each participant in each group.
+
+    Parameters
+    ----------
+    person, group
+        Numbers of participant and group for each recording; negative where unknown, which
+        leaves the recording out.
+    ratios
+        What to add up.
+
+    Returns
+    -------
+    ClusterSums
+        Ordered by group, then participant.
+    """
+    known = (person >= 0) & (group >= 0)
+    n_people = int(person.max(initial=0)) + 1
+    pair = (group * n_people + person)[known]
+    found, place = np.unique(pair, return_inverse=True)
+
+    def added(columns: Floats) -> Floats:
+        sums = [np.bincount(place, column, len(found)) for column in columns[known].T]
+        return np.column_stack(sums)
+
+    return ClusterSums(
+        found % n_people, found // n_people, added(ratios.top), added(ratios.bottom), ratios.divisor
+    )
+
+
+def ratio_intervals(
+    sums: ClusterSums, n_groups: int, bootstrap: Bootstrap
+) -> tuple[Floats, Floats]:
+    """Give percentile intervals of ratios of sums by a bootstrap over participants.
+
+    Whole participants are drawn, with all their recordings, as many as there are (the cluster
+    bootstrap: Davison & Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8).
+    Where each participant has one recording this is the ordinary bootstrap, against which
+    (``scipy.stats.bootstrap``) the tests check it.
+
+    Parameters
+    ----------
+    sums
+        Per participant and group.
+    n_groups
+        How many groups there are.
+    bootstrap
+        Resamples, confidence and seed.
+
+    Returns
+    -------
+    low, high : ndarray of float, shape (groups, ratios)
+        NaN for a ratio with fewer than two participants behind it.
+    """
+    # People are numbered as they appear, group by group, so that a group whose participants are
+    # in no other is a run of columns of the weights, and no copy of them is needed.
+    place, people = pd.factorize(sums.person)
+    both = np.hstack([sums.top, sums.bottom]).astype(np.float32)
+    n_ratios = sums.top.shape[1]
+    drawn = np.full((bootstrap.resamples, n_groups, n_ratios), np.nan, dtype=np.float32)
+    spans = [_span(both, place, sums.group == group) for group in range(n_groups)]
+    start = 0
+    for weights in _weights(len(people), bootstrap):
+        for group, (columns, padded) in enumerate(spans):
+            total = weights[:, columns] @ padded
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratios = total[:, :n_ratios] / total[:, n_ratios:][:, sums.divisor]
+            drawn[start : start + len(weights), group] = ratios
+        start += len(weights)
+    low, high = _quantiles(drawn, bootstrap.tails)
+    alone = _people_behind(sums, n_groups) < 2
+    low[alone] = high[alone] = np.nan
+    return low, high
+
+
+def _span(
+    sums: NDArray[np.float32], place: Codes, chosen: Flags
+) -> tuple[slice, NDArray[np.float32]]:
+    """Lay out the sums of one group over the stretch of participants that it spans."""
+    where = place[chosen]
+    if not len(where):
+        return slice(0, 0), np.empty((0, sums.shape[1]), dtype=np.float32)
+    first, last = int(where.min()), int(where.max()) + 1
+    padded = np.zeros((last - first, sums.shape[1]), dtype=np.float32)
+    padded[where - first] = sums[chosen]
+    return slice(first, last), padded
+
+
+def _weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.float32]]:
+    """Draw how often each participant is in each resample, a chunk of resamples at a time."""
+    rng = np.random.default_rng(bootstrap.seed)
+    size = max(1, _CHUNK // max(n_people, 1))
+    for start in range(0, bootstrap.resamples, size):
+        weights = np.empty((min(size, bootstrap.resamples - start), n_people), dtype=np.float32)
+        for row in weights:
+            picks = rng.integers(0, n_people, n_people) if n_people else np.empty(0, dtype=int)
+            row[:] = np.bincount(picks, minlength=n_people)
+        yield weights
+
+
+def _quantiles(drawn: NDArray[np.float32], tails: tuple[float, float]) -> tuple[Floats, Floats]:
+    # A resample may hold nobody of a small group; it says nothing about that group.
+    empty = np.isnan(drawn).all(axis=0)
+    filled = np.where(empty, np.float32(0), drawn)
+    quantile = np.nanquantile if np.isnan(filled).any() else np.quantile
+    low, high = quantile(filled, tails, axis=0).astype(np.float64)
+    low[empty] = high[empty] = np.nan
+    return low, high
+
+
+def _people_behind(sums: ClusterSums, n_groups: int) -> NDArray[np.intp]:
+    columns = (sums.bottom > 0).T
+    counted = [np.bincount(sums.group[has], minlength=n_groups) for has in columns]
+    return np.column_stack(counted)[:, sums.divisor]
+
+
+def bound_certainty(
+    proportion: Floats, low: Floats, high: Floats, people: Floats, confidence: float
+) -> tuple[Floats, Floats]:
+    """Give proportions of exactly 0 or 1 an honest interval.
+
+    Every resample of a group without a hit is without a hit, so the bootstrap would claim
+    certainty. The exact binomial interval (Clopper & Pearson 1934) with the participants as its
+    number of trials takes its place; the tests check it against ``scipy.stats.binomtest``.
+
+    Parameters
+    ----------
+    proportion
+        The observed proportions.
+    low, high
+        Their bootstrap intervals.
+    people
+        Participants behind each.
+    confidence
+        Coverage, between 0 and 1.
+
+    Returns
+    -------
+    low, high : ndarray of float
+        Changed only where the proportion is 0 or 1 and at least two participants are behind it.
+    """
+    tail = (1 - confidence) / 2
+    trials = np.maximum(people, 1)
+    far = 1 - tail ** (1 / trials)
+    applies = people >= 2
+    high = np.where(applies & (proportion == 0), far, high)
+    low = np.where(applies & (proportion == 1), 1 - far, low)
+    return low, high

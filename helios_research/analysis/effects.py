@@ -1,0 +1,281 @@
+"""Tests and effects between two sets of participants, each with its interval.
+
+Every function takes one number per participant and gives an ``Estimate``. Differences are those
+of the second set from the first.
+"""
+
+import warnings
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from scipy import stats
+
+from helios_research.analysis.tables import Floats
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How a level differs from the reference.
+
+    Attributes
+    ----------
+    test
+        Name of the test; empty where none was possible.
+    sentence
+        What was done, or why nothing was.
+    statistic, df, p
+        Test statistic, its degrees of freedom (NaN where it has none) and two-sided p.
+    difference, difference_low, difference_high
+        Difference of means with interval, in points of the score; NaN for ordinal scores.
+    effect_name
+        What the standardized effect is.
+    effect, effect_low, effect_high
+        The standardized effect with interval.
+    converged
+        Whether a mixed model converged; None where there was none to fit.
+    """
+
+    test: str
+    sentence: str
+    statistic: float = NAN
+    df: float = NAN
+    p: float = NAN
+    difference: float = NAN
+    difference_low: float = NAN
+    difference_high: float = NAN
+    effect_name: str = ""
+    effect: float = NAN
+    effect_low: float = NAN
+    effect_high: float = NAN
+    converged: bool | None = None
+
+
+def nothing(sentence: str, difference: float = NAN, *, converged: bool | None = None) -> Estimate:
+    """Say that no test was possible.
+
+    Parameters
+    ----------
+    sentence
+        Why.
+    difference
+        Difference of means, where there are means.
+    converged
+        False where a mixed model was tried first.
+
+    Returns
+    -------
+    Estimate
+        Without a test.
+    """
+    return Estimate("", sentence, difference=difference, converged=converged)
+
+
+def compare_means(reference: Floats, level: Floats, confidence: float) -> Estimate:
+    """Compare the means of two sets of different participants (Welch 1947).
+
+    The effect is Hedges' g: the difference over the pooled SD, corrected for small samples, with
+    the interval of Hedges & Olkin (1985, p. 86). Checked against ``pingouin.ttest``,
+    ``compute_effsize`` and ``compute_esci``.
+
+    Parameters
+    ----------
+    reference, level
+        One mean per participant.
+    confidence
+        Coverage of the intervals.
+
+    Returns
+    -------
+    Estimate
+        Test "Welch's t", effect "Hedges' g".
+    """
+    if min(len(reference), len(level)) < 2:
+        return nothing("Fewer than two participants on one side: not compared.")
+    difference = float(level.mean() - reference.mean())
+    if _is_constant(reference) and _is_constant(level):
+        return nothing("All scores on each side are the same: no test.", difference)
+    found = stats.ttest_ind(level, reference, equal_var=False)
+    interval = found.confidence_interval(confidence)
+    n = (len(reference), len(level))
+    freedom = sum(n) - 2
+    spread = sqrt(((n[0] - 1) * reference.var(ddof=1) + (n[1] - 1) * level.var(ddof=1)) / freedom)
+    g = difference / spread * (1 - 3 / (4 * sum(n) - 9))
+    margin = stats.t.ppf((1 + confidence) / 2, freedom) * sqrt(
+        sum(n) / (n[0] * n[1]) + g**2 / (2 * sum(n))
+    )
+    return Estimate(
+        "Welch's t",
+        f"Welch's t-test on {n[0]} against {n[1]} participants; the effect is Hedges' g.",
+        statistic=float(found.statistic),
+        df=float(found.df),
+        p=float(found.pvalue),
+        difference=difference,
+        difference_low=float(interval.low),
+        difference_high=float(interval.high),
+        effect_name="Hedges' g",
+        effect=g,
+        effect_low=g - margin,
+        effect_high=g + margin,
+    )
+
+
+def compare_paired_means(reference: Floats, level: Floats, confidence: float) -> Estimate:
+    """Compare two means of the same participants.
+
+    The effect is Hedges' g with the average of the two variances (Cumming 2012, ch. 11), so that
+    it can be held beside one from different participants. Checked against ``pingouin``.
+
+    Parameters
+    ----------
+    reference, level
+        One mean per participant and side, in the same order.
+    confidence
+        Coverage of the intervals.
+
+    Returns
+    -------
+    Estimate
+        Test "paired t", effect "Hedges' g (paired)".
+    """
+    n = len(level)
+    if n < 2:
+        return nothing("Fewer than two participants on both sides: not compared.")
+    change = level - reference
+    difference = float(change.mean())
+    if _is_constant(change):
+        return nothing("Every participant differs by the same amount: no test.", difference)
+    found = stats.ttest_rel(level, reference)
+    interval = found.confidence_interval(confidence)
+    spread = sqrt((reference.var(ddof=1) + level.var(ddof=1)) / 2)
+    g = difference / spread * (1 - 3 / (4 * 2 * n - 9))
+    margin = stats.t.ppf((1 + confidence) / 2, n - 1) * sqrt(1 / n + g**2 / (2 * n))
+    return Estimate(
+        "paired t",
+        f"Paired t-test on {n} participants who have both; the effect is Hedges' g with the "
+        "average variance.",
+        statistic=float(found.statistic),
+        df=float(found.df),
+        p=float(found.pvalue),
+        difference=difference,
+        difference_low=float(interval.low),
+        difference_high=float(interval.high),
+        effect_name="Hedges' g (paired)",
+        effect=g,
+        effect_low=g - margin,
+        effect_high=g + margin,
+    )
+
+
+def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estimate:
+    """Compare ordinal scores of two sets of different participants (Brunner & Munzel 2000).
+
+    Unlike the Mann-Whitney test it does not need equal spread, allows ties, and its interval
+    agrees with its p. The effect is Cliff's delta: how much more likely a participant of the
+    level has the higher score than the lower one, from -1 to 1. Checked against the example
+    of Brunner & Munzel (2000, Biometrical Journal 42, table 1) and ``scipy.stats``.
+
+    Parameters
+    ----------
+    reference, level
+        One ordinal score per participant.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    Estimate
+        Test "Brunner-Munzel" ("Mann-Whitney U" where the sides do not overlap at all), effect
+        "Cliff's delta".
+    """
+    if min(len(reference), len(level)) < 2:
+        return nothing("Fewer than two participants on one side: not compared.")
+    n, m = len(reference), len(level)
+    placed = stats.rankdata(np.concatenate([reference, level]))
+    above_reference = (placed[:n] - stats.rankdata(reference)) / m
+    above_level = (placed[n:] - stats.rankdata(level)) / n
+    superior = float(above_level.mean())
+    delta = 2 * superior - 1
+    spread = above_reference.var(ddof=1) / n, above_level.var(ddof=1) / m
+    who = f"{n} against {m} participants, each with the median of their scores"
+    if sum(spread) == 0:
+        return _without_overlap(reference, level, delta, who)
+    found = stats.brunnermunzel(reference, level)
+    df = sum(spread) ** 2 / (spread[0] ** 2 / (n - 1) + spread[1] ** 2 / (m - 1))
+    margin = 2 * stats.t.ppf((1 + confidence) / 2, df) * sqrt(sum(spread))
+    return Estimate(
+        "Brunner-Munzel",
+        f"Brunner-Munzel rank test on {who}; the effect is Cliff's delta.",
+        statistic=float(found.statistic),
+        df=df,
+        p=float(found.pvalue),
+        effect_name="Cliff's delta",
+        effect=delta,
+        effect_low=max(-1.0, delta - margin),
+        effect_high=min(1.0, delta + margin),
+    )
+
+
+def _without_overlap(reference: Floats, level: Floats, delta: float, who: str) -> Estimate:
+    if delta == 0:
+        return nothing(f"All scores are the same ({who}): no test.")
+    found = stats.mannwhitneyu(level, reference)
+    return Estimate(
+        "Mann-Whitney U",
+        f"Mann-Whitney U test on {who}: the two sides do not overlap, so there is no interval.",
+        statistic=float(found.statistic),
+        p=float(found.pvalue),
+        effect_name="Cliff's delta",
+        effect=delta,
+    )
+
+
+def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) -> Estimate:
+    """Compare ordinal scores of the same participants (Wilcoxon 1945, ties after Pratt 1959).
+
+    The effect is the share of participants who are higher minus the share who are lower, from
+    -1 to 1 (Cliff's paired delta within participants, 1996), with a t interval. Checked against
+    ``scipy.stats``.
+
+    Parameters
+    ----------
+    reference, level
+        One ordinal score per participant and side, in the same order, in steps of one.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    Estimate
+        Test "Wilcoxon signed-rank", effect "paired delta".
+    """
+    n = len(level)
+    change = level - reference
+    if n < 2:
+        return nothing("Fewer than two participants on both sides: not compared.")
+    who = f"{n} participants who have both, each with the median of their scores"
+    if not change.any():
+        return nothing(f"Nobody differs ({who}): no test.")
+    with warnings.catch_warnings():
+        # The normal approximation in a small sample is what the sentence says; scipy warns of it.
+        warnings.simplefilter("ignore", UserWarning)
+        found = stats.wilcoxon(change, zero_method="pratt", method="approx")
+    signs = np.sign(change)
+    margin = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * signs.std(ddof=1) / sqrt(n)
+    return Estimate(
+        "Wilcoxon signed-rank",
+        f"Wilcoxon signed-rank test (normal approximation, ties after Pratt) on {who}; the effect "
+        "is the share of them who are higher minus the share who are lower.",
+        statistic=float(found.statistic),
+        p=float(found.pvalue),
+        effect_name="paired delta",
+        effect=float(signs.mean()),
+        effect_low=max(-1.0, signs.mean() - margin),
+        effect_high=min(1.0, signs.mean() + margin),
+    )
+
+
+def _is_constant(values: Floats) -> bool:
+    return bool(np.ptp(values) < 1e-12)

@@ -1,0 +1,394 @@
+"""What every analysis needs from a results table: scores, levels, people, reasons and source."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from helios_research.columns import BIOMARKERS, BIOMARKERS_BY_NAME, Biomarker, Outcome, Source
+from helios_research.errors import ResultsError, UnknownColumnError
+
+Results = pd.DataFrame | str | PathLike[str]
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+NOT_GIVEN = "not given"
+MOST_LEVELS = 500
+
+# Spelled in manifests as people write them; Helios knows the four words on the right.
+_SEX_SPELLINGS = {
+    "M": "MALE",
+    "MAN": "MALE",
+    "F": "FEMALE",
+    "WOMAN": "FEMALE",
+    "I": "INTERSEX",
+    "U": "UNKNOWN",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The levels of one grouping column, in an order that a reader expects.
+
+    Attributes
+    ----------
+    codes
+        For each row of the table, the place of its level in ``labels``.
+    labels
+        The levels as text; last, if there are such rows, "not given".
+    """
+
+    codes: Codes
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the levels."""
+        return len(self.labels)
+
+
+def load_results(results: Results, needs: Iterable[str] = ()) -> pd.DataFrame:
+    """Take a results table, or read it from a Parquet file, and make sure of its columns.
+
+    Parameters
+    ----------
+    results
+        One row per recording with the columns of ``columns.RESULTS`` and the manifest's own, or
+        the path of a Parquet file that holds it.
+    needs
+        Columns that the analysis cannot do without, besides ``outcome`` and ``user_label``.
+
+    Returns
+    -------
+    DataFrame
+        The same rows in the same order, numbered from 0.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such file, it is not Parquet, or a needed column is missing.
+    """
+    table = results if isinstance(results, pd.DataFrame) else _read(Path(results))
+    for name in ("outcome", "user_label", *needs):
+        if name not in table.columns:
+            raise UnknownColumnError(name, table.columns)
+    return table.reset_index(drop=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        message = f"There is no results file at {path}: check the path, or export the study first."
+        raise ResultsError(message)
+    try:
+        return pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        message = (
+            f"{path} cannot be read as Parquet ({error}): "
+            "give the results.parquet of a study, or a DataFrame."
+        )
+        raise ResultsError(message) from error
+
+
+def choose_biomarkers(
+    table: pd.DataFrame, biomarkers: str | Sequence[str] | None
+) -> tuple[Biomarker, ...]:
+    """Find the biomarkers that were asked for.
+
+    Parameters
+    ----------
+    table
+        The results.
+    biomarkers
+        One name or several; None means every biomarker that the table has.
+
+    Returns
+    -------
+    tuple of Biomarker
+        In the order asked for; for None, in the order of ``columns.BIOMARKERS``.
+
+    Raises
+    ------
+    UnknownColumnError
+        If a name is not a biomarker, or the table does not have it.
+    """
+    present = [marker for marker in BIOMARKERS if marker.name in table.columns]
+    if biomarkers is None:
+        if not present:
+            raise UnknownColumnError(BIOMARKERS[0].name, table.columns)
+        return tuple(present)
+    names = [biomarkers] if isinstance(biomarkers, str) else list(dict.fromkeys(biomarkers))
+    known = [marker.name for marker in present]
+    for name in names:
+        if name not in known:
+            raise UnknownColumnError(name, known, what="biomarkers")
+    return tuple(BIOMARKERS_BY_NAME[name] for name in names)
+
+
+def scores_of(table: pd.DataFrame, biomarker: str) -> Floats:
+    """Take the scores that count: of scored recordings with a known participant.
+
+    Parameters
+    ----------
+    table
+        The results.
+    biomarker
+        Name of the score's column.
+
+    Returns
+    -------
+    ndarray of float, shape (rows,)
+        NaN where there is no score.
+    """
+    counts = (table["outcome"] == Outcome.SCORED) & table["user_label"].notna()
+    return table[biomarker].where(counts).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
+    """Say for each row without a score why it has none.
+
+    Parameters
+    ----------
+    table
+        The results.
+    scores
+        The scores of one biomarker, NaN where missing.
+
+    Returns
+    -------
+    Series of str
+        The error code, else the outcome's name; for a scored recording "several sections",
+        "no participant" or "no score"; null where there is a score.
+    """
+    outcome = table["outcome"].astype("str")
+    code = table["error_code"] if "error_code" in table.columns else None
+    why = outcome if code is None else code.astype("str").fillna(outcome)
+    scored = outcome == Outcome.SCORED.value
+    if "n_sections" in table.columns:
+        several = table["n_sections"].fillna(1).to_numpy(dtype=float) > 1
+        why = why.mask(scored & several, "several sections")
+        scored &= ~several
+    why = why.mask(scored & table["user_label"].isna(), "no participant")
+    why = why.mask(scored & table["user_label"].notna(), "no score")
+    return why.where(np.isnan(scores)).astype("str")
+
+
+def people_of(table: pd.DataFrame) -> tuple[Codes, int]:
+    """Give each participant a number.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    codes : ndarray of int, shape (rows,)
+        The participant's number, from 0; -1 where the row has no ``user_label``.
+    count : int
+        How many participants there are.
+    """
+    codes, labels = pd.factorize(table["user_label"])
+    return codes.astype(np.intp), len(labels)
+
+
+def levels_of(table: pd.DataFrame, column: str) -> Levels:
+    """Sort the values of a grouping column into levels.
+
+    An ordered category keeps its order, numbers go by size, text goes as people count ("2" before
+    "10"); blank and missing values become the last level, "not given".
+
+    Parameters
+    ----------
+    table
+        The results.
+    column
+        A tag, or any other column with few values.
+
+    Returns
+    -------
+    Levels
+        Only levels that occur.
+
+    Raises
+    ------
+    ResultsError
+        If the column is missing or has more than 500 levels.
+    """
+    if column not in table.columns:
+        raise UnknownColumnError(column, table.columns)
+    values = canonical_sex(table[column]) if column == "birth_sex" else table[column]
+    text = _as_text(values)
+    found = list(text.dropna().unique())
+    if len(found) > MOST_LEVELS:
+        message = (
+            f"The column {column!r} has {len(found):,} different values, more than {MOST_LEVELS}: "
+            "group by a column with fewer, such as the arm or the visit."
+        )
+        raise ResultsError(message)
+    order = _ordered(found, values)
+    codes = pd.Categorical(text, categories=order).codes.astype(np.intp)
+    if (codes < 0).any():
+        codes, order = np.where(codes < 0, len(order), codes), [*order, NOT_GIVEN]
+    return Levels(codes, tuple(order))
+
+
+def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
+    if pd.api.types.is_float_dtype(values):
+        return values.map(lambda value: f"{value:g}", na_action="ignore").astype("str")
+    text = values.astype("str").str.strip()
+    return text.mask(values.isna() | (text == ""))
+
+
+def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
+        return [str(level) for level in values.cat.categories if str(level) in set(found)]
+    return sorted(found, key=natural_key)
+
+
+def natural_key(text: str) -> list[tuple[int, float, str]]:
+    """Give the sort key under which numbers inside a text count as numbers.
+
+    Parameters
+    ----------
+    text
+        Any text, such as "visit 10" or "-0.5".
+
+    Returns
+    -------
+    list of tuple
+        A key for ``sorted``; "visit 2" comes before "visit 10".
+    """
+    try:
+        return [(0, float(text), "")]
+    except ValueError:
+        parts = re.split(r"(\d+)", text)
+    return [(0, float(part), "") if part.isdigit() else (1, 0.0, part.lower()) for part in parts]
+
+
+def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
+    """Bring the spellings of a manifest ("f", "Female") to the words that Helios knows.
+
+    Parameters
+    ----------
+    values
+        Birth sex as given.
+
+    Returns
+    -------
+    Series of str
+        MALE, FEMALE, INTERSEX, UNKNOWN, or the text itself in capitals where it is none of them.
+    """
+    text = values.astype("str").str.strip().str.upper()
+    return text.replace(_SEX_SPELLINGS)
+
+
+def sources_of(table: pd.DataFrame) -> list[str]:
+    """List where the scores of a table come from.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    list of str
+        Values of ``columns.Source``, sorted; empty where the table does not say.
+    """
+    if "source" not in table.columns:
+        return []
+    return sorted(str(source) for source in table["source"].dropna().unique())
+
+
+def source_note(table: pd.DataFrame) -> str | None:
+    """Say in a sentence that scores are synthetic, for figures and reports to repeat.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    str or None
+        None where all scores come from thymia's Helios, or the table does not say.
+    """
+    sources = sources_of(table)
+    if Source.SANDBOX.value not in sources:
+        return None
+    if len(sources) == 1:
+        return "Synthetic scores from the sandbox, not measurements of anyone."
+    return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
+
+
+def finished(
+    rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Put on a finished analysis what a reader has to know about it.
+
+    Parameters
+    ----------
+    rows
+        The analysis.
+    table
+        The results that it was made from.
+    method
+        What was done, in sentences.
+    warnings
+        What to be careful about, one sentence each.
+
+    Returns
+    -------
+    DataFrame
+        ``rows``, with ``attrs`` "method", "warnings", "sources" and "source_note".
+    """
+    rows.attrs = {
+        "method": method,
+        "warnings": list(warnings),
+        "sources": sources_of(table),
+        "source_note": source_note(table),
+    }
+    return rows
+
+
+def has_warning(table: pd.DataFrame) -> Flags:
+    """Mark the recordings with a warning from Helios.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+        True where ``warnings`` holds at least one text.
+    """
+    if "warnings" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return np.array(
+        [hasattr(found, "__len__") and len(found) > 0 for found in table["warnings"]], dtype=bool
+    )
+
+
+def count_people(people: Codes, rows: Flags) -> int:
+    """Count the participants behind some rows.
+
+    Parameters
+    ----------
+    people
+        The participants' numbers, -1 where unknown.
+    rows
+        Which rows count.
+
+    Returns
+    -------
+    int
+        Different participants among them.
+    """
+    return len(np.unique(people[rows & (people >= 0)]))
