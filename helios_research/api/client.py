@@ -7,7 +7,7 @@ a log.
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
@@ -22,8 +22,12 @@ from pydantic import SecretStr
 from helios_research._version import __version__
 from helios_research.api import protocol
 from helios_research.api.answers import Answer, Failure
-from helios_research.api.protocol import Call, Reply, Trouble
-from helios_research.api.records import Account, CreatedRun, ModelRun, RunRequest
+from helios_research.api.lanes import Lanes
+from helios_research.api.protocol import Call
+from helios_research.api.records import Account, CreatedRun, ModelRun
+from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
+from helios_research.api.requests import RunRequest
+from helios_research.api.troubles import Trouble, distrust, settings_words, system_words
 from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, RecordingChangedError, UploadBody
 from helios_research.config import Connection, is_loopback, resolve_connection
 from helios_research.errors import ProxySettingsError
@@ -148,39 +152,6 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-class _Lanes:
-    """A fixed number of HTTP clients with one connection each; further requests wait here.
-
-    A pool that many tasks share is corrupted when a request in it is cancelled. Here, a request
-    that does not end well takes its own connection with it and touches no other.
-    """
-
-    def __init__(self, make: Callable[[], httpx.AsyncClient], count: int) -> None:
-        self._make = make
-        self._idle = [make()]  # made at once, so that settings that cannot work show at once
-        self._free = asyncio.Semaphore(count)
-        self._is_closed = False
-
-    @asynccontextmanager
-    async def lane(self) -> AsyncIterator[httpx.AsyncClient]:
-        async with self._free:
-            client = self._idle.pop() if self._idle else self._make()
-            is_sound = False
-            try:
-                yield client
-                is_sound = not self._is_closed
-            finally:
-                if is_sound:
-                    self._idle.append(client)
-                else:
-                    await client.aclose()
-
-    async def aclose(self) -> None:
-        self._is_closed = True
-        while self._idle:
-            await self._idle.pop().aclose()
-
-
 class Service:
     """Helios, while connected. Each method makes one attempt and returns what came of it.
 
@@ -203,17 +174,17 @@ class Service:
         proxies = not is_loopback(urlsplit(connection.base_url).hostname)
         try:
             certificates = httpx.create_ssl_context()
-            self._api = _Lanes(
+            self._api = Lanes(
                 lambda: self._http(certificates, proxies=proxies, with_key=True),
                 connection.parallel.api_requests,
             )
-            self._storage = _Lanes(
+            self._storage = Lanes(
                 lambda: self._http(certificates, proxies=proxies, with_key=False),
                 connection.parallel.uploads,
             )
         except (OSError, ImportError, ValueError, httpx.InvalidURL) as problem:
             # Not chained: a proxy's URL may hold a password.
-            raise ProxySettingsError(_settings_problem(problem)) from None
+            raise ProxySettingsError(settings_words(problem)) from None
 
     async def account(self) -> Answer[Account]:
         """Ask which account the key belongs to.
@@ -310,29 +281,21 @@ class Service:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self, call: Call) -> Reply | Failure:
-        headers = {
-            "Accept": "application/json",
-            # An answer may only be unpacked up to the size that it may have.
-            "Accept-Encoding": "identity",
-            "Cache-Control": "no-cache",
-            "User-Agent": _USER_AGENT,
-        }
-        if call.content is not None:
-            headers["Content-Type"] = "application/json"
         url = f"{self._connection.base_url}{call.path}"
+        headers = call.headers | {"User-Agent": _USER_AGENT}
         request = httpx.Request(call.method, url, headers=headers, content=call.content)
-        return await self._exchange(
-            self._api,
-            request,
-            self._connection.time_outs.answer_s,
-            protocol.MAX_ANSWER_BYTES,
-        )
+        deadline_s = self._connection.time_outs.answer_s
+        return await self._exchange(self._api, request, deadline_s, MAX_ANSWER_BYTES)
 
     async def _exchange(
-        self, lanes: _Lanes, request: httpx.Request, deadline_s: float, max_bytes: int
+        self,
+        lanes: Lanes[httpx.AsyncClient],
+        request: httpx.Request,
+        deadline_s: float,
+        max_bytes: int,
     ) -> Reply | Failure:
         try:
-            async with lanes.lane() as client, asyncio.timeout(deadline_s):
+            async with lanes.lend() as client, asyncio.timeout(deadline_s):
                 response = await client.send(request, stream=True)
                 try:
                     return await _read(response, max_bytes)
@@ -419,38 +382,15 @@ async def _read(response: httpx.Response, max_bytes: int) -> Reply:
     )
 
 
-def _unanswered(problem: BaseException) -> Failure:
-    """Classify an exception, quoting only the operating system's and OpenSSL's words.
-
-    What httpx says may quote a header or a URL.
-    """
-    causes = list(_causes(problem))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return protocol.unanswered(Trouble.UNTRUSTED, cause.verify_message)
-        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-            return protocol.unanswered(Trouble.UNTRUSTED, "it does not speak TLS")
+def _unanswered(problem: Exception) -> Failure:
+    doubt = distrust(problem)
+    if doubt is not None:
+        return protocol.unanswered(Trouble.UNTRUSTED, doubt)
     if isinstance(problem, TimeoutError | httpx.TimeoutException):
         return protocol.unanswered(Trouble.TIMED_OUT)
+    # A proxy that refuses says so with its status, which httpx puts first in its words.
     if isinstance(problem, httpx.ProxyError) and str(problem)[:1] == "4":
         return protocol.unanswered(Trouble.PROXY, f"HTTP {str(problem)[:3]}")
-    known = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
-    trouble = Trouble.UNREACHABLE if isinstance(problem, httpx.ConnectError) else Trouble.BROKEN_OFF
-    return protocol.unanswered(trouble, next(known, ""))
-
-
-def _causes(problem: BaseException | None) -> Iterator[BaseException]:
-    while problem is not None:
-        yield problem
-        if isinstance(problem, BaseExceptionGroup):
-            for member in problem.exceptions:
-                yield from _causes(member)
-        problem = problem.__cause__ or problem.__context__
-
-
-def _settings_problem(problem: Exception) -> str:
-    if isinstance(problem, ImportError):
-        return "a SOCKS proxy needs the package socksio (`pip install httpx[socks]`)"
-    if isinstance(problem, OSError):
-        return "the file of certificates cannot be read"
-    return "the address of the proxy is not an http, https or socks5 URL"
+    is_connected = not isinstance(problem, httpx.ConnectError | httpx.ProxyError)
+    trouble = Trouble.BROKEN_OFF if is_connected else Trouble.UNREACHABLE
+    return protocol.unanswered(trouble, system_words(problem))

@@ -5,50 +5,45 @@ never raises: whatever a server, a proxy or a login page sends is a `Success` or
 """
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from enum import Enum
+from dataclasses import dataclass, replace
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_snake
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from helios_research.api.answers import Answer, Failure, FailureKind, Success
-from helios_research.api.records import Account, CreatedRun, ModelRun, RunRequest
+from helios_research.api.records import Account, CreatedRun, ModelRun, WireAnswer
+from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
+from helios_research.api.requests import RunRequest
+from helios_research.api.troubles import Trouble
 from helios_research.codes import RECORDING_CHANGED, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
 from helios_research.config import is_loopback
-
-__all__ = ["Answer", "Failure", "FailureKind", "Success"]
 
 ACCOUNT_PATH = "/v1/account"
 RUNS_PATH = "/v1/models/mental-wellness"
 KEY_HEADER = "x-api-key"
 
-# An answer with one section is about 1 kB, and a transcript of 3 minutes a few kB more.
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-
-# A wrong date or a hostile number must not put a study to sleep; what is still refused after this
-# wait says so again.
-MAX_RETRY_AFTER_S = 120.0
-
+# Of the statuses below only 401, 404 and 422 are documented for Helios; the others are read as
+# RFC 9110 and 6585 mean them. 402 is what an account without credit would be told.
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _ROW_STATUSES = frozenset({400, 409, 413, 422})
 _GONE_STATUSES = frozenset({404, 410})
 _PASSING_STATUSES = frozenset({408, 425})
+
+# Object storage: 403 AccessDenied once the URL has expired, 400 ExpiredToken where it was signed
+# with credentials that have, 404 where the bucket is gone. A new run brings a new URL.
 _EXPIRED_UPLOAD_STATUSES = frozenset({401, 403, 404, 410})
-_EXPIRED_UPLOAD_CODES = frozenset({"ExpiredToken", "AccessDenied"})
+_EXPIRED_UPLOAD_CODE = "ExpiredToken"
 # These refuse the way in which an upload is made, whichever recording it is: something on the
 # way takes the length away, or the address takes no uploads.
 _REFUSED_UPLOAD_STATUSES = frozenset({405, 407, 411, 501})
-_WORDS_OF_SERVER = 200
+_REFUSED_RECORDING_STATUSES = frozenset({413, 415})
+_TOO_LARGE_CODE = "EntityTooLarge"
 
-V = TypeVar("V", bound=BaseModel)
+R = TypeVar("R", bound=WireAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +54,12 @@ class Call:
     path: str
     content: bytes | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer as it came, before anyone has understood it.
-
-    Attributes
-    ----------
-    status
-        HTTP status.
-    headers
-        Header fields, names in lower case.
-    body
-        At most `MAX_ANSWER_BYTES`; not in the repr, since it may hold an upload URL.
-    is_whole
-        False where the answer was longer than that.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
-    is_whole: bool = True
-
-
-class Trouble(Enum):
-    """Why no answer came."""
-
-    TIMED_OUT = "no complete answer came in time"
-    UNREACHABLE = "no connection could be made"
-    BROKEN_OFF = "the connection broke off before the answer was complete"
-    UNTRUSTED = "the server does not prove who it is"
-    PROXY = "the proxy refuses to pass the request on"
+    @property
+    def headers(self) -> dict[str, str]:
+        """Header fields; ``identity`` so that no small answer unpacks into a huge one."""
+        body = {} if self.content is None else {"Content-Type": "application/json"}
+        asked = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        return asked | {"Cache-Control": "no-cache"} | body
 
 
 # --- requests -----------------------------------------------------------------------------------
@@ -165,7 +135,7 @@ def read_account(reply: Reply, now: datetime) -> Answer[Account]:
         return refusal
     answer = _read(reply, Account)
     if isinstance(answer, Failure):
-        return _not_helios(reply, _what_came(reply))
+        return _not_helios(reply, reply.description)
     return answer
 
 
@@ -191,7 +161,7 @@ def read_created(
         The run and its upload URL. The URL is not in `Success.raw`, which may be kept.
     """
     if reply.status in _ROW_STATUSES:
-        return _rejected(reply, request)
+        return _rejected(reply, now, request)
     refusal = _refusal(reply, now)
     if refusal is not None:
         return refusal
@@ -223,8 +193,8 @@ def read_run(reply: Reply, now: datetime, run_id: str) -> Answer[ModelRun]:
     Answer
         The state of the run.
     """
-    if reply.status in _GONE_STATUSES and not _looks_like_html(reply):
-        return _failure(FailureKind.GONE, reply, "Helios does not have this model run any more.")
+    if reply.status in _GONE_STATUSES and not reply.is_web_page:
+        return _failure(FailureKind.GONE, reply, "Helios does not have this model run.", now)
     refusal = _refusal(reply, now, others=FailureKind.RETRY)
     if refusal is not None:
         return refusal
@@ -246,38 +216,37 @@ def _refusal(
     if status in _PASSING_STATUSES or status >= 500:
         return _failure(FailureKind.RETRY, reply, "Helios could not answer.", now)
     if status in _ACCOUNT_STATUSES:
-        return _failure(FailureKind.ACCOUNT, reply, "Helios refuses the API key.")
+        return _failure(FailureKind.ACCOUNT, reply, "Helios refuses the API key.", now)
     if 300 <= status < 400:
-        return _not_helios(reply, f"it redirects to {_redirect_target(reply)}")
+        return _not_helios(reply, f"it redirects to {reply.redirects_to}")
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or others is FailureKind.NOT_HELIOS:
-        return _not_helios(reply, _what_came(reply))
+        return _not_helios(reply, reply.description)
     return _failure(others, reply, "Helios gave an answer that it does not document.", now)
 
 
-def _read(reply: Reply, record: type[V]) -> Answer[V]:
+def _read(reply: Reply, record: type[R]) -> Answer[R]:
     if not reply.is_whole:
         return _unreadable(reply, f"it is longer than {MAX_ANSWER_BYTES // 2**20} MB")
     try:
         raw = from_json(reply.body)
     except ValueError:
-        return _unreadable(reply, _what_came(reply))
+        return _unreadable(reply, reply.description)
     if not isinstance(raw, dict):
         return _unreadable(reply, "it is JSON but not an object")
     try:
-        return Success(record.read(raw), raw, reply.status)  # type: ignore[attr-defined]
+        return Success(record.read(raw), raw, reply.status)
     except ValidationError as problem:
-        missing = ", ".join(str(error["loc"][0]) for error in problem.errors() if error["loc"])
-        return _unreadable(reply, f"it says nothing usable about: {missing}")
+        lacking = ", ".join(str(error["loc"][0]) for error in problem.errors() if error["loc"])
+        return _unreadable(reply, f"it lacks {lacking}, or has something else in its place")
 
 
-def _rejected(reply: Reply, request: RunRequest) -> Failure:
-    columns = _columns_of(reply, tuple(request.tags))
-    if columns:
-        listed = "; ".join(f"{column}: {message}" for column, message in columns.items())
-        reason = f"Helios did not accept {listed}."
-    else:
-        reason = f"Helios did not accept the request.{_words(reply)}"
-    return _failure(FailureKind.ROW, reply, reason, columns=columns)
+def _rejected(reply: Reply, now: datetime, request: RunRequest) -> Failure:
+    columns = reply.field_messages(tuple(request.tags))
+    if not columns:
+        return _failure(FailureKind.ROW, reply, "Helios did not accept the request.", now)
+    listed = "; ".join(f"{column}: {message}" for column, message in columns.items())
+    failure = _failure(FailureKind.ROW, reply, f"Helios did not accept {listed}.", now)
+    return replace(failure, columns=columns)
 
 
 # --- answers of the upload host -----------------------------------------------------------------
@@ -300,23 +269,22 @@ def read_upload(reply: Reply, now: datetime) -> Answer[None]:
         towards the API's limit. The host's error code is quoted, its other words are not: they
         may hold the signature.
     """
-    status = reply.status
+    status, code = reply.status, reply.storage_code
     if 200 <= status < 300:
         return Success(None, {}, status)
-    code = _storage_code(reply.body)
     said = f" ({code})" if code else ""
-    expired = status in _EXPIRED_UPLOAD_STATUSES or code in _EXPIRED_UPLOAD_CODES
-    if expired:
-        reason = f"The upload host does not take this upload URL any more{said}."
-        return _failure(FailureKind.URL_EXPIRED, reply, reason)
-    if 300 <= status < 400:
-        where = _redirect_target(reply)
-        return _not_helios(reply, f"its upload host redirects to {where}")
-    if status in _REFUSED_UPLOAD_STATUSES:
-        return _not_helios(reply, f"its upload host refuses uploads{said}")
-    if status in {413, 415} or code == "EntityTooLarge":
-        return _failure(FailureKind.ROW, reply, f"The upload host refuses this recording{said}.")
-    return _failure(FailureKind.RETRY, reply, f"The upload host did not take it{said}.", now)
+    if status in _EXPIRED_UPLOAD_STATUSES or code == _EXPIRED_UPLOAD_CODE:
+        kind, reason = FailureKind.URL_EXPIRED, "The upload host does not take this upload URL"
+    elif 300 <= status < 400:
+        return _not_helios(reply, f"its upload host redirects to {reply.redirects_to}")
+    elif status in _REFUSED_UPLOAD_STATUSES:
+        return _not_helios(reply, f"its upload host refuses uploads, HTTP {status}{said}")
+    elif status in _REFUSED_RECORDING_STATUSES or code == _TOO_LARGE_CODE:
+        kind, reason = FailureKind.ROW, "The upload host refuses this recording"
+    else:
+        kind, reason = FailureKind.RETRY, "The upload host did not take the recording"
+    wait = reply.retry_after_s(now)
+    return Failure(kind, f"HTTP_{status}", f"{reason}{said}.", wait, status=status)
 
 
 def upload_url_problem(url: str, base_url: str) -> str | None:
@@ -400,68 +368,20 @@ def unanswered(trouble: Trouble, detail: str = "") -> Failure:
         To be tried again; but `FailureKind.NOT_HELIOS` for a server that cannot prove who it is
         and for a proxy that refuses, since trying again changes neither.
     """
-    said = f" ({detail})" if detail else ""
+    said = f": {detail}" if detail else ""
     if trouble in (Trouble.UNTRUSTED, Trouble.PROXY):
         return Failure(FailureKind.NOT_HELIOS, UNREACHABLE, f"{trouble.value}{said}")
     code = TIMED_OUT if trouble is Trouble.TIMED_OUT else UNREACHABLE
     return Failure(FailureKind.RETRY, code, f"{trouble.value.capitalize()}{said}.")
 
 
-# --- the parts ----------------------------------------------------------------------------------
+# --- parts --------------------------------------------------------------------------------------
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read how long a server asks to wait.
-
-    Parameters
-    ----------
-    headers
-        Header fields, names in lower case.
-    now
-        This moment, used where the server does not say what time it thinks it is.
-
-    Returns
-    -------
-    float or None
-        Seconds, 0 to `MAX_RETRY_AFTER_S`; None where it does not say, or not understandably.
-
-    Notes
-    -----
-    ``Retry-After`` is a whole number of seconds or a date (RFC 9110, section 10.2.3); decimals
-    are sent too. A date is compared with the server's own ``Date``, so that a wrong clock here
-    or there does not matter.
-    """
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
-        seconds = float(text)
-    else:
-        moment = _http_date(text)
-        if moment is None:
-            return None
-        seconds = (moment - (_http_date(headers.get("date", "")) or now)).total_seconds()
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def _failure(
-    kind: FailureKind,
-    reply: Reply,
-    reason: str,
-    now: datetime | None = None,
-    *,
-    columns: dict[str, str] | None = None,
-) -> Failure:
-    wait = None if now is None else retry_after(reply.headers, now)
-    code = f"HTTP_{reply.status}"
-    words = "" if columns is not None or "upload host" in reason else _words(reply)
-    return Failure(kind, code, f"{reason}{words}", wait, columns or {}, reply.status)
+def _failure(kind: FailureKind, reply: Reply, reason: str, now: datetime) -> Failure:
+    quoted = f" It says: {reply.words}" if reply.words else ""
+    wait = reply.retry_after_s(now)
+    return Failure(kind, f"HTTP_{reply.status}", reason + quoted, wait, status=reply.status)
 
 
 def _not_helios(reply: Reply, what: str) -> Failure:
@@ -471,77 +391,3 @@ def _not_helios(reply: Reply, what: str) -> Failure:
 def _unreadable(reply: Reply, what: str) -> Failure:
     reason = f"An answer came that could not be read: {what}."
     return Failure(FailureKind.RETRY, UNREADABLE_ANSWER, reason, status=reply.status)
-
-
-def _what_came(reply: Reply) -> str:
-    if _looks_like_html(reply):
-        return f"HTTP {reply.status} with a web page"
-    if not reply.body:
-        return f"HTTP {reply.status} with nothing in it"
-    kind = reply.headers.get("content-type", "").partition(";")[0].strip()
-    named = f" of type {kind}" if re.fullmatch(r"[\w.+/-]{1,60}", kind) else ""
-    return f"HTTP {reply.status} with {len(reply.body)} bytes{named}"
-
-
-def _looks_like_html(reply: Reply) -> bool:
-    declared = reply.headers.get("content-type", "").lower()
-    return "html" in declared or reply.body.lstrip()[:1] == b"<"
-
-
-def _redirect_target(reply: Reply) -> str:
-    """Name where a redirect leads, without its path and query, which may hold secrets."""
-    try:
-        parts = urlsplit(reply.headers.get("location", ""))
-        host = parts.hostname
-    except ValueError:
-        host = None
-    return f"{parts.scheme}://{host}" if host and parts.scheme else "another address"
-
-
-def _storage_code(body: bytes) -> str:
-    found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", body)
-    return found.group(1).decode() if found else ""
-
-
-def _object(reply: Reply) -> dict[str, Any]:
-    try:
-        found = from_json(reply.body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _words(reply: Reply) -> str:
-    """Quote what an API's error body says, where it is a sentence."""
-    said = _object(reply)
-    words = said.get("detail") or said.get("message") or said.get("error")
-    if not isinstance(words, str):
-        return ""
-    line = " ".join(words.split())
-    return f" It says: {line[:_WORDS_OF_SERVER]}" if line else ""
-
-
-def _columns_of(reply: Reply, tags: tuple[str, ...]) -> dict[str, str]:
-    """Turn the field messages of a 422 into messages about the manifest's columns."""
-    details = _object(reply).get("detail")
-    columns: dict[str, str] = {}
-    for item in details if isinstance(details, list) else ():
-        if not isinstance(item, dict):
-            continue
-        place, message = item.get("loc"), item.get("msg")
-        column = _column_at(place if isinstance(place, list) else [], tags)
-        words = " ".join(message.split()) if isinstance(message, str) else "not accepted"
-        columns.setdefault(column, words[:_WORDS_OF_SERVER])
-    return columns
-
-
-def _column_at(place: list[Any], tags: tuple[str, ...]) -> str:
-    """Name the manifest's column that a place in the request's body stands for."""
-    steps = [step for step in place if step not in ("body", "user")]
-    if not steps:
-        return "the request"
-    if steps[0] == "tags":
-        index = steps[1] if len(steps) > 1 else None
-        known = isinstance(index, int) and 0 <= index < len(tags)
-        return tags[index] if known else "tags"  # type: ignore[index]
-    return to_snake(str(steps[0]))

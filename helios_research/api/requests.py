@@ -1,0 +1,184 @@
+"""What is sent to Helios about a recording, in its own form (camelCase) and in ours.
+
+Requests are strict: a field that Helios does not have, or a value that cannot be right, is an
+error here and now.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from operator import itemgetter
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel, to_snake
+
+MAX_LABEL_CHARACTERS = 50
+MAX_TAGS = 20
+
+_USER_FIELDS = ("user_label", "date_of_birth", "birth_sex")
+
+
+def _iso_date(value: object) -> object:
+    """Read ISO text only: pydantic itself would also take a number, as seconds since 1970."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _iso_local_time(value: object) -> object:
+    if isinstance(value, str):
+        if len(value) <= len("2026-01-31"):
+            message = "a date alone is not a date and time"
+            raise ValueError(message)
+        return datetime.fromisoformat(value)
+    return value
+
+
+def _without_zone(moment: datetime) -> datetime:
+    if moment.tzinfo is not None:
+        message = "the time must be local, without a time zone"
+        raise ValueError(message)
+    return moment
+
+
+Text = Annotated[str, Field(min_length=1, strict=True)]
+_IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+_LocalTime = Annotated[datetime, BeforeValidator(_iso_local_time), AfterValidator(_without_zone)]
+
+
+class RunRequest(BaseModel):
+    """Everything that is sent about one recording, apart from its audio.
+
+    Attributes
+    ----------
+    user_label
+        Pseudonym of the speaker, 1 to 50 characters.
+    date_of_birth
+        Date of birth; 01 for an unknown day or month.
+    birth_sex
+        Sex at birth.
+    language
+        BCP 47 tag; Helios has the last word on which it serves.
+    accent
+        The speaker's accent, where it differs from the language's own.
+    recording_time, sleep_time, wake_time
+        Local date and time, without a zone.
+    tags
+        Names and values of at most 20 tags.
+
+    Notes
+    -----
+    Whether Helios deletes the data afterwards is no part of it: that is said when the run is
+    created, and asking for it another time is no change of the recording's metadata.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    user_label: Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARACTERS, strict=True)]
+    date_of_birth: _IsoDate = Field(repr=False)
+    birth_sex: Literal["MALE", "FEMALE", "INTERSEX", "UNKNOWN"] = Field(repr=False)
+    language: Text
+    accent: Text | None = None
+    recording_time: _LocalTime | None = None
+    sleep_time: _LocalTime | None = None
+    wake_time: _LocalTime | None = None
+    tags: dict[Text, Annotated[str, Field(strict=True)]] = Field(
+        default_factory=dict, max_length=MAX_TAGS
+    )
+
+    def to_record(self) -> dict[str, Any]:
+        """Lay the metadata out as Helios reads it, to be sent or kept.
+
+        Returns
+        -------
+        dict
+            JSON-ready; what was not given is left out rather than sent as null.
+        """
+        given = self.model_dump(mode="json", exclude_none=True, exclude={"tags"})
+        user = {to_camel(name): given.pop(name) for name in _USER_FIELDS}
+        record = {"user": user} | {to_camel(name): value for name, value in given.items()}
+        if self.tags:
+            record["tags"] = [{"name": name, "value": value} for name, value in self.tags.items()]
+        return record
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_record` gave.
+
+        Parameters
+        ----------
+        record
+            The metadata in Helios' form, as kept in a ledger.
+
+        Returns
+        -------
+        RunRequest
+            The same request.
+        """
+        wire = {name: value for name, value in record.items() if name not in ("user", "tags")}
+        values = {to_snake(name): value for name, value in (wire | record["user"]).items()}
+        tags = {tag["name"]: tag["value"] for tag in record.get("tags", ())}
+        return cls.model_validate(values | {"tags": tags})
+
+    def digest(self) -> str:
+        """Identify the request by its content.
+
+        Returns
+        -------
+        str
+            SHA-256 of the record as canonical JSON (sorted keys, tags sorted by name), as 64
+            hexadecimal digits: equal metadata, equal digest, whatever order it was given in.
+        """
+        record = self.to_record()
+        if "tags" in record:
+            record["tags"].sort(key=itemgetter("name"))
+        text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: Self) -> dict[str, tuple[str | None, str | None]]:
+        """Compare with another request, column by column.
+
+        Parameters
+        ----------
+        other
+            The request to compare with.
+
+        Returns
+        -------
+        dict
+            For each manifest column that differs, its value here and in `other`;
+            None where it is not given. Tags appear under their own names.
+        """
+        mine, theirs = self._by_column(), other._by_column()
+        columns = dict.fromkeys((*mine, *theirs))
+        return {
+            column: (mine.get(column), theirs.get(column))
+            for column in columns
+            if mine.get(column) != theirs.get(column)
+        }
+
+    def describe_difference(self, other: Self) -> str:
+        """Word what has changed from this request to another.
+
+        Parameters
+        ----------
+        other
+            The later request.
+
+        Returns
+        -------
+        str
+            Such as ``date_of_birth was 1990-01-01 and is now 1991-01-01``; empty if equal.
+        """
+        return "; ".join(
+            f"{column} was {_worded(before)} and is now {_worded(after)}"
+            for column, (before, after) in self.differences(other).items()
+        )
+
+    def _by_column(self) -> dict[str, str]:
+        given = self.model_dump(mode="json", exclude_none=True, exclude={"tags"})
+        return {name: str(value) for name, value in given.items()} | self.tags
+
+
+def _worded(value: str | None) -> str:
+    return "not given" if value is None else value or "empty"

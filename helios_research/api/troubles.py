@@ -1,0 +1,98 @@
+"""Why no answer came, read from the exceptions of the operating system and OpenSSL.
+
+Only their words are quoted. What an HTTP library says may quote a header or a URL.
+"""
+
+import ssl
+from collections.abc import Iterator
+from enum import Enum
+
+
+class Trouble(Enum):
+    """Why no answer came, in words that can stand in a sentence about the server."""
+
+    TIMED_OUT = "no complete answer came in time"
+    UNREACHABLE = "no connection could be made"
+    BROKEN_OFF = "the connection broke off before the answer was complete"
+    UNTRUSTED = "the server does not prove who it is"
+    PROXY = "the proxy refuses to pass the request on"
+
+
+def distrust(problem: BaseException) -> str | None:
+    """Say why a server was not trusted, if that is what happened.
+
+    Parameters
+    ----------
+    problem
+        What a request raised.
+
+    Returns
+    -------
+    str or None
+        OpenSSL's reason, or that the server does not speak TLS at all; None for other troubles,
+        as a connection that broke off during the handshake.
+    """
+    for cause in causes(problem):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return str(cause.verify_message)
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return "it does not speak TLS"
+    return None
+
+
+def system_words(problem: BaseException) -> str:
+    """Find the operating system's words for what happened.
+
+    Parameters
+    ----------
+    problem
+        What a request raised.
+
+    Returns
+    -------
+    str
+        Such as ``Connection refused``; empty where it has none.
+    """
+    known = (cause.strerror for cause in causes(problem) if isinstance(cause, OSError))
+    return next((words for words in known if words), "")
+
+
+def settings_words(problem: Exception) -> str:
+    """Say what is wrong with the proxy or the certificates that the environment names.
+
+    Parameters
+    ----------
+    problem
+        What making a connection of them raised.
+
+    Returns
+    -------
+    str
+        A clause without the setting itself, since a proxy's URL may hold a password.
+    """
+    if isinstance(problem, ImportError):
+        return "a SOCKS proxy needs the package socksio (`pip install httpx[socks]`)"
+    if isinstance(problem, OSError):
+        return "the file of certificates cannot be read"
+    return "the address of the proxy is not an http, https or socks5 URL"
+
+
+def causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """Walk through an exception, what is behind it, and the members of groups.
+
+    Parameters
+    ----------
+    problem
+        Where to begin.
+
+    Yields
+    ------
+    BaseException
+        The exception itself first.
+    """
+    while problem is not None:
+        yield problem
+        if isinstance(problem, BaseExceptionGroup):
+            for member in problem.exceptions:
+                yield from causes(member)
+        problem = problem.__cause__ or problem.__context__
