@@ -48,8 +48,6 @@ CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source
 
 CREATE INDEX attempts_by_recording ON attempts (sha256);
 
-CREATE INDEX attempts_by_recording ON attempts (sha256);
-
 CREATE TABLE upload_urls (
     attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
     upload_url TEXT NOT NULL
@@ -116,7 +114,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def check_version(version: int, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+def check_version(version: int, path: Path, migrations: Sequence[str]) -> None:
     """Refuse a ledger that a newer version of the package wrote.
 
     Parameters
@@ -137,9 +135,7 @@ def check_version(version: int, path: Path, migrations: Sequence[str] = MIGRATIO
         raise StudyVersionError(path.parent, found=version, supported=len(migrations))
 
 
-def migrate(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS
-) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
     """Bring a ledger to the newest schema.
 
     Each migration and the record that it was done are one transaction, so a kill or a full disk

@@ -28,6 +28,18 @@ _FILE_SYSTEMS_FOR_WAL = frozenset(
 )
 _MOUNTS = Path("/proc/self/mounts")
 
+_STORAGE_FAILURES = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_IOERR: "the disk reported an error",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "access to it is denied",
+    sqlite3.SQLITE_BUSY: "another program is holding it",
+    sqlite3.SQLITE_LOCKED: "another program is holding it",
+    sqlite3.SQLITE_PROTOCOL: "its locks do not work on this file system",
+    sqlite3.SQLITE_NOLFS: "it has outgrown this file system",
+}
+
 
 def prepare_folder(folder: Path) -> Path:
     """Make the study folder, readable by its owner only, unless it is there already.
@@ -235,52 +247,30 @@ def _file_system(path: Path, table: str) -> str:
     return found
 
 
-def is_storage_failure(error: BaseException) -> bool:
-    """Tell a failure of the disk or the file from one of a single item.
+def study_error(error: Exception, path: Path) -> StudyError | None:
+    """Put a failure of the disk or of the file into the words of a study.
 
     Parameters
     ----------
     error
-        What a transaction raised.
-
-    Returns
-    -------
-    bool
-        True when no other item could have been written either.
-    """
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.IntegrityError | sqlite3.ProgrammingError
-    )
-
-
-def study_error(error: sqlite3.Error, path: Path) -> StudyError:
-    """Put a failure of SQLite into the words of a study.
-
-    Parameters
-    ----------
-    error
-        What SQLite raised.
+        What a piece of work raised.
     path
         The ledger's file.
 
     Returns
     -------
-    StudyError
-        `StudyDamagedError` for a file that is no ledger, else `StudyStorageError`.
+    StudyError or None
+        `StudyDamagedError` for a file that is no ledger, `StudyStorageError` for what keeps
+        anything from being written, None for anything else: that is the work's own fault.
     """
-    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # Extended codes refine the primary one in their lowest byte (https://sqlite.org/rescode.html).
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StudyDamagedError(path, str(error))
-    reasons = {
-        "SQLITE_FULL": "the disk is full",
-        "SQLITE_READONLY": "it is read-only",
-        "SQLITE_IOERR": f"the disk reported an error ({name})",
-        "SQLITE_CANTOPEN": "it cannot be opened",
-        "SQLITE_BUSY": "another program is holding it",
-        "SQLITE_LOCKED": "another program is holding it",
-    }
-    kind = "_".join(name.split("_")[:2])
-    return StudyStorageError(path, reasons.get(kind, f"{error} ({name})"))
+    if code in _STORAGE_FAILURES:
+        name = getattr(error, "sqlite_errorname", "")
+        return StudyStorageError(path, f"{_STORAGE_FAILURES[code]} ({name})")
+    return None
 
 
 @contextmanager
@@ -300,12 +290,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     Raises
     ------
     StudyError
-        In place of any error of SQLite.
+        In place of an error of SQLite that comes from the disk or from the file.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise study_error(error, path) from error
+        worded = study_error(error, path)
+        if worded is None:
+            raise
+        raise worded from error
 
 
 def in_words(error: OSError) -> str:

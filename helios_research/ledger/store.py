@@ -122,7 +122,7 @@ class Ledger(LedgerReader):
             with storage_errors(path):
                 connection = connect_writer(path)
                 undo.callback(connection.close)
-                migrate(connection, path)
+                migrate(connection, path, MIGRATIONS)
                 tidy(connection)
             ledger = cls(path, connection, lock, clock)
             undo.pop_all()
@@ -158,7 +158,7 @@ class Ledger(LedgerReader):
                 version = version_of(connection, path)
             finally:
                 connection.close()
-        check_version(version, path)
+        check_version(version, path, MIGRATIONS)
         if version < len(MIGRATIONS):
             cls.open(folder).close()
         return LedgerReader(path)

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from helios_research.ledger.storage import is_storage_failure, study_error
+from helios_research.ledger.storage import study_error
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class GroupWriter:
             values = self._transact(group)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
             self._roll_back()
-            if len(group) == 1 or is_storage_failure(error):
+            if len(group) == 1 or study_error(error, self._path):
                 return [_Outcome(job, error=self._worded(error)) for job in group]
             # One of them is at fault: halving finds it in few transactions and keeps the order.
             middle = len(group) // 2
@@ -169,11 +169,12 @@ class GroupWriter:
             _LOGGER.warning("A transaction of %s could not be undone: %s", self._path, error)
 
     def _worded(self, error: Exception) -> Exception:
-        if isinstance(error, sqlite3.Error) and is_storage_failure(error):
-            worded = study_error(error, self._path)
-            worded.__cause__ = error
-            return worded
-        return error
+        worded = study_error(error, self._path)
+        if worded is None:
+            return error
+        # Each waiter gets one of its own: tracebacks grow in an exception as it is raised.
+        worded.__cause__ = error
+        return worded
 
 
 def _settle(outcomes: list[_Outcome]) -> None:

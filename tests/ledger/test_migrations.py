@@ -1,0 +1,112 @@
+"""Migrations: an older ledger is brought up to date whole, a newer one is left alone."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from helios_research.errors import StudyDamagedError, StudyVersionError
+from helios_research.ledger import Ledger, NewAttempt, State, store
+from helios_research.ledger.migrations import MIGRATIONS, migrate, version_of
+
+NEXT = "ALTER TABLE attempts ADD COLUMN device TEXT; CREATE TABLE devices (name TEXT) STRICT"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "helios.sqlite"
+
+
+def connected(path: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(path, isolation_level=None))
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in rows}
+
+
+def test_an_empty_file_gets_the_whole_schema(path: Path) -> None:
+    with connected(path) as connection:
+        migrate(connection, path, MIGRATIONS)
+        assert version_of(connection, path) == len(MIGRATIONS)
+        assert {"attempts", "transitions", "answers", "settings", "checks"} <= tables(connection)
+
+
+def test_a_second_migration_changes_nothing(path: Path) -> None:
+    with connected(path) as connection:
+        migrate(connection, path, MIGRATIONS)
+        before = list(connection.iterdump())
+        migrate(connection, path, MIGRATIONS)
+        assert list(connection.iterdump()) == before
+
+
+async def test_an_older_ledger_is_migrated_with_what_is_in_it(
+    tmp_path: Path, new_attempt: Callable[..., NewAttempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        before = await ledger.begin(new_attempt())
+    monkeypatch.setattr(store, "MIGRATIONS", (*MIGRATIONS, NEXT))
+    with Ledger.open(tmp_path) as ledger:
+        assert ledger.attempts() == [before]
+    with connected(tmp_path / "helios.sqlite") as connection:
+        assert version_of(connection, tmp_path) == len(MIGRATIONS) + 1
+        assert "devices" in tables(connection)
+
+
+async def test_an_older_ledger_is_migrated_before_it_is_only_read(
+    tmp_path: Path, new_attempt: Callable[..., NewAttempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        await ledger.begin(new_attempt())
+    monkeypatch.setattr(store, "MIGRATIONS", (*MIGRATIONS, NEXT))
+    with Ledger.read(tmp_path) as reader:
+        assert reader.counts() == {State.CREATING: 1}
+    with connected(tmp_path / "helios.sqlite") as connection:
+        assert version_of(connection, tmp_path) == len(MIGRATIONS) + 1
+
+
+def test_a_migration_that_fails_half_way_leaves_the_version_before(path: Path) -> None:
+    broken = "CREATE TABLE devices (name TEXT) STRICT; INSERT INTO nowhere VALUES (1)"
+    with connected(path) as connection:
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+            migrate(connection, path, (*MIGRATIONS, broken))
+        assert version_of(connection, path) == len(MIGRATIONS)
+        assert "devices" not in tables(connection)
+        assert not connection.in_transaction
+
+
+@pytest.mark.parametrize("act", [Ledger.open, Ledger.read])
+def test_a_newer_ledger_is_refused_and_not_touched(
+    tmp_path: Path, act: Callable[[Path], Ledger]
+) -> None:
+    Ledger.open(tmp_path).close()
+    path = tmp_path / "helios.sqlite"
+    with connected(path) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA user_version = 99")
+        before = list(connection.iterdump())
+    with pytest.raises(StudyVersionError) as caught:
+        act(tmp_path)
+    assert str(caught.value) == (
+        f"The study {tmp_path} was written by a newer version of helios_research (schema 99; "
+        f"this version reads up to {len(MIGRATIONS)}): upgrade with "
+        "`pip install -U helios-research`. Nothing was changed."
+    )
+    with connected(path) as connection:
+        assert list(connection.iterdump()) == before
+
+
+@pytest.mark.parametrize("act", [Ledger.open, Ledger.read])
+def test_a_database_of_another_program_is_refused_and_not_touched(
+    tmp_path: Path, act: Callable[[Path], Ledger]
+) -> None:
+    path = tmp_path / "helios.sqlite"
+    with connected(path) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(StudyDamagedError, match="it is a database of another program"):
+        act(tmp_path)
+    with connected(path) as connection:
+        assert tables(connection) == {"recipes"}
