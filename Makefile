@@ -47,9 +47,10 @@ test: $(VENV)/installed-test browser ## all tests, notebooks and widgets in a br
 check: format lint types docstrings imports spelling ## style, types, docstrings, layers, spelling
 
 .PHONY: dataset
-dataset: setup ## make the demo cohort anew
+dataset: setup ## make everything in datasets anew
 	$(call need,command -v espeak-ng,espeak-ng,synthesizing speech)
 	$(BIN)/python datasets/make_demo_cohort.py
+	$(BIN)/python datasets/make_shift_study.py
 
 .PHONY: benchmark
 benchmark: $(VENV)/installed-test ## one measurement, as in: make benchmark NAME=ledger
