@@ -77,27 +77,22 @@ def _stripped(values: "pd.Series[str]") -> "pd.Series[str]":
 
 def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
     resolved = [
-        None if pd.isna(cell) else locations.resolve(cell, root) for cell in recordings.tolist()
+        locations.resolve(cell, root) if isinstance(cell, str) else None
+        for cell in recordings.tolist()
     ]
     return pd.Series(resolved, index=recordings.index, dtype="str")
 
 
 def _content(raw: RawTable, layout: Layout, draft: rules.Draft, good: pd.DataFrame) -> Content:
-    fields = draft.fields
+    fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
+    sexes = fields["birth_sex"].str.upper().map(judges.SEX_OF).astype("str")
     canonical = {
         # A space for the T is common and leaves no doubt.
-        **{
-            name: fields[name].str.replace(" ", "T").where(good[name], fields[name])
-            for name in rules.TIMES
-        },
-        "birth_sex": fields["birth_sex"]
-        .map(judges.canonical_sex, na_action="ignore")
-        .astype("str")
-        .where(good["birth_sex"], fields["birth_sex"]),
-        RECORDING_ID.name: duplicates.unique_ids(
-            fields[RECORDING_ID.name], _stripped(draft.given["recording"])
-        ),
+        name: fields[name].str.replace(" ", "T").where(good[name], fields[name])
+        for name in rules.TIMES
     }
+    canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
+    canonical[RECORDING_ID.name] = duplicates.unique_ids(keys, _stripped(draft.given["recording"]))
     return Content(
         source=raw.source,
         layout=layout,

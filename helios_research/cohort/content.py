@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helios_research.cohort.layout import Layout
+from helios_research.columns import STANDARD_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,6 @@ class Content:
     @property
     def sent(self) -> pd.DataFrame:
         """The metadata that are sent with each recording, under the table's own names."""
-        names = [name for name in self.fields if name not in {"recording_id", "recording"}]
+        names = [name for name in STANDARD_FIELDS if name not in {"recording_id", "recording"}]
         own = {name: self.layout.name_of(name) for name in names}
         return pd.concat([self.fields[names].rename(columns=own), self.tag_values], axis=1)

@@ -54,7 +54,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
     findings = Findings()
-    records = _level(numbered, header, findings)
+    records = _level(numbered, len(header), findings)
     objects = from_records(path.name, header, records)
     frame = objects.apply(text_column) if len(objects) else objects.astype("str")
     if encoding == WINDOWS_ENCODING:
@@ -123,7 +123,7 @@ def _records(
     number = 0
     try:
         for number, cells in enumerate(reader, start=1):
-            if any(cell and not cell.isspace() for cell in cells):
+            if "".join(cells).strip():
                 numbered.append((number, cells))
     except csv.Error as error:
         raise UnreadableTableError(
@@ -138,18 +138,22 @@ def _records(
 
 
 def _level(
-    numbered: list[tuple[int, list[str]]], header: list[str], findings: Findings
+    numbered: list[tuple[int, list[str]]], width: int, findings: Findings
 ) -> list[list[str | None]]:
-    width = len(header)
-    records: list[list[str | None]] = []
-    for position, (_, cells) in enumerate(numbered):
-        if len(cells) != width and any(cells[width:]):
-            extra = ", ".join(cells[width:])
-            findings.add([position], "row", [extra], _too_long(len(cells), width), "INVALID_ROW")
-        elif len(cells) < width:
-            findings.add([position], "row", [None], _too_short(len(cells), width), "INVALID_ROW")
-        level: list[str | None] = [*cells[:width], *[None] * (width - len(cells))]
-        records.append(level)
+    records: list[list[str | None]] = [list(cells) for _, cells in numbered]
+    ragged = [position for position, cells in enumerate(records) if len(cells) != width]
+    extras: list[str | None] = []
+    problems: list[Problem] = []
+    noted: list[int] = []
+    for position in ragged:
+        cells = numbered[position][1]
+        extra = ", ".join(filter(None, cells[width:]))
+        records[position] = [*cells[:width], *[None] * (width - len(cells))]
+        if extra or len(cells) < width:
+            noted.append(position)
+            extras.append(extra or None)
+            problems.append((_too_long if extra else _too_short)(len(cells), width))
+    findings.add(noted, "row", extras, problems, "INVALID_ROW")
     return records
 
 

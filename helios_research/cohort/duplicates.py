@@ -29,7 +29,7 @@ def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Ser
     pandas.Series
         The keys, repeats with ``#2``, ``#3`` and so on behind them.
     """
-    wanted = given.fillna(recordings).fillna("row")
+    wanted = given.fillna(recordings).fillna("row").tolist()
     taken = set(wanted)
     seen: dict[str, int] = {}
     keys = []
@@ -42,7 +42,7 @@ def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Ser
         seen[key] = number
         taken.add(unique)
         keys.append(unique)
-    return pd.Series(keys, index=wanted.index, dtype="str")
+    return pd.Series(keys, index=given.index, dtype="str")
 
 
 def check_ids(
@@ -120,7 +120,7 @@ def check_shared_audio(
     values = shown_as.iloc[positions]
     column = content.layout.name_of("recording")
     findings.add(positions, column, values, problems, codes.DUPLICATE_AUDIO)
-    return findings, pd.Series(repeats, index=identities.index)
+    return findings, pd.Series(repeats, index=identities.index, dtype=bool)
 
 
 def _differing(groups: list[list[int]], sent: pd.DataFrame) -> list[list[str]]:

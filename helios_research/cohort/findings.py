@@ -115,7 +115,7 @@ class Findings:
             True where a value is there and has no error.
         """
         labels, distinct = pd.factorize(values)
-        verdicts = [judge(value) for value in distinct]
+        verdicts = [judge(value) for value in distinct.tolist()]
         flagged = np.array([verdict is not None for verdict in verdicts] + [False], dtype=bool)
         wrong = np.array([_is_error(verdict) for verdict in verdicts] + [True], dtype=bool)
         # A missing value has the label -1, which picks the entry appended at the end.

@@ -25,9 +25,11 @@ _TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 _LOCAL_TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME_OF_DAY}")
 _ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)")
 
-_SEX_OF: Mapping[str, str] = MappingProxyType(
+SEX_OF: Mapping[str, str] = MappingProxyType(
     {**{sex: sex for sex in BIRTH_SEXES}, **{sex[0]: sex for sex in BIRTH_SEXES}}
 )
+"""The sex that is meant by what may be written, in upper case."""
+
 _DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
 _TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
 
@@ -125,29 +127,14 @@ def birth_sex(value: str) -> Problem | None:
     Problem or None
         A problem unless it is one of the four values or its first letter, in any case.
     """
-    if canonical_sex(value) is not None:
+    # Beyond ASCII, other letters become these in upper case, such as the dotless i.
+    if value.isascii() and value.upper() in SEX_OF:
         return None
     accepted = ", ".join(f"{sex} or {sex[0]}" for sex in BIRTH_SEXES)
     return Problem(
         "Not a sex at birth that Helios knows.",
         f"Write one of: {accepted} (in any case).",
     )
-
-
-def canonical_sex(value: str) -> str | None:
-    """Write a sex at birth as the API does.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    str or None
-        One of the four values; None for anything else.
-    """
-    return _SEX_OF.get(value.upper()) if value.isascii() else None
 
 
 def language(value: str) -> Problem | None:

@@ -32,10 +32,10 @@ def resolve(cell: str, root: str) -> str:
     str
         An absolute local path, or a URL.
     """
-    url = _SCHEME.match(cell)
+    url = _SCHEME.match(cell) if "://" in cell else None
     if url is not None:
         return _local_path(cell) if url[1].lower() == "file" else cell
-    if _SCHEME.match(root):
+    if "://" in root:
         return f"{root.rstrip('/')}/{cell}"
     return os.path.normpath(os.path.join(root, cell))  # noqa: PTH118  # pathlib takes 10 times as long for 100,000 rows
 
@@ -77,7 +77,7 @@ def look(location: str) -> tuple[str, Problem | None]:
     Problem or None
         Why it cannot be sent. A URL is not looked at.
     """
-    url = _SCHEME.match(location)
+    url = _SCHEME.match(location) if "://" in location else None
     if url is not None:
         return location, _scheme_problem(url[1])
     try:

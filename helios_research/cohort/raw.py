@@ -59,7 +59,7 @@ def from_records(
     Returns
     -------
     pandas.DataFrame
-        Columns of dtype ``object``.
+        Columns of dtype ``object``, without those that have neither a name nor a cell.
 
     Raises
     ------
@@ -81,7 +81,14 @@ def from_records(
         name: pd.Series(list(cells), dtype=object)
         for name, cells in zip(names, columns, strict=True)
     }
-    return pd.DataFrame(data, index=pd.RangeIndex(len(records)))
+    # Spreadsheets often save columns in which nothing stands, not even a name.
+    idle = [
+        name
+        for name, heading in zip(names, header, strict=True)
+        if not heading.strip() and not any(cell and str(cell).strip() for cell in data[name])
+    ]
+    frame = pd.DataFrame(data, index=pd.RangeIndex(len(records)))
+    return frame.drop(columns=idle)
 
 
 def column_names(header: Sequence[object]) -> list[str]:
@@ -171,9 +178,9 @@ def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:
-    own = [level for level in frame.index.names if level is not None]
-    new = [level for level in own if level not in frame.columns]
-    levels = {level: frame.index.get_level_values(level) for level in new}
+    own = list(frame.index.names)
+    new = [level for level in own if level is not None and level not in frame.columns]
+    levels = {level: frame.index.get_level_values(own.index(level)) for level in new}
     cells = frame.reset_index(drop=True)
     for place, (level, values) in enumerate(levels.items()):
         cells.insert(place, level, values.to_series(index=cells.index))

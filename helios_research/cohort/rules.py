@@ -147,17 +147,14 @@ def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
         What identifies each row's file; missing where the row names none.
     """
     labels, distinct = pd.factorize(draft.fields["recording"])
-    looked = [locations.look(location) for location in distinct]
-    problem_of = dict(zip(distinct, (problem for _, problem in looked), strict=True))
-    name = draft.layout.name_of("recording")
-    positions = [
-        place for place, label in enumerate(labels) if label >= 0 and looked[label][1] is not None
-    ]
-    problems = [problem_of[distinct[labels[place]]] for place in positions]
-    found = [problem for problem in problems if problem is not None]
-    values = draft.given["recording"].iloc[positions]
-    findings.add(positions, name, values, found, code_of("recording"))
+    looked = [locations.look(location) for location in distinct.tolist()]
+    # A missing value has the label -1, which picks the entry appended at the end.
     identities = np.array([identity for identity, _ in looked] + [None], dtype=object)
+    problems = np.array([problem for _, problem in looked] + [None], dtype=object)[labels]
+    positions = np.flatnonzero(problems != None)  # noqa: E711  # compares element by element
+    values = draft.given["recording"].iloc[positions]
+    name = draft.layout.name_of("recording")
+    findings.add(positions, name, values, problems[positions].tolist(), code_of("recording"))
     return pd.Series(identities[labels], index=draft.fields.index, dtype="str")
 
 

@@ -1,6 +1,5 @@
 """Checks across the rows of one participant: scores are benchmarked against demographics."""
 
-import numpy as np
 import pandas as pd
 
 from helios_research.cohort.findings import Findings, Problem
@@ -60,15 +59,16 @@ def check_birth_in_label(fields: pd.DataFrame, findings: Findings, column: str) 
     column
         The table's own name of the label's column.
     """
-    digits = fields["user_label"].str.replace("[^0-9]", "", regex=True)
-    born = fields["date_of_birth"].str.replace("-", "")
-    usable = (digits.str.len() >= len("YYMMDD")) & (born.str.len() == len("YYYYMMDD"))
-    spelled = [_spellings(text) for text in born[usable]]
-    within = [
-        any(spelling in label for spelling in spellings)
-        for label, spellings in zip(digits[usable], spelled, strict=True)
-    ]
-    positions = np.flatnonzero(usable)[np.array(within, dtype=bool)]
+    pairs = fields[["user_label", "date_of_birth"]].dropna().drop_duplicates()
+    telling = {
+        (label, born)
+        for label, born in zip(pairs["user_label"], pairs["date_of_birth"], strict=True)
+        if _tells(label, born)
+    }
+    if not telling:
+        return
+    rows = zip(fields["user_label"], fields["date_of_birth"], strict=True)
+    positions = [position for position, row in enumerate(rows) if row in telling]
     problem = Problem(
         "The label contains the date of birth, and it would be sent.",
         "Use a pseudonym that cannot be traced to the person.",
@@ -76,6 +76,14 @@ def check_birth_in_label(fields: pd.DataFrame, findings: Findings, column: str) 
     )
     values = fields["user_label"].iloc[positions]
     findings.add(positions, column, values, problem, "INVALID_USER_LABEL")
+
+
+def _tells(label: str, date_of_birth: str) -> bool:
+    digits = "".join(filter(str.isdecimal, label))
+    born = date_of_birth.replace("-", "")
+    if len(born) != len("YYYYMMDD") or len(digits) < len("YYMMDD"):
+        return False
+    return any(spelling in digits for spelling in _spellings(born))
 
 
 def _spellings(born: str) -> tuple[str, ...]:
@@ -95,10 +103,10 @@ def _conflicts(
     first = usable.drop_duplicates()
     contested = first[first["user_label"].duplicated(keep=False)]
     rows_of: dict[str, dict[str, int]] = {}
-    for position, label, value in zip(
-        contested.index, contested["user_label"], contested[field], strict=True
+    for row, label, value in zip(
+        row_numbers[contested.index], contested["user_label"], contested[field], strict=True
     ):
-        rows_of.setdefault(label, {})[value] = int(row_numbers.iloc[position])
+        rows_of.setdefault(label, {})[value] = row
     return {label: _conflict(field, rows) for label, rows in rows_of.items()}
 
 
@@ -120,8 +128,9 @@ def _check_case(
     labels: "pd.Series[str]", column: str, row_numbers: "pd.Series[int]", findings: Findings
 ) -> None:
     first_of: dict[str, tuple[str, int]] = {}
-    for position, label in labels.dropna().drop_duplicates().items():
-        first_of.setdefault(label.casefold(), (label, int(row_numbers.iloc[position])))
+    first = ~labels.duplicated() & labels.notna()
+    for label, row in zip(labels[first].tolist(), row_numbers[first].tolist(), strict=True):
+        first_of.setdefault(label.casefold(), (label, row))
 
     def judge(label: str) -> Problem | None:
         earlier, row = first_of[label.casefold()]

@@ -15,6 +15,7 @@ import pandas as pd
 
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 LONGEST_SHOWN = 200
+_MOST_BITS = 10_000
 
 
 def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Series[str]":
@@ -85,7 +86,7 @@ def shown(value: str) -> str:
 
 
 @singledispatch
-def cell_text(cell: object) -> str | None:
+def cell_text(cell: Any) -> str | None:
     """Render one cell as text.
 
     Parameters
@@ -108,6 +109,12 @@ def _(cell: str) -> str:
 
 
 @cell_text.register
+def _(cell: int) -> str:
+    # Python writes no decimal number of more than some thousand digits.
+    return str(cell) if cell.bit_length() < _MOST_BITS else hex(cell)
+
+
+@cell_text.register
 def _(cell: float) -> str | None:
     if math.isnan(cell):
         return None
@@ -115,17 +122,18 @@ def _(cell: float) -> str | None:
 
 
 @cell_text.register
-def _(cell: np.floating) -> str | None:  # type: ignore[type-arg]  # dispatch needs the bare class
+def _(cell: np.floating) -> str | None:
     if np.isnan(cell):
         return None
     # The number's own precision: as a Python float, a float32 of 0.1 is 0.10000000149.
     return str(int(cell)) if float(cell).is_integer() else str(cell)
 
 
-@cell_text.register
-def _(cell: date | time) -> str | None:
+@cell_text.register(date)
+@cell_text.register(time)
+def _(cell: Any) -> str | None:
     # pandas' NaT is a date by its type.
-    return None if pd.isna(cell) else cell.isoformat()
+    return None if pd.isna(cell) else str(cell.isoformat())
 
 
 @cell_text.register
