@@ -45,6 +45,8 @@ class CheckPool:
         Checks made before; new ones are stored in it.
     workers
         Number of processes where no executor is given; by default one per core.
+    store_every
+        Checks that are stored at once. With 1, a check is in the cache before it is given out.
     """
 
     def __init__(
@@ -55,13 +57,14 @@ class CheckPool:
         executor: Executor | None = None,
         cache: CheckCache | None = None,
         workers: int | None = None,
+        store_every: int = _STORED_AT_ONCE,
     ) -> None:
         self._thresholds = thresholds
         self._full_speech = full_speech
         self._given = executor
         self._workers = workers
         self._own: WorkerPool | None = None
-        self._memory = _Memory(cache, rules_key(thresholds, full_speech=full_speech))
+        self._memory = _Memory(cache, rules_key(thresholds, full_speech=full_speech), store_every)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -197,9 +200,10 @@ def _outcome(task: Future[Check]) -> Check:
 class _Memory:
     """What is known from before, and what is to be stored. Safe to use from several threads."""
 
-    def __init__(self, cache: CheckCache | None, rules: str) -> None:
+    def __init__(self, cache: CheckCache | None, rules: str, store_every: int) -> None:
         self._cache = cache
         self._rules = rules
+        self._store_every = store_every
         self._checks = dict(cache.load(rules)) if cache is not None else {}
         self._by_size: defaultdict[int, list[Check]] = defaultdict(list)
         self._fresh: dict[str, Check] = {}
@@ -238,7 +242,7 @@ class _Memory:
         with self._lock:
             self._checks[location] = check
             self._fresh[location] = check
-            is_due = len(self._fresh) >= _STORED_AT_ONCE
+            is_due = len(self._fresh) >= self._store_every
         if is_due:
             self.flush()
 
