@@ -6,7 +6,7 @@ another host and are not counted.
 
 import asyncio
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -174,6 +174,7 @@ class Pacer:
         self._search = RateSearch(rate, learned)
         self._random = _RANDOM
         self._turn = asyncio.Lock()
+        self._lanes = defaultdict(asyncio.Lock)
         self._arrival_s = -math.inf
         self._granted_s = -math.inf
         self._paused_until_s = -math.inf
@@ -245,11 +246,11 @@ class Pacer:
         """
         self._paused_until_s = max(self._paused_until_s, moment_s)
 
-    async def slot(self) -> None:
+    async def slot(self, lane: str = "") -> None:
         """Wait for this request's turn; returns when it may be sent."""
         self.waiting += 1
         try:
-            async with self._turn:
+            async with self._lanes[lane], self._turn:
                 waited = False
                 while (wait_s := self._wait_s(self._clock.monotonic())) > 0:
                     waited = True

@@ -25,6 +25,7 @@ EAGER_CERTAINTY = 0.3
 """The same where requests are plentiful: a question too many then costs nothing."""
 COLD_FIRST_S = 10.0
 """Age at which to ask first while nothing is known, in seconds (measured)."""
+SCOUTS = 5
 COLD_STEP_S = 5.0
 """Seconds between questions while nothing is known."""
 LONGEST_STEP_S = 30.0
@@ -62,6 +63,7 @@ class CompletionModel:
         self._residuals: list[float] = []
         self._times: list[float] = []
         self._still_running_s = 0.0
+        self._scouts = 0
 
     def observe(
         self,
@@ -103,7 +105,10 @@ class CompletionModel:
         age_s
             Seconds since its upload.
         """
-        self._still_running_s = max(self._still_running_s, age_s)
+        if age_s >= self._still_running_s + COLD_STEP_S:
+            self._still_running_s = age_s
+            self._scouts = 0
+        self._scouts += 1
 
     def next_ask_s(
         self,
@@ -195,7 +200,7 @@ class CompletionModel:
     def _cold_due_s(self, asked_s: float) -> float:
         """Let the oldest run find out; the others wait until they are older than it was."""
         usual_s = asked_s + COLD_STEP_S if asked_s else COLD_FIRST_S
-        if asked_s >= self._still_running_s:
+        if asked_s >= self._still_running_s or self._scouts < SCOUTS:
             return usual_s
         return min(max(usual_s, self._still_running_s + COLD_STEP_S), asked_s + LONGEST_STEP_S)
 

@@ -1,0 +1,302 @@
+"""The command line: parses, calls the same functions as a notebook would, prints.
+
+Exit status: 0 all is well; 1 some recordings did not end ``scored`` (for ``check``: some cannot be
+sent); 2 it could not run; 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import pandas as pd
+import typer
+
+from helios_research._version import __version__
+from helios_research.codes import explain
+from helios_research.cohort import Cohort, read_cohort
+from helios_research.columns import Outcome, Severity, Verdict
+from helios_research.errors import HeliosResearchError
+from helios_research.submission.progress import duration
+
+SOME_NOT_SCORED = 1
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="helios-research",
+    help="Voice biomarker scores for whole cohorts, with thymia's Helios API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+Manifest = Annotated[
+    Path, typer.Argument(help="The table of recordings: CSV, TSV, Excel or Parquet.")
+]
+Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
+Tags = Annotated[str, typer.Option(help="Columns to send as tags, with commas between.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", help="A column under another name, as in user_label=participant. Repeatable."
+    ),
+]
+Constants = Annotated[
+    list[str] | None,
+    typer.Option("--constant", help="The same value in every row, as in language=en-GB."),
+]
+
+
+def main() -> NoReturn:
+    """Run the command line; the entry point of ``helios-research``."""
+    try:
+        app()
+    except HeliosResearchError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(COULD_NOT_RUN)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. Run the same command again to go on.", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    study: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo-study"),
+) -> None:
+    """Go the whole way on the sandbox and the demo cohort: no key, no network."""
+    from helios_research.demo import run_demo
+
+    outcome = run_demo(study)
+    _print_outcomes(outcome.results)
+    typer.echo()
+    for what, path in outcome.files.items():
+        typer.echo(f"{what + ':':<12}{path}")
+    typer.echo(
+        "\nThe scores are synthetic. Next: `helios-research check MANIFEST` on a table of your own,"
+        "\nor open notebooks/01_submit_a_cohort.ipynb."
+    )
+
+
+@app.command()
+def check(
+    manifest: Manifest,
+    tags: Tags = "",
+    column: Columns = None,
+    constant: Constants = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the checks to this CSV file.")] = None,
+    rate: Annotated[
+        float, typer.Option(help="API requests per second to reckon with.", min=0.01)
+    ] = 5.0,
+) -> None:
+    """Check a table and its recordings before anything is sent."""
+    from helios_research.checks import overview, preflight
+    from helios_research.checks.tables import write_checks
+
+    cohort = _read(manifest, tags, column, constant, sheet)
+    _print_issues(cohort)
+    checks = preflight(cohort)
+    _print_checks(checks)
+    typer.echo(f"\n{overview(cohort, checks, rate=rate)}")
+    if out is not None:
+        write_checks(checks, out)
+        typer.echo(f"\nAll checks: {out}")
+    unsendable = (~cohort.is_valid).any() or (checks["verdict"] == Verdict.FAIL).any()
+    raise typer.Exit(SOME_NOT_SCORED if unsendable else 0)
+
+
+@app.command()
+def submit(
+    manifest: Manifest,
+    study: Annotated[Path, typer.Option(help="The study's folder; made if there is none.")],
+    tags: Tags = "",
+    column: Columns = None,
+    constant: Constants = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="API requests per second; found out when not given."),
+    ] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(help="The most recordings under way at once.")
+    ] = None,
+    poll_floor: Annotated[
+        float, typer.Option(help="Seconds between two questions about the same run.")
+    ] = 3.0,
+    preflight: Annotated[
+        bool, typer.Option(help="Skip recordings that Helios would refuse.")
+    ] = True,
+    transcripts: Annotated[bool, typer.Option(help="Keep what was said.")] = False,
+    delete_data: Annotated[
+        bool, typer.Option(help="Have Helios delete its data 12 hours after completion.")
+    ] = False,
+    resend_changed: Annotated[
+        bool,
+        typer.Option(help="Send recordings again whose metadata changed; paid for again."),
+    ] = False,
+    region: Annotated[str | None, typer.Option(help="default, ca or us.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Another address of the API.")] = None,
+) -> None:
+    """Send what is left to send, wait for the scores, and write results.parquet."""
+    from helios_research.api.client import Client
+    from helios_research.study import RESULTS_FILE, Study
+
+    cohort = _read(manifest, tags, column, constant, sheet)
+    _print_issues(cohort)
+    results = Study(study, client=Client(region=region, base_url=base_url)).submit(
+        cohort,
+        rate=rate,
+        max_in_flight=max_in_flight,
+        poll_floor_s=poll_floor,
+        preflight=preflight,
+        transcripts=transcripts,
+        delete_data=delete_data,
+        resend_changed=resend_changed,
+    )
+    _print_outcomes(results)
+    typer.echo(f"\nResults: {study / RESULTS_FILE}")
+    raise typer.Exit(0 if (results["outcome"] == Outcome.SCORED).all() else SOME_NOT_SCORED)
+
+
+@app.command()
+def status(study: Folder) -> None:
+    """Tell how far a study has come, also while it is being submitted."""
+    from helios_research.study import Study
+
+    opened = Study(study)
+    _print_outcomes(opened.results())
+    estimate = opened.plan()
+    if not estimate.recordings:
+        typer.echo("\nNothing is left to send.")
+        return
+    typer.echo(
+        f"\nLeft: {estimate.recordings:,} recordings, about {estimate.requests:,} API requests, "
+        f"{duration(estimate.duration_s)} at {estimate.rate:g} requests a second."
+    )
+
+
+@app.command()
+def export(
+    study: Folder,
+    to: Annotated[Path, typer.Option(help="The file to write: .parquet or .csv.")],
+) -> None:
+    """Write a study's results as they stand to a file."""
+    from helios_research.study import Study
+
+    typer.echo(f"Results: {Study(study).export(to)}")
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")] = 8765,
+    rate: Annotated[
+        float | None, typer.Option(help="API requests per second that are let in.")
+    ] = None,
+    latency: Annotated[float, typer.Option(help="Seconds that every answer takes.")] = 0.0,
+    processing: Annotated[float, typer.Option(help="Seconds that a run takes.")] = 2.0,
+    log: Annotated[Path | None, typer.Option(help="Write every event to this file.")] = None,
+) -> None:
+    """Run the stand-in service on this machine until interrupted."""
+    from helios_research.sandbox import Sandbox, SandboxSettings, serve_forever
+
+    settings = SandboxSettings(
+        port=port, rate_per_s=rate, latency_s=latency, processing_s=processing, log_file=log
+    )
+
+    def announce(running: Sandbox) -> None:
+        typer.echo(
+            "The sandbox is running; its scores are synthetic. Stop it with Ctrl-C.\n"
+            "In another terminal, for this stand-in only:\n"
+            f"  export THYMIA_BASE_URL={running.base_url}\n"
+            f"  export THYMIA_API_KEY={settings.api_key}"
+        )
+
+    serve_forever(settings, announce=announce)
+
+
+# --- reading arguments ---------------------------------------------------------------------------
+
+
+def _read(
+    manifest: Path,
+    tags: str,
+    columns: list[str] | None,
+    constants: list[str] | None,
+    sheet: str | None,
+) -> Cohort:
+    return read_cohort(
+        manifest,
+        columns=_pairs(columns, "--column"),
+        constants=_pairs(constants, "--constant"),
+        tags=[tag.strip() for tag in tags.split(",") if tag.strip()],
+        sheet=sheet,
+    )
+
+
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            message = f"{text!r} is not of the form NAME=VALUE"
+            raise typer.BadParameter(message, param_hint=option)
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+def _print_issues(cohort: Cohort, most: int = 20) -> None:
+    issues = cohort.issues
+    errors = (issues["severity"] == Severity.ERROR).sum()
+    typer.echo(
+        f"{len(cohort):,} recordings: {int(cohort.is_valid.sum()):,} can be sent; "
+        f"{errors:,} errors and {len(issues) - errors:,} warnings in the table.",
+        err=True,
+    )
+    for issue in issues.head(most).itertuples():
+        typer.echo(
+            f"  row {issue.row}, {issue.column}: {issue.problem} {issue.remedy}"
+            f"{'' if issue.severity == Severity.ERROR else ' (warning)'}",
+            err=True,
+        )
+    if len(issues) > most:
+        typer.echo(f"  … and {len(issues) - most:,} more: see cohort.issues", err=True)
+
+
+def _print_checks(checks: pd.DataFrame, most: int = 20) -> None:
+    counts = checks["verdict"].value_counts()
+    typer.echo(", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in Verdict))
+    doubtful = checks[checks["verdict"] != Verdict.OK]
+    for check_ in doubtful.head(most).itertuples():
+        typer.echo(f"  {check_.verdict}: {check_.recording_id}: {check_.reason}")
+    if len(doubtful) > most:
+        typer.echo(f"  … and {len(doubtful) - most:,} more: --out FILE writes them all")
+
+
+def _print_outcomes(results: pd.DataFrame) -> None:
+    counts = results.groupby(["outcome", "error_code"], observed=True, dropna=False).size()
+    width = max([len("outcome"), *(len(str(outcome)) for outcome, _ in counts.index)])
+    typer.echo(f"{'outcome':<{width}}  {'rows':>7}  error code, and what to do")
+    for (outcome, code), rows in counts.items():
+        advice = "" if pd.isna(code) else f"{code}: {explain(code).remedy}"
+        typer.echo(f"{outcome:<{width}}  {rows:>7,}  {advice}".rstrip())
+    typer.echo(f"{'all':<{width}}  {len(results):>7,}")

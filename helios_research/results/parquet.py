@@ -1,0 +1,184 @@
+"""Results as Parquet: typed, described in its footer, and never half-written."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from helios_research._version import __version__
+from helios_research.columns import (
+    RESULTS_BY_NAME,
+    RESULTS_SCHEMA_VERSION,
+    SCORES,
+    Kind,
+)
+from helios_research.errors import ResultsError, StudyStorageError
+
+FOOTER_KEY = b"helios_research"
+
+_SECTION_TYPE = pa.struct(
+    [
+        ("start_secs", pa.float64()),
+        ("finish_secs", pa.float64()),
+        ("transcript", pa.string()),
+        *((column.name, pa.float64()) for column in SCORES),
+    ]
+)
+_ARROW_TYPES: Mapping[Kind, pa.DataType] = {
+    Kind.TEXT: pa.string(),
+    Kind.TEXT_LIST: pa.list_(pa.string()),
+    Kind.CATEGORY: pa.dictionary(pa.int32(), pa.string()),
+    Kind.NUMBER: pa.float64(),
+    Kind.COUNT: pa.int64(),
+    Kind.FLAG: pa.bool_(),
+    Kind.MOMENT: pa.timestamp("us", tz="UTC"),
+    Kind.SECTIONS: pa.list_(_SECTION_TYPE),
+}
+
+
+def write_parquet(
+    parts: Iterable[pd.DataFrame],
+    path: Path,
+    *,
+    own: pd.DataFrame,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write results, part by part, so that a table larger than memory can be written.
+
+    The file is written beside its place and moved there when it is complete.
+
+    Parameters
+    ----------
+    parts
+        Parts of the results with the same columns, in order; at least one.
+    path
+        Where the file is to be.
+    own
+        The researcher's own columns of all rows, from which their types are told: a column
+        that is empty in the first part may hold numbers in the last.
+    provenance
+        What the footer tells beside versions and the meaning of the columns: the study, the base
+        URL, the tag columns.
+
+    Raises
+    ------
+    StudyStorageError
+        The file cannot be written there.
+    """
+    types = _types_of(own)
+    with _moved_into_place(path) as unfinished:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for part in parts:
+                storable = _storable(part, types)
+                if writer is None:
+                    schema = _schema(storable, types, provenance)
+                    writer = pq.ParquetWriter(unfinished, schema, compression="zstd")
+                writer.write_table(pa.Table.from_pandas(storable, schema, preserve_index=False))
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read results that `write_parquet` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    DataFrame
+        The same table, lists as Python lists.
+
+    Raises
+    ------
+    ResultsError
+        There is no such file, or it is not Parquet.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        message = f"No results could be read from {path}: {error}. Is it a Parquet file?"
+        raise ResultsError(message) from None
+    lists = [
+        name
+        for name in table.columns
+        if name in RESULTS_BY_NAME and RESULTS_BY_NAME[name].kind in {Kind.TEXT_LIST, Kind.SECTIONS}
+    ]
+    for name in lists:
+        table[name] = pd.Series(
+            [None if v is None else list(v) for v in table[name]], dtype="object"
+        )
+    return table
+
+
+def _types_of(own: pd.DataFrame) -> dict[str, pa.DataType | None]:
+    """Tell how to store the researcher's own columns; None for one that only text can hold."""
+    types: dict[str, pa.DataType | None] = {}
+    for name in own.columns:
+        try:
+            found = pa.Array.from_pandas(own[name]).type
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            types[name] = None
+        else:
+            types[name] = pa.string() if pa.types.is_null(found) else found
+    return types
+
+
+def _storable(part: pd.DataFrame, types: Mapping[str, pa.DataType | None]) -> pd.DataFrame:
+    """Turn columns that mix types, as a spreadsheet's may, into text."""
+    mixed = [name for name, found in types.items() if found is None]
+    return part.assign(
+        **{name: part[name].map(str, na_action="ignore").astype("str") for name in mixed}
+    )
+
+
+def _schema(
+    table: pd.DataFrame, types: Mapping[str, pa.DataType | None], provenance: Mapping[str, Any]
+) -> pa.Schema:
+    inferred = pa.Schema.from_pandas(table, preserve_index=False)
+    fields = [
+        pa.field(field.name, _ARROW_TYPES[RESULTS_BY_NAME[field.name].kind])
+        if field.name in RESULTS_BY_NAME
+        else field.with_type(types.get(field.name) or pa.string())
+        for field in inferred
+    ]
+    footer = {
+        "schema_version": RESULTS_SCHEMA_VERSION,
+        "package_version": __version__,
+        **provenance,
+        "columns": {
+            column.name: {"meaning": column.meaning, "unit": column.unit}
+            for column in RESULTS_BY_NAME.values()
+        },
+    }
+    metadata = dict(inferred.metadata or {}) | {FOOTER_KEY: json.dumps(footer).encode()}
+    return pa.schema(fields, metadata=metadata)
+
+
+@contextmanager
+def _moved_into_place(path: Path) -> Iterator[Path]:
+    """Give a place beside the file to write to, and move the result there once it is complete."""
+    try:
+        with NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
+        ) as file:
+            unfinished = Path(file.name)
+    except OSError as error:
+        raise StudyStorageError(path, error.strerror or str(error)) from None
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except OSError as error:
+        raise StudyStorageError(path, error.strerror or str(error)) from None
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,296 @@
+"""A study: one folder that holds a cohort, the ledger of what was done, and the results."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, Unpack
+
+import pandas as pd
+
+from helios_research.api.client import Client
+from helios_research.checks import Check
+from helios_research.cohort import Cohort, duplicate_audio_issues
+from helios_research.columns import Outcome
+from helios_research.errors import EmptyStudyError
+from helios_research.ledger import Ledger, LedgerReader
+from helios_research.results import own_columns, results_table, write_parquet
+from helios_research.submission.asks import Row, rows_of
+from helios_research.submission.background import Submission
+from helios_research.submission.clock import Clock, SystemClock
+from helios_research.submission.display import progress_line
+from helios_research.submission.engine import BASE_URL, SOURCE, Engine
+from helios_research.submission.inspection import Inspector, last_seen
+from helios_research.submission.options import SubmitOptions, SubmitSettings
+from helios_research.submission.progress import Progress
+from helios_research.submission.standing import Standing, standings
+
+COHORT_FILE = "cohort.parquet"
+RESULTS_FILE = "results.parquet"
+
+# Rows laid out at a time when results are written: a few dozen MB, whatever the cohort's size.
+_ROWS_IN_A_PART = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a study knows at one moment."""
+
+    cohort: Cohort
+    rows: list[Row]
+    standings: list[Standing]
+    checks: Mapping[str, Check]
+    base_url: str | None
+    source: str | None
+
+
+class Study:
+    """A folder on disk in which one study lives; opened again, it goes on.
+
+    Parameters
+    ----------
+    folder
+        The study's folder; made at the first submission, readable for its owner alone.
+    client
+        The connection to Helios. Without it, one is made from the environment
+        (``THYMIA_API_KEY``, ``THYMIA_REGION``, ``THYMIA_BASE_URL``) when it is needed; looking
+        at results needs none.
+    clock
+        Time; only tests use another than the machine's.
+
+    Examples
+    --------
+    >>> study = Study("studies/night-shift")  # doctest: +SKIP
+    >>> results = study.submit(cohort)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        folder: str | PathLike[str],
+        *,
+        client: Client | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.folder = Path(folder).expanduser()
+        self._client = client
+        self._clock = clock or SystemClock()
+
+    def __repr__(self) -> str:
+        return f"<Study {self.folder}>"
+
+    # --- submitting ------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        cohort: Cohort | None = None,
+        *,
+        progress: bool = True,
+        **settings: Unpack[SubmitSettings],
+    ) -> pd.DataFrame:
+        """Send what is left to send, and wait for it.
+
+        May be called again at any time: nothing is sent twice, and nothing that was answered is
+        asked again. Interrupting it (Ctrl-C, a notebook's stop button) keeps everything.
+
+        Parameters
+        ----------
+        cohort
+            The recordings; without it, those of the last submission.
+        progress
+            Whether a line tells how it goes.
+        **settings
+            The attributes of ``SubmitOptions``, such as ``rate=10``.
+
+        Returns
+        -------
+        DataFrame
+            The results, one row per recording; see `results`. Also written to
+            ``results.parquet`` in the study's folder.
+
+        Raises
+        ------
+        ConfigError
+            No key, or settings that cannot be used.
+        StudyError
+            The folder is in use, cannot be written, or belongs to another service.
+        ServiceError
+            Helios refuses the key or cannot be reached; nothing is marked as failed.
+        KeyboardInterrupt
+            Interrupted, after everything in flight was kept.
+        """
+        submission = self.start(cohort, **settings)
+        return submission.wait(watch=progress_line() if progress else None)
+
+    def start(
+        self, cohort: Cohort | None = None, **settings: Unpack[SubmitSettings]
+    ) -> Submission[pd.DataFrame]:
+        """Begin to send what is left to send, in the background.
+
+        Parameters
+        ----------
+        cohort
+            The recordings; without it, those of the last submission.
+        **settings
+            The attributes of ``SubmitOptions``, such as ``rate=10``.
+
+        Returns
+        -------
+        Submission
+            The handle: ``progress``, ``stop()`` and ``wait()``, which gives the results.
+
+        Raises
+        ------
+        ConfigError
+            No key, or settings that cannot be used.
+        StudyError
+            The folder is in use or cannot be written, or no cohort was ever submitted.
+        """
+        options = SubmitOptions(**settings)
+        client = self._client or Client()
+        ledger = Ledger.open(self.folder, clock=self._clock.now)
+        try:
+            state = self._begin(ledger, cohort)
+            inspector = Inspector(ledger, preflight=options.preflight)
+        except BaseException:
+            ledger.close()
+            raise
+        engine = Engine(
+            client, ledger, state.cohort, state.rows, state.standings, inspector, options, self._clock
+        )
+        return Submission(engine.run, _progress_of(state), partial(self._conclude, ledger))
+
+    def _begin(self, ledger: Ledger, cohort: Cohort | None) -> _State:
+        if cohort is None:
+            cohort = self.cohort
+        else:
+            cohort.save(self.folder / COHORT_FILE)
+        return _state(ledger, cohort)
+
+    def _conclude(self, ledger: Ledger) -> pd.DataFrame:
+        try:
+            results = self.results()
+            self.to_parquet(self.folder / RESULTS_FILE)
+        finally:
+            ledger.close()
+        return results
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort of the last submission."""
+        path = self.folder / COHORT_FILE
+        if not path.exists():
+            raise EmptyStudyError(self.folder)
+        return Cohort.load(path)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the study has come, also while another process submits."""
+        with Ledger.read(self.folder) as ledger:
+            return _progress_of(_state(ledger, self.cohort))
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """Every problem of every row: the cohort's, and the same audio in several rows."""
+        with Ledger.read(self.folder) as ledger:
+            state = _state(ledger, self.cohort)
+        shared = duplicate_audio_issues(state.cohort, _hashes(state))
+        return pd.concat([state.cohort.issues, shared], ignore_index=True).drop_duplicates()
+
+    def results(self) -> pd.DataFrame:
+        """Give the results as they stand, at any time.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the cohort, in its order: ``recording_id``, the manifest's own
+            columns, then the columns of ``columns.RESULTS``.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or no cohort was ever submitted.
+        """
+        with Ledger.read(self.folder) as ledger:
+            return _lay_out(ledger, _state(ledger, self.cohort))
+
+    def to_parquet(self, path: str | PathLike[str]) -> Path:
+        """Write the results as they stand to a Parquet file, in constant memory.
+
+        Parameters
+        ----------
+        path
+            Where the file is to be; one that is there is replaced once the new one is complete.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or the file cannot be written.
+        """
+        path = Path(path).expanduser()
+        with Ledger.read(self.folder) as ledger:
+            state = _state(ledger, self.cohort)
+            write_parquet(
+                _parts(ledger, state),
+                path,
+                own=own_columns(state.cohort),
+                provenance=self._provenance(state),
+            )
+        return path
+
+    def _provenance(self, state: _State) -> dict[str, Any]:
+        return {
+            "study": self.folder.resolve().name,
+            "base_url": state.base_url,
+            "source": state.source,
+            "tags": list(state.cohort.tags),
+        }
+
+
+def _state(ledger: LedgerReader, cohort: Cohort) -> _State:
+    rows = rows_of(cohort)
+    checks = last_seen(ledger)
+    return _State(
+        cohort,
+        rows,
+        standings(cohort, rows, checks, ledger.attempts()),
+        checks,
+        ledger.get_setting(BASE_URL),
+        ledger.get_setting(SOURCE),
+    )
+
+
+def _hashes(state: _State) -> "pd.Series[str]":
+    seen = [state.checks.get(row.location or "") for row in state.rows]
+    return pd.Series([check.sha256 if check else None for check in seen], dtype="str")
+
+
+def _progress_of(state: _State) -> Progress:
+    counts = pd.Series([standing.outcome for standing in state.standings]).value_counts()
+    return Progress(len(state.rows), {Outcome(str(name)): int(n) for name, n in counts.items()})
+
+
+def _lay_out(ledger: LedgerReader, state: _State) -> pd.DataFrame:
+    return results_table(
+        state.cohort, state.rows, state.standings, state.checks, dict(ledger.answers())
+    )
+
+
+def _parts(ledger: LedgerReader, state: _State) -> Iterator[pd.DataFrame]:
+    for first in range(0, max(1, len(state.rows)), _ROWS_IN_A_PART):
+        part = slice(first, first + _ROWS_IN_A_PART)
+        attempts = [s.attempt.attempt_id for s in state.standings[part] if s.attempt]
+        yield results_table(
+            state.cohort,
+            state.rows[part],
+            state.standings[part],
+            state.checks,
+            ledger.answers_to(attempts),
+        )

@@ -1,0 +1,1 @@
+"""Sending a cohort to Helios: decide, pace, ask, act."""

@@ -1,0 +1,154 @@
+"""What is to be asked of Helios for each row of a cohort."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from helios_research.api.requests import RunRequest
+from helios_research.cohort import Cohort
+
+_SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
+_OPTIONAL = ("accent", "recording_time", "sleep_time", "wake_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a row cannot be sent as it stands."""
+
+    error_code: str
+    error_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the cohort, as the submission sees it.
+
+    Attributes
+    ----------
+    position
+        Place in the cohort, from 0.
+    recording_id
+        The researcher's key.
+    location
+        Absolute path or URL of the recording; None where the manifest has none.
+    request
+        What to ask of Helios; None where the row's metadata cannot make a request.
+    digest
+        Fingerprint of the request, which together with the audio's SHA-256 is what a recording
+        is known by.
+    rejection
+        Why the row cannot be sent; None where it can.
+    """
+
+    position: int
+    recording_id: str
+    location: str | None
+    request: RunRequest | None
+    digest: str | None
+    rejection: Rejection | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One recording that may be sent: its identity, its bytes and its request."""
+
+    row: Row
+    sha256: str
+    size_bytes: int
+    media_type: str | None
+    duration_s: float | None
+
+    @property
+    def request(self) -> RunRequest:
+        """What to ask of Helios."""
+        if self.row.request is None:
+            message = f"row {self.row.position} has no request"
+            raise ValueError(message)
+        return self.row.request
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the request."""
+        return self.row.digest or ""
+
+    @property
+    def location(self) -> str:
+        """Absolute path or URL of the recording."""
+        return self.row.location or ""
+
+
+def rows_of(cohort: Cohort) -> list[Row]:
+    """Turn a cohort into requests, row by row.
+
+    Parameters
+    ----------
+    cohort
+        A validated cohort.
+
+    Returns
+    -------
+    list of Row
+        One per row of the cohort, in its order.
+    """
+    rejections = cohort.rejections()
+    rejected = {
+        position: Rejection(code, reason)
+        for position, code, reason in zip(
+            rejections.index, rejections["error_code"], rejections["error_reason"], strict=True
+        )
+    }
+    return [
+        _row(position, fields, tags, rejected.get(position))
+        for position, (fields, tags) in enumerate(_records(cohort))
+    ]
+
+
+def _records(cohort: Cohort) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    fields = _given(cohort.fields)
+    tags = _given(cohort.tag_values) if cohort.tags else [{} for _ in fields]
+    yield from zip(fields, tags, strict=True)
+
+
+def _given(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give each row as a mapping of what is there, in one pass over plain lists."""
+    names = list(frame.columns)
+    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in names]
+    return [
+        {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def _row(
+    position: int, fields: dict[str, Any], tags: dict[str, str], rejection: Rejection | None
+) -> Row:
+    request = None
+    # A row that only lacks its file still has a request, by which earlier scores are found.
+    if rejection is None or rejection.error_code == "INVALID_RECORDING":
+        try:
+            request = RunRequest.model_validate(
+                {name: fields[name] for name in (*_SPEAKER, *_OPTIONAL) if name in fields}
+                | {"tags": tags}
+            )
+        except ValidationError as error:
+            rejection = rejection or _unsendable(error)
+    return Row(
+        position,
+        fields.get("recording_id", ""),
+        fields.get("recording"),
+        request,
+        None if request is None else request.digest(),
+        rejection,
+    )
+
+
+def _unsendable(error: ValidationError) -> Rejection:
+    first = error.errors(include_url=False, include_input=False)[0]
+    column = str(first["loc"][0]) if first["loc"] else "row"
+    return Rejection(
+        f"INVALID_{column.upper()}",
+        f"{column} cannot be sent to Helios: {first['msg']}. Correct it and submit again.",
+    )

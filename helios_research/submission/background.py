@@ -1,0 +1,147 @@
+"""A submission in the background: an event loop in a thread of its own, and the handle to it.
+
+The engine is async only. In a thread of its own it works the same in a script, in a notebook
+(whose loop is already running) and in a worker.
+"""
+
+import asyncio
+import atexit
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from helios_research.submission.progress import Progress
+
+T = TypeVar("T")
+
+REFRESH_S = 0.2
+"""Seconds between two reports of progress: at most 5 a second, which no front end drops."""
+
+# On exit what is in flight gets this long to be written down. Nothing is lost after it either:
+# the next submission settles whatever was left.
+_EXIT_S = 10.0
+
+Engine = Callable[[asyncio.Event, Callable[[Progress], None]], Awaitable[None]]
+
+
+class Submission(Generic[T]):
+    """A submission that runs in the background.
+
+    Parameters
+    ----------
+    engine
+        Carries the submission out; is given an event that asks it to stop, and a function to
+        report progress to.
+    initial
+        How things stand before it begins.
+    conclude
+        Called in the background when the engine has ended, however it ended; gives what `wait`
+        returns.
+
+    Attributes
+    ----------
+    progress
+        How far it has come; a new record several times a second.
+    """
+
+    def __init__(self, engine: Engine, initial: Progress, conclude: Callable[[], T]) -> None:
+        self.progress = initial
+        self._engine = engine
+        self._conclude = conclude
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="helios-submission", daemon=True)
+        self._thread.start()
+        atexit.register(self._stop_at_exit)
+
+    def __repr__(self) -> str:
+        state = "running" if self.is_running else "over"
+        return f"<Submission {state}: {self.progress}>"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is still at work."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ask it to stop: nothing new is begun, what is in flight is kept. Does not wait."""
+        # The loop is closed once the submission is over, and then there is nothing to stop.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def wait(
+        self, timeout_s: float | None = None, *, watch: Callable[[Progress], None] | None = None
+    ) -> T:
+        """Wait until it is over.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait at most, in seconds.
+        watch
+            Called with the progress while waiting, at most 5 times a second.
+
+        Returns
+        -------
+        T
+            The results, one row per recording.
+
+        Raises
+        ------
+        TimeoutError
+            It was not over in time; it goes on.
+        HeliosResearchError
+            It could not go on; what was done is kept.
+        KeyboardInterrupt
+            Interrupted by the user, after it has stopped cleanly.
+        """
+        try:
+            self._watch(timeout_s, watch)
+        except KeyboardInterrupt:
+            self.stop()
+            self._watch(None, watch)
+            raise
+        if self._error is not None:
+            raise self._error
+        if self._result is None:
+            message = "the submission ended without results"
+            raise RuntimeError(message)
+        return self._result
+
+    def _watch(self, timeout_s: float | None, watch: Callable[[Progress], None] | None) -> None:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._thread.is_alive():
+            if watch is not None:
+                watch(self.progress)
+            if deadline is not None and time.monotonic() > deadline:
+                message = f"The submission is not over after {timeout_s:g} s; it goes on."
+                raise TimeoutError(message)
+            self._thread.join(REFRESH_S)
+        if watch is not None:
+            watch(self.progress)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits, in their thread
+            self._error = error
+        try:
+            self._result = self._conclude()
+        except BaseException as error:  # noqa: BLE001 - as above; the first error is the cause
+            self._error = self._error or error
+        atexit.unregister(self._stop_at_exit)
+
+    async def _main(self) -> None:
+        await self._engine(self._stop, self._report)
+
+    def _report(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def _stop_at_exit(self) -> None:
+        self.stop()
+        self._thread.join(_EXIT_S)

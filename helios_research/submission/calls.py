@@ -1,0 +1,121 @@
+"""One request at a time: wait for its turn, make it, and try again while that can help."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from helios_research.api.answers import Answer, Failure, FailureKind, Success
+from helios_research.errors import ServiceError
+from helios_research.submission.clock import Clock
+from helios_research.submission.limits import Pacer, Retries
+
+T = TypeVar("T")
+
+# So many recordings in a row whose requests failed to the last try mean that the service, or the
+# network, is down: going on would only spend the time-outs of every other recording as well.
+OUTAGE_AFTER = 10
+
+
+class PostponedError(Exception):
+    """A request failed to the last try; its recording waits for the next submission."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+@dataclass(slots=True)
+class Calls:
+    """Makes requests within the budget, and tries again what may succeed later.
+
+    Attributes
+    ----------
+    base_url
+        For the words of errors.
+    pacer
+        The budget, shared by all recordings.
+    clock
+        Time.
+    retries
+        When to try again.
+    """
+
+    base_url: str
+    pacer: Pacer
+    clock: Clock
+    retries: Retries
+    _acts: set[asyncio.Task[object]] = field(default_factory=set)
+    _postponed_in_a_row: int = 0
+
+    async def api(self, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
+        """Make a request to the API until it has an answer that settles something.
+
+        Parameters
+        ----------
+        make
+            Makes the request once, and records its answer.
+
+        Returns
+        -------
+        Answer
+            A success, or a failure that trying again cannot mend.
+
+        Raises
+        ------
+        ServiceError
+            The key is refused, something else than Helios answers, or many recordings in a row
+            got no answer.
+        PostponedError
+            This request failed to the last try.
+        """
+        began = self.clock.monotonic()
+        attempt = 0
+        while True:
+            await self.pacer.slot()
+            answer = await self.shielded(make())
+            self._tell_pacer(answer)
+            if isinstance(answer, Success) or not self._may_mend(answer):
+                self._postponed_in_a_row = 0
+                return answer
+            elapsed = self.clock.monotonic() - began
+            delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
+            if delay is None:
+                raise self._postponed(answer)
+            await self.clock.sleep(delay)
+            attempt += 1
+
+    async def shielded(self, act: Awaitable[T]) -> T:
+        """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
+
+        A request that is cancelled in flight can corrupt the connection pool, and its answer
+        would be lost.
+        """
+        task = asyncio.ensure_future(act)
+        self._acts.add(task)
+        task.add_done_callback(self._acts.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait until every act that was begun has ended."""
+        while self._acts:
+            await asyncio.gather(*self._acts, return_exceptions=True)
+
+    def _tell_pacer(self, answer: Answer[T]) -> None:
+        if isinstance(answer, Failure) and (
+            answer.kind is FailureKind.RATE_LIMITED or answer.retry_after_s is not None
+        ):
+            self.pacer.refused(answer.retry_after_s)
+        else:
+            self.pacer.accepted()
+
+    def _may_mend(self, failure: Failure) -> bool:
+        if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS}:
+            raise failure.as_error(self.base_url)
+        return failure.kind in {FailureKind.RETRY, FailureKind.RATE_LIMITED}
+
+    def _postponed(self, failure: Failure) -> PostponedError | ServiceError:
+        self._postponed_in_a_row += 1
+        if self._postponed_in_a_row >= OUTAGE_AFTER:
+            return failure.as_error(self.base_url)
+        return PostponedError(failure)

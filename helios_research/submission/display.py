@@ -1,0 +1,91 @@
+"""Showing progress as one line: rewritten in a terminal and in a notebook, plain lines elsewhere."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from helios_research.submission.progress import Progress
+
+PLAIN_EVERY_S = 10.0
+"""Seconds between two lines where lines cannot be rewritten, as in a log file."""
+
+
+def progress_line(stream: TextIO | None = None) -> Callable[[Progress], None]:
+    """Choose how to show progress here.
+
+    Parameters
+    ----------
+    stream
+        Where to write outside of a notebook; by default stderr.
+
+    Returns
+    -------
+    Callable
+        To be called with each new progress, at most a few times a second.
+    """
+    stream = sys.stderr if stream is None else stream
+    if _in_notebook():
+        return _NotebookLine()
+    if stream.isatty():
+        return _TerminalLine(stream)
+    return _PlainLines(stream)
+
+
+def _in_notebook() -> bool:
+    # A notebook has loaded IPython itself; nothing needs to be imported to find out.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class _NotebookLine:
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._shown = ""
+
+    def __call__(self, progress: Progress) -> None:
+        line = str(progress)
+        if line == self._shown:
+            return
+        self._shown = line
+        content = {"text/plain": line}
+        if self._handle is None:
+            # Only a notebook is sure to have IPython.
+            from IPython.display import display
+
+            self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(content, raw=True)
+
+
+class _TerminalLine:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, progress: Progress) -> None:
+        width = shutil.get_terminal_size().columns
+        line = str(progress)
+        if len(line) >= width:
+            line = line[: width - 2] + "…"
+        end = "\n" if progress.is_over else ""
+        # Return to the line's start and clear it, so that a shorter line leaves nothing behind.
+        self._stream.write(f"\r\x1b[K{line}{end}")
+        self._stream.flush()
+
+
+class _PlainLines:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._written_at = float("-inf")
+        self._shown = ""
+
+    def __call__(self, progress: Progress) -> None:
+        due = time.monotonic() - self._written_at >= PLAIN_EVERY_S
+        line = str(progress)
+        if line != self._shown and (due or progress.is_over):
+            self._written_at = time.monotonic()
+            self._shown = line
+            self._stream.write(f"{line}\n")
+            self._stream.flush()

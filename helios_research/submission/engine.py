@@ -1,0 +1,158 @@
+"""One submission from its first request to its last: puts the parts together and runs them."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from helios_research.api.answers import Failure
+from helios_research.api.client import Client, Service
+from helios_research.cohort import Cohort
+from helios_research.columns import Source
+from helios_research.errors import MixedServicesError
+from helios_research.ledger import Ledger
+from helios_research.submission.asks import Row
+from helios_research.submission.background import REFRESH_S
+from helios_research.submission.calls import Calls, PostponedError
+from helios_research.submission.clock import Clock
+from helios_research.submission.inspection import Inspector
+from helios_research.submission.intake import Intake
+from helios_research.submission.lifecycle import Lifecycle
+from helios_research.submission.limits import Pacer, Retries
+from helios_research.submission.options import SubmitOptions
+from helios_research.submission.polling import CompletionModel
+from helios_research.submission.progress import Progress
+from helios_research.submission.runner import Runner
+from helios_research.submission.shared_audio import shared_audio
+from helios_research.submission.standing import Standing, duplicate_rejections
+
+# What a study remembers of the service, by the names of the ledger's settings.
+BASE_URL = "base_url"
+SOURCE = "source"
+LEARNED_RATE = "learned_rate"
+LEARNED_TIMES = "learned_times"
+
+# The first request tells whether the service can be worked with; a person is waiting for it.
+_FIRST_CALL = Retries(max_elapsed_s=20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Everything that one submission needs.
+
+    Attributes
+    ----------
+    client
+        The connection to Helios.
+    ledger
+        The study's ledger, open for writing.
+    cohort, rows, standings
+        The cohort, its rows as requests, and how things stand with each.
+    inspector
+        Finds out what each recording is.
+    options
+        What the researcher has set.
+    clock
+        Time.
+    """
+
+    client: Client
+    ledger: Ledger
+    cohort: Cohort
+    rows: Sequence[Row]
+    standings: Sequence[Standing]
+    inspector: Inspector
+    options: SubmitOptions
+    clock: Clock
+
+    async def run(self, stop: asyncio.Event, report: Callable[[Progress], None]) -> None:
+        """Carry the submission out.
+
+        Parameters
+        ----------
+        stop
+            Asks it to stop.
+        report
+            Called with the progress, at most 5 times a second and once at the end.
+
+        Raises
+        ------
+        ServiceError
+            Helios cannot be worked with; nothing was marked as failed.
+        StudyError
+            The study belongs to another service, or its ledger cannot be written.
+        """
+        async with self.client.connect() as service:
+            calls = self._calls()
+            source = await self._prove(service, calls)
+            polling = CompletionModel.from_dict(
+                self.ledger.get_setting(LEARNED_TIMES, {}), self.options.poll_floor_s
+            )
+            runner = self._runner(
+                Lifecycle(service, self.ledger, calls, polling, self.options, self.clock, source)
+            )
+            reporting = asyncio.create_task(self._keep_reporting(runner, report))
+            try:
+                report(await runner.run(stop))
+            finally:
+                reporting.cancel()
+                await self.inspector.close()
+                await self.ledger.put_setting(LEARNED_RATE, calls.pacer.learned())
+                await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+
+    def _calls(self) -> Calls:
+        learned = self.ledger.get_setting(LEARNED_RATE)
+        pacer = Pacer(self.options.rate, clock=self.clock, learned=learned)
+        retries = Retries(max_elapsed_s=self.options.outage_s)
+        return Calls(self.client.base_url, pacer, self.clock, retries)
+
+    async def _prove(self, service: Service, calls: Calls) -> Source:
+        """Find out, by the cheapest call, whether this is Helios and lets the key in."""
+        first = Calls(calls.base_url, calls.pacer, self.clock, _FIRST_CALL)
+        try:
+            answer = await first.api(service.account)
+        except PostponedError as postponed:
+            raise postponed.failure.as_error(self.client.base_url) from None
+        if isinstance(answer, Failure):
+            raise answer.as_error(self.client.base_url)
+        # The sandbox names itself, so that its scores can never pass for real ones.
+        source = Source.SANDBOX if answer.value.id.startswith("sandbox") else Source.THYMIA
+        await self._belong_to(source)
+        return source
+
+    async def _belong_to(self, source: Source) -> None:
+        """Keep one study to one service: its runs exist nowhere else."""
+        before = self.ledger.get_setting(SOURCE)
+        base_url = self.ledger.get_setting(BASE_URL)
+        # A sandbox is a new one at every start, at another port each time.
+        moved = source is Source.THYMIA and base_url not in {None, self.client.base_url}
+        if before not in {None, source.value} or moved:
+            raise MixedServicesError(self.ledger.folder, base_url, self.client.base_url)
+        await self.ledger.put_setting(SOURCE, source.value)
+        await self.ledger.put_setting(BASE_URL, self.client.base_url)
+
+    def _runner(self, lifecycle: Lifecycle) -> Runner:
+        intake = Intake(
+            self.rows,
+            self.standings,
+            self.inspector.check,
+            partial(asyncio.to_thread, self._conflicts),
+            preflight=self.options.preflight,
+            resend_changed=self.options.resend_changed,
+        )
+        outcomes = [standing.outcome for standing in self.standings]
+        return Runner(lifecycle, intake.items(), self.ledger.attempts_of, outcomes)
+
+    def _conflicts(self) -> Collection[int]:
+        """Find rows that must not be sent because the same audio is claimed by another row."""
+        known = self.inspector.known_hashes()
+        locations = [row.location for row in self.rows if row.location and not row.rejection]
+        hashes = shared_audio(locations, known)
+        return duplicate_rejections(
+            self.cohort, [hashes.get(row.location or "") for row in self.rows]
+        ).keys()
+
+    async def _keep_reporting(self, runner: Runner, report: Callable[[Progress], None]) -> None:
+        while True:
+            report(runner.progress())
+            await asyncio.sleep(REFRESH_S)

@@ -1,0 +1,179 @@
+"""What each recording is, found out once and remembered in the study's ledger."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from helios_research.checks import Check, CheckPool
+from helios_research.checks.check import UNREADABLE
+from helios_research.columns import Verdict
+from helios_research.errors import RecordingUnavailableError
+from helios_research.ledger import Ledger, LedgerReader
+from helios_research.recording import fingerprint, is_remote, stamp_of
+
+# One entry per location: what was last seen there, by whatever rules.
+_LATEST = "latest"
+_IDENTITY_ONLY = "identity"
+_IDENTIFYING_THREADS = 4
+
+
+class LedgerCache:
+    """Keeps checks in a study's ledger, so that a second check is instant.
+
+    Parameters
+    ----------
+    ledger
+        The ledger, open for writing.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def load(self, rules: str) -> dict[str, Check]:
+        """Read all checks that were made by certain rules.
+
+        Parameters
+        ----------
+        rules
+            Key of the rules.
+
+        Returns
+        -------
+        dict
+            Checks by location.
+        """
+        return _read(self._ledger, rules)
+
+    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
+        """Keep checks in place of what was known of the same locations.
+
+        Blocks until they are on the disk.
+
+        Parameters
+        ----------
+        rules
+            Key of the rules.
+        checks
+            Checks by location.
+        """
+        self._ledger.store_checks(
+            _LATEST,
+            (
+                (location, str(check.stamp), {"rules": rules, "check": check.to_dict()})
+                for location, check in checks.items()
+            ),
+        )
+
+
+class Inspector:
+    """Tells what a recording is, from memory where nothing was written to it since.
+
+    Parameters
+    ----------
+    ledger
+        The study's ledger, open for writing.
+    preflight
+        Whether recordings are decoded and judged; else they are only identified.
+    """
+
+    def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
+        self._ledger = ledger
+        self._cache = LedgerCache(ledger)
+        self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
+        self._known = {} if preflight else _read(ledger)
+        self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
+
+    async def check(self, location: str) -> Check:
+        """Find out what a recording is, and write it down.
+
+        Parameters
+        ----------
+        location
+            Absolute path or URL.
+
+        Returns
+        -------
+        Check
+            What it is; without the preflight, nothing is said against sending it.
+        """
+        if self._pool is not None:
+            return await asyncio.wrap_future(self._pool.check(location))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._identified, location)
+
+    def known_hashes(self) -> dict[str, str]:
+        """Give the SHA-256 of local recordings to which nothing was written since.
+
+        Returns
+        -------
+        dict
+            SHA-256 by location.
+        """
+        return {
+            location: check.sha256
+            for location, check in _read(self._ledger).items()
+            if check.sha256 and _is_unchanged(location, check)
+        }
+
+    async def close(self) -> None:
+        """End the processes and threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            await asyncio.to_thread(self._pool.close, abandon=True)
+
+    def _identified(self, location: str) -> Check:
+        known = self._known.get(location)
+        try:
+            if known and _is_unchanged(location, known):
+                return known
+            found = fingerprint(location)
+        except RecordingUnavailableError as error:
+            return Check(Verdict.FAIL, UNREADABLE, str(error))
+        check = Check(
+            Verdict.OK,
+            None,
+            "",
+            sha256=found.sha256,
+            audio_format=found.audio_format,
+            media_type=found.media_type,
+            size_bytes=found.size_bytes,
+            stamp=found.stamp,
+        )
+        self._cache.store(_IDENTITY_ONLY, {location: check})
+        return check
+
+
+def last_seen(ledger: LedgerReader) -> dict[str, Check]:
+    """Read what was last seen of each recording.
+
+    Parameters
+    ----------
+    ledger
+        A study's ledger.
+
+    Returns
+    -------
+    dict
+        Checks by location.
+    """
+    return _read(ledger)
+
+
+def _is_unchanged(location: str, check: Check) -> bool:
+    """Compare the cheap identity of a local recording; a remote one's would cost a request."""
+    if is_remote(location):
+        return False
+    try:
+        return check.stamp == stamp_of(location)
+    except RecordingUnavailableError:
+        return False
+
+
+def _read(ledger: LedgerReader, rules: str | None = None) -> dict[str, Check]:
+    entries: Mapping[str, tuple[str, dict[str, Any]]] = ledger.cached_checks(_LATEST)
+    return {
+        location: Check.from_dict(facts["check"])
+        for location, (_, facts) in entries.items()
+        if rules in {None, facts["rules"]}
+    }

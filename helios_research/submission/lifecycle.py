@@ -1,0 +1,330 @@
+"""The life of one recording, from nothing to its scores: each act, and what the ledger is told.
+
+Every act is written to the ledger before it is done and after it, so that a process that dies in
+between leaves behind what the planner needs to go on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from helios_research.api.answers import Answer, Failure, FailureKind, Success
+from helios_research.api.client import Service
+from helios_research.api.records import COMPLETE_OK, CREATED, ModelRun, without_transcripts
+from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, UploadBody
+from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
+from helios_research.ledger import Attempt, Ledger, NewAttempt, State
+from helios_research.recording import read_blocks
+from helios_research.submission.asks import Job
+from helios_research.submission.calls import Calls, PostponedError
+from helios_research.submission.clock import Clock
+from helios_research.submission.options import SubmitOptions
+from helios_research.submission.plan import (
+    Abandon,
+    Action,
+    Begin,
+    Create,
+    Nothing,
+    Policy,
+    Poll,
+    Settle,
+    Upload,
+    next_action,
+)
+from helios_research.submission.polling import CompletionModel
+from helios_research.submission.progress import duration
+
+# A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
+# without an answer is asked about after this many seconds at the earliest.
+SETTLE_AFTER_S = 5.0
+
+# Runs that a recording may lose to expired upload URLs within one submission. More than this is
+# no expiry: something refuses the upload.
+MOST_EXPIRIES = 3
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Takes recordings through their lives, with what they all share."""
+
+    service: Service
+    ledger: Ledger
+    calls: Calls
+    polling: CompletionModel
+    options: SubmitOptions
+    clock: Clock
+    source: str
+    upload_slots: asyncio.Semaphore = field(init=False)
+    policy: Policy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.upload_slots = asyncio.Semaphore(self.options.uploads)
+        self.policy = Policy(self.options.internal_error_retries, self.options.resend_changed)
+
+    async def live(self, job: Job, history: Sequence[Attempt]) -> Attempt:
+        """Do what is left for one recording.
+
+        Parameters
+        ----------
+        job
+            The recording and the request to make for it.
+        history
+            Its attempts so far, oldest first.
+
+        Returns
+        -------
+        Attempt
+            The attempt that it ended with.
+
+        Raises
+        ------
+        PostponedError
+            Something is left for the next submission.
+        """
+        attempts = {attempt.attempt_id: attempt for attempt in history}
+        abandoned = 0
+        while True:
+            action = next_action(job.digest, list(attempts.values()), self.policy, self.clock.now())
+            if isinstance(action, Nothing):
+                return action.attempt
+            try:
+                attempt = await self._perform(action, job)
+            except PostponedError as postponed:
+                await self._note(action, postponed.failure)
+                raise
+            attempts[attempt.attempt_id] = attempt
+            abandoned += attempt.state is State.ABANDONED
+            if attempt.error_code == RECORDING_CHANGED or abandoned > MOST_EXPIRIES:
+                return attempt
+
+    async def _note(self, action: Action, why: Failure) -> None:
+        """Write down what a recording waits for, beside the state that it is in."""
+        if isinstance(action, Begin):
+            return
+        attempt = self.ledger.attempt(action.attempt.attempt_id)
+        if not attempt.state.is_final:
+            await self._move(attempt, attempt.state, why)
+
+    async def _perform(self, action: Action, job: Job) -> Attempt:
+        match action:
+            case Begin(number):
+                return await self._begin(number, job)
+            case Create(attempt):
+                return await self._create_and_upload(attempt, job)
+            case Upload(attempt):
+                async with self.upload_slots:
+                    return await self._upload(attempt, job)
+            case Settle(attempt):
+                return await self._settle(attempt, job)
+            case Poll(attempt):
+                return await self._poll(attempt)
+            case Abandon(attempt, reason):
+                return await self.ledger.advance(
+                    attempt.attempt_id, State.ABANDONED, error_reason=reason
+                )
+            case Nothing(attempt):
+                return attempt
+
+    # --- creating and uploading ------------------------------------------------------------------
+
+    async def _create_and_upload(self, attempt: Attempt, job: Job) -> Attempt:
+        # The slot comes first: a run is created only when its upload can start, since the
+        # upload URL lives for an hour.
+        async with self.upload_slots:
+            attempt = await self._create(attempt, job)
+            if attempt.state is State.CREATED:
+                return await self._upload(attempt, job)
+            return attempt
+
+    async def _begin(self, number: int, job: Job) -> Attempt:
+        return await self.ledger.begin(
+            NewAttempt(
+                sha256=job.sha256,
+                request_digest=job.digest,
+                request=job.request.to_record(),
+                number=number,
+                media_type=job.media_type or FALLBACK_MEDIA_TYPE,
+                size_bytes=job.size_bytes,
+                duration_s=job.duration_s,
+                delete_data=self.options.delete_data,
+                source=self.source,
+            )
+        )
+
+    async def _create(self, attempt: Attempt, job: Job) -> Attempt:
+        async def once() -> Answer[Attempt]:
+            answer = await self.service.create(job.request, delete_data=attempt.delete_data)
+            if isinstance(answer, Failure):
+                return answer
+            created = await self.ledger.advance(
+                attempt.attempt_id,
+                State.CREATED,
+                model_run_id=answer.value.id,
+                upload_url=answer.value.recording_upload_url,
+                created_at=self.clock.now(),
+            )
+            return Success(created, answer.raw, answer.status)
+
+        answer = await self.calls.api(once)
+        if isinstance(answer, Success):
+            return answer.value
+        return await self._move(attempt, State.REJECTED, answer)
+
+    async def _upload(self, attempt: Attempt, job: Job) -> Attempt:
+        first = attempt.state is State.CREATED
+        answer, attempt = await self.calls.shielded(self._put(attempt, job))
+        if isinstance(answer, Success):
+            return attempt
+        if answer.kind is FailureKind.CHANGED or (answer.kind is FailureKind.URL_EXPIRED and first):
+            # Nothing of this recording has reached the upload host, so another run may follow.
+            return await self._move(attempt, State.ABANDONED, answer)
+        if answer.kind is FailureKind.URL_EXPIRED:
+            return await self._abandon_if_empty(attempt, answer)
+        return attempt
+
+    async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:
+        if attempt.state is State.CREATED:
+            attempt = await self.ledger.advance(
+                attempt.attempt_id, State.UPLOADING, upload_began_at=self.clock.now()
+            )
+        body = UploadBody(
+            size_bytes=job.size_bytes,
+            media_type=job.media_type,
+            sha256=job.sha256,
+            open=partial(read_blocks, job.location),
+        )
+        answer = await self.service.upload(attempt.upload_url or "", body)
+        if isinstance(answer, Success):
+            attempt = await self._arrived(attempt)
+        return answer, attempt
+
+    async def _arrived(self, attempt: Attempt) -> Attempt:
+        return await self.ledger.advance(
+            attempt.attempt_id, State.UPLOADED, uploaded_at=self.clock.now()
+        )
+
+    async def _settle(self, attempt: Attempt, job: Job) -> Attempt:
+        """Find out whether an upload without an answer has arrived; if not, put it again."""
+        began = self.clock.monotonic()
+        tries = 0
+        while True:
+            await self._wait_to_settle(attempt)
+            answer = await self._fetch(attempt)
+            if isinstance(answer, Failure):
+                return await self._gone(attempt, answer)
+            if answer.value.status != CREATED:
+                return await self._arrived(attempt)
+            async with self.upload_slots:
+                attempt = await self._upload(attempt, job)
+            if attempt.state is not State.UPLOADING:
+                return attempt
+            elapsed = self.clock.monotonic() - began
+            tries += 1
+            if self.calls.retries.next_delay(tries, elapsed, None) is None:
+                raise PostponedError(
+                    Failure(FailureKind.RETRY, TIMED_OUT, "The upload host took no upload.")
+                )
+
+    async def _wait_to_settle(self, attempt: Attempt) -> None:
+        since = attempt.upload_began_at or self.clock.now()
+        waited = (self.clock.now() - since).total_seconds()
+        # A clock that was set back must not turn this into a long wait.
+        await self.clock.sleep(min(max(SETTLE_AFTER_S - waited, 1.0), SETTLE_AFTER_S))
+
+    async def _abandon_if_empty(self, attempt: Attempt, refusal: Failure) -> Attempt:
+        """Give up a run whose URL has expired, once it shows that no earlier upload arrived."""
+        await self.clock.sleep(SETTLE_AFTER_S)
+        answer = await self._fetch(attempt)
+        if isinstance(answer, Failure):
+            return await self._gone(attempt, answer)
+        if answer.value.status == CREATED:
+            return await self._move(attempt, State.ABANDONED, refusal)
+        return await self._arrived(attempt)
+
+    async def _move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:
+        return await self.ledger.advance(
+            attempt.attempt_id, state, error_code=why.code, error_reason=why.reason
+        )
+
+    # --- waiting for the scores ------------------------------------------------------------------
+
+    async def _poll(self, attempt: Attempt) -> Attempt:
+        began = self.clock.monotonic()
+        asked_s: float | None = None
+        while True:
+            await self.clock.sleep(self._until_ask_s(attempt, asked_s))
+            answer = await self._fetch(attempt)
+            age_s = self._age_s(attempt)
+            if isinstance(answer, Failure):
+                return await self._gone(attempt, answer)
+            if answer.value.is_complete:
+                self._learn(attempt, answer.value, not_done_s=asked_s or 0.0, done_s=age_s)
+                return await self._complete(attempt, answer)
+            self.polling.still_running(age_s)
+            asked_s = age_s
+            if self.clock.monotonic() - began > self.options.deadline_s:
+                raise PostponedError(_overdue(self.options.deadline_s, answer.value))
+
+    def _until_ask_s(self, attempt: Attempt, asked_s: float | None) -> float:
+        pacer = self.calls.pacer
+        return self.polling.next_ask_s(
+            attempt.duration_s,
+            self._age_s(attempt),
+            asked_s,
+            spare=pacer.spare,
+            backlog_s=pacer.backlog_s,
+        )
+
+    async def _fetch(self, attempt: Attempt) -> Answer[ModelRun]:
+        return await self.calls.api(partial(self.service.fetch, attempt.model_run_id or ""))
+
+    async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> Attempt:
+        run = answer.value
+        raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
+        scored = run.status == COMPLETE_OK
+        return await self.calls.shielded(
+            self.ledger.advance(
+                attempt.attempt_id,
+                State.SCORED if scored else State.FAILED,
+                run_at=run.run_at,
+                completed_at=run.completed_at,
+                error_code=run.error_code,
+                error_reason=run.error_reason,
+                answer=raw,
+            )
+        )
+
+    async def _gone(self, attempt: Attempt, answer: Failure) -> Attempt:
+        """End a run that the service does not know: its data was deleted, or never taken in."""
+        gone = Failure(
+            answer.kind,
+            RESULT_GONE if answer.kind is FailureKind.GONE else answer.code,
+            answer.reason,
+        )
+        return await self._move(attempt, State.LOST, gone)
+
+    def _age_s(self, attempt: Attempt) -> float:
+        since = attempt.uploaded_at or self.clock.now()
+        return max(0.0, (self.clock.now() - since).total_seconds())
+
+    def _learn(self, attempt: Attempt, run: ModelRun, *, not_done_s: float, done_s: float) -> None:
+        """Tell the polling model how long this run took from its upload to its end.
+
+        Both clocks may differ, so each time is taken as seconds since the run's creation, by the
+        clock that wrote it.
+        """
+        took_s = None
+        if attempt.created_at and attempt.uploaded_at and run.created_at and run.completed_at:
+            until_upload = attempt.uploaded_at - attempt.created_at
+            took_s = (run.completed_at - run.created_at - until_upload).total_seconds()
+        self.polling.observe(attempt.duration_s, took_s, not_done_s=not_done_s, done_s=done_s)
+
+
+def _overdue(deadline_s: float, run: ModelRun) -> Failure:
+    return Failure(
+        FailureKind.RETRY,
+        TIMED_OUT,
+        f"The run was still {run.status} {duration(deadline_s)} after its upload; "
+        "the next submission asks for it again.",
+    )

@@ -1,0 +1,193 @@
+"""What to do next for one recording: a pure decision from what the ledger holds.
+
+The runner asks again after every act, so going on after a kill is the same code as going on
+after an answer. The rules keep the promise that a recording's audio is processed at most once:
+
+* a run without audio has no effect, so an unanswered ``POST`` is simply made again;
+* an unanswered ``PUT`` is settled by asking for the run;
+* a second run is created only when the first is known to be without audio and its upload URL
+  has expired, or when it ended in ``ERR_INTERNAL``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from helios_research.codes import HeliosCode
+from helios_research.ledger import Attempt, State
+
+# Pre-signed URLs live for one hour; an upload that starts in the last minutes may not finish.
+UPLOAD_URL_LIFETIME = timedelta(hours=1)
+EXPIRY_MARGIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Write down that a model run is about to be created, as the recording's n-th attempt."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create the attempt's model run; an earlier POST for it, if any, got no answer."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Put the recording to the run's upload URL; nothing was ever put there."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Find out whether an upload without an answer has arrived."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Ask for the run's result."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give up a run that certainly has no audio, so that another can take its place."""
+
+    attempt: Attempt
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing is left to do: the latest attempt says how it ended."""
+
+    attempt: Attempt
+
+
+Action = Begin | Create | Upload | Settle | Poll | Abandon | Nothing
+
+_WITHOUT_AUDIO = frozenset({State.CREATING, State.CREATED})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the planner may decide by itself.
+
+    Attributes
+    ----------
+    internal_error_retries
+        How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
+    resend_changed
+        Whether a recording whose metadata changed after it was sent gets a new run.
+    """
+
+    internal_error_retries: int = 3
+    resend_changed: bool = False
+
+
+def next_action(
+    request_digest: str, history: Sequence[Attempt], policy: Policy, now: datetime
+) -> Action:
+    """Decide what to do next for one recording.
+
+    Parameters
+    ----------
+    request_digest
+        Digest of the request that the manifest asks for now.
+    history
+        All attempts for this audio, oldest first.
+    policy
+        What may be tried again.
+    now
+        The present moment, UTC.
+
+    Returns
+    -------
+    Action
+        The one thing to do; ``Nothing`` when the recording has come to its end.
+    """
+    attempt = governing_attempt(request_digest, history, policy)
+    if attempt is None or _may_try_again(attempt, history, policy):
+        return Begin(number=len(history) + 1)
+    if attempt.state in _WITHOUT_AUDIO:
+        return _before_upload(attempt, request_digest, now)
+    if attempt.state is State.UPLOADING:
+        return Settle(attempt)
+    if attempt.state is State.UPLOADED:
+        return Poll(attempt)
+    return Nothing(attempt)
+
+
+def _before_upload(attempt: Attempt, request_digest: str, now: datetime) -> Action:
+    if attempt.request_digest != request_digest:
+        return Abandon(attempt, "The manifest changed before anything was uploaded.")
+    if attempt.state is State.CREATING:
+        return Create(attempt)
+    if _has_expired(attempt, now):
+        return Abandon(attempt, "The upload URL expired before it was used.")
+    return Upload(attempt)
+
+
+def governing_attempt(
+    request_digest: str, history: Sequence[Attempt], policy: Policy | None = None
+) -> Attempt | None:
+    """Choose the attempt that decides a recording's fate, if any.
+
+    Parameters
+    ----------
+    request_digest
+        Digest of the request that the manifest asks for now.
+    history
+        All attempts for this audio, oldest first.
+    policy
+        With ``resend_changed``, attempts made with other metadata do not count.
+
+    Returns
+    -------
+    Attempt or None
+        The latest attempt for this very request; else the latest one that has sent this audio
+        with other metadata, since sending it again would be paying twice; else one that is open
+        without audio; None where the recording may be sent as if for the first time.
+    """
+    same = [a for a in history if a.request_digest == request_digest]
+    if same and same[-1].state is not State.ABANDONED:
+        return same[-1]
+    others = [a for a in history if a.request_digest != request_digest]
+    if not (policy and policy.resend_changed):
+        sent = [a for a in others if _was_sent(a)]
+        if sent:
+            return sent[-1]
+    unsent = [a for a in others if a.state in _WITHOUT_AUDIO]
+    return unsent[-1] if unsent else None
+
+
+def _was_sent(attempt: Attempt) -> bool:
+    if attempt.state is State.FAILED:
+        return attempt.error_code != HeliosCode.INTERNAL
+    return attempt.state in {State.UPLOADING, State.UPLOADED, State.SCORED, State.LOST}
+
+
+def _has_expired(attempt: Attempt, now: datetime) -> bool:
+    if attempt.created_at is None:
+        return True
+    age = now - attempt.created_at
+    # A clock that was set back makes the age negative: then the upload host has the last word.
+    return age > UPLOAD_URL_LIFETIME - EXPIRY_MARGIN
+
+
+def _may_try_again(attempt: Attempt, history: Sequence[Attempt], policy: Policy) -> bool:
+    if attempt.state is not State.FAILED or attempt.error_code != HeliosCode.INTERNAL:
+        return False
+    failures = sum(
+        a.error_code == HeliosCode.INTERNAL
+        for a in history
+        if a.request_digest == attempt.request_digest
+    )
+    return failures <= policy.internal_error_retries

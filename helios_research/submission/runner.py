@@ -1,0 +1,185 @@
+"""The engine: takes every recording of a cohort through its life, many at once.
+
+One coroutine per recording, inside a window that is as wide as the request budget can feed. What
+goes wrong with one recording stays with it; what is wrong with the account, the service or the
+disk ends the submission, with nothing lost.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from weakref import WeakValueDictionary
+
+from helios_research.columns import Outcome
+from helios_research.errors import HeliosResearchError
+from helios_research.ledger import Attempt
+from helios_research.submission.calls import PostponedError
+from helios_research.submission.intake import Ended, Taken
+from helios_research.submission.lifecycle import Lifecycle
+from helios_research.submission.progress import Progress
+from helios_research.submission.standing import outcome_of
+
+_log = logging.getLogger(__name__)
+
+# Seconds' worth of requests in flight: enough to keep the budget filled while runs are
+# processed, few enough that every answer is fetched soon after it is there (measured by
+# benchmarks/pacing_simulation.py).
+WINDOW_S = 20.0
+SMALLEST_WINDOW = 16
+
+
+class Runner:
+    """Runs one submission.
+
+    Parameters
+    ----------
+    lifecycle
+        Takes one recording through its life.
+    intake
+        Yields the recordings to be taken up, and the rows that end without.
+    history
+        Attempts of a recording by its SHA-256, oldest first.
+    outcomes
+        Outcome of every row at the start, in the cohort's order.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        intake: AsyncIterator[Taken | Ended],
+        history: Callable[[str], Sequence[Attempt]],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._intake = intake
+        self._history = history
+        self._counts = Counter(outcomes)
+        self._total = len(outcomes)
+        self._began = lifecycle.clock.monotonic()
+        self._finished_here = 0
+        self._recordings: set[asyncio.Task[None]] = set()
+        self._alone = WeakValueDictionary[str, asyncio.Lock]()
+        self._room = asyncio.Event()
+        self._fatal: BaseException | None = None
+
+    async def run(self, stop: asyncio.Event) -> Progress:
+        """Take up recordings until none is left, or until asked to stop.
+
+        Parameters
+        ----------
+        stop
+            Set from outside to stop: nothing new is begun, what is in flight is kept.
+
+        Returns
+        -------
+        Progress
+            How things stand at the end.
+
+        Raises
+        ------
+        ServiceError
+            The account is refused, or the service is down.
+        StudyStorageError
+            The ledger cannot be written.
+        """
+        feeding = asyncio.create_task(self._feed())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await self._wind_down(feeding, stopping)
+        if self._fatal is not None:
+            raise self._fatal
+        return self.progress(is_over=True)
+
+    def progress(self, *, is_over: bool = False) -> Progress:
+        """Describe this moment.
+
+        Parameters
+        ----------
+        is_over
+            Whether the submission has come to its end.
+
+        Returns
+        -------
+        Progress
+            Counts, speed and what limits it.
+        """
+        clock, pacer = self._lifecycle.clock, self._lifecycle.calls.pacer
+        return Progress(
+            total=self._total,
+            outcomes=dict(self._counts),
+            in_flight=len(self._recordings),
+            finished_here=self._finished_here,
+            elapsed_s=clock.monotonic() - self._began,
+            rate=pacer.rate,
+            limited_by="" if is_over else pacer.limited_by,
+            at=clock.now(),
+            is_over=is_over,
+        )
+
+    async def _feed(self) -> None:
+        try:
+            async for item in self._intake:
+                if isinstance(item, Ended):
+                    self._count(item.before, item.outcome)
+                else:
+                    await self._take_up(item)
+            while self._recordings and self._fatal is None:
+                await self._freed()
+        except HeliosResearchError as error:
+            self._fatal = error
+
+    async def _take_up(self, taken: Taken) -> None:
+        while len(self._recordings) >= self._window() and self._fatal is None:
+            await self._freed()
+        if self._fatal is not None:
+            raise self._fatal
+        task = asyncio.create_task(self._drive(taken))
+        self._recordings.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _freed(self) -> None:
+        self._room.clear()
+        await self._room.wait()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._recordings.discard(task)
+        self._room.set()
+
+    def _window(self) -> int:
+        wide = max(SMALLEST_WINDOW, round(WINDOW_S * self._lifecycle.calls.pacer.rate))
+        most = self._lifecycle.options.max_in_flight
+        return wide if most is None else min(most, wide)
+
+    async def _drive(self, taken: Taken) -> None:
+        job = taken.job
+        self._count(taken.before, Outcome.PENDING)
+        # Rows with the same audio and the same request share one run: the second waits for the
+        # first, and then finds that nothing is left to do.
+        alone = self._alone.setdefault(job.sha256, asyncio.Lock())
+        try:
+            async with alone:
+                attempt = await self._lifecycle.live(job, self._history(job.sha256))
+            self._count(Outcome.PENDING, outcome_of(attempt))
+        except PostponedError:
+            # The ledger holds why; the next submission goes on from there.
+            return
+        except HeliosResearchError as error:
+            self._fatal = self._fatal or error
+        # A defect of ours, met with one recording, must not cost the others theirs: its row
+        # stays pending, and the log says where the defect is.
+        except Exception:  # noqa: BLE001
+            _log.exception("Recording %s could not be taken further", job.row.recording_id)
+
+    def _count(self, before: Outcome, after: Outcome) -> None:
+        self._counts[before] -= 1
+        self._counts[after] += 1
+        self._finished_here += after is not Outcome.PENDING and after is not before
+
+    async def _wind_down(self, *tasks: asyncio.Task[object]) -> None:
+        """Let what is in flight end, and everything that only waits be cancelled."""
+        waiting = {*tasks, *self._recordings}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await self._lifecycle.calls.drain()

@@ -1,0 +1,67 @@
+"""Finding the same audio in several rows before anything is sent, without reading every file.
+
+Only files of equal size can be equal, and of those only files that begin alike: the rest is
+never read. Remote recordings are left out, since each would cost a request; the same audio under
+two remote addresses is found when it is hashed for its upload.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TypeVar
+
+from helios_research.errors import RecordingUnavailableError
+from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
+
+T = TypeVar("T")
+
+_HEAD_BYTES = 65_536
+
+
+def shared_audio(locations: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Hash the local recordings that may be the same as another one.
+
+    Parameters
+    ----------
+    locations
+        Where the recordings are; repeats are allowed.
+    known
+        SHA-256 of recordings that were hashed before and have not changed, by location.
+
+    Returns
+    -------
+    dict of str to str
+        SHA-256 by location, for all that are known and all whose size and beginning are those of
+        another recording.
+    """
+    local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
+    alike = [
+        location
+        for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes)
+        for same_head in _grouped(same_size, _head)
+        for location in same_head
+        if location not in known
+    ]
+    hashed = _by_value(alike, lambda location: fingerprint(location).sha256)
+    return {**known, **hashed}
+
+
+def _head(location: str) -> bytes:
+    return next(read_blocks(location, _HEAD_BYTES), b"")
+
+
+def _grouped(locations: Iterable[str], key: Callable[[str], Hashable]) -> list[list[str]]:
+    groups = defaultdict[Hashable, list[str]](list)
+    for location, value in _by_value(locations, key).items():
+        groups[value].append(location)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _by_value(locations: Iterable[str], value: Callable[[str], T]) -> dict[str, T]:
+    """Map locations to a value; those that cannot be read are left for their own check to say."""
+    found = {}
+    for location in locations:
+        try:
+            found[location] = value(location)
+        except RecordingUnavailableError:
+            continue
+    return found
