@@ -125,9 +125,7 @@ def overview(
     """
     spans = sleep_spans(cohort)
     return Overview(
-        totals=pd.concat(
-            [_audio_totals(cohort, checks), _effort(cohort, checks, rate_per_s, limits)]
-        ),
+        totals=_totals([*_holdings(cohort, checks), *_effort(cohort, checks, rate_per_s, limits)]),
         per_participant=_per_participant(cohort),
         tag_levels=_tag_levels(cohort, limits),
         odd_ages=_odd_ages(cohort, limits),

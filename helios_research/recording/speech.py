@@ -68,7 +68,8 @@ class SpeechCounter:
         limit = self._rule.off_probability if self._is_on else self._rule.on_probability
         self._is_on = probability >= limit
         if self._is_on:
-            if (self._chunk - self._run_end) * CHUNK_S > self._rule.longest_gap_s:
+            is_first = self._run_end == 0
+            if is_first or (self._chunk - self._run_end) * CHUNK_S > self._rule.longest_gap_s:
                 self._counted += self._run()
                 self._run_start = self._chunk
             self._run_end = self._chunk + 1
