@@ -122,7 +122,7 @@ class MissingColumnsError(CohortError):
         hint = "".join(f" Is {name!r} meant as {field!r}?" for field, name in close.items())
         super().__init__(
             f"{source} lacks the column{'s' if len(absent) > 1 else ''} {_listed(absent)}.{hint} "
-            f"It has: {_listed(names)}. Say which column holds what with columns={{{mapping}}}, "
+            f"It has: {_listed(_some(names))}. Say which column holds what with columns={{{mapping}}}, "
             'or give one value for all rows with constants={"language": "en-GB"}.'
         )
 
@@ -303,6 +303,11 @@ class UnknownColumnError(ResultsError):
         super().__init__(
             f"The {what} have no column {column!r}.{hint} There are: {_listed(names)}."
         )
+
+
+def _some(names: list[str]) -> list[str]:
+    shortened = [name if len(name) <= 60 else name[:59] + "…" for name in names[:30]]
+    return shortened if len(names) <= 30 else [*shortened, f"and {len(names) - 30} more"]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,8 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     content = path.read_bytes()
     encoding = find_encoding(path, content)
     text = content.decode(encoding)
+    if encoding == WINDOWS_ENCODING and "\0" in text:
+        raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
     findings = Findings()
@@ -139,8 +141,8 @@ def _records(
 
 def _level(
     numbered: list[tuple[int, list[str]]], width: int, findings: Findings
-) -> list[list[str | None]]:
-    records: list[list[str | None]] = [list(cells) for _, cells in numbered]
+) -> list[Sequence[str | None]]:
+    records: list[Sequence[str | None]] = [cells for _, cells in numbered]
     ragged = [position for position, cells in enumerate(records) if len(cells) != width]
     extras: list[str | None] = []
     problems: list[Problem] = []

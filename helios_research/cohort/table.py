@@ -171,12 +171,8 @@ class Cohort:
             error, and ``error_reason``, all its errors in words.
         """
         errors = self._errors()
-        sentences = [
-            _sentence(column, value, problem, remedy)
-            for column, value, problem, remedy in zip(
-                errors["column"], errors["value"], errors["problem"], errors["remedy"], strict=True
-            )
-        ]
+        told = (errors[name].tolist() for name in ("column", "value", "problem", "remedy"))
+        sentences = [_sentence(*facts) for facts in zip(*told, strict=True)]
         pairs = zip(errors["position"].tolist(), sentences, strict=True)
         reasons = {
             position: " ".join(text for _, text in group)

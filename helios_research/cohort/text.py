@@ -36,7 +36,14 @@ def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Se
     """
     if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
         return values.astype("str")
-    cells = values.astype(object).tolist()
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
+        return _moments_as_text(values, as_dates=as_dates)
+    if values.dtype != object:
+        # Numbers and categories: each different one once.
+        labels, distinct = pd.factorize(values)
+        texts = np.array([*map(cell_text, distinct.tolist()), None], dtype=object)
+        return text_column(texts[labels], values.index)
+    cells = values.tolist()
     if as_dates is None:
         as_dates = all(_is_midnight(cell) for cell in cells if isinstance(cell, datetime))
     rendered = [
@@ -144,6 +151,23 @@ def _(cell: np.datetime64) -> str | None:
 @cell_text.register
 def _(cell: bytes) -> str:
     return cell.decode("utf-8", errors="replace")
+
+
+def _moments_as_text(values: "pd.Series[Any]", *, as_dates: bool | None) -> "pd.Series[str]":
+    """Render a column of date-times without a zone, all at once."""
+    moments = values.to_numpy()
+    missing = np.isnat(moments)
+    days, seconds = moments.astype("M8[D]"), moments.astype("M8[s]")
+    if as_dates is None:
+        as_dates = bool(np.all((days == moments) | missing))
+    text = np.datetime_as_string(moments).astype(object)
+    whole = seconds == moments
+    text[whole] = np.datetime_as_string(seconds[whole])
+    if as_dates:
+        midnight = days == moments
+        text[midnight] = np.datetime_as_string(days[midnight])
+    text[missing] = None
+    return text_column(text, values.index)
 
 
 def _is_midnight(cell: object) -> bool:

@@ -1,14 +1,13 @@
 """Excel workbooks: which sheet, and each cell as the spreadsheet shows it."""
 
 import re
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openpyxl
 import pandas as pd
-from openpyxl.utils.exceptions import InvalidFileException
 
 from helios_research.cohort.raw import RawTable, from_records
 from helios_research.cohort.text import as_text
@@ -16,6 +15,9 @@ from helios_research.errors import UnreadableTableError
 
 _ZEROS = re.compile("0{2,}")
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
+
+Row = tuple[int, list[Any]]
+"""Number of a row and its cells."""
 
 
 def read_workbook(path: Path, sheet: str | None) -> RawTable:
@@ -38,11 +40,7 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     CohortError
         The file is not a workbook that can be read, or it is not clear which sheet is meant.
     """
-    workbook = _open(path)
-    try:
-        name, rows = _choose(path, {s.title: _rows(s) for s in workbook.worksheets}, sheet)
-    finally:
-        workbook.close()
+    name, rows = _choose(path, _sheets(path), sheet)
     source = f"{path.name} (sheet {name!r})"
     number, header = rows[0]
     if number != 1:
@@ -56,21 +54,25 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     return RawTable(source, pd.DataFrame(frame), cells, numbers, 1)
 
 
-def _open(path: Path) -> openpyxl.Workbook:
+def _sheets(path: Path) -> dict[str, list[Row]]:
     with path.open("rb") as file:
-        legacy = file.read(4) == _OLE_MARK
+        legacy = file.read(len(_OLE_MARK)) == _OLE_MARK
     if legacy:
         reason = "it is protected by a password, or in the format of Excel 97 to 2003"
         raise UnreadableTableError(path, reason, "Save it as .xlsx without a password.")
     try:
-        return openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
+        with warnings.catch_warnings():
+            # It warns of drop-down lists and colours that it does not keep; nor do we.
+            warnings.simplefilter("ignore", UserWarning)
+            workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            try:
+                return {sheet.title: _rows(sheet) for sheet in workbook.worksheets}
+            finally:
+                workbook.close()
+    except Exception as error:  # openpyxl lets through whatever it stumbles over
         raise UnreadableTableError(
             path, f"it is not a whole Excel workbook ({error})", "Open it in Excel and save again."
         ) from error
-
-
-Row = tuple[int, list[Any]]
 
 
 def _rows(sheet: Any) -> list[Row]:
