@@ -1,7 +1,31 @@
-"""From results to findings: every function takes the results and gives a tidy table."""
+"""From results to findings: every function takes the results and gives a tidy table.
+
+What was done is in ``attrs["method"]`` of each table, what to be careful about in
+``attrs["warnings"]``, and ``attrs["source_note"]`` says so where scores are synthetic.
+"""
 
 from helios_research.analysis.bootstrap import Bootstrap
+from helios_research.analysis.change import Baseline, baseline
+from helios_research.analysis.cohort_table import format_table_one, table_one
 from helios_research.analysis.comparisons import Comparison, compare_by_tag
+from helios_research.analysis.losses import flow
+from helios_research.analysis.missing import missingness_by_tag
+from helios_research.analysis.repeatability import reliability
 from helios_research.analysis.summaries import summarize_by_tag
+from helios_research.analysis.tables import canonical_sex, source_note
 
-__all__ = ["Bootstrap", "Comparison", "compare_by_tag", "summarize_by_tag"]
+__all__ = [
+    "Baseline",
+    "Bootstrap",
+    "Comparison",
+    "baseline",
+    "canonical_sex",
+    "compare_by_tag",
+    "flow",
+    "format_table_one",
+    "missingness_by_tag",
+    "reliability",
+    "source_note",
+    "summarize_by_tag",
+    "table_one",
+]

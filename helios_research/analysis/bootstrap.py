@@ -169,7 +169,7 @@ def ratio_intervals(
     drawn = np.full((bootstrap.resamples, n_groups, n_ratios), np.nan, dtype=np.float32)
     spans = [_span(both, place, sums.group == group) for group in range(n_groups)]
     start = 0
-    for weights in _weights(len(people), bootstrap):
+    for weights in draw_weights(len(people), bootstrap):
         for group, (columns, padded) in enumerate(spans):
             total = weights[:, columns] @ padded
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -195,8 +195,21 @@ def _span(
     return slice(first, last), padded
 
 
-def _weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.float32]]:
-    """Draw how often each participant is in each resample, a chunk of resamples at a time."""
+def draw_weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.float32]]:
+    """Draw how often each participant is in each resample, a chunk of resamples at a time.
+
+    Parameters
+    ----------
+    n_people
+        How many participants there are to draw from, and how many are drawn each time.
+    bootstrap
+        Resamples and seed.
+
+    Yields
+    ------
+    ndarray of float, shape (some resamples, participants)
+        Each row adds up to the number of participants.
+    """
     rng = np.random.default_rng(bootstrap.seed)
     size = max(1, _CHUNK // max(n_people, 1))
     for start in range(0, bootstrap.resamples, size):

@@ -256,7 +256,7 @@ def _with_sentence(estimate: Estimate, sentence: str) -> Estimate:
 
 
 def _floats(values: "pd.Series[float]") -> Floats:
-    return values.to_numpy(dtype=np.float64)
+    return np.asarray(values, dtype=np.float64)
 
 
 def _mean(values: "pd.Series[float]") -> "pd.Series[float]":

@@ -1,0 +1,249 @@
+"""Each participant against their own baseline, as Helios' documentation asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helios_research.analysis.bootstrap import check_confidence
+from helios_research.analysis.tables import (
+    Results,
+    choose_biomarkers,
+    finished,
+    levels_of,
+    load_results,
+    scores_of,
+)
+from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.errors import ResultsError
+
+BASELINE_COLUMNS = (
+    *("recording_id", "user_label", "biomarker", "bucketed", "position", "days_since_first"),
+    *("score", "in_baseline", "baseline_recordings", "baseline", "baseline_sd"),
+    *("change", "z", "usual_low", "usual_high", "outside_usual"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What counts as a participant's baseline and as their usual range.
+
+    Attributes
+    ----------
+    first
+        How many of the first recordings, or of the first days, make the baseline.
+    unit
+        Whether ``first`` counts recordings or days; a day is 24 hours from the first recording.
+    order
+        Column that puts a participant's recordings in order: a time, or a tag such as the visit.
+    spread
+        Standard deviation behind z and the usual range: "pooled" over all participants'
+        baselines, which a handful of recordings can bear, or each participant's "own".
+    confidence
+        Share of later recordings that the usual range is to hold if nothing changes.
+    """
+
+    first: int = 3
+    unit: Literal["recordings", "days"] = "recordings"
+    order: str = "recording_time"
+    spread: Literal["pooled", "own"] = "pooled"
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Refuse settings that have no meaning."""
+        check_confidence(self.confidence)
+        if self.first < 1:
+            message = f"A baseline needs at least the first 1 of the {self.unit}, not {self.first}."
+            raise ResultsError(message)
+        for name, accepted in (
+            ("unit", ("recordings", "days")),
+            ("spread", ("pooled", "own")),
+        ):
+            if getattr(self, name) not in accepted:
+                message = (
+                    f"Unknown {name} {getattr(self, name)!r} of a baseline: choose "
+                    f"{accepted[0]!r} or {accepted[1]!r}."
+                )
+                raise ResultsError(message)
+
+
+def baseline(
+    results: Results,
+    *,
+    biomarkers: str | Sequence[str] | None = None,
+    settings: Baseline | None = None,
+) -> pd.DataFrame:
+    """Hold each scored recording against its participant's first ones.
+
+    For a continuous biomarker the baseline is the mean of the first recordings, ``change`` the
+    distance from it and ``z`` that distance in standard deviations within participants. The
+    usual range is a prediction interval for one further recording,
+    mean ± t · SD · sqrt(1 + 1/n), so that a baseline of few recordings has a wide one (Hahn &
+    Meeker, *Statistical Intervals*, 1991, section 4.8). Checked against
+    ``statsmodels`` OLS predictions.
+
+    For a bucketed biomarker the baseline is the lower median level, ``change`` counts levels, the
+    usual range goes from the lowest to the highest level of the baseline (two recordings or
+    more), and there is no z.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    biomarkers
+        One or several; None means all.
+    settings
+        What the baseline is; None means the first 3 recordings by ``recording_time``.
+
+    Returns
+    -------
+    DataFrame
+        A row per scored recording with a place in the order and biomarker, by participant and
+        order. ``change``, ``z`` and ``outside_usual`` are null within the baseline itself.
+        ``attrs`` has "method", "warnings", "sources" and "source_note".
+
+    Raises
+    ------
+    ResultsError
+        If a column is missing, or days are asked for and the order is not a time.
+
+    Examples
+    --------
+    >>> own = baseline("datasets/shift_study_results.parquet", biomarkers="mental_strain")
+    >>> int(own["in_baseline"].sum())
+    360
+    """
+    settings = settings or Baseline()
+    table = load_results(results, ["recording_id", settings.order])
+    markers = choose_biomarkers(table, biomarkers)
+    place, moment = _order(table, settings.order)
+    if settings.unit == "days" and moment.isna().all() and len(table):
+        message = (
+            f"A baseline in days needs times, but {settings.order!r} holds none: "
+            "choose order='recording_time', or unit='recordings'."
+        )
+        raise ResultsError(message)
+    ordered = table.assign(_place=place, _moment=moment)
+    parts = [_against_baseline(ordered, marker, settings) for marker in markers]
+    compared = pd.concat(parts, ignore_index=True)
+    unplaced = int(((table["outcome"] == "scored") & place.isna()).sum())
+    cautions = (
+        [f"{unplaced:,} scored recordings have no usable {settings.order} and are left out."]
+        if unplaced
+        else []
+    )
+    return finished(compared, table, _method(settings), cautions)
+
+
+def _order(table: pd.DataFrame, column: str) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Give each recording its place, and its time in days where the column holds times."""
+    values = table[column]
+    if not pd.api.types.is_datetime64_any_dtype(values):
+        text = values.astype("str")
+        like_dates = text.str.match(r"\d{4}-\d\d-\d\d", na=False)
+        if not like_dates.any():
+            codes = pd.Series(levels_of(table, column).codes, index=table.index, dtype=float)
+            return codes.mask(text.isna()), pd.Series(np.nan, index=table.index)
+        values = pd.to_datetime(text.where(like_dates), format="ISO8601", errors="coerce", utc=True)
+    zero = pd.Timestamp("2000-01-01", tz=values.dt.tz)
+    days = (values - zero) / pd.Timedelta(days=1)
+    return days, days
+
+
+def _against_baseline(table: pd.DataFrame, marker: Biomarker, settings: Baseline) -> pd.DataFrame:
+    scores = scores_of(table, marker.name)
+    counts = ~np.isnan(scores) & table["_place"].notna().to_numpy()
+    names = ["recording_id", "user_label", "_place", "_moment"]
+    rows = table.loc[counts, names].assign(score=scores[counts], biomarker=marker.name)
+    rows = rows.sort_values(["user_label", "_place"], kind="stable", ignore_index=True)
+    person = rows.groupby("user_label", sort=False)
+    rows["bucketed"] = marker.bucketed
+    rows["position"] = person.cumcount() + 1
+    rows["days_since_first"] = rows["_moment"] - person["_moment"].transform("min")
+    rows["in_baseline"] = (
+        rows["position"] <= settings.first
+        if settings.unit == "recordings"
+        else rows["days_since_first"] < settings.first
+    )
+    rows = _in_levels(rows) if marker.bucketed else _in_points(rows, settings)
+    later = ~rows["in_baseline"]
+    outside = (rows["score"] < rows["usual_low"]) | (rows["score"] > rows["usual_high"])
+    known = later & rows["usual_low"].notna()
+    rows["outside_usual"] = outside.astype("boolean").where(known)
+    rows[["change", "z"]] = rows[["change", "z"]].where(later)
+    return rows[list(BASELINE_COLUMNS)]
+
+
+def _in_points(rows: pd.DataFrame, settings: Baseline) -> pd.DataFrame:
+    own = rows["score"].where(rows["in_baseline"]).groupby(rows["user_label"], sort=False)
+    n = own.transform("count")
+    mean = own.transform("mean")
+    sd, freedom = _spread(rows, own, settings)
+    # A spread of zero says that the recordings are copies, not that nothing may ever change.
+    sd = sd.where(sd > 1e-12)
+    margin = stats.t.ppf((1 + settings.confidence) / 2, freedom) * sd * np.sqrt(1 + 1 / n)
+    return rows.assign(
+        baseline_recordings=n,
+        baseline=mean,
+        baseline_sd=sd,
+        change=rows["score"] - mean,
+        z=(rows["score"] - mean) / sd,
+        usual_low=(mean - margin).clip(lower=0),
+        usual_high=(mean + margin).clip(upper=1),
+    )
+
+
+def _spread(
+    rows: pd.DataFrame, own: "pd.api.typing.SeriesGroupBy[float, str]", settings: Baseline
+) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Give the SD within participants and its degrees of freedom, per row."""
+    each_freedom = own.transform("count") - 1
+    if settings.spread == "own":
+        return own.transform("std"), each_freedom.where(each_freedom > 0).astype(float)
+    baselines = own.agg(["count", "var"]).dropna()
+    each = (baselines["count"] - 1).to_numpy(dtype=np.float64)
+    freedom = float(each.sum()) or np.nan
+    variance = float((each * baselines["var"].to_numpy()).sum()) / freedom
+    alike = pd.Series(1.0, index=rows.index)
+    return alike * np.sqrt(variance), alike * freedom
+
+
+def _in_levels(rows: pd.DataFrame) -> pd.DataFrame:
+    own = rows["score"].where(rows["in_baseline"]).groupby(rows["user_label"], sort=False)
+    n = own.transform("count")
+    middle = own.transform("quantile", q=0.5, interpolation="lower")
+    change = _level(rows["score"]) - _level(middle)
+    return rows.assign(
+        baseline_recordings=n,
+        baseline=middle,
+        baseline_sd=np.nan,
+        change=change,
+        z=np.nan,
+        usual_low=own.transform("min").where(n >= 2),
+        usual_high=own.transform("max").where(n >= 2),
+    )
+
+
+def _level(scores: "pd.Series[float]") -> "pd.Series[float]":
+    # Half of the least distance between two levels, so that rounding cannot move a score.
+    found = np.searchsorted(BUCKET_LEVELS, scores.to_numpy(dtype=np.float64) - 0.15)
+    return pd.Series(found.astype(np.float64), index=scores.index)
+
+
+def _method(settings: Baseline) -> str:
+    spread = (
+        "pooled over all participants' baselines"
+        if settings.spread == "pooled"
+        else "of each participant's own baseline"
+    )
+    return (
+        f"The baseline is each participant's first {settings.first} {settings.unit} by "
+        f"{settings.order}. z uses the standard deviation {spread}; the usual range is a "
+        f"{100 * settings.confidence:g} % prediction interval for one further recording. For "
+        "bucketed biomarkers the baseline is the lower median level, change counts levels and the "
+        "usual range spans the baseline's levels; after a short baseline many recordings leave "
+        "that span by chance."
+    )
