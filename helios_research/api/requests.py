@@ -20,18 +20,30 @@ MAX_TAGS = 20
 _USER_FIELDS = ("user_label", "date_of_birth", "birth_sex")
 
 
-def _iso_date(value: object) -> object:
-    """Read ISO text only: pydantic itself would also take a number, as seconds since 1970."""
-    return date.fromisoformat(value) if isinstance(value, str) else value
+# ISO text only: pydantic itself would also take a number, as seconds since 1970. The messages do
+# not repeat the value, which says something about a participant.
 
 
-def _iso_local_time(value: object) -> object:
-    if isinstance(value, str):
-        if len(value) <= len("2026-01-31"):
-            message = "a date alone is not a date and time"
-            raise ValueError(message)
-        return datetime.fromisoformat(value)
-    return value
+def _iso_date(value: Any) -> date:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        message = "not a date in ISO 8601"
+        raise ValueError(message) from None
+
+
+def _iso_local_time(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        # Python takes a date alone for midnight; nobody said midnight.
+        date_alone = len(value) <= len("2026-01-31")
+        return datetime.fromisoformat("" if date_alone else value)
+    except (TypeError, ValueError):
+        message = "not a date and time in ISO 8601"
+        raise ValueError(message) from None
 
 
 def _without_zone(moment: datetime) -> datetime:

@@ -1,0 +1,361 @@
+"""Which request is made, and what every possible answer means."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helios_research.api import protocol
+from helios_research.api.answers import Answer, Failure, FailureKind, Success
+from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
+from helios_research.api.requests import RunRequest
+from helios_research.api.troubles import Trouble
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+BASE_URL = "https://api.thymia.ai"
+RUN_ID = "6f0f7a0e-2f5c-4b8e-9d55-0d9d8b1c1d11"
+UPLOAD_URL = "https://bucket.example/recordings/1?X-Amz-Signature=s3cret"
+REQUEST = RunRequest(
+    user_label="P07",
+    date_of_birth="1990-01-31",
+    birth_sex="FEMALE",
+    language="en-GB",
+    tags={"arm": "night"},
+)
+HTML = b"<html><body>Please log in</body></html>"
+EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+
+READERS: dict[str, Callable[[Reply], Answer[Any]]] = {
+    "account": lambda reply: protocol.read_account(reply, NOW),
+    "create": lambda reply: protocol.read_created(reply, NOW, REQUEST, BASE_URL),
+    "fetch": lambda reply: protocol.read_run(reply, NOW, RUN_ID),
+    "upload": lambda reply: protocol.read_upload(reply, NOW),
+}
+
+
+def reply(status: int, body: object = b"", **headers: str) -> Reply:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, {name.replace("_", "-"): text for name, text in headers.items()}, data)
+
+
+def failure(answer: Answer[Any]) -> Failure:
+    assert isinstance(answer, Failure)
+    return answer
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+def test_the_body_of_a_new_run_fits_the_contract() -> None:
+    contract = yaml.safe_load(Path("tests/openapi.yaml").read_text())
+    schema = {"$ref": "#/components/schemas/ModelRunRequest", **contract}
+    call = protocol.create_call(REQUEST, delete_data=True)
+    body = json.loads(call.content or b"")
+    jsonschema.validate(body, schema)
+    assert (call.method, call.path) == ("POST", "/v1/models/mental-wellness")
+    assert body["deleteData"] is True
+    assert "deleteData" not in json.loads(protocol.create_call(REQUEST).content or b"")
+
+
+def test_a_run_is_asked_for_by_its_id_and_the_id_cannot_lead_elsewhere() -> None:
+    assert protocol.fetch_call(RUN_ID).path == f"/v1/models/mental-wellness/{RUN_ID}"
+    assert protocol.fetch_call("a/../b?c").path == "/v1/models/mental-wellness/a%2F..%2Fb%3Fc"
+
+
+def test_only_a_request_with_a_body_declares_its_type() -> None:
+    assert "Content-Type" not in protocol.account_call().headers
+    assert protocol.create_call(REQUEST).headers["Content-Type"] == "application/json"
+
+
+# --- what a status means ------------------------------------------------------------------------
+
+SAME_EVERYWHERE = [
+    (401, FailureKind.ACCOUNT),
+    (402, FailureKind.ACCOUNT),
+    (403, FailureKind.ACCOUNT),
+    (408, FailureKind.RETRY),
+    (425, FailureKind.RETRY),
+    (429, FailureKind.RATE_LIMITED),
+    (500, FailureKind.RETRY),
+    (501, FailureKind.RETRY),
+    (502, FailureKind.RETRY),
+    (503, FailureKind.RETRY),
+    (599, FailureKind.RETRY),
+    (301, FailureKind.NOT_HELIOS),
+    (302, FailureKind.NOT_HELIOS),
+    (307, FailureKind.NOT_HELIOS),
+    (308, FailureKind.NOT_HELIOS),
+    (407, FailureKind.NOT_HELIOS),
+]
+ITS_OWN = {
+    "account": [(400, "NOT_HELIOS"), (404, "NOT_HELIOS"), (405, "NOT_HELIOS"), (418, "NOT_HELIOS")],
+    "create": [(400, "ROW"), (413, "ROW"), (422, "ROW"), (404, "NOT_HELIOS"), (405, "NOT_HELIOS")],
+    "fetch": [(404, "GONE"), (410, "GONE"), (422, "RETRY"), (400, "RETRY"), (418, "RETRY")],
+}
+
+
+@pytest.mark.parametrize("call", ["account", "create", "fetch"])
+@pytest.mark.parametrize(("status", "kind"), SAME_EVERYWHERE)
+def test_a_status_of_the_api_has_one_meaning(call: str, status: int, kind: FailureKind) -> None:
+    answer = failure(READERS[call](reply(status, {"detail": "words"})))
+    assert (answer.kind, answer.code, answer.status) == (kind, f"HTTP_{status}", status)
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "kind"),
+    [(call, status, kind) for call, cases in ITS_OWN.items() for status, kind in cases],
+)
+def test_a_status_that_depends_on_the_question(call: str, status: int, kind: str) -> None:
+    assert failure(READERS[call](reply(status, {"detail": "words"}))).kind.name == kind
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_how_long_to_wait_is_passed_on(status: int) -> None:
+    answer = failure(READERS["fetch"](reply(status, retry_after="7")))
+    assert answer.retry_after_s == 7.0
+
+
+@given(
+    call=st.sampled_from(list(READERS)),
+    status=st.integers(100, 999),
+    body=st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["id", "status", "detail", "loc", "msg", "recordingUploadUrl"]),
+                    inner,
+                )
+            ),
+            max_leaves=8,
+        ).map(lambda value: json.dumps(value).encode()),
+    ),
+    headers=st.dictionaries(
+        st.sampled_from(["content-type", "retry-after", "location", "date"]), st.text()
+    ),
+    is_whole=st.booleans(),
+)
+def test_every_answer_that_there_can_be_is_a_success_or_a_failure(
+    call: str, status: int, body: bytes, headers: dict[str, str], is_whole: bool
+) -> None:
+    answer = READERS[call](Reply(status, headers, body, is_whole=is_whole))
+    if isinstance(answer, Failure):
+        assert answer.reason
+        assert answer.status == status
+    else:
+        assert 200 <= status < 300
+        assert answer.status == status
+
+
+@given(st.integers(200, 299), st.binary())
+def test_a_success_can_always_be_kept(status: int, filling: bytes) -> None:
+    """Whatever text a server sends, a raw answer that counts as read fits into SQLite."""
+    body = b'{"id": "%s", "status": "RUNNING", "x": "%s"}' % (RUN_ID.encode(), filling)
+    answer = READERS["fetch"](Reply(status, {}, body))
+    if isinstance(answer, Success):
+        with sqlite3.connect(":memory:") as ledger:
+            kept = ledger.execute("SELECT ?", (json.dumps(answer.raw, ensure_ascii=False),))
+            assert json.loads(kept.fetchone()[0]) == answer.raw
+        ledger.close()
+
+
+# --- what a body means --------------------------------------------------------------------------
+
+UNREADABLE_BODIES = {
+    "nothing": b"",
+    "half of it": b'{"id": "6f0f7a0e',
+    "a web page": HTML,
+    "not text": b"\xff\xfe\x00",
+    "a list": b"[]",
+    "an empty object": b"{}",
+    "half a character": b'{"id": "\\ud800", "status": "RUNNING"}',
+    "nested to the limit": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("call", ["create", "fetch"])
+@pytest.mark.parametrize("body", UNREADABLE_BODIES.values(), ids=UNREADABLE_BODIES)
+def test_a_success_that_cannot_be_read_is_tried_again(call: str, body: bytes) -> None:
+    answer = failure(READERS[call](reply(200, body)))
+    assert (answer.kind, answer.code) == (FailureKind.RETRY, "UNREADABLE_ANSWER")
+    assert answer.reason.startswith("An answer came that could not be read: ")
+
+
+@pytest.mark.parametrize("body", UNREADABLE_BODIES.values(), ids=UNREADABLE_BODIES)
+def test_the_first_answer_tells_whether_this_is_helios_at_all(body: bytes) -> None:
+    assert failure(READERS["account"](reply(200, body))).kind is FailureKind.NOT_HELIOS
+
+
+def test_what_was_found_instead_of_helios_is_said() -> None:
+    assert failure(READERS["account"](reply(200, HTML))).reason == "HTTP 200 with a web page"
+    moved = reply(302, location="https://login.uni.example/?next=s3cret")
+    assert failure(READERS["account"](moved)).reason == "it redirects to https://login.uni.example"
+
+
+def test_an_answer_that_was_cut_at_the_limit_is_not_read() -> None:
+    whole = json.dumps({"id": RUN_ID, "status": "RUNNING"}).encode()
+    answer = failure(READERS["fetch"](Reply(200, {}, whole, is_whole=False)))
+    assert answer.reason == "An answer came that could not be read: it is longer than 16 MB."
+    assert MAX_ANSWER_BYTES == 16 * 2**20
+
+
+def test_an_answer_about_another_run_is_not_believed() -> None:
+    other = {"id": RUN_ID.replace("6", "7"), "status": "COMPLETE_OK"}
+    assert failure(READERS["fetch"](reply(200, other))).code == "UNREADABLE_ANSWER"
+    assert isinstance(
+        READERS["fetch"](reply(200, {"id": RUN_ID.upper(), "status": "RUNNING"})), Success
+    )
+
+
+def test_a_web_page_that_says_404_does_not_make_a_result_lost() -> None:
+    """A proxy's own page says nothing about what Helios has; a lost result would be final."""
+    assert failure(READERS["fetch"](reply(404, HTML))).kind is FailureKind.RETRY
+
+
+def test_a_run_is_read_and_its_raw_answer_keeps_what_we_have_no_place_for() -> None:
+    raw = {"id": RUN_ID, "status": "RUNNING", "billing": {"units": 3}}
+    answer = READERS["fetch"](reply(200, raw))
+    assert isinstance(answer, Success)
+    assert answer.value.status == "RUNNING"
+    assert answer.raw == raw
+
+
+def test_a_new_runs_upload_url_is_in_the_value_alone() -> None:
+    answer = READERS["create"](reply(200, {"id": RUN_ID, "recordingUploadUrl": UPLOAD_URL, "x": 1}))
+    assert isinstance(answer, Success)
+    assert answer.value.recording_upload_url == UPLOAD_URL
+    assert answer.raw == {"id": RUN_ID, "x": 1}
+    assert "s3cret" not in repr(answer)
+
+
+def test_rejected_metadata_is_explained_by_column() -> None:
+    detail = [
+        {"loc": ["body", "user", "dateOfBirth"], "msg": "Input should be a valid date"},
+        {"loc": ["body", "tags", 0, "value"], "msg": "Input should be a valid string"},
+    ]
+    answer = failure(READERS["create"](reply(422, {"detail": detail})))
+    assert answer.columns == {
+        "date_of_birth": "Input should be a valid date",
+        "arm": "Input should be a valid string",
+    }
+    assert answer.reason == (
+        "Helios did not accept date_of_birth: Input should be a valid date; "
+        "arm: Input should be a valid string."
+    )
+
+
+def test_a_rejection_without_field_messages_quotes_what_was_said() -> None:
+    answer = failure(READERS["create"](reply(400, {"detail": "Too many tags"})))
+    assert answer.columns == {}
+    assert answer.reason == "Helios did not accept the request. It says: Too many tags"
+
+
+# --- the upload host ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, b"<Error><Code>ExpiredToken</Code></Error>", FailureKind.URL_EXPIRED),
+        (400, b"<Error><Code>RequestTimeout</Code></Error>", FailureKind.RETRY),
+        (400, b"<Error><Code>EntityTooLarge</Code></Error>", FailureKind.ROW),
+        (400, b"", FailureKind.RETRY),
+        (403, EXPIRED, FailureKind.URL_EXPIRED),
+        (403, b"", FailureKind.URL_EXPIRED),
+        (404, b"<Error><Code>NoSuchBucket</Code></Error>", FailureKind.URL_EXPIRED),
+        (409, b"", FailureKind.RETRY),
+        (411, b"<Error><Code>MissingContentLength</Code></Error>", FailureKind.NOT_HELIOS),
+        (413, b"", FailureKind.ROW),
+        (429, b"", FailureKind.RETRY),
+        (500, b"<Error><Code>InternalError</Code></Error>", FailureKind.RETRY),
+        (501, b"<Error><Code>NotImplemented</Code></Error>", FailureKind.NOT_HELIOS),
+        (503, b"<Error><Code>SlowDown</Code></Error>", FailureKind.RETRY),
+        (307, b"", FailureKind.NOT_HELIOS),
+    ],
+)
+def test_what_the_upload_host_says_is_classified(
+    status: int, body: bytes, kind: FailureKind
+) -> None:
+    answer = failure(READERS["upload"](reply(status, body)))
+    assert (answer.kind, answer.code) == (kind, f"HTTP_{status}")
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_an_upload_that_was_taken_is_a_success_whatever_the_body(status: int) -> None:
+    assert READERS["upload"](reply(status, HTML)) == Success(None, {}, status)
+
+
+def test_a_refused_upload_names_the_hosts_code_and_nothing_else_of_it() -> None:
+    answer = failure(READERS["upload"](reply(403, EXPIRED + b"<Signature>s3cret</Signature>")))
+    assert answer.reason == "The upload host does not take this upload URL (AccessDenied)."
+
+
+# --- upload URLs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "base_url", "problem"),
+    [
+        ("https://bucket.example/x?sig=1", BASE_URL, None),
+        ("https://api.thymia.ai/upload", BASE_URL, None),
+        ("http://127.0.0.1:9000/x", "http://127.0.0.1:8000", None),
+        ("http://localhost:9000/x", "http://[::1]:8000", None),
+        ("http://bucket.example/x", BASE_URL, "is not https"),
+        ("http://127.0.0.1:9000/x", BASE_URL, "is not https"),
+        ("http://bucket.example/x", "http://127.0.0.1:8000", "is not https"),
+        ("ftp://bucket.example/x", BASE_URL, "is not https"),
+        ("file:///etc/passwd", BASE_URL, "is not a URL"),
+        ("https://user:pass@bucket.example/x", BASE_URL, "holds a password"),
+        ("https://bucket.example/a b", BASE_URL, "is not a URL"),
+        ("https://bucket.example/a\r\nHost: x", BASE_URL, "is not a URL"),
+        ("https://bucket.example:0/x", BASE_URL, "is not a URL"),
+        ("https://bucket.example:x/x", BASE_URL, "is not a URL"),
+        ("https://[broken/x", BASE_URL, "is not a URL"),
+        ("https:///x", BASE_URL, "is not a URL"),
+        ("relative/x", BASE_URL, "is not a URL"),
+    ],
+)
+def test_a_recording_only_goes_where_it_is_safe(
+    url: str, base_url: str, problem: str | None
+) -> None:
+    assert protocol.upload_url_problem(url, base_url) == problem
+
+
+def test_a_run_with_an_unsafe_upload_url_is_not_from_helios() -> None:
+    body = {"id": RUN_ID, "recordingUploadUrl": "http://bucket.example/x?sig=s3cret"}
+    answer = failure(READERS["create"](reply(200, body)))
+    assert (answer.kind, answer.reason) == (
+        FailureKind.NOT_HELIOS,
+        "its upload URL is not https",
+    )
+
+
+# --- no answer ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "code"),
+    [
+        (Trouble.TIMED_OUT, FailureKind.RETRY, "TIMED_OUT"),
+        (Trouble.UNREACHABLE, FailureKind.RETRY, "UNREACHABLE"),
+        (Trouble.BROKEN_OFF, FailureKind.RETRY, "UNREACHABLE"),
+        (Trouble.UNTRUSTED, FailureKind.NOT_HELIOS, "UNREACHABLE"),
+        (Trouble.PROXY, FailureKind.NOT_HELIOS, "UNREACHABLE"),
+    ],
+)
+def test_an_answer_that_never_came_is_classified_too(
+    trouble: Trouble, kind: FailureKind, code: str
+) -> None:
+    answer = protocol.unanswered(trouble, "why")
+    assert (answer.kind, answer.code, answer.status) == (kind, code, None)
+    assert "why" in answer.reason

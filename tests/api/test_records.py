@@ -1,0 +1,228 @@
+"""What Helios answers, and how much of it can be odd."""
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from helios_research.api.records import (
+    Account,
+    CreatedRun,
+    ModelRun,
+    flatten_answer,
+    without_transcripts,
+)
+from helios_research.columns import BIOMARKERS, RESULTS_BY_NAME
+
+SECTION = {
+    "startSecs": 0.0,
+    "finishSecs": 33.2,
+    "transcript": "what was said",
+    "mentalStrain": {"value": 0.41},
+    "distress": {"value": 0.33},
+    "stress": {"value": 0.66},
+    "exhaustion": {"value": 1.0},
+    "sleepPropensity": {"value": 0},
+    "lowSelfEsteem": {"value": 0.33},
+    "uniformDistress": {"value": 0.3},
+    "uniformStress": {"value": 0.6},
+    "uniformExhaustion": {"value": 0.9},
+    "uniformSleepPropensity": {"value": 0.1},
+    "uniformLowSelfEsteem": {"value": 0.2},
+}
+SCORED: dict[str, Any] = {
+    "id": "6f0f7a0e-2f5c-4b8e-9d55-0d9d8b1c1d11",
+    "createdAt": "2026-11-22T10:00:00Z",
+    "status": "COMPLETE_OK",
+    "userLabel": "P07",
+    "deleteData": False,
+    "runAt": "2026-11-22T11:00:05.5+01:00",
+    "completedAt": "2026-11-22T10:00:30",
+    "errorCode": None,
+    "errorReason": None,
+    "warnings": ["background noise"],
+    "results": {"sections": [SECTION]},
+}
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return copy.deepcopy(SCORED) | fields
+
+
+def test_a_scored_run_gives_every_biomarker_by_our_names() -> None:
+    row = flatten_answer(SCORED)
+    assert {name: row[name] for name in (marker.name for marker in BIOMARKERS)} == {
+        "mental_strain": 0.41,
+        "distress": 0.33,
+        "stress": 0.66,
+        "exhaustion": 1.0,
+        "sleep_propensity": 0.0,
+        "low_self_esteem": 0.33,
+        "uniform_distress": 0.3,
+        "uniform_stress": 0.6,
+        "uniform_exhaustion": 0.9,
+        "uniform_sleep_propensity": 0.1,
+        "uniform_low_self_esteem": 0.2,
+    }
+    assert (row["n_sections"], row["start_secs"], row["finish_secs"]) == (1, 0.0, 33.2)
+    assert (row["transcript"], row["warnings"]) == ("what was said", ["background noise"])
+    assert row["sections"] is None
+
+
+def test_a_flat_row_has_columns_of_the_results_and_the_status() -> None:
+    assert set(flatten_answer(SCORED)) - {"status"} <= set(RESULTS_BY_NAME)
+
+
+def test_times_are_utc_whatever_zone_they_came_in() -> None:
+    run = ModelRun.read(SCORED)
+    assert run.run_at == datetime(2026, 11, 22, 10, 0, 5, 500_000, UTC)
+    assert run.completed_at == datetime(2026, 11, 22, 10, 0, 30, tzinfo=UTC)
+    assert {run.created_at.tzinfo, run.run_at.tzinfo, run.completed_at.tzinfo} == {UTC}
+
+
+def test_text_and_the_object_read_from_it_give_the_same_row() -> None:
+    text = json.dumps(SCORED)
+    assert flatten_answer(text) == flatten_answer(text.encode()) == flatten_answer(SCORED)
+
+
+def test_the_minimum_of_an_answer_is_an_id_and_a_status() -> None:
+    run = ModelRun.read({"id": "1", "status": "RUNNING"})
+    assert not run.is_complete
+    assert run.sections == ()
+    assert flatten_answer({"id": "1", "status": "RUNNING"})["n_sections"] == 0
+
+
+def test_an_unknown_status_is_kept_and_counts_as_under_way() -> None:
+    run = ModelRun.read(changed(status="QUEUED_TWICE", results=None))
+    assert run.status == "QUEUED_TWICE"
+    assert not run.is_complete
+
+
+def test_an_unknown_error_code_is_kept() -> None:
+    run = ModelRun.read(changed(status="COMPLETE_ERROR", errorCode="ERR_NEW", results=None))
+    assert run.is_complete
+    assert run.error_code == "ERR_NEW"
+
+
+def test_unknown_fields_do_no_harm() -> None:
+    odd = copy.deepcopy(SCORED) | {"billing": {"units": 3}}
+    odd["results"]["sections"][0]["calmness"] = {"value": 0.5}
+    assert flatten_answer(odd) == flatten_answer(SCORED)
+
+
+@pytest.mark.parametrize("missing", ["warnings", "results", "createdAt", "deleteData", "runAt"])
+def test_what_is_null_or_missing_is_none_and_the_rest_stays(missing: str) -> None:
+    null, absent = changed(**{missing: None}), changed()
+    del absent[missing]
+    assert flatten_answer(null) == flatten_answer(absent)
+    assert flatten_answer(null)["model_run_id"] == SCORED["id"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "column", "expected"),
+    [
+        ("createdAt", "yesterday", "created_at", None),
+        ("warnings", "noise", "warnings", []),
+        ("warnings", ["noise", {"code": 1}, None], "warnings", ["noise"]),
+        ("errorReason", {"why": "x"}, "error_reason", None),
+        ("errorCode", 17, "error_code", "17"),
+        ("deleteData", "perhaps", "mental_strain", 0.41),
+        ("results", [1, 2], "n_sections", 0),
+        ("results", {"sections": {"0": 1}}, "n_sections", 0),
+        ("results", {"sections": [SECTION, 3]}, "mental_strain", 0.41),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_left_out_and_the_rest_stays(
+    field: str, value: object, column: str, expected: object
+) -> None:
+    assert flatten_answer(changed(**{field: value}))[column] == expected
+    assert flatten_answer(json.dumps(changed(**{field: value})))[column] == expected
+
+
+@pytest.mark.parametrize("score", [None, {}, {"value": None}, {"value": "high"}, 0.5, [0.5]])
+def test_a_score_that_is_no_score_is_none_and_the_others_stay(score: object) -> None:
+    odd = copy.deepcopy(SCORED)
+    odd["results"]["sections"][0]["stress"] = score
+    row = flatten_answer(odd)
+    assert row["stress"] is None
+    assert (row["distress"], row["n_sections"]) == (0.33, 1)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_score_that_is_no_finite_number_is_none(number: str) -> None:
+    row = flatten_answer(json.dumps(SCORED).replace("0.41", number))
+    assert row["mental_strain"] is None
+    assert row["stress"] == 0.66
+
+
+def test_several_sections_are_listed_and_the_scalar_scores_are_none() -> None:
+    second = SECTION | {"startSecs": 33.2, "finishSecs": 60.0, "stress": {"value": 0.0}}
+    row = flatten_answer(changed(results={"sections": [SECTION, second]}))
+    assert row["n_sections"] == 2
+    assert {row[marker.name] for marker in BIOMARKERS} == {None}
+    assert (row["start_secs"], row["finish_secs"], row["transcript"]) == (None, None, None)
+    assert [section["stress"] for section in row["sections"]] == [0.66, 0.0]
+    assert [section["start_secs"] for section in row["sections"]] == [0.0, 33.2]
+
+
+@pytest.mark.parametrize("missing", ["id", "status"])
+def test_an_answer_without_id_or_status_is_none(missing: str) -> None:
+    for value in (None, "", [], {"a": 1}):
+        with pytest.raises(ValidationError):
+            ModelRun.read(changed(**{missing: value}))
+
+
+@given(
+    st.dictionaries(st.sampled_from([*SCORED, "other"]), ANYTHING),
+    st.dictionaries(st.sampled_from([*SECTION, "other"]), ANYTHING),
+)
+def test_nothing_but_id_and_status_can_make_an_answer_unreadable(
+    fields: dict[str, Any], scores: dict[str, Any]
+) -> None:
+    odd = (
+        changed(results={"sections": [SECTION | scores]}, **fields)
+        if "results" not in fields
+        else (changed(**fields))
+    )
+    row = flatten_answer(odd | {"id": "1", "status": "COMPLETE_OK"})
+    assert (row["model_run_id"], row["status"]) == ("1", "COMPLETE_OK")
+    numbers = [row[marker.name] for marker in BIOMARKERS]
+    assert all(number is None or isinstance(number, float) for number in numbers)
+
+
+def test_transcripts_are_taken_out_at_any_depth_under_any_name() -> None:
+    raw = changed(
+        results={"sections": [SECTION | {"transcriptWords": ["what"]}], "Transcript": "x"}
+    )
+    clean = without_transcripts(raw)
+    assert "what" not in json.dumps(clean)
+    assert "ranscript" not in json.dumps(clean)
+    assert flatten_answer(clean) == flatten_answer(SCORED) | {"transcript": None}
+    assert raw["results"]["Transcript"] == "x"  # the original is left as it was
+
+
+def test_an_account_may_have_no_features() -> None:
+    assert Account.read({"id": "lab", "features": None}).id == "lab"
+    assert Account.read({"id": "lab", "features": ["helios"]}).features == ("helios",)
+
+
+def test_an_upload_url_is_not_in_the_repr() -> None:
+    created = CreatedRun.read({"id": "1", "recordingUploadUrl": "https://up/x?signature=s3cret"})
+    assert "s3cret" not in repr(created)
+    assert created.recording_upload_url.endswith("s3cret")
+
+
+@pytest.mark.parametrize("run_id", ["../account", "a/b", "a?b", "", "x" * 129])
+def test_a_run_id_that_would_lead_to_another_path_is_refused(run_id: str) -> None:
+    with pytest.raises(ValidationError):
+        CreatedRun.read({"id": run_id, "recordingUploadUrl": "https://up/x"})

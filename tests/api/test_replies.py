@@ -1,0 +1,148 @@
+"""What can be said about an answer without trusting it."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helios_research.api.replies import MAX_RETRY_AFTER_S, Reply
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("1.5", 1.5),
+        ("120", 120.0),
+        ("86400", MAX_RETRY_AFTER_S),
+        ("9" * 400, MAX_RETRY_AFTER_S),
+        ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0),
+        ("Sun, 22 Nov 2026 13:00:10 +0100", 10.0),
+        ("Sun, 22 Nov 2026 11:59:00 GMT", 0.0),
+        ("Sun, 22 Nov 2037 12:00:00 GMT", MAX_RETRY_AFTER_S),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e3", None),
+        ("٣", None),
+        ("Sun, 99 Nov 2026 12:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_date_and_capped(
+    value: str, expected: float | None
+) -> None:
+    assert Reply(429, {"retry-after": value}).retry_after_s(NOW) == expected
+
+
+def test_a_server_that_asks_for_nothing_gives_none() -> None:
+    assert Reply(503).retry_after_s(NOW) is None
+
+
+def test_a_date_is_compared_with_the_servers_own_clock() -> None:
+    an_hour_ahead = {
+        "date": "Sun, 22 Nov 2026 13:00:00 GMT",
+        "retry-after": "Sun, 22 Nov 2026 13:00:20 GMT",
+    }
+    assert Reply(429, an_hour_ahead).retry_after_s(NOW) == 20.0
+
+
+@given(st.text(), st.text())
+def test_any_header_is_read_without_an_exception(wait: str, date: str) -> None:
+    seconds = Reply(429, {"retry-after": wait, "date": date}).retry_after_s(NOW)
+    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_S
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply(200, {"content-type": "text/html"}, b"<html>"), "HTTP 200 with a web page"),
+        (Reply(200, {}, b"  <!doctype html>"), "HTTP 200 with a web page"),
+        (Reply(204), "HTTP 204 with nothing in it"),
+        (
+            Reply(200, {"content-type": "text/plain; charset=x"}, b"ok"),
+            "HTTP 200 with 2 bytes of type text/plain",
+        ),
+        (Reply(200, {"content-type": "a b\r\nc"}, b"ok"), "HTTP 200 with 2 bytes"),
+    ],
+)
+def test_an_answer_is_described_without_its_content(reply: Reply, expected: str) -> None:
+    assert reply.description == expected
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("https://login.uni.example/sso?token=s3cret#x", "https://login.uni.example"),
+        ("/elsewhere?token=s3cret", "another address"),
+        ("https://[broken", "another address"),
+        ("", "another address"),
+    ],
+)
+def test_a_redirect_is_named_by_its_host_alone(location: str, expected: str) -> None:
+    assert Reply(302, {"location": location}).redirects_to == expected
+
+
+def test_an_error_code_of_object_storage_is_found_and_its_details_are_not() -> None:
+    body = (
+        b"<?xml version='1.0'?><Error><Code>SignatureDoesNotMatch</Code>"
+        b"<StringToSign>s3cret</StringToSign></Error>"
+    )
+    reply = Reply(403, {}, body)
+    assert reply.storage_code == "SignatureDoesNotMatch"
+    assert "s3cret" not in repr(reply)
+    assert Reply(403, {}, b"<Code>a b</Code>").storage_code == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"detail": "Quota  used\nup"}, "Quota used up"),
+        ({"message": "Forbidden"}, "Forbidden"),
+        ({"detail": [{"msg": "x"}]}, ""),
+        ({"detail": "x" * 500}, "x" * 200),
+        (["detail"], ""),
+    ],
+)
+def test_the_words_of_an_error_are_one_short_line(body: object, expected: str) -> None:
+    assert Reply(400, {}, json.dumps(body).encode()).words == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "column"),
+    [
+        (["body", "user", "dateOfBirth"], "date_of_birth"),
+        (["body", "user", "userLabel"], "user_label"),
+        (["body", "language"], "language"),
+        (["body", "sleepTime"], "sleep_time"),
+        (["body", "tags", 1, "value"], "visit"),
+        (["body", "tags", 0, "name"], "arm"),
+        (["body", "tags", 7], "tags"),
+        (["body", "tags", -1], "tags"),
+        (["body", "tags"], "tags"),
+        (["body", "somethingNew", "inner"], "something_new"),
+        (["body"], "the request"),
+        (None, "the request"),
+    ],
+)
+def test_a_place_in_the_body_becomes_a_column_of_the_manifest(
+    place: list[str | int] | None, column: str
+) -> None:
+    detail = [{"loc": place, "msg": "Input should be\n different", "type": "x", "input": "1990"}]
+    messages = Reply(422, {}, json.dumps({"detail": detail}).encode()).field_messages(
+        ("arm", "visit")
+    )
+    assert messages == {column: "Input should be different"}
+
+
+def test_only_the_first_message_about_a_column_is_kept() -> None:
+    detail = [{"loc": ["language"], "msg": "first"}, {"loc": ["language"], "msg": "second"}, "x"]
+    reply = Reply(422, {}, json.dumps({"detail": detail}).encode())
+    assert reply.field_messages(()) == {"language": "first"}
