@@ -35,11 +35,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 def new_attempt() -> Callable[..., NewAttempt]:
-    def make(number: int = 1, **changes: Any) -> NewAttempt:
+    def make(recording: int = 1, /, **changes: Any) -> NewAttempt:
         facts: dict[str, Any] = {
-            "sha256": f"{number:064x}",
+            "sha256": f"{recording:064x}",
             "request_digest": "d" * 64,
-            "request": {"language": "en-GB", "user": {"userLabel": f"p{number}"}},
+            "request": {"language": "en-GB", "user": {"userLabel": f"p{recording}"}},
             "number": 1,
             "media_type": "audio/wav",
             "size_bytes": 960_044,

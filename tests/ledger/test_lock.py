@@ -106,11 +106,8 @@ def test_a_worker_that_outlives_its_killed_parent_does_not_hold_the_study(
         from pathlib import Path
         from helios_research.ledger import Ledger
         ledger = Ledger.open(Path(sys.argv[1]))
-        worker = os.fork()
-        if worker == 0:
-            time.sleep(60)
-            os._exit(0)
-        print(worker, flush=True)
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
         time.sleep(60)
         """
     parent = start_python(script, tmp_path)

@@ -1,0 +1,153 @@
+"""Reading: lists, tables and counts agree with what was written."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from helios_research.ledger import Attempt, Ledger, NewAttempt, State, reader
+
+Make = Callable[..., NewAttempt]
+RUN_AT = datetime(2026, 3, 1, 11, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+async def written(ledger: Ledger, new_attempt: Make) -> list[Attempt]:
+    """Write one attempt that was scored, one that failed and was tried again, one just begun."""
+    scored = (await ledger.begin(new_attempt(1))).attempt_id
+    await ledger.advance(scored, State.CREATED, model_run_id="r1", upload_url="https://up/1")
+    await ledger.advance(scored, State.UPLOADING)
+    await ledger.advance(scored, State.UPLOADED)
+    failed = (await ledger.begin(new_attempt(2, duration_s=None))).attempt_id
+    answer = {"id": "r1", "status": "COMPLETE_OK"}
+    await ledger.advance(scored, State.SCORED, answer=answer, run_at=RUN_AT)
+    await ledger.advance(
+        failed,
+        State.FAILED,
+        error_code="ERR_INTERNAL",
+        error_reason="Überlast",
+        answer={"id": "r2", "errorCode": "ERR_INTERNAL"},
+    )
+    await ledger.begin(new_attempt(2, number=2))
+    await ledger.begin(new_attempt(3, delete_data=True))
+    return ledger.attempts()
+
+
+async def test_attempts_come_oldest_first(written: list[Attempt]) -> None:
+    assert [(a.sha256[-1], a.number, a.state) for a in written] == [
+        ("1", 1, State.SCORED),
+        ("2", 1, State.FAILED),
+        ("2", 2, State.CREATING),
+        ("3", 1, State.CREATING),
+    ]
+
+
+async def test_one_attempt_can_be_read_by_its_key(ledger: Ledger, written: list[Attempt]) -> None:
+    assert [ledger.attempt(attempt.attempt_id) for attempt in written] == written
+    with pytest.raises(KeyError):
+        ledger.attempt(99)
+
+
+async def test_the_attempts_of_one_recording_can_be_read(
+    ledger: Ledger, written: list[Attempt]
+) -> None:
+    assert ledger.attempts_of(written[1].sha256) == written[1:3]
+    assert ledger.attempts_of("f" * 64) == []
+
+
+async def test_the_table_says_what_the_attempts_say(ledger: Ledger, written: list[Attempt]) -> None:
+    frame = ledger.attempts_frame()
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    assert rows == [{name: getattr(one, name) for name in frame.columns} for one in written]
+
+
+async def test_the_table_holds_no_secret_and_has_fixed_types(
+    ledger: Ledger, written: list[Attempt]
+) -> None:
+    types = ledger.attempts_frame().dtypes.astype(str)
+    assert not {"upload_url", "request", "request_text"} & set(types.index)
+    assert types["error_reason"] == types["state"] == types["sha256"] == "str"
+    assert types["completed_at"] == types["begun_at"] == "datetime64[us, UTC]"
+    assert types["duration_s"] == "float64"
+    assert types["delete_data"] == "bool"
+
+
+def test_the_table_of_an_empty_ledger_has_the_same_types(ledger: Ledger) -> None:
+    frame = ledger.attempts_frame()
+    assert len(frame) == 0
+    assert frame["run_at"].dtype == "datetime64[us, UTC]"
+    assert frame["model_run_id"].dtype == "str"
+
+
+async def test_answers_are_read_in_blocks_without_losing_one(
+    ledger: Ledger, new_attempt: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_ANSWERS_IN_A_BLOCK", 3)
+    for number in range(8):
+        attempt = await ledger.begin(new_attempt(number))
+        await ledger.advance(attempt.attempt_id, State.SCORED, answer={"number": number})
+    answers = list(ledger.answers())
+    assert [json.loads(body) for _, body in answers] == [{"number": n} for n in range(8)]
+    assert [key for key, _ in answers] == [attempt.attempt_id for attempt in ledger.attempts()]
+
+
+async def test_some_answers_can_be_asked_for(ledger: Ledger, written: list[Attempt]) -> None:
+    answers = ledger.answers_to([1, 3, 99])
+    assert {key: json.loads(body) for key, body in answers.items()} == {
+        1: {"id": "r1", "status": "COMPLETE_OK"}
+    }
+    assert ledger.answer(2) == {"id": "r2", "errorCode": "ERR_INTERNAL"}
+    assert ledger.answer(3) is None
+
+
+async def test_recordings_are_counted_by_their_latest_attempt(
+    ledger: Ledger, written: list[Attempt]
+) -> None:
+    assert ledger.counts() == {State.CREATING: 2, State.SCORED: 1}
+
+
+async def test_the_audit_trail_tells_each_move_without_the_upload_url(
+    ledger: Ledger, written: list[Attempt]
+) -> None:
+    trail = ledger.transitions(1)
+    assert [entry.state for entry in trail] == [
+        State.CREATING,
+        State.CREATED,
+        State.UPLOADING,
+        State.UPLOADED,
+        State.SCORED,
+    ]
+    assert [entry.note for entry in trail] == [
+        {},
+        {"model_run_id": "r1"},
+        {},
+        {},
+        {"run_at": RUN_AT.isoformat()},
+    ]
+    assert [entry.at for entry in trail] == sorted(entry.at for entry in trail)
+    assert trail[0].at == written[0].begun_at
+
+
+async def test_only_what_is_new_in_the_audit_trail_can_be_read(
+    ledger: Ledger, written: list[Attempt]
+) -> None:
+    everything = ledger.transitions()
+    assert len(everything) == 9
+    assert ledger.transitions(after=everything[5].transition_id) == everything[6:]
+
+
+def test_a_reader_cannot_write(ledger: Ledger) -> None:
+    with Ledger.read(ledger.folder) as other:
+        assert not isinstance(other, Ledger)
+        assert not hasattr(other, "begin")
+
+
+def test_a_closed_reader_says_so(tmp_path: Path) -> None:
+    Ledger.open(tmp_path).close()
+    other = Ledger.read(tmp_path)
+    other.close()
+    other.close()
+    with pytest.raises(ValueError, match=r"helios\.sqlite is closed: open the study again"):
+        other.attempts()
