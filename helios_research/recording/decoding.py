@@ -150,11 +150,12 @@ class Decoding:
             raise _UndecodableError("its audio is in a codec that is not known here")
         context.thread_count = 1
         self.codec = context.codec.canonical_name
+        tick_s = float(stream.time_base or 0)
         for packet in opened.demux(stream):
             if self.duration_s <= DECODED_AT_MOST_S:
                 yield from self._frames_of(context, packet)
-            elif packet.duration and packet.time_base:
-                self.duration_s += float(packet.duration * packet.time_base)
+            else:
+                self.duration_s += (packet.duration or 0) * tick_s
         yield from self._gatherer.flush()
 
     def _frames_of(

@@ -154,13 +154,18 @@ def _open_local(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
 def _open_remote(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
     with _worded(location):
         filesystem, path = _filesystem(location)
-        stamp = _remote_stamp(location, filesystem.info(path))
-        file = stack.enter_context(filesystem.open(path, "rb", block_size=REMOTE_BLOCK_BYTES))
-        if file.seekable():
+        info = filesystem.info(path)
+        stamp = _remote_stamp(location, info)
+        # A web server says that it serves ranges, and then its info is marked "partial".
+        in_ranges = "http" not in filesystem.protocol or info.get("partial", False)
+        block_bytes = REMOTE_BLOCK_BYTES if in_ranges else 0
+        file = stack.enter_context(filesystem.open(path, "rb", block_size=block_bytes))
+        if in_ranges and file.seekable():
             return cast("BinaryIO", file), stamp
         kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - as above
         stack.enter_context(kept)
         shutil.copyfileobj(file, kept)
+        kept.seek(0)
         return cast("BinaryIO", kept), stamp
 
 

@@ -1,0 +1,143 @@
+"""From bytes to samples, whatever the header says."""
+
+import io
+
+import numpy as np
+import pytest
+
+from helios_research.recording.container import WAV, sniff
+from helios_research.recording.decoding import DECODED_AT_MOST_S, Decoding
+
+
+def decoded(data):
+    decoding = Decoding(io.BytesIO(data), sniff(io.BytesIO(data)))
+    blocks = list(decoding.blocks())
+    return decoding, blocks
+
+
+@pytest.mark.parametrize(
+    ("audio_format", "codec"),
+    [
+        ("wav/pcm", "pcm_s16le"),
+        ("flac", "flac"),
+        ("mp3", "mp3"),
+        ("mp4/aac", "aac"),
+        ("ogg/opus", "opus"),
+        ("ogg/vorbis", "vorbis"),
+        ("webm/opus", "opus"),
+    ],
+)
+def test_each_format_is_decoded_to_its_true_length(files, speech, audio_format, codec):
+    decoding, blocks = decoded(files[audio_format])
+    assert decoding.problem is None
+    assert decoding.codec == codec
+    assert decoding.duration_s == pytest.approx(speech.samples.size / speech.rate, abs=0.1)
+    total = sum(block.samples.shape[1] for block in blocks)
+    assert total / blocks[0].sample_rate_hz == pytest.approx(decoding.duration_s, abs=0.01)
+
+
+def test_samples_come_out_as_they_went_in(speech, wav_writer):
+    _, blocks = decoded(wav_writer(speech))
+    samples = np.concatenate([block.samples for block in blocks], axis=1)
+    assert np.abs(samples - speech.samples).max() < 1e-4
+
+
+def test_channels_stay_apart(speech, wav_writer, sound_type):
+    both = np.concatenate([speech.samples, 0 * speech.samples])
+    _, blocks = decoded(wav_writer(sound_type(both, speech.rate)))
+    assert all(block.samples.shape[0] == 2 for block in blocks)
+    assert max(np.abs(block.samples[1]).max() for block in blocks) == 0
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 10**9])
+def test_a_streamed_wav_header_does_not_matter(speech, wav_writer, size):
+    decoding, _ = decoded(wav_writer(speech, size=size))
+    assert decoding.duration_s == pytest.approx(speech.samples.size / speech.rate)
+
+
+def test_a_webm_from_a_browser_without_duration_is_decoded_to_its_length(speech, encoder):
+    data = encoder(speech, "webm", "libopus", 48_000, live="1")
+    decoding, _ = decoded(data)
+    assert decoding.duration_s == pytest.approx(speech.samples.size / speech.rate, abs=0.05)
+
+
+def test_chained_ogg_is_decoded_to_its_end(speech, encoder):
+    """Streaming servers write one Ogg stream after the other into the same file."""
+    first = encoder(speech.first(2), "ogg", "libopus", 48_000)
+    second = encoder(speech.first(3), "ogg", "libopus", 48_000)
+    decoding, blocks = decoded(first + second)
+    assert decoding.duration_s == pytest.approx(5, abs=0.1)
+    samples = sum(block.samples.shape[1] for block in blocks)
+    assert samples / 48_000 == pytest.approx(5, abs=0.1)
+
+
+def test_a_rate_and_channels_that_change_half_way_are_taken_in(speech, encoder, sound_type):
+    both = sound_type(np.concatenate([speech.samples, speech.samples]), speech.rate)
+    first = encoder(speech.first(3), "mp3", "libmp3lame", 16_000, write_xing="0")
+    second = encoder(both.first(3), "mp3", "libmp3lame", 24_000, write_xing="0", id3v2_version="0")
+    decoding, blocks = decoded(first + second)
+    assert decoding.problem is None
+    assert decoding.duration_s == pytest.approx(6, abs=0.3)
+    shapes = {(block.samples.shape[0], block.sample_rate_hz) for block in blocks}
+    assert shapes >= {(1, 16_000), (2, 24_000)}
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(3, 16_000), (8, 192_000), (32, 192_000)])
+def test_many_channels_at_a_high_rate_are_decoded(wav_writer, sound_type, channels, rate):
+    ramp = np.linspace(-0.5, 0.5, channels)[:, np.newaxis] * np.ones(rate // 2)
+    decoding, blocks = decoded(wav_writer(sound_type(ramp, rate)))
+    assert decoding.problem is None
+    assert (decoding.channels, decoding.sample_rate_hz) == (channels, rate)
+    assert np.allclose(blocks[0].samples[:, 100], ramp[:, 0], atol=1e-4)
+
+
+def test_a_long_recording_is_measured_but_not_decoded_to_its_end(wav_writer, sound_type):
+    silence = sound_type(np.zeros((1, 8_000 * 600), np.float32), 8_000)
+    decoding, blocks = decoded(wav_writer(silence))
+    assert decoding.duration_s == pytest.approx(600)
+    samples = sum(block.samples.shape[1] for block in blocks)
+    assert DECODED_AT_MOST_S <= samples / 8_000 < DECODED_AT_MOST_S + 20
+
+
+@pytest.mark.parametrize("rate", [1, 100, 3_000_000])
+def test_a_sample_rate_that_cannot_be_is_refused(speech, wav_writer, rate):
+    decoding, blocks = decoded(wav_writer(speech.first(1), rate=rate))
+    assert decoding.problem == f"it claims a sample rate of {rate} Hz"
+    assert not blocks
+
+
+def test_moving_pictures_without_sound_hold_no_audio():
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as opened:
+        stream = opened.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            opened.mux(stream.encode(frame))
+        opened.mux(stream.encode(None))
+    decoding, blocks = decoded(file.getvalue())
+    assert decoding.has_video
+    assert decoding.problem == "it holds no audio"
+    assert not blocks
+
+
+def test_a_playlist_that_names_other_files_is_never_followed():
+    playlist = b"ffconcat version 1.0\nfile /etc/passwd\n" * 10
+    assert sniff(io.BytesIO(playlist)) is None
+    decoding = Decoding(io.BytesIO(playlist), WAV)
+    assert not list(decoding.blocks())
+    assert decoding.problem == "it cannot be decoded (Invalid data found when processing input)"
+
+
+def test_damage_in_the_middle_costs_a_part_only(files):
+    data = bytearray(files["mp4/aac"])
+    middle = len(data) // 2
+    data[middle : middle + 2_000] = b"\xff" * 2_000
+    decoding, blocks = decoded(bytes(data))
+    assert decoding.damaged_packets > 0
+    assert decoding.problem is None
+    assert decoding.duration_s > 15
+    assert blocks

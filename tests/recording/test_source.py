@@ -1,0 +1,150 @@
+"""Bytes of local and remote recordings, and a sentence for what keeps us from them."""
+
+import errno
+import functools
+import http.server
+import os
+import threading
+
+import pytest
+
+from helios_research.errors import RecordingUnavailableError
+from helios_research.recording import Stamp, read_blocks, shown, stamp_of
+from helios_research.recording.source import open_recording
+
+DATA = bytes(range(256)) * 5_000
+
+
+@pytest.fixture
+def recording(tmp_path):
+    path = tmp_path / "Aufnahme Zoë 録音 🎙 (1).wav"
+    path.write_bytes(DATA)
+    return path
+
+
+@pytest.fixture
+def web(tmp_path):
+    """Serve the folder over HTTP, without ranges, as Python's own server does."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_name_may_hold_any_unicode(recording):
+    assert b"".join(read_blocks(str(recording))) == DATA
+    assert stamp_of(str(recording)).size_bytes == len(DATA)
+
+
+def test_a_name_may_look_like_an_instruction_to_ffmpeg(tmp_path):
+    path = tmp_path / "concat:a|b.wav"
+    path.write_bytes(DATA)
+    assert b"".join(read_blocks(str(path))) == DATA
+
+
+def test_blocks_have_the_size_asked_for(recording):
+    sizes = [len(block) for block in read_blocks(str(recording), 1_000_000)]
+    assert sizes == [1_000_000, 280_000]
+
+
+def test_a_stamp_changes_when_the_file_is_written_to(recording):
+    before = stamp_of(str(recording))
+    assert stamp_of(str(recording)) == before
+    os.utime(recording, ns=(0, 1))
+    assert stamp_of(str(recording)) != before
+
+
+@pytest.mark.parametrize("stamp", [Stamp(12, "345"), Stamp(None, "a:b"), Stamp(0, "")])
+def test_a_stamp_survives_being_written_as_text(stamp):
+    assert Stamp.parse(str(stamp)) == stamp
+
+
+def test_a_missing_file_says_so_and_what_to_check(tmp_path):
+    path = tmp_path / "gone.wav"
+    with pytest.raises(RecordingUnavailableError) as caught:
+        stamp_of(str(path))
+    assert str(caught.value) == (
+        f"The recording {path} does not exist: check the path, and the folder that it is relative "
+        "to."
+    )
+
+
+def test_a_folder_is_not_a_recording(tmp_path):
+    with pytest.raises(RecordingUnavailableError, match="is a folder: name one file in it"):
+        stamp_of(str(tmp_path))
+
+
+def test_a_symbolic_link_that_leads_to_itself_is_named(tmp_path):
+    (tmp_path / "a.wav").symlink_to(tmp_path / "b.wav")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    with pytest.raises(RecordingUnavailableError, match="symbolic link that leads back to itself"):
+        next(read_blocks(str(tmp_path / "a.wav")))
+
+
+def test_a_named_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(RecordingUnavailableError, match="is not a regular file"):
+        next(read_blocks(str(tmp_path / "pipe.wav")))
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "x" * 300 + ".wav"])
+def test_a_name_that_no_system_takes_is_a_sentence(tmp_path, name):
+    with pytest.raises(RecordingUnavailableError, match=r"^The recording .*[a-z]\.$"):
+        stamp_of(f"{tmp_path}/{name}")
+
+
+def test_a_file_that_may_not_be_read_is_a_sentence(recording, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(RecordingUnavailableError, match="may not be read by you: ask its owner"):
+        next(read_blocks(str(recording)))
+
+
+def test_a_network_drive_that_was_lost_is_a_sentence(recording, monkeypatch):
+    def lose(*args, **kwargs):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("pathlib.Path.stat", lose)
+    with pytest.raises(RecordingUnavailableError, match="lies on a network drive that was lost"):
+        stamp_of(str(recording))
+
+
+def test_secrets_in_a_url_are_not_shown():
+    url = "https://me:hunter2@host.org/a%20b.wav?X-Amz-Signature=secret#part"
+    assert shown(url) == "https://host.org/a%20b.wav"
+
+
+def test_a_server_without_ranges_is_read_all_the_same(web, recording):
+    recording.rename(recording.with_name("a.wav"))
+    assert b"".join(read_blocks(f"{web}/a.wav")) == DATA
+    with open_recording(f"{web}/a.wav") as (file, stamp):
+        assert stamp.size_bytes == len(DATA)
+        assert file.seek(-10, os.SEEK_END) == len(DATA) - 10
+        assert file.read() == DATA[-10:]
+
+
+def test_a_missing_url_says_so_without_its_secrets(web):
+    with pytest.raises(RecordingUnavailableError) as caught:
+        stamp_of(f"{web}/gone.wav?token=secret")
+    assert "does not exist" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unknown_kind_of_address_is_a_sentence():
+    with pytest.raises(RecordingUnavailableError, match=r"nonsense://a/b\.wav cannot be read"):
+        stamp_of("nonsense://a/b.wav")
+
+
+def test_nobody_at_the_address_is_a_sentence():
+    with pytest.raises(RecordingUnavailableError, match=r"^The recording http://127\.0\.0\.1:9/"):
+        stamp_of("http://127.0.0.1:9/a.wav")
