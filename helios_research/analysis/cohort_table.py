@@ -301,7 +301,7 @@ def format_table_one(table: pd.DataFrame) -> pd.DataFrame:
     """
     groups = list(table["group"].unique())
     rows = []
-    described = ""
+    described: object = None
     for (name, level), part in table.groupby(["characteristic", "level"], sort=False):
         distribution = part["statistic"].iloc[0] == "distribution"
         cells = dict(zip(part["group"], part.apply(_cell, axis="columns"), strict=True))

@@ -1,0 +1,120 @@
+"""What every analysis takes from a results table, and what it says when it cannot."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helios_research.analysis import tables
+from helios_research.errors import ResultsError, UnknownColumnError
+
+
+def test_results_are_taken_from_a_frame_or_a_file_alike(study, study_path):
+    assert len(tables.load_results(study)) == len(tables.load_results(str(study_path))) == 1487
+
+
+def test_rows_are_numbered_anew_so_that_a_selection_can_be_analysed(study):
+    loaded = tables.load_results(study[study["arm"] == "night_shift"])
+    assert loaded.index.tolist() == list(range(781))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ResultsError, match=r"no results file at .*nowhere\.parquet: check"):
+        tables.load_results(tmp_path / "nowhere.parquet")
+
+
+def test_a_file_that_is_not_parquet_is_refused_in_words(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("recording_id,outcome\n")
+    with pytest.raises(ResultsError, match=r"scores\.csv cannot be read as Parquet .*give the"):
+        tables.load_results(path)
+
+
+def test_a_missing_column_is_named_with_what_is_near(study):
+    with pytest.raises(UnknownColumnError, match=r"no column 'arms'\. Did you mean 'arm'"):
+        tables.load_results(study, ["arms"])
+
+
+def test_all_biomarkers_of_the_table_are_chosen_unless_named(study):
+    assert len(tables.choose_biomarkers(study, None)) == 11
+    assert [marker.name for marker in tables.choose_biomarkers(study, "stress")] == ["stress"]
+    few = study[["outcome", "user_label", "stress"]]
+    assert [marker.name for marker in tables.choose_biomarkers(few, None)] == ["stress"]
+
+
+def test_an_unknown_biomarker_is_refused(study):
+    with pytest.raises(UnknownColumnError, match=r"no column 'stres'\. Did you mean 'stress'"):
+        tables.choose_biomarkers(study, ["stres"])
+    with pytest.raises(UnknownColumnError, match="no column 'speech_s'"):
+        tables.choose_biomarkers(study, "speech_s")
+
+
+def test_a_score_counts_only_where_the_recording_is_scored_and_its_person_known(make_results):
+    table = make_results(["a", "a", None], mental_strain=[0.1, 0.2, 0.3])
+    table.loc[1, "outcome"] = "failed"
+    np.testing.assert_array_equal(tables.scores_of(table, "mental_strain"), [0.1, np.nan, np.nan])
+
+
+def test_every_missing_score_has_a_reason(make_results):
+    table = make_results(
+        ["a", "a", "a", "a", "a", None],
+        mental_strain=[0.5, np.nan, np.nan, np.nan, np.nan, 0.4],
+        n_sections=pd.array([1, None, None, 3, 1, 1], dtype="Int64"),
+    )
+    table.loc[1, ["outcome", "error_code"]] = ["failed", "ERR_INTERNAL"]
+    table.loc[2, "outcome"] = "pending"
+    reasons = tables.missing_reasons(table, tables.scores_of(table, "mental_strain"))
+    assert reasons.isna().tolist() == [True, *[False] * 5]
+    assert reasons.tolist()[1:] == [
+        "ERR_INTERNAL", "pending", "several sections", "no score", "no participant",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pd.Series(["10", "9", "1"], dtype="str"), ("1", "9", "10")),
+        (pd.Series(["visit 10", "Visit 2"], dtype="str"), ("Visit 2", "visit 10")),
+        (pd.Series([2.0, 10.0, 1.5]), ("1.5", "2", "10")),
+        (pd.Series([3, 1, 2]), ("1", "2", "3")),
+        (pd.Series([True, False]), ("False", "True")),
+        (pd.Series(["b", " ", None, "a"], dtype="str"), ("a", "b", "not given")),
+        (
+            pd.Series(pd.Categorical(["pre", "post"], categories=["pre", "post", "x"], ordered=True)),
+            ("pre", "post"),
+        ),
+        (pd.Series([], dtype="str"), ()),
+    ],
+)  # fmt: skip
+def test_levels_are_in_the_order_that_a_reader_expects(values, expected):
+    levels = tables.levels_of(pd.DataFrame({"tag": values}), "tag")
+    assert levels.labels == expected
+    assert [levels.labels[code] for code in levels.codes][:1] == [
+        str(value).removesuffix(".0") for value in values[:1]
+    ]
+
+
+def test_spellings_of_birth_sex_are_one_level():
+    sexes = pd.Series(["f", "Female", " FEMALE", "m", "man", "INTERSEX", None], dtype="str")
+    levels = tables.levels_of(pd.DataFrame({"birth_sex": sexes}), "birth_sex")
+    assert levels.labels == ("FEMALE", "INTERSEX", "MALE", "not given")
+
+
+def test_a_column_with_too_many_values_is_no_tag(study):
+    with pytest.raises(ResultsError, match="'sha256' has 1,487 different values, more than 500"):
+        tables.levels_of(study, "sha256")
+
+
+def test_synthetic_scores_are_called_synthetic_and_mixtures_too(study, make_results):
+    assert "Synthetic" in tables.source_note(study)
+    real = make_results(["a"], mental_strain=[0.5])
+    assert tables.source_note(real) is None
+    assert tables.source_note(real.drop(columns="source")) is None
+    mixed = pd.concat([real, study[["source"]].astype("str")])
+    assert "mixed with scores from Helios" in tables.source_note(mixed)
+    assert tables.sources_of(mixed) == ["sandbox", "thymia"]
+
+
+def test_a_warning_is_a_text_in_the_list_not_an_empty_list():
+    table = pd.DataFrame({"warnings": [None, [], ["noisy"], np.array(["a", "b"]), np.nan]})
+    assert tables.has_warning(table).tolist() == [False, False, True, True, False]
+    assert not tables.has_warning(pd.DataFrame({"outcome": ["scored"]})).any()
