@@ -15,7 +15,7 @@ import numpy as np
 
 REMEMBERED = 300
 """Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
-ENOUGH = 5
+ENOUGH = 3
 """Completions from which on they are believed (our choice)."""
 ENOUGH_FOR_SLOPE = 20
 """Completions of known duration from which on a slope is fitted (our choice)."""
@@ -25,7 +25,6 @@ EAGER_CERTAINTY = 0.3
 """The same where requests are plentiful: a question too many then costs nothing."""
 COLD_FIRST_S = 10.0
 """Age at which to ask first while nothing is known, in seconds (measured)."""
-SCOUTS = 5
 COLD_STEP_S = 5.0
 """Seconds between questions while nothing is known."""
 LONGEST_STEP_S = 30.0
@@ -39,6 +38,9 @@ STRAGGLER_GROWTH = 0.25
 UNSEEN_SHARE = 0.8
 """Where the server tells no times and the first question found the run done, it is taken to have
 ended between this share of its age and its age."""
+RECHECK_S = 2.0
+"""Seconds after which to ask the model again while waiting for it: it learns meanwhile, and the
+budget may have come free."""
 MARGIN_S = 0.1
 """Seconds to ask after the moment that was predicted."""
 
@@ -63,7 +65,6 @@ class CompletionModel:
         self._residuals: list[float] = []
         self._times: list[float] = []
         self._still_running_s = 0.0
-        self._scouts = 0
 
     def observe(
         self,
@@ -105,10 +106,7 @@ class CompletionModel:
         age_s
             Seconds since its upload.
         """
-        if age_s >= self._still_running_s + COLD_STEP_S:
-            self._still_running_s = age_s
-            self._scouts = 0
-        self._scouts += 1
+        self._still_running_s = max(self._still_running_s, age_s)
 
     def next_ask_s(
         self,
@@ -200,7 +198,7 @@ class CompletionModel:
     def _cold_due_s(self, asked_s: float) -> float:
         """Let the oldest run find out; the others wait until they are older than it was."""
         usual_s = asked_s + COLD_STEP_S if asked_s else COLD_FIRST_S
-        if asked_s >= self._still_running_s or self._scouts < SCOUTS:
+        if asked_s >= self._still_running_s:
             return usual_s
         return min(max(usual_s, self._still_running_s + COLD_STEP_S), asked_s + LONGEST_STEP_S)
 

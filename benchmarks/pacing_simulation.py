@@ -1,0 +1,232 @@
+"""Simulate submissions in virtual time: requests, refusals, delays, time and memory.
+
+The pacer and the polling model are the package's own; the service is a strict token bucket in
+front of runs that take a while. No time is slept: an hour of submission takes seconds.
+
+    python benchmarks/pacing_simulation.py [--recordings 100000]
+"""
+
+import argparse
+import asyncio
+import math
+import resource
+import time
+from dataclasses import dataclass, field
+from random import Random
+from statistics import median, quantiles
+
+from helios_research.sandbox.limits import TokenBucket
+from helios_research.submission.clock import VirtualClock
+from helios_research.submission.limits import Lane, Pacer, Retries
+from helios_research.submission.polling import RECHECK_S, CompletionModel
+
+WINDOW_S = 20.0
+UPLOADS = 8
+UPLOAD_S = 0.4
+LATENCY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A service and a way to submit to it; rates in requests per second, times in seconds."""
+
+    name: str
+    recordings: int = 300
+    limit: float = 10.0
+    burst: int = 5
+    known: bool = True
+    fixed_interval_s: float | None = None
+    processing_s: float = 20.0
+    spread: float = 0.0
+    per_audio: float = 0.0
+    max_in_flight: int = 2_000
+    seed: int = 0
+
+    @property
+    def floor_s(self) -> float:
+        """Two requests per recording at the limit, and one processing time."""
+        return 2 * self.recordings / self.limit + self.processing_s
+
+
+class Service:
+    """A strict limit in front of runs that finish some time after their upload."""
+
+    def __init__(self, scenario: Scenario, clock: VirtualClock) -> None:
+        self._scenario = scenario
+        self._clock = clock
+        self._bucket = TokenBucket(scenario.limit, scenario.burst)
+        self._random = Random(scenario.seed)
+        self.requests = 0
+        self.refused = 0
+
+    async def request(self) -> tuple[float, float | None]:
+        """Make an API request; returns when it arrived, and Retry-After if it was refused."""
+        self.requests += 1
+        await self._clock.sleep(LATENCY_S * self._random.uniform(0.5, 1.5))
+        arrived_s = self._clock.monotonic()
+        wait_s = self._bucket.wait_s(arrived_s)
+        await self._clock.sleep(LATENCY_S * self._random.uniform(0.5, 1.5))
+        if wait_s:
+            self.refused += 1
+            return arrived_s, float(math.ceil(wait_s))
+        return arrived_s, None
+
+    def processing_s(self, duration_s: float) -> float:
+        """Draw how long a run takes: partly its duration, partly chance."""
+        noise = self._random.lognormvariate(0.0, self._scenario.spread)
+        by_duration = self._scenario.per_audio * (duration_s - 60.0)
+        return max(0.5, self._scenario.processing_s * noise + by_duration)
+
+
+@dataclass
+class Study:
+    """One simulated submission."""
+
+    scenario: Scenario
+    clock: VirtualClock
+    delays_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        known = self.scenario.limit if self.scenario.known else None
+        self.service = Service(self.scenario, self.clock)
+        self.pacer = Pacer(known, clock=self.clock)
+        self.model = CompletionModel()
+        self.retries = Retries()
+        self.random = Random(self.scenario.seed + 1)
+        self.in_flight = 0
+        self.room = asyncio.Event()
+        self.uploads = asyncio.Semaphore(UPLOADS)
+
+    async def run(self) -> None:
+        """Take every recording through its life, inside a window of 20 s worth of requests."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.scenario.recordings):
+                while self.in_flight >= self.window:
+                    self.room.clear()
+                    await self.room.wait()
+                self.in_flight += 1
+                group.create_task(self.recording()).add_done_callback(self.ended)
+
+    @property
+    def window(self) -> int:
+        """Recordings that may be under way at once."""
+        return min(self.scenario.max_in_flight, max(16, int(WINDOW_S * self.pacer.rate)))
+
+    def ended(self, _task: asyncio.Task[None]) -> None:
+        """Make room for the next recording."""
+        self.in_flight -= 1
+        self.room.set()
+
+    async def recording(self) -> None:
+        """Create, upload, and ask until it is done."""
+        duration_s = self.random.uniform(20.0, 170.0)
+        async with self.uploads:
+            await self.request(Lane.CREATE)
+            await self.clock.sleep(UPLOAD_S)
+        uploaded_s = self.clock.monotonic()
+        took_s = self.service.processing_s(duration_s)
+        asked_s = None
+        while True:
+            await self.wait_to_ask(duration_s, uploaded_s, asked_s)
+            previous_s, asked_s = asked_s, await self.request(Lane.ASK) - uploaded_s
+            if asked_s >= took_s:
+                break
+            self.model.still_running(asked_s)
+        self.model.observe(duration_s, took_s, not_done_s=previous_s or 0.0, done_s=asked_s)
+        self.delays_s.append(self.clock.monotonic() - uploaded_s - took_s)
+
+    async def wait_to_ask(
+        self, duration_s: float, uploaded_s: float, asked_s: float | None
+    ) -> None:
+        """Wait as the policy says."""
+        if self.scenario.fixed_interval_s is not None:
+            await self.clock.sleep(self.scenario.fixed_interval_s)
+            return
+        while True:
+            age_s = self.clock.monotonic() - uploaded_s
+            wait_s = self.model.next_ask_s(
+                duration_s, age_s, asked_s, spare=self.pacer.spare, backlog_s=self.pacer.backlog_s
+            )
+            if wait_s <= 0:
+                return
+            await self.clock.sleep(min(wait_s, RECHECK_S))
+
+    async def request(self, lane: Lane) -> float:
+        """Make a request when the pacer says so, until it is let in; returns when it was."""
+        began_s = self.clock.monotonic()
+        attempt = 0
+        while True:
+            await self.pacer.slot(lane)
+            arrived_s, retry_after_s = await self.service.request()
+            if retry_after_s is None:
+                self.pacer.accepted()
+                return arrived_s
+            self.pacer.refused(retry_after_s)
+            elapsed_s = self.clock.monotonic() - began_s
+            delay_s = self.retries.next_delay(attempt, elapsed_s, retry_after_s, self.random.random)
+            if delay_s is None:
+                raise RuntimeError("refused to the last try")
+            await self.clock.sleep(delay_s)
+            attempt += 1
+
+
+async def submit(scenario: Scenario, clock: VirtualClock) -> Study:
+    """Simulate one submission to its end."""
+    study = Study(scenario, clock)
+    await study.run()
+    return study
+
+
+def simulate(scenario: Scenario) -> str:
+    """Run one scenario and word what it cost."""
+    clock = VirtualClock()
+    began_s = time.perf_counter()
+    study = clock.run(submit(scenario, clock))
+    real_s = time.perf_counter() - began_s
+    delays = quantiles(study.delays_s, n=20)
+    service = study.service
+    return (
+        f"{scenario.name:<44}{service.requests / scenario.recordings:>7.3f}"
+        f"{service.refused / service.requests:>9.2%}{clock.monotonic():>9.0f}"
+        f"{clock.monotonic() / scenario.floor_s:>7.2f}{median(delays):>7.1f}{delays[-1]:>7.1f}"
+        f"{study.pacer.rate:>7.1f}{real_s:>8.1f}"
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:>8.0f}"
+    )
+
+
+HEADER = (
+    f"{'':<44}{'req/rec':>7}{'refused':>9}{'time':>9}{'/floor':>7}"
+    f"{'delay':>7}{'p95':>7}{'rate':>7}{'real s':>8}{'MB':>8}"
+)
+
+
+def scenarios(burst: int) -> list[Scenario]:
+    """List the cases of the target: 300 recordings, 20 s of processing, 10 requests/s."""
+    cases = []
+    for spread in (0.0, 0.3):
+        what = f"spread {spread}, server burst {burst}"
+        cases += [
+            Scenario(f"rate known, {what}", spread=spread, burst=burst),
+            Scenario(f"rate unknown, {what}", spread=spread, burst=burst, known=False),
+            Scenario(f"every 3 s, {what}", spread=spread, burst=burst, fixed_interval_s=3.0),
+        ]
+    return cases
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recordings", type=int, default=100_000)
+    recordings = parser.parse_args().recordings
+    print(HEADER)
+    for burst in (2, 5, 10):
+        for scenario in scenarios(burst):
+            print(simulate(scenario), flush=True)
+    print(simulate(Scenario("plenty of requests: 100/s", limit=100, spread=0.3)))
+    if recordings:
+        large = Scenario(f"{recordings:,} recordings at 50/s", recordings, limit=50.0, spread=0.3)
+        print(simulate(large))
+
+
+if __name__ == "__main__":
+    main()
