@@ -1,17 +1,26 @@
 """The study folder: made for its owner only, and every way it cannot be used is a sentence."""
 
 import os
+import random
 import re
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from helios_research.errors import StudyDamagedError, StudyMissingError, StudyStorageError
 from helios_research.ledger import Ledger, NewAttempt, State, storage
-from helios_research.ledger.storage import journal_mode, study_error
+from helios_research.ledger.migrations import MIGRATIONS, migrate
+from helios_research.ledger.storage import (
+    connect_writer,
+    journal_mode,
+    prepare_database,
+    study_error,
+    tidy,
+)
 
 MOUNTS = """\
 /dev/vda / ext4 rw,relatime 0 0
@@ -227,6 +236,32 @@ async def test_without_shared_memory_a_study_is_written_and_read_all_the_same(
         await ledger.advance(attempt.attempt_id, State.CREATED)
         assert reader.counts() == {State.CREATING: 1, State.CREATED: 1}
         assert not (tmp_path / "helios.sqlite-wal").exists()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_rows_that_sqlite_moved_between_pages_leave_no_upload_url_behind(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    path = prepare_database(tmp_path)
+    with closing(connect_writer(path)) as connection:
+        migrate(connection, path, MIGRATIONS)
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("BEGIN")
+        alive: list[int] = []
+        for number in range(1000):
+            row = (number, f"SECRET{number:05}" + "k" * chance.randint(200, 1500))
+            connection.execute("INSERT INTO upload_urls VALUES (?, ?)", row)
+            alive.append(number)
+            if len(alive) > 300:
+                settled = alive.pop(chance.randrange(len(alive)))
+                connection.execute("DELETE FROM upload_urls WHERE attempt_id = ?", (settled,))
+        connection.execute("COMMIT")
+        tidy(connection)
+        kept = connection.execute("SELECT attempt_id FROM upload_urls").fetchall()
+    assert [number for (number,) in kept] == alive
+    found = {int(number) for number in re.findall(rb"SECRET(\d{5})", path.read_bytes())}
+    assert found == set(alive)
 
 
 @pytest.mark.parametrize(
