@@ -3,6 +3,8 @@
 Only their words are quoted. What an HTTP library says may quote a header or a URL.
 """
 
+import os
+import socket
 import ssl
 from collections.abc import Iterator
 from enum import Enum
@@ -33,9 +35,10 @@ def distrust(problem: BaseException) -> str | None:
         as a connection that broke off during the handshake.
     """
     for cause in causes(problem):
+        # OpenSSL sets these attributes; on an error that Python itself raised they are missing.
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return str(cause.verify_message)
-        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return str(getattr(cause, "verify_message", "certificate not valid"))
+        if getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER":
             return "it does not speak TLS"
     return None
 
@@ -53,8 +56,15 @@ def system_words(problem: BaseException) -> str:
     str
         Such as ``Connection refused``; empty where it has none.
     """
-    known = (cause.strerror for cause in causes(problem) if isinstance(cause, OSError))
+    known = (_words(cause) for cause in causes(problem) if isinstance(cause, OSError))
     return next((words for words in known if words), "")
+
+
+def _words(problem: OSError) -> str:
+    if isinstance(problem, socket.gaierror | ssl.SSLError):
+        return problem.strerror or ""
+    # Not its own text: asyncio puts the address there instead.
+    return os.strerror(problem.errno) if problem.errno else ""
 
 
 def settings_words(problem: Exception) -> str:
