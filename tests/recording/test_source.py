@@ -4,12 +4,14 @@ import errno
 import functools
 import http.server
 import os
+import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording import Stamp, read_blocks, shown, stamp_of
+from helios_research.recording import Stamp, examine, read_blocks, shown, stamp_of
 from helios_research.recording.source import open_recording
 
 DATA = bytes(range(256)) * 5_000
@@ -148,3 +150,68 @@ def test_an_unknown_kind_of_address_is_a_sentence():
 def test_nobody_at_the_address_is_a_sentence():
     with pytest.raises(RecordingUnavailableError, match=r"^The recording http://127\.0\.0\.1:9/"):
         stamp_of("http://127.0.0.1:9/a.wav")
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    """Run a real S3 server here, found as a researcher's own would be: by environment."""
+    import boto3
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path_factory.mktemp("aws") / "none"))
+        client = boto3.client("s3")
+        client.create_bucket(
+            Bucket="voices", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        yield client
+        client.close()
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "mp4/aac", "webm/opus"])
+def test_a_recording_in_s3_gives_the_facts_of_a_local_one(bucket, files, tmp_path, audio_format):
+    local = tmp_path / "a"
+    local.write_bytes(files[audio_format])
+    key = f"{audio_format}/Zoë 1.bin"
+    bucket.put_object(Bucket="voices", Key=key, Body=files[audio_format])
+    remote = examine(f"s3://voices/{key}")
+    assert replace(remote, stamp=None) == replace(examine(str(local)), stamp=None)
+    assert remote.stamp == stamp_of(f"s3://voices/{key}")
+
+
+def test_a_remote_stamp_changes_with_the_object(bucket):
+    bucket.put_object(Bucket="voices", Key="a.wav", Body=b"one")
+    before = stamp_of("s3://voices/a.wav")
+    bucket.put_object(Bucket="voices", Key="a.wav", Body=b"two")
+    assert stamp_of("s3://voices/a.wav") != before
+
+
+def test_a_large_object_is_read_in_ranges(bucket):
+    bucket.put_object(Bucket="voices", Key="large.wav", Body=DATA * 3)
+    with open_recording("s3://voices/large.wav") as (file, stamp):
+        assert stamp.size_bytes == 3 * len(DATA)
+        file.seek(2_000_000)
+        assert file.read(10) == (DATA * 3)[2_000_000:2_000_010]
+    assert b"".join(read_blocks("s3://voices/large.wav")) == DATA * 3
+
+
+@pytest.mark.parametrize("location", ["s3://voices/gone.wav", "s3://no-such-bucket/a.wav"])
+def test_a_missing_object_is_a_sentence(bucket, location):
+    with pytest.raises(RecordingUnavailableError, match=f"The recording {location} does not exist"):
+        stamp_of(location)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(RecordingUnavailableError, match="needs another package"):
+        stamp_of("gs://bucket/a.wav")
