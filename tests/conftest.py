@@ -1,8 +1,21 @@
-"""What every test shares: a clean environment."""
+"""What every test shares: a clean environment, and cohorts of real recordings made on the spot."""
 
 import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
 
+import av
+import numpy as np
+import pandas as pd
 import pytest
+
+from helios_research.demo import demo_cohort_path
+
+SAMPLE_RATE_HZ = 16_000
+SPEECH_S = 13
+
+CohortMaker = Callable[..., pd.DataFrame]
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +23,57 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a developer's own key, region and base URL out of the tests."""
     for name in [name for name in os.environ if name.startswith("THYMIA_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def speech() -> bytes:
+    """13 s of the demo cohort's speech as 16-bit samples at 16 kHz, mono."""
+    source = next((demo_cohort_path() / "recordings").glob("P01*"))
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+    with av.open(str(source)) as container:
+        frames = [
+            resampled.to_ndarray().ravel()
+            for frame in container.decode(audio=0)
+            for resampled in resampler.resample(frame)
+        ]
+    samples = np.concatenate(frames)
+    return samples[: SPEECH_S * SAMPLE_RATE_HZ].astype("<i2").tobytes()
+
+
+def wav_bytes(samples: bytes, remark: str = "") -> bytes:
+    """Wrap samples as a WAV file; a remark makes its bytes its own, its sound the same."""
+    text = remark.encode().ljust(len(remark) + len(remark) % 2, b"\0")
+    chunks = b"".join(
+        name + struct.pack("<I", len(body)) + body
+        for name, body in (
+            (b"fmt ", struct.pack("<HHIIHH", 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16)),
+            (b"data", samples),
+            (b"note", text),
+        )
+    )
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
+
+
+@pytest.fixture
+def make_cohort(tmp_path: Path, speech: bytes) -> CohortMaker:
+    """Write recordings with speech, and give the table that describes them."""
+
+    def make(count: int, folder: str = "recordings", **columns: object) -> pd.DataFrame:
+        home = tmp_path / folder
+        home.mkdir(exist_ok=True)
+        names = [f"r{number:04}.wav" for number in range(count)]
+        for name in names:
+            (home / name).write_bytes(wav_bytes(speech, name))
+        table = pd.DataFrame(
+            {
+                "recording": [str(home / name) for name in names],
+                "user_label": [f"P{number // 3:03}" for number in range(count)],
+                "date_of_birth": "1990-05-17",
+                "birth_sex": "FEMALE",
+                "language": "en-GB",
+                "arm": ["night" if number % 2 else "day" for number in range(count)],
+            }
+        )
+        return table.assign(**columns)
+
+    return make

@@ -230,7 +230,7 @@ class Lifecycle:
         since = attempt.upload_began_at or self.clock.now()
         waited = (self.clock.now() - since).total_seconds()
         # A clock that was set back must not turn this into a long wait.
-        await self.clock.sleep(min(max(SETTLE_AFTER_S - waited, 1.0), SETTLE_AFTER_S))
+        await self.clock.sleep(min(max(SETTLE_AFTER_S - waited, SETTLE_AFTER_S / 5), SETTLE_AFTER_S))
 
     async def _abandon_if_empty(self, attempt: Attempt, refusal: Failure) -> Attempt:
         """Give up a run whose URL has expired, once it shows that no earlier upload arrived."""

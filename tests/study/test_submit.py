@@ -1,0 +1,477 @@
+"""Submitting: every row ends where it belongs, and no audio is processed twice."""
+
+import re
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import helios_research as hr
+from helios_research.columns import BIOMARKERS, RESULTS
+from helios_research.errors import (
+    AccountError,
+    EmptyStudyError,
+    MixedServicesError,
+    NotHeliosError,
+    StudyLockedError,
+    UnreachableError,
+)
+from helios_research.ledger import Ledger, State
+from helios_research.sandbox import Fault, Faults, Rule, Step
+from helios_research.submission.plan import UPLOAD_URL_LIFETIME
+
+
+def runs_per_audio(sandbox: hr.Sandbox) -> set[int]:
+    """How many runs had each recording's audio, as the server saw it."""
+    return {len(runs) for runs in sandbox.log.runs_by_audio.values()}
+
+
+def assert_scores_are_the_servers(results: pd.DataFrame, sandbox: hr.Sandbox) -> None:
+    for row in results[results["outcome"] == "scored"].to_dict("records"):
+        expected = sandbox.expected_scores(row["sha256"], row["user_label"])
+        for marker in BIOMARKERS:
+            assert row[marker.name] == getattr(expected, marker.name)
+
+
+def test_every_row_is_scored_once_with_the_scores_of_its_own_bytes(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(12)
+    study = make_study(sandbox)
+    cohort = hr.Cohort.from_frame(table, tags=["arm"])
+    results = study.submit(cohort, progress=False, **quick | {"preflight": True})
+    assert results["outcome"].eq("scored").all()
+    assert results["recording"].tolist() == table["recording"].tolist()
+    assert results["arm"].tolist() == table["arm"].tolist()
+    assert runs_per_audio(sandbox) == {1}
+    assert results["source"].eq("sandbox").all()
+    assert_scores_are_the_servers(results, sandbox)
+
+
+def test_submitting_again_asks_nothing_again(make_cohort, make_sandbox, make_study, quick) -> None:
+    sandbox = make_sandbox()
+    cohort = hr.Cohort.from_frame(make_cohort(4))
+    first = make_study(sandbox).submit(cohort, progress=False, **quick)
+    before = sandbox.log.count(Step.CREATE) + sandbox.log.count(Step.POLL)
+    second = make_study(sandbox).submit(cohort, progress=False, **quick)
+    assert sandbox.log.count(Step.CREATE) + sandbox.log.count(Step.POLL) == before
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_rows_may_be_added_reordered_and_renamed(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(6)
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table.head(4)), progress=False, **quick)
+    old = Path(table["recording"][1])
+    new = old.with_name("renamed.wav")
+    old.rename(new)
+    table.loc[1, "recording"] = str(new)
+    results = study.submit(hr.Cohort.from_frame(table.iloc[::-1]), progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+    assert results["recording"].tolist() == table["recording"].tolist()[::-1]
+    assert runs_per_audio(sandbox) == {1}
+    assert sandbox.log.count(Step.UPLOAD) == 6
+
+
+def test_what_cannot_be_sent_stays_in_the_results_with_its_reason(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(3)
+    table.loc[0, "birth_sex"] = "woman"
+    table.loc[1, "recording"] = str(Path(table["recording"][1]).with_name("gone.wav"))
+    results = make_study(sandbox).submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["outcome"].tolist() == ["invalid", "invalid", "scored"]
+    assert results["error_code"].tolist()[:2] == ["INVALID_BIRTH_SEX", "INVALID_RECORDING"]
+    assert "MALE" in results["error_reason"][0]
+    assert "gone.wav" in results["error_reason"][1]
+    assert sandbox.log.count(Step.CREATE) == 1
+
+
+def test_the_preflight_skips_what_helios_would_refuse_unless_told_to_send_it(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(2)
+    Path(table["recording"][0]).write_text("These are notes about a recording.\n" * 20)
+    study = make_study(sandbox)
+    cohort = hr.Cohort.from_frame(table)
+    skipped = study.submit(cohort, progress=False, **quick | {"preflight": True})
+    assert skipped["outcome"].tolist() == ["skipped", "scored"]
+    assert skipped["error_code"][0] == "ERR_RECORDING_INVALID_FORMAT"
+    assert skipped["error_reason"][0].startswith("Not sent. ")
+    assert sandbox.log.count(Step.CREATE) == 1
+    sent = study.submit(cohort, progress=False, **quick)
+    assert sent["outcome"].tolist() == ["failed", "scored"]
+    assert sent["error_code"][0] == "ERR_RECORDING_INVALID_FORMAT"
+
+
+def test_the_same_audio_under_two_participants_is_not_sent_for_either(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(5)
+    copied = Path(table["recording"][4])
+    copied.write_bytes(Path(table["recording"][0]).read_bytes())
+    results = make_study(sandbox).submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["outcome"].tolist() == ["invalid", "scored", "scored", "scored", "invalid"]
+    assert set(results["error_code"].dropna()) == {"INVALID_DUPLICATE_AUDIO"}
+    assert "user_label" in results["error_reason"][0]
+
+
+def test_a_copy_that_turns_up_later_never_gets_the_other_participants_scores(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(5)
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table.head(4)), progress=False, **quick)
+    Path(table["recording"][4]).write_bytes(Path(table["recording"][0]).read_bytes())
+    results = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["outcome"].tolist() == ["scored"] * 4 + ["invalid"]
+    assert pd.isna(results["mental_strain"][4])
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_rows_that_say_the_same_share_one_run(make_cohort, make_sandbox, make_study, quick) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(3)
+    table = pd.concat([table, table.head(1)], ignore_index=True)
+    results = make_study(sandbox).submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+    assert results["model_run_id"][0] == results["model_run_id"][3]
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_metadata_changed_after_submission_is_said_and_not_sent_again(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(3)
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    table["date_of_birth"] = "1991-05-17"
+    changed = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert changed["outcome"].eq("scored").all()
+    assert changed["error_code"].eq("METADATA_CHANGED").all()
+    assert "date_of_birth was 1990-05-17 and is now 1991-05-17" in changed["error_reason"][0]
+    assert runs_per_audio(sandbox) == {1}
+    again = study.submit(progress=False, resend_changed=True, **quick)
+    assert again["error_code"].isna().all()
+    assert runs_per_audio(sandbox) == {2}
+
+
+def test_a_file_replaced_after_its_scores_is_a_new_recording(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(2)
+    study = make_study(sandbox)
+    first = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    other = Path(make_cohort(3, "other")["recording"][2]).read_bytes()
+    Path(table["recording"][0]).write_bytes(other)
+    second = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert second["sha256"][0] != first["sha256"][0]
+    assert second["model_run_id"][1] == first["model_run_id"][1]
+    assert_scores_are_the_servers(second, sandbox)
+
+
+def test_scores_stay_when_the_recordings_are_moved_to_an_archive(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(2)
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    for path in table["recording"]:
+        Path(path).unlink()
+    results = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+
+
+def test_internal_errors_are_tried_again_with_new_runs(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(failing_first=2))
+    cohort = hr.Cohort.from_frame(make_cohort(2))
+    results = make_study(sandbox).submit(cohort, progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+    assert results["attempts"].eq(3).all()
+
+
+def test_internal_errors_that_stay_end_the_recording_after_three_more_tries(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(failing_rate=1.0))
+    cohort = hr.Cohort.from_frame(make_cohort(1))
+    study = make_study(sandbox)
+    results = study.submit(cohort, progress=False, **quick)
+    assert results["outcome"].tolist() == ["failed"]
+    assert results["error_code"].tolist() == ["ERR_INTERNAL"]
+    assert results["attempts"].tolist() == [4]
+    assert study.submit(cohort, progress=False, **quick)["attempts"].tolist() == [4]
+
+
+def test_a_run_that_stays_running_is_left_pending_and_picked_up_by_the_next_submission(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(stuck_first=1))
+    cohort = hr.Cohort.from_frame(make_cohort(1))
+    study = make_study(sandbox)
+    late = study.submit(cohort, progress=False, deadline_s=0.5, **quick)
+    assert late["outcome"].tolist() == ["pending"]
+    assert late["error_code"].tolist() == ["TIMED_OUT"]
+    assert "still RUNNING" in late["error_reason"][0]
+    sandbox.faults = Faults()
+    results = study.submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    assert results["error_code"].isna().all()
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_an_upload_url_that_expired_unused_is_replaced_by_a_new_run(
+    make_cohort, make_sandbox, make_study, quick, clock
+) -> None:
+    nothing_arrives = Faults(rules=(Rule(Fault.RESET, on=Step.UPLOAD),))
+    sandbox = make_sandbox(nothing_arrives)
+    cohort = hr.Cohort.from_frame(make_cohort(1))
+    study = make_study(sandbox)
+    pending = study.submit(cohort, progress=False, outage_s=0.5, **quick)
+    assert pending["outcome"].tolist() == ["pending"]
+    clock.ahead = 2 * UPLOAD_URL_LIFETIME
+    sandbox.faults = Faults()
+    results = study.submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    assert results["attempts"].tolist() == [2]
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_an_upload_that_arrived_without_an_answer_is_not_made_again_after_the_hour(
+    make_cohort, make_sandbox, make_study, quick, clock
+) -> None:
+    answers_get_lost = Faults(rules=(Rule(Fault.RESET, on=Step.UPLOAD, after_work=True),))
+    sandbox = make_sandbox(answers_get_lost)
+    cohort = hr.Cohort.from_frame(make_cohort(1))
+    submission = make_study(sandbox).start(cohort, **quick)
+    while not sandbox.log.puts:
+        time.sleep(0.01)
+    submission.stop()
+    submission.wait()
+    clock.ahead = timedelta(hours=3)
+    results = make_study(sandbox).submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    assert runs_per_audio(sandbox) == {1}
+    assert sandbox.log.count(Step.UPLOAD) == 1
+
+
+def test_answers_that_helios_deleted_before_they_were_fetched_are_lost(
+    make_cohort, make_sandbox, make_study, quick, clock
+) -> None:
+    sandbox = make_sandbox(Faults(stuck_first=1))
+    study = make_study(sandbox)
+    cohort = hr.Cohort.from_frame(make_cohort(1))
+    study.submit(cohort, progress=False, deadline_s=0.3, delete_data=True, **quick)
+    sandbox.faults = Faults()
+    clock.ahead = timedelta(minutes=1)
+    run = next(iter(sandbox.log.puts))
+    while run not in sandbox.completions():
+        time.sleep(0.01)
+    clock.ahead = timedelta(hours=13)
+    results = study.submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["lost"]
+    assert results["error_code"].tolist() == ["RESULT_GONE"]
+    assert study.submit(progress=False, **quick)["outcome"].tolist() == ["lost"]
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_a_file_that_changes_between_check_and_upload_is_not_sent(
+    make_cohort, make_sandbox, make_study, quick, monkeypatch
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(2)
+    path = Path(table["recording"][0])
+    original = path.read_bytes()
+
+    from helios_research.submission import lifecycle
+
+    read_blocks = lifecycle.read_blocks
+
+    def someone_is_still_recording(location: str, size: int = 65_536):
+        if location == str(path):
+            path.write_bytes(original[:-3] + b"xyz")
+        return read_blocks(location, size)
+
+    monkeypatch.setattr(lifecycle, "read_blocks", someone_is_still_recording)
+    study = make_study(sandbox)
+    results = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["outcome"].tolist() == ["invalid", "scored"]
+    assert results["error_code"][0] == "INVALID_RECORDING_CHANGED"
+    assert len(sandbox.log.runs_by_audio) == 1
+    monkeypatch.undo()
+    assert study.submit(progress=False, **quick)["outcome"].eq("scored").all()
+
+
+def test_a_wrong_key_stops_everything_and_marks_nothing(
+    make_cohort, make_sandbox, make_study, quick, tmp_path
+) -> None:
+    sandbox = make_sandbox()
+    stranger = hr.Client(api_key="not-the-key", base_url=sandbox.base_url)
+    study = hr.Study(tmp_path / "study", client=stranger)
+    with pytest.raises(AccountError, match=re.escape("does not know the API key (HTTP 401)")):
+        study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
+    assert study.results()["outcome"].eq("pending").all()
+    assert make_study(sandbox).submit(progress=False, **quick)["outcome"].eq("scored").all()
+
+
+def test_a_server_that_is_not_helios_is_named(make_cohort, make_sandbox, tmp_path, quick) -> None:
+    sandbox = make_sandbox(Faults(rules=(Rule(Fault.HTML, on=Step.ACCOUNT),)))
+    study = hr.Study(tmp_path / "study", client=sandbox.client())
+    with pytest.raises(NotHeliosError, match="does not answer like Helios"):
+        study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+
+
+def test_nothing_at_the_address_is_said_in_one_sentence(
+    make_cohort, tmp_path, quick, monkeypatch
+) -> None:
+    from helios_research.submission import engine
+
+    monkeypatch.setattr(engine, "_FIRST_CALL", engine.Retries(max_elapsed_s=0.1))
+    nobody = hr.Client(api_key="any", base_url="http://127.0.0.1:9")
+    study = hr.Study(tmp_path / "study", client=nobody)
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+
+
+def test_real_and_synthetic_scores_are_never_mixed_in_one_study(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+    with Ledger.open(study.folder) as ledger:
+        ledger.put_setting_blocking("source", "thymia")
+        ledger.put_setting_blocking("base_url", "https://api.thymia.ai")
+    with pytest.raises(MixedServicesError, match="begun at https://api.thymia.ai"):
+        study.submit(progress=False, **quick)
+
+
+def test_a_second_submission_of_the_same_study_is_refused_while_the_first_runs(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(stuck_first=1))
+    study = make_study(sandbox)
+    submission = study.start(hr.Cohort.from_frame(make_cohort(1)), **quick)
+    with pytest.raises(StudyLockedError, match="is in use by this Python session"):
+        make_study(sandbox).submit(progress=False, **quick)
+    assert study.results()["outcome"].tolist() == ["pending"]
+    submission.stop()
+    submission.wait()
+
+
+def test_stopping_keeps_everything_and_the_next_submission_goes_on(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(processing_s=0.5)
+    study = make_study(sandbox)
+    submission = study.start(hr.Cohort.from_frame(make_cohort(20)), **quick | {"rate": 20.0})
+    while len(sandbox.log.puts) < 5:
+        time.sleep(0.01)
+    submission.stop()
+    midway = submission.wait()
+    assert midway["outcome"].eq("pending").sum() > 0
+    assert not submission.is_running
+    results = study.submit(progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_results_need_no_client_and_no_network(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    study = make_study(sandbox)
+    submitted = study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
+    sandbox.stop()
+    pd.testing.assert_frame_equal(hr.Study(study.folder).results(), submitted)
+
+
+def test_a_study_without_a_cohort_says_what_to_do(tmp_path) -> None:
+    with Ledger.open(tmp_path / "empty"):
+        pass
+    with pytest.raises(EmptyStudyError, match=re.escape("study.submit(cohort)")):
+        hr.Study(tmp_path / "empty").results()
+
+
+def test_the_results_have_exactly_the_documented_columns_in_order(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    table = make_cohort(2).rename(columns={"user_label": "participant"})
+    cohort = hr.Cohort.from_frame(
+        table.drop(columns="language"),
+        columns={"user_label": "participant"},
+        constants={"language": "en-GB"},
+    )
+    results = make_study(sandbox).submit(cohort, progress=False, **quick)
+    own = ["recording", "participant", "date_of_birth", "birth_sex", "arm"]
+    added = ["user_label", "language"]
+    documented = [column.name for column in RESULTS[1:]]
+    assert list(results.columns) == ["recording_id", *own, *added, *documented]
+
+
+def test_transcripts_are_kept_only_when_asked_for(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    silent = make_study(sandbox, "without")
+    results = silent.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+    assert results["transcript"].isna().all()
+    kept = b"".join(path.read_bytes() for path in silent.folder.iterdir() if path.is_file())
+    assert b"transcript" not in kept.replace(b'"transcript":{"meaning"', b"").lower() or (
+        b"synthetic transcript" not in kept.lower()
+    )
+    asked = make_study(sandbox, "with")
+    cohort = hr.Cohort.from_frame(make_cohort(2, "more"))
+    assert (
+        asked.submit(cohort, progress=False, transcripts=True, **quick)["transcript"].notna().all()
+    )
+
+
+def test_the_upload_url_is_gone_from_the_ledger_once_its_upload_is_settled(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
+    with Ledger.read(study.folder) as ledger:
+        attempts = ledger.attempts()
+    assert {attempt.state for attempt in attempts} == {State.SCORED}
+    assert {attempt.upload_url for attempt in attempts} == {None}
+
+
+def test_the_parquet_file_tells_where_it_is_from(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    import json
+
+    sandbox = make_sandbox()
+    study = make_study(sandbox, "night-shift")
+    cohort = hr.Cohort.from_frame(make_cohort(2), tags=["arm"])
+    results = study.submit(cohort, progress=False, **quick)
+    path = study.to_parquet(study.folder / "scores.parquet")
+    footer = json.loads(pq.read_metadata(path).metadata[b"helios_research"])
+    assert footer["study"] == "night-shift"
+    assert footer["source"] == "sandbox"
+    assert footer["tags"] == ["arm"]
+    assert footer["base_url"] == sandbox.base_url
+    assert footer["columns"]["speech_s"]["unit"] == "s"
+    read = pd.read_parquet(path)
+    assert read["outcome"].tolist() == results["outcome"].tolist()
+    assert read["mental_strain"].tolist() == results["mental_strain"].tolist()
