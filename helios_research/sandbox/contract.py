@@ -109,7 +109,7 @@ def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[
         return ModelRunRequest.model_validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        return [{**problem, "loc": ("body", *problem["loc"])} for problem in found]
+        return [_as_fastapi(dict(problem)) for problem in found]
 
 
 def not_a_run_id(text: str) -> list[dict[str, Any]]:
@@ -127,6 +127,14 @@ def not_a_run_id(text: str) -> list[dict[str, Any]]:
     """
     refusal = _refusal("path", "Input should be a valid UUID", "uuid_parsing")
     return [{**refusal, "loc": ("path", "model_run_id"), "input": text}]
+
+
+def _as_fastapi(problem: dict[str, Any]) -> dict[str, Any]:
+    problem["loc"] = ("body", *problem["loc"])
+    if problem["type"] == "json_invalid":
+        # The input would be the whole body, as bytes that may not even be text.
+        problem["input"] = {}
+    return problem
 
 
 def _refusal(where: str, message: str, kind: str) -> dict[str, Any]:

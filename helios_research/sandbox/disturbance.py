@@ -85,6 +85,7 @@ class Exchange:
     step: Step
     pause: Callable[[float], Awaitable[None]]
     elsewhere: str
+    dropping: Callable[[], None]
 
     async def disturb(self, rule: Rule) -> None:
         """Let one thing go wrong.
@@ -158,6 +159,7 @@ class Exchange:
         await self._drop(reset=False)
 
     async def _drop(self, *, reset: bool) -> None:
+        self.dropping()
         transport: asyncio.Transport = self.scope["extensions"][_TRANSPORT]
         if reset:
             # Lingering for 0 s makes the kernel send RST instead of FIN.

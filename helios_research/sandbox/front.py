@@ -77,31 +77,73 @@ class Front:
             await self._app(scope, receive, send)
             return
         step = self._step_of(scope)
-        status: int | None = None
-        complete = False
+        note = Note(self._core, self._host, step)
 
         async def watched_send(message: Message) -> None:
-            nonlocal status, complete
-            status = message.get("status", status)
-            complete = message["type"] == "http.response.body" and not message.get("more_body")
+            note.watch(message)
             await send(message)
 
-        at = self._core.log.began(self._host)
-        rule = self._core.plan.strike(step)
-        try:
-            if rule is None:
-                await self._app(scope, receive, watched_send)
-            else:
-                exchange = Exchange(
-                    app=self._app,
-                    scope=scope,
-                    receive=receive,
-                    send=watched_send,
-                    step=step,
-                    pause=self._core.pause,
-                    elsewhere=self._elsewhere(),
-                )
-                await exchange.disturb(rule)
-        finally:
-            fault = None if rule is None else rule.fault
-            self._core.log.ended(self._host, Request(at, step, status if complete else None, fault))
+        rule = note.rule
+        if rule is None:
+            await self._app(scope, receive, watched_send)
+            return
+        exchange = Exchange(
+            app=self._app,
+            scope=scope,
+            receive=receive,
+            send=watched_send,
+            step=step,
+            pause=self._core.pause,
+            elsewhere=self._elsewhere(),
+            dropping=note.close,
+        )
+        await exchange.disturb(rule)
+
+
+class Note:
+    """The entry of one request in the log.
+
+    It is written just before the last of the answer goes out, so that whoever has the answer finds
+    the request in the log.
+
+    Parameters
+    ----------
+    core
+        The sandbox's shared parts.
+    host
+        ``api`` or ``upload``.
+    step
+        The kind of the request.
+    """
+
+    def __init__(self, core: Core, host: str, step: Step) -> None:
+        self._log = core.log
+        self._host = host
+        self._step = step
+        self._at = core.log.began(host)
+        self._status: int | None = None
+        self.rule = core.plan.strike(step)
+
+    def watch(self, message: Message) -> None:
+        """See a part of the answer go out.
+
+        Parameters
+        ----------
+        message
+            The part.
+        """
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif not message.get("more_body"):
+            self.close(self._status)
+
+    def close(self, status: int | None = None) -> None:
+        """Write the entry.
+
+        Parameters
+        ----------
+        status
+            The status that was sent; None where the connection is dropped.
+        """
+        fault = None if self.rule is None else self.rule.fault
+        self._log.ended(self._host, Request(self._at, self._step, status, fault))

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -323,20 +323,32 @@ def serve_forever(
 class _Server(uvicorn.Server):
     """uvicorn's server, which ends at once: whoever stops a sandbox is done with it."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
 
+    async def main_loop(self) -> None:
+        while not self._stopping.is_set():
+            await self.on_tick(0)  # renews the Date header
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._stopping.wait()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
         for connection in list(self.server_state.connections):
-            transport = getattr(connection, "transport", None)
-            if isinstance(transport, asyncio.Transport):
-                transport.abort()
-        await super().shutdown(sockets)
+            cast(Connection, connection).transport.abort()
+        # Whoever waits for a body or in a pause notices now, and comes to an end.
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks)
 
 
 async def _serve(
@@ -345,7 +357,7 @@ async def _serve(
     core: Core,
     ready: "Future[asyncio.AbstractEventLoop]",
 ) -> None:
-    servers = [_Server(_config(app)) for app in apps]
+    servers = [_Server(_config(app), core.stopping) for app in apps]
     serving = [
         asyncio.create_task(server.serve(sockets=[sock]))
         for server, sock in zip(servers, sockets, strict=True)
@@ -353,9 +365,6 @@ async def _serve(
     for server in servers:
         await server.listening.wait()
     ready.set_result(asyncio.get_running_loop())
-    await core.stopping.wait()
-    for server in servers:
-        server.should_exit = True
     await asyncio.gather(*serving)
 
 

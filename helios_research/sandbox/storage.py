@@ -11,10 +11,11 @@ from typing import Self
 from xml.sax.saxutils import escape
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from helios_research.sandbox.core import Analyst, Core
 from helios_research.sandbox.events import Put
@@ -41,8 +42,9 @@ def make_storage(core: Core, analyst: Analyst, folder: Path) -> ASGIApp:
     """
     storage = Storage(core, analyst, folder)
     routes = [Route("/recordings/{run_id}", storage.put, methods=["PUT"])]
+    app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
     return Front(
-        Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect}),
+        KeyGuard(app, core),
         core,
         host="upload",
         step_of=step_of,
@@ -87,6 +89,38 @@ class Refused:
             f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
         )
         return Response(body, self.status, media_type="application/xml")
+
+
+class KeyGuard:
+    """Refuses whatever carries an API key: this host is not the API.
+
+    Parameters
+    ----------
+    app
+        What is behind it.
+    core
+        The sandbox's shared parts.
+    """
+
+    def __init__(self, app: ASGIApp, core: Core) -> None:
+        self._app = app
+        self._core = core
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in or refuse it.
+
+        Parameters
+        ----------
+        scope, receive, send
+            As ASGI defines them.
+        """
+        answer = self._app
+        if scope["type"] == "http" and "x-api-key" in Headers(scope=scope):
+            run_id = scope["path"].removeprefix("/recordings/")
+            self._core.log.violated("API key sent to the upload host", run_id)
+            refused = Refused(400, "InvalidArgument", "Unsupported header x-api-key")
+            answer = refused.response()
+        await answer(scope, receive, send)
 
 
 class Incoming:
@@ -217,17 +251,13 @@ class Storage:
         core.log.put(run_id, put)
 
     def _refusal(self, request: Request, run_id: str) -> Refused | None:
-        headers = request.headers
-        if "x-api-key" in headers:
-            self._core.log.violated("API key sent to the upload host", run_id)
-            return Refused(400, "InvalidArgument", "Unsupported header x-api-key")
         denied = self._core.signer.refusal(
             request.url.path, request.query_params, self._core.clock()
         )
         if denied is not None:
             code = "AccessDenied" if denied is denied.EXPIRED else "SignatureDoesNotMatch"
             return Refused(403, code, denied)
-        return self._unfit_length(headers, run_id)
+        return self._unfit_length(request.headers, run_id)
 
     def _unfit_length(self, headers: Mapping[str, str], run_id: str) -> Refused | None:
         if "transfer-encoding" in headers:
