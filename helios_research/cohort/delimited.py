@@ -58,7 +58,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     findings = Findings()
     records = _level(numbered, len(header), findings)
     objects = from_records(path.name, header, records)
-    frame = objects.apply(text_column) if len(objects) else objects.astype("str")
+    frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
     if encoding == WINDOWS_ENCODING:
         _warn_of_guess(frame, findings)
     rows = np.array([number for number, _ in numbered], dtype=np.int64)

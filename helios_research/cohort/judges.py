@@ -36,7 +36,10 @@ _TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
 # Shapes of what identifies a person; guesses, so they only warn.
 _PERSONAL = (
     (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
-    (re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){9}(?![0-9])"), "a 10-digit patient number"),
+    (
+        re.compile(r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])"),
+        "a 10-digit patient number",
+    ),
     (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
     (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
     (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),

@@ -1,5 +1,6 @@
 """A cohort as one Parquet file, without loss."""
 
+import base64
 import json
 import os
 import tempfile
@@ -94,6 +95,7 @@ def _to_table(content: Content) -> pa.Table:
         "columns": dict(content.layout.columns),
         "constants": _constants(content.layout.constants),
         "tags": list(content.layout.tags),
+        "categories": _categories(content.frame),
         "findings": content.findings[content.findings["position"] == HEADER].to_dict("records"),
     }
     kept = own.schema.metadata or {}
@@ -104,6 +106,8 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> Content:
     names = table.column_names
     own = table.select([name for name in names if name.startswith(_OWN)])
     frame = own.to_pandas().rename(columns=lambda name: name.removeprefix(_OWN))
+    for name, kept in described["categories"].items():
+        frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
     layout = Layout(described["columns"], described["constants"], tuple(described["tags"]))
     index = pd.RangeIndex(table.num_rows)
     return Content(
@@ -116,6 +120,29 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> Content:
         header_row=described["header_row"],
         findings=_flat(table.column(_FINDINGS), described["findings"]),
     )
+
+
+def _categories(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Note all categories, since Parquet keeps only those that occur, and only of text."""
+    return {
+        str(name): {"values": _packed(dtype.categories), "ordered": bool(dtype.ordered)}
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype)
+    }
+
+
+def _packed(values: pd.Index) -> str:
+    table = pa.Table.from_pandas(pd.DataFrame({"values": values}), preserve_index=False)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return base64.b64encode(sink.getvalue()).decode()
+
+
+def _unpacked(packed: str) -> pd.Index:
+    with pa.ipc.open_stream(base64.b64decode(packed)) as reader:
+        frame: pd.DataFrame = reader.read_pandas()
+    return pd.Index(frame["values"])
 
 
 def _nested(findings: pd.DataFrame, rows: int) -> pa.Array:

@@ -41,11 +41,12 @@ def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Se
     if values.dtype != object:
         # Numbers and categories: each different one once.
         labels, distinct = pd.factorize(values)
-        texts = np.array([*map(cell_text, distinct.tolist()), None], dtype=object)
+        texts = np.array([*map(cell_text, distinct), None], dtype=object)
         return text_column(texts[labels], values.index)
     cells = values.tolist()
     if as_dates is None:
-        as_dates = all(_is_midnight(cell) for cell in cells if isinstance(cell, datetime))
+        moments = [cell for cell in cells if isinstance(cell, datetime) and cell is not pd.NaT]
+        as_dates = all(map(_is_midnight, moments))
     rendered = [
         cell.date().isoformat() if as_dates and _is_midnight(cell) else cell_text(cell)
         for cell in cells
@@ -173,7 +174,7 @@ def _moments_as_text(values: "pd.Series[Any]", *, as_dates: bool | None) -> "pd.
 def _is_midnight(cell: object) -> bool:
     return (
         isinstance(cell, datetime)
-        and not pd.isna(cell)
+        and cell is not pd.NaT
         and cell.tzinfo is None
         and cell.time() == time.min
     )

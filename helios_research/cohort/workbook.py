@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
+from helios_research.cohort.findings import Findings, Problem
 from helios_research.cohort.raw import RawTable, from_records
 from helios_research.cohort.text import as_text
 from helios_research.errors import UnreadableTableError
@@ -18,6 +20,17 @@ _OLE_MARK = b"\xd0\xcf\x11\xe0"
 
 Row = tuple[int, list[Any]]
 """Number of a row and its cells."""
+
+_NOT_COMPUTED = Problem(
+    "The cell holds a formula whose result was not saved.",
+    "Open the workbook in Excel and save it, or write the value itself.",
+)
+
+
+class _Formula(str):
+    """A formula in place of its result."""
+
+    __slots__ = ()
 
 
 def read_workbook(path: Path, sheet: str | None) -> RawTable:
@@ -49,9 +62,11 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     width = max(len(_without_blank_end(cells)) for _, cells in rows)
     records = [_level(cells, width) for _, cells in rows[1:]]
     cells = from_records(source, [str(cell or "") for cell in _level(header, width)], records)
-    frame = cells.apply(as_text) if len(cells) else cells.astype("str")
+    frame = pd.DataFrame({column: as_text(cells[column]) for column in cells.columns})
     numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
-    return RawTable(source, pd.DataFrame(frame), cells, numbers, 1)
+    findings = Findings()
+    _note_formulas(cells, findings)
+    return RawTable(source, frame, cells, numbers, 1, findings)
 
 
 def _sheets(path: Path) -> dict[str, list[Row]]:
@@ -64,15 +79,20 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
         with warnings.catch_warnings():
             # It warns of drop-down lists and colours that it does not keep; nor do we.
             warnings.simplefilter("ignore", UserWarning)
-            workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                return {sheet.title: _rows(sheet) for sheet in workbook.worksheets}
-            finally:
-                workbook.close()
+            sheets = _load(path, data_only=True)
+            return _with_lost_formulas(path, sheets) if _has_formulas(path) else sheets
     except Exception as error:  # openpyxl lets through whatever it stumbles over
         raise UnreadableTableError(
             path, f"it is not a whole Excel workbook ({error})", "Open it in Excel and save again."
         ) from error
+
+
+def _load(path: Path, *, data_only: bool) -> dict[str, list[Row]]:
+    workbook = openpyxl.load_workbook(path, read_only=True, data_only=data_only)
+    try:
+        return {sheet.title: _rows(sheet) for sheet in workbook.worksheets}
+    finally:
+        workbook.close()
 
 
 def _rows(sheet: Any) -> list[Row]:
@@ -81,6 +101,37 @@ def _rows(sheet: Any) -> list[Row]:
     numbered = enumerate(sheet.iter_rows(), start=1)
     rows = [(number, [_value(cell) for cell in cells]) for number, cells in numbered]
     return [(number, cells) for number, cells in rows if _without_blank_end(cells)]
+
+
+def _has_formulas(path: Path) -> bool:
+    with zipfile.ZipFile(path) as parts:
+        sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+        return any(re.search(b"<f[ >]", parts.read(name)) for name in sheets)
+
+
+def _with_lost_formulas(path: Path, sheets: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """Put the formula itself where its result was never saved, as by programs without Excel."""
+    written = _load(path, data_only=False)
+    return {
+        name: [_with_formulas(row, dict(sheets[name])) for row in rows]
+        for name, rows in written.items()
+    }
+
+
+def _with_formulas(written: Row, results: dict[int, list[Any]]) -> Row:
+    number, cells = written
+    known = _level(results.get(number, []), len(cells))
+    return number, [
+        _Formula(cell) if result is None and str(cell).startswith("=") else result
+        for cell, result in zip(cells, known, strict=True)
+    ]
+
+
+def _note_formulas(frame: pd.DataFrame, findings: Findings) -> None:
+    for name in frame.columns:
+        lost = [isinstance(cell, _Formula) for cell in frame[name].tolist()]
+        positions = np.flatnonzero(np.array(lost, dtype=bool))
+        findings.add(positions, name, frame[name].iloc[positions], _NOT_COMPUTED, "INVALID_ROW")
 
 
 def _value(cell: Any) -> Any:

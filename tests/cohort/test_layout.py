@@ -1,0 +1,138 @@
+"""It is clear which column feeds which field, or the error says what to do."""
+
+import pytest
+
+from helios_research.cohort.layout import Wishes, lay_out
+from helios_research.errors import (
+    ColumnMappingError,
+    ColumnNamesError,
+    MissingColumnsError,
+    TagsError,
+)
+
+NAMES = ["recording", "user_label", "date_of_birth", "birth_sex", "language", "arm", "note"]
+
+
+def laid_out(names=NAMES, columns=None, constants=None, tags=()):
+    return lay_out("m.csv", names, Wishes.of(columns, constants, tags))
+
+
+def renamed(**changes):
+    return [changes.get(name, name) for name in NAMES]
+
+
+def test_standard_columns_are_found_by_their_names():
+    layout = laid_out(tags=["arm"])
+    assert layout.name_of("user_label") == "user_label"
+    assert layout.tags == ("arm",)
+    assert "note" not in layout.columns
+
+
+def test_a_column_is_mapped_and_keeps_its_own_name():
+    layout = laid_out(renamed(user_label="participant"), {"user_label": "participant"})
+    assert layout.columns["user_label"] == "participant"
+    assert layout.name_of("user_label") == "participant"
+
+
+def test_a_missing_column_is_named_with_the_likely_one_and_both_ways_out():
+    with pytest.raises(MissingColumnsError) as caught:
+        laid_out(renamed(user_label="UserLabel", language="site"))
+    assert str(caught.value) == (
+        "m.csv lacks the columns user_label, language. Is 'UserLabel' meant as 'user_label'? "
+        "It has: UserLabel, site, arm, note. Say which column holds what with "
+        'columns={"user_label": "UserLabel"}, or give one value for all rows with '
+        'constants={"language": "en-GB"}.'
+    )
+
+
+def test_a_constant_stands_in_for_a_missing_column():
+    layout = laid_out(NAMES[:4], constants={"language": "en-GB"})
+    assert layout.constants == {"language": "en-GB"}
+
+
+def test_hundreds_of_columns_do_not_flood_the_message():
+    with pytest.raises(MissingColumnsError, match=r"x29, and 70 more\."):
+        laid_out([f"x{number}" for number in range(100)] + ["recording"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            {"columns": {"accent": "acent"}},
+            "columns= names 'acent' as 'accent', but there is no such column",
+        ),
+        (
+            {"columns": {"language": "note"}},
+            "'note' is to be 'language', but there is also a column named 'language'",
+        ),
+        ({"columns": {"accent": "arm", "wake_time": "arm"}}, "'arm' is to be 'accent' and"),
+        ({"columns": {"sex": "note"}}, "'sex' is not a field of a recording"),
+        (
+            {"constants": {"language": "es"}},
+            "constants= gives 'language', which the column 'language' also gives",
+        ),
+        ({"constants": {"recording": "a.wav"}}, "'recording' cannot be the same in all rows"),
+        ({"constants": {"tongue": "en"}}, "'tongue' is not a field of a recording"),
+    ],
+)
+def test_columns_and_constants_that_do_not_fit_are_refused(arguments, sentence):
+    with pytest.raises(ColumnMappingError) as caught:
+        laid_out(**arguments)
+    assert str(caught.value).startswith("The columns of m.csv cannot be assigned: ")
+    assert sentence in str(caught.value)
+
+
+def test_a_mapping_the_wrong_way_round_is_turned():
+    with pytest.raises(ColumnMappingError, match=r'write \{"user_label": "participant"\}'):
+        laid_out(columns={"participant": "user_label"})
+
+
+def test_a_misspelt_column_is_answered_with_the_right_one():
+    with pytest.raises(ColumnMappingError, match="Did you mean 'note'"):
+        laid_out(columns={"accent": "Notes"})
+
+
+def test_a_path_may_also_be_the_key_of_its_row():
+    layout = laid_out(columns={"recording_id": "recording"})
+    assert layout.columns["recording_id"] == layout.columns["recording"]
+
+
+def test_own_columns_with_names_of_results_are_refused():
+    with pytest.raises(ColumnNamesError) as caught:
+        laid_out([*NAMES, "outcome", "sha256"])
+    assert str(caught.value) == (
+        "m.csv has columns that the results need for themselves: 'outcome', 'sha256'. "
+        "Rename them, for example to 'my_outcome'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tags", "sentence"),
+    [
+        (["army"], "there is no column 'army'. Did you mean 'arm'?"),
+        (["language"], "'language' already is the field 'language'. Leave it out of tags=."),
+        (["sleep_time"], "'sleep_time' already is the field 'sleep_time'."),
+        (["outcome"], "the results have a column 'outcome' of their own."),
+        ([f"t{n}" for n in range(21)], "a run can have 20 tags, and these are 21."),
+    ],
+)
+def test_tags_that_cannot_be_sent_are_refused(tags, sentence):
+    names = [*NAMES, *(f"t{n}" for n in range(21))]
+    with pytest.raises(TagsError) as caught:
+        laid_out(names, tags=tags)
+    assert sentence in str(caught.value)
+
+
+def test_a_column_that_is_mapped_to_a_field_is_not_sent_again_as_a_tag():
+    with pytest.raises(TagsError, match="'who' already is the field 'user_label'"):
+        laid_out(renamed(user_label="who"), {"user_label": "who"}, tags=["who"])
+
+
+def test_twenty_tags_are_allowed_and_repeats_count_once():
+    names = [f"t{n}" for n in range(20)]
+    assert laid_out([*NAMES, *names], tags=[*names, "t0"]).tags == tuple(names)
+
+
+def test_one_tag_may_be_given_by_its_name_alone():
+    assert laid_out(tags="arm").tags == ("arm",)
