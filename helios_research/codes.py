@@ -66,8 +66,9 @@ _KNOWN = {
         "Set the manifest right, or submit with resend_changed=True to pay for a new run.",
     ),
     RECORDING_CHANGED: Explanation(
-        "The file changed between its check and its upload, so it was not sent.",
-        "Make sure nothing writes to the file, then submit again.",
+        "The file changed, or could not be read any more, between its check and its upload; it "
+        "was not sent.",
+        "Make sure that the file is there and nothing writes to it, then submit again.",
     ),
     DUPLICATE_AUDIO: Explanation(
         "The same audio stands in another row with other metadata.",
@@ -119,7 +120,7 @@ def explain(code: str) -> Explanation:
 
 def _explain_status(code: str) -> Explanation:
     number = code.removeprefix("HTTP_")
-    known = number.isdigit() and int(number) in set(HTTPStatus)
+    known = number.isdecimal() and int(number) in set(HTTPStatus)
     phrase = f" {HTTPStatus(int(number)).phrase}" if known else ""
     if number == "422":
         return Explanation(

@@ -3,8 +3,18 @@
 ::
 
     HeliosResearchError
-    ├── ConfigError               settings: no key, unknown region, unsafe base URL
+    ├── ConfigError               settings that are missing or cannot be used
+    │   ├── MissingKeyError       there is no API key
+    │   ├── InvalidKeyError       the API key cannot be one
+    │   ├── UnknownRegionError    thymia has no such region
+    │   ├── UnsafeBaseUrlError    the key could be read on its way there
+    │   └── ProxySettingsError    the environment's proxy or certificates
     ├── CohortError               a table that cannot be read as a cohort at all
+    │   ├── UnreadableTableError  its file cannot be opened or understood
+    │   ├── MissingColumnsError   it lacks columns that every recording needs
+    │   ├── ColumnMappingError    the columns cannot be assigned as asked
+    │   ├── ColumnNamesError      its column names cannot go into the results
+    │   └── TagsError             the columns named as tags cannot be sent
     ├── RecordingUnavailableError a recording whose bytes cannot be read
     ├── StudyError                a study folder
     │   ├── EmptyStudyError       no cohort was ever submitted to it
@@ -20,6 +30,7 @@
     │   ├── NotHeliosError        something else answers at that address
     │   └── UnreachableError      nothing answers there
     └── ResultsError              a results table lacks what an analysis needs
+        └── UnknownColumnError    a column is not in it
 
 What is wrong with *one* recording is never an exception that reaches the researcher: it is a row
 in ``cohort.issues``, in the table of checks, or in the results (``RecordingUnavailableError`` is
@@ -91,7 +102,7 @@ class UnsafeBaseUrlError(ConfigError):
         super().__init__(
             f"The base URL {base_url!r} cannot be used: it must start with https:// "
             "(http:// only for this machine, as in http://127.0.0.1:8000), so that the API key "
-            "and the recordings travel encrypted."
+            "and the recordings travel encrypted, and hold no user name, password, query or space."
         )
 
 
@@ -284,7 +295,7 @@ class UnreachableError(ServiceError):
 
     def __init__(self, base_url: str, reason: str) -> None:
         super().__init__(
-            f"{base_url} cannot be reached ({reason}): check the network connection and the base "
+            f"{base_url} cannot be reached ({reason.rstrip('.')}): check the network connection and the base "
             "URL. Everything done so far is kept; submit again to go on."
         )
 
