@@ -192,7 +192,8 @@ def people_of(table: pd.DataFrame) -> tuple[Codes, int]:
     count : int
         How many participants there are.
     """
-    codes, labels = pd.factorize(table["user_label"])
+    # Sorted, so that a seeded bootstrap gives the same whatever the order of the rows.
+    codes, labels = pd.factorize(table["user_label"], sort=True)
     return codes.astype(np.intp), len(labels)
 
 

@@ -1,0 +1,153 @@
+"""Table 1: participants once per arm, ages at recording, standardized differences."""
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+
+from helios_research.analysis import format_table_one, table_one
+from helios_research.analysis.cohort_table import mean_difference, proportion_difference
+from helios_research.errors import ResultsError, UnknownColumnError
+
+
+@pytest.fixture
+def small(make_results):
+    table = make_results(
+        ["a", "a", "b", "c", "d"],
+        mental_strain=0.5,
+        arm=["x", "x", "x", "y", "y"],
+        date_of_birth=["1990-01-01", "1990-01-01", "1980-07-01", None, "2000-01-01"],
+        recording_time=["2020-01-01T12:00", "2021-01-01T12:00", "2020-07-01T08:00:00", None, None],
+        created_at=pd.to_datetime(["2022-01-01"] * 5, utc=True),
+        birth_sex=["f", "F", "male", "M", None],
+        language=["en-GB", "en-GB", "de-DE", "de-DE", "de-DE"],
+    )
+    table.loc[1, "outcome"] = "failed"
+    return table
+
+
+def rows_of(table, name):
+    return table[table["characteristic"] == name].set_index("group")
+
+
+def test_participants_and_recordings_are_counted_by_arm_and_overall(small):
+    table = table_one(small, "arm")
+    assert rows_of(table, "participants")["count"].to_dict() == {"x": 2, "y": 2, "overall": 4}
+    assert rows_of(table, "recordings")["count"].to_dict() == {"x": 3, "y": 2, "overall": 5}
+    scored = rows_of(table, "recordings scored")
+    assert scored["count"].to_dict() == {"x": 2, "y": 2, "overall": 4}
+    assert scored["percent"]["x"] == pytest.approx(200 / 3)
+    assert rows_of(table, "recordings ended without scores")["count"]["x"] == 1
+
+
+def test_age_is_that_at_the_first_recording_or_at_submission(small):
+    ages = rows_of(table_one(small, "arm"), "age at recording, years")
+    assert ages["mean"]["x"] == pytest.approx((30 + 40) / 2, abs=0.01)
+    assert ages["mean"]["y"] == pytest.approx(22, abs=0.01)
+    assert ages["missing"].to_dict() == {"x": 0, "y": 1, "overall": 1}
+
+
+def test_spellings_of_sex_are_one_level_and_missing_is_counted(small):
+    sex = table_one(small, "arm").query("characteristic == 'birth_sex'")
+    assert sex["level"].unique().tolist() == ["FEMALE", "MALE"]
+    y = sex[sex["group"] == "y"].set_index("level")
+    assert y["percent"].to_dict() == {"FEMALE": 0, "MALE": 100}
+    assert y["missing"].tolist() == [1, 1]
+
+
+def test_it_agrees_with_pandas_on_the_study(study):
+    table = table_one(study, "arm")
+    people = study.drop_duplicates("user_label")
+    counts = people.groupby(["arm", "language"]).size()
+    language = table.query("characteristic == 'language'").set_index(["group", "level"])
+    for key, count in counts.items():
+        assert language.loc[key, "count"] == count
+    scored = study[study["outcome"] == "scored"].groupby(["arm", "user_label"]).size()
+    ours = rows_of(table, "scored recordings per participant")
+    np.testing.assert_allclose(
+        ours["mean"][["day_shift", "night_shift"]], scored.groupby("arm").mean()
+    )
+    np.testing.assert_allclose(
+        ours["sd"][["day_shift", "night_shift"]], scored.groupby("arm").std()
+    )
+
+
+def test_the_difference_of_means_is_cohens_d_of_pingouin_for_groups_of_one_size():
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(40, 9, 50), rng.normal(44, 12, 50)
+    theirs = pingouin.compute_effsize(second, first, eftype="cohen")
+    assert mean_difference(first, second) == pytest.approx(theirs)
+
+
+def test_the_difference_of_two_categories_is_that_of_proportions():
+    one, two = 30 / 50, 18 / 60
+    expected = abs(one - two) / np.sqrt((one * (1 - one) + two * (1 - two)) / 2)
+    assert proportion_difference(np.array([30.0, 20]), np.array([18.0, 42])) == pytest.approx(
+        expected
+    )
+
+
+def test_the_difference_of_categories_does_not_depend_on_their_order():
+    first, second = np.array([10.0, 20, 30, 5]), np.array([15.0, 10, 25, 10])
+    forth = proportion_difference(first, second)
+    assert forth > 0
+    for order in ([3, 2, 1, 0], [1, 3, 0, 2]):
+        assert proportion_difference(first[order], second[order]) == pytest.approx(forth)
+
+
+def test_differences_of_empty_or_equal_groups():
+    alike = np.array([5.0, 5.0])
+    assert proportion_difference(alike, 2 * alike) == 0
+    assert np.isnan(proportion_difference(alike, 0 * alike))
+    assert np.isnan(mean_difference(np.array([1.0]), np.array([1.0, 2.0])))
+    assert np.isnan(mean_difference(np.array([1.0, 1.0]), np.array([1.0, 1.0])))
+
+
+def test_with_several_groups_the_largest_difference_is_given(study):
+    ages = rows_of(table_one(study, "site"), "age at recording, years")
+    means = ages["mean"][["Hamburg", "Leeds"]]
+    spread = np.sqrt((ages["sd"][["Hamburg", "Leeds"]] ** 2).mean())
+    assert ages["smd"]["Leeds"] == pytest.approx(abs(means["Leeds"] - means["Hamburg"]) / spread)
+
+
+def test_people_in_several_groups_are_counted_in_each_and_it_is_said(study):
+    table = table_one(study[study["visit"].isin(["1", "2"])], "visit")
+    assert "participants are in more than one visit." in table.attrs["warnings"][0]
+    assert table_one(study, "arm").attrs["warnings"] == []
+
+
+def test_the_printed_table_reads_like_a_paper(study):
+    printed = format_table_one(table_one(study, "arm"))
+    assert list(printed.columns) == [
+        "characteristic", "level", "day_shift", "night_shift", "overall", "SMD",
+    ]  # fmt: skip
+    age = printed[printed["characteristic"] == "age at recording, years, mean (SD)"].iloc[0]
+    assert age["overall"] == "43.0 (10.3)"
+    female = printed[printed["level"] == "FEMALE"].iloc[0]
+    assert female["day_shift"] == "36 (60 %)"
+    assert printed[printed["characteristic"] == "birth_sex"]["SMD"].tolist() == ["0.35", "", ""]
+    assert printed.attrs["source_note"].startswith("Synthetic")
+
+
+def test_missing_values_are_printed(small):
+    printed = format_table_one(table_one(small, "arm"))
+    assert printed.loc[printed["level"] == "MALE", "y"].item() == "1 (100 %); 1 missing"
+
+
+def test_characteristics_that_the_results_lack_are_left_out(make_results):
+    table = table_one(make_results(["a", "b"], mental_strain=0.5, arm=["x", "y"]), "arm")
+    assert "language" not in set(table["characteristic"])
+    printed = format_table_one(table).set_index("characteristic")
+    assert printed.loc["age at recording, years, mean (SD)", "x"] == "not given"
+
+
+def test_no_rows_give_an_empty_table_one(study):
+    printed = format_table_one(table_one(study.iloc[:0], "arm"))
+    assert printed.loc[printed["characteristic"] == "participants", "overall"].item() == "0"
+
+
+def test_too_many_groups_are_refused(study):
+    with pytest.raises(ResultsError, match="'user_label' has 120 levels, more than the 20"):
+        table_one(study, "user_label")
+    with pytest.raises(UnknownColumnError, match="no column 'group'"):
+        table_one(study, "group")
