@@ -12,6 +12,7 @@ import socket
 import ssl
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from helios_research.api.requests import RunRequest
 from helios_research.api.uploads import UploadBody
 from helios_research.config import BASE_URLS, Parallel
 from helios_research.errors import ProxySettingsError
-from helios_research.recording import read_blocks
+from helios_research.recording import fingerprint, read_blocks
+from helios_research.sandbox import Sandbox, SandboxSettings
 
 RUN_ID = "6f0f7a0e-2f5c-4b8e-9d55-0d9d8b1c1d11"
 SIGNED = "/recordings/P07%2Fnight~1.wav?X-Amz-Signature=s3cret-signature&a=%7E"
@@ -676,3 +678,61 @@ async def test_network_settings_that_cannot_be_used_are_said_at_once(
             pass
     assert "s3cret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+# --- the sandbox: the whole contract ------------------------------------------------------------
+
+
+@pytest.fixture
+def recording(request: pytest.FixtureRequest) -> UploadBody:
+    path = request.config.rootpath / "datasets/demo_cohort/recordings/P11_visit1.flac"
+    found = fingerprint(str(path))
+    return UploadBody(
+        found.size_bytes, found.media_type, found.sha256, lambda: read_blocks(str(path))
+    )
+
+
+async def test_a_recording_is_scored_by_the_sandbox(
+    request_: RunRequest, recording: UploadBody
+) -> None:
+    with Sandbox(SandboxSettings(pickup_s=0.05, processing_s=0.1)) as sandbox:
+        async with sandbox.client().connect() as service:
+            account = await service.account()
+            created = await service.create(request_)
+            assert isinstance(created, Success)
+            uploaded = await service.upload(created.value.recording_upload_url, recording)
+            run = await service.fetch(created.value.id)
+            while isinstance(run, Success) and not run.value.is_complete:
+                await asyncio.sleep(0.05)
+                run = await service.fetch(created.value.id)
+        assert isinstance(account, Success)
+        assert isinstance(uploaded, Success)
+        assert isinstance(run, Success)
+        assert (run.value.status, run.value.user_label) == ("COMPLETE_OK", "P07")
+        expected = sandbox.expected_scores(recording.sha256, "P07")
+        assert run.value.sections[0].scores() == asdict(expected)
+        assert sandbox.log.violations() == []
+
+
+async def test_what_the_sandbox_refuses_is_understood(
+    request_: RunRequest, recording: UploadBody
+) -> None:
+    odd = request_.model_copy(update={"language": "English"})
+    with Sandbox(SandboxSettings(url_lifetime_s=0.0)) as sandbox:
+        stranger = Client("not-the-key", base_url=sandbox.base_url)
+        async with sandbox.client().connect() as service, stranger.connect() as other:
+            refused = failure(await other.account())
+            rejected = failure(await service.create(odd))
+            unknown = failure(await service.fetch(RUN_ID))
+            created = await service.create(request_)
+            assert isinstance(created, Success)
+            expired = failure(await service.upload(created.value.recording_upload_url, recording))
+            sandbox.set_rate(0.5, burst=1)
+            answers = [await service.account() for _ in range(4)]
+    assert refused.kind is FailureKind.ACCOUNT
+    assert (rejected.kind, list(rejected.columns)) == (FailureKind.ROW, ["language"])
+    assert unknown.kind is FailureKind.GONE
+    assert expired.kind in {FailureKind.URL_EXPIRED, FailureKind.RETRY}  # it may hang up early
+    limited = failure(answers[-1])
+    assert limited.kind is FailureKind.RATE_LIMITED
+    assert limited.retry_after_s is not None
