@@ -8,7 +8,7 @@ from typing import TypeVar
 from helios_research.api.answers import Answer, Failure, FailureKind, Success
 from helios_research.errors import ServiceError
 from helios_research.submission.clock import Clock
-from helios_research.submission.limits import Pacer, Retries
+from helios_research.submission.limits import Lane, Pacer, Retries
 
 T = TypeVar("T")
 
@@ -48,11 +48,13 @@ class Calls:
     _acts: set[asyncio.Task[object]] = field(default_factory=set)
     _postponed_in_a_row: int = 0
 
-    async def api(self, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
+    async def api(self, lane: Lane, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
         """Make a request to the API until it has an answer that settles something.
 
         Parameters
         ----------
+        lane
+            What the request is for.
         make
             Makes the request once, and records its answer.
 
@@ -72,7 +74,7 @@ class Calls:
         began = self.clock.monotonic()
         attempt = 0
         while True:
-            await self.pacer.slot()
+            await self.pacer.slot(lane)
             answer = await self.shielded(make())
             self._tell_pacer(answer)
             if isinstance(answer, Success) or not self._may_mend(answer):

@@ -1,7 +1,7 @@
 """One submission from its first request to its last: puts the parts together and runs them."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,7 @@ from helios_research.submission.clock import Clock
 from helios_research.submission.inspection import Inspector
 from helios_research.submission.intake import Intake
 from helios_research.submission.lifecycle import Lifecycle
-from helios_research.submission.limits import Pacer, Retries
+from helios_research.submission.limits import Lane, Pacer, Retries
 from helios_research.submission.options import SubmitOptions
 from helios_research.submission.polling import CompletionModel
 from helios_research.submission.progress import Progress
@@ -34,6 +34,9 @@ LEARNED_TIMES = "learned_times"
 
 # The first request tells whether the service can be worked with; a person is waiting for it.
 _FIRST_CALL = Retries(max_elapsed_s=20.0)
+
+# What was learned is kept this often, so that a kill costs little of it.
+_KEEP_EVERY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,18 @@ class Engine:
             runner = self._runner(
                 Lifecycle(service, self.ledger, calls, polling, self.options, self.clock, source)
             )
-            reporting = asyncio.create_task(self._keep_reporting(runner, report))
+            learning = partial(self._keep, calls.pacer, polling)
+            meanwhile = (
+                asyncio.create_task(_every(REFRESH_S, partial(_report_on, runner, report))),
+                asyncio.create_task(_every(_KEEP_EVERY_S, learning)),
+            )
             try:
                 report(await runner.run(stop))
             finally:
-                reporting.cancel()
+                for task in meanwhile:
+                    task.cancel()
                 await self.inspector.close()
-                await self.ledger.put_setting(LEARNED_RATE, calls.pacer.learned())
-                await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+                await learning()
 
     def _calls(self) -> Calls:
         learned = self.ledger.get_setting(LEARNED_RATE)
@@ -110,7 +117,7 @@ class Engine:
         """Find out, by the cheapest call, whether this is Helios and lets the key in."""
         first = Calls(calls.base_url, calls.pacer, self.clock, _FIRST_CALL)
         try:
-            answer = await first.api(service.account)
+            answer = await first.api(Lane.CREATE, service.account)
         except PostponedError as postponed:
             raise postponed.failure.as_error(self.client.base_url) from None
         if isinstance(answer, Failure):
@@ -152,7 +159,17 @@ class Engine:
             self.cohort, [hashes.get(row.location or "") for row in self.rows]
         ).keys()
 
-    async def _keep_reporting(self, runner: Runner, report: Callable[[Progress], None]) -> None:
-        while True:
-            report(runner.progress())
-            await asyncio.sleep(REFRESH_S)
+    async def _keep(self, pacer: Pacer, polling: CompletionModel) -> None:
+        """Remember what was learned of the service, for the next submission of this study."""
+        await self.ledger.put_setting(LEARNED_RATE, pacer.learned())
+        await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+
+
+async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await act()
+
+
+async def _report_on(runner: Runner, report: Callable[[Progress], None]) -> None:
+    report(runner.progress())

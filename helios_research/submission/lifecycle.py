@@ -19,6 +19,7 @@ from helios_research.recording import read_blocks
 from helios_research.submission.asks import Job
 from helios_research.submission.calls import Calls, PostponedError
 from helios_research.submission.clock import Clock
+from helios_research.submission.limits import Lane
 from helios_research.submission.options import SubmitOptions
 from helios_research.submission.plan import (
     Abandon,
@@ -32,7 +33,7 @@ from helios_research.submission.plan import (
     Upload,
     next_action,
 )
-from helios_research.submission.polling import CompletionModel
+from helios_research.submission.polling import RECHECK_S, CompletionModel
 from helios_research.submission.progress import duration
 
 # A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
@@ -166,7 +167,7 @@ class Lifecycle:
             )
             return Success(created, answer.raw, answer.status)
 
-        answer = await self.calls.api(once)
+        answer = await self.calls.api(Lane.CREATE, once)
         if isinstance(answer, Success):
             return answer.value
         return await self._move(attempt, State.REJECTED, answer)
@@ -230,7 +231,9 @@ class Lifecycle:
         since = attempt.upload_began_at or self.clock.now()
         waited = (self.clock.now() - since).total_seconds()
         # A clock that was set back must not turn this into a long wait.
-        await self.clock.sleep(min(max(SETTLE_AFTER_S - waited, SETTLE_AFTER_S / 5), SETTLE_AFTER_S))
+        await self.clock.sleep(
+            min(max(SETTLE_AFTER_S - waited, SETTLE_AFTER_S / 5), SETTLE_AFTER_S)
+        )
 
     async def _abandon_if_empty(self, attempt: Attempt, refusal: Failure) -> Attempt:
         """Give up a run whose URL has expired, once it shows that no earlier upload arrived."""
@@ -253,7 +256,7 @@ class Lifecycle:
         began = self.clock.monotonic()
         asked_s: float | None = None
         while True:
-            await self.clock.sleep(self._until_ask_s(attempt, asked_s))
+            await self._wait_until_likely(attempt, asked_s)
             answer = await self._fetch(attempt)
             age_s = self._age_s(attempt)
             if isinstance(answer, Failure):
@@ -266,18 +269,25 @@ class Lifecycle:
             if self.clock.monotonic() - began > self.options.deadline_s:
                 raise PostponedError(_overdue(self.options.deadline_s, answer.value))
 
-    def _until_ask_s(self, attempt: Attempt, asked_s: float | None) -> float:
+    async def _wait_until_likely(self, attempt: Attempt, asked_s: float | None) -> None:
+        """Wait until the run is likely to be done, looking again as other runs tell more."""
         pacer = self.calls.pacer
-        return self.polling.next_ask_s(
-            attempt.duration_s,
-            self._age_s(attempt),
-            asked_s,
-            spare=pacer.spare,
-            backlog_s=pacer.backlog_s,
-        )
+        while True:
+            wait_s = self.polling.next_ask_s(
+                attempt.duration_s,
+                self._age_s(attempt),
+                asked_s,
+                spare=pacer.spare,
+                backlog_s=pacer.backlog_s,
+            )
+            if wait_s <= 0:
+                return
+            await self.clock.sleep(min(wait_s, RECHECK_S))
 
     async def _fetch(self, attempt: Attempt) -> Answer[ModelRun]:
-        return await self.calls.api(partial(self.service.fetch, attempt.model_run_id or ""))
+        return await self.calls.api(
+            Lane.ASK, partial(self.service.fetch, attempt.model_run_id or "")
+        )
 
     async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> Attempt:
         run = answer.value

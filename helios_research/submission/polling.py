@@ -15,7 +15,7 @@ import numpy as np
 
 REMEMBERED = 300
 """Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
-ENOUGH = 3
+ENOUGH = 2
 """Completions from which on they are believed (our choice)."""
 ENOUGH_FOR_SLOPE = 20
 """Completions of known duration from which on a slope is fitted (our choice)."""
@@ -180,7 +180,7 @@ class CompletionModel:
     def _due_s(self, duration_s: float | None, asked_s: float, spare: float) -> float:
         """Age at which to ask, before any bounds."""
         if len(self._seen) < ENOUGH:
-            return self._cold_due_s(asked_s)
+            return self._cold_due_s(asked_s, spare)
         self._fit()
         if duration_s is None or not self._residuals:
             expected_s, spread = 0.0, self._times
@@ -195,9 +195,11 @@ class CompletionModel:
         early_s = spread[over + _rank(LATE_SHARE, remaining)]
         return expected_s + min(likely_s + MARGIN_S, early_s + LONGEST_STEP_S)
 
-    def _cold_due_s(self, asked_s: float) -> float:
+    def _cold_due_s(self, asked_s: float, spare: float) -> float:
         """Let the oldest run find out; the others wait until they are older than it was."""
-        usual_s = asked_s + COLD_STEP_S if asked_s else COLD_FIRST_S
+        # With the budget to spare, as in a small study, the first to find out may be early.
+        wait_s = COLD_STEP_S if asked_s else COLD_FIRST_S
+        usual_s = asked_s + wait_s - max(0.0, wait_s - self._floor_s) * spare
         if asked_s >= self._still_running_s:
             return usual_s
         return min(max(usual_s, self._still_running_s + COLD_STEP_S), asked_s + LONGEST_STEP_S)
