@@ -24,7 +24,7 @@ _LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Si
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 connection, which also shows the application its transport."""
+    """An HTTP/1.1 connection of uvicorn's that also shows the application its transport."""
 
     def connection_made(  # type: ignore[override]  # narrowed as uvicorn narrows it
         self, transport: asyncio.Transport
@@ -39,11 +39,11 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         application = cast(ASGIApp, self.app)
 
-        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+        async def _with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             extensions = {**scope.get("extensions", {}), _TRANSPORT: transport}
             await application({**scope, "extensions": extensions}, receive, send)
 
-        self.app = with_transport
+        self.app = _with_transport
 
 
 @dataclass(slots=True)

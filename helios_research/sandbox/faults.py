@@ -151,7 +151,9 @@ class Faults:
             Rule(Fault.CLOSE, after_work=True),
             Rule(Fault.CUT),
             Rule(Fault.HALF_JSON),
-            Rule(Fault.HTML),
+            # Without the work, an upload would be told 200 for bytes that went nowhere: no service
+            # does that by itself, and no client can tell.
+            Rule(Fault.HTML, after_work=True),
             Rule(Fault.STATUS, status=500, after_work=True),
             Rule(Fault.STATUS, status=502),
             Rule(Fault.STATUS, status=503, retry_after="1"),

@@ -164,7 +164,7 @@ class SandboxLog:
 
     @property
     def refused(self) -> int:
-        """Requests that came faster than the rate limit allows.
+        """How many requests came faster than the rate limit allows.
 
         Returns
         -------
@@ -217,7 +217,7 @@ class SandboxLog:
 
     @property
     def puts(self) -> dict[str, list[Put]]:
-        """Uploads by run.
+        """The uploads of every run.
 
         Returns
         -------
@@ -229,7 +229,7 @@ class SandboxLog:
 
     @property
     def runs_by_audio(self) -> dict[str, list[str]]:
-        """Runs by the audio that they processed: each is something to be paid for.
+        """The runs that processed each audio: every one is something to be paid for.
 
         Returns
         -------

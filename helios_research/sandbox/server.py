@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -12,16 +11,13 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, cast
-
-import uvicorn
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox.app import make_api
 from helios_research.sandbox.core import Analyst, Clock, Core, Examine
-from helios_research.sandbox.disturbance import Connection
 from helios_research.sandbox.faults import Faults
+from helios_research.sandbox.hosting import HOST, bind, serve
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.sandbox.log import SandboxLog
 from helios_research.sandbox.scoring import Scores, expected_scores
@@ -31,7 +27,6 @@ from helios_research.sandbox.storage import make_storage
 if TYPE_CHECKING:
     from helios_research.api.client import Client
 
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
 _CALL_TIMEOUT_S = 10.0
 
@@ -160,6 +155,13 @@ class Sandbox:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
+        """Let other things go wrong from now on; counts begin anew.
+
+        Parameters
+        ----------
+        faults
+            What is to go wrong.
+        """
         core = self._running
         self._on_loop(lambda: core.set_faults(faults))
 
@@ -257,12 +259,12 @@ class Sandbox:
             executor = ThreadPoolExecutor(self.settings.workers, "helios-sandbox-audio")
             undo.callback(executor.shutdown, wait=True, cancel_futures=True)
         analyst = Analyst(self._examine, executor, core.book.judged)
-        sockets = [_bind(self.settings.port), _bind(self.settings.upload_port)]
+        sockets = [bind(self.settings.port), bind(self.settings.upload_port)]
         core.api_url, core.upload_url = (f"http://{HOST}:{s.getsockname()[1]}" for s in sockets)
         apps = [make_api(core), make_storage(core, analyst, folder)]
         ready: Future[asyncio.AbstractEventLoop] = Future()
         thread = threading.Thread(
-            target=lambda: asyncio.run(_serve(apps, sockets, core, ready)),
+            target=lambda: asyncio.run(serve(apps, sockets, core.stopping, ready)),
             name="helios-sandbox",
             daemon=True,
         )
@@ -318,77 +320,3 @@ def serve_forever(
             finished.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which ends at once: whoever stops a sandbox is done with it."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-        self._stopping = stopping
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    async def main_loop(self) -> None:
-        while not self._stopping.is_set():
-            await self.on_tick(0)  # renews the Date header
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._stopping.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for sock in sockets or ():
-            sock.close()
-        for connection in list(self.server_state.connections):
-            cast(Connection, connection).transport.abort()
-        # Whoever waits for a body or in a pause notices now, and comes to an end.
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks)
-
-
-async def _serve(
-    apps: list[ASGIApp],
-    sockets: list[socket.socket],
-    core: Core,
-    ready: "Future[asyncio.AbstractEventLoop]",
-) -> None:
-    servers = [_Server(_config(app), core.stopping) for app in apps]
-    serving = [
-        asyncio.create_task(server.serve(sockets=[sock]))
-        for server, sock in zip(servers, sockets, strict=True)
-    ]
-    for server in servers:
-        await server.listening.wait()
-    ready.set_result(asyncio.get_running_loop())
-    await asyncio.gather(*serving)
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level=None,
-        access_log=False,
-        timeout_keep_alive=60,
-    )
-
-
-def _bind(port: int) -> socket.socket:
-    # Named as TCP, because asyncio turns off Nagle's delay (40 ms an answer) only where it is named.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((HOST, port))
-    except OSError as error:
-        sock.close()
-        message = f"Port {port} of {HOST} cannot be used ({error.strerror}): choose another, or 0."
-        raise OSError(error.errno, message) from None
-    return sock

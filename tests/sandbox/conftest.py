@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -127,8 +128,14 @@ def clock() -> StillClock:
     return StillClock()
 
 
+@pytest.fixture(scope="session")
+def tls() -> ssl.SSLContext:
+    """Load certificates once: each httpx client would do it again, for a plain connection."""
+    return ssl.create_default_context()
+
+
 @pytest.fixture
-def start() -> Iterator[StartSandbox]:
+def start(tls: ssl.SSLContext) -> Iterator[StartSandbox]:
     """Start sandboxes, by default with audio in plain text; stopped after the test."""
     with ExitStack() as stack:
 
@@ -145,8 +152,10 @@ def start() -> Iterator[StartSandbox]:
             key = {"x-api-key": sandbox.api_key}
             return Caller(
                 sandbox,
-                stack.enter_context(httpx.Client(base_url=sandbox.base_url, headers=key)),
-                stack.enter_context(httpx.Client()),
+                stack.enter_context(
+                    httpx.Client(base_url=sandbox.base_url, headers=key, verify=tls)
+                ),
+                stack.enter_context(httpx.Client(verify=tls)),
             )
 
         yield starting
