@@ -92,7 +92,10 @@ $(VENV)/installed-core: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+# Debian 12's pip 23.0 had not found versions of boto3 and aiobotocore that agree after nine minutes;
+# pip 26.3 took three for the whole installation.
 $(VENV)/installed-test $(VENV)/installed-check: $(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@ $(VENV)/installed-core
 
