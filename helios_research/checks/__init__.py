@@ -1,4 +1,11 @@
-"""What Helios will say of each recording, found out before anything is sent."""
+"""What Helios will say of each recording, found out before anything is sent.
+
+``overview`` is loaded when it is first used: it needs pandas, which every process that checks
+recordings would otherwise load too, in half a second and 50 MB each.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from helios_research.checks.cache import CheckCache, MemoryCache
 from helios_research.checks.check import (
@@ -9,9 +16,12 @@ from helios_research.checks.check import (
     unchecked,
 )
 from helios_research.checks.pool import CheckPool
-from helios_research.checks.table import check_table, preflight
+from helios_research.checks.tables import check_table, preflight, write_checks
 from helios_research.checks.thresholds import ACCEPTED_FORMATS, DEFAULT_THRESHOLDS, Thresholds
 from helios_research.checks.verdict import Judgement, judge
+
+if TYPE_CHECKING:
+    from helios_research.checks.summary import Overview, OverviewLimits, overview
 
 __all__ = [
     "ACCEPTED_FORMATS",
@@ -22,11 +32,26 @@ __all__ = [
     "CheckPool",
     "Judgement",
     "MemoryCache",
+    "Overview",
+    "OverviewLimits",
     "Thresholds",
     "check_recording",
     "check_table",
     "judge",
+    "overview",
     "preflight",
     "rules_key",
     "unchecked",
+    "write_checks",
 ]
+
+_NEED_PANDAS = frozenset({"Overview", "OverviewLimits", "overview"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_PANDAS:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module("helios_research.checks.summary"), name)
+    globals()[name] = value
+    return value

@@ -101,7 +101,7 @@ def overview(
     cohort: "Cohort",
     checks: pd.DataFrame | None = None,
     *,
-    rate_per_s: float | None = None,
+    rate: float | None = None,
     limits: OverviewLimits = DEFAULT_OVERVIEW_LIMITS,
 ) -> Overview:
     """Look at a cohort as a whole.
@@ -113,7 +113,7 @@ def overview(
     checks
         The table that ``preflight`` gave for it; without it, nothing is said about the audio, and
         every valid row counts as one to send.
-    rate_per_s
+    rate
         API requests allowed per second, to tell how long it will take.
     limits
         What is marked.
@@ -125,7 +125,7 @@ def overview(
     """
     spans = sleep_spans(cohort)
     return Overview(
-        totals=_totals([*_holdings(cohort, checks), *_effort(cohort, checks, rate_per_s, limits)]),
+        totals=_totals([*_holdings(cohort, checks), *_effort(cohort, checks, rate, limits)]),
         per_participant=_per_participant(cohort),
         tag_levels=_tag_levels(cohort, limits),
         odd_ages=_odd_ages(cohort, limits),
@@ -153,7 +153,7 @@ def expected_requests(recordings: int, limits: OverviewLimits = DEFAULT_OVERVIEW
 
 
 def expected_time_s(
-    recordings: int, rate_per_s: float, limits: OverviewLimits = DEFAULT_OVERVIEW_LIMITS
+    recordings: int, rate: float, limits: OverviewLimits = DEFAULT_OVERVIEW_LIMITS
 ) -> float:
     """Say how long a number of recordings takes where requests are what limits.
 
@@ -161,7 +161,7 @@ def expected_time_s(
     ----------
     recordings
         Number of recordings to send.
-    rate_per_s
+    rate
         API requests allowed per second.
     limits
         Where the requests per recording and the time of processing stand.
@@ -173,7 +173,7 @@ def expected_time_s(
     """
     if recordings == 0:
         return 0.0
-    return expected_requests(recordings, limits) / rate_per_s + limits.processing_s
+    return expected_requests(recordings, limits) / rate + limits.processing_s
 
 
 def sleep_spans(cohort: "Cohort") -> pd.DataFrame:
@@ -238,7 +238,7 @@ def _holdings(cohort: "Cohort", checks: pd.DataFrame | None) -> list[_Measure]:
 def _effort(
     cohort: "Cohort",
     checks: pd.DataFrame | None,
-    rate_per_s: float | None,
+    rate: float | None,
     limits: OverviewLimits,
 ) -> list[_Measure]:
     recordings = int(_to_send(cohort, checks).sum())
@@ -246,9 +246,9 @@ def _effort(
         ("recordings to send", recordings, ""),
         ("expected API requests", expected_requests(recordings, limits), ""),
     ]
-    if rate_per_s is not None:
-        minutes = round(expected_time_s(recordings, rate_per_s, limits) / 60, 1)
-        rows.append((f"expected time at {rate_per_s:g} requests/s", minutes, "min"))
+    if rate is not None:
+        minutes = round(expected_time_s(recordings, rate, limits) / 60, 1)
+        rows.append((f"expected time at {rate:g} requests/s", minutes, "min"))
     return rows
 
 

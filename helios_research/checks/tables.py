@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helios_research.checks.cache import CheckCache
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from helios_research.cohort import Cohort
 
-_NOT_NAMED = Check(Verdict.FAIL, UNREADABLE, "The row names no recording that could be found.")
+_NOT_NAMED = Check(Verdict.FAIL, UNREADABLE, "The row names no recording.")
 
 
 def preflight(
@@ -98,6 +99,24 @@ def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> "pd.DataFrame"
         values = [getattr(row, column.name) if row is not None else None for row in rows]
         table[column.name] = pd.Series(values, dtype=_dtype(column.name, column.kind))
     return pd.DataFrame(table)
+
+
+def write_checks(checks: "pd.DataFrame", path: Path) -> None:
+    """Write a table of checks to a file: beside it first, and then in its place.
+
+    Parameters
+    ----------
+    checks
+        The table that ``preflight`` gave.
+    path
+        The file, replaced if it exists: Parquet if its name ends in ``.parquet``, else CSV.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    if path.suffix.lower() == ".parquet":
+        checks.to_parquet(beside, index=False)
+    else:
+        checks.to_csv(beside, index=False)
+    beside.replace(path)
 
 
 def _dtype(name: str, kind: Kind) -> "pd.CategoricalDtype | str":
