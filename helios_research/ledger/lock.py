@@ -39,6 +39,7 @@ class StudyLock:
 
     def __init__(self, folder: Path, now: datetime) -> None:
         self._holder = folder / HOLDER_NAME
+        # On the few file systems without flock, filelock warns and uses a marker file instead.
         self._lock = FileLock(folder / LOCK_NAME, timeout=0, mode=0o600, thread_local=False)
         try:
             self._lock.acquire()

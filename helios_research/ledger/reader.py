@@ -17,11 +17,22 @@ from helios_research.ledger.attempts import Attempt, State, Transition, to_momen
 from helios_research.ledger.storage import connect_reader, storage_errors
 
 _TEXT = (
-    *("sha256", "request_digest", "media_type", "source", "state"),
-    *("model_run_id", "error_code", "error_reason"),
+    "sha256",
+    "request_digest",
+    "media_type",
+    "source",
+    "state",
+    "model_run_id",
+    "error_code",
+    "error_reason",
 )
 _MOMENTS = (
-    *("begun_at", "created_at", "upload_began_at", "uploaded_at", "run_at", "completed_at"),
+    "begun_at",
+    "created_at",
+    "upload_began_at",
+    "uploaded_at",
+    "run_at",
+    "completed_at",
 )
 _TYPES: dict[str, str] = dict.fromkeys(_TEXT, "str") | {
     "attempt_id": "int64",

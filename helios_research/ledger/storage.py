@@ -121,6 +121,8 @@ def existing_database(folder: Path) -> Path:
     ------
     StudyMissingError
         There is none.
+    StudyStorageError
+        The folder cannot be looked into.
     """
     path = folder.expanduser().absolute() / DATABASE_NAME
     try:
@@ -171,17 +173,25 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     sqlite3.Connection
         Read-only, and usable from another thread than this one.
     """
-    # A closed ledger in a folder that may not be written to (an archive, a snapshot) has no side
-    # files, SQLite cannot make them, and nobody else can be writing: only then is it immutable.
-    is_alone = not path.with_name(f"{path.name}-wal").exists()
-    immutable = "&immutable=1" if is_alone and not os.access(path.parent, os.W_OK) else ""
-    return sqlite3.connect(
-        f"{path.as_uri()}?mode=ro{immutable}",
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{_reading_mode(path)}",
         uri=True,
         timeout=_BUSY_S,
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _reading_mode(path: Path) -> str:
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        # Not `ro`: whoever reads first after a kill must take back the transaction that was cut.
+        return "mode=rw"
+    # A closed ledger that may not be written to (an archive, a snapshot) has no side files, SQLite
+    # cannot make them, and nobody else can be writing: only then may it be taken as immutable.
+    is_alone = not path.with_name(f"{path.name}-wal").exists()
+    return "mode=ro&immutable=1" if is_alone else "mode=ro"
 
 
 def tidy(connection: sqlite3.Connection) -> None:

@@ -37,8 +37,8 @@ from helios_research.ledger.writer import GroupWriter
 _LOGGER = logging.getLogger(__name__)
 
 _INSERT = """
-INSERT INTO attempts (sha256, request_digest, request_text, number, media_type, size_bytes, duration_s,
-    delete_data, source, state, begun_at)
+INSERT INTO attempts (sha256, request_digest, request_text, number, media_type, size_bytes,
+    duration_s, delete_data, source, state, begun_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 RETURNING attempt_id
 """

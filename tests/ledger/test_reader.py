@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helios_research.errors import StudyStorageError
 from helios_research.ledger import Attempt, Ledger, NewAttempt, State, reader
 
 Make = Callable[..., NewAttempt]
@@ -142,6 +143,8 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
     with Ledger.read(ledger.folder) as other:
         assert not isinstance(other, Ledger)
         assert not hasattr(other, "begin")
+        with pytest.raises(StudyStorageError, match="it is read-only"), other._connected() as bare:
+            bare.execute("DELETE FROM attempts")
 
 
 def test_a_closed_reader_says_so(tmp_path: Path) -> None:
