@@ -136,7 +136,16 @@ def test_an_upload_after_processing_began_changes_nothing_and_is_told_on(caller,
     assert caller.settle(created["id"])["status"] == "COMPLETE_OK"
     assert [put.taken for put in caller.sandbox.log.puts[created["id"]]] == [True, False]
     (violation,) = caller.sandbox.log.violations
-    assert violation.what == "recording put while the run was RUNNING"
+    assert violation.what == "other bytes put while the run was RUNNING"
+
+
+def test_the_same_bytes_after_processing_began_are_ignored_and_forgiven(caller, clock, audio):
+    created = caller.create()
+    caller.put(created["recordingUploadUrl"], audio())
+    clock.advance(0.2)
+    assert caller.put(created["recordingUploadUrl"], audio()).status_code == 200
+    assert [put.taken for put in caller.sandbox.log.puts[created["id"]]] == [True, False]
+    assert caller.sandbox.log.violations == []
 
 
 def test_nothing_stays_on_disk_once_it_has_been_examined(caller, audio, monkeypatch):
