@@ -19,7 +19,7 @@ def some_files(tmp_path):
     def make(count):
         paths = [tmp_path / f"{number}.wav" for number in range(count)]
         for path in paths:
-            path.touch()
+            path.write_text(path.name)
         return [str(path) for path in paths]
 
     return make
