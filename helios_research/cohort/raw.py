@@ -158,7 +158,7 @@ def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTa
 
 
 def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Keep a column as it is if Parquet can hold it, else as text.
+    """Keep a column as it is if Parquet can give it back, else as text.
 
     Parameters
     ----------
@@ -168,8 +168,10 @@ def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     Returns
     -------
     pandas.Series
-        The same column; mixed types, complex numbers and other objects as text.
+        The same column; text, mixed types, complex numbers and other objects as dtype ``str``.
     """
+    if column.dtype == object and pd.api.types.infer_dtype(column) in {"string", "empty"}:
+        return as_text(column)
     try:
         pa.array(column, from_pandas=True)
     except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):

@@ -193,7 +193,9 @@ def _check_blank(draft: Draft, findings: Findings, field: str) -> None:
     blank = draft.fields[field].isna()
     if field in REQUIRED_FIELDS or (field in IDS and field in draft.layout.columns):
         problem = Problem("The cell is blank.", f"Fill in the {field.replace('_', ' ')}.")
-        draft.note(findings, field, blank, problem)
+        positions = np.flatnonzero(blank)
+        nothing = draft.fields[field].iloc[positions]
+        findings.add(positions, draft.layout.name_of(field), nothing, problem, code_of(field))
     if field in IDS:
         problem = Problem(
             "There are spaces around it, which are left out.",

@@ -141,16 +141,22 @@ def _packed(values: pd.Index) -> str:
 
 def _unpacked(packed: str) -> pd.Index:
     with pa.ipc.open_stream(base64.b64decode(packed)) as reader:
-        frame: pd.DataFrame = reader.read_pandas()
-    return pd.Index(frame["values"])
+        values: pd.Index = pd.Index(reader.read_pandas()["values"].array)
+    return values
 
 
 def _nested(findings: pd.DataFrame, rows: int) -> pa.Array:
     within = findings[findings["position"] != HEADER]
     offsets = np.searchsorted(within["position"].to_numpy(), np.arange(rows + 1))
-    arrays = [pa.array(within[name].astype("str")) for name in _texts_of(within)]
+    # Text that was put together from parts comes as a chunked array, which no struct can hold.
+    texts = within.astype("object")
+    arrays = [pa.array(texts[name], pa.string(), from_pandas=True) for name in _texts_of(within)]
     items = pa.StructArray.from_arrays(arrays, names=_texts_of(within))
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items)
+
+
+def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _flat(nested: pa.ChunkedArray, header: list[dict[str, Any]]) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Se
         return text_column(texts[labels], values.index)
     cells = values.tolist()
     if as_dates is None:
-        moments = [cell for cell in cells if isinstance(cell, datetime) and cell is not pd.NaT]
+        moments = [cell for cell in cells if cell is not pd.NaT and isinstance(cell, datetime)]
         as_dates = all(map(_is_midnight, moments))
     rendered = [
         cell.date().isoformat() if as_dates and _is_midnight(cell) else cell_text(cell)
@@ -173,8 +173,8 @@ def _moments_as_text(values: "pd.Series[Any]", *, as_dates: bool | None) -> "pd.
 
 def _is_midnight(cell: object) -> bool:
     return (
-        isinstance(cell, datetime)
-        and cell is not pd.NaT
+        cell is not pd.NaT
+        and isinstance(cell, datetime)
         and cell.tzinfo is None
         and cell.time() == time.min
     )

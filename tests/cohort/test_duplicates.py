@@ -1,0 +1,121 @@
+"""A key stands in one row, and a recording belongs to one participant."""
+
+import pandas as pd
+import pytest
+
+from helios_research.cohort import duplicate_audio_issues
+from helios_research.cohort.duplicates import unique_ids
+
+
+def texts(*values):
+    return pd.Series(values, dtype="str")
+
+
+def test_without_own_keys_the_recording_as_given_is_the_key(cohort_of):
+    cohort = cohort_of({}, {"recording": " b.wav"}, {"recording": "./c.wav"})
+    assert cohort.fields["recording_id"].tolist() == ["a.wav", "b.wav", "./c.wav"]
+
+
+def test_every_key_is_unique_also_where_the_suffix_is_taken():
+    keys = unique_ids(texts(None, None, None, None), texts("a", "a", "a#2", "a"))
+    assert keys.tolist() == ["a", "a#3", "a#2", "a#4"]
+
+
+def test_a_row_without_anything_still_gets_a_key():
+    assert unique_ids(texts(None, None), texts(None, None)).tolist() == ["row", "row#2"]
+
+
+def test_a_key_in_two_rows_is_an_error_on_both(cohort_of, found):
+    cohort = cohort_of({"recording_id": "r1"}, {"recording_id": "r2"}, {"recording_id": "r1"})
+    problem = "The same recording_id stands in rows 1, 3."
+    assert found(cohort) == [
+        (1, "error", "recording_id", problem),
+        (3, "error", "recording_id", problem),
+    ]
+    assert cohort.fields["recording_id"].tolist() == ["r1", "r2", "r1#2"]
+    assert cohort.rejections()["error_code"].tolist() == ["INVALID_RECORDING_ID"] * 2
+
+
+def test_a_blank_key_is_an_error_and_the_row_still_has_one(cohort_of, found):
+    cohort = cohort_of({"recording_id": "r1"}, {"recording_id": " "})
+    assert found(cohort) == [(2, "error", "recording_id", "The cell is blank.")]
+    assert cohort.fields["recording_id"].tolist() == ["r1", "b.wav"]
+
+
+def test_an_exact_repeat_is_a_warning_on_the_later_row(cohort_of, found):
+    row = {"recording": "a.wav", "recording_id": "r1"}
+    cohort = cohort_of(row, {"recording_id": "r2"}, row)
+    problem = "The same audio stands in rows 1, 3 with the same metadata."
+    assert found(cohort) == [(3, "warning", "recording", problem)]
+    assert cohort.issues["remedy"][0].startswith("Nothing needs to be done: the rows share one")
+    assert cohort.is_valid.all()
+
+
+def test_one_file_under_two_participants_is_an_error_on_all_its_rows(cohort_of, folder):
+    (folder / "link.wav").symlink_to(folder / "a.wav")
+    cohort = cohort_of({}, {"recording": "link.wav", "user_label": "P02"}, {"recording": "c.wav"})
+    assert cohort.is_valid.tolist() == [False, False, True]
+    assert cohort.issues["problem"].unique().tolist() == [
+        "The same audio stands in rows 1, 2 with different user_label."
+    ]
+    assert cohort.issues["remedy"][0] == (
+        "Find out whose recording it is, and remove it from the other rows."
+    )
+    assert cohort.rejections()["error_code"].tolist() == ["INVALID_DUPLICATE_AUDIO"] * 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"language": "es"}, {"arm": "b"}, {"recording_time": "2026-01-05T07:45"}]
+)
+def test_one_file_with_other_metadata_of_the_same_participant_is_an_error(cohort_of, change):
+    cohort = cohort_of({"arm": "a"}, {"arm": "a", "recording": "./a.wav", **change}, tags=["arm"])
+    assert cohort.is_valid.tolist() == [False, False]
+    assert next(iter(change)) in cohort.issues["problem"][0]
+
+
+def test_columns_that_are_not_sent_do_not_make_a_difference(cohort_of):
+    cohort = cohort_of({"note": "x"}, {"note": "y", "recording": "a.wav"})
+    assert cohort.is_valid.all()
+
+
+def test_one_url_in_two_rows_is_the_same_recording(cohort_of):
+    url = "s3://bucket/a.wav"
+    cohort = cohort_of({"recording": url}, {"recording": url, "user_label": "P02"})
+    assert cohort.is_valid.tolist() == [False, False]
+
+
+def test_the_same_bytes_under_two_participants_are_found_by_their_hash(cohort_of):
+    cohort = cohort_of({}, {"user_label": "P02"}, {"user_label": "P03"}, {"user_label": "P03"})
+    hashes = texts("aa", "aa", "bb", None)
+    issues = duplicate_audio_issues(cohort, hashes)
+    assert issues[["row", "severity", "column", "value"]].to_numpy().tolist() == [
+        [1, "error", "recording", "a.wav"],
+        [2, "error", "recording", "b.wav"],
+    ]
+    assert issues["recording_id"].tolist() == ["a.wav", "b.wav"]
+
+
+def test_the_same_bytes_with_the_same_metadata_are_a_warning_on_the_later_row(cohort_of):
+    issues = duplicate_audio_issues(cohort_of({}, {}, {}), texts("aa", "aa", "aa"))
+    assert issues[["row", "severity"]].to_numpy().tolist() == [[2, "warning"], [3, "warning"]]
+
+
+def test_hashes_are_taken_in_the_order_of_the_cohort_whatever_their_index(cohort_of):
+    cohort = cohort_of({}, {"user_label": "P02"}, {"user_label": "P03"})
+    hashes = pd.Series(["aa", "bb", "aa"], index=[9, 9, 1])
+    assert duplicate_audio_issues(cohort, hashes)["row"].tolist() == [1, 3]
+
+
+def test_a_wrong_number_of_hashes_is_a_mistake_of_the_caller(cohort_of):
+    with pytest.raises(ValueError, match="There are 1 hashes for 2 recordings"):
+        duplicate_audio_issues(cohort_of({}, {}), texts("aa"))
+
+
+def test_many_rows_are_named_in_short(table_of, folder):
+    from helios_research.cohort import Cohort
+
+    table = pd.concat([table_of({})] * 8)
+    issues = Cohort.from_frame(table, root=folder).issues
+    assert issues["problem"][0] == (
+        "The same audio stands in rows 1, 2, 3, 4, 5 and 3 more with the same metadata."
+    )
