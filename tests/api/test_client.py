@@ -711,7 +711,7 @@ async def test_a_recording_is_scored_by_the_sandbox(
         assert (run.value.status, run.value.user_label) == ("COMPLETE_OK", "P07")
         expected = sandbox.expected_scores(recording.sha256, "P07")
         assert run.value.sections[0].scores() == asdict(expected)
-        assert sandbox.log.violations() == []
+        assert sandbox.log.violations == []
 
 
 async def test_what_the_sandbox_refuses_is_understood(
