@@ -326,5 +326,16 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """Word a moment as the reader's own wall clock shows it, for use in a sentence."""
+    """Word a moment as the reader's own wall clock shows it, for use in a sentence.
+
+    Parameters
+    ----------
+    moment
+        A moment with a time zone.
+
+    Returns
+    -------
+    str
+        Such as ``2026-11-22 14:05``, to the minute.
+    """
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
