@@ -128,13 +128,10 @@ def sum_clusters(person: Codes, group: Codes, ratios: Ratios) -> ClusterSums:
     pair = (group * n_people + person)[known]
     found, place = np.unique(pair, return_inverse=True)
 
-    def added(columns: Floats) -> Floats:
-        sums = [np.bincount(place, column, len(found)) for column in columns[known].T]
-        return np.column_stack(sums)
-
-    return ClusterSums(
-        found % n_people, found // n_people, added(ratios.top), added(ratios.bottom), ratios.divisor
-    )
+    sums = [np.bincount(place, each, len(found)) for each in ratios.top[known].T]
+    counts = [np.bincount(place, each, len(found)) for each in ratios.bottom[known].T]
+    top, bottom = (np.column_stack(columns).astype(np.float64) for columns in (sums, counts))
+    return ClusterSums(found % n_people, found // n_people, top, bottom, ratios.divisor)
 
 
 def ratio_intervals(

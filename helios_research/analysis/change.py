@@ -9,10 +9,10 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import check_confidence
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     Results,
     choose_biomarkers,
-    finished,
     levels_of,
     load_results,
     scores_of,

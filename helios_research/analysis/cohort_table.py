@@ -6,13 +6,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     NOT_GIVEN,
     Floats,
     Levels,
     Results,
     canonical_sex,
-    finished,
     levels_of,
     load_results,
     natural_key,

@@ -18,6 +18,7 @@ from helios_research.analysis.effects import (
     nothing,
 )
 from helios_research.analysis.mixed_model import MixedFit, fit_random_intercept
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     NOT_GIVEN,
     Codes,
@@ -25,7 +26,6 @@ from helios_research.analysis.tables import (
     Floats,
     Results,
     choose_biomarkers,
-    finished,
     levels_of,
     load_results,
     people_of,

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     Codes,
     Flags,
     Results,
     count_people,
-    finished,
+    count_reasons,
     has_warning,
     load_results,
     people_of,
@@ -63,7 +64,7 @@ def flow(results: Results) -> pd.DataFrame:
         remaining = reached >= place
         lost = before & ~remaining
         left = np.isin(people, people[remaining])
-        for reason, count in reasons[lost].value_counts().items():
+        for reason, count in count_reasons(reasons[lost]).items():
             gone = lost & (reasons == reason).to_numpy() & ~left
             rows.append(_row(step, "lost", reason, count, count_people(people, gone)))
         n_people = count_people(people, remaining)
@@ -74,7 +75,9 @@ def flow(results: Results) -> pd.DataFrame:
     return finished(made, table, _METHOD, _cautions(table))
 
 
-def _row(step: str, kind: str, reason: object, recordings: int, people: int) -> dict[str, object]:
+def _row(
+    step: str, kind: str, reason: str | None, recordings: int, people: int
+) -> dict[str, object]:
     return {
         "step": step,
         "kind": kind,

@@ -14,6 +14,7 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     NOT_GIVEN,
     Codes,
@@ -23,7 +24,7 @@ from helios_research.analysis.tables import (
     Results,
     choose_biomarkers,
     count_people,
-    finished,
+    count_reasons,
     levels_of,
     load_results,
     missing_reasons,
@@ -126,10 +127,10 @@ def _events(table: pd.DataFrame) -> _Events:
     any_score = np.where(np.isnan(scores).all(axis=1), np.nan, 1.0)
     reasons = missing_reasons(table, any_score)
     failed = table["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
-    names = list(reasons.value_counts().index)
+    names = list(count_reasons(reasons))
     happened = [reasons.notna(), failed, *(reasons == name for name in names)]
     people, _ = people_of(table)
-    columns = np.column_stack([event.to_numpy(dtype=np.float64) for event in happened])
+    columns = np.column_stack([event.to_numpy() for event in happened]).astype(np.float64)
     return _Events((ANY_REASON, BIOMARKER_FAILED, *names), columns, people)
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import Bootstrap, draw_weights
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     Codes,
     Floats,
     Results,
     choose_biomarkers,
-    finished,
     load_results,
     people_of,
     scores_of,

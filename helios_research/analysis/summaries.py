@@ -13,6 +13,7 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
+from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     MOST_LEVELS,
     Codes,
@@ -20,7 +21,7 @@ from helios_research.analysis.tables import (
     Floats,
     Results,
     choose_biomarkers,
-    finished,
+    count_reasons,
     levels_of,
     load_results,
     missing_reasons,
@@ -198,12 +199,9 @@ def _counts(table: pd.DataFrame, scores: Floats, groups: _Groups) -> pd.DataFram
 def _reasons_by_group(table: pd.DataFrame, scores: Floats, groups: _Groups) -> list[str]:
     missing = np.isnan(scores)
     reasons = missing_reasons(table[missing], scores[missing])
-    found = pd.DataFrame({"group": groups.codes[missing], "reason": reasons.to_numpy()})
-    counted = found.value_counts(["group", "reason"]).reset_index()
-    worded: list[list[str]] = [[] for _ in groups.names]
-    for group, reason, count in counted.itertuples(index=False):
-        worded[group].append(f"{count} {reason}")
-    return ["; ".join(reasons) for reasons in worded]
+    group = groups.codes[missing]
+    counted = [count_reasons(reasons[group == place]) for place in range(len(groups.names))]
+    return ["; ".join(f"{n} {reason}" for reason, n in found.items()) for found in counted]
 
 
 def _note(people: int) -> str | None:

@@ -1,4 +1,4 @@
-"""What every analysis needs from a results table: scores, levels, people, reasons and source."""
+"""What every analysis needs from a results table: scores, levels, people and reasons."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research.columns import BIOMARKERS, BIOMARKERS_BY_NAME, Biomarker, Outcome, Source
+from helios_research.columns import BIOMARKERS, BIOMARKERS_BY_NAME, Biomarker, Outcome
 from helios_research.errors import ResultsError, UnknownColumnError
 
 Results = pd.DataFrame | str | PathLike[str]
@@ -177,6 +177,24 @@ def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
     return why.where(np.isnan(scores)).astype("str")
 
 
+def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
+    """Count the reasons of missing scores.
+
+    Parameters
+    ----------
+    reasons
+        One per recording; null where there is none.
+
+    Returns
+    -------
+    dict of str to int
+        The most frequent first; equally frequent ones by name.
+    """
+    counted = reasons.value_counts().items()
+    ordered = sorted(counted, key=lambda item: (-item[1], str(item[0])))
+    return {str(reason): int(count) for reason, count in ordered}
+
+
 def people_of(table: pd.DataFrame) -> tuple[Codes, int]:
     """Give each participant a number.
 
@@ -286,75 +304,6 @@ def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
     """
     text = values.astype("str").str.strip().str.upper()
     return text.replace(_SEX_SPELLINGS)
-
-
-def sources_of(table: pd.DataFrame) -> list[str]:
-    """List where the scores of a table come from.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    list of str
-        Values of ``columns.Source``, sorted; empty where the table does not say.
-    """
-    if "source" not in table.columns:
-        return []
-    return sorted(str(source) for source in table["source"].dropna().unique())
-
-
-def source_note(table: pd.DataFrame) -> str | None:
-    """Say in a sentence that scores are synthetic, for figures and reports to repeat.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    str or None
-        None where all scores come from thymia's Helios, or the table does not say.
-    """
-    sources = sources_of(table)
-    if Source.SANDBOX.value not in sources:
-        return None
-    if len(sources) == 1:
-        return "Synthetic scores from the sandbox, not measurements of anyone."
-    return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
-
-
-def finished(
-    rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Put on a finished analysis what a reader has to know about it.
-
-    Parameters
-    ----------
-    rows
-        The analysis.
-    table
-        The results that it was made from.
-    method
-        What was done, in sentences.
-    warnings
-        What to be careful about, one sentence each.
-
-    Returns
-    -------
-    DataFrame
-        ``rows``, with ``attrs`` "method", "warnings", "sources" and "source_note".
-    """
-    rows.attrs = {
-        "method": method,
-        "warnings": list(warnings),
-        "sources": sources_of(table),
-        "source_note": source_note(table),
-    }
-    return rows
 
 
 def has_warning(table: pd.DataFrame) -> Flags:

@@ -65,7 +65,7 @@ def test_recordings_of_the_same_person_do_not_count_as_independent():
 
 def test_the_interval_covers_as_often_as_it_claims():
     rng = np.random.default_rng(6)
-    n_studies, covered = 300, 0
+    n_studies, covered = 200, 0
     for _ in range(n_studies):
         people = np.repeat(np.arange(40), 3)
         scores = rng.normal(size=40)[people] + rng.normal(size=120)

@@ -77,9 +77,9 @@ def test_the_minimal_detectable_change_is_1_96_times_root_2_times_the_sem(study)
 
 
 def test_the_interval_of_the_sd_covers_as_often_as_it_claims(repeated):
-    rows = [reliability(repeated(12, 3, seed=seed)).iloc[0] for seed in range(200)]
+    rows = [reliability(repeated(12, 3, seed=seed)).iloc[0] for seed in range(120)]
     covered = [row["within_sd_low"] <= 0.05 <= row["within_sd_high"] for row in rows]
-    assert 0.91 <= np.mean(covered) <= 0.99
+    assert 0.89 <= np.mean(covered) <= 0.99
 
 
 def test_people_with_one_recording_do_not_count(make_results):

@@ -104,16 +104,6 @@ def test_a_column_with_too_many_values_is_no_tag(study):
         tables.levels_of(study, "sha256")
 
 
-def test_synthetic_scores_are_called_synthetic_and_mixtures_too(study, make_results):
-    assert "Synthetic" in tables.source_note(study)
-    real = make_results(["a"], mental_strain=[0.5])
-    assert tables.source_note(real) is None
-    assert tables.source_note(real.drop(columns="source")) is None
-    mixed = pd.concat([real, study[["source"]].astype("str")])
-    assert "mixed with scores from Helios" in tables.source_note(mixed)
-    assert tables.sources_of(mixed) == ["sandbox", "thymia"]
-
-
 def test_a_warning_is_a_text_in_the_list_not_an_empty_list():
     table = pd.DataFrame({"warnings": [None, [], ["noisy"], np.array(["a", "b"]), np.nan]})
     assert tables.has_warning(table).tolist() == [False, False, True, True, False]

@@ -1,0 +1,76 @@
+"""What a reader has to know about a finished analysis: how it was made, and from which scores."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from helios_research.columns import Source
+
+
+def sources_of(table: pd.DataFrame) -> list[str]:
+    """List where the scores of a table come from.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    list of str
+        Values of ``columns.Source``, sorted; empty where the table does not say.
+    """
+    if "source" not in table.columns:
+        return []
+    return sorted(str(source) for source in table["source"].dropna().unique())
+
+
+def source_note(table: pd.DataFrame) -> str | None:
+    """Say in a sentence that scores are synthetic, for figures and reports to repeat.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    str or None
+        None where all scores come from thymia's Helios, or the table does not say.
+    """
+    sources = sources_of(table)
+    if Source.SANDBOX.value not in sources:
+        return None
+    if len(sources) == 1:
+        return "Synthetic scores from the sandbox, not measurements of anyone."
+    return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
+
+
+def finished(
+    rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Put on a finished analysis what a reader has to know about it.
+
+    Parameters
+    ----------
+    rows
+        The analysis.
+    table
+        The results that it was made from.
+    method
+        What was done, in sentences.
+    warnings
+        What to be careful about, one sentence each.
+
+    Returns
+    -------
+    DataFrame
+        ``rows``, with ``attrs`` "method", "warnings", "sources" and "source_note".
+    """
+    rows.attrs = {
+        "method": method,
+        "warnings": list(warnings),
+        "sources": sources_of(table),
+        "source_note": source_note(table),
+    }
+    return rows
