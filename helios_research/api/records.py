@@ -40,7 +40,11 @@ COMPLETE_ERROR = "COMPLETE_ERROR"
 
 def _in_utc(moment: datetime) -> datetime:
     """Read a moment without a zone as UTC, which is what servers mean by it."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # at the very edge of the calendar, where only nonsense is
+        message = "no date and time in UTC"
+        raise ValueError(message) from None
 
 
 _Moment = Annotated[datetime, AfterValidator(_in_utc)]
@@ -87,17 +91,20 @@ class WireAnswer(BaseModel):
 
 def _pruned(value: Any, places: Iterable[tuple[int | str, ...]]) -> Any:
     """Copy JSON with null at each of the given places, and lists without their null members."""
-    here = [place for place in places if place]
-    if not here:
-        return None
-    if isinstance(value, Mapping):
-        below = {key: [place[1:] for place in here if place[0] == key] for key in value}
+    below: dict[int | str, list[tuple[int | str, ...]]] = {}
+    for place in places:
+        if not place:
+            return None
+        below.setdefault(place[0], []).append(place[1:])
+    if isinstance(value, dict):
         return {
-            key: _pruned(item, below[key]) if below[key] else item for key, item in value.items()
+            key: _pruned(item, below[key]) if key in below else item for key, item in value.items()
         }
     if isinstance(value, list):
-        items = ((index, [p[1:] for p in here if p[0] == index]) for index in range(len(value)))
-        pruned = (_pruned(value[index], below) if below else value[index] for index, below in items)
+        pruned = (
+            _pruned(item, below[index]) if index in below else item
+            for index, item in enumerate(value)
+        )
         return [item for item in pruned if item is not None]
     return None
 

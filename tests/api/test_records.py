@@ -132,6 +132,8 @@ def test_what_is_null_or_missing_is_none_and_the_rest_stays(missing: str) -> Non
     ("field", "value", "column", "expected"),
     [
         ("createdAt", "yesterday", "created_at", None),
+        ("createdAt", "0001-01-01T00:00:00+05:00", "created_at", None),
+        ("createdAt", 10**30, "created_at", None),
         ("warnings", "noise", "warnings", []),
         ("warnings", ["noise", {"code": 1}, None], "warnings", ["noise"]),
         ("errorReason", {"why": "x"}, "error_reason", None),
@@ -198,6 +200,11 @@ def test_nothing_but_id_and_status_can_make_an_answer_unreadable(
     assert (row["model_run_id"], row["status"]) == ("1", "COMPLETE_OK")
     numbers = [row[marker.name] for marker in BIOMARKERS]
     assert all(number is None or isinstance(number, float) for number in numbers)
+
+
+def test_a_hundred_thousand_wrong_values_cost_no_more_than_a_moment() -> None:
+    """Each is found once: with the square of them this would not end within the test's time."""
+    assert flatten_answer(changed(warnings=[{}] * 100_000 + ["noise"]))["warnings"] == ["noise"]
 
 
 def test_transcripts_are_taken_out_at_any_depth_under_any_name() -> None:
