@@ -81,7 +81,7 @@ def demo(
     study: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo-study"),
 ) -> None:
     """Go the whole way on the sandbox and the demo cohort: no key, no network."""
-    from helios_research.demo import run_demo
+    from helios_research.demo.run import run_demo
 
     outcome = run_demo(study)
     _print_outcomes(outcome.results)
@@ -107,8 +107,7 @@ def check(
     ] = 5.0,
 ) -> None:
     """Check a table and its recordings before anything is sent."""
-    from helios_research.checks import overview, preflight
-    from helios_research.checks.tables import write_checks
+    from helios_research.checks import overview, preflight, write_checks
 
     cohort = _read(manifest, tags, column, constant, sheet)
     _print_issues(cohort)
@@ -294,9 +293,9 @@ def _print_checks(checks: pd.DataFrame, most: int = 20) -> None:
 
 def _print_outcomes(results: pd.DataFrame) -> None:
     counts = results.groupby(["outcome", "error_code"], observed=True, dropna=False).size()
-    width = max([len("outcome"), *(len(str(outcome)) for outcome, _ in counts.index)])
+    width = max(len(outcome) for outcome in ("outcome", *Outcome))
     typer.echo(f"{'outcome':<{width}}  {'rows':>7}  error code, and what to do")
-    for (outcome, code), rows in counts.items():
+    for outcome, code, rows in counts.reset_index().itertuples(index=False):
         advice = "" if pd.isna(code) else f"{code}: {explain(code).remedy}"
         typer.echo(f"{outcome:<{width}}  {rows:>7,}  {advice}".rstrip())
     typer.echo(f"{'all':<{width}}  {len(results):>7,}")

@@ -19,6 +19,7 @@
     ├── StudyError                a study folder
     │   ├── EmptyStudyError       no cohort was ever submitted to it
     │   ├── MixedServicesError    its runs are at another service
+    │   ├── NotADemoStudyError    the demo would overwrite something else
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
     │   ├── StudyStorageError     the disk is full, read-only or not ours
@@ -252,6 +253,16 @@ class MixedServicesError(StudyError):
             f"The study {folder} was begun at {before}, and its runs exist only there; it cannot "
             f"go on at {now}. Use another folder for the other service, so that their scores "
             "are never mixed."
+        )
+
+
+class NotADemoStudyError(StudyError):
+    """The folder for the demo holds something else."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The folder {folder} holds something else than an earlier demo, so the demo does not "
+            "touch it: name another folder with --study DIR."
         )
 
 

@@ -10,7 +10,8 @@ from typing import Any, Unpack
 import pandas as pd
 
 from helios_research.api.client import Client
-from helios_research.checks import Check
+from helios_research.checks import Check, preflight
+from helios_research.checks.summary import expected_requests, expected_time_s
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Outcome
 from helios_research.errors import EmptyStudyError
@@ -20,8 +21,8 @@ from helios_research.submission.asks import Row, rows_of
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.display import progress_line
-from helios_research.submission.engine import BASE_URL, SOURCE, Engine
-from helios_research.submission.inspection import Inspector, last_seen
+from helios_research.submission.engine import BASE_URL, LEARNED_RATE, SOURCE, Engine
+from helios_research.submission.inspection import Inspector, LedgerCache, last_seen
 from helios_research.submission.options import SubmitOptions, SubmitSettings
 from helios_research.submission.progress import Progress
 from helios_research.submission.standing import Standing, standings
@@ -31,6 +32,9 @@ RESULTS_FILE = "results.parquet"
 
 # Rows laid out at a time when results are written: a few dozen MB, whatever the cohort's size.
 _ROWS_IN_A_PART = 10_000
+
+# API requests per second to reckon with until the study has learned what Helios allows.
+_RATE_UNTIL_LEARNED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,28 @@ class _State:
     checks: Mapping[str, Check]
     base_url: str | None
     source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is left to do in a study.
+
+    Attributes
+    ----------
+    recordings
+        Recordings that have not come to their end.
+    requests
+        API requests that they take, as measured on average.
+    duration_s
+        Seconds that they take at the rate.
+    rate
+        API requests per second.
+    """
+
+    recordings: int
+    requests: int
+    duration_s: float
+    rate: float
 
 
 class Study:
@@ -156,7 +182,14 @@ class Study:
             ledger.close()
             raise
         engine = Engine(
-            client, ledger, state.cohort, state.rows, state.standings, inspector, options, self._clock
+            client,
+            ledger,
+            state.cohort,
+            state.rows,
+            state.standings,
+            inspector,
+            options,
+            self._clock,
         )
         return Submission(engine.run, _progress_of(state), partial(self._conclude, ledger))
 
@@ -174,6 +207,32 @@ class Study:
         finally:
             ledger.close()
         return results
+
+    def check(self, cohort: Cohort, *, full_speech: bool = False) -> pd.DataFrame:
+        """Check the recordings as `preflight` does, and remember it in the study.
+
+        What was checked before and has not been written to since is not read again, by the next
+        check or by a submission.
+
+        Parameters
+        ----------
+        cohort
+            The recordings.
+        full_speech
+            Count speech to the end of each recording.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the cohort; the columns are ``columns.CHECKS``.
+
+        Raises
+        ------
+        StudyError
+            The folder is in use or cannot be written.
+        """
+        with Ledger.open(self.folder, clock=self._clock.now) as ledger:
+            return preflight(cohort, full_speech=full_speech, cache=LedgerCache(ledger))
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -198,6 +257,30 @@ class Study:
             state = _state(ledger, self.cohort)
         shared = duplicate_audio_issues(state.cohort, _hashes(state))
         return pd.concat([state.cohort.issues, shared], ignore_index=True).drop_duplicates()
+
+    def plan(self, rate: float | None = None) -> Plan:
+        """Reckon what is left to do, and how long it takes where requests are what limits.
+
+        Parameters
+        ----------
+        rate
+            API requests per second; without it the rate that the study has learned, or 5.
+
+        Returns
+        -------
+        Plan
+            Recordings left, API requests and seconds.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or no cohort was ever submitted.
+        """
+        with Ledger.read(self.folder) as ledger:
+            learned = ledger.get_setting(LEARNED_RATE, _RATE_UNTIL_LEARNED)
+        left = self.progress.outcomes.get(Outcome.PENDING, 0)
+        rate = rate or learned
+        return Plan(left, expected_requests(left), expected_time_s(left, rate), rate)
 
     def results(self) -> pd.DataFrame:
         """Give the results as they stand, at any time.

@@ -1,0 +1,85 @@
+"""The whole way on the demo cohort: from a table to Parquet, a figure and a report."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from helios_research import plots
+from helios_research.cohort import read_cohort
+from helios_research.columns import Source
+from helios_research.demo import demo_cohort_path
+from helios_research.errors import NotADemoStudyError
+from helios_research.ledger import Ledger
+from helios_research.sandbox import Sandbox, SandboxSettings
+from helios_research.study import RESULTS_FILE, Study
+from helios_research.submission.engine import SOURCE
+
+TAGS = ("arm", "visit")
+FIGURE_FILE = "scores_by_arm.png"
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo made.
+
+    Attributes
+    ----------
+    results
+        One row per recording of the demo cohort.
+    files
+        What was written, by what it is.
+    """
+
+    results: pd.DataFrame
+    files: dict[str, Path]
+
+
+def run_demo(folder: Path) -> Demo:
+    """Submit the demo cohort to a sandbox, and write what a study would end with.
+
+    Parameters
+    ----------
+    folder
+        Where to put the study; an earlier demo there is replaced, since its sandbox is gone.
+
+    Returns
+    -------
+    Demo
+        The results and where the files are.
+
+    Raises
+    ------
+    NotADemoStudyError
+        There is something else in the folder.
+    """
+    _clear(folder)
+    cohort = read_cohort(demo_cohort_path() / "manifest.csv", tags=TAGS)
+    with Sandbox(SandboxSettings(processing_s=1.0)) as sandbox:
+        study = Study(folder, client=sandbox.client())
+        results = study.submit(cohort)
+    figure = folder / FIGURE_FILE
+    axes = plots.scores_by_tag(results, "arm")
+    axes.figure.savefig(figure, dpi=200)
+    files = {
+        "Results": folder / RESULTS_FILE,
+        "Figure": figure,
+        "Report": study.report(folder / REPORT_FILE),
+    }
+    return Demo(results, files)
+
+
+def _clear(folder: Path) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / "helios.sqlite").exists():
+        raise NotADemoStudyError(folder)
+    with Ledger.open(folder) as ledger:
+        source = ledger.get_setting(SOURCE)
+    recordings = Study(folder).cohort.fields["recording"].dropna()
+    is_demo = recordings.str.startswith(str(demo_cohort_path())).all()
+    if source != Source.SANDBOX or not is_demo:
+        raise NotADemoStudyError(folder)
+    shutil.rmtree(folder)
