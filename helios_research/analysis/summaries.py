@@ -16,6 +16,7 @@ from helios_research.analysis.bootstrap import (
 from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
     MOST_LEVELS,
+    REASON_COLUMNS,
     Codes,
     Flags,
     Floats,
@@ -52,9 +53,9 @@ class _Groups:
 
     def participants(self, counted: Flags) -> Codes:
         rows = counted & (self.people >= 0)
-        pairs = pd.DataFrame({"group": self.codes[rows], "person": self.people[rows]})
-        found = pairs.drop_duplicates()["group"]
-        return np.bincount(found, minlength=len(self.names)).astype(np.intp)
+        n_people = int(self.people.max(initial=0)) + 1
+        pairs = pd.unique(self.codes[rows] * n_people + self.people[rows])
+        return np.bincount(pairs // n_people, minlength=len(self.names)).astype(np.intp)
 
 
 def summarize_by_tag(
@@ -198,7 +199,8 @@ def _counts(table: pd.DataFrame, scores: Floats, groups: _Groups) -> pd.DataFram
 
 def _reasons_by_group(table: pd.DataFrame, scores: Floats, groups: _Groups) -> list[str]:
     missing = np.isnan(scores)
-    reasons = missing_reasons(table[missing], scores[missing])
+    needed = [name for name in REASON_COLUMNS if name in table.columns]
+    reasons = missing_reasons(table.loc[missing, needed], scores[missing])
     group = groups.codes[missing]
     counted = [count_reasons(reasons[group == place]) for place in range(len(groups.names))]
     return ["; ".join(f"{n} {reason}" for reason, n in found.items()) for found in counted]

@@ -20,6 +20,8 @@ Flags = NDArray[np.bool_]
 
 NOT_GIVEN = "not given"
 MOST_LEVELS = 500
+# What the reason of a missing score is read from.
+REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
 
 # Spelled in manifests as people write them; Helios knows the four words on the right.
 _SEX_SPELLINGS = {
