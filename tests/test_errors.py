@@ -84,6 +84,10 @@ SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
         ],
     ),
     (
+        errors.NotADemoStudyError(FOLDER),
+        [f"{FOLDER} holds something else", "--study DIR"],
+    ),
+    (
         errors.StudyMissingError(FOLDER),
         [f"There is no study in {FOLDER}", "helios-research submit MANIFEST"],
     ),

@@ -1,6 +1,7 @@
 """One request at a time: wait for its turn, make it, and try again while that can help."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -46,7 +47,7 @@ class Calls:
     clock: Clock
     retries: Retries
     _acts: set[asyncio.Task[object]] = field(default_factory=set)
-    _postponed_in_a_row: int = 0
+    _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
 
     async def api(self, lane: Lane, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
         """Make a request to the API until it has an answer that settles something.
@@ -78,12 +79,12 @@ class Calls:
             answer = await self.shielded(make())
             self._tell_pacer(answer)
             if isinstance(answer, Success) or not self._may_mend(answer):
-                self._postponed_in_a_row = 0
+                self.answered(self.base_url)
                 return answer
             elapsed = self.clock.monotonic() - began
             delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
             if delay is None:
-                raise self._postponed(answer)
+                raise self.postponed(self.base_url, answer)
             await self.clock.sleep(delay)
             attempt += 1
 
@@ -97,6 +98,36 @@ class Calls:
         self._acts.add(task)
         task.add_done_callback(self._acts.discard)
         return await asyncio.shield(task)
+
+    def answered(self, host: str) -> None:
+        """Take note that a host is there.
+
+        Parameters
+        ----------
+        host
+            What answered, as an error would name it.
+        """
+        self._postponed_in_a_row[host] = 0
+
+    def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
+        """Give up one recording for now, or the submission where many in a row were given up.
+
+        Parameters
+        ----------
+        host
+            What failed, as an error would name it.
+        failure
+            How.
+
+        Returns
+        -------
+        PostponedError or ServiceError
+            The error to raise.
+        """
+        self._postponed_in_a_row[host] += 1
+        if self._postponed_in_a_row[host] >= OUTAGE_AFTER:
+            return failure.as_error(host)
+        return PostponedError(failure)
 
     async def drain(self) -> None:
         """Wait until every act that was begun has ended."""
@@ -115,9 +146,3 @@ class Calls:
         if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS}:
             raise failure.as_error(self.base_url)
         return failure.kind in {FailureKind.RETRY, FailureKind.RATE_LIMITED}
-
-    def _postponed(self, failure: Failure) -> PostponedError | ServiceError:
-        self._postponed_in_a_row += 1
-        if self._postponed_in_a_row >= OUTAGE_AFTER:
-            return failure.as_error(self.base_url)
-        return PostponedError(failure)

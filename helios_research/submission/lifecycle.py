@@ -31,6 +31,7 @@ from helios_research.submission.plan import (
     Poll,
     Settle,
     Upload,
+    has_expired,
     next_action,
 )
 from helios_research.submission.polling import RECHECK_S, CompletionModel
@@ -43,6 +44,8 @@ SETTLE_AFTER_S = 5.0
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
 MOST_EXPIRIES = 3
+
+UPLOAD_HOST = "The upload host"
 
 
 @dataclass(slots=True)
@@ -182,13 +185,10 @@ class Lifecycle:
             return await self._move(attempt, State.ABANDONED, answer)
         if answer.kind is FailureKind.URL_EXPIRED:
             return await self._abandon_if_empty(attempt, answer)
-        return attempt
+        return await self._move(attempt, attempt.state, answer)
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:
-        if attempt.state is State.CREATED:
-            attempt = await self.ledger.advance(
-                attempt.attempt_id, State.UPLOADING, upload_began_at=self.clock.now()
-            )
+        attempt = await self.ledger.advance(attempt.attempt_id, State.UPLOADING)
         body = UploadBody(
             size_bytes=job.size_bytes,
             media_type=job.media_type,
@@ -197,12 +197,13 @@ class Lifecycle:
         )
         answer = await self.service.upload(attempt.upload_url or "", body)
         if isinstance(answer, Success):
+            self.calls.answered(UPLOAD_HOST)
             attempt = await self._arrived(attempt)
         return answer, attempt
 
     async def _arrived(self, attempt: Attempt) -> Attempt:
         return await self.ledger.advance(
-            attempt.attempt_id, State.UPLOADED, uploaded_at=self.clock.now()
+            attempt.attempt_id, State.UPLOADED, error_code=None, error_reason=None
         )
 
     async def _settle(self, attempt: Attempt, job: Job) -> Attempt:
@@ -216,16 +217,22 @@ class Lifecycle:
                 return await self._gone(attempt, answer)
             if answer.value.status != CREATED:
                 return await self._arrived(attempt)
+            if has_expired(attempt, self.clock.now()):
+                # A refusal of a large upload can look like a broken connection, so the URL's age
+                # counts too, once the run itself shows that nothing has arrived.
+                return await self.ledger.advance(
+                    attempt.attempt_id,
+                    State.ABANDONED,
+                    error_reason="The upload URL expired before the upload arrived.",
+                )
             async with self.upload_slots:
                 attempt = await self._upload(attempt, job)
             if attempt.state is not State.UPLOADING:
                 return attempt
             elapsed = self.clock.monotonic() - began
             tries += 1
-            if self.calls.retries.next_delay(tries, elapsed, None) is None:
-                raise PostponedError(
-                    Failure(FailureKind.RETRY, TIMED_OUT, "The upload host took no upload.")
-                )
+            if self.calls.retries.next_delay(tries, elapsed) is None:
+                raise self.calls.postponed(UPLOAD_HOST, _failure_of(attempt))
 
     async def _wait_to_settle(self, attempt: Attempt) -> None:
         since = attempt.upload_began_at or self.clock.now()
@@ -329,6 +336,14 @@ class Lifecycle:
             until_upload = attempt.uploaded_at - attempt.created_at
             took_s = (run.completed_at - run.created_at - until_upload).total_seconds()
         self.polling.observe(attempt.duration_s, took_s, not_done_s=not_done_s, done_s=done_s)
+
+
+def _failure_of(attempt: Attempt) -> Failure:
+    return Failure(
+        FailureKind.RETRY,
+        attempt.error_code or TIMED_OUT,
+        attempt.error_reason or "The recording could not be uploaded.",
+    )
 
 
 def _overdue(deadline_s: float, run: ModelRun) -> Failure:

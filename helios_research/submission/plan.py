@@ -130,7 +130,7 @@ def _before_upload(attempt: Attempt, request_digest: str, now: datetime) -> Acti
         return Abandon(attempt, "The manifest changed before anything was uploaded.")
     if attempt.state is State.CREATING:
         return Create(attempt)
-    if _has_expired(attempt, now):
+    if has_expired(attempt, now):
         return Abandon(attempt, "The upload URL expired before it was used.")
     return Upload(attempt)
 
@@ -174,7 +174,21 @@ def _was_sent(attempt: Attempt) -> bool:
     return attempt.state in {State.UPLOADING, State.UPLOADED, State.SCORED, State.LOST}
 
 
-def _has_expired(attempt: Attempt, now: datetime) -> bool:
+def has_expired(attempt: Attempt, now: datetime) -> bool:
+    """Tell whether a run's upload URL is too old to begin an upload with.
+
+    Parameters
+    ----------
+    attempt
+        The attempt with the run.
+    now
+        The present moment, UTC.
+
+    Returns
+    -------
+    bool
+        True when its hour is over, or nearly so.
+    """
     if attempt.created_at is None:
         return True
     age = now - attempt.created_at

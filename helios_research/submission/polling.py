@@ -25,6 +25,7 @@ EAGER_CERTAINTY = 0.3
 """The same where requests are plentiful: a question too many then costs nothing."""
 COLD_FIRST_S = 10.0
 """Age at which to ask first while nothing is known, in seconds (measured)."""
+SCOUTS = 3
 COLD_STEP_S = 5.0
 """Seconds between questions while nothing is known."""
 LONGEST_STEP_S = 30.0
@@ -64,7 +65,7 @@ class CompletionModel:
         self._slope = 0.0
         self._residuals: list[float] = []
         self._times: list[float] = []
-        self._still_running_s = 0.0
+        self._still_running_s: list[float] = []
 
     def observe(
         self,
@@ -106,7 +107,7 @@ class CompletionModel:
         age_s
             Seconds since its upload.
         """
-        self._still_running_s = max(self._still_running_s, age_s)
+        self._still_running_s = sorted([*self._still_running_s, age_s])[-SCOUTS:]
 
     def next_ask_s(
         self,
@@ -196,13 +197,13 @@ class CompletionModel:
         return expected_s + min(likely_s + MARGIN_S, early_s + LONGEST_STEP_S)
 
     def _cold_due_s(self, asked_s: float, spare: float) -> float:
-        """Let the oldest run find out; the others wait until they are older than it was."""
+        """Let the oldest runs find out; the others wait until they are older than those were."""
         # With the budget to spare, as in a small study, the first to find out may be early.
         wait_s = COLD_STEP_S if asked_s else COLD_FIRST_S
         usual_s = asked_s + wait_s - max(0.0, wait_s - self._floor_s) * spare
-        if asked_s >= self._still_running_s:
+        if len(self._still_running_s) < SCOUTS or asked_s >= self._still_running_s[0]:
             return usual_s
-        return min(max(usual_s, self._still_running_s + COLD_STEP_S), asked_s + LONGEST_STEP_S)
+        return min(max(usual_s, self._still_running_s[0] + COLD_STEP_S), asked_s + LONGEST_STEP_S)
 
     def _fit(self) -> None:
         # Fitting 300 completions costs about 100 µs: done again when a twentieth of them is new.
