@@ -4,7 +4,7 @@ They are asked once per different value of a column, so they may be written for 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
@@ -34,7 +34,7 @@ _DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
 _TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
 
 # Shapes of what identifies a person; guesses, so they only warn.
-_PERSONAL = (
+_IDENTIFIERS = (
     (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
     (
         re.compile(r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])"),
@@ -42,6 +42,10 @@ _PERSONAL = (
     ),
     (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
     (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
+)
+# In a tag, a date may be that of the visit, and two words the arm of the study.
+_IN_LABEL = (
+    *_IDENTIFIERS,
     (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),
     (re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+"), "a person's name"),
 )
@@ -74,7 +78,7 @@ def date_of_birth(now: datetime) -> Judge:
         Accepts ISO 8601 dates from 1900 until now.
     """
 
-    def judge(value: str) -> Problem | None:
+    def _judge(value: str) -> Problem | None:
         if not _DATE.fullmatch(value):
             return Problem("Not an ISO 8601 date.", _date_remedy(value))
         try:
@@ -83,7 +87,7 @@ def date_of_birth(now: datetime) -> Judge:
             return Problem("There is no such day in the calendar.", _DATE_REMEDY)
         return _out_of_range(born, now.date(), _DATE_REMEDY)
 
-    return judge
+    return _judge
 
 
 def local_time(now: datetime) -> Judge:
@@ -100,7 +104,7 @@ def local_time(now: datetime) -> Judge:
         Accepts ISO 8601 date-times without a zone from 1900 until now.
     """
 
-    def judge(value: str) -> Problem | None:
+    def _judge(value: str) -> Problem | None:
         if _ZONED_TIME.fullmatch(value):
             return Problem(
                 "The time has a zone.",
@@ -114,7 +118,7 @@ def local_time(now: datetime) -> Judge:
             return Problem("There is no such day or time.", _TIME_REMEDY)
         return _out_of_range(moment, now, _TIME_REMEDY)
 
-    return judge
+    return _judge
 
 
 def birth_sex(value: str) -> Problem | None:
@@ -186,8 +190,8 @@ def user_label(value: str) -> Problem | None:
     )
 
 
-def personal_data(value: str) -> Problem | None:
-    """Judge whether text that is sent could identify a person.
+def personal_label(value: str) -> Problem | None:
+    """Judge whether a participant's label could identify the person.
 
     Parameters
     ----------
@@ -197,18 +201,25 @@ def personal_data(value: str) -> Problem | None:
     Returns
     -------
     Problem or None
-        A warning where it has the shape of personal data.
+        A warning where it has the shape of an identifier, a name or a date.
     """
-    if value.isalpha():
-        return None
-    for shape, what in _PERSONAL:
-        if shape.search(value):
-            return Problem(
-                f"This looks like {what}, and it would be sent.",
-                "Use a pseudonym that cannot be traced to the person.",
-                Severity.WARNING,
-            )
-    return None
+    return _personal(value, _IN_LABEL)
+
+
+def personal_tag(value: str) -> Problem | None:
+    """Judge whether a tag could identify a person.
+
+    Parameters
+    ----------
+    value
+        Text of the cell.
+
+    Returns
+    -------
+    Problem or None
+        A warning where it has the shape of an identifier.
+    """
+    return _personal(value, _IDENTIFIERS)
 
 
 def field_text(value: str) -> Problem | None:
@@ -247,6 +258,19 @@ _UNTEXT = Problem(
     "There are characters in it that are not text.",
     "Type the cell again, or save the table in UTF-8.",
 )
+
+
+def _personal(value: str, shapes: Iterable[tuple[re.Pattern[str], str]]) -> Problem | None:
+    if value.isalpha():
+        return None
+    for shape, what in shapes:
+        if shape.search(value):
+            return Problem(
+                f"This looks like {what}, and it would be sent.",
+                "Use a pseudonym that cannot be traced to the person.",
+                Severity.WARNING,
+            )
+    return None
 
 
 def _date_remedy(value: str) -> str:

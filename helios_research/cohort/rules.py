@@ -127,7 +127,7 @@ def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
     _check_privacy(draft, findings)
     for tag in draft.tag_values.columns:
         findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", judges.tag_text)
-        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", judges.personal_data)
+        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", judges.personal_tag)
     return good
 
 
@@ -227,5 +227,5 @@ def _check_order(draft: Draft, findings: Findings, good: pd.DataFrame) -> None:
 
 
 def _check_privacy(draft: Draft, findings: Findings) -> None:
-    draft.judge(findings, "user_label", judges.personal_data)
+    draft.judge(findings, "user_label", judges.personal_label)
     speakers.check_birth_in_label(draft.fields, findings, draft.layout.name_of("user_label"))

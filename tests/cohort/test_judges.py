@@ -130,7 +130,7 @@ def test_a_label_may_have_fifty_characters_and_no_more():
     ],
 )
 def test_labels_that_look_like_personal_data_are_a_warning(value, what):
-    found = judges.personal_data(value)
+    found = judges.personal_label(value)
     assert found.severity == "warning"
     assert found.problem == f"This looks like {what}, and it would be sent."
 
@@ -139,7 +139,14 @@ def test_labels_that_look_like_personal_data_are_a_warning(value, what):
     "value", ["007", "P01", "P-0001-visit", "94347659190", "123456789", "site 3 P12", "Jane", "a@b"]
 )
 def test_pseudonyms_are_not_taken_for_personal_data(value):
-    assert judges.personal_data(value) is None
+    assert judges.personal_label(value) is None
+
+
+def test_dates_and_words_are_what_tags_are_made_of():
+    for value in ("2026-01-05", "Night Shift", "Usual Care"):
+        assert judges.personal_tag(value) is None
+    assert "an e-mail address" in judges.personal_tag("a@b.org").problem
+    assert "a 10-digit patient number" in judges.personal_tag("943-476-5919").problem
 
 
 def test_control_characters_and_unreadable_ones_are_not_text():

@@ -59,8 +59,8 @@ def test_hundreds_of_columns_do_not_flood_the_message():
     ("arguments", "sentence"),
     [
         (
-            {"columns": {"accent": "acent"}},
-            "columns= names 'acent' as 'accent', but there is no such column",
+            {"columns": {"accent": "akzent"}},
+            "columns= names 'akzent' as 'accent', but there is no such column",
         ),
         (
             {"columns": {"language": "note"}},

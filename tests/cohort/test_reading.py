@@ -20,7 +20,7 @@ def read(path, sheet=None):
         ("absent.csv", "there is no such file. Check its name; relative paths are taken from"),
         ("folder", "it is a folder. Name the table inside it."),
         ("empty.csv", "the file is empty."),
-        ("table.sav", ".sav is not a known format. Use one of .csv, .tsv,"),
+        ("table.ods", ".ods is not a known format. Use one of .csv, .tsv,"),
         ("noending", "no ending is not a known format."),
         ("header.csv", "it has no rows below its header. Add the recordings."),
         ("excel.csv", "its name ends in .csv, but its content is that of a .xlsx file."),
@@ -31,7 +31,7 @@ def read(path, sheet=None):
 def test_what_cannot_be_read_is_told_in_a_sentence(tmp_path, name, sentence):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.csv").touch()
-    for text in ("table.sav", "noending", "header.csv", "text.xlsx", "text.parquet"):
+    for text in ("table.ods", "noending", "header.csv", "text.xlsx", "text.parquet"):
         (tmp_path / text).write_text("recording,visit\n")
     ROWS.to_excel(tmp_path / "excel.xlsx")
     (tmp_path / "excel.xlsx").rename(tmp_path / "excel.csv")

@@ -122,6 +122,13 @@ def test_issues_that_are_known_are_not_added_twice(cohort_of):
     pd.testing.assert_frame_equal(cohort.with_issues(extra).issues, cohort.issues)
 
 
+def test_no_later_issues_change_nothing(cohort_of):
+    cohort = cohort_of({}, {"language": "x"})
+    none = duplicate_audio_issues(cohort, pd.Series(["aa", "bb"]))
+    assert none.empty
+    pd.testing.assert_frame_equal(cohort.with_issues(none).issues, cohort.issues)
+
+
 def test_without_a_code_the_column_decides(cohort_of):
     cohort = cohort_of({}, {})
     extra = cohort_of({}, {"language": "x"}).issues
