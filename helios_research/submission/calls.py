@@ -91,8 +91,17 @@ class Calls:
     async def shielded(self, act: Awaitable[T]) -> T:
         """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
 
-        A request that is cancelled in flight can corrupt the connection pool, and its answer
-        would be lost.
+        An answer that nobody waits for any more would be lost, and with it what it tells.
+
+        Parameters
+        ----------
+        act
+            A request, with what is written down about its answer.
+
+        Returns
+        -------
+        T
+            What the act gives.
         """
         task = asyncio.ensure_future(act)
         self._acts.add(task)
