@@ -15,17 +15,20 @@ import numpy as np
 
 REMEMBERED = 300
 """Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
-ENOUGH = 2
-"""Completions from which on they are believed (our choice)."""
+ENOUGH = 3
+"""Completions from which on they are believed (measured: more leaves the budget unused at first,
+fewer asks in vain)."""
 ENOUGH_FOR_SLOPE = 20
 """Completions of known duration from which on a slope is fitted (our choice)."""
 CERTAINTY = 0.8
 """P(done | not yet done) at which to ask where requests are what limits (measured best)."""
-EAGER_CERTAINTY = 0.3
-"""The same where requests are plentiful: a question too many then costs nothing."""
+EAGER_CERTAINTY = 0.5
+"""The same where requests are plentiful: a question in vain then costs no time (measured: 2.5 s
+instead of 3.6 s from a run's end to knowing it, for 0.4 requests more per recording)."""
 COLD_FIRST_S = 10.0
 """Age at which to ask first while nothing is known, in seconds (measured)."""
-SCOUTS = 3
+SCOUTS = 2
+"""Oldest runs that are asked while nothing is known; one alone may be a straggler."""
 COLD_STEP_S = 5.0
 """Seconds between questions while nothing is known."""
 LONGEST_STEP_S = 30.0
@@ -203,7 +206,8 @@ class CompletionModel:
         usual_s = asked_s + wait_s - max(0.0, wait_s - self._floor_s) * spare
         if len(self._still_running_s) < SCOUTS or asked_s >= self._still_running_s[0]:
             return usual_s
-        return min(max(usual_s, self._still_running_s[0] + COLD_STEP_S), asked_s + LONGEST_STEP_S)
+        older_s = max(usual_s, self._still_running_s[0] + COLD_STEP_S)
+        return min(usual_s + (older_s - usual_s) * (1 - spare**2), asked_s + LONGEST_STEP_S)
 
     def _fit(self) -> None:
         # Fitting 300 completions costs about 100 µs: done again when a twentieth of them is new.
