@@ -60,12 +60,12 @@ class Outcome:
         )
 
 
-def write_recordings(folder: Path, count: int) -> Path:
+def write_recordings(folder: Path, count: int, size_bytes: int = 40_044) -> Path:
     """Write WAV files, each of its own bytes, and a manifest that lists them."""
     folder.mkdir(parents=True)
     form = struct.pack("<HHIIHH", 1, 1, 16_000, 32_000, 2, 16)
     for number in range(count):
-        samples = random.Random(number).randbytes(40_000)
+        samples = random.Random(number).randbytes(size_bytes - 44)
         data = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data"
         data += struct.pack("<I", len(samples)) + samples
         (folder / f"r{number:05}.wav").write_bytes(b"RIFF" + struct.pack("<I", len(data)) + data)
