@@ -65,6 +65,14 @@ _KNOWN = {
         "The manifest says something else than what was sent with this recording.",
         "Set the manifest right, or submit with resend_changed=True to pay for a new run.",
     ),
+    "INVALID_ROW": Explanation(
+        "The row itself is damaged: it has too many cells, or values that were never saved.",
+        "Correct the row as its error_reason says, then submit again.",
+    ),
+    "INVALID_TAG": Explanation(
+        "A tag of the row cannot be sent.",
+        "Correct the tag as its error_reason says, then submit again.",
+    ),
     RECORDING_CHANGED: Explanation(
         "The file changed, or could not be read any more, between its check and its upload; it "
         "was not sent.",

@@ -256,7 +256,7 @@ class Study:
         with Ledger.read(self.folder) as ledger:
             state = _state(ledger, self.cohort)
         shared = duplicate_audio_issues(state.cohort, _hashes(state))
-        return pd.concat([state.cohort.issues, shared], ignore_index=True).drop_duplicates()
+        return state.cohort.with_issues(shared).issues
 
     def plan(self, rate: float | None = None) -> Plan:
         """Reckon what is left to do, and how long it takes where requests are what limits.
