@@ -38,7 +38,7 @@ def as_text(content: Content, is_valid: NDArray[np.bool_]) -> str:
     """
     facts = _facts(content, is_valid)
     listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
-    return f"<Cohort of {content.source} ({listed})>"
+    return f"<Cohort from {_lower_first(content.source)} ({listed})>"
 
 
 def as_html(content: Content, is_valid: NDArray[np.bool_]) -> str:
@@ -62,6 +62,11 @@ def as_html(content: Content, is_valid: NDArray[np.bool_]) -> str:
     )
     hint = "" if content.findings.empty else "<p>What to correct is in <code>.issues</code>.</p>"
     return (
-        f"<table><caption>Cohort of {escape(content.source)}</caption><tbody>{rows}</tbody>"
+        f"<table><caption>Cohort from {escape(_lower_first(content.source))}</caption><tbody>{rows}</tbody>"
         f"</table>{hint}"
     )
+
+
+def _lower_first(source: str) -> str:
+    """Let "The DataFrame", which begins sentences elsewhere, stand within one."""
+    return source.replace("The ", "the ", 1) if source.startswith("The ") else source

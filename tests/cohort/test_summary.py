@@ -6,7 +6,7 @@ def test_the_repr_counts_recordings_participants_and_problems(cohort_of):
         {"arm": "a"}, {"arm": "b"}, {"user_label": "p01", "birth_sex": "1"}, tags="arm"
     )
     assert repr(cohort) == (
-        "<Cohort of The DataFrame (recordings: 3, participants: 2, tags: arm, can be sent: 2, "
+        "<Cohort from the DataFrame (recordings: 3, participants: 2, tags: arm, can be sent: 2, "
         "cannot be sent: 1, warnings: 1)>"
     )
 
