@@ -112,6 +112,14 @@ class CompletionModel:
         """
         self._still_running_s = sorted([*self._still_running_s, age_s])[-SCOUTS:]
 
+    @property
+    def typical_s(self) -> float | None:
+        """Seconds in which four of five runs finish; None while too few have."""
+        if len(self._seen) < ENOUGH:
+            return None
+        self._fit()
+        return self._times[_rank(CERTAINTY, len(self._times))]
+
     def next_ask_s(
         self,
         duration_s: float | None,
