@@ -20,10 +20,10 @@ def main() -> None:
     answers.flush()
     while True:
         try:
-            function, args, kwargs = pickle.load(requests)  # noqa: S301 - as above
+            task = pickle.load(requests)  # noqa: S301 - as above
         except EOFError:
             return
-        answers.write(_outcome(function, args, kwargs))
+        answers.write(_outcome(task))
         answers.flush()
 
 
@@ -34,8 +34,9 @@ def _adopt(settings: dict[str, Any]) -> None:
         conf.update(settings)
 
 
-def _outcome(function: Any, args: Any, kwargs: Any) -> bytes:
+def _outcome(task: bytes) -> bytes:
     try:
+        function, args, kwargs = pickle.loads(task)  # noqa: S301 - as above
         return pickle.dumps(("returned", function(*args, **kwargs)))
     # The caller gets it, in its own process; as text, because not every error survives the way.
     except Exception as error:  # noqa: BLE001

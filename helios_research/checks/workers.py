@@ -181,7 +181,8 @@ class _Worker:
 
     def run(self, task: bytes, limit_s: float) -> tuple[str, Any]:
         """Run one pickled task; return ("returned" or "raised", the value)."""
-        outcome: tuple[str, Any] = self._ask(task, limit_s)
+        # Pickled twice, so that a task that cannot be unpickled there does not upset the pipe.
+        outcome: tuple[str, Any] = self._ask(pickle.dumps(task), limit_s)
         return outcome
 
     def _ask(self, message: bytes, limit_s: float) -> Any:

@@ -59,6 +59,16 @@ def test_an_error_in_a_task_reaches_the_caller_in_words(pool):
         pool.submit(divmod, 1, 0).result()
 
 
+def test_a_task_that_is_unknown_there_is_an_error_and_not_a_crash(pool, monkeypatch, tmp_path):
+    (tmp_path / "only_here.py").write_text("def task(): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    with pytest.raises(RuntimeError, match="ModuleNotFoundError: No module named 'only_here'"):
+        pool.submit(only_here.task).result()
+    assert pool.submit(abs, -1).result() == 1
+
+
 def test_what_a_library_prints_does_not_get_between_the_answers(pool):
     pool.submit(os.write, 1, b"noise on the standard output\n").result()
     assert pool.submit(print, "more noise").result() is None
