@@ -162,7 +162,14 @@ def _standing(
             error_code=check.predicted_error_code,
             error_reason=f"Not sent. {check.reason}",
         )
-    return Standing(Outcome.PENDING, runs=runs)
+    # Why its last run was given up, where one was.
+    last = history[-1] if history else None
+    return Standing(
+        Outcome.PENDING,
+        runs=runs,
+        error_code=last.error_code if last else None,
+        error_reason=last.error_reason if last else None,
+    )
 
 
 def _from_attempt(row: Row, attempt: Attempt, runs: int) -> Standing:
