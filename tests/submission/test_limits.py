@@ -1,0 +1,393 @@
+"""The queue that all requests go through, and retries."""
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helios_research.submission.clock import VirtualClock
+from helios_research.submission.limits import (
+    LANE_SHARES,
+    LONGEST_OWN_PAUSE_S,
+    LONGEST_PAUSE_S,
+    LONGEST_RETRY_AFTER_S,
+    NAP_S,
+    Lane,
+    Pacer,
+    Retries,
+)
+
+SLACK_S = 1e-4
+
+
+class Bench:
+    """A pacer on virtual time, with a record of its grants."""
+
+    def __init__(self, rate: float | None = 10.0, burst: int = 2, **known: float) -> None:
+        self.clock = VirtualClock()
+        self.pacer = Pacer(rate, clock=self.clock, burst=burst, **known)
+        self.grants: list[tuple[float, str]] = []
+
+    @property
+    def times(self) -> list[float]:
+        return [moment for moment, _ in self.grants]
+
+    async def take(self, name: str = "", lane: Lane = Lane.CREATE, after_s: float = 0.0) -> None:
+        if after_s:
+            await self.clock.sleep(after_s)
+        await self.pacer.slot(lane)
+        self.grants.append((self.clock.monotonic(), name))
+
+    def run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
+        async def main() -> None:
+            await asyncio.gather(*coroutines)
+
+        self.clock.run(main())
+
+
+def most_in_any_window(times: list[float], rate: float) -> float:
+    """Return the largest excess of grants over rate · time in any closed window."""
+    return max(
+        (last - first + 1) - rate * (times[last] - times[first])
+        for first in range(len(times))
+        for last in range(first, len(times))
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(0.2, 200),
+    st.integers(1, 5),
+    st.lists(st.floats(0, 5), min_size=1, max_size=40),
+)
+def test_never_more_than_rate_times_time_plus_burst_in_any_window(
+    rate: float, burst: int, arrivals: list[float]
+) -> None:
+    bench = Bench(rate, burst)
+    bench.run(*(bench.take(after_s=arrival) for arrival in arrivals))
+    assert len(bench.times) == len(arrivals)
+    assert most_in_any_window(bench.times, rate) <= burst + SLACK_S * rate
+
+
+def test_a_full_queue_uses_all_of_the_rate() -> None:
+    bench = Bench(20.0)
+    bench.run(*(bench.take() for _ in range(401)))
+    assert bench.times[-1] == pytest.approx((401 - 2) / 20, abs=0.01)
+
+
+def test_within_a_lane_the_first_to_come_is_the_first_to_go() -> None:
+    bench = Bench(50.0)
+    bench.run(*(bench.take(str(number)) for number in range(60)))
+    assert [name for _, name in bench.grants] == [str(number) for number in range(60)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.floats(0.0, 3.0))
+def test_cancelled_waiters_take_nothing_with_them(cancelled: list[bool], after_s: float) -> None:
+    bench = Bench(10.0)
+
+    async def main() -> None:
+        lanes = list(Lane)
+        tasks = [
+            asyncio.create_task(bench.take(str(number), lanes[number % 2]))
+            for number in range(len(cancelled))
+        ]
+        await bench.clock.sleep(after_s)
+        for task, is_cancelled in zip(tasks, cancelled, strict=True):
+            if is_cancelled:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await bench.pacer.slot()
+
+    bench.clock.run(main())
+    granted = len(bench.grants)
+    assert bench.pacer.waiting == 0
+    # One more slot than was granted, and no time lost on those that were given up.
+    assert bench.clock.monotonic() <= max(after_s, (granted + 1 - 2) / 10) + 0.1 + SLACK_S
+
+
+def test_a_contested_budget_is_shared_between_creating_and_asking() -> None:
+    bench = Bench(10.0)
+    bench.run(
+        *(bench.take("create", Lane.CREATE) for _ in range(200)),
+        *(bench.take("ask", Lane.ASK) for _ in range(200)),
+    )
+    first = [name for _, name in bench.grants[:90]]
+    share = LANE_SHARES[Lane.ASK] / sum(LANE_SHARES.values())
+    assert first.count("ask") == pytest.approx(share * 90, abs=3)
+
+
+def test_a_lane_that_is_alone_has_the_whole_budget() -> None:
+    bench = Bench(10.0)
+    bench.run(*(bench.take("ask", Lane.ASK) for _ in range(102)))
+    assert bench.times[-1] == pytest.approx(10.0, abs=0.01)
+
+
+def test_nothing_goes_during_a_pause_and_no_two_at_once_after_it() -> None:
+    bench = Bench(10.0)
+    bench.pacer.refused(7.0)
+    bench.run(*(bench.take() for _ in range(5)))
+    gaps = [later - earlier for earlier, later in pairwise(bench.times)]
+    assert bench.times[0] >= 7.0
+    assert min(gaps) >= 1 / 10 - SLACK_S
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.0, 20.0), st.floats(0.0, 30.0)), max_size=6))
+def test_every_pause_is_respected_by_all(pauses: list[tuple[float, float]]) -> None:
+    bench = Bench(5.0)
+
+    async def pause(at_s: float, for_s: float) -> None:
+        if at_s:
+            await bench.clock.sleep(at_s)
+        bench.pacer.pause_until(bench.clock.monotonic() + for_s)
+
+    bench.run(
+        *(pause(*each) for each in pauses),
+        *(bench.take(after_s=number / 3 + 0.01) for number in range(60)),
+    )
+    for at_s, for_s in pauses:
+        inside = [time for time in bench.times if at_s + SLACK_S < time < at_s + for_s - SLACK_S]
+        assert not inside
+
+
+def test_a_shorter_pause_does_not_shorten_a_longer_one() -> None:
+    bench = Bench()
+    bench.pacer.pause_until(9.0)
+    bench.pacer.pause_until(3.0)
+    bench.run(bench.take())
+    assert bench.times[0] == pytest.approx(9.0)
+
+
+def test_a_pause_lasts_as_long_as_the_server_says_up_to_an_hour() -> None:
+    bench = Bench()
+    bench.pacer.refused(1e6)
+    bench.run(bench.take())
+    assert bench.times[0] == pytest.approx(LONGEST_PAUSE_S, abs=1.0)
+
+
+def test_a_server_that_says_nothing_is_left_alone_longer_each_time() -> None:
+    bench = Bench()
+    pauses = []
+
+    async def storm() -> None:
+        for _ in range(12):
+            await bench.pacer.slot()
+            began = bench.clock.monotonic()
+            bench.pacer.refused()
+            bench.pacer.refused()
+            await bench.pacer.slot()
+            pauses.append(bench.clock.monotonic() - began)
+
+    bench.run(storm())
+    assert pauses[0] <= 1.0
+    assert pauses[5] > 4 * pauses[0]
+    assert max(pauses) <= LONGEST_OWN_PAUSE_S + 1 / bench.pacer.rate
+
+
+def test_an_answer_after_the_storm_ends_the_doubling() -> None:
+    bench = Bench()
+
+    async def main() -> float:
+        for _ in range(6):
+            await bench.pacer.slot()
+            bench.pacer.refused()
+        await bench.pacer.slot()
+        bench.pacer.accepted()
+        began = bench.clock.monotonic()
+        bench.pacer.refused()
+        while "paused" in bench.pacer.limited_by:
+            await bench.clock.sleep(0.01)
+        return bench.clock.monotonic() - began
+
+    assert bench.clock.run(main()) <= 0.52
+
+
+def test_answers_that_come_in_during_a_pause_do_not_end_the_storm() -> None:
+    bench = Bench()
+    bench.pacer.refused(5.0)
+    bench.pacer.accepted()
+    bench.run(bench.take())
+    assert bench.times[0] >= 5.0
+    assert (bench.pacer.accepted_requests, bench.pacer.refused_requests) == (1, 1)
+
+
+def test_a_raised_rate_counts_for_those_who_wait_already() -> None:
+    bench = Bench(0.05)
+
+    async def raise_rate() -> None:
+        await bench.clock.sleep(5.0)
+        bench.pacer.set_rate(50.0)
+
+    bench.run(*(bench.take() for _ in range(10)), raise_rate())
+    assert bench.times[-1] <= 5.0 + NAP_S + 10 / 50
+
+
+def test_a_lowered_rate_keeps_what_was_sent_ahead_of_time() -> None:
+    bench = Bench(10.0)
+
+    async def lower() -> None:
+        await bench.pacer.slot()
+        await bench.pacer.slot()
+        bench.pacer.set_rate(1.0)
+        await bench.pacer.slot()
+
+    bench.run(lower())
+    assert bench.clock.monotonic() == pytest.approx(1.0, abs=0.01)
+
+
+async def strict_server(bench: Bench, limit: float, seconds: float) -> None:
+    """Let a token bucket of 5 answer as many requests as the pacer lets through."""
+    tokens, counted_s = 5.0, 0.0
+    while (now_s := bench.clock.monotonic()) < seconds:
+        await bench.pacer.slot()
+        now_s = bench.clock.monotonic()
+        tokens = min(5.0, tokens + (now_s - counted_s) * limit)
+        counted_s = now_s
+        if tokens >= 1:
+            tokens -= 1
+            bench.pacer.accepted()
+        else:
+            bench.pacer.refused(1.0)
+
+
+@pytest.mark.parametrize("limit", [5.0, 10.0, 50.0])
+def test_an_unknown_limit_is_found_filled_and_rarely_exceeded(limit: float) -> None:
+    bench = Bench(rate=None)
+    bench.run(strict_server(bench, limit, 200.0))
+    accepted, refused = bench.pacer.accepted_requests, bench.pacer.refused_requests
+    assert accepted >= 0.85 * limit * 200
+    assert refused <= 0.03 * (accepted + refused)
+    assert bench.pacer.learned() == pytest.approx(limit, rel=0.2)
+
+
+def test_a_known_rate_is_filled_without_a_refusal() -> None:
+    bench = Bench(rate=10.0)
+    bench.run(strict_server(bench, 10.0, 100.0))
+    assert bench.pacer.refused_requests == 0
+    assert bench.pacer.accepted_requests >= 1_000
+
+
+def test_a_given_rate_above_the_limit_is_cut_to_it() -> None:
+    bench = Bench(rate=40.0)
+    bench.run(strict_server(bench, 10.0, 200.0))
+    assert bench.pacer.rate == pytest.approx(10.0, rel=0.2)
+    assert bench.pacer.accepted_requests >= 0.85 * 10 * 200
+
+
+def test_what_one_pacer_learned_another_starts_from() -> None:
+    first = Bench(rate=None)
+    first.run(strict_server(first, 10.0, 120.0))
+    second = Bench(rate=None, learned=first.pacer.learned())
+    second.run(strict_server(second, 10.0, 20.0))
+    assert second.pacer.accepted_requests >= 0.85 * 10 * 20
+
+
+def test_an_idle_rate_is_not_raised_because_it_was_not_tried() -> None:
+    bench = Bench(rate=None)
+    start = bench.pacer.rate
+    bench.run(*(bench.take(after_s=number * 2.0) for number in range(50)))
+    assert bench.pacer.rate == start
+
+
+def test_spare_tells_an_idle_budget_from_a_contested_one() -> None:
+    bench = Bench(10.0)
+    seen = {"idle": bench.pacer.spare}
+
+    async def watch() -> None:
+        await bench.clock.sleep(15.0)
+        seen["contested"] = bench.pacer.spare
+        await bench.clock.sleep(300.0)
+        seen["over"] = bench.pacer.spare
+
+    bench.run(watch(), *(bench.take() for _ in range(200)))
+    bench.pacer.pause_until(math.inf)
+    assert seen["idle"] == 1.0
+    assert seen["contested"] == 0.0
+    assert seen["over"] > 0.99
+    assert bench.pacer.spare == 0.0
+
+
+def test_the_backlog_is_how_long_a_question_waits() -> None:
+    bench = Bench(10.0)
+    expected: list[float] = []
+
+    async def ask() -> None:
+        await bench.clock.sleep(1.05)
+        expected.append(bench.pacer.backlog_s)
+        await bench.take("probe", Lane.ASK)
+
+    bench.run(
+        *(bench.take("", Lane.ASK) for _ in range(50)),
+        *(bench.take("", Lane.CREATE) for _ in range(50)),
+        ask(),
+    )
+    waited = next(moment for moment, name in bench.grants if name == "probe") - 1.05
+    assert expected[0] == pytest.approx(waited, rel=0.15)
+
+
+def test_what_limits_is_told_in_words() -> None:
+    bench = Bench(10.0)
+    said = [bench.pacer.limited_by]
+
+    async def look() -> None:
+        await bench.clock.sleep(0.55)
+        said.append(bench.pacer.limited_by)
+
+    bench.run(look(), *(bench.take() for _ in range(20)))
+    bench.pacer.pause_until(bench.clock.monotonic() + 60)
+    said.append(bench.pacer.limited_by)
+    assert said[:2] == ["processing", "the request rate (10/s)"]
+    assert said[2].startswith("paused by the server until ")
+    assert said[2].count(":") == 2
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.inf, math.nan])
+def test_a_rate_that_makes_no_sense_is_refused_in_words(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate must be a positive number of requests per second"):
+        Pacer(rate, clock=VirtualClock())
+
+
+def test_a_burst_below_one_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="burst must be 1 or more, not 0"):
+        Pacer(1.0, clock=VirtualClock(), burst=0)
+
+
+@given(
+    st.integers(0, 5_000),
+    st.floats(0, 1e4),
+    st.none() | st.floats(0, 1e6),
+    st.integers(0, 2**32),
+)
+def test_no_attempt_begins_after_the_time_for_retries_is_over(
+    attempt: int, elapsed_s: float, retry_after_s: float | None, seed: int
+) -> None:
+    retries = Retries(max_elapsed_s=600.0)
+    delay_s = retries.next_delay(attempt, elapsed_s, retry_after_s, Random(seed).random)
+    if delay_s is not None:
+        assert elapsed_s + delay_s <= 600.0
+        assert delay_s >= min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S)
+        assert delay_s <= 30.0 + LONGEST_RETRY_AFTER_S
+
+
+def test_waits_double_up_to_the_cap_and_are_fully_jittered() -> None:
+    retries = Retries(first_s=1.0, cap_s=8.0)
+    longest = [retries.next_delay(attempt, 0.0, random=lambda: 1.0) for attempt in range(6)]
+    assert longest == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    assert retries.next_delay(3, 0.0, random=lambda: 0.0) == 0.0
+
+
+def test_the_server_wish_comes_first_but_is_capped() -> None:
+    retries = Retries()
+    assert retries.next_delay(0, 0.0, 7.0, lambda: 0.0) == 7.0
+    assert retries.next_delay(0, 0.0, 4000.0, lambda: 0.0) == LONGEST_RETRY_AFTER_S
+
+
+def test_there_is_no_further_attempt_when_the_wait_would_take_too_long() -> None:
+    assert Retries(max_elapsed_s=60.0).next_delay(0, 55.0, 10.0) is None
