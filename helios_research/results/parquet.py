@@ -64,7 +64,7 @@ def write_parquet(
         that is empty in the first part may hold numbers in the last.
     provenance
         What the footer tells beside versions and the meaning of the columns: the study, the base
-        URL, the tag columns.
+        URL, the tag columns; ``columns`` where they are not those of the vocabulary.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def write_parquet(
         The file cannot be written there.
     """
     types = _types_of(own)
-    with _moved_into_place(path) as unfinished:
+    with moved_into_place(path) as unfinished:
         writer: pq.ParquetWriter | None = None
         try:
             for part in parts:
@@ -155,19 +155,35 @@ def _schema(
     footer = {
         "schema_version": RESULTS_SCHEMA_VERSION,
         "package_version": __version__,
-        **provenance,
         "columns": {
             column.name: {"meaning": column.meaning, "unit": column.unit}
             for column in RESULTS_BY_NAME.values()
         },
+        **provenance,
     }
     metadata = dict(inferred.metadata or {}) | {FOOTER_KEY: json.dumps(footer).encode()}
     return pa.schema(fields, metadata=metadata)
 
 
 @contextmanager
-def _moved_into_place(path: Path) -> Iterator[Path]:
-    """Give a place beside the file to write to, and move the result there once it is complete."""
+def moved_into_place(path: Path) -> Iterator[Path]:
+    """Give a place beside a file to write to, and move the result there once it is complete.
+
+    Parameters
+    ----------
+    path
+        Where the file is to be.
+
+    Yields
+    ------
+    Path
+        Where to write it; removed where writing fails.
+
+    Raises
+    ------
+    StudyStorageError
+        The file cannot be written there.
+    """
     try:
         with NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False

@@ -1,0 +1,38 @@
+"""Names that SPSS and Stata take."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helios_research.results.legal_names import SPSS, STATA, legal_names
+
+
+def test_names_that_are_legal_stay_and_others_make_way() -> None:
+    names = ["größe", "grosse", "Größe", "arm", "ARM", "2nd", "with", "byte", "名前", "a b", "a_b"]
+    assert legal_names(names, STATA) == {
+        "größe": "groe",
+        "grosse": "grosse",
+        "Größe": "Groe_2",
+        "arm": "arm",
+        "ARM": "ARM_2",
+        "2nd": "v_2nd",
+        "with": "v_with",
+        "byte": "v_byte",
+        "名前": "v",
+        "a b": "a_b_2",
+        "a_b": "a_b",
+    }
+    assert legal_names(["byte", "with"], SPSS) == {"byte": "byte", "with": "v_with"}
+
+
+@given(st.lists(st.text(max_size=80), unique=True, max_size=12))
+def test_any_names_become_legal_and_different(names: list[str]) -> None:
+    for dialect in (SPSS, STATA):
+        found = legal_names(names, dialect)
+        assert sorted(found) == sorted(names)
+        assert len({name.lower() for name in found.values()}) == len(names)
+        for name in found.values():
+            assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+            assert len(name) <= dialect.longest_name
+            assert name.lower() not in dialect.reserved

@@ -1,0 +1,121 @@
+"""SPSS and Stata files as another reader sees them."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyreadstat
+import pytest
+
+from helios_research.errors import ResultsError
+from helios_research.results import export
+
+LEVELS = {
+    0.0: "lowest of four levels",
+    0.33: "second of four levels",
+    0.66: "third of four levels",
+    1.0: "highest of four levels",
+}
+
+
+def same_scores(read: pd.Series, was: pd.Series) -> bool:
+    return np.array_equal(read.to_numpy(float), was.to_numpy(float), equal_nan=True)
+
+
+def test_spss_has_values_labels_and_measures(study: pd.DataFrame, tmp_path: Path) -> None:
+    path = export(study, tmp_path / "scores.sav", tags=["arm"])[0]
+    read, meta = pyreadstat.read_sav(path)
+    assert len(read) == len(study)
+    assert same_scores(read["mental_strain"], study["mental_strain"])
+    assert same_scores(read["distress"], study["distress"])
+    assert meta.variable_value_labels["distress"] == LEVELS
+    assert meta.variable_measure["distress"] == "ordinal"
+    assert meta.variable_measure["mental_strain"] == "scale"
+    outcome = read["outcome"].map(meta.variable_value_labels["outcome"])
+    assert outcome.tolist() == study["outcome"].astype("str").tolist()
+    sex = read["birth_sex"].map(meta.variable_value_labels["birth_sex"])
+    assert sex.tolist() == study["birth_sex"].tolist()
+    assert "Composite over all dimensions." in meta.column_names_to_labels["mental_strain"]
+    assert meta.file_label.startswith("SYNTHETIC")
+    assert (read["error_code"] == "").sum() == study["error_code"].isna().sum()
+    off = (read["created_at"].dt.tz_localize("UTC") - study["created_at"]).abs()
+    assert off.max() < pd.Timedelta(milliseconds=1)
+
+
+def test_stata_has_labelled_levels_beside_the_scores(study: pd.DataFrame, tmp_path: Path) -> None:
+    path = export(study, tmp_path / "scores.dta")[0]
+    read, meta = pyreadstat.read_dta(path)
+    assert same_scores(read["distress"], study["distress"])
+    assert "distress" not in meta.variable_value_labels
+    levels = pd.Series([0.0, 0.33, 0.66, 1.0])
+    assert same_scores(read["distress_level"].map(levels), study["distress"])
+    assert meta.variable_value_labels["distress_level"][1] == "0.33: second of four levels"
+    outcome = read["outcome"].map(meta.variable_value_labels["outcome"])
+    assert outcome.tolist() == study["outcome"].astype("str").tolist()
+    assert read["created_at"].dt.tz_localize("UTC").dt.floor("ms").tolist() == [
+        moment.floor("ms") for moment in study["created_at"]
+    ]
+
+
+def test_stata_files_are_also_read_by_pandas(study: pd.DataFrame, tmp_path: Path) -> None:
+    path = export(study, tmp_path / "scores.dta")[0]
+    read = pd.read_stata(path)
+    assert read["outcome"].astype("str").tolist() == study["outcome"].astype("str").tolist()
+    assert same_scores(read["mental_strain"], study["mental_strain"])
+
+
+@pytest.mark.parametrize("ending", ["sav", "dta"])
+def test_awkward_names_and_texts_survive(
+    awkward: pd.DataFrame, tmp_path: Path, ending: str
+) -> None:
+    long_name = "hours of sleep in the week before the recording, as reported"
+    table = awkward.rename(columns={"badge": long_name})
+    files = export(table, tmp_path / f"scores.{ending}")
+    read, meta = {"sav": pyreadstat.read_sav, "dta": pyreadstat.read_dta}[ending](files[0])
+    assert read["user_label"].tolist() == table["user_label"].tolist()
+    assert read["note"].fillna("").tolist() == table["note"].fillna("").tolist()
+    assert same_scores(read["groe_in_cm"], table["größe in cm"])
+    assert meta.column_names_to_labels["groe_in_cm"].startswith("größe in cm")
+    renamed = {
+        name: label for name, label in meta.column_names_to_labels.items() if long_name in label
+    }
+    assert len(renamed) == 1
+    assert read[next(iter(renamed))].iloc[0] == str(2**60)
+    assert meta.variable_value_labels["consented"] == {0: "false", 1: "true"}
+    book = pd.read_csv(files[1]).set_index("column")
+    assert book.loc["größe in cm", "in_file"] == "groe_in_cm"
+    assert "columns have other names here" in files[3].read_text(encoding="utf-8")
+
+
+def test_a_spelling_of_sex_that_helios_does_not_know_keeps_its_own_label(
+    awkward: pd.DataFrame, tmp_path: Path
+) -> None:
+    awkward["birth_sex"] = pd.Series(["f", "Male", "woman", None, "U", "INTERSEX"], dtype="str")
+    read, meta = pyreadstat.read_sav(export(awkward, tmp_path / "scores.sav")[0])
+    labels = read["birth_sex"].map(meta.variable_value_labels["birth_sex"])
+    assert labels.fillna("").tolist() == ["FEMALE", "MALE", "WOMAN", "", "UNKNOWN", "INTERSEX"]
+
+
+def test_infinite_numbers_and_endless_texts_are_said_so(
+    awkward: pd.DataFrame, tmp_path: Path
+) -> None:
+    awkward["ratio"] = [float("inf"), 1.0, 2.0, 3.0, 4.0, 5.0]
+    awkward.loc[0, "note"] = "ü" * 40_000
+    files = export(awkward, tmp_path / "scores.sav")
+    read, _ = pyreadstat.read_sav(files[0])
+    assert pd.isna(read["ratio"].iloc[0])
+    assert read["note"].iloc[0].startswith("üü")
+    assert len(read["note"].iloc[0].encode()) <= 32_767
+    readme = files[3].read_text(encoding="utf-8")
+    assert "1 infinite numbers are missing here." in readme
+    assert "1 texts are cut at 32,767 bytes" in readme
+
+
+def test_without_pyreadstat_a_sentence_says_how_to_get_it(
+    awkward: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyreadstat", None)
+    with pytest.raises(ResultsError, match=r"pip install 'helios-research\[spss\]'"):
+        export(awkward, tmp_path / "scores.sav")
+    assert list(tmp_path.iterdir()) == []
