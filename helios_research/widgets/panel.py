@@ -1,0 +1,146 @@
+"""A widget as a researcher has it: shown in a cell, remembered by the notebook, closed at the end."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakSet
+
+import ipywidgets
+
+from helios_research.widgets.parts import STYLE, markup
+
+_PLAIN = "text/plain"
+_HTML = "text/html"
+
+
+class Panel(ABC):
+    """What the widgets of this package have in common.
+
+    A notebook is saved without the state of its widgets. So that a reopened one shows more than
+    an empty frame, a panel also writes a static picture of itself as HTML, and renews it when
+    `freeze` is called.
+
+    Parameters
+    ----------
+    children
+        The widgets from top to bottom.
+
+    Attributes
+    ----------
+    widget
+        The widget behind it, to be put into layouts of your own.
+    """
+
+    def __init__(self, children: Iterable[Any]) -> None:
+        self.widget = ipywidgets.VBox(
+            [markup(STYLE), *children], layout=ipywidgets.Layout(width="100%")
+        )
+        self.widget.add_class("helios")
+        self._handles: list[Any] = []
+        self._is_closed = False
+
+    @abstractmethod
+    def static_html(self) -> str:
+        """Draw how things stand, for a notebook that is opened without a kernel.
+
+        Returns
+        -------
+        str
+            HTML without scripts, the same for the same content.
+        """
+
+    @abstractmethod
+    def __repr__(self) -> str: ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._is_closed
+
+    def freeze(self) -> None:
+        """Renew the static picture in every cell that shows this panel."""
+        for handle in self._handles:
+            handle.update(self._repr_mimebundle_(), raw=True)
+
+    def close(self) -> None:
+        """Let go of everything: the widgets, and the tables that they hold. Safe to call twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.freeze()
+        close_tree(self.widget)
+
+    def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, Any]:
+        still = {
+            _PLAIN: repr(self),
+            _HTML: f'{STYLE}<div class="helios">{self.static_html()}</div>',
+        }
+        if self._is_closed:
+            return still
+        live: dict[str, Any] = self.widget._repr_mimebundle_()
+        return live | still
+
+    def _ipython_display_(self) -> None:
+        # Only called by IPython, which therefore is there.
+        from IPython.display import display
+
+        _SHOWN.take_place(self)
+        handle = display(self._repr_mimebundle_(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython has no types here
+        if handle is not None:
+            self._handles.append(handle)
+
+
+class _Shown:
+    """Which panel is shown by which cell, so that running a cell again closes what it had shown.
+
+    Without this every run of a cell would leave another set of widgets, with their tables, in
+    memory until the kernel ends.
+    """
+
+    def __init__(self) -> None:
+        self._panels: dict[str, tuple[int, WeakSet[Panel]]] = {}
+
+    def take_place(self, panel: Panel) -> None:
+        cell, run = _running_cell()
+        if cell is None:
+            return
+        before, panels = self._panels.get(cell, (run, WeakSet[Panel]()))
+        if before != run:
+            for old in panels - {panel}:
+                # Shown in a second cell, it is still looked at there.
+                if len(old._handles) == 1:
+                    old.close()
+            panels = WeakSet[Panel]()
+        panels.add(panel)
+        self._panels[cell] = (run, panels)
+
+
+# One kernel has one notebook, whatever the number of panels.
+_SHOWN = _Shown()
+
+
+def _running_cell() -> tuple[str | None, int]:
+    """Name the cell that is being run and count its run; front ends send the name along."""
+    shell = sys.modules["IPython"].get_ipython()
+    if shell is None or not hasattr(shell, "get_parent"):
+        return None, 0
+    metadata = (shell.get_parent() or {}).get("metadata", {})
+    return metadata.get("cellId"), shell.execution_count
+
+
+def close_tree(widget: Any) -> None:
+    """Close a widget, everything in it, and their layouts and styles.
+
+    Parameters
+    ----------
+    widget
+        The widget; closing one that is closed already does nothing.
+    """
+    for child in getattr(widget, "children", ()):
+        close_tree(child)
+    for name in ("layout", "style"):
+        part = getattr(widget, name, None)
+        if part is not None:
+            part.close()
+    widget.close()

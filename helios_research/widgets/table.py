@@ -1,0 +1,328 @@
+"""A table of any length, one page at a time: paged and sorted here, drawn as plain HTML.
+
+Only the rows on the page travel to the browser, so 100,000 rows cost it no more than 25.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import ceil
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+
+from helios_research.widgets.controls import BoundedIntText, Button, Checkbox, Dropdown
+from helios_research.widgets.parts import Guard, cut, markup
+
+ROWS_ON_A_PAGE = 25
+
+_AS_GIVEN = "the table's own order"
+
+
+class PagedTable:
+    """A table with controls to sort it and to turn its pages.
+
+    Parameters
+    ----------
+    caption
+        What the table holds, for its heading and for screen readers.
+    guard
+        Wraps the callbacks.
+    rows_on_a_page
+        Rows to show at a time. The table keeps that height, so that nothing below it jumps.
+    sortable
+        Whether there are controls to sort by a column.
+    wrapped
+        Whether long text is wrapped instead of cut; for tables of sentences.
+
+    Attributes
+    ----------
+    widget
+        To be put into a layout.
+    """
+
+    def __init__(
+        self,
+        caption: str,
+        guard: Guard,
+        *,
+        rows_on_a_page: int = ROWS_ON_A_PAGE,
+        sortable: bool = True,
+        wrapped: bool = False,
+    ) -> None:
+        self._caption = caption
+        self._rows = rows_on_a_page
+        self._wrapped = wrapped
+        self._frame = pd.DataFrame()
+        self._labels: Mapping[str, str] = {}
+        self._empty = ""
+        self._order: NDArray[np.int64] = np.arange(0)
+        self._marked: int | None = None
+        self._page_number = 1
+        self._content = markup()
+        self._position = markup()
+        self._make_controls(guard)
+        self.widget = ipywidgets.VBox(
+            [
+                *([ipywidgets.HBox([self.sort_by, self.descending])] if sortable else []),
+                self._content,
+                ipywidgets.HBox(
+                    [self.first, self.previous, self.page, self.next, self.last, self._position],
+                    layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
+                ),
+            ]
+        )
+        self.show(self._frame)
+
+    def _make_controls(self, guard: Guard) -> None:
+        narrow = ipywidgets.Layout(width="auto")
+        self.sort_by = Dropdown(description="Sort by", options=[_AS_GIVEN])
+        self.descending = Checkbox(description="largest first", indent=False, layout=narrow)
+        self.first = Button(description="First page", layout=narrow)
+        self.previous = Button(description="Previous page", layout=narrow)
+        self.next = Button(description="Next page", layout=narrow)
+        self.last = Button(description="Last page", layout=narrow)
+        self.page = BoundedIntText(
+            description="Page", value=1, min=1, max=1, layout=ipywidgets.Layout(width="10em")
+        )
+        for button, target in (
+            (self.first, lambda: 1),
+            (self.previous, lambda: self._page_number - 1),
+            (self.next, lambda: self._page_number + 1),
+            (self.last, lambda: self.pages),
+        ):
+            button.on_click(guard(lambda _, target=target: self.turn_to(target())))
+        self.page.observe(guard(lambda change: self.turn_to(change["new"])), "value")
+        for control in (self.sort_by, self.descending):
+            control.observe(guard(lambda _: self._sort()), "value")
+
+    @property
+    def pages(self) -> int:
+        """Number of pages; an empty table has one."""
+        return max(1, ceil(len(self._frame) / self._rows))
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Positions of the frame's rows, from 0, in the order in which they are shown."""
+        return self._order
+
+    def show(
+        self,
+        frame: pd.DataFrame,
+        *,
+        labels: Mapping[str, str] | None = None,
+        empty: str = "There is nothing to show.",
+    ) -> None:
+        """Show another table; the sorting stays where it can.
+
+        Parameters
+        ----------
+        frame
+            The table; it is not copied.
+        labels
+            Headings for columns that are to be called otherwise.
+        empty
+            What to say where it has no rows.
+        """
+        self._frame, self._labels, self._empty = frame, labels or {}, empty
+        self._marked = None
+        # Whoever chose a column keeps it while there is one of that name.
+        chosen = self.sort_by.value
+        options = [(_AS_GIVEN, _AS_GIVEN), *((self._label(name), name) for name in frame.columns)]
+        if self.sort_by.options != tuple(options):
+            with self.sort_by.hold_trait_notifications():
+                self.sort_by.options = options
+                self.sort_by.value = chosen if chosen in frame.columns else _AS_GIVEN
+        self._sort()
+
+    def mark(self, position: int | None) -> None:
+        """Highlight a row, and turn to its page.
+
+        Parameters
+        ----------
+        position
+            Its position in the frame, from 0; None for no row.
+        """
+        self._marked = position
+        if position is None:
+            self._draw()
+        else:
+            place = int(np.flatnonzero(self._order == position)[0])
+            self.turn_to(place // self._rows + 1)
+
+    def turn_to(self, page: int) -> None:
+        """Show a page.
+
+        Parameters
+        ----------
+        page
+            Its number, from 1; outside of what there is, the nearest.
+        """
+        self._page_number = min(max(1, page), self.pages)
+        self._draw()
+
+    def _label(self, name: Any) -> str:
+        return self._labels.get(name, str(name))
+
+    def _sort(self) -> None:
+        self._order = sorted_positions(
+            self._frame, self.sort_by.value, descending=self.descending.value
+        )
+        self.turn_to(1)
+
+    def _draw(self) -> None:
+        number = self._page_number
+        with self.page.hold_trait_notifications():
+            self.page.max = self.pages
+            self.page.value = number
+        self.first.disabled = self.previous.disabled = number == 1
+        self.next.disabled = self.last.disabled = number == self.pages
+        start = (number - 1) * self._rows
+        shown = self._order[start : start + self._rows]
+        self._content.value = self._page_html(shown)
+        total = len(self._frame)
+        words = f"{start + 1:,} to {start + len(shown):,} of {total:,}" if total else "0 of 0"
+        self._position.value = f'<span role="status">{words}</span>'
+
+    def _page_html(self, shown: "NDArray[np.int64]") -> str:
+        body = (
+            table_html(
+                self._frame.iloc[shown],
+                caption=self._caption,
+                labels=self._labels,
+                marked=[position == self._marked for position in shown.tolist()],
+                wrapped=self._wrapped,
+            )
+            if len(shown)
+            else f'<p class="helios-muted">{escape(self._empty)}</p>'
+        )
+        height = f"height: calc({self._rows + 1} * 1.6em + 2.6em)"
+        return (
+            f'<div class="helios-scroll" style="{height}" tabindex="0" role="region" '
+            f'aria-label="{escape(self._caption)}">{body}</div>'
+        )
+
+
+def sorted_positions(
+    frame: pd.DataFrame, column: Any, *, descending: bool = False
+) -> "NDArray[np.int64]":
+    """Sort a table without moving it.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    column
+        Column to sort by; one that the table does not have leaves its own order.
+    descending
+        Whether the largest comes first. What is missing comes last in either case.
+
+    Returns
+    -------
+    ndarray of int
+        Positions of the rows, from 0, in the order asked for; equal ones in the table's own.
+    """
+    if column not in frame.columns:
+        return np.arange(len(frame))[:: -1 if descending else 1]
+    values = frame[column].reset_index(drop=True)
+    if values.dtype == object:
+        values = values.map(str, na_action="ignore").astype("str")
+    ordered = values.sort_values(ascending=not descending, kind="stable", na_position="last")
+    return np.asarray(ordered.index, dtype=np.int64)
+
+
+def table_html(
+    frame: pd.DataFrame,
+    *,
+    caption: str,
+    labels: Mapping[str, str] | None = None,
+    marked: Sequence[bool] = (),
+    wrapped: bool = False,
+) -> str:
+    """Draw a small table.
+
+    Parameters
+    ----------
+    frame
+        The rows; all of them are drawn.
+    caption
+        What the table holds, for screen readers.
+    labels
+        Headings for columns that are to be called otherwise.
+    marked
+        For each row, whether it is highlighted; none if it is empty.
+    wrapped
+        Whether long text is wrapped instead of cut.
+
+    Returns
+    -------
+    str
+        HTML in which nothing from the table is markup.
+    """
+    names = labels or {}
+    numeric = [_is_number(frame[name]) for name in frame.columns]
+    head = "".join(
+        f'<th scope="col"{_number_class(number)}>{cut(names.get(name, name))}</th>'
+        for name, number in zip(frame.columns, numeric, strict=True)
+    )
+    texts = [cell_texts(frame[name]) for name in frame.columns]
+    rows = "".join(
+        _row_html(cells, numeric, marked=bool(marked) and marked[number], wrapped=wrapped)
+        for number, cells in enumerate(zip(*texts, strict=True))
+    )
+    classes = "helios-table helios-wrapped" if wrapped else "helios-table"
+    return (
+        f'<table class="{classes}" aria-label="{escape(caption)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _row_html(cells: Sequence[str], numeric: Sequence[bool], *, marked: bool, wrapped: bool) -> str:
+    drawn = "".join(
+        f"<td{_number_class(number)}>{escape(text) if wrapped else cut(text)}</td>"
+        for text, number in zip(cells, numeric, strict=True)
+    )
+    mark = ' class="helios-marked" aria-current="true"' if marked else ""
+    return f"<tr{mark}>{drawn}</tr>"
+
+
+def _number_class(number: bool) -> str:  # noqa: FBT001 - the only thing there is to say
+    return ' class="helios-number"' if number else ""
+
+
+def _is_number(values: "pd.Series[Any]") -> bool:
+    return bool(is_numeric_dtype(values.dtype)) and not is_bool_dtype(values.dtype)
+
+
+def cell_texts(values: "pd.Series[Any]") -> list[str]:
+    """Write the values of one column the way people read them.
+
+    Parameters
+    ----------
+    values
+        The column, or a page of it.
+
+    Returns
+    -------
+    list of str
+        Text per value: numbers to three decimals, moments to the second, lists with commas,
+        nothing where a value is missing.
+    """
+    if is_datetime64_any_dtype(values.dtype):
+        return list(values.dt.strftime("%Y-%m-%d %H:%M:%S").fillna(""))
+    return [_cell_text(value) for value in values.tolist()]
+
+
+def _cell_text(value: Any) -> str:
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(map(_cell_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_cell_text(part)}" for name, part in value.items())
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return str(value)
