@@ -1,6 +1,5 @@
 """Results as files that other programs read, each with a codebook and a README beside it."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from helios_research.columns import RESULTS_BY_NAME
 from helios_research.errors import ResultsError
@@ -16,8 +14,8 @@ from helios_research.results.codebook import codebook, markdown_table, markdown_
 from helios_research.results.content import Content, content_of, flattened
 from helios_research.results.legal_names import SPSS, STATA, Dialect
 from helios_research.results.parquet import (
-    FOOTER_KEY,
     moved_into_place,
+    read_footer,
     read_parquet,
     write_parquet,
 )
@@ -135,25 +133,7 @@ def _loaded(results: pd.DataFrame | str | PathLike[str]) -> tuple[pd.DataFrame, 
         return results, {}
     path = Path(results).expanduser()
     table = read_parquet(path)
-    return table, footer_of(path)
-
-
-def footer_of(path: Path) -> dict[str, Any]:
-    """Read what a results file says of itself.
-
-    Parameters
-    ----------
-    path
-        A Parquet file.
-
-    Returns
-    -------
-    dict
-        Versions, study, base URL, source, tags; empty where another program wrote the file.
-    """
-    metadata = pq.read_schema(path).metadata or {}
-    footer = json.loads(metadata.get(FOOTER_KEY, b"{}"))
-    return {name: value for name, value in footer.items() if name != "columns"}
+    return table, read_footer(path)
 
 
 def _shaped(table: pd.DataFrame, tags: Sequence[str], *, ages: bool, long: bool) -> Content:

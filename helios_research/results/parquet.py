@@ -121,6 +121,24 @@ def read_parquet(path: Path) -> pd.DataFrame:
     return table
 
 
+def read_footer(path: Path) -> dict[str, Any]:
+    """Read what a results file says of itself.
+
+    Parameters
+    ----------
+    path
+        A Parquet file.
+
+    Returns
+    -------
+    dict
+        Versions, study, base URL, source, tags; empty where another program wrote the file.
+    """
+    metadata = pq.read_schema(path).metadata or {}
+    footer = json.loads(metadata.get(FOOTER_KEY, b"{}"))
+    return {name: value for name, value in footer.items() if name != "columns"}
+
+
 def _types_of(own: pd.DataFrame) -> dict[str, pa.DataType | None]:
     """Tell how to store the researcher's own columns; None for one that only text can hold."""
     types: dict[str, pa.DataType | None] = {}

@@ -54,8 +54,10 @@ def test_parquet_read_back_by_two_readers_is_what_it_was(
 ) -> None:
     path = export(study_path, tmp_path / "scores.parquet")[0]
     by_polars = pl.read_parquet(path)
-    by_duckdb = ask_duckdb("select * from read_parquet(?)", path)
-    for name in ("recording_id", "user_label", "mental_strain", "distress", "arm"):
+    by_duckdb = ask_duckdb(
+        "select recording_id, user_label, mental_strain, distress, arm from read_parquet(?)", path
+    )
+    for name in by_duckdb.columns:
         expected = [None if pd.isna(cell) else cell for cell in study[name]]
         assert by_polars[name].to_list() == expected
         assert [None if pd.isna(cell) else cell for cell in by_duckdb[name]] == expected
