@@ -1,0 +1,21 @@
+"""From results to figures: every function takes the results and returns matplotlib Axes.
+
+Each figure says how many recordings and participants are in it and why others are not, and that
+scores are synthetic where they are. Sizes come from a style: ``COLUMN`` and ``PAGE`` for one and
+both columns of a paper, ``SLIDE`` for a slide.
+"""
+
+from helios_research.plots.by_tag import scores_by_tag
+from helios_research.plots.flow_chart import flow_diagram
+from helios_research.plots.outcomes import outcomes_by_tag
+from helios_research.plots.style import COLUMN, PAGE, SLIDE, Style
+
+__all__ = [
+    "COLUMN",
+    "PAGE",
+    "SLIDE",
+    "Style",
+    "flow_diagram",
+    "outcomes_by_tag",
+    "scores_by_tag",
+]

@@ -1,0 +1,272 @@
+"""Scores at each level of a tag: every recording, where they lie, means and differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis.tables import (
+    NOT_GIVEN,
+    Codes,
+    Results,
+    choose_biomarkers,
+    load_results,
+    people_of,
+    scores_of,
+)
+from helios_research.columns import Biomarker
+from helios_research.plots.canvas import Target, open_canvas, write_sentence
+from helios_research.plots.differences import Difference, differences
+from helios_research.plots.groups import (
+    Groups,
+    arrange,
+    count_rows,
+    keep_largest,
+    name_rows,
+    rule_rows,
+)
+from helios_research.plots.marks import (
+    MOST_POINTS,
+    draw_mean,
+    draw_points,
+    draw_shape,
+    draw_shares,
+    level_key,
+    sample,
+    score_axis,
+    share_axis,
+)
+from helios_research.plots.rulers import DEPTH_LINES, draw_mean_difference, draw_share_differences
+from helios_research.plots.selection import Selection, select
+from helios_research.plots.style import PAGE, Style, dress
+
+# In a figure 1,000 resamples cannot be told from more.
+_RESAMPLES = Bootstrap(1000)
+
+# With more biomarkers, all of them fit on one page of a paper without their differences.
+_MOST_COMPARED = 4
+
+# Title, key, ticks and label of the axis, in lines of type.
+_AROUND = 6.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """What one biomarker's panel is made from."""
+
+    marker: Biomarker
+    groups: Groups
+    scores: NDArray[np.float64]
+    rows: Codes
+    summary: pd.DataFrame
+    difference: Difference | None
+    style: Style
+
+    @property
+    def below(self) -> float:
+        """Height of the difference, in heights of a row."""
+        return DEPTH_LINES / self.groups.lines if self.difference else 0.0
+
+    @property
+    def height_in(self) -> float:
+        around = (_AROUND + self.below * self.groups.lines) * self.style.line_in
+        return self.groups.height_in(self.style) + around
+
+
+@overload
+def scores_by_tag(  # type: ignore[overload-overlap]  # a str is a sequence too, but this is first
+    results: Results,
+    tag: str,
+    biomarkers: str = ...,
+    *,
+    colour: str | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes: ...
+
+
+@overload
+def scores_by_tag(
+    results: Results,
+    tag: str,
+    biomarkers: Sequence[str] | None,
+    *,
+    colour: str | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> NDArray[np.object_]: ...
+
+
+def scores_by_tag(
+    results: Results,
+    tag: str,
+    biomarkers: str | Sequence[str] | None = "mental_strain",
+    *,
+    colour: str | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes | NDArray[np.object_]:
+    """Draw the scores at each level of a tag.
+
+    For a continuous biomarker each recording is a point; the hill shows where they lie, the black
+    dot is the mean with its 95 % interval. A bucketed biomarker is ordinal: a bar shows the share
+    of recordings at each of its four levels. Where the tag has two levels, their difference
+    stands below on the same scale. Intervals are those of ``analysis.summarize_by_tag``, by a
+    bootstrap over participants (1,000 resamples).
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    tag
+        The column whose levels are the rows.
+    biomarkers
+        One, several, or None for all.
+    colour
+        A second column that divides the rows; or the tag itself, to colour its levels.
+    ax
+        Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
+        new figure.
+    style
+        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+
+    Returns
+    -------
+    Axes or ndarray of Axes
+        One Axes for a biomarker given by its name; else an array, in the order asked for.
+
+    Raises
+    ------
+    UnknownColumnError
+        If a column is not in the results.
+    ResultsError
+        If a column has more than 500 values, or the panels do not fit into ``ax``.
+
+    Examples
+    --------
+    >>> ax = scores_by_tag("datasets/shift_study_results.parquet", "arm")
+    >>> ax.get_title(loc="left")
+    'Mental strain'
+    """
+    table = load_results(results, [tag] if colour is None else [tag, colour])
+    markers = choose_biomarkers(table, biomarkers)
+    chosen = keep_largest(select(table, markers), tag, colour)
+    panels = _prepare(chosen, markers, tag, colour, style)
+    notes = chosen.notes(*_how_to_read(panels, chosen))
+    canvas = open_canvas(ax, [panel.height_in for panel in panels] or [1.5], notes, style)
+    for panel, axes in zip(panels, canvas.axes, strict=False):
+        _draw(axes, panel)
+    if not panels:
+        write_sentence(canvas.axes[0], "There is no recording with a score to draw.", style)
+    return canvas.axes[0] if isinstance(biomarkers, str) else np.array(canvas.axes, dtype=object)
+
+
+def _prepare(
+    chosen: Selection, markers: Sequence[Biomarker], tag: str, colour: str | None, style: Style
+) -> list[_Panel]:
+    table = chosen.rows()
+    if table.empty:
+        return []
+    groups = arrange(table, tag, colour)
+    names = [marker.name for marker in markers]
+    by = None if colour == tag else colour
+    summary = summarize_by_tag(table, tag, by=by, biomarkers=names, bootstrap=_RESAMPLES)
+    scores = {name: scores_of(table, name) for name in names}
+    rows = groups.code_rows(table, tag, colour)
+    found = _two_levels(groups, rows)
+    compared = scores if len(names) <= _MOST_COMPARED else {}
+    apart = differences(compared, found, people_of(table)[0], _RESAMPLES)
+    return [
+        _Panel(
+            marker,
+            groups,
+            scores[marker.name],
+            rows,
+            summary[summary["biomarker"] == marker.name],
+            apart.get(marker.name),
+            style,
+        )
+        for marker in markers
+    ]
+
+
+def _two_levels(groups: Groups, rows: Codes) -> Codes:
+    """Number the recordings of the two levels that can be compared; -1 where there are not two."""
+    named = [place for place, row in enumerate(groups.rows) if row.level != NOT_GIVEN]
+    if groups.headers or len(named) != 2:
+        return np.full(len(rows), -1)
+    return np.select([rows == named[0], rows == named[1]], [0, 1], -1).astype(np.intp)
+
+
+def _how_to_read(panels: Sequence[_Panel], chosen: Selection) -> list[str | None]:
+    continuous = any(not panel.marker.bucketed for panel in panels)
+    drawn = "each recording"
+    if continuous and chosen.recordings > MOST_POINTS:
+        drawn = f"{MOST_POINTS:,} of {chosen.recordings:,} recordings, drawn at random"
+    means = f"Points: {drawn}. Black dot and line: mean with 95 % interval." if continuous else None
+    bars = (
+        "Bars: recordings at each of the four ordered levels."
+        if any(panel.marker.bucketed for panel in panels)
+        else None
+    )
+    apart = any(panel.difference for panel in panels)
+    below = "Below: the difference with its 95 % interval." if apart else None
+    how = "Intervals: bootstrap over participants." if continuous or apart else None
+    return [means, bars, below, how]
+
+
+def _draw(ax: Axes, panel: _Panel) -> None:
+    style, groups = panel.style, panel.groups
+    dress(ax, style, grid="")
+    bucketed = panel.marker.bucketed
+    pad = (2.1 if bucketed else 0.6) * style.font_pt
+    ax.set_title(panel.marker.label, loc="left", pad=pad, **style.text(fontweight="bold"))
+    if np.isnan(panel.scores).all():
+        write_sentence(ax, f"No recording has a score of {panel.marker.label}.", style)
+        return
+    ax.set_ylim(groups.depth + panel.below, 0)
+    if bucketed:
+        _draw_bars(ax, panel)
+    else:
+        _draw_scores(ax, panel)
+    name_rows(ax, groups, style)
+    each = panel.summary.drop_duplicates(["level", "by_level"] if groups.headers else ["level"])
+    counts = list(zip(each["scored"], each["participants_scored"], strict=True))
+    count_rows(ax, groups, counts, style)
+    rule_rows(ax, groups, ax.get_xticks(), style)
+    if panel.difference is not None:
+        if bucketed:
+            draw_share_differences(ax, groups, panel.difference, style)
+        else:
+            draw_mean_difference(ax, groups, list(each["mean"]), panel.difference, style)
+
+
+def _draw_scores(ax: Axes, panel: _Panel) -> None:
+    style, lines = panel.style, panel.groups.lines
+    has_score = np.flatnonzero(~np.isnan(panel.scores))
+    drawn = has_score[sample(len(has_score))]
+    shift = np.random.default_rng(1).uniform(-1, 1, len(panel.scores))
+    middle, reach = (0.24, 0.15) if lines >= 3 else (0.0, 0.3)
+    for place, row in enumerate(panel.groups.rows):
+        own = drawn[panel.rows[drawn] == place]
+        draw_points(ax, panel.scores[own], row.y + middle + reach * shift[own], row.colour, style)
+        if lines >= 3:
+            every = has_score[panel.rows[has_score] == place]
+            draw_shape(ax, panel.scores[every], row.y, 0.44, row.colour)
+    means = panel.summary[["mean", "mean_low", "mean_high"]].itertuples(index=False, name=None)
+    for row, numbers in zip(panel.groups.rows, means, strict=True):
+        draw_mean(ax, row.y, numbers, style, thin=lines < 2)
+    score_axis(ax, "x", panel.scores[has_score], style, "Score (0 to 1)")
+
+
+def _draw_bars(ax: Axes, panel: _Panel) -> None:
+    share = panel.summary["proportion"].to_numpy().reshape(-1, 4)
+    for row, own in zip(panel.groups.rows, share, strict=True):
+        draw_shares(ax, np.nan_to_num(own), row.y, 0.66, panel.style)
+    share_axis(ax, "x", panel.style)
+    level_key(ax, panel.style)

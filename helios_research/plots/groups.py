@@ -1,0 +1,293 @@
+"""The rows of a figure by tag: one per level, or per level and colour, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
+from numpy.typing import ArrayLike
+
+from helios_research.analysis.tables import Levels, levels_of
+from helios_research.plots.selection import Selection
+from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
+from helios_research.plots.text import plain, shorten, wrap
+
+MOST_ROWS = 60
+_HEADER = 0.8
+
+# From how many rows on a row is only so many lines of type high.
+_LINES = ((4, 4.4), (8, 3.2), (16, 2.2), (30, 1.6))
+_LEAST_LINES = 1.25
+
+# Share of the width that names may take.
+_FOR_NAMES = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One group of recordings, as a row of the figure.
+
+    Attributes
+    ----------
+    level
+        Level of the tag.
+    by_level
+        Level of the second tag; None without one.
+    y
+        Place of its middle, counted downwards in heights of a row.
+    colour
+        Colour of its points.
+    """
+
+    level: str
+    by_level: str | None
+    y: float
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All rows, and the headers above them where there is a second tag.
+
+    Attributes
+    ----------
+    rows
+        From top to bottom.
+    headers
+        Level of the tag and place of its header.
+    depth
+        Height of all in heights of a row.
+    """
+
+    rows: tuple[Row, ...]
+    headers: tuple[tuple[str, float], ...]
+    depth: float
+
+    @property
+    def lines(self) -> float:
+        """Height of a row in lines of type: the more rows, the less."""
+        for most, lines in _LINES:
+            if len(self.rows) <= most:
+                return lines
+        return _LEAST_LINES
+
+    def height_in(self, style: Style) -> float:
+        """Give the height of all rows.
+
+        Parameters
+        ----------
+        style
+            Size of the type.
+
+        Returns
+        -------
+        float
+            In inches.
+        """
+        return self.depth * self.lines * style.line_in
+
+    def code_rows(self, table: pd.DataFrame, tag: str, colour: str | None) -> np.ndarray:
+        """Find the row of each recording.
+
+        Parameters
+        ----------
+        table
+            The recordings shown.
+        tag, colour
+            The columns that the rows were made from.
+
+        Returns
+        -------
+        ndarray of int, shape (recordings,)
+            Places in ``rows``.
+        """
+        outer = _named(levels_of(table, tag))
+        inner = None if colour in (None, tag) else _named(levels_of(table, str(colour)))
+        place = {(row.level, row.by_level): number for number, row in enumerate(self.rows)}
+        keys = zip(outer, [None] * len(outer) if inner is None else inner, strict=True)
+        return np.array([place[key] for key in keys], dtype=np.intp)
+
+
+def _named(levels: Levels) -> np.ndarray:
+    return np.array(levels.labels, dtype=object)[levels.codes]
+
+
+def arrange(table: pd.DataFrame, tag: str, colour: str | None) -> Groups:
+    """Give every group that occurs a row.
+
+    Parameters
+    ----------
+    table
+        The recordings shown.
+    tag
+        Column of the rows.
+    colour
+        Column of the colours; the tag itself gives each row its own colour, another column
+        divides the rows.
+
+    Returns
+    -------
+    Groups
+        Levels in the order of ``analysis.tables.levels_of``.
+    """
+    outer = levels_of(table, tag)
+    if colour is None or colour == tag:
+        looks = [OKABE_ITO[0 if colour is None else n % len(OKABE_ITO)] for n in range(len(outer))]
+        rows = [Row(name, None, n + 0.5, looks[n]) for n, name in enumerate(outer.labels)]
+        return Groups(tuple(rows), (), float(len(rows)))
+    inner = levels_of(table, colour)
+    pairs = np.unique(np.column_stack([outer.codes, inner.codes]), axis=0)
+    return _under_headers(pairs, outer.labels, inner.labels)
+
+
+def _under_headers(pairs: np.ndarray, outer: Sequence[str], inner: Sequence[str]) -> Groups:
+    rows: list[Row] = []
+    headers: list[tuple[str, float]] = []
+    y = 0.0
+    for level in range(len(outer)):
+        headers.append((outer[level], y + _HEADER / 2))
+        y += _HEADER
+        for _, by_level in pairs[pairs[:, 0] == level]:
+            look = OKABE_ITO[by_level % len(OKABE_ITO)]
+            rows.append(Row(outer[level], inner[by_level], y + 0.5, look))
+            y += 1
+    return Groups(tuple(rows), tuple(headers), y)
+
+
+def keep_largest(selection: Selection, tag: str, colour: str | None) -> Selection:
+    """Keep the levels with most recordings where there are too many for one figure.
+
+    Parameters
+    ----------
+    selection
+        What would be shown.
+    tag, colour
+        The columns of the rows.
+
+    Returns
+    -------
+    Selection
+        With at most 60 rows; the others say that they are at other levels.
+    """
+    levels = levels_of(selection.table, tag)
+    divided = colour not in (None, tag)
+    each = len(levels_of(selection.table, str(colour))) if divided else 1
+    counts = np.bincount(levels.codes[selection.shown], minlength=len(levels))
+    most = max(1, MOST_ROWS // max(each, 1))
+    if np.count_nonzero(counts) <= most:
+        return selection
+    largest = np.argsort(-counts, kind="stable")[:most]
+    left_out = np.count_nonzero(counts) - most
+    rows = ~np.isin(levels.codes, largest)
+    return selection.without(rows, f"at {left_out:,} smaller levels of {tag}")
+
+
+def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
+    """Write the names of the rows beside them.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    groups
+        Its rows.
+    style
+        Size of the type.
+    """
+    size = style if groups.lines >= 1.3 else style.small
+    limit = _FOR_NAMES * min(style.width_in / style.panels_per_row, 5.0)
+    most = max(1, int(groups.lines / 1.2))
+    places = [row.y for row in groups.rows] + [y for _, y in groups.headers]
+    names = [row.level if row.by_level is None else row.by_level for row in groups.rows]
+    labels = [wrap(plain(name), limit, size.font_pt, most) for name in names]
+    labels += [shorten(plain(name), limit, size.font_pt) for name, _ in groups.headers]
+    ax.set_yticks(places, labels, **size.text())
+    for label in ax.get_yticklabels()[len(groups.rows) :]:
+        label.set_fontweight("bold")
+    ax.tick_params(axis="y", length=0)
+
+
+def count_rows(ax: Axes, groups: Groups, counts: Sequence[tuple[int, int]], style: Style) -> None:
+    """Write how many recordings and participants each row has, to its right.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    groups
+        Its rows.
+    counts
+        Recordings and participants of each row.
+    style
+        Size of the type.
+    """
+    for row, (recordings, people) in zip(groups.rows, counts, strict=True):
+        beside_row(ax, row.y, f"{recordings:,} ({people:,})", style)
+    head_counts(ax, groups, style)
+
+
+def head_counts(ax: Axes, groups: Groups, style: Style) -> None:
+    """Say below a column of counts what they count.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    groups
+        Its rows.
+    style
+        Size of the type.
+    """
+    head = beside_row(ax, groups.depth, "recordings\n(participants)", style)
+    head.set(color=MUTED, va="top", position=(style.font_pt, -1.6 * style.font_pt))
+
+
+def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
+    """Write something to the right of a row.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    y
+        The row's place.
+    text
+        What to write.
+    style
+        Size of the type.
+
+    Returns
+    -------
+    Annotation
+        The text.
+    """
+    return ax.annotate(
+        text,
+        xy=(1, y),
+        xycoords=ax.get_yaxis_transform(),
+        xytext=(style.font_pt, 0),
+        textcoords="offset points",
+        ha="left",
+        va="center",
+        annotation_clip=False,
+        **style.small.text(),
+    )
+
+
+def rule_rows(ax: Axes, groups: Groups, ticks: ArrayLike, style: Style) -> None:
+    """Draw faint lines behind the rows, but not behind what stands below them.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    groups
+        Its rows.
+    ticks
+        Where.
+    style
+        Size of the type.
+    """
+    ax.vlines(ticks, 0, groups.depth, color=FAINT, linewidth=0.06 * style.font_pt, zorder=0.5)

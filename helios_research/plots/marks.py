@@ -1,0 +1,267 @@
+"""What a panel is drawn of: raw points, their distribution, means, and stacked proportions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+from scipy import ndimage
+
+from helios_research.analysis.tables import Codes, Floats
+from helios_research.columns import BUCKET_LEVELS
+from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Style
+
+MOST_POINTS = 5_000
+FEWEST_FOR_SHAPE = 20
+
+_BINS = 256
+_PADDING = 0.02
+LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), strict=True))
+
+
+def sample(count: int, most: int = MOST_POINTS) -> Codes:
+    """Choose which recordings are drawn as points, at random, always the same.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    most
+        How many are drawn at most.
+
+    Returns
+    -------
+    ndarray of int
+        Their places, in order; all of them where they are few enough.
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
+
+
+def draw_points(ax: Axes, x: Floats, y: Floats, colour: str, style: Style) -> None:
+    """Draw recordings as points, fainter the more there are.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    x, y
+        Where they are.
+    colour
+        Their colour.
+    style
+        Size of the type, which sets that of the points.
+    """
+    crowd = len(x)
+    opacity = float(np.clip(6 / np.sqrt(max(crowd, 1)), 0.12, 0.6))
+    size = style.font_pt * (0.42 if crowd < 60 else 0.3)
+    # Dots, not shapes, in PDF and SVG: thousands of shapes make a file that nothing opens.
+    ax.plot(
+        *(x, y, "o"),
+        markersize=size,
+        color=colour,
+        alpha=opacity,
+        markeredgewidth=0,
+        rasterized=crowd > 500,
+        zorder=2,
+    )
+
+
+def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -> None:
+    """Draw where the scores lie as a smooth hill above a line.
+
+    The density is a histogram of 256 bins smoothed by a Gaussian of Silverman's width (1986,
+    *Density Estimation*, eq. 3.31), mirrored at 0 and 1, beyond which there are no scores.
+
+    Parameters
+    ----------
+    ax
+        The panel; its y axis points down.
+    scores
+        The scores, 0 to 1.
+    y
+        The line.
+    height
+        Height of the hill.
+    colour
+        Its colour.
+    """
+    spread = min(np.std(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.34)
+    if len(scores) < FEWEST_FOR_SHAPE or spread < 1e-6:
+        return
+    low, high = min(0.0, scores.min()), max(1.0, scores.max())
+    counts, edges = np.histogram(scores, bins=_BINS, range=(low, high))
+    width = 0.9 * spread * len(scores) ** -0.2 / (edges[1] - edges[0])
+    density = ndimage.gaussian_filter1d(counts.astype(float), width, mode="reflect")
+    middle = (edges[1:] + edges[:-1]) / 2
+    top = y - height * density / density.max()
+    ax.fill_between(middle, y, top, color=colour, alpha=0.3, linewidth=0, zorder=1.5)
+
+
+def draw_mean(
+    ax: Axes, place: float, numbers: tuple[float, float, float], style: Style, *, thin: bool = False
+) -> None:
+    """Draw a mean, or another estimate, with its interval.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    place
+        Its y.
+    numbers
+        The estimate and the ends of its interval; NaN where there is none.
+    style
+        Size of the type.
+    thin
+        Whether rows are too low for the full size.
+    """
+    value, low, high = numbers
+    if np.isnan(value):
+        return
+    width = style.font_pt * (0.14 if thin else 0.2)
+    for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
+        line: Look = {"color": colour, "zorder": zorder, "solid_capstyle": "butt"}
+        if not np.isnan(low):
+            ax.plot([low, high], [place, place], linewidth=width + extra, **line)
+    size = style.font_pt * (0.5 if thin else 0.7)
+    look: Look = {
+        "markerfacecolor": INK,
+        "markeredgecolor": PAPER,
+        "markeredgewidth": 0.08 * width * 5,
+    }
+    ax.plot([value], [place], "o", markersize=size, zorder=6, **look)
+
+
+def draw_shares(ax: Axes, share: Floats, y: float, height: float, style: Style) -> None:
+    """Draw the proportions at the four levels of a bucketed biomarker as one bar.
+
+    Parameters
+    ----------
+    ax
+        The panel, with 0 to 100 % along x.
+    share
+        The four proportions, lowest level first; they add up to 1.
+    y
+        Middle of the bar.
+    height
+        Its height in heights of a row.
+    style
+        Size of the type.
+    """
+    left = 0.0
+    for level, part in zip(BUCKET_LEVELS, 100 * share, strict=True):
+        look: Look = {
+            "color": ORDINAL_RAMP[level],
+            "edgecolor": PAPER,
+            "linewidth": 0.08 * style.font_pt,
+        }
+        ax.barh(y, part, height, left, **look)
+        if part >= 7.5:
+            text = style.small.text(color=TEXT_ON_RAMP[level], ha="center", va="center_baseline")
+            ax.text(left + part / 2, y, f"{part:.0f}", **text)
+        left += part
+
+
+def level_key(ax: Axes, style: Style) -> None:
+    """Say above a panel which shade is which of the four levels.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    style
+        Size of the type.
+    """
+    patches = [
+        Patch(facecolor=ORDINAL_RAMP[level], edgecolor=MUTED, linewidth=0.04 * style.font_pt)
+        for level in BUCKET_LEVELS
+    ]
+    key_above(ax, patches, [LEVEL_NAMES[level] for level in BUCKET_LEVELS], style, columns=4)
+
+
+def key_above(
+    ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: Style, columns: int
+) -> None:
+    """Put a key between the title and the panel.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    handles
+        What the key explains.
+    names
+        What each means.
+    style
+        Size of the type.
+    columns
+        How many beside each other.
+    """
+    small = style.small
+    key = ax.legend(
+        handles,
+        names,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        frameon=False,
+        fontsize=small.font_pt,
+        borderpad=0.2,
+        borderaxespad=0.1,
+        handlelength=1.1,
+        handleheight=0.9,
+        handletextpad=0.4,
+        columnspacing=1.0,
+    )
+    for text in key.get_texts():
+        text.set(**small.text())
+
+
+def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) -> None:
+    """Set up an axis for scores from 0 to 1.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    axis
+        "x" or "y".
+    scores
+        The scores drawn; the axis reaches further only where they do.
+    style
+        Size of the type.
+    label
+        What the axis shows.
+    """
+    low, high = min(0.0, scores.min(initial=0)), max(1.0, scores.max(initial=1))
+    pad = _PADDING * (high - low)
+    set_limits, set_ticks, set_label = (
+        getattr(ax, f"set_{axis}{what}") for what in ("lim", "ticks", "label")
+    )
+    set_limits(low - pad, high + pad)
+    ticks = np.linspace(0, 1, 6) if (low, high) == (0, 1) else np.linspace(low, high, 6)
+    set_ticks(ticks, [f"{tick:.2g}" for tick in ticks], **style.small.text())
+    set_label(label, **style.text())
+
+
+def share_axis(ax: Axes, axis: str, style: Style) -> None:
+    """Set up an axis for proportions of recordings.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    axis
+        "x" or "y".
+    style
+        Size of the type.
+    """
+    set_limits, set_ticks, set_label = (
+        getattr(ax, f"set_{axis}{what}") for what in ("lim", "ticks", "label")
+    )
+    set_limits(0, 100)
+    ticks = np.arange(0, 101, 20)
+    set_ticks(ticks, [str(tick) for tick in ticks], **style.small.text())
+    set_label("Recordings (%)", **style.text())

@@ -1,0 +1,160 @@
+"""How many recordings got no scores at each level of a tag, and what became of them."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from helios_research.analysis import Bootstrap, missingness_by_tag
+from helios_research.analysis.missing import ANY_REASON
+from helios_research.analysis.tables import Results, load_results
+from helios_research.columns import Outcome
+from helios_research.plots.canvas import Note, Target, open_canvas, write_sentence
+from helios_research.plots.groups import (
+    Groups,
+    arrange,
+    beside_row,
+    head_counts,
+    keep_largest,
+    name_rows,
+    rule_rows,
+)
+from helios_research.plots.marks import key_above
+from helios_research.plots.selection import Selection
+from helios_research.plots.style import INK, OUTCOME_LOOKS, PAGE, PAPER, Look, Style, dress
+
+_AROUND = 6.6
+_LEAST_AXIS = 5.0
+_RESAMPLES = Bootstrap(1000)
+
+
+def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Style = PAGE) -> Axes:
+    """Draw the share of recordings without scores at each level of a tag.
+
+    Each bar is divided by outcome; the line at its end is the 95 % interval of the whole share,
+    by a bootstrap over participants, as in ``analysis.missingness_by_tag``. Recordings that have
+    not ended yet are left out. Where recordings fail more often at one level than at another, a
+    sentence below says so.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    tag
+        The column whose levels are the rows.
+    ax
+        Where to draw: an Axes or an empty Figure; None makes a new figure.
+    style
+        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+
+    Returns
+    -------
+    Axes
+        With the bars.
+
+    Raises
+    ------
+    UnknownColumnError
+        If the tag is not in the results.
+    ResultsError
+        If the tag has more than 500 values.
+
+    Examples
+    --------
+    >>> ax = outcomes_by_tag("datasets/shift_study_results.parquet", "site")
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['Girona', 'Hamburg', 'Leeds']
+    """
+    chosen = keep_largest(_ended(load_results(results, [tag])), tag, None)
+    table = chosen.rows()
+    if table.empty:
+        canvas = open_canvas(ax, [1.5], chosen.notes(), style)
+        write_sentence(canvas.axes[0], "There is no recording that has ended.", style)
+        return canvas.axes[0]
+    groups = arrange(table, tag, None)
+    rates = missingness_by_tag(table, tag, also=(), bootstrap=_RESAMPLES)
+    height = groups.height_in(style) + _AROUND * style.line_in
+    warned = [Note(sentence) for sentence in rates.attrs["warnings"]]
+    how = "Line: 95 % interval of the whole share (bootstrap over participants)."
+    canvas = open_canvas(ax, [height], [*warned, *chosen.notes(how)], style)
+    shares = _shares(table, groups.code_rows(table, tag, None), len(groups.rows))
+    overall = rates[rates["reason"] == ANY_REASON].set_index("level")
+    overall = overall.loc[[row.level for row in groups.rows]]
+    _draw(canvas.axes[0], groups, shares, overall, style)
+    return canvas.axes[0]
+
+
+def _ended(table: pd.DataFrame) -> Selection:
+    ended = (table["outcome"].notna() & (table["outcome"] != Outcome.PENDING)).to_numpy(dtype=bool)
+    reasons = pd.Series("not ended yet", index=table.index, dtype="str").mask(ended)
+    return Selection(table, ended, reasons)
+
+
+def _shares(table: pd.DataFrame, rows: np.ndarray, count: int) -> pd.DataFrame:
+    """Give the share of each outcome in per cent, a row per group."""
+    counts = pd.crosstab(rows, table["outcome"].astype("str"))
+    counts = counts.reindex(index=range(count), columns=[*OUTCOME_LOOKS, Outcome.SCORED])
+    counts = counts.fillna(0)
+    return 100 * counts.div(np.bincount(rows, minlength=count), axis=0)
+
+
+def _draw(
+    ax: Axes, groups: Groups, shares: pd.DataFrame, overall: pd.DataFrame, style: Style
+) -> None:
+    dress(ax, style, grid="")
+    ax.set_title(
+        "Recordings without scores",
+        loc="left",
+        pad=2.1 * style.font_pt,
+        **style.text(fontweight="bold"),
+    )
+    ax.set_ylim(groups.depth, 0)
+    _draw_bars(ax, groups, shares, style)
+    for row, (low, high, rate) in zip(
+        groups.rows, overall[["rate_low", "rate_high", "rate"]].to_numpy(), strict=True
+    ):
+        if not np.isnan(low):
+            ends = 100 * np.array([low, high])
+            ax.plot(ends, [row.y, row.y], color=PAPER, linewidth=0.35 * style.font_pt, zorder=3)
+            ax.plot(ends, [row.y, row.y], color=INK, linewidth=0.15 * style.font_pt, zorder=4)
+        ax.plot(100 * rate, row.y, "|", color=INK, markersize=0.9 * style.font_pt, zorder=4)
+    furthest = 100 * float(np.nanmax([overall["rate_high"].max(), overall["rate"].max()]))
+    _set_axis(ax, max(_LEAST_AXIS, furthest), style)
+    name_rows(ax, groups, style)
+    rule_rows(ax, groups, ax.get_xticks(), style)
+    _write_counts(ax, groups, overall, style)
+
+
+def _draw_bars(ax: Axes, groups: Groups, shares: pd.DataFrame, style: Style) -> None:
+    left = np.zeros(len(groups.rows))
+    places = [row.y for row in groups.rows]
+    handles, names = [], []
+    for outcome, (colour, hatch) in OUTCOME_LOOKS.items():
+        own = shares[outcome].to_numpy()
+        if not own.any():
+            continue
+        look: Look = {"facecolor": colour, "hatch": hatch, "edgecolor": PAPER, "linewidth": 0.5}
+        ax.barh(places, own, 0.6, left, zorder=2, **look)
+        left += own
+        handles.append(Patch(**look))
+        names.append(outcome.value)
+    if handles:
+        key_above(ax, handles, names, style, columns=len(handles))
+
+
+def _set_axis(ax: Axes, furthest: float, style: Style) -> None:
+    step = next(step for step in (1, 2, 5, 10, 20) if furthest / step <= 6)
+    ticks = np.arange(0, furthest + step, step)
+    ticks = ticks[ticks <= 100]
+    ax.set_xlim(0, min(100.0, 1.04 * furthest))
+    ticks = ticks[ticks <= 1.04 * furthest]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **style.small.text())
+    ax.set_xlabel("Share of recordings (%)", **style.text())
+
+
+def _write_counts(ax: Axes, groups: Groups, overall: pd.DataFrame, style: Style) -> None:
+    for row, (missing, recordings, people) in zip(
+        groups.rows, overall[["missing", "recordings", "participants"]].to_numpy(), strict=True
+    ):
+        beside_row(ax, row.y, f"{missing:,} of {recordings:,} ({people:,})", style)
+    head_counts(ax, groups, style)

@@ -1,0 +1,147 @@
+"""The difference of two levels, below their rows and on the same scale."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from helios_research.columns import BUCKET_LEVELS
+from helios_research.plots.differences import Difference
+from helios_research.plots.groups import Groups, beside_row
+from helios_research.plots.marks import LEVEL_NAMES, draw_mean
+from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, Style
+from helios_research.plots.text import plain, shorten
+
+# All heights here are in lines of type, from the axis of the rows downwards: its ticks and label,
+# the estimates, their ruler with its ticks and label.
+DEPTH_LINES = 9.2
+_ESTIMATES = 3.8
+_RULER = 6.8
+
+
+def draw_mean_difference(
+    ax: Axes, groups: Groups, means: Sequence[float], difference: Difference, style: Style
+) -> None:
+    """Draw a difference of means under the means, zero under the first (Gardner & Altman 1986).
+
+    Parameters
+    ----------
+    ax
+        The panel of the two rows.
+    groups
+        The rows.
+    means
+        Their means.
+    difference
+        The second less the first.
+    style
+        Size of the type.
+    """
+    first = means[0]
+    value, low, high = (float(numbers[0]) for numbers in _numbers(difference))
+    y = _below(groups, (_ESTIMATES + _RULER) / 2)
+    bottom = _below(groups, _RULER)
+    ax.spines["bottom"].set_position(("data", groups.depth))
+    for row, mean, end in zip(groups.rows, means, (bottom, y), strict=False):
+        look: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "zorder": 3}
+        # Broken where the ticks and the label of the rows' axis stand.
+        ax.plot([mean, mean], [row.y, groups.depth], ":", **look)
+        ax.plot([mean, mean], [_below(groups, _ESTIMATES - 0.7), end], ":", **look)
+    draw_mean(ax, y, (first + value, first + low, first + high), style)
+    step = 0.2 if high - low > 0.1 or abs(value) > 0.1 else 0.1
+    _rule(ax, first, bottom, style, step=step, unit=1.0)
+    _name(ax, "Difference of means", bottom, style)
+    _label(ax, groups, y, style)
+    _write_numbers(ax, y, _interval(value, low, high, 2), style)
+
+
+def draw_share_differences(ax: Axes, groups: Groups, difference: Difference, style: Style) -> None:
+    """Draw the differences of the four proportions, each on a line of its own.
+
+    Parameters
+    ----------
+    ax
+        The panel of the two rows.
+    groups
+        The rows.
+    difference
+        The second less the first, per level.
+    style
+        Size of the type.
+    """
+    value, low, high = (100 * numbers for numbers in _numbers(difference))
+    bottom = _below(groups, _RULER)
+    ax.spines["bottom"].set_position(("data", groups.depth))
+    line: Look = {"linewidth": 0.11 * style.font_pt, "zorder": 3}
+    ax.plot([50, 50], [_below(groups, _ESTIMATES - 0.7), bottom], ":", color=MUTED, **line)
+    for place, level in enumerate(BUCKET_LEVELS):
+        y = _below(groups, _ESTIMATES + (_RULER - _ESTIMATES) * place / len(BUCKET_LEVELS))
+        ax.plot([50 + low[place], 50 + high[place]], [y, y], color=INK, **line)
+        look: Look = {"markerfacecolor": ORDINAL_RAMP[level], "markeredgecolor": INK}
+        ax.plot([50 + value[place]], [y], "o", markersize=0.55 * style.font_pt, zorder=4, **look)
+        numbers = _interval(value[place], low[place], high[place], 0)
+        _write_numbers(ax, y, f"{numbers} {LEVEL_NAMES[level]}", style)
+    _rule(ax, 50, bottom, style, step=20, unit=100)
+    _name(ax, "Difference (percentage points)", bottom, style)
+    _label(ax, groups, _below(groups, (_ESTIMATES + _RULER) / 2), style)
+
+
+def _numbers(difference: Difference) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return difference.value, difference.low, difference.high
+
+
+def _below(groups: Groups, lines: float) -> float:
+    return groups.depth + lines / groups.lines
+
+
+def _rule(ax: Axes, zero: float, y: float, style: Style, *, step: float, unit: float) -> None:
+    low, high = max(-0.5 * unit, -zero), min(0.5 * unit, unit - zero)
+    ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+    ax.plot([zero + low, zero + high], [y, y], color=MUTED, linewidth=0.09 * style.font_pt)
+    for tick in ticks:
+        text = "0" if abs(tick) < 1e-9 else f"{tick:+g}".replace("-", "−")
+        look: Look = {"color": MUTED, "width": 0.09 * style.font_pt}
+        ax.annotate(
+            text,
+            xy=(zero + tick, y),
+            xytext=(0, -0.5 * style.font_pt),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            **style.small.text(),
+        )
+        end: Look = {"xy": (zero + tick, y), "xytext": (0, -0.35 * style.font_pt)}
+        arrow: Look = {"arrowstyle": "-", "color": look["color"], "linewidth": look["width"]}
+        ax.annotate(
+            "", **end, textcoords="offset points", arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0}
+        )
+
+
+def _name(ax: Axes, name: str, y: float, style: Style) -> None:
+    ax.annotate(
+        name,
+        xy=(0.5, y),
+        xycoords=ax.get_yaxis_transform(),
+        xytext=(0, -1.8 * style.font_pt),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        **style.text(),
+    )
+
+
+def _label(ax: Axes, groups: Groups, y: float, style: Style) -> None:
+    names = [shorten(plain(row.level), 1.2, style.font_pt) for row in groups.rows[:2]]
+    where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+    ax.text(-0.01, y, f"{names[1]}\n− {names[0]}", **style.small.text(color=INK), **where)
+
+
+def _interval(value: float, low: float, high: float, digits: int) -> str:
+    each = [
+        f"{number:+.{digits}f}" if round(number, digits) else "0" for number in (value, low, high)
+    ]
+    return "{} [{}, {}]".format(*each).replace("-", "−")
+
+
+def _write_numbers(ax: Axes, y: float, text: str, style: Style) -> None:
+    beside_row(ax, y, text, style)

@@ -1,0 +1,140 @@
+"""Which recordings a figure shows, which it does not, and why not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helios_research.analysis.provenance import source_note
+from helios_research.analysis.tables import (
+    Flags,
+    Floats,
+    count_people,
+    count_reasons,
+    missing_reasons,
+    people_of,
+    scores_of,
+)
+from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.plots.canvas import Note
+from helios_research.plots.text import counted, joined, listed
+
+UNKNOWN_LEVEL = "with a score off the four levels"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The recordings behind a figure.
+
+    Attributes
+    ----------
+    table
+        The results, with scores that cannot be drawn blanked.
+    shown
+        Which rows the figure shows.
+    reasons
+        For each other row why not; null for those shown.
+    """
+
+    table: pd.DataFrame
+    shown: Flags
+    reasons: "pd.Series[str]"
+
+    @property
+    def recordings(self) -> int:
+        """Recordings shown."""
+        return int(self.shown.sum())
+
+    @property
+    def participants(self) -> int:
+        """Participants behind the recordings shown."""
+        return count_people(people_of(self.table)[0], self.shown)
+
+    def rows(self) -> pd.DataFrame:
+        """The rows of the recordings shown, numbered from 0."""
+        return self.table[self.shown].reset_index(drop=True)
+
+    def without(self, rows: Flags, reason: str) -> "Selection":
+        """Leave out more rows.
+
+        Parameters
+        ----------
+        rows
+            Which, among all rows of the table.
+        reason
+            Why, in words.
+
+        Returns
+        -------
+        Selection
+            Without those that were shown so far.
+        """
+        gone = self.shown & rows
+        return Selection(self.table, self.shown & ~rows, self.reasons.mask(gone, reason))
+
+    def count(self) -> str:
+        """Say how many are shown and why others are not."""
+        total = len(self.table)
+        people = counted(self.participants, "participant")
+        if self.recordings == total:
+            return f"n = {counted(total, 'recording')} from {people}."
+        why = listed(count_reasons(self.reasons))
+        return (
+            f"n = {self.recordings:,} of {counted(total, 'recording')}, from {people}; "
+            f"not shown: {why}."
+        )
+
+    def notes(self, *about: str | None) -> list[Note]:
+        """Word what stands below a figure.
+
+        Parameters
+        ----------
+        *about
+            How to read the figure; None is left out.
+
+        Returns
+        -------
+        list of Note
+            How to read it, who is in it, and that scores are synthetic where they are.
+        """
+        notes = [Note(joined(about))] if joined(about) else []
+        notes.append(Note(self.count()))
+        synthetic = source_note(self.table)
+        return [*notes, Note(synthetic, stands_out=True)] if synthetic else notes
+
+
+def select(table: pd.DataFrame, markers: Sequence[Biomarker]) -> Selection:
+    """Take the recordings that have a score of at least one biomarker.
+
+    Parameters
+    ----------
+    table
+        The results.
+    markers
+        The biomarkers that are drawn.
+
+    Returns
+    -------
+    Selection
+        With the other rows' reasons.
+    """
+    cleaned = table.assign(**{marker.name: _drawable(table, marker) for marker in markers})
+    if not markers:
+        return Selection(cleaned, np.zeros(len(table), dtype=bool), _nothing_asked(table))
+    scores = np.column_stack([scores_of(cleaned, marker.name) for marker in markers])
+    shown = ~np.isnan(scores).all(axis=1)
+    reasons = missing_reasons(cleaned, np.where(shown, 1.0, np.nan))
+    given = np.column_stack([scores_of(table, marker.name) for marker in markers])
+    off = ~np.isnan(given).all(axis=1) & ~shown
+    return Selection(cleaned, shown, reasons.mask(off, UNKNOWN_LEVEL))
+
+
+def _drawable(table: pd.DataFrame, marker: Biomarker) -> Floats:
+    scores = table[marker.name].to_numpy(dtype=np.float64, na_value=np.nan)
+    possible = np.isin(scores, BUCKET_LEVELS) if marker.bucketed else np.isfinite(scores)
+    return np.where(possible, scores, np.nan)
+
+
+def _nothing_asked(table: pd.DataFrame) -> "pd.Series[str]":
+    return pd.Series("no biomarker chosen", index=table.index, dtype="str")

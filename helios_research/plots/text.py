@@ -1,0 +1,225 @@
+"""Words for figures: text from people made drawable, numbers worded, sentences wrapped."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+
+UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
+
+# Matplotlib's own font, which is always there, then those with more scripts that systems come with.
+_BASE = "DejaVu Sans"
+_WITH_MORE_SCRIPTS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC"),
+    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei"),
+    *("Malgun Gothic", "WenQuanYi Zen Hei", "Arial Unicode MS", "Noto Sans Devanagari"),
+    *("Nirmala UI", "Noto Sans Thai", "Leelawadee UI", "Noto Sans Ethiopic"),
+)
+
+
+@cache
+def font_families() -> tuple[str, ...]:
+    """List the fonts to draw with: the first, then where it lacks a character, the next.
+
+    Returns
+    -------
+    tuple of str
+        Only fonts that this machine has.
+    """
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    return (_BASE, *(name for name in _WITH_MORE_SCRIPTS if name in there))
+
+
+@cache
+def _characters() -> frozenset[int]:
+    paths = [font_manager.findfont(name) for name in font_families()]
+    return frozenset().union(*(font_manager.get_font(path).get_charmap() for path in paths))
+
+
+def _font() -> FT2Font:
+    paths = [font_manager.findfont(name) for name in font_families()]
+    return font_manager.get_font(paths)
+
+
+def plain(text: object) -> str:
+    """Make a text from people drawable, in one line.
+
+    Parameters
+    ----------
+    text
+        A level, a column's name or a code, whatever is in it.
+
+    Returns
+    -------
+    str
+        With single spaces, without control characters, and with U+FFFD in place of what no font
+        of this machine can draw (matplotlib would warn and draw an empty box).
+    """
+    line = " ".join(str(text).split())
+    shown = (char for char in line if not unicodedata.category(char).startswith("C"))
+    return "".join(char if ord(char) in _characters() else UNDRAWABLE for char in shown)
+
+
+def width_in(text: str, font_pt: float) -> float:
+    """Measure a line of text.
+
+    Parameters
+    ----------
+    text
+        A line that went through ``plain``.
+    font_pt
+        Size of the font in points.
+
+    Returns
+    -------
+    float
+        Its width in inches.
+    """
+    font = _font()
+    font.set_size(font_pt, 72)
+    font.set_text(text, 0.0)
+    width, _ = font.get_width_height()
+    return float(width) / 64 / 72
+
+
+def shorten(text: str, limit_in: float, font_pt: float) -> str:
+    """Leave out the middle of a line that is too long, since names often differ at their ends.
+
+    Parameters
+    ----------
+    text
+        A line that went through ``plain``.
+    limit_in
+        The room in inches.
+    font_pt
+        Size of the font in points.
+
+    Returns
+    -------
+    str
+        The text, or its beginning and end with "…" between them.
+    """
+    text = text[:400]
+    if width_in(text, font_pt) <= limit_in:
+        return text
+    fits, too_long = 1, len(text)
+    while too_long - fits > 1:
+        kept = (fits + too_long) // 2
+        if width_in(_without_middle(text, kept), font_pt) <= limit_in:
+            fits = kept
+        else:
+            too_long = kept
+    return _without_middle(text, fits)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    end = kept // 2
+    return f"{text[: kept - end].rstrip()}…{text[len(text) - end :].lstrip()}"
+
+
+def wrap(text: str, limit_in: float, font_pt: float, most: int | None = None) -> str:
+    """Break a text into lines that fit.
+
+    Parameters
+    ----------
+    text
+        A line that went through ``plain``.
+    limit_in
+        The room in inches.
+    font_pt
+        Size of the font in points.
+    most
+        Lines at most; the rest is shortened into the last.
+
+    Returns
+    -------
+    str
+        Lines with line breaks between them.
+    """
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if width_in(longer, font_pt) <= limit_in or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if most is not None and len(lines) > most:
+        lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return "\n".join(shorten(line, limit_in, font_pt) for line in lines)
+
+
+def counted(number: int, thing: str) -> str:
+    """Word a number of things.
+
+    Parameters
+    ----------
+    number
+        How many.
+    thing
+        The singular.
+
+    Returns
+    -------
+    str
+        Such as "1 recording" or "1,376 recordings".
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def name_of(reason: str) -> str:
+    """Say an error code or outcome in small letters.
+
+    Parameters
+    ----------
+    reason
+        Such as ``ERR_RECORDING_TOO_SHORT``, ``INVALID_DATE_OF_BIRTH``, ``HTTP_422`` or "pending".
+
+    Returns
+    -------
+    str
+        Such as "too short", "invalid date of birth", "HTTP 422" or "pending".
+    """
+    if not reason.isupper():
+        return plain(reason)
+    if reason.startswith("HTTP_"):
+        return plain(reason.replace("_", " "))
+    bare = reason.removeprefix("ERR_").removeprefix("RECORDING_")
+    return plain(bare.replace("_", " ").lower())
+
+
+def listed(reasons: Mapping[str, int], most: int = 5) -> str:
+    """List what was lost and why.
+
+    Parameters
+    ----------
+    reasons
+        How many for each reason, the most frequent first.
+    most
+        Reasons to name; the others are summed up.
+
+    Returns
+    -------
+    str
+        Such as "58 too short, 21 transcription failed, 3 for other reasons".
+    """
+    named = [f"{number:,} {name_of(reason)}" for reason, number in list(reasons.items())[:most]]
+    others = sum(list(reasons.values())[most:])
+    return ", ".join([*named, f"{others:,} for other reasons"] if others else named)
+
+
+def joined(sentences: Iterable[str | None]) -> str:
+    """Put sentences behind each other.
+
+    Parameters
+    ----------
+    sentences
+        Sentences; those that are None or empty are left out.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    return " ".join(sentence for sentence in sentences if sentence)
