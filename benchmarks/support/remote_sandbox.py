@@ -54,6 +54,10 @@ class RemoteSandbox:
         """Make a client for it."""
         return hr.Client(api_key=self._api_key, base_url=self._host.base_url())
 
+    def environment(self) -> dict[str, str]:
+        """Give the variables by which another process finds it."""
+        return {"THYMIA_BASE_URL": self._host.base_url(), "THYMIA_API_KEY": self._api_key}
+
     def counts(self) -> dict[str, int]:
         """Count requests by step, and of them all those refused; audio that was processed."""
         counts: dict[str, int] = self._host.counts()
