@@ -194,12 +194,19 @@ def status(study: Folder) -> None:
 @app.command()
 def export(
     study: Folder,
-    to: Annotated[Path, typer.Option(help="The file to write: .parquet or .csv.")],
+    to: Annotated[
+        Path, typer.Option(help="The file to write: .parquet, .csv, .xlsx, .sav or .dta.")
+    ],
+    ages: Annotated[bool, typer.Option("--ages", help="Ages instead of dates of birth.")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="One row per recording and biomarker.")
+    ] = False,
 ) -> None:
-    """Write a study's results as they stand to a file."""
+    """Write a study's results as they stand to a file, with a codebook and a README beside it."""
     from helios_research.study import Study
 
-    typer.echo(f"Results: {Study(study).export(to)}")
+    for path in Study(study).export(to, ages=ages, long=long):
+        typer.echo(path)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Outcome
 from helios_research.errors import EmptyStudyError
 from helios_research.ledger import Ledger, LedgerReader
-from helios_research.results import own_columns, results_table, write_parquet
+from helios_research.results import export, own_columns, results_table, write_parquet
 from helios_research.submission.asks import Row, rows_of
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
@@ -327,6 +327,38 @@ class Study:
                 provenance=self._provenance(state),
             )
         return path
+
+    def export(
+        self, path: str | PathLike[str], *, ages: bool = False, long: bool = False
+    ) -> list[Path]:
+        """Write the results as they stand to a file for another program.
+
+        Parameters
+        ----------
+        path
+            Where the file is to be. Its ending chooses the format: ``.parquet``, ``.csv``,
+            ``.xlsx``, ``.sav`` (SPSS) or ``.dta`` (Stata).
+        ages
+            Whether dates of birth are replaced by ages at the recording.
+        long
+            Whether to write one row per recording and biomarker.
+
+        Returns
+        -------
+        list of Path
+            The file, its codebook as CSV and as Markdown, and a README.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or the file cannot be written.
+        ResultsError
+            The format is not known or not installed, or cannot hold the results.
+        """
+        with Ledger.read(self.folder) as ledger:
+            state = _state(ledger, self.cohort)
+            results = _lay_out(ledger, state)
+        return export(results, path, ages=ages, long=long, provenance=self._provenance(state))
 
     def _provenance(self, state: _State) -> dict[str, Any]:
         return {
