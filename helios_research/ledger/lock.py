@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +15,25 @@ from helios_research.ledger.storage import in_words
 
 LOCK_NAME = "helios.lock"
 HOLDER_NAME = "helios.lock.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has the right to write to a study.
+
+    Attributes
+    ----------
+    pid
+        Number of the process.
+    host
+        Name of its machine.
+    since
+        When it took the lock, UTC.
+    """
+
+    pid: int
+    host: str
+    since: datetime
 
 
 class StudyLock:
@@ -69,11 +90,52 @@ class StudyLock:
             self._lock.release()
 
 
-def _refusal(folder: Path, holder: Path) -> StudyLockedError:
+def holder_of(folder: Path) -> Holder | None:
+    """Tell who seems to be writing to a study, without touching the lock.
+
+    Trying the lock would be exact, but for that moment it would turn away a submission that
+    wants to begin.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+
+    Returns
+    -------
+    Holder or None
+        Who signed last, unless the process is known to be gone.
+    """
+    holder = _signed(folder / HOLDER_NAME)
+    return holder if holder is not None and _may_live(holder) else None
+
+
+def _signed(path: Path) -> Holder | None:
     try:
-        known = json.loads(holder.read_text(encoding="utf-8"))
-        since = local_time(datetime.fromisoformat(known["since"]))
-        return StudyLockedError(folder, pid=int(known["pid"]), host=str(known["host"]), since=since)
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return Holder(int(known["pid"]), str(known["host"]), datetime.fromisoformat(known["since"]))
     except (OSError, ValueError, KeyError, TypeError):
         # The holder is between taking the lock and signing it, or has just gone.
+        return None
+
+
+def _may_live(holder: Holder) -> bool:
+    # On Windows signal 0 is Ctrl-C, not a question.
+    if holder.host != socket.gethostname() or sys.platform == "win32":
+        return True
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # It is there, and someone else's.
+        return True
+    return True
+
+
+def _refusal(folder: Path, path: Path) -> StudyLockedError:
+    holder = _signed(path)
+    if holder is None:
         return StudyLockedError(folder, pid=None, host=None, since=None)
+    since = local_time(holder.since)
+    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)

@@ -282,6 +282,18 @@ class LedgerReader:
             for key, attempt, state, at, note in rows
         ]
 
+    def newest_transition(self) -> int:
+        """Tell how far the audit trail goes, to read only what comes after it later.
+
+        Returns
+        -------
+        int
+            The largest `transition_id`; 0 while there is none.
+        """
+        query = "SELECT coalesce(max(transition_id), 0) FROM transitions"
+        with self._connected() as connection:
+            return int(connection.execute(query).fetchone()[0])
+
     def counts(self) -> dict[State, int]:
         """Count recordings by the state of their latest attempt.
 

@@ -14,7 +14,7 @@ import pytest
 
 from helios_research.errors import StudyDamagedError, StudyLockedError, local_time
 from helios_research.ledger import Ledger, NewAttempt, State
-from helios_research.ledger.lock import HOLDER_NAME, StudyLock
+from helios_research.ledger.lock import HOLDER_NAME, StudyLock, holder_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOLD = """
@@ -186,3 +186,34 @@ def test_the_holder_s_time_is_shown_on_the_reader_s_clock(tmp_path: Path) -> Non
         StudyLock(tmp_path, NOW)
     lock.release()
     lock.release()
+
+
+def test_who_writes_to_a_study_can_be_asked_without_taking_the_lock(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    known = holder_of(tmp_path)
+    assert known is not None
+    assert known.pid == holder.pid
+    assert tell(holder, "still there") == "1"
+
+
+def test_a_killed_process_does_not_seem_to_write(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / HOLDER_NAME).exists()
+    assert holder_of(tmp_path) is None
+
+
+def test_another_machine_s_process_may_well_be_alive(tmp_path: Path) -> None:
+    signed = {"pid": 1, "host": "elsewhere.example", "since": NOW.isoformat()}
+    (tmp_path / HOLDER_NAME).write_text(json.dumps(signed))
+    known = holder_of(tmp_path)
+    assert known is not None
+    assert (known.host, known.since) == ("elsewhere.example", NOW)
+
+
+def test_nobody_writes_to_a_study_that_is_closed(tmp_path: Path) -> None:
+    Ledger.open(tmp_path).close()
+    assert holder_of(tmp_path) is None

@@ -137,6 +137,11 @@ async def test_only_what_is_new_in_the_audit_trail_can_be_read(
     everything = ledger.transitions()
     assert len(everything) == 9
     assert ledger.transitions(after=everything[5].transition_id) == everything[6:]
+    assert ledger.newest_transition() == everything[-1].transition_id
+
+
+def test_an_empty_audit_trail_ends_at_zero(ledger: Ledger) -> None:
+    assert ledger.newest_transition() == 0
 
 
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
