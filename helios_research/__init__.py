@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helios_research._version import __version__
 
 if TYPE_CHECKING:
-    from helios_research import analysis, plots
+    from helios_research import analysis, plots, widgets
     from helios_research.api.client import Client
     from helios_research.checks import Thresholds, preflight
     from helios_research.cohort import Cohort, read_cohort
@@ -28,6 +28,7 @@ __all__ = [
     "plots",
     "preflight",
     "read_cohort",
+    "widgets",
 ]
 
 _HOMES = {
@@ -39,7 +40,7 @@ _HOMES = {
     "preflight": "helios_research.checks",
     "read_cohort": "helios_research.cohort",
 }
-_MODULES = frozenset({"analysis", "plots"})
+_MODULES = frozenset({"analysis", "plots", "widgets"})
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ PUBLIC = [
     "plots",
     "preflight",
     "read_cohort",
+    "widgets",
 ]
 
 
@@ -75,6 +76,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
         ("helios_research.read_cohort", {"httpx", "matplotlib", "av", "ipywidgets", "scipy"}),
         ("helios_research.plots", {"httpx", "av", "ipywidgets", "sqlite3"}),
         ("helios_research.analysis", {"httpx", "matplotlib", "av", "ipywidgets", "sqlite3"}),
+        ("helios_research.widgets", {"httpx", "av", "matplotlib", "ipywidgets", "sqlite3"}),
         ("helios_research.preflight", {"httpx", "matplotlib", "ipywidgets", "scipy"}),
     ],
 )
