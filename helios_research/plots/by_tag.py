@@ -196,7 +196,7 @@ def _prepare(
 
 
 def _two_levels(groups: Groups, rows: Codes) -> Codes:
-    """Number the recordings of the two levels that can be compared; -1 where there are not two."""
+    """Give recordings 0 or 1 where just two levels can be compared; -1 to all others."""
     named = [place for place, row in enumerate(groups.rows) if row.level != NOT_GIVEN]
     if groups.headers or len(named) != 2:
         return np.full(len(rows), -1)

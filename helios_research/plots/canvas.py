@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.registry import BackendFilter, backend_registry
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -21,6 +20,9 @@ from helios_research.plots.style import INK, MUTED, PAPER, Look, Style
 from helios_research.plots.text import plain, wrap
 
 Target = Axes | Figure | None
+
+# Backends of matplotlib that show nothing.
+_FOR_FILES_ONLY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
 
 # Space around the figure, between its panels and above its notes, in lines of type.
 _MARGIN = 0.5
@@ -153,7 +155,7 @@ def _write_at_foot(figure: Figure, lines: Sequence[Note], style: Style) -> None:
 def _write_below(ax: Axes, notes: Sequence[Note], style: Style) -> None:
     """Hang the notes below the x axis, where any layout makes room for them."""
     y = -_PAST_LABEL * style.font_pt
-    limit = max(1.5, ax.get_window_extent().width / ax.figure.get_dpi())
+    limit = max(1.5, size_in(ax)[0])
     for note in _wrapped(notes, limit, style.small):
         ax.annotate(
             note.text,
@@ -197,8 +199,24 @@ def _inside_a_cell() -> bool:
     shell = None if ipython is None else ipython.get_ipython()
     if not hasattr(shell, "kernel") or threading.current_thread() is not threading.main_thread():
         return False
-    writes_files_only = backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE)
-    return mpl.get_backend().lower() not in writes_files_only
+    return mpl.get_backend().lower() not in _FOR_FILES_ONLY
+
+
+def size_in(ax: Axes) -> tuple[float, float]:
+    """Measure a panel.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+
+    Returns
+    -------
+    tuple of float
+        Width and height in inches.
+    """
+    box, dpi = ax.get_window_extent(), ax.figure.dpi
+    return box.width / dpi, box.height / dpi
 
 
 def write_sentence(ax: Axes, sentence: str, style: Style) -> None:
@@ -214,8 +232,6 @@ def write_sentence(ax: Axes, sentence: str, style: Style) -> None:
         Sizes.
     """
     ax.set_axis_off()
-    box = ax.get_position()
-    room = box.width * ax.figure.get_figwidth() if isinstance(ax.figure, Figure) else 2.0
-    text = wrap(plain(sentence), max(1.5, 0.8 * room), style.font_pt)
+    text = wrap(plain(sentence), max(1.5, 0.8 * size_in(ax)[0]), style.font_pt)
     where: Look = {"transform": ax.transAxes, "ha": "center", "va": "center"}
     ax.text(0.5, 0.5, text, **style.text(color=MUTED), **where)

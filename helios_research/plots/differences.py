@@ -108,4 +108,5 @@ def _second_less_first(weights: np.ndarray, sides: list[np.ndarray], divisor: Co
     # A resample may hold nobody of a small side; it says nothing about the difference.
     with np.errstate(invalid="ignore", divide="ignore"):
         first, second = (total[:, :n_ratios] / total[:, n_ratios:][:, divisor] for total in totals)
-    return (second - first).astype(np.float64)
+    apart: Floats = (second - first).astype(np.float64)
+    return apart

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from helios_research.analysis import flow
 from helios_research.analysis.losses import WITH_WARNING
 from helios_research.analysis.tables import Results, load_results
-from helios_research.plots.canvas import Note, Target, open_canvas, write_sentence
+from helios_research.plots.canvas import Note, Target, open_canvas, size_in, write_sentence
 from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Look, Style
 from helios_research.plots.text import counted, name_of, shorten, width_in
 
@@ -126,7 +126,7 @@ def _notes(found: pd.DataFrame) -> list[Note]:
 
 def _fitting(ax: Axes, lines: float, style: Style) -> Style:
     """Make the type smaller where the Axes that was given is too low for its lines."""
-    height_in = ax.get_position().height * ax.get_figure(root=True).get_size_inches()[1]
+    height_in = size_in(ax)[1]
     return replace(style, font_pt=min(style.font_pt, 72 * height_in / lines / 1.3))
 
 
@@ -163,7 +163,7 @@ def _box(
     look: Look = {"facecolor": PAPER, "edgecolor": MUTED, "linewidth": 0.1 * style.font_pt}
     size = (right - left, bottom - top)
     ax.add_patch(FancyBboxPatch((left, top), *size, boxstyle=shape, mutation_aspect=40, **look))
-    room = (right - left - 2 * _INDENT) * _width_in(ax)
+    room = (right - left - 2 * _INDENT) * size_in(ax)[0]
     widest = max(width_in(line, style.font_pt) for line in lines) * _BOLD_IS_WIDER
     fitting = replace(style, font_pt=style.font_pt * max(0.7, min(1.0, room / widest)))
     step = (bottom - top) / (len(lines) + 0.7)
@@ -172,10 +172,6 @@ def _box(
         weight = "bold" if place == 0 else "normal"
         y = top + (place + 0.85) * step
         ax.text(left + _INDENT, y, text, va="center", **fitting.text(fontweight=weight))
-
-
-def _width_in(ax: Axes) -> float:
-    return float(ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0])
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], style: Style) -> None:

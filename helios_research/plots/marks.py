@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from helios_research.analysis.tables import Codes, Floats
 from helios_research.columns import BUCKET_LEVELS
-from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Style
+from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Look, Style
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20

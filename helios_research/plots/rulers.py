@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.markers import TICKDOWN
 
 from helios_research.columns import BUCKET_LEVELS
 from helios_research.plots.differences import Difference
 from helios_research.plots.groups import Groups, beside_row
 from helios_research.plots.marks import LEVEL_NAMES, draw_mean
-from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, Style
-from helios_research.plots.text import plain, shorten
+from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, Look, Style
+from helios_research.plots.text import MINUS, plain, shorten, with_minus
 
 # All heights here are in lines of type, from the axis of the rows downwards: its ticks and label,
 # the estimates, their ruler with its ticks and label.
@@ -97,10 +98,12 @@ def _below(groups: Groups, lines: float) -> float:
 def _rule(ax: Axes, zero: float, y: float, style: Style, *, step: float, unit: float) -> None:
     low, high = max(-0.5 * unit, -zero), min(0.5 * unit, unit - zero)
     ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    ax.plot([zero + low, zero + high], [y, y], color=MUTED, linewidth=0.09 * style.font_pt)
+    look: Look = {"color": MUTED, "linewidth": 0.09 * style.font_pt}
+    ax.plot([zero + low, zero + high], [y, y], **look)
+    look = {"color": MUTED, "markersize": 0.3 * style.font_pt, "linestyle": "none"}
+    ax.plot(zero + ticks, np.full(len(ticks), y), marker=TICKDOWN, **look)
     for tick in ticks:
-        text = "0" if abs(tick) < 1e-9 else f"{tick:+g}".replace("-", "−")
-        look: Look = {"color": MUTED, "width": 0.09 * style.font_pt}
+        text = "0" if abs(tick) < 1e-9 else with_minus(f"{tick:+g}")
         ax.annotate(
             text,
             xy=(zero + tick, y),
@@ -109,11 +112,6 @@ def _rule(ax: Axes, zero: float, y: float, style: Style, *, step: float, unit: f
             ha="center",
             va="top",
             **style.small.text(),
-        )
-        end: Look = {"xy": (zero + tick, y), "xytext": (0, -0.35 * style.font_pt)}
-        arrow: Look = {"arrowstyle": "-", "color": look["color"], "linewidth": look["width"]}
-        ax.annotate(
-            "", **end, textcoords="offset points", arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0}
         )
 
 
@@ -133,14 +131,14 @@ def _name(ax: Axes, name: str, y: float, style: Style) -> None:
 def _label(ax: Axes, groups: Groups, y: float, style: Style) -> None:
     names = [shorten(plain(row.level), 1.2, style.font_pt) for row in groups.rows[:2]]
     where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
-    ax.text(-0.01, y, f"{names[1]}\n− {names[0]}", **style.small.text(color=INK), **where)
+    ax.text(-0.01, y, f"{names[1]}\n{MINUS} {names[0]}", **style.small.text(color=INK), **where)
 
 
 def _interval(value: float, low: float, high: float, digits: int) -> str:
     each = [
         f"{number:+.{digits}f}" if round(number, digits) else "0" for number in (value, low, high)
     ]
-    return "{} [{}, {}]".format(*each).replace("-", "−")
+    return with_minus("{} [{}, {}]".format(*each))
 
 
 def _write_numbers(ax: Axes, y: float, text: str, style: Style) -> None:

@@ -52,7 +52,7 @@ class Selection:
         return count_people(people_of(self.table)[0], self.shown)
 
     def rows(self) -> pd.DataFrame:
-        """The rows of the recordings shown, numbered from 0."""
+        """Take the recordings shown, numbered from 0."""
         return self.table[self.shown].reset_index(drop=True)
 
     def without(self, rows: Flags, reason: str) -> "Selection":
@@ -123,10 +123,10 @@ def select(table: pd.DataFrame, markers: Sequence[Biomarker]) -> Selection:
     if not markers:
         return Selection(cleaned, np.zeros(len(table), dtype=bool), _nothing_asked(table))
     scores = np.column_stack([scores_of(cleaned, marker.name) for marker in markers])
-    shown = ~np.isnan(scores).all(axis=1)
+    shown: Flags = np.array(np.isfinite(scores).any(axis=1), dtype=bool)
     reasons = missing_reasons(cleaned, np.where(shown, 1.0, np.nan))
     given = np.column_stack([scores_of(table, marker.name) for marker in markers])
-    off = ~np.isnan(given).all(axis=1) & ~shown
+    off: Flags = ~np.isnan(given).all(axis=1) & ~shown
     return Selection(cleaned, shown, reasons.mask(off, UNKNOWN_LEVEL))
 
 

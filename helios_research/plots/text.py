@@ -7,6 +7,7 @@ from functools import cache
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+MINUS = "\N{MINUS SIGN}"
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 
 # Matplotlib's own font, which is always there, then those with more scripts that systems come with.
@@ -187,6 +188,22 @@ def name_of(reason: str) -> str:
         return plain(reason.replace("_", " "))
     bare = reason.removeprefix("ERR_").removeprefix("RECORDING_")
     return plain(bare.replace("_", " ").lower())
+
+
+def with_minus(number: str) -> str:
+    """Write a number with the sign that is as wide as its plus.
+
+    Parameters
+    ----------
+    number
+        A number, or several, with hyphens for minus signs.
+
+    Returns
+    -------
+    str
+        The same with minus signs.
+    """
+    return number.replace("-", MINUS)
 
 
 def listed(reasons: Mapping[str, int], most: int = 5) -> str:
