@@ -1,52 +1,37 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import pandas as pd
 
 from helios_research.api.client import Client
-from helios_research.checks import Check, preflight
+from helios_research.checks import preflight
 from helios_research.checks.summary import expected_requests, expected_time_s
-from helios_research.cohort import Cohort, duplicate_audio_issues
+from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
 from helios_research.errors import EmptyStudyError
-from helios_research.ledger import Ledger, LedgerReader
-from helios_research.results import export, own_columns, results_table, write_parquet
-from helios_research.submission.asks import Row, rows_of
+from helios_research.ledger import Ledger
+from helios_research.results import export
+from helios_research.results.snapshot import Snapshot
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.display import progress_line
-from helios_research.submission.engine import BASE_URL, LEARNED_RATE, SOURCE, Engine
-from helios_research.submission.inspection import Inspector, LedgerCache, last_seen
+from helios_research.submission.engine import LEARNED_RATE, Engine
+from helios_research.submission.inspection import Inspector, LedgerCache
 from helios_research.submission.options import SubmitOptions, SubmitSettings
 from helios_research.submission.progress import Progress
-from helios_research.submission.standing import Standing, standings
 
 COHORT_FILE = "cohort.parquet"
 RESULTS_FILE = "results.parquet"
 
-# Rows laid out at a time when results are written: a few dozen MB, whatever the cohort's size.
-_ROWS_IN_A_PART = 10_000
-
 # API requests per second to reckon with until the study has learned what Helios allows.
 _RATE_UNTIL_LEARNED = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What a study knows at one moment."""
-
-    cohort: Cohort
-    rows: list[Row]
-    standings: list[Standing]
-    checks: Mapping[str, Check]
-    base_url: str | None
-    source: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +176,14 @@ class Study:
             options,
             self._clock,
         )
-        return Submission(engine.run, _progress_of(state), partial(self._conclude, ledger))
+        return Submission(engine.run, state.progress, partial(self._conclude, ledger))
 
-    def _begin(self, ledger: Ledger, cohort: Cohort | None) -> _State:
+    def _begin(self, ledger: Ledger, cohort: Cohort | None) -> Snapshot:
         if cohort is None:
             cohort = self.cohort
         else:
             cohort.save(self.folder / COHORT_FILE)
-        return _state(ledger, cohort)
+        return Snapshot.take(ledger, cohort)
 
     def _conclude(self, ledger: Ledger) -> pd.DataFrame:
         try:
@@ -247,16 +232,14 @@ class Study:
     @property
     def progress(self) -> Progress:
         """How far the study has come, also while another process submits."""
-        with Ledger.read(self.folder) as ledger:
-            return _progress_of(_state(ledger, self.cohort))
+        with self._snapshot() as snapshot:
+            return snapshot.progress
 
     @property
     def issues(self) -> pd.DataFrame:
         """Every problem of every row: the cohort's, and the same audio in several rows."""
-        with Ledger.read(self.folder) as ledger:
-            state = _state(ledger, self.cohort)
-        shared = duplicate_audio_issues(state.cohort, _hashes(state))
-        return state.cohort.with_issues(shared).issues
+        with self._snapshot() as snapshot:
+            return snapshot.issues
 
     def plan(self, rate: float | None = None) -> Plan:
         """Reckon what is left to do, and how long it takes where requests are what limits.
@@ -276,10 +259,9 @@ class Study:
         StudyError
             There is no study in the folder, or no cohort was ever submitted.
         """
-        with Ledger.read(self.folder) as ledger:
-            learned = ledger.get_setting(LEARNED_RATE, _RATE_UNTIL_LEARNED)
-        left = self.progress.outcomes.get(Outcome.PENDING, 0)
-        rate = rate or learned
+        with self._snapshot() as snapshot:
+            left = snapshot.progress.outcomes.get(Outcome.PENDING, 0)
+            rate = rate or snapshot.ledger.get_setting(LEARNED_RATE, _RATE_UNTIL_LEARNED)
         return Plan(left, expected_requests(left), expected_time_s(left, rate), rate)
 
     def results(self) -> pd.DataFrame:
@@ -296,8 +278,8 @@ class Study:
         StudyError
             There is no study in the folder, or no cohort was ever submitted.
         """
-        with Ledger.read(self.folder) as ledger:
-            return _lay_out(ledger, _state(ledger, self.cohort))
+        with self._snapshot() as snapshot:
+            return snapshot.table()
 
     def to_parquet(self, path: str | PathLike[str]) -> Path:
         """Write the results as they stand to a Parquet file, in constant memory.
@@ -318,14 +300,8 @@ class Study:
             There is no study in the folder, or the file cannot be written.
         """
         path = Path(path).expanduser()
-        with Ledger.read(self.folder) as ledger:
-            state = _state(ledger, self.cohort)
-            write_parquet(
-                _parts(ledger, state),
-                path,
-                own=own_columns(state.cohort),
-                provenance=self._provenance(state),
-            )
+        with self._snapshot() as snapshot:
+            snapshot.write(path, self._name)
         return path
 
     def export(
@@ -355,57 +331,15 @@ class Study:
         ResultsError
             The format is not known or not installed, or cannot hold the results.
         """
+        with self._snapshot() as snapshot:
+            results, provenance = snapshot.table(), snapshot.provenance(self._name)
+        return export(results, path, ages=ages, long=long, provenance=provenance)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Snapshot]:
         with Ledger.read(self.folder) as ledger:
-            state = _state(ledger, self.cohort)
-            results = _lay_out(ledger, state)
-        return export(results, path, ages=ages, long=long, provenance=self._provenance(state))
+            yield Snapshot.take(ledger, self.cohort)
 
-    def _provenance(self, state: _State) -> dict[str, Any]:
-        return {
-            "study": self.folder.resolve().name,
-            "base_url": state.base_url,
-            "source": state.source,
-            "tags": list(state.cohort.tags),
-        }
-
-
-def _state(ledger: LedgerReader, cohort: Cohort) -> _State:
-    rows = rows_of(cohort)
-    checks = last_seen(ledger)
-    return _State(
-        cohort,
-        rows,
-        standings(cohort, rows, checks, ledger.attempts()),
-        checks,
-        ledger.get_setting(BASE_URL),
-        ledger.get_setting(SOURCE),
-    )
-
-
-def _hashes(state: _State) -> "pd.Series[str]":
-    seen = [state.checks.get(row.location or "") for row in state.rows]
-    return pd.Series([check.sha256 if check else None for check in seen], dtype="str")
-
-
-def _progress_of(state: _State) -> Progress:
-    counts = pd.Series([standing.outcome for standing in state.standings]).value_counts()
-    return Progress(len(state.rows), {Outcome(str(name)): int(n) for name, n in counts.items()})
-
-
-def _lay_out(ledger: LedgerReader, state: _State) -> pd.DataFrame:
-    return results_table(
-        state.cohort, state.rows, state.standings, state.checks, dict(ledger.answers())
-    )
-
-
-def _parts(ledger: LedgerReader, state: _State) -> Iterator[pd.DataFrame]:
-    for first in range(0, max(1, len(state.rows)), _ROWS_IN_A_PART):
-        part = slice(first, first + _ROWS_IN_A_PART)
-        attempts = [s.attempt.attempt_id for s in state.standings[part] if s.attempt]
-        yield results_table(
-            state.cohort,
-            state.rows[part],
-            state.standings[part],
-            state.checks,
-            ledger.answers_to(attempts),
-        )
+    @property
+    def _name(self) -> str:
+        return self.folder.resolve().name
