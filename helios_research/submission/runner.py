@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from helios_research.columns import Outcome
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 # benchmarks/pacing_simulation.py).
 WINDOW_S = 20.0
 SMALLEST_WINDOW = 16
+LOOK_AGAIN_S = 1.0
+"""Seconds after which to see whether the window has become wider."""
 
 
 class Runner:
@@ -140,7 +143,9 @@ class Runner:
 
     async def _freed(self) -> None:
         self._room.clear()
-        await self._room.wait()
+        # The window also widens as a higher rate is found, and nobody tells of that.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._room.wait(), LOOK_AGAIN_S)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._recordings.discard(task)
