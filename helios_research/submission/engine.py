@@ -31,6 +31,7 @@ BASE_URL = "base_url"
 SOURCE = "source"
 LEARNED_RATE = "learned_rate"
 LEARNED_TIMES = "learned_times"
+LIMITED_BY = "limited_by"
 
 # The first request tells whether the service can be worked with; a person is waiting for it.
 _FIRST_CALL = Retries(max_elapsed_s=20.0)
@@ -160,8 +161,9 @@ class Engine:
         ).keys()
 
     async def _keep(self, pacer: Pacer, polling: CompletionModel) -> None:
-        """Remember what was learned of the service, for the next submission of this study."""
+        """Remember what was learned of the service, for the next submission and for onlookers."""
         await self.ledger.put_setting(LEARNED_RATE, pacer.learned())
+        await self.ledger.put_setting(LIMITED_BY, pacer.limited_by)
         await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
 
 
