@@ -4,6 +4,7 @@ Exit status: 0 all is well; 1 some recordings did not end ``scored`` (for ``chec
 sent); 2 it could not run; 130 interrupted.
 """
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -49,14 +50,22 @@ Constants = Annotated[
 
 def main() -> NoReturn:
     """Run the command line; the entry point of ``helios-research``."""
+    # As Ctrl-C: what a scheduler or a container sends before it kills.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except HeliosResearchError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(COULD_NOT_RUN)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. Run the same command again to go on.", err=True)
-        sys.exit(INTERRUPTED)
+    except OSError as error:
+        # A file or a port that was named on the command line.
+        typer.echo(f"Error: {_refusal(error)}", err=True)
+        sys.exit(COULD_NOT_RUN)
+    except SystemExit as ended:
+        # Typer turns an interrupt into this status, without a word.
+        if ended.code == INTERRUPTED:
+            typer.echo("Interrupted. Run the same command again to go on.", err=True)
+        raise
     sys.exit(0)
 
 
@@ -109,6 +118,10 @@ def check(
     """Check a table and its recordings before anything is sent."""
     from helios_research.checks import overview, preflight, write_checks
 
+    if out is not None and not out.absolute().parent.is_dir():
+        # Said now, since the checks may take an hour.
+        message = f"there is no folder {out.parent}"
+        raise typer.BadParameter(message, param_hint="--out")
     cohort = _read(manifest, tags, column, constant, sheet)
     _print_issues(cohort)
     checks = preflight(cohort)
@@ -211,12 +224,14 @@ def export(
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65_535)
+    ] = 8765,
     rate: Annotated[
-        float | None, typer.Option(help="API requests per second that are let in.")
+        float | None, typer.Option(help="API requests per second that are let in.", min=0.01)
     ] = None,
-    latency: Annotated[float, typer.Option(help="Seconds that every answer takes.")] = 0.0,
-    processing: Annotated[float, typer.Option(help="Seconds that a run takes.")] = 2.0,
+    latency: Annotated[float, typer.Option(help="Seconds that every answer takes.", min=0)] = 0.0,
+    processing: Annotated[float, typer.Option(help="Seconds that a run takes.", min=0)] = 2.0,
     log: Annotated[Path | None, typer.Option(help="Write every event to this file.")] = None,
 ) -> None:
     """Run the stand-in service on this machine until interrupted."""
@@ -265,6 +280,12 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(message, param_hint=option)
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _refusal(error: OSError) -> str:
+    if error.filename is None:
+        return error.strerror or str(error)
+    return f"{error.filename} cannot be used: {(error.strerror or str(error)).lower()}."
 
 
 # --- printing ------------------------------------------------------------------------------------

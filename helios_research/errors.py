@@ -41,6 +41,7 @@ Constructors take facts and word the sentence: what is wrong, where, and what to
 """
 
 import os
+import shlex
 import socket
 from collections.abc import Iterable
 from datetime import datetime
@@ -131,11 +132,13 @@ class MissingColumnsError(CohortError):
         }
         example = close or {absent[0]: "your column"}
         mapping = ", ".join(f'"{field}": "{name}"' for field, name in example.items())
+        field, name = next(iter(example.items()))
         hint = "".join(f" Is {name!r} meant as {field!r}?" for field, name in close.items())
         super().__init__(
             f"{source} lacks the column{'s' if len(absent) > 1 else ''} {_listed(absent)}.{hint} "
             f"It has: {_listed(_some(names))}. Say which column holds what with columns={{{mapping}}}, "
-            'or give one value for all rows with constants={"language": "en-GB"}.'
+            'or give one value for all rows with constants={"language": "en-GB"} (on the command '
+            f"line: --column {field}={shlex.quote(name)} and --constant language=en-GB)."
         )
 
 

@@ -1,5 +1,6 @@
 """How a submission is carried out: what a researcher may set, with what each setting does."""
 
+import math
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -61,7 +62,7 @@ class SubmitOptions:
     def __post_init__(self) -> None:
         for name in ("rate", "max_in_flight", "uploads", "poll_floor_s", "deadline_s", "outage_s"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 message = f"{name} is {value!r}: it has to be a number above 0."
                 raise ConfigError(message)
         if self.internal_error_retries < 0:

@@ -41,7 +41,8 @@ def test_a_missing_column_is_named_with_the_likely_one_and_both_ways_out():
         "m.csv lacks the columns user_label, language. Is 'UserLabel' meant as 'user_label'? "
         "It has: UserLabel, site, arm, note. Say which column holds what with "
         'columns={"user_label": "UserLabel"}, or give one value for all rows with '
-        'constants={"language": "en-GB"}.'
+        'constants={"language": "en-GB"} (on the command line: --column user_label=UserLabel '
+        "and --constant language=en-GB)."
     )
 
 
