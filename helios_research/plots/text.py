@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from matplotlib import font_manager
-from matplotlib.ft2font import FT2Font
+from matplotlib.ft2font import FT2Font, LoadFlags
 
 MINUS = "\N{MINUS SIGN}"
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
@@ -80,7 +80,8 @@ def width_in(text: str, font_pt: float) -> float:
     """
     font = _font()
     font.set_size(font_pt, 72)
-    font.set_text(text, 0.0)
+    # Hinted, letters are rounded to whole pixels, which is a tenth of their width at small sizes.
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
     width, _ = font.get_width_height()
     return float(width) / 64 / 72
 
