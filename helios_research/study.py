@@ -176,7 +176,7 @@ class Study:
             options,
             self._clock,
         )
-        return Submission(engine.run, state.progress, partial(self._conclude, ledger))
+        return Submission(engine.run, state.progress, partial(self._conclude, state, ledger))
 
     def _begin(self, ledger: Ledger, cohort: Cohort | None) -> Snapshot:
         if cohort is None:
@@ -185,10 +185,11 @@ class Study:
             cohort.save(self.folder / COHORT_FILE)
         return Snapshot.take(ledger, cohort)
 
-    def _conclude(self, ledger: Ledger) -> pd.DataFrame:
+    def _conclude(self, began: Snapshot, ledger: Ledger) -> pd.DataFrame:
         try:
-            results = self.results()
-            self.to_parquet(self.folder / RESULTS_FILE)
+            ended = Snapshot.take(ledger, began.cohort, began.rows)
+            results = ended.table()
+            ended.write(self.folder / RESULTS_FILE, self._name, results)
         finally:
             ledger.close()
         return results

@@ -44,7 +44,7 @@ class Snapshot:
     checks: Mapping[str, Check]
 
     @classmethod
-    def take(cls, ledger: LedgerReader, cohort: Cohort) -> Self:
+    def take(cls, ledger: LedgerReader, cohort: Cohort, rows: list[Row] | None = None) -> Self:
         """Derive how things stand.
 
         Parameters
@@ -53,13 +53,15 @@ class Snapshot:
             The study's ledger.
         cohort
             The cohort to look at it for.
+        rows
+            Its rows as requests, where they are known already.
 
         Returns
         -------
         Snapshot
             The study at this moment.
         """
-        rows = rows_of(cohort)
+        rows = rows_of(cohort) if rows is None else rows
         checks = last_seen(ledger)
         return cls(ledger, cohort, rows, standings(cohort, rows, checks, ledger.attempts()), checks)
 
@@ -85,10 +87,9 @@ class Snapshot:
         DataFrame
             One row per row of the cohort, in its order.
         """
-        answers = dict(self.ledger.answers())
-        return results_table(self.cohort, self.rows, self.standings, self.checks, answers)
+        return self._rows(slice(None))
 
-    def write(self, path: Path, study: str) -> None:
+    def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
         """Write the results to a Parquet file, part by part.
 
         Parameters
@@ -97,6 +98,8 @@ class Snapshot:
             Where the file is to be.
         study
             Name of the study, for the footer.
+        table
+            The results, where they are laid out already.
 
         Raises
         ------
@@ -104,7 +107,7 @@ class Snapshot:
             The file cannot be written there.
         """
         own = own_columns(self.cohort)
-        write_parquet(self._parts(), path, own=own, provenance=self.provenance(study))
+        write_parquet(self._parts(table), path, own=own, provenance=self.provenance(study))
 
     def provenance(self, study: str) -> dict[str, Any]:
         """Tell where the results are from.
@@ -126,14 +129,16 @@ class Snapshot:
             "tags": list(self.cohort.tags),
         }
 
-    def _parts(self) -> Iterator[pd.DataFrame]:
+    def _parts(self, table: pd.DataFrame | None) -> Iterator[pd.DataFrame]:
         for first in range(0, max(1, len(self.rows)), _ROWS_IN_A_PART):
             part = slice(first, first + _ROWS_IN_A_PART)
-            attempts = [s.attempt.attempt_id for s in self.standings[part] if s.attempt]
-            yield results_table(
-                self.cohort,
-                self.rows[part],
-                self.standings[part],
-                self.checks,
-                self.ledger.answers_to(attempts),
-            )
+            yield self._rows(part) if table is None else table.iloc[part]
+
+    def _rows(self, part: slice) -> pd.DataFrame:
+        return results_table(
+            self.cohort,
+            self.rows[part],
+            self.standings[part],
+            self.checks,
+            self.ledger.answers_to,
+        )

@@ -1,6 +1,6 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -26,6 +26,10 @@ _FROM_ANSWER = frozenset(
     {"warnings", "run_at", "completed_at", *(column.name for column in (*SCORES, *SECTION))}
 )
 _AUDIO_NAMES = tuple(column.name for column in AUDIO)
+_RUN_NAMES = tuple(column.name for column in RUN[2:])
+
+# Answers held at a time: they are the largest part of a ledger.
+_ROWS_IN_A_BLOCK = 2_000
 
 
 def results_table(
@@ -33,7 +37,7 @@ def results_table(
     rows: Sequence[Row],
     standings: Sequence[Standing],
     checks: Mapping[str, Check],
-    answers: Mapping[int, str],
+    answers_to: Callable[[Collection[int]], Mapping[int, str]],
 ) -> pd.DataFrame:
     """Lay out the results of some or all rows of a cohort.
 
@@ -45,8 +49,8 @@ def results_table(
         The rows wanted and how things stand with each.
     checks
         What was last seen of each recording, by location.
-    answers
-        Raw final answers as JSON text, by attempt.
+    answers_to
+        Gives the raw final answers to some attempts, as JSON text by attempt.
 
     Returns
     -------
@@ -56,15 +60,12 @@ def results_table(
     """
     positions = [row.position for row in rows]
     own = own_columns(cohort).iloc[positions].reset_index(drop=True)
-    records = [
-        _record(row, standing, checks, answers)
-        for row, standing in zip(rows, standings, strict=True)
-    ]
-    found = {
-        column.name: as_column([record.get(column.name) for record in records], column)
-        for column in RESULTS
-        if column is not RECORDING_ID
-    }
+    columns = [column for column in RESULTS if column is not RECORDING_ID]
+    values: dict[str, list[Any]] = {column.name: [] for column in columns}
+    for record in _records(rows, standings, checks, answers_to):
+        for name, so_far in values.items():
+            so_far.append(record.get(name))
+    found = {column.name: as_column(values.pop(column.name), column) for column in columns}
     return pd.concat([own, pd.DataFrame(found)], axis="columns")
 
 
@@ -127,10 +128,21 @@ _STORED: Mapping[Kind, Callable[[list[Any], Column], "pd.Series[Any]"]] = {
 }
 
 
-def _record(
-    row: Row, standing: Standing, checks: Mapping[str, Check], answers: Mapping[int, str]
-) -> dict[str, Any]:
-    check = checks.get(row.location) if row.location else None
+def _records(
+    rows: Sequence[Row],
+    standings: Sequence[Standing],
+    checks: Mapping[str, Check],
+    answers_to: Callable[[Collection[int]], Mapping[int, str]],
+) -> Iterator[dict[str, Any]]:
+    for first in range(0, len(rows), _ROWS_IN_A_BLOCK):
+        block = slice(first, first + _ROWS_IN_A_BLOCK)
+        decided = [standing.attempt for standing in standings[block] if standing.attempt]
+        answers = answers_to([attempt.attempt_id for attempt in decided])
+        for row, standing in zip(rows[block], standings[block], strict=True):
+            yield _record(standing, checks.get(row.location or ""), answers)
+
+
+def _record(standing: Standing, check: Check | None, answers: Mapping[int, str]) -> dict[str, Any]:
     record: dict[str, Any] = {name: getattr(check, name) for name in _AUDIO_NAMES} if check else {}
     record |= {
         "outcome": standing.outcome.value,
@@ -141,26 +153,10 @@ def _record(
     }
     attempt = standing.attempt
     if attempt is not None:
-        record |= {column.name: getattr(attempt, column.name, None) for column in RUN[2:]}
+        record |= {name: getattr(attempt, name, None) for name in _RUN_NAMES}
         record |= {"model_run_id": attempt.model_run_id, "source": attempt.source}
         body = answers.get(attempt.attempt_id)
         if body is not None:
             flat = flatten_answer(body)
             record |= {name: flat[name] for name in _FROM_ANSWER}
     return record
-
-
-def concatenated(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put results that were laid out in parts together again.
-
-    Parameters
-    ----------
-    tables
-        Parts with the same columns.
-
-    Returns
-    -------
-    DataFrame
-        All rows, numbered from 0.
-    """
-    return pd.concat(tables, ignore_index=True)

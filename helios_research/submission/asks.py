@@ -1,5 +1,6 @@
 """What is to be asked of Helios for each row of a cohort."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from helios_research.api.requests import RunRequest
+from helios_research.api.requests import RunRequest, digest_of
 from helios_research.cohort import Cohort
 
 _SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
@@ -34,8 +35,9 @@ class Row:
         The researcher's key.
     location
         Absolute path or URL of the recording; None where the manifest has none.
-    request
-        What to ask of Helios; None where the row's metadata cannot make a request.
+    request_text
+        What to ask of Helios, as canonical JSON, which for 100,000 rows is a tenth of the memory
+        that requests take; None where the row's metadata cannot make a request.
     digest
         Fingerprint of the request, which together with the audio's SHA-256 is what a recording
         is known by.
@@ -46,9 +48,16 @@ class Row:
     position: int
     recording_id: str
     location: str | None
-    request: RunRequest | None
+    request_text: str | None
     digest: str | None
     rejection: Rejection | None
+
+    @property
+    def request(self) -> RunRequest | None:
+        """What to ask of Helios."""
+        if self.request_text is None:
+            return None
+        return RunRequest.from_record(json.loads(self.request_text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +73,11 @@ class Job:
     @property
     def request(self) -> RunRequest:
         """What to ask of Helios."""
-        if self.row.request is None:
+        request = self.row.request
+        if request is None:
             message = f"row {self.row.position} has no request"
             raise ValueError(message)
-        return self.row.request
+        return request
 
     @property
     def digest(self) -> str:
@@ -125,22 +135,22 @@ def _given(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _row(
     position: int, fields: dict[str, Any], tags: dict[str, str], rejection: Rejection | None
 ) -> Row:
-    request = None
+    text = None
     # A row that only lacks its file still has a request, by which earlier scores are found.
     if rejection is None or rejection.error_code == "INVALID_RECORDING":
         try:
-            request = RunRequest.model_validate(
+            text = RunRequest.model_validate(
                 {name: fields[name] for name in (*_SPEAKER, *_OPTIONAL) if name in fields}
                 | {"tags": tags}
-            )
+            ).canonical()
         except ValidationError as error:
             rejection = rejection or _unsendable(error)
     return Row(
         position,
         fields.get("recording_id", ""),
         fields.get("recording"),
-        request,
-        None if request is None else request.digest(),
+        text,
+        None if text is None else digest_of(text),
         rejection,
     )
 

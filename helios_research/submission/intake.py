@@ -102,7 +102,7 @@ class Intake:
         open_rows = [
             (standing, row)
             for row, standing in zip(self.rows, self.standings, strict=True)
-            if row.request is not None and _is_open(standing)
+            if row.digest is not None and _is_open(standing)
         ]
         # What Helios deletes is gone 12 hours after completion, so it is asked for first.
         return sorted(

@@ -174,9 +174,9 @@ def _standing(
 
 def _from_attempt(row: Row, attempt: Attempt, runs: int) -> Standing:
     code, reason = attempt.error_code, attempt.error_reason
-    if attempt.request_digest != row.digest and row.request is not None:
-        sent = RunRequest.from_record(attempt.request)
-        changes = sent.describe_difference(row.request)
+    wanted = row.request if attempt.request_digest != row.digest else None
+    if wanted is not None:
+        changes = RunRequest.from_record(attempt.request).describe_difference(wanted)
         code = code or METADATA_CHANGED
         reason = " ".join(
             filter(None, [reason, f"Since it was sent, the manifest has changed: {changes}."])
