@@ -6,8 +6,11 @@ both columns of a paper, ``SLIDE`` for a slide.
 """
 
 from helios_research.plots.by_tag import scores_by_tag
+from helios_research.plots.correlations import biomarker_correlations
 from helios_research.plots.flow_chart import flow_diagram
 from helios_research.plots.outcomes import outcomes_by_tag
+from helios_research.plots.over_time import score_over_time
+from helios_research.plots.since_waking import awake_hours
 from helios_research.plots.style import COLUMN, PAGE, SLIDE, Style
 
 __all__ = [
@@ -15,7 +18,10 @@ __all__ = [
     "PAGE",
     "SLIDE",
     "Style",
+    "awake_hours",
+    "biomarker_correlations",
     "flow_diagram",
     "outcomes_by_tag",
+    "score_over_time",
     "scores_by_tag",
 ]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import (
     NOT_GIVEN,
     Codes,
@@ -31,7 +32,9 @@ from helios_research.plots.groups import (
     rule_rows,
 )
 from helios_research.plots.marks import (
-    MOST_POINTS,
+    ABOUT_FEW,
+    about_bars,
+    about_points,
     draw_mean,
     draw_points,
     draw_shape,
@@ -205,19 +208,15 @@ def _two_levels(groups: Groups, rows: Codes) -> Codes:
 
 def _how_to_read(panels: Sequence[_Panel], chosen: Selection) -> list[str | None]:
     continuous = any(not panel.marker.bucketed for panel in panels)
-    drawn = "each recording"
-    if continuous and chosen.recordings > MOST_POINTS:
-        drawn = f"{MOST_POINTS:,} of {chosen.recordings:,} recordings, drawn at random"
-    means = f"Points: {drawn}. Black dot and line: mean with 95 % interval." if continuous else None
-    bars = (
-        "Bars: recordings at each of the four ordered levels."
-        if any(panel.marker.bucketed for panel in panels)
-        else None
-    )
+    drawn = about_points(chosen.recordings, "recording")
+    means = f"Points: {drawn}. Dot and line: mean with 95 % interval." if continuous else None
+    few = any((panel.summary["participants_scored"] < FEW_PARTICIPANTS).any() for panel in panels)
+    bars = about_bars([panel.marker for panel in panels])
     apart = any(panel.difference for panel in panels)
     below = "Below: the difference with its 95 % interval." if apart else None
     how = "Intervals: bootstrap over participants." if continuous or apart else None
-    return [means, bars, below, how]
+    hollow = ABOUT_FEW if few and continuous else None
+    return [means, hollow, bars, below, how]
 
 
 def _draw(ax: Axes, panel: _Panel) -> None:
@@ -259,8 +258,9 @@ def _draw_scores(ax: Axes, panel: _Panel) -> None:
             every = has_score[panel.rows[has_score] == place]
             draw_shape(ax, panel.scores[every], row.y, 0.44, row.colour)
     means = panel.summary[["mean", "mean_low", "mean_high"]].itertuples(index=False, name=None)
-    for row, numbers in zip(panel.groups.rows, means, strict=True):
-        draw_mean(ax, row.y, numbers, style, thin=lines < 2)
+    few = panel.summary["participants_scored"] < FEW_PARTICIPANTS
+    for row, numbers, hollow in zip(panel.groups.rows, means, few, strict=True):
+        draw_mean(ax, row.y, numbers, style, thin=lines < 2, hollow=hollow)
     score_axis(ax, "x", panel.scores[has_score], style, "Score (0 to 1)")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from helios_research.analysis.tables import Levels, levels_of
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
-from helios_research.plots.text import plain, shorten, wrap
+from helios_research.plots.text import counted, plain, shorten, wrap
 
 MOST_ROWS = 60
 _HEADER = 0.8
@@ -171,17 +171,36 @@ def keep_largest(selection: Selection, tag: str, colour: str | None) -> Selectio
     Selection
         With at most 60 rows; the others say that they are at other levels.
     """
-    levels = levels_of(selection.table, tag)
     divided = colour not in (None, tag)
     each = len(levels_of(selection.table, str(colour))) if divided else 1
+    return keep_levels(selection, tag, max(1, MOST_ROWS // max(each, 1)))
+
+
+def keep_levels(selection: Selection, column: str, most: int) -> Selection:
+    """Keep the levels of a column with most recordings.
+
+    Parameters
+    ----------
+    selection
+        What would be shown.
+    column
+        A tag.
+    most
+        How many levels to keep.
+
+    Returns
+    -------
+    Selection
+        The same where there are no more levels; else without the recordings at smaller ones.
+    """
+    levels = levels_of(selection.table, column)
     counts = np.bincount(levels.codes[selection.shown], minlength=len(levels))
-    most = max(1, MOST_ROWS // max(each, 1))
-    if np.count_nonzero(counts) <= most:
+    left_out = int(np.count_nonzero(counts)) - most
+    if left_out <= 0:
         return selection
     largest = np.argsort(-counts, kind="stable")[:most]
-    left_out = np.count_nonzero(counts) - most
     rows = ~np.isin(levels.codes, largest)
-    return selection.without(rows, f"at {left_out:,} smaller levels of {tag}")
+    return selection.without(rows, f"at {counted(left_out, 'smaller level')} of {column}")
 
 
 def name_rows(ax: Axes, groups: Groups, style: Style) -> None:

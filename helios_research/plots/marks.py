@@ -7,16 +7,60 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from scipy import ndimage
 
+from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import Codes, Floats
-from helios_research.columns import BUCKET_LEVELS
+from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Look, Style
+from helios_research.plots.text import counted
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
 
+ABOUT_FEW = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
+
 _BINS = 256
 _PADDING = 0.02
 LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), strict=True))
+
+
+def about_bars(markers: Sequence[Biomarker]) -> str | None:
+    """Say how to read the bars of bucketed biomarkers.
+
+    Parameters
+    ----------
+    markers
+        The biomarkers of a figure.
+
+    Returns
+    -------
+    str or None
+        None where all are continuous.
+    """
+    if any(marker.bucketed for marker in markers):
+        return "Bars: recordings at each of the four ordered levels."
+    return None
+
+
+def about_points(count: int, thing: str, most: int = MOST_POINTS) -> str:
+    """Say of how many recordings or participants something is drawn.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    thing
+        The singular.
+    most
+        How many are drawn at most.
+
+    Returns
+    -------
+    str
+        Such as "recordings" or "5,000 of 92,540 recordings, drawn at random".
+    """
+    if count <= most:
+        return f"{thing}s"
+    return f"{most:,} of {counted(count, thing)}, drawn at random"
 
 
 def sample(count: int, most: int = MOST_POINTS) -> Codes:
@@ -100,7 +144,13 @@ def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -
 
 
 def draw_mean(
-    ax: Axes, place: float, numbers: tuple[float, float, float], style: Style, *, thin: bool = False
+    ax: Axes,
+    place: float,
+    numbers: tuple[float, float, float],
+    style: Style,
+    *,
+    thin: bool = False,
+    hollow: bool = False,
 ) -> None:
     """Draw a mean, or another estimate, with its interval.
 
@@ -116,6 +166,8 @@ def draw_mean(
         Size of the type.
     thin
         Whether rows are too low for the full size.
+    hollow
+        Whether few participants are behind it.
     """
     value, low, high = numbers
     if np.isnan(value):
@@ -126,12 +178,9 @@ def draw_mean(
         if not np.isnan(low):
             ax.plot([low, high], [place, place], linewidth=width + extra, **line)
     size = style.font_pt * (0.5 if thin else 0.7)
-    look: Look = {
-        "markerfacecolor": INK,
-        "markeredgecolor": PAPER,
-        "markeredgewidth": 0.08 * width * 5,
-    }
-    ax.plot([value], [place], "o", markersize=size, zorder=6, **look)
+    ax.plot([value], [place], "o", markersize=size + 1, color=PAPER, zorder=5.5, mew=0)
+    look: Look = {"markerfacecolor": PAPER if hollow else INK, "markeredgecolor": INK}
+    ax.plot([value], [place], "o", markersize=0.85 * size, mew=0.6 * width, zorder=6, **look)
 
 
 def draw_shares(ax: Axes, share: Floats, y: float, height: float, style: Style) -> None:

@@ -11,6 +11,7 @@ from helios_research.plots.text import font_families
 INK = "#1a1a1a"
 MUTED = "#595959"
 FAINT = "#d9d9d9"
+BAND = "#ebebeb"
 PAPER = "#ffffff"
 
 # Properties of an artist, by the names of its keyword arguments.

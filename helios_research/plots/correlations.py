@@ -1,0 +1,161 @@
+"""How the biomarkers go together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from scipy import stats
+
+from helios_research.analysis.tables import (
+    Floats,
+    Results,
+    choose_biomarkers,
+    load_results,
+    people_of,
+    scores_of,
+)
+from helios_research.columns import Biomarker
+from helios_research.plots.canvas import Target, open_canvas, size_in, write_sentence
+from helios_research.plots.selection import select
+from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Style
+from helios_research.plots.text import MINUS, counted, width_in
+
+FEWEST = 3
+
+# From brown to violet, told apart with any kind of colour vision; the numbers say the same in
+# black and white.
+_COLOURS = colormaps["PuOr"].reversed()
+
+
+def biomarker_correlations(
+    results: Results,
+    biomarkers: Sequence[str] | None = None,
+    *,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes:
+    """Draw Spearman's rank correlation of each pair of biomarkers over participants.
+
+    Each participant counts once, with the (lower) median of their recordings, so that those with
+    many recordings do not weigh more and ordinal scores are never averaged. No p-values: a
+    biomarker and its uniform form come from the same voice. Checked against
+    ``scipy.stats.spearmanr``.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    biomarkers
+        At least two; None means all.
+    ax
+        Where to draw: an Axes or an empty Figure; None makes a new figure.
+    style
+        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+
+    Returns
+    -------
+    Axes
+        With a square for each pair.
+
+    Raises
+    ------
+    UnknownColumnError
+        If a biomarker is not in the results.
+
+    Examples
+    --------
+    >>> pair = ["stress", "uniform_stress"]
+    >>> ax = biomarker_correlations("datasets/shift_study_results.parquet", pair)
+    >>> float(ax.texts[0].get_text()) > 0.9
+    True
+    """
+    table = load_results(results)
+    markers = choose_biomarkers(table, biomarkers)
+    chosen = select(table, markers)
+    found, people = correlate(chosen.rows(), markers)
+    able = np.isfinite(found).any()
+    height = (2.2 * len(markers) + 11) * style.line_in if able else 1.5
+    canvas = open_canvas(ax, [height], chosen.notes(_about(people) if able else None), style)
+    if able:
+        _draw(canvas.axes[0], found, markers, style)
+    else:
+        sentence = f"No two biomarkers have scores that vary in {FEWEST} participants or more."
+        write_sentence(canvas.axes[0], sentence, style)
+    return canvas.axes[0]
+
+
+def correlate(
+    table: pd.DataFrame, markers: Sequence[Biomarker]
+) -> tuple[Floats, "np.ndarray[tuple[int, ...], np.dtype[np.intp]]"]:
+    """Correlate the participants' medians.
+
+    Parameters
+    ----------
+    table
+        The recordings shown.
+    markers
+        The biomarkers.
+
+    Returns
+    -------
+    correlations : ndarray of float, shape (biomarkers, biomarkers)
+        Below the diagonal; NaN elsewhere, for a pair that fewer than three participants have,
+        and where one of both does not vary.
+    participants : ndarray of int, shape (biomarkers, biomarkers)
+        How many have both.
+    """
+    people, _ = people_of(table)
+    scores = pd.DataFrame({marker.name: scores_of(table, marker.name) for marker in markers})
+    medians = scores.groupby(people).quantile(0.5, interpolation="lower").to_numpy(dtype=float)
+    size = len(markers)
+    found = np.full((size, size), np.nan)
+    behind = np.zeros((size, size), dtype=np.intp)
+    for row in range(size):
+        for column in range(row):
+            both = medians[np.isfinite(medians[:, [row, column]]).all(axis=1)]
+            behind[row, column] = len(both)
+            first, second = both[:, row], both[:, column]
+            if len(both) >= FEWEST and np.ptp(first) > 0 and np.ptp(second) > 0:
+                found[row, column] = stats.spearmanr(first, second).statistic
+    return found, behind
+
+
+def _about(people: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]") -> str:
+    pairs = people[np.tril_indices_from(people, -1)]
+    low, high = int(pairs.min()), int(pairs.max())
+    who = counted(high, "participant") if low == high else f"{low:,} to {high:,} participants"
+    return (
+        f"Spearman's rank correlation over {who}, each with the median of their recordings. "
+        "Diagonal line: no correlation can be given."
+    )
+
+
+def _draw(ax: Axes, found: Floats, markers: Sequence[Biomarker], style: Style) -> None:
+    ax.set_facecolor(PAPER)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    size = len(markers)
+    ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))
+    cell_in = 0.6 * size_in(ax)[0] / size
+    small = style.small
+    fits = width_in(f"{MINUS}0.00", small.font_pt) < cell_in
+    for row in range(size):
+        for column in range(row):
+            value = found[row, column]
+            if np.isnan(value):
+                ends = [column - 0.3, column + 0.3], [row + 0.3, row - 0.3]
+                ax.plot(*ends, color=MUTED, linewidth=0.1 * style.font_pt)
+                continue
+            look = {"facecolor": _COLOURS((value + 1) / 2), "edgecolor": PAPER, "linewidth": 1}
+            ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
+            number = f"{value:.2f}" if fits else f"{value:.1f}"
+            text = small.text(ha="center", va="center", color=PAPER if abs(value) > 0.65 else INK)
+            ax.text(column, row, number.replace("-", MINUS), **text)
+    names = [marker.label for marker in markers]
+    ax.set_yticks(range(1, size), names[1:], **style.text())
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(size - 1), names[:-1], **style.text(**turned))
+    ax.tick_params(length=0)

@@ -1,0 +1,180 @@
+"""Where recordings stand along an axis of visits, dates or hours, and in which bin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helios_research.analysis.tables import Codes, Floats, levels_of
+from helios_research.plots.text import MINUS, plain
+
+MOST_BINS = 40
+
+# Local times carry no zone, so a clock change in the night moves hours awake by one.
+MOST_HOURS_AWAKE = 48.0
+
+_DAY = pd.Timedelta(days=1)
+_ZERO = pd.Timestamp("2000-01-01", tz="UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """An axis along which scores change.
+
+    Attributes
+    ----------
+    x
+        Place of each recording.
+    bins
+        Number of each recording's bin.
+    centres
+        Place of each bin.
+    names
+        What a tick at each bin says.
+    label
+        What the axis shows.
+    """
+
+    x: Floats
+    bins: Codes
+    centres: Floats
+    names: tuple[str, ...]
+    label: str
+
+    @property
+    def step(self) -> float:
+        """Distance of neighbouring bins."""
+        return float(np.diff(self.centres).min()) if len(self.centres) > 1 else 1.0
+
+
+def moments(table: pd.DataFrame, column: str) -> Floats:
+    """Read a column of times.
+
+    Parameters
+    ----------
+    table
+        The results.
+    column
+        ISO 8601 text, or times.
+
+    Returns
+    -------
+    ndarray of float, shape (rows,)
+        Days since 2000; NaN where there is no time.
+    """
+    values = table[column]
+    if not pd.api.types.is_datetime64_any_dtype(values):
+        text = values.astype("str")
+        like_dates = text.str.match(r"\d{4}-\d\d-\d\d", na=False)
+        values = text.where(like_dates)
+    times = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
+    days: Floats = ((times - _ZERO) / _DAY).to_numpy(dtype=np.float64, na_value=np.nan)
+    return days
+
+
+def hours_awake(table: pd.DataFrame) -> Floats:
+    """Count the hours from waking to recording.
+
+    Parameters
+    ----------
+    table
+        The results, with ``recording_time`` and ``wake_time``.
+
+    Returns
+    -------
+    ndarray of float, shape (rows,)
+        NaN where a time is missing, the recording came first, or more than 48 hours lie between,
+        which is taken for a mistake in the manifest.
+    """
+    hours = 24 * (moments(table, "recording_time") - moments(table, "wake_time"))
+    usable = (hours >= 0) & (hours <= MOST_HOURS_AWAKE)
+    counted: Floats = np.where(usable, hours, np.nan)
+    return counted
+
+
+def by_hours(hours: Floats) -> Course:
+    """Divide hours into bins of two, or of four where they reach beyond a day.
+
+    Parameters
+    ----------
+    hours
+        Hours awake of each recording.
+
+    Returns
+    -------
+    Course
+        With only the bins that occur.
+    """
+    width = 2 if hours.max(initial=0) <= 24 else 4
+    found, bins = np.unique((hours // width).astype(np.intp), return_inverse=True)
+    names = tuple(f"{width * start}\N{EN DASH}{width * (start + 1)}" for start in found)
+    return Course(
+        hours, bins, width * (found.astype(np.float64) + 0.5), names, "Hours since waking"
+    )
+
+
+def by_time(table: pd.DataFrame, column: str) -> Course:
+    """Divide dates into days, weeks or months, whichever makes at most 40 bins.
+
+    Parameters
+    ----------
+    table
+        The recordings shown, all with a time.
+    column
+        The column of the times.
+
+    Returns
+    -------
+    Course
+        With only the bins that occur.
+    """
+    days = moments(table, column)
+    first = np.floor(days.min())
+    span = days.max() - first
+    width, unit = next(
+        (width, unit)
+        for width, unit in ((1, "day"), (7, "week"), (30, "30 days"), (365, "year"), (1e9, "all"))
+        if span / width < MOST_BINS
+    )
+    found, bins = np.unique(np.floor((days - first) / width), return_inverse=True)
+    starts = _ZERO + pd.to_timedelta(first + width * found, unit="D")
+    with_year = "%d %b %Y" if starts[0].year != starts[-1].year else "%d %b"
+    names = tuple(start.strftime(with_year).lstrip("0") for start in starts)
+    middle = first + width * (found + 0.5)
+    return Course(days, bins, middle, names, f"{_worded(column)} (by {unit})")
+
+
+def by_level(table: pd.DataFrame, column: str) -> Course:
+    """Place levels at their numbers, or one after another where they are words.
+
+    Parameters
+    ----------
+    table
+        The recordings shown.
+    column
+        A tag, such as the visit.
+
+    Returns
+    -------
+    Course
+        Numbers with more than 40 different values are gathered into 30 bins.
+    """
+    levels = levels_of(table, column)
+    numbers = pd.to_numeric(pd.Series(levels.labels, dtype="str"), errors="coerce").to_numpy(float)
+    names = tuple(plain(label) for label in levels.labels)
+    if not np.isfinite(numbers).all() or len(np.unique(numbers)) < len(numbers):
+        x = levels.codes.astype(np.float64)
+        return Course(x, levels.codes, np.arange(len(levels), dtype=float), names, _worded(column))
+    x = numbers[levels.codes]
+    if len(levels) <= MOST_BINS:
+        return Course(x, levels.codes, numbers, names, _worded(column))
+    edges = np.linspace(numbers.min(), numbers.max(), 31)
+    found, bins = np.unique(np.digitize(x, edges[1:-1]), return_inverse=True)
+    centres = (edges[found] + edges[found + 1]) / 2
+    names = tuple(f"{centre:.3g}".replace("-", MINUS) for centre in centres)
+    return Course(x, bins, centres, names, _worded(column))
+
+
+def _worded(column: str) -> str:
+    words = plain(column).replace("_", " ")
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,194 @@
+"""How the scores of participants change from visit to visit, or from day to day."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from helios_research.analysis import Baseline, baseline
+from helios_research.analysis.tables import (
+    Results,
+    choose_biomarkers,
+    levels_of,
+    load_results,
+    people_of,
+)
+from helios_research.columns import Biomarker
+from helios_research.plots.canvas import Target, open_canvas, write_sentence
+from helios_research.plots.courses import by_level, by_time, moments
+from helios_research.plots.groups import MOST_ROWS, keep_levels
+from helios_research.plots.marks import about_points
+from helios_research.plots.selection import Selection, select
+from helios_research.plots.style import PAGE, Style
+from helios_research.plots.text import counted
+from helios_research.plots.trends import (
+    MOST_COLOURS,
+    Band,
+    Trend,
+    about_means,
+    draw_trend,
+    drawn_people,
+    summarize,
+)
+
+
+def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
+    results: Results,
+    biomarkers: str | Sequence[str] | None = "mental_strain",
+    *,
+    by: str = "recording_time",
+    colour: str | None = None,
+    usual: Baseline | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes | NDArray[np.object_]:
+    """Draw how scores change over dates or visits.
+
+    For a continuous biomarker each participant is a thin line; the thick line joins the means,
+    with 95 % intervals. A bucketed biomarker is ordinal: bars show the share of recordings at each
+    of its four levels. Intervals are those of ``analysis.summarize_by_tag``, by a bootstrap over
+    participants (1,000 resamples).
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    biomarkers
+        One, several, or None for all.
+    by
+        What runs along the figure: a column of times, in days, weeks or months as they fit, or a
+        tag such as the visit.
+    colour
+        A column that divides the participants or recordings.
+    usual
+        The baseline that continuous scores are held against (its order is ``by``). A band shows
+        the mean of the participants' usual ranges, dark points the recordings outside
+        their participant's own (``analysis.baseline``). None draws no band.
+    ax
+        Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
+        new figure.
+    style
+        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+
+    Returns
+    -------
+    Axes or ndarray of Axes
+        One Axes for a biomarker given by its name; else an array, in the order asked for.
+
+    Raises
+    ------
+    UnknownColumnError
+        If a column is not in the results.
+    ResultsError
+        If a column has more than 500 values, days are asked for and ``by`` is not a time, or the
+        panels do not fit into ``ax``.
+
+    Examples
+    --------
+    >>> ax = score_over_time("datasets/shift_study_results.parquet", by="visit")
+    >>> ax.get_xlabel().split(" ")[0]
+    'Visit'
+    """
+    table = load_results(results, [by] if colour is None else [by, colour])
+    markers = choose_biomarkers(table, biomarkers)
+    chosen = select(table, markers)
+    timed = bool(np.isfinite(moments(table, by)).any())
+    chosen = _placed(chosen, by, timed=timed)
+    chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen
+    rows = chosen.rows()
+    bands = _bands(rows, markers, by, usual)
+    if rows.empty:
+        canvas = open_canvas(ax, [1.5] * max(1, len(markers)), chosen.notes(), style)
+        for panel in canvas.axes:
+            write_sentence(panel, "There is no recording with a score to draw.", style)
+    else:
+        course = by_time(rows, by) if timed else by_level(rows, by)
+        trends = [
+            Trend(marker, rows, course, colour, bands.get(marker.name), style, lines=True)
+            for marker in markers
+        ]
+        summary = summarize(rows, course, colour, [marker.name for marker in markers])
+        about = [_about_lines(rows, markers), about_means(trends, summary)]
+        notes = chosen.notes(*about, _about_band(bands, usual))
+        canvas = open_canvas(ax, [trend.height_in for trend in trends], notes, style)
+        for panel, trend in zip(canvas.axes, trends, strict=True):
+            draw_trend(panel, trend, summary)
+    return canvas.axes[0] if isinstance(biomarkers, str) else np.array(canvas.axes, dtype=object)
+
+
+def _placed(chosen: Selection, by: str, *, timed: bool) -> Selection:
+    if timed:
+        return chosen.without(np.isnan(moments(chosen.table, by)), f"without a usable {by}")
+    blank = chosen.table[by].isna() | (chosen.table[by].astype("str").str.strip() == "")
+    without = chosen.without(blank.to_numpy(dtype=bool), f"without a {by}")
+    return without if len(levels_of(chosen.table, by)) <= MOST_ROWS else keep_numbers(without, by)
+
+
+def keep_numbers(chosen: Selection, by: str) -> Selection:
+    """Keep all levels that are numbers, which can be binned, and else the largest.
+
+    Parameters
+    ----------
+    chosen
+        What would be shown.
+    by
+        A column with many levels.
+
+    Returns
+    -------
+    Selection
+        With all levels if they are numbers, else with the 60 of most recordings.
+    """
+    levels = pd.Series(levels_of(chosen.rows(), by).labels, dtype="str")
+    numeric = pd.to_numeric(levels, errors="coerce").notna().all()
+    return chosen if numeric else keep_levels(chosen, by, MOST_ROWS)
+
+
+def _bands(
+    rows: pd.DataFrame, markers: Sequence[Biomarker], by: str, usual: Baseline | None
+) -> dict[str, Band]:
+    names = [marker.name for marker in markers if not marker.bucketed]
+    if usual is None or not names or rows.empty:
+        return {}
+    # Its own key, since a table may lack recording_id or repeat it.
+    numbered = rows.assign(recording_id=np.arange(len(rows)))
+    found = baseline(numbered, biomarkers=names, settings=replace(usual, order=by))
+    bands = {}
+    for name, own in found.groupby("biomarker"):
+        first = own.drop_duplicates("user_label")
+        outside = own.loc[own["outside_usual"].eq(other=True).fillna(value=False), "recording_id"]
+        ends = first[["usual_low", "usual_high"]].mean()
+        bands[str(name)] = Band(
+            float(ends["usual_low"]),
+            float(ends["usual_high"]),
+            outside.to_numpy(dtype=np.intp),
+            int(own["outside_usual"].notna().sum()),
+        )
+    return bands
+
+
+def _about_lines(rows: pd.DataFrame, markers: Sequence[Biomarker]) -> str | None:
+    if all(marker.bucketed for marker in markers):
+        return None
+    people = people_of(rows)[0]
+    return (
+        "Thin lines: "
+        f"{about_points(len(np.unique(people)), 'participant', len(drawn_people(people)))}."
+    )
+
+
+def _about_band(bands: dict[str, Band], usual: Baseline | None) -> str | None:
+    if usual is None or not bands:
+        return None
+    if all(np.isnan(band.low) for band in bands.values()):
+        return "No usual range: the baselines are too short."
+    outside = sum(len(band.outside) for band in bands.values())
+    later = sum(band.later for band in bands.values())
+    return (
+        f"Band: usual range after the first {counted(usual.first, usual.unit.removesuffix('s'))}, "
+        f"mean of all participants ({100 * usual.confidence:g} % prediction interval). Dark "
+        f"points: the {outside:,} of {later:,} later scores outside their participant's own."
+    )

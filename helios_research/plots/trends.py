@@ -1,0 +1,371 @@
+"""Scores along an axis: of participants over time, or of all over the hours awake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Patch
+
+from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis.summaries import FEW_PARTICIPANTS
+from helios_research.analysis.tables import (
+    Codes,
+    Floats,
+    count_people,
+    levels_of,
+    people_of,
+    scores_of,
+)
+from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.plots.canvas import size_in, write_sentence
+from helios_research.plots.courses import Course
+from helios_research.plots.marks import (
+    MOST_POINTS,
+    about_bars,
+    draw_points,
+    key_above,
+    level_key,
+    sample,
+    score_axis,
+)
+from helios_research.plots.style import (
+    BAND,
+    INK,
+    MUTED,
+    OKABE_ITO,
+    ORDINAL_RAMP,
+    PAPER,
+    Look,
+    Style,
+    dress,
+)
+from helios_research.plots.text import joined, plain, shorten, width_in
+
+MOST_COLOURS = len(OKABE_ITO)
+RESAMPLES = Bootstrap(1000)
+
+HEIGHT_LINES = 21.0
+_STRIP_LINES = 9.5
+_AROUND_STRIPS = 8.5
+
+# Between the strips of two groups, in percentage points.
+_GAP = 30.0
+
+# With more bins the intervals merge into a ribbon.
+_MOST_BARS = 20
+
+# How far groups stand apart, of the distance between bins.
+_DODGE = 0.3
+_NAME_IN = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where scores usually lie, and the recordings that do not.
+
+    Attributes
+    ----------
+    low, high
+        Ends of the band.
+    outside
+        Places of recordings, among those shown, outside their participant's own range.
+    later
+        How many recordings have such a range to lie in.
+    """
+
+    low: float
+    high: float
+    outside: Codes
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What one biomarker's panel is made from.
+
+    Attributes
+    ----------
+    marker
+        The biomarker.
+    table
+        The recordings shown.
+    course
+        The axis.
+    colour
+        Column of the groups, or None.
+    band
+        The usual range, or None.
+    style
+        Sizes.
+    lines
+        Whether recordings are joined to a line per participant; else they are points.
+    """
+
+    marker: Biomarker
+    table: pd.DataFrame
+    course: Course
+    colour: str | None
+    band: Band | None
+    style: Style
+    lines: bool = False
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Levels of the colour; one without a name where there is none."""
+        return levels_of(self.table, self.colour).labels if self.colour else ("",)
+
+    @property
+    def codes(self) -> Codes:
+        """Number of each recording's group."""
+        if self.colour:
+            return levels_of(self.table, self.colour).codes
+        return np.zeros(len(self.table), dtype=np.intp)
+
+    @property
+    def height_in(self) -> float:
+        """Height of the panel in inches."""
+        strips = _STRIP_LINES * len(self.groups) + _AROUND_STRIPS
+        return (max(strips, 15) if self.marker.bucketed else HEIGHT_LINES) * self.style.line_in
+
+
+def about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
+    """Say how to read means, bars and numbers in brackets.
+
+    Parameters
+    ----------
+    trends
+        The panels.
+    summary
+        Their bins.
+
+    Returns
+    -------
+    str
+        Sentences.
+    """
+    few = bool((summary["participants_scored"] < FEW_PARTICIPANTS).any())
+    kinds = {trend.marker.bucketed for trend in trends}
+    mean = "mean with 95 % interval (bootstrap over participants)"
+    what = " and ".join(
+        what for kind, what in ((False, "hollow dots"), (True, "narrow bars")) if kind in kinds
+    )
+    return joined(
+        [
+            f"Thick line: {mean}." if False in kinds else None,
+            about_bars([trend.marker for trend in trends]),
+            "In brackets: participants." if trends[0].colour else None,
+            f"{what.capitalize()}: fewer than {FEW_PARTICIPANTS} participants." if few else None,
+        ]
+    )
+
+
+def summarize(
+    table: pd.DataFrame, course: Course, colour: str | None, names: Sequence[str]
+) -> pd.DataFrame:
+    """Describe each bin, within each group where there are groups.
+
+    Parameters
+    ----------
+    table
+        The recordings shown.
+    course
+        The axis.
+    colour
+        Column of the groups, or None.
+    names
+        The biomarkers.
+
+    Returns
+    -------
+    DataFrame
+        As of ``analysis.summarize_by_tag``, with the number of the bin in ``bin``.
+    """
+    needed = ["outcome", "user_label", *names, *([colour] if colour else [])]
+    binned = table[needed].assign(_bin=course.bins.astype(str))
+    found = summarize_by_tag(binned, "_bin", by=colour, biomarkers=names, bootstrap=RESAMPLES)
+    return found.assign(bin=found["level"].astype(int))
+
+
+def draw_trend(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
+    """Draw one biomarker along the axis.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    trend
+        What it is made from.
+    summary
+        The bins of all biomarkers.
+    """
+    style = trend.style
+    dress(ax, style, grid="y")
+    keyed = trend.marker.bucketed or trend.colour is not None
+    pad = (2.1 if keyed else 0.6) * style.font_pt
+    ax.set_title(trend.marker.label, loc="left", pad=pad, **style.text(fontweight="bold"))
+    scores = scores_of(trend.table, trend.marker.name)
+    if np.isnan(scores).all():
+        write_sentence(ax, f"No recording has a score of {trend.marker.label}.", style)
+        return
+    own = summary[summary["biomarker"] == trend.marker.name]
+    if trend.marker.bucketed:
+        _draw_strips(ax, trend, own)
+    else:
+        _draw_course(ax, trend, scores, own)
+    _set_course(ax, trend, scores)
+
+
+def _draw_course(ax: Axes, trend: Trend, scores: Floats, summary: pd.DataFrame) -> None:
+    style, groups = trend.style, trend.groups
+    if trend.band is not None:
+        _draw_band(ax, trend.band, trend.course.x, scores, style)
+    draw = _draw_lines if trend.lines else _draw_scatter
+    draw(ax, trend, scores)
+    for place, name in enumerate(groups):
+        own = summary[summary["by_level"] == name] if trend.colour else summary
+        shift = (place - (len(groups) - 1) / 2) * _DODGE / len(groups) * trend.course.step
+        colour = OKABE_ITO[place] if trend.colour else INK
+        _draw_means(ax, trend.course.centres[own["bin"]] + shift, own, colour, style)
+    score_axis(ax, "y", scores[~np.isnan(scores)], style, "Score (0 to 1)")
+    if trend.colour:
+        patches = [Patch(color=OKABE_ITO[place]) for place in range(len(groups))]
+        key_above(ax, patches, _counted_groups(trend, scores), style, columns=min(len(groups), 4))
+
+
+def _counted_groups(trend: Trend, scores: Floats) -> list[str]:
+    people, has_score = people_of(trend.table)[0], ~np.isnan(scores)
+    counts = [
+        count_people(people, has_score & (trend.codes == n)) for n in range(len(trend.groups))
+    ]
+    return [
+        f"{shorten(plain(name), _NAME_IN, trend.style.font_pt)} ({count:,})"
+        for name, count in zip(trend.groups, counts, strict=True)
+    ]
+
+
+def _draw_band(ax: Axes, band: Band, x: Floats, scores: Floats, style: Style) -> None:
+    if np.isnan(band.low):
+        return
+    ax.axhspan(band.low, band.high, color=BAND, linewidth=0, zorder=0.2)
+    seen = band.outside[sample(len(band.outside))]
+    size = 0.35 * style.font_pt
+    ax.plot(x[seen], scores[seen], "o", markersize=size, color=INK, alpha=0.55, mew=0, zorder=2.5)
+
+
+def _draw_lines(ax: Axes, trend: Trend, scores: Floats) -> None:
+    """Join each participant's recordings, of as many participants as are to be drawn."""
+    people = people_of(trend.table)[0]
+    rows = np.flatnonzero(~np.isnan(scores) & np.isin(people, drawn_people(people)))
+    who = people[rows] * len(trend.groups) + trend.codes[rows]
+    rows = rows[np.lexsort((trend.course.x[rows], who))]
+    who = people[rows] * len(trend.groups) + trend.codes[rows]
+    points = np.column_stack([trend.course.x[rows], scores[rows]])
+    starts = np.flatnonzero(np.diff(who)) + 1
+    lines = np.split(points, starts)
+    groups = [int(line) for line in trend.codes[rows[np.concatenate([[0], starts])]]]
+    opacity = float(np.clip(4 / np.sqrt(len(lines)), 0.12, 0.6))
+    thin = {"linewidths": 0.06 * trend.style.font_pt, "rasterized": len(lines) > 500}
+    colours = [OKABE_ITO[group] for group in groups]
+    ax.add_collection(LineCollection(lines, colors=colours, alpha=opacity, zorder=1.5, **thin))
+    alone = np.array([line[0] for line in lines if len(line) == 1]).reshape(-1, 2)
+    ax.plot(*alone.T, "o", color=MUTED, markersize=0.2 * trend.style.font_pt, mew=0, zorder=1.5)
+
+
+def drawn_people(people: Codes) -> Codes:
+    """Choose whose lines are drawn, so that they have about 5,000 recordings at most.
+
+    Parameters
+    ----------
+    people
+        Number of each recording's participant.
+
+    Returns
+    -------
+    ndarray of int
+        Numbers of participants, drawn at random, always the same.
+    """
+    everyone = np.unique(people)
+    most = max(1, MOST_POINTS * len(everyone) // max(len(people), 1))
+    return everyone[sample(len(everyone), most)]
+
+
+def _draw_scatter(ax: Axes, trend: Trend, scores: Floats) -> None:
+    has_score = np.flatnonzero(~np.isnan(scores))
+    drawn = has_score[sample(len(has_score))]
+    for place in range(len(trend.groups)):
+        own = drawn[trend.codes[drawn] == place]
+        draw_points(ax, trend.course.x[own], scores[own], OKABE_ITO[place], trend.style)
+
+
+def _draw_means(ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: Style) -> None:
+    order = np.argsort(x)
+    order = order[summary["mean"].notna().to_numpy()[order]]
+    mean, low, high = summary[["mean", "mean_low", "mean_high"]].to_numpy()[order].T
+    few = (summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy()[order]
+    x = x[order]
+    width = 0.16 * style.font_pt
+    if len(x) > _MOST_BARS:
+        ax.fill_between(x, low, high, color=colour, alpha=0.3, linewidth=0, zorder=3)
+    else:
+        for extra, line_colour in ((1.2, PAPER), (0.0, colour)):
+            ax.vlines(x, low, high, color=line_colour, linewidth=width + extra, zorder=4)
+    ax.plot(x, mean, color=PAPER, linewidth=width + 1.4, zorder=4.1)
+    ax.plot(x, mean, color=colour, linewidth=width, zorder=4.2)
+    if len(x) <= _MOST_BARS:
+        size = 0.6 * style.font_pt
+        ax.plot(x, mean, "o", color=PAPER, markersize=size + 1.6, mew=0, zorder=4.5)
+        for chosen, face in ((few, PAPER), (~few, colour)):
+            look: Look = {"markerfacecolor": face, "markeredgecolor": colour, "mew": 0.7 * width}
+            ax.plot(x[chosen], mean[chosen], "o", markersize=0.85 * size, zorder=5, **look)
+
+
+def _draw_strips(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
+    """Draw a bar of proportions per bin; the groups stand below each other."""
+    style, groups = trend.style, trend.groups
+    counts = _counted_groups(trend, scores_of(trend.table, trend.marker.name))
+    places, labels = [], []
+    for place, name in enumerate(groups):
+        own = summary[summary["by_level"] == name] if trend.colour else summary
+        share = np.nan_to_num(own["proportion"].to_numpy().reshape(-1, 4)) * 100
+        x = trend.course.centres[own["bin"].to_numpy()[::4]]
+        bottom = np.full(len(x), -place * (100 + _GAP))
+        if trend.colour:
+            text: Look = style.small.text(fontweight="bold", va="bottom")
+            where = ax.get_yaxis_transform()
+            ax.text(0, bottom[0] + 102, counts[place], transform=where, **text)
+        few = own["participants_scored"].to_numpy()[::4] < FEW_PARTICIPANTS
+        widths = np.where(few, 0.4, 0.86) * trend.course.step
+        places += [bottom[0], bottom[0] + 50, bottom[0] + 100]
+        labels += ["0", "50", "100"]
+        for level, part in zip(BUCKET_LEVELS, share.T, strict=True):
+            look: Look = {"color": ORDINAL_RAMP[level], "edgecolor": PAPER, "linewidth": 0.3}
+            ax.bar(x, part, widths, bottom, zorder=2, **look)
+            bottom = bottom + part
+    ax.set_ylim(-(len(groups) - 1) * (100 + _GAP), 100 + (14 if trend.colour else 0))
+    ax.set_yticks(places, labels, **style.small.text())
+    ax.set_ylabel("Recordings (%)", **style.text())
+    ax.spines["left"].set_visible(not trend.colour)
+    ax.spines["bottom"].set_visible(not trend.colour)
+    level_key(ax, style)
+
+
+def _set_course(ax: Axes, trend: Trend, scores: Floats) -> None:
+    course, small = trend.course, trend.style.small
+    margin = 0.6 * course.step
+    ends = np.concatenate([course.centres, course.x])
+    low, high = ends.min() - margin, ends.max() + margin
+    ax.set_xlim(low, high)
+    has_score = ~np.isnan(scores)
+    counts = np.bincount(course.bins[has_score], minlength=len(course.centres))
+    both = [f"{name}\n{count:,}" for name, count in zip(course.names, counts, strict=True)]
+    room = 0.85 * size_in(ax)[0]
+    widest = max(width_in(line, small.font_pt) for label in both for line in label.split("\n"))
+    every = int(np.ceil(len(both) * 1.2 * widest / room))
+    below = " · number of recordings below" if every == 1 else ""
+    shown = both if every == 1 else list(course.names)
+    shown = [shorten(name, room / 4, small.font_pt) for name in shown] if every > 1 else shown
+    ax.set_xticks(course.centres[::every], shown[::every], **small.text())
+    ax.set_xlabel(course.label + below, **trend.style.text())
