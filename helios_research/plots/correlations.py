@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 
 from helios_research.analysis.tables import (
+    Codes,
     Floats,
     Results,
     choose_biomarkers,
@@ -41,8 +42,7 @@ def biomarker_correlations(
 
     Each participant counts once, with the (lower) median of their recordings, so that those with
     many recordings do not weigh more and ordinal scores are never averaged. No p-values: a
-    biomarker and its uniform form come from the same voice. Checked against
-    ``scipy.stats.spearmanr``.
+    biomarker and its uniform form come from the same voice.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def biomarker_correlations(
     found, people = correlate(chosen.rows(), markers)
     able = np.isfinite(found).any()
     height = (2.2 * len(markers) + 11) * style.line_in if able else 1.5
-    canvas = open_canvas(ax, [height], chosen.notes(_about(people) if able else None), style)
+    canvas = open_canvas(ax, [height], chosen.notes(_about(found, people) if able else None), style)
     if able:
         _draw(canvas.axes[0], found, markers, style)
     else:
@@ -87,9 +87,7 @@ def biomarker_correlations(
     return canvas.axes[0]
 
 
-def correlate(
-    table: pd.DataFrame, markers: Sequence[Biomarker]
-) -> tuple[Floats, "np.ndarray[tuple[int, ...], np.dtype[np.intp]]"]:
+def correlate(table: pd.DataFrame, markers: Sequence[Biomarker]) -> tuple[Floats, Codes]:
     """Correlate the participants' medians.
 
     Parameters
@@ -123,24 +121,34 @@ def correlate(
     return found, behind
 
 
-def _about(people: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]") -> str:
+def _about(found: Floats, people: Codes) -> str:
     pairs = people[np.tril_indices_from(people, -1)]
+    unknown = np.isnan(found[np.tril_indices_from(found, -1)]).any()
     low, high = int(pairs.min()), int(pairs.max())
     who = counted(high, "participant") if low == high else f"{low:,} to {high:,} participants"
     return (
         f"Spearman's rank correlation over {who}, each with the median of their recordings. "
-        "Diagonal line: no correlation can be given."
+        f"{'A stroke: one of both does not vary.' if unknown else ''}"
     )
+
+
+def _cell_in(ax: Axes, markers: Sequence[Biomarker], style: Style) -> float:
+    """Estimate the width of a square, before the names have been given their room."""
+    width = size_in(ax)[0]
+    names = max(width_in(marker.label, style.font_pt) for marker in markers)
+    return min(width, 1.25 * width - names) / (len(markers) - 1)
 
 
 def _draw(ax: Axes, found: Floats, markers: Sequence[Biomarker], style: Style) -> None:
     ax.set_facecolor(PAPER)
+    title = style.text(fontweight="bold")
+    ax.set_title("Rank correlation of biomarkers", loc="left", **title)
     for spine in ax.spines.values():
         spine.set_visible(False)
     size = len(markers)
     ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))
-    cell_in = 0.6 * size_in(ax)[0] / size
     small = style.small
+    cell_in = _cell_in(ax, markers, style)
     fits = width_in(f"{MINUS}0.00", small.font_pt) < cell_in
     for row in range(size):
         for column in range(row):
@@ -152,7 +160,7 @@ def _draw(ax: Axes, found: Floats, markers: Sequence[Biomarker], style: Style) -
             look = {"facecolor": _COLOURS((value + 1) / 2), "edgecolor": PAPER, "linewidth": 1}
             ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
             number = f"{value:.2f}" if fits else f"{value:.1f}"
-            text = small.text(ha="center", va="center", color=PAPER if abs(value) > 0.65 else INK)
+            text = small.text(ha="center", va="center", color=PAPER if abs(value) > 0.8 else INK)
             ax.text(column, row, number.replace("-", MINUS), **text)
     names = [marker.label for marker in markers]
     ax.set_yticks(range(1, size), names[1:], **style.text())

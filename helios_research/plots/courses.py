@@ -68,8 +68,7 @@ def moments(table: pd.DataFrame, column: str) -> Floats:
         like_dates = text.str.match(r"\d{4}-\d\d-\d\d", na=False)
         values = text.where(like_dates)
     times = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-    days: Floats = ((times - _ZERO) / _DAY).to_numpy(dtype=np.float64, na_value=np.nan)
-    return days
+    return np.asarray(((times - _ZERO) / _DAY), dtype=np.float64)
 
 
 def hours_awake(table: pd.DataFrame) -> Floats:
