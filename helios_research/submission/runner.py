@@ -152,7 +152,10 @@ class Runner:
         self._room.set()
 
     def _window(self) -> int:
-        wide = max(SMALLEST_WINDOW, round(WINDOW_S * self._lifecycle.calls.pacer.rate))
+        # Slow runs spend longer in the window, so it has to hold more of them to keep the budget
+        # filled.
+        waiting_s = max(WINDOW_S, ((self._lifecycle.polling.typical_s or 0.0) + 10.0) / 2)
+        wide = max(SMALLEST_WINDOW, round(waiting_s * self._lifecycle.calls.pacer.rate))
         most = self._lifecycle.options.max_in_flight
         return wide if most is None else min(most, wide)
 
