@@ -162,7 +162,7 @@ class Study:
         ledger = Ledger.open(self.folder, clock=self._clock.now)
         try:
             state = self._begin(ledger, cohort)
-            inspector = Inspector(ledger, preflight=options.preflight)
+            inspector = Inspector(ledger, state.checks, preflight=options.preflight)
         except BaseException:
             ledger.close()
             raise

@@ -155,8 +155,8 @@ class LedgerReader:
             The attempts as they stand.
         """
         with self._connected() as connection:
-            rows = connection.execute(f"{_ATTEMPTS} ORDER BY attempt_id").fetchall()
-        return [_to_attempt(row) for row in rows]
+            rows = connection.execute(f"{_ATTEMPTS} ORDER BY attempt_id")
+            return [_to_attempt(row) for row in rows]
 
     def attempts_of(self, sha256: str) -> list[Attempt]:
         """Read all attempts with one recording, oldest first.
@@ -346,8 +346,8 @@ class LedgerReader:
         """
         query = "SELECT location, stamp, facts FROM checks WHERE settings = ?"
         with self._connected() as connection:
-            rows = connection.execute(query, (settings,)).fetchall()
-        return {os.fsdecode(place): (stamp, json.loads(facts)) for place, stamp, facts in rows}
+            rows = connection.execute(query, (settings,))
+            return {os.fsdecode(place): (stamp, json.loads(facts)) for place, stamp, facts in rows}
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

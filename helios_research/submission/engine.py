@@ -1,7 +1,7 @@
 """One submission from its first request to its last: puts the parts together and runs them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from helios_research.submission.background import REFRESH_S
 from helios_research.submission.calls import Calls, PostponedError
 from helios_research.submission.clock import Clock
 from helios_research.submission.inspection import Inspector
-from helios_research.submission.intake import Intake
+from helios_research.submission.intake import Intake, Survey
 from helios_research.submission.lifecycle import Lifecycle
 from helios_research.submission.limits import Lane, Pacer, Retries
 from helios_research.submission.options import SubmitOptions
@@ -144,21 +144,22 @@ class Engine:
             self.rows,
             self.standings,
             self.inspector.check,
-            partial(asyncio.to_thread, self._conflicts),
+            partial(asyncio.to_thread, self._survey),
             preflight=self.options.preflight,
             resend_changed=self.options.resend_changed,
         )
         outcomes = [standing.outcome for standing in self.standings]
         return Runner(lifecycle, intake.items(), self.ledger.attempts_of, outcomes)
 
-    def _conflicts(self) -> Collection[int]:
-        """Find rows that must not be sent because the same audio is claimed by another row."""
+    def _survey(self) -> Survey:
+        """Look at all recordings at once, for the same audio in several rows above all."""
         known = self.inspector.known_hashes()
         locations = [row.location for row in self.rows if row.location and not row.rejection]
         hashes = shared_audio(locations, known)
-        return duplicate_rejections(
+        conflicts = duplicate_rejections(
             self.cohort, [hashes.get(row.location or "") for row in self.rows]
-        ).keys()
+        )
+        return Survey(hashes, conflicts.keys())
 
     async def _keep(self, pacer: Pacer, polling: CompletionModel) -> None:
         """Remember what was learned of the service, for the next submission and for onlookers."""

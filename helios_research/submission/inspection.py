@@ -73,15 +73,16 @@ class Inspector:
     ----------
     ledger
         The study's ledger, open for writing.
+    seen
+        What was last seen of each recording, by location.
     preflight
         Whether recordings are decoded and judged; else they are only identified.
     """
 
-    def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, seen: Mapping[str, Check], *, preflight: bool) -> None:
         self._cache = LedgerCache(ledger)
         self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
-        self._known = {} if preflight else _read(ledger)
+        self._seen = seen
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
 
     async def check(self, location: str) -> Check:
@@ -112,7 +113,7 @@ class Inspector:
         """
         return {
             location: check.sha256
-            for location, check in _read(self._ledger).items()
+            for location, check in self._seen.items()
             if check.sha256 and _is_unchanged(location, check)
         }
 
@@ -123,7 +124,7 @@ class Inspector:
             await asyncio.to_thread(self._pool.close, abandon=True)
 
     def _identified(self, location: str) -> Check:
-        known = self._known.get(location)
+        known = self._seen.get(location)
         try:
             if known and _is_unchanged(location, known):
                 return known

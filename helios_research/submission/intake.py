@@ -5,7 +5,15 @@ Checks run ahead of the uploads, so that the preflight never holds a submission 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -37,6 +45,22 @@ class Ended:
     before: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What can be said of all recordings at once, before any of them is checked.
+
+    Attributes
+    ----------
+    hashes
+        SHA-256 by location, of recordings to which nothing was written since they were last read.
+    conflicts
+        Positions of rows whose audio also stands in another row with other metadata.
+    """
+
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    conflicts: Collection[int] = ()
+
+
 @dataclass(slots=True)
 class Intake:
     """Goes through the rows of a cohort.
@@ -47,8 +71,8 @@ class Intake:
         The rows, and how things stand with each.
     check
         Finds out what a recording is; from memory, where nothing was written to it since.
-    find_conflicts
-        Finds the positions of rows whose audio also stands in another row with other metadata.
+    survey
+        Looks at all recordings at once.
     preflight
         Whether recordings that Helios would refuse are left out.
     resend_changed
@@ -58,11 +82,11 @@ class Intake:
     rows: Sequence[Row]
     standings: Sequence[Standing]
     check: Callable[[str], Awaitable[Check]]
-    find_conflicts: Callable[[], Awaitable[Collection[int]]]
+    survey: Callable[[], Awaitable[Survey]]
     preflight: bool
     resend_changed: bool
     _claims: dict[str, str] = field(default_factory=dict)
-    _conflicts: Collection[int] = ()
+    _surveyed: Survey = field(default_factory=Survey)
 
     async def items(self) -> AsyncIterator[Taken | Ended]:
         """Yield what is to be done, row by row.
@@ -76,7 +100,7 @@ class Intake:
         for standing, row in self._under_way():
             if standing.attempt is not None:
                 yield Taken(_job_of(row, standing.attempt), standing.outcome)
-        self._conflicts = await self.find_conflicts()
+        self._surveyed = await self.survey()
         async for row, standing, check in self._checked_ahead():
             item = self._decide(row, standing, check)
             if item is not None:
@@ -111,8 +135,16 @@ class Intake:
 
     def _others(self) -> Iterator[tuple[Row, Standing]]:
         for row, standing in zip(self.rows, self.standings, strict=True):
-            if row.rejection is None and row.location is not None and not _is_open(standing):
+            can_be_sent = row.rejection is None and row.location is not None
+            if can_be_sent and not _is_open(standing) and not self._is_settled(row, standing):
                 yield row, standing
+
+    def _is_settled(self, row: Row, standing: Standing) -> bool:
+        """Tell without another look at the recording that nothing is left to do for it."""
+        attempt = standing.attempt
+        if attempt is None or self._surveyed.hashes.get(row.location or "") != attempt.sha256:
+            return False
+        return not self._may_go_again(standing, attempt)
 
     async def _checked(self, row: Row) -> Check:
         return await self.check(row.location or "")
@@ -122,7 +154,7 @@ class Intake:
         if attempt is not None and attempt.sha256 == check.sha256:
             again = self._may_go_again(standing, attempt)
             return Taken(_job_of(row, attempt), standing.outcome) if again else None
-        if check.sha256 is None or row.position in self._conflicts:
+        if check.sha256 is None or row.position in self._surveyed.conflicts:
             return Ended(Outcome.INVALID, standing.outcome)
         if self._claims.setdefault(check.sha256, row.digest or "") != row.digest:
             return Ended(Outcome.INVALID, standing.outcome)

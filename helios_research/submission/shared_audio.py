@@ -34,9 +34,12 @@ def shared_audio(locations: Iterable[str], known: Mapping[str, str]) -> dict[str
         another recording.
     """
     local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
+    if all(location in known for location in local):
+        return dict(known)
     alike = [
         location
         for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes)
+        if any(location not in known for location in same_size)
         for same_head in _grouped(same_size, _head)
         for location in same_head
         if location not in known
