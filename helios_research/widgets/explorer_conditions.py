@@ -1,0 +1,387 @@
+"""Conditions on recordings, each of them a mask, words for a chip, and code, all in one."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from helios_research.columns import BIOMARKERS_BY_NAME
+from helios_research.widgets.explorer_source import is_text, literal, texts_of
+
+MISSING_WORDS = "not given"
+_NAMED_IN_A_CHIP = 3
+
+
+class Condition(Protocol):
+    """Something that a recording has to fulfil in order to be shown."""
+
+    @property
+    def key(self) -> str:
+        """What it is about; a second condition about the same replaces it."""
+
+    @property
+    def words(self) -> str:
+        """What it asks for, short enough for a chip."""
+
+    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
+        """Mark the rows that fulfil it.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        Series of bool
+            One per row.
+        """
+
+    def code(self, table: pd.DataFrame) -> str:
+        """Give an expression of pandas that marks the same rows of ``results``.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        str
+            Python.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A column has one of some values.
+
+    Attributes
+    ----------
+    column
+        The column.
+    values
+        The values as text; None stands for a missing one.
+    """
+
+    column: str
+    values: tuple[str | None, ...]
+
+    @property
+    def key(self) -> str:
+        """The column."""
+        return self.column
+
+    @property
+    def words(self) -> str:
+        """The column and its values, the first few of them by name."""
+        names = [MISSING_WORDS if value is None else value for value in self.values]
+        more = len(names) - _NAMED_IN_A_CHIP
+        shown = ", ".join(names[:_NAMED_IN_A_CHIP])
+        return f"{label_of(self.column)}: {shown}{f' and {more:,} more' if more > 0 else ''}"
+
+    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
+        """Mark the rows that have one of the values.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        Series of bool
+            One per row.
+        """
+        values = table[self.column]
+        marked = texts_of(values).isin(self._named)
+        return marked | values.isna() if None in self.values else marked
+
+    def code(self, table: pd.DataFrame) -> str:
+        """Give the expression that marks the same rows.
+
+        Parameters
+        ----------
+        table
+            The results, whose types decide how a value is written.
+
+        Returns
+        -------
+        str
+            Python.
+        """
+        column = _column(self.column)
+        text = column if is_text(table[self.column]) else f'{column}.astype("str")'
+        listed = ", ".join(literal(value) for value in self._named)
+        named = f"{text}.isin([{listed}])"
+        if None not in self.values:
+            return named
+        return f"({named} | {column}.isna())" if self._named else f"{column}.isna()"
+
+    @property
+    def _named(self) -> list[str]:
+        return [value for value in self.values if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBetween:
+    """A score lies in a range, both ends included.
+
+    Attributes
+    ----------
+    column
+        The biomarker.
+    low, high
+        Ends of the range; None where it is open.
+    """
+
+    column: str
+    low: float | None
+    high: float | None
+
+    @property
+    def key(self) -> str:
+        """The biomarker."""
+        return self.column
+
+    @property
+    def words(self) -> str:
+        """The biomarker and its range."""
+        return f"{label_of(self.column)} {_range_words(self.low, self.high)}"
+
+    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
+        """Mark the rows whose score lies in the range.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        Series of bool
+            One per row; False where there is no score.
+        """
+        scores = table[self.column].astype("float64")
+        low = -np.inf if self.low is None else self.low
+        high = np.inf if self.high is None else self.high
+        return scores.between(low, high)
+
+    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - scores are always numbers
+        """Give the expression that marks the same rows.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        str
+            Python.
+        """
+        column = f'{_column(self.column)}.astype("float64")'
+        if self.high is None:
+            return f"{column}.ge({self.low!r})"
+        if self.low is None:
+            return f"{column}.le({self.high!r})"
+        return f"{column}.between({self.low!r}, {self.high!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class NoScore:
+    """A biomarker has no score.
+
+    Attributes
+    ----------
+    column
+        The biomarker.
+    """
+
+    column: str
+
+    @property
+    def key(self) -> str:
+        """The biomarker, so that it excludes a range of its scores."""
+        return self.column
+
+    @property
+    def words(self) -> str:
+        """That there is no score."""
+        return f"no {label_of(self.column)}"
+
+    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
+        """Mark the rows without a score.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        Series of bool
+            One per row.
+        """
+        return table[self.column].isna()
+
+    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
+        """Give the expression that marks the same rows.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        str
+            Python.
+        """
+        return f"{_column(self.column)}.isna()"
+
+
+@dataclass(frozen=True, slots=True)
+class HasWarning:
+    """Helios gave a warning with the scores."""
+
+    key: str = "warnings"
+    words: str = "with a warning"
+
+    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
+        """Mark the rows with a warning.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        Series of bool
+            One per row.
+        """
+        has_some: pd.Series[bool] = table[self.key].str.len().gt(0)
+        return has_some
+
+    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
+        """Give the expression that marks the same rows.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        str
+            Python.
+        """
+        return f"{_column(self.key)}.str.len().gt(0)"
+
+
+@dataclass(frozen=True, slots=True)
+class DayBetween:
+    """A recording is of certain days, the first and the last included.
+
+    Attributes
+    ----------
+    column
+        The column that holds the time: ISO text, or dates and times.
+    first, last
+        The days; None where the range is open.
+    """
+
+    column: str
+    first: date | None
+    last: date | None
+
+    @property
+    def key(self) -> str:
+        """The column."""
+        return self.column
+
+    @property
+    def words(self) -> str:
+        """The days."""
+        return f"{label_of(self.column)} {_range_words(self.first, self.last)}"
+
+    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
+        """Mark the rows of those days.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        Series of bool
+            One per row; False where there is no date.
+        """
+        values = table[self.column]
+        if pd.api.types.is_datetime64_any_dtype(values):
+            days = values.dt.tz_localize(None).dt.normalize()
+        else:
+            days = pd.to_datetime(texts_of(values).str[:10], format="%Y-%m-%d", errors="coerce")
+        first, last = self._bounds
+        between: pd.Series[bool] = days.between(pd.Timestamp(first), pd.Timestamp(last))
+        return between
+
+    def code(self, table: pd.DataFrame) -> str:
+        """Give the expression that marks the same rows.
+
+        Parameters
+        ----------
+        table
+            The results, whose types decide how a day is read.
+
+        Returns
+        -------
+        str
+            Python.
+        """
+        values, column = table[self.column], _column(self.column)
+        if pd.api.types.is_datetime64_any_dtype(values):
+            days = f"{column}.dt.tz_localize(None).dt.normalize()"
+        else:
+            text = column if is_text(values) else f'{column}.astype("str")'
+            days = f'pd.to_datetime({text}.str[:10], format="%Y-%m-%d", errors="coerce")'
+        first, last = (literal(day.isoformat()) for day in self._bounds)
+        return f"{days}.between({first}, {last})"
+
+    @property
+    def _bounds(self) -> tuple[date, date]:
+        # Years that pandas' nanoseconds reach.
+        return self.first or date(1700, 1, 1), self.last or date(2200, 1, 1)
+
+
+def label_of(column: str) -> str:
+    """Name a column for people.
+
+    Parameters
+    ----------
+    column
+        Its name.
+
+    Returns
+    -------
+    str
+        A biomarker's label; else the name as it is.
+    """
+    marker = BIOMARKERS_BY_NAME.get(column)
+    return column if marker is None else marker.label
+
+
+def _column(name: str) -> str:
+    return f"results[{literal(name)}]"
+
+
+def _range_words(low: object, high: object) -> str:
+    if high is None:
+        return f"from {low}"
+    if low is None:
+        return f"up to {high}"
+    return f"{low} to {high}"

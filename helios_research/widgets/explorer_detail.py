@@ -1,0 +1,233 @@
+"""One recording in detail: what it is, what became of it, and how its scores stand to its speaker's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from helios_research.analysis import Baseline, baseline
+from helios_research.codes import explain
+from helios_research.columns import (
+    BIOMARKERS_BY_NAME,
+    BUCKET_LABELS,
+    OUTCOME_LABELS,
+    RESULTS_BY_NAME,
+    STANDARD_FIELDS,
+    Outcome,
+)
+from helios_research.errors import ResultsError
+from helios_research.widgets.explorer_source import Source, id_of
+from helios_research.widgets.table import cell_texts
+
+_NOTHING = "\u2013"
+_SAID_ELSEWHERE = frozenset(
+    {"outcome", "error_code", "error_reason", "warnings", "transcript", "sections"}
+) | frozenset(BIOMARKERS_BY_NAME)
+
+
+@dataclass
+class Details:
+    """Describes recordings, and remembers everyone's baselines once they were computed.
+
+    Attributes
+    ----------
+    source
+        The results.
+    """
+
+    source: Source
+    _compared: pd.DataFrame | None = field(default=None, init=False)
+    _no_baseline: str = field(default="", init=False)
+
+    def html(self, position: int) -> str:
+        """Describe one recording.
+
+        Parameters
+        ----------
+        position
+            Its row, from 0.
+
+        Returns
+        -------
+        str
+            HTML in which nothing from the results is markup.
+        """
+        row = self.source.table.iloc[[position]]
+        return "".join(
+            [
+                f'<h3 class="helios-title">{escape(id_of(self.source.table, position))}</h3>',
+                _fate_html(row),
+                '<div class="helios-columns">',
+                f"<div>{self._scores_html(row, position)}</div>",
+                f"<div>{_metadata_html(row)}</div>",
+                "</div>",
+                _transcript_html(row),
+            ]
+        )
+
+    def compared(self) -> pd.DataFrame:
+        """Give every score beside its participant's baseline.
+
+        Returns
+        -------
+        DataFrame
+            As ``analysis.baseline`` gives it, with rows of the results, from 0, as
+            ``recording_id``; empty where there is no order of the recordings.
+        """
+        if self._compared is None:
+            self._compared = self._compare()
+        return self._compared
+
+    def _compare(self) -> pd.DataFrame:
+        table = self.source.table
+        order = self.source.day_column
+        nothing = pd.DataFrame({"recording_id": [], "biomarker": []})
+        if order is None:
+            self._no_baseline = "No baseline: the results do not say when recordings were made."
+            return nothing
+        needed = ["user_label", "outcome", order, *self.source.biomarkers]
+        # Numbered anew, since nothing forbids a table in which two rows have the same id.
+        numbered = table[needed].assign(recording_id=range(len(table)))
+        try:
+            return baseline(numbered, settings=Baseline(order=order))
+        except ResultsError as error:
+            self._no_baseline = f"No baseline: {error}"
+            return nothing
+
+    def _scores_html(self, row: pd.DataFrame, position: int) -> str:
+        if row["outcome"].iloc[0] != Outcome.SCORED:
+            return "<p>It has no scores.</p>"
+        compared = self.compared()
+        own = compared[compared["recording_id"] == position]
+        known = {str(line["biomarker"]): line for _, line in own.iterrows()}
+        lines = [
+            _score_line(name, row[name].iloc[0], known.get(name)) for name in self.source.biomarkers
+        ]
+        heads = ("Biomarker", "Score", "Baseline", "Change", "Usual range")
+        return (
+            '<h4 class="helios-title">Scores and this participant\'s baseline</h4>'
+            f"{_table(heads, lines, 'Scores against the baseline')}"
+            f'<p class="helios-muted">{escape(self._how(own))}</p>'
+        )
+
+    def _how(self, own: pd.DataFrame) -> str:
+        if self._no_baseline:
+            return self._no_baseline
+        if own.empty:
+            return "No baseline: the recording has no time, or its participant is not known."
+        first = own.iloc[0]
+        if bool(first["in_baseline"]):
+            return (
+                f"This recording is one of the participant's first {Baseline().first}, which make "
+                "the baseline."
+            )
+        return (
+            f"Baseline: the participant's first {int(first['baseline_recordings'])} scored "
+            "recordings. Usual range: where 95 % of later recordings lie if nothing changes."
+        )
+
+
+def _score_line(name: str, score: Any, known: "pd.Series[Any] | None") -> tuple[str, ...]:
+    marker = BIOMARKERS_BY_NAME[name]
+    label = escape(marker.label)
+    if pd.isna(score):
+        return (label, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
+    written = f"{score:.2f}"
+    if marker.bucketed and score in BUCKET_LABELS:
+        written = f'<span title="{BUCKET_LABELS[score]}">{written}</span>'
+    if known is None or pd.isna(known["baseline"]):
+        return (label, written, _NOTHING, _NOTHING, _NOTHING)
+    return (label, written, f"{known['baseline']:.2f}", _change(known), _usual(known))
+
+
+def _change(known: "pd.Series[Any]") -> str:
+    change = known["change"]
+    if pd.isna(change):
+        return "part of it" if known["in_baseline"] else _NOTHING
+    if known["bucketed"]:
+        return f"{change:+.0f} level{'' if abs(change) == 1 else 's'}"
+    return f"{change:+.2f}"
+
+
+def _usual(known: "pd.Series[Any]") -> str:
+    if pd.isna(known["usual_low"]) or pd.isna(known["usual_high"]):
+        return _NOTHING
+    words = f"{known['usual_low']:.2f} to {known['usual_high']:.2f}"
+    outside = known["outside_usual"]
+    return words if pd.isna(outside) or not outside else f"{words} <strong>outside</strong>"
+
+
+def _fate_html(row: pd.DataFrame) -> str:
+    outcome = str(row["outcome"].iloc[0])
+    parts = [f"<p><strong>{escape(outcome)}</strong>: {escape(_outcome_words(outcome))}</p>"]
+    code = _value(row, "error_code")
+    if code is not None:
+        known = explain(str(code))
+        reason = _value(row, "error_reason")
+        said = "" if reason is None else f" {escape(str(reason))}"
+        parts.append(f"<p><strong>{escape(str(code))}</strong>{said}</p>")
+        parts.append(f"<p>{escape(known.meaning)} <em>What to do:</em> {escape(known.remedy)}</p>")
+    warnings = _value(row, "warnings")
+    told = [] if warnings is None else list(warnings)
+    parts += [f"<p><strong>Warning:</strong> {escape(str(each))}</p>" for each in told]
+    return f'<div class="helios-fate">{"".join(parts)}</div>'
+
+
+def _outcome_words(outcome: str) -> str:
+    return OUTCOME_LABELS.get(outcome, "an outcome that this version does not know")
+
+
+def _metadata_html(row: pd.DataFrame) -> str:
+    lines = []
+    for name in row.columns:
+        if name in _SAID_ELSEWHERE:
+            continue
+        text = cell_texts(row[name])[0]
+        if text:
+            lines.append((_named(name), escape(text)))
+    return (
+        '<h4 class="helios-title">What is known of it</h4>'
+        f"{_table(('Column', 'Value'), lines, 'Metadata of the recording')}"
+    )
+
+
+def _named(name: Any) -> str:
+    column = RESULTS_BY_NAME.get(name)
+    if column is None or name in STANDARD_FIELDS:
+        return escape(str(name))
+    unit = f" ({escape(column.unit)})" if column.unit and column.unit != "0 to 1" else ""
+    return f'<span title="{escape(column.meaning)}">{escape(name)}{unit}</span>'
+
+
+def _transcript_html(row: pd.DataFrame) -> str:
+    text = _value(row, "transcript")
+    if text is None:
+        return ""
+    return (
+        '<h4 class="helios-title">Transcript</h4>'
+        f'<blockquote class="helios-transcript">{escape(str(text))}</blockquote>'
+    )
+
+
+def _value(row: pd.DataFrame, name: str) -> Any:
+    if name not in row.columns:
+        return None
+    value = row[name].iloc[0]
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        return value if len(value) else None
+    return None if pd.isna(value) else value
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> str:
+    """Draw a table whose cells are HTML already."""
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    body = "".join(
+        f'<tr><th scope="row">{line[0]}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>'
+        for line in lines
+    )
+    return (
+        f'<table class="helios-table helios-wrapped" aria-label="{escape(label)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
