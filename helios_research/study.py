@@ -21,7 +21,7 @@ from helios_research.results import export
 from helios_research.results.snapshot import Snapshot
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
-from helios_research.submission.display import progress_line
+from helios_research.submission.display import in_notebook, progress_line
 from helios_research.submission.engine import LEARNED_RATE, Engine
 from helios_research.submission.inspection import Inspector, LedgerCache
 from helios_research.submission.options import SubmitOptions, SubmitSettings
@@ -70,6 +70,13 @@ class Study:
     clock
         Time; only tests use another than the machine's.
 
+    Attributes
+    ----------
+    folder
+        The study's folder.
+    submission
+        What this object began to submit last, or None.
+
     Examples
     --------
     >>> study = Study("studies/night-shift")  # doctest: +SKIP
@@ -84,6 +91,7 @@ class Study:
         clock: Clock | None = None,
     ) -> None:
         self.folder = Path(folder).expanduser()
+        self.submission: Submission[pd.DataFrame] | None = None
         self._client = client
         self._clock = clock or SystemClock()
 
@@ -130,11 +138,15 @@ class Study:
         KeyboardInterrupt
             Interrupted, after everything in flight was kept.
         """
-        submission = self.start(cohort, **settings)
+        submission = self.start(cohort, monitor=False, **settings)
         return submission.wait(watch=progress_line() if progress else None)
 
     def start(
-        self, cohort: Cohort | None = None, **settings: Unpack[SubmitSettings]
+        self,
+        cohort: Cohort | None = None,
+        *,
+        monitor: bool = True,
+        **settings: Unpack[SubmitSettings],
     ) -> Submission[pd.DataFrame]:
         """Begin to send what is left to send, in the background.
 
@@ -142,6 +154,8 @@ class Study:
         ----------
         cohort
             The recordings; without it, those of the last submission.
+        monitor
+            Whether a notebook shows a `SubmissionMonitor` of it.
         **settings
             The attributes of ``SubmitOptions``, such as ``rate=10``.
 
@@ -176,7 +190,18 @@ class Study:
             options,
             self._clock,
         )
-        return Submission(engine.run, state.progress, partial(self._conclude, state, ledger))
+        self.submission = Submission(
+            engine.run, state.progress, partial(self._conclude, state, ledger)
+        )
+        if monitor and in_notebook():
+            self._show_monitor(settings)
+        return self.submission
+
+    def _show_monitor(self, settings: SubmitSettings) -> None:
+        # Only a notebook needs the widgets.
+        from helios_research.widgets.monitor import SubmissionMonitor
+
+        SubmissionMonitor(self, **settings).show()
 
     def _begin(self, ledger: Ledger, cohort: Cohort | None) -> Snapshot:
         if cohort is None:

@@ -26,14 +26,21 @@ def progress_line(stream: TextIO | None = None) -> Callable[[Progress], None]:
         To be called with each new progress, at most a few times a second.
     """
     stream = sys.stderr if stream is None else stream
-    if _in_notebook():
+    if in_notebook():
         return _NotebookLine()
     if stream.isatty():
         return _TerminalLine(stream)
     return _PlainLines(stream)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Tell whether this runs in a notebook's kernel.
+
+    Returns
+    -------
+    bool
+        False in a script and in a terminal, also in IPython's.
+    """
     # A notebook has loaded IPython itself; nothing needs to be imported to find out.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

@@ -58,6 +58,10 @@ class Panel(ABC):
         """Whether it was closed."""
         return self._is_closed
 
+    def show(self) -> None:
+        """Show the panel below the running cell, as if it were the cell's last value."""
+        self._ipython_display_()
+
     def freeze(self) -> None:
         """Renew the static picture in every cell that shows this panel."""
         for handle in self._handles:

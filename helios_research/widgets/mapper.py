@@ -1,0 +1,337 @@
+"""Mapping the columns of a table to the fields of a cohort, with its issues in view."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from helios_research.cohort import Cohort
+from helios_research.cohort.raw import from_dataframe
+from helios_research.columns import REQUIRED_FIELDS
+from helios_research.errors import CohortError, HeliosResearchError
+from helios_research.widgets.controls import BoundedIntText, Button
+from helios_research.widgets.mapper_controls import FIELDS, SAME_FOR_ALL, MapperControls
+from helios_research.widgets.mapping import ColumnMapping
+from helios_research.widgets.panel import Panel
+from helios_research.widgets.parts import Guard, StatusLine, cut, markup
+from helios_research.widgets.table import PagedTable, table_html
+
+ISSUES_ON_A_PAGE = 8
+EXAMPLES = 3
+
+
+MAPPER_STYLE = """
+<style>
+.helios-sample { line-height: 2em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.helios-sent { min-height: 20em; }
+.helios pre.helios-code { margin: 0; padding: 0.5em 0.8em; background: var(--helios-shade);
+  color: var(--helios-ink); overflow: auto; user-select: all; }
+.helios h4.helios-heading { margin: 0.9em 0 0.2em; font-size: 1em; font-weight: 600; }
+</style>
+"""
+
+
+class CohortMapper(Panel):
+    """Say which column of a table is what, and see at once what comes of it.
+
+    Nothing is submitted and nothing leaves the machine. Choices are filled in by name where a
+    name leaves little doubt.
+
+    Parameters
+    ----------
+    df
+        One row per recording; not changed.
+    columns
+        Column for each field that is known already; instead of a guess.
+    constants
+        Values that hold for all rows.
+    tags
+        Columns to be sent as tags.
+    root
+        Folder or URL from which relative paths are taken; by default the working folder.
+
+    Examples
+    --------
+    >>> mapper = CohortMapper(df)  # doctest: +SKIP
+    >>> mapper.cohort  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        df: pd.DataFrame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        constants: Mapping[str, str] | None = None,
+        tags: Iterable[str] = (),
+        root: str | Path | None = None,
+    ) -> None:
+        self._status = StatusLine()
+        self._guard = Guard(self._status)
+        self._frame, problem = _readable(df)
+        self._cohort: Cohort | None = None
+        wished = ColumnMapping(
+            dict(columns or {}),
+            dict(constants or {}),
+            (tags,) if isinstance(tags, str) else tuple(tags),
+            None if root is None else str(root),
+        )
+        self.controls = MapperControls(self._frame.columns, wished)
+        self._make_views()
+        super().__init__(self._layout() if problem is None else [self._status.widget])
+        if problem is None:
+            self._follow_the_controls()
+            self.refresh()
+        else:
+            self._status.fail(problem)
+
+    # --- what comes of it ------------------------------------------------------------------------
+
+    @property
+    def mapping(self) -> ColumnMapping:
+        """What is chosen at present."""
+        return self.controls.mapping()
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort that the choices make.
+
+        Raises
+        ------
+        CohortError
+            They make none yet; the sentence says why.
+        """
+        if self._cohort is None:
+            raise CohortError(self._status.text)
+        return self._cohort
+
+    def code(self, table: str = "df") -> str:
+        """Write the lines of Python that make the same cohort.
+
+        Parameters
+        ----------
+        table
+            What the DataFrame is called in them.
+
+        Returns
+        -------
+        str
+            Python, to be kept with the study.
+        """
+        return self.mapping.code(self._frame.columns, table=table)
+
+    def __repr__(self) -> str:
+        return f"<CohortMapper: {self._status.text}>"
+
+    def static_html(self) -> str:
+        """Draw the choices and what comes of them.
+
+        Returns
+        -------
+        str
+            HTML.
+        """
+        summary = f"<p>{escape(self._status.text)}</p>"
+        if self._frame.empty:
+            return summary
+        return f"{MAPPER_STYLE}{self._title()}{summary}{self._code.value}"
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _make_views(self) -> None:
+        self._issues = PagedTable(
+            "Issues",
+            self._guard,
+            rows_on_a_page=ISSUES_ON_A_PAGE,
+            sortable=False,
+            wrapped=True,
+        )
+        self.row_control = BoundedIntText(
+            description="Row", min=1, max=max(1, len(self._frame)), value=1,
+            layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
+        )  # fmt: skip
+        narrow = ipywidgets.Layout(width="auto")
+        self.next_issue = Button(description="Next row with an issue", layout=narrow)
+        self._samples = {column.name: markup() for column in FIELDS}
+        self._sent, self._code = markup(), markup()
+
+    def _layout(self) -> list[Any]:
+        rows = [self._field_row(column.name) for column in FIELDS]
+        tags = ipywidgets.Box(
+            list(self.controls.tags.values()),
+            layout=ipywidgets.Layout(flex_flow="row wrap", max_height="9em", overflow="auto"),
+        )
+        return [
+            markup(MAPPER_STYLE + self._title()),
+            *rows,
+            self.controls.root,
+            markup(_heading("Tags: columns that are sent along, at most 20")),
+            tags,
+            self._status.widget,
+            markup(_heading("Issues")),
+            self._issues.widget,
+            markup(_heading("What would be sent")),
+            ipywidgets.HBox([self.row_control, self.next_issue]),
+            self._sent,
+            markup(_heading("The same in Python")),
+            self._code,
+        ]
+
+    def _field_row(self, name: str) -> Any:
+        sample = self._samples[name]
+        sample.layout = ipywidgets.Layout(flex="1 1 10em", margin="0", min_width="0")
+        constant = self.controls.constants.get(name)
+        place = constant if constant is not None else markup()
+        if constant is None:
+            place.layout.width = "16em"
+        return ipywidgets.HBox(
+            [self.controls.fields[name], place, sample],
+            layout=ipywidgets.Layout(flex_flow="row wrap"),
+        )
+
+    def _title(self) -> str:
+        rows, columns = self._frame.shape
+        return (
+            '<p class="helios-title">Map the columns of your table '
+            f'<span class="helios-muted">({rows:,} rows, {columns:,} columns; fields with * are '
+            "needed)</span></p>"
+        )
+
+    def _follow_the_controls(self) -> None:
+        self.controls.observe(self._guard(lambda _: self.refresh()))
+        self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
+        self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
+
+    # --- following the choices -------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Make the cohort anew and show what comes of it; this also happens at every choice."""
+        mapping = self.mapping
+        for name in self._samples:
+            self._samples[name].value = self._sample(name, mapping.columns.get(name))
+        code = escape(mapping.code(self._frame.columns, table="df"))
+        self._code.value = f'<pre class="helios-code" tabindex="0">{code}</pre>'
+        self._cohort, problem = self._made(mapping)
+        if self._cohort is None:
+            self._status.fail(problem)
+            self._issues.show(pd.DataFrame(), empty="Issues are looked for in a whole cohort.")
+        else:
+            self._tell(self._cohort)
+        self._show_sent()
+
+    def _made(self, mapping: ColumnMapping) -> tuple[Cohort | None, str]:
+        chosen = mapping.columns.keys() | mapping.constants.keys()
+        missing = [name for name in REQUIRED_FIELDS if name not in chosen]
+        if missing:
+            return None, (
+                f"Still to choose: {', '.join(missing)}. Choose the column that holds it, or "
+                f"{SAME_FOR_ALL} and then the value."
+            )
+        try:
+            return mapping.cohort(self._frame), ""
+        except HeliosResearchError as error:
+            return None, str(error)
+
+    def _tell(self, cohort: Cohort) -> None:
+        issues = cohort.issues
+        errors = int((issues["severity"] == "error").sum())
+        warnings = len(issues) - errors
+        valid = int(cohort.is_valid.sum())
+        self._status.tell(
+            f"{valid:,} of {len(cohort):,} rows can be sent; "
+            f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}."
+        )
+        shown = issues[["row", "severity", "column", "value", "problem", "remedy"]]
+        self._issues.show(shown, empty="There are no issues.")
+
+    def _sample(self, field: str, column: str | None) -> str:
+        meaning = next(known.meaning for known in FIELDS if known.name == field)
+        text = meaning
+        if column is not None:
+            values = self._frame[column].dropna().drop_duplicates().head(EXAMPLES)
+            text = "e.g. " + ", ".join(map(str, values)) if len(values) else "empty in all rows"
+        return (
+            f'<div class="helios-sample helios-muted" title="{escape(text)}">{escape(text)}</div>'
+        )
+
+    def _show_sent(self) -> None:
+        position = self.row_control.value - 1
+        if self._cohort is None:
+            self._sent.value = _sent_html('<p class="helios-muted">Nothing yet.</p>')
+            return
+        request = self.mapping.request(self._frame, position)
+        staying = self.mapping.staying(self._frame.columns)
+        note = (
+            f'<p class="helios-muted">Of these columns nothing is sent: '
+            f"{cut(', '.join(staying) or 'none', 120)}</p>"
+        )
+        self._sent.value = _sent_html(
+            f"{_verdict(self._cohort, position)}{_request_html(request)}{note}"
+        )
+
+    def _go_to_next_issue(self) -> None:
+        rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
+        if not rows:
+            self._status.tell("There are no rows with issues.")
+            return
+        later = [row for row in rows if row > self.row_control.value]
+        self.row_control.value = (later or rows)[0]
+
+
+def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
+    """Take the table as a cohort would, or say why it cannot be one."""
+    if not isinstance(df, pd.DataFrame):
+        return pd.DataFrame(), (
+            f"CohortMapper takes a DataFrame, and this is a {type(df).__name__}; "
+            'read a file with pandas first, as in pd.read_csv(path, dtype="str").'
+        )
+    if df.empty:
+        return pd.DataFrame(), "The table has no rows, so there is nothing to map."
+    try:
+        return from_dataframe(df, "The DataFrame", first_row=1).frame, None
+    except CohortError as error:
+        return pd.DataFrame(), str(error)
+
+
+def _heading(text: str) -> str:
+    return f'<h4 class="helios-heading">{escape(text)}</h4>'
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _verdict(cohort: Cohort, position: int) -> str:
+    if cohort.is_valid[position]:
+        return '<p class="helios-status">This and the recording would be sent.</p>'
+    reason = cohort.rejections().loc[position, "error_reason"]
+    return f'<p class="helios-status helios-failed">Not sent. {escape(str(reason))}</p>'
+
+
+def _sent_html(content: str) -> str:
+    return (
+        '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
+        f'aria-label="What would be sent">{content}</div>'
+    )
+
+
+def _request_html(request: Mapping[str, Any] | None) -> str:
+    if request is None:
+        return "<p>The row does not make a request.</p>"
+    rows = pd.DataFrame(_flat(request), columns=["Field", "Value"])
+    return table_html(rows, caption="What would be sent")
+
+
+def _flat(request: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Write a request's JSON as pairs: ``user.birthSex``, ``tags.arm``."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in request.items():
+        if isinstance(value, Mapping):
+            pairs += [(f"{name}.{inner}", str(part)) for inner, part in value.items()]
+        elif isinstance(value, list):
+            pairs += [(f"{name}.{tag['name']}", str(tag["value"])) for tag in value]
+        else:
+            pairs.append((name, str(value)))
+    return pairs

@@ -1,0 +1,157 @@
+"""The choices of a cohort mapper: which column is which field, constants, tags, the root."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import ipywidgets
+
+from helios_research.columns import MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
+from helios_research.widgets.controls import Checkbox, Dropdown, Text
+from helios_research.widgets.guessing import guess_columns
+from helios_research.widgets.mapping import ColumnMapping
+
+FIELDS = (*MANIFEST, RECORDING_ID)
+"""The fields in the order in which they are asked for."""
+
+NOT_GIVEN = "(not in the table)"
+SAME_FOR_ALL = "(the same for all rows)"
+
+_NEEDS_A_COLUMN = ("recording", RECORDING_ID.name)
+
+
+class MapperControls:
+    """The controls, filled in by what is known and what the names suggest.
+
+    Parameters
+    ----------
+    names
+        The table's columns.
+    wished
+        What the researcher said already.
+
+    Attributes
+    ----------
+    fields, constants, tags
+        The controls by field, and the tags' by column.
+    root
+        The control for the folder of the recordings.
+    """
+
+    def __init__(self, names: Iterable[str], wished: ColumnMapping) -> None:
+        self._names = list(names)
+        self._is_settling = False
+        self.fields = {column.name: self._field(column) for column in FIELDS}
+        self.constants = {
+            column.name: _constant(column, wished)
+            for column in FIELDS
+            if column.name not in _NEEDS_A_COLUMN
+        }
+        self.tags = self._tag_boxes(set(wished.tags))
+        self.root = Text(
+            description="Folder of the recordings",
+            tooltip="Folder or URL from which relative paths are taken",
+            placeholder="the working folder",
+            value=wished.root or "",
+            continuous_update=False,
+            style={"description_width": "12em"},
+            layout=ipywidgets.Layout(width="41em", max_width="100%"),
+        )
+        self._fill_in(wished)
+        self._settle()
+
+    def mapping(self) -> ColumnMapping:
+        """Read the choices.
+
+        Returns
+        -------
+        ColumnMapping
+            What is chosen at present; a constant without a value is not chosen yet.
+        """
+        columns = {
+            name: control.value
+            for name, control in self.fields.items()
+            if control.value not in (NOT_GIVEN, SAME_FOR_ALL)
+        }
+        constants = {
+            name: control.value.strip()
+            for name, control in self.constants.items()
+            if self.fields[name].value == SAME_FOR_ALL and control.value.strip()
+        }
+        tags = tuple(name for name, box in self.tags.items() if box.value)
+        return ColumnMapping(columns, constants, tags, self.root.value.strip() or None)
+
+    def observe(self, changed: Callable[..., None]) -> None:
+        """Call something after each change that a person makes.
+
+        Parameters
+        ----------
+        changed
+            Called once per change, when the other choices fit it.
+        """
+
+        def settled(change: object) -> None:
+            if not self._is_settling:
+                self._settle()
+                changed(change)
+
+        for group in (self.fields, self.constants, self.tags):
+            for control in group.values():
+                control.observe(settled, "value")
+        self.root.observe(settled, "value")
+
+    def _field(self, column: Column) -> Any:
+        same = () if column.name in _NEEDS_A_COLUMN else (SAME_FOR_ALL,)
+        return Dropdown(
+            description=f"{column.name} *" if column.name in REQUIRED_FIELDS else column.name,
+            tooltip=column.meaning,
+            options=[NOT_GIVEN, *same, *self._names],
+            style={"description_width": "12em"},
+            layout=ipywidgets.Layout(width="25em"),
+        )
+
+    def _tag_boxes(self, wished: set[str]) -> dict[str, Any]:
+        # One layout for all: a table may have hundreds of columns.
+        layout = ipywidgets.Layout(width="14em")
+        return {
+            name: Checkbox(
+                description=name, tooltip=name, value=name in wished, indent=False, layout=layout
+            )
+            for name in self._names
+        }
+
+    def _fill_in(self, wished: ColumnMapping) -> None:
+        taken = {*wished.columns.values(), *wished.tags}
+        guessed = {
+            name: column
+            for name, column in guess_columns(self._names).items()
+            if column not in taken and name not in wished.constants
+        }
+        choices = dict.fromkeys(wished.constants, SAME_FOR_ALL) | guessed | dict(wished.columns)
+        for name, choice in choices.items():
+            if name in self.fields and choice in self.fields[name].options:
+                self.fields[name].value = choice
+
+    def _settle(self) -> None:
+        """Let each control offer only what makes sense beside the others."""
+        self._is_settling = True
+        try:
+            for name, control in self.constants.items():
+                is_constant = self.fields[name].value == SAME_FOR_ALL
+                # Hidden, it keeps its place, so that nothing moves.
+                control.layout.visibility = "visible" if is_constant else "hidden"
+            used = {control.value for control in self.fields.values()}
+            for name, box in self.tags.items():
+                box.disabled = name in used
+                box.value = box.value and name not in used
+        finally:
+            self._is_settling = False
+
+
+def _constant(column: Column, wished: ColumnMapping) -> Any:
+    return Text(
+        description="for all rows",
+        tooltip=f"{column.name}, the same for all rows",
+        value=str(wished.constants.get(column.name, "")),
+        continuous_update=False,
+        layout=ipywidgets.Layout(width="16em"),
+    )
