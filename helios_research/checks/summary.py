@@ -1,6 +1,7 @@
 """What a cohort looks like before it is sent, as tables to print or to look at."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -88,13 +89,44 @@ class Overview:
     awake: pd.DataFrame
 
     def __str__(self) -> str:
-        parts = []
-        for own in fields(self):
-            table: pd.DataFrame = getattr(self, own.name)
-            if not table.empty:
-                title = own.name.replace("_", " ").capitalize()
-                parts.append(f"{title}\n{table.to_string(index=False, na_rep='-')}")
-        return "\n\n".join(parts)
+        """Word the tables for a person to read."""
+        return "\n\n".join(filter(None, map("\n".join, self._paragraphs())))
+
+    def _paragraphs(self) -> Iterator[list[str]]:
+        width = max(self.totals["measure"].str.len())
+        yield [
+            f"{measure:<{width}}  {value:>8,} {unit}".rstrip()
+            for measure, value, unit in self.totals.itertuples(index=False)
+        ]
+        counts = self.per_participant.itertuples(index=False)
+        told = ", ".join(f"{recordings} ({people} participants)" for recordings, people in counts)
+        yield [f"Recordings per participant: {told}"] if told else []
+        yield self._levels()
+        for least, median, most, known in self.awake[
+            ["least_h", "median_h", "most_h", "recordings"]
+        ].itertuples(index=False):
+            yield [
+                f"Hours awake at the recording: {least:g} to {most:g}, median {median:g} "
+                f"({known:g} recordings)"
+            ]
+        yield _titled("Implausible ages at the recording", self.odd_ages)
+        yield _titled("Implausible sleep or wakefulness", self.odd_sleep)
+
+    def _levels(self) -> list[str]:
+        lines = [
+            f"  {tag} = {'not given' if pd.isna(level) else level}: {participants} participants, "
+            f"{recordings} recordings{' (few)' if is_small else ''}"
+            for tag, level, participants, recordings, is_small in self.tag_levels.itertuples(
+                index=False
+            )
+        ]
+        return ["Per tag level:", *lines] if lines else []
+
+
+def _titled(title: str, table: pd.DataFrame) -> list[str]:
+    if table.empty:
+        return []
+    return [f"{title}:", table.to_string(index=False, na_rep="-")]
 
 
 def overview(
