@@ -1,0 +1,242 @@
+"""The scores: by tag, compared, and over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from helios_research.analysis import Bootstrap, Comparison, compare_by_tag, summarize_by_tag
+from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
+from helios_research.errors import ResultsError
+from helios_research.plots import COLUMN, scores_by_tag
+from helios_research.report.blocks import (
+    Block,
+    Bullets,
+    Heading,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    table_of,
+)
+from helios_research.report.pictures import picture_of
+from helios_research.report.small_cells import FEWEST, HIDDEN
+from helios_research.report.subject import Subject
+from helios_research.report.wording import (
+    biomarker_label,
+    count,
+    p_value,
+    percent,
+    with_interval,
+)
+
+# Levels that a tag may have for all biomarkers to be compared; beyond, the table has only one.
+_MOST_COMPARED_IN_FULL = 6
+_MOST_COMPARED = 40
+# Beyond so many recordings a mixed model takes minutes.
+_MOST_MODELLED = 20_000
+_LEVELS_IN_WORDS = 6
+# What is written beside a figure does not need more.
+_RESAMPLES = Bootstrap(1000)
+_ALL = "recordings"
+_ESTIMATES = ("difference (95 % interval)", "effect (95 % interval)")
+_METHOD_KEYS = "abcdefghijklmnopqrstuvwxyz"
+
+NO_SCORES = "No recording has scores yet."
+
+
+def scores(subject: Subject) -> Section:
+    """Show the scores at each level of each tag.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+
+    Returns
+    -------
+    Section
+        A figure per tag and biomarker.
+    """
+    title = f"Scores by {', '.join(subject.tags)}" if subject.tags else "Scores"
+    if not subject.n_with(Outcome.SCORED) or not subject.biomarkers:
+        return Section("scores", title, (Text(NO_SCORES),))
+    blocks: list[Block] = [
+        Text(
+            "Bucketed biomarkers are ordinal: they are shown as the share of recordings at each of "
+            "their four levels, and never averaged.",
+            look="note",
+        )
+    ]
+    if not subject.tags:
+        everyone = subject.table.assign(**{_ALL: "all"})
+        return Section("scores", title, (*blocks, _pictures(subject, everyone, _ALL)))
+    for tag in subject.tags:
+        blocks.append(Heading(f"By {tag}"))
+        if tag == subject.repeating_tag:
+            blocks.append(Text(f"The figures by {tag} are under Over time."))
+            continue
+        try:
+            blocks.append(_pictures(subject, subject.table, tag))
+        except ResultsError as error:
+            blocks.append(Text(str(error), look="note"))
+    return Section("scores", title, tuple(blocks))
+
+
+def _pictures(subject: Subject, table: pd.DataFrame, tag: str) -> Pictures:
+    summary = summarize_by_tag(
+        table, tag, biomarkers=list(subject.biomarkers), bootstrap=_RESAMPLES
+    )
+    return Pictures(tuple(_picture(table, tag, name, summary) for name in subject.biomarkers))
+
+
+def _picture(table: pd.DataFrame, tag: str, name: str, summary: pd.DataFrame) -> Picture:
+    label = biomarker_label(name)
+    part = summary[summary["biomarker"] == name]
+    by = "" if tag == _ALL else f" by {tag}"
+    return picture_of(
+        lambda: scores_by_tag(table, tag, name, style=COLUMN),
+        alt=f"{label}{by}. {_in_words(part, bucketed=BIOMARKERS_BY_NAME[name].bucketed)}",
+        caption=f"{label}{by}",
+    )
+
+
+def _in_words(part: pd.DataFrame, *, bucketed: bool) -> str:
+    """Say what the figure shows, for who cannot see it."""
+    rows = part.to_dict("records")
+    if bucketed:
+        words = [
+            f"{row['level']}: {percent(row['proportion'])} of recordings at the highest level"
+            for row in rows
+            if row["score"] == max(BUCKET_LEVELS)
+        ]
+    else:
+        words = [
+            f"{row['level']}: mean {with_interval(row['mean'], row['mean_low'], row['mean_high'])}"
+            for row in rows
+        ]
+    more = len(words) - _LEVELS_IN_WORDS
+    rest = f"; and {more} more levels" if more > 0 else ""
+    return "; ".join(words[:_LEVELS_IN_WORDS]) + rest + "."
+
+
+# --- comparisons ----------------------------------------------------------------------------------
+
+
+def comparisons(subject: Subject) -> tuple[Section, list[str]]:
+    """Compare the levels of each tag.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+
+    Returns
+    -------
+    section : Section
+        A table per tag, with what was done.
+    cautions : list of str
+        What to be careful about, for the first page.
+    """
+    title = "Comparisons"
+    if not subject.n_with(Outcome.SCORED):
+        return Section("comparisons", title, (Text(NO_SCORES),)), []
+    if not subject.tags:
+        return Section("comparisons", title, (Text("There is no tag to compare by."),)), []
+    blocks: list[Block] = []
+    cautions: list[str] = []
+    for tag in subject.tags:
+        blocks.append(Heading(f"By {tag}"))
+        try:
+            compared = _compare(subject, tag)
+        except ResultsError as error:
+            blocks.append(Text(str(error), look="note"))
+            continue
+        warnings = [f"{tag}: {sentence}" for sentence in compared.attrs["warnings"]]
+        cautions += warnings
+        blocks += [_comparison_table(subject, tag, compared), _how(subject, compared)]
+        if warnings:
+            blocks.append(Bullets(tuple(compared.attrs["warnings"])))
+    return Section("comparisons", title, tuple(blocks)), cautions
+
+
+def _compare(subject: Subject, tag: str) -> pd.DataFrame:
+    n_levels = len(subject.levels_of(tag))
+    if n_levels > _MOST_COMPARED:
+        message = (
+            f"{tag} has {n_levels} levels, too many to compare one by one here: analysis."
+            "compare_by_tag does it for a part of them, or with another tag."
+        )
+        raise ResultsError(message)
+    settings = Comparison(
+        repeated="mixed model" if len(subject.table) <= _MOST_MODELLED else "participant means"
+    )
+    only = subject.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None
+    return compare_by_tag(subject.table, tag, biomarkers=only, settings=settings)
+
+
+def _comparison_table(subject: Subject, tag: str, compared: pd.DataFrame) -> Table:
+    keys = _keys(compared)
+    rows = [
+        _comparison_row(row, keys, hide=subject.hides_small_cells)
+        for row in compared.to_dict("records")
+    ]
+    header = ["biomarker", tag, "participants", *_ESTIMATES, "p", "p (Holm)", "how"]
+    frame = pd.DataFrame(rows, columns=header)
+    # The label of a biomarker stands once, before its levels.
+    frame["biomarker"] = frame["biomarker"].mask(frame["biomarker"].duplicated(), " ")
+    tests = int(compared["p"].notna().sum())
+    notes = [
+        f"Participants are the unit, at the level and at {compared['reference'].iloc[0]}. p (Holm) "
+        f"is corrected for the {tests} tests of this table. Bucketed biomarkers are ordinal and "
+        "have no difference of means."
+    ]
+    if len(subject.levels_of(tag)) > _MOST_COMPARED_IN_FULL:
+        notes.append(
+            f"Only {biomarker_label(str(compared['biomarker'].iloc[0])).lower()}, because {tag} has "
+            "so many levels; analysis.compare_by_tag gives all biomarkers."
+        )
+    return table_of(
+        frame,
+        f"Levels of {tag} compared with {compared['reference'].iloc[0]}",
+        numeric=header[2:7],
+        notes=notes,
+    )
+
+
+def _comparison_row(row: dict[Any, Any], keys: dict[str, str], *, hide: bool) -> Sequence[str]:
+    names = (biomarker_label(row["biomarker"]), str(row["level"]))
+    if hide and _has_few(row):
+        return (*names, HIDDEN, HIDDEN, HIDDEN, HIDDEN, HIDDEN, "")
+    return (
+        *names,
+        f"{count(row['participants_level'])} vs {count(row['participants_reference'])}",
+        with_interval(row["difference"], row["difference_low"], row["difference_high"], 3),
+        with_interval(row["effect"], row["effect_low"], row["effect_high"]),
+        p_value(row["p"]),
+        p_value(row["p_holm"]),
+        keys[row["sentence"]],
+    )
+
+
+def _has_few(row: Mapping[Any, Any]) -> bool:
+    return any(0 < row[f"participants_{side}"] < FEWEST for side in ("reference", "level"))
+
+
+def _keys(compared: pd.DataFrame) -> dict[str, str]:
+    """Give each way of comparing that occurs a letter."""
+    sentences = dict.fromkeys(map(str, compared["sentence"]))
+    return {
+        sentence: _METHOD_KEYS[place % 26] * (1 + place // 26)
+        for place, sentence in enumerate(sentences)
+    }
+
+
+def _how(subject: Subject, compared: pd.DataFrame) -> Bullets:
+    keys, rows = _keys(compared), compared.to_dict("records")
+    # The sentences of hidden rows say how many participants they have.
+    shown = [row for row in rows if not (subject.hides_small_cells and _has_few(row))]
+    used = {row["sentence"] for row in shown}
+    told = tuple(f"{key}: {sentence}" for sentence, key in keys.items() if sentence in used)
+    return Bullets(told, look="note")

@@ -1,0 +1,168 @@
+"""The first page: what was submitted, when, how it ended, and what to be careful about."""
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from helios_research.codes import explain
+from helios_research.columns import OUTCOME_LABELS, Outcome
+from helios_research.report.blocks import Block, Bullets, Facts, Section, Table, Text, table_of
+from helios_research.report.subject import Subject
+from helios_research.report.wording import count, counted, listed, percent, span
+
+NOT_MEDICAL = (
+    "Helios is a wellness tool and not a medical device. Its scores are no diagnosis of anyone, and "
+    "nothing about a person's health may be concluded from them alone."
+)
+_MOST_WARNINGS = 10
+
+
+def at_a_glance(subject: Subject, cautions: Iterable[str]) -> Section:
+    """Say what was submitted and how it ended.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+    cautions
+        What the analyses warn of.
+
+    Returns
+    -------
+    Section
+        Numbers, sentences, the outcomes and the cautions.
+    """
+    blocks: list[Block] = [Facts(_numbers(subject)), Text(_submitted(subject))]
+    careful = tuple(dict.fromkeys([*_cautions(subject), *cautions]))
+    if careful:
+        blocks += [Text("To be careful about:"), Bullets(careful, look="caution")]
+    if len(subject.table):
+        blocks.append(_outcomes(subject))
+    return Section("glance", "At a glance", tuple(blocks))
+
+
+def _numbers(subject: Subject) -> tuple[tuple[str, str], ...]:
+    scored, listed_ = subject.n_with(Outcome.SCORED), len(subject.table)
+    return (
+        (count(listed_), "recordings"),
+        (count(subject.n_people), "participants"),
+        (count(scored), "recordings scored"),
+        (percent(scored / listed_ if listed_ else float("nan")), "of all recordings"),
+    )
+
+
+def _submitted(subject: Subject) -> str:
+    table = subject.table
+    if table.empty:
+        return "The results have no rows yet: nothing was submitted."
+    sentences = [
+        f"{counted(len(table), 'recording')} of {counted(subject.n_people, 'participant')} "
+        "stood in the manifest."
+    ]
+    created = _moments(subject, "created_at")
+    if when := span(created):
+        made = int(created.notna().sum())
+        sentences.append(f"Model runs for {counted(made, 'recording')} were created {when}.")
+    if when := span(_moments(subject, "completed_at")):
+        sentences.append(f"Answers came {when}.")
+    if not created.notna().any():
+        sentences.append("Nothing was sent to Helios yet.")
+    if subject.tags:
+        sentences.append(f"Results are shown by {listed(subject.tags)}.")
+    return " ".join(sentences)
+
+
+def _moments(subject: Subject, name: str) -> "pd.Series[pd.Timestamp]":
+    return pd.to_datetime(subject.text_of(name), utc=True)
+
+
+def _cautions(subject: Subject) -> Iterator[str]:
+    table, scored = subject.table, subject.n_with(Outcome.SCORED)
+    if len(table) and not scored:
+        yield "No recording has scores, so there is nothing to describe or compare yet."
+    pending = subject.n_with(Outcome.PENDING)
+    if pending:
+        yield f"{counted(pending, 'recording')} did not end yet, so the numbers will change."
+    several = int((pd.to_numeric(subject.text_of("n_sections")).fillna(0) > 1).sum())
+    if several:
+        yield (
+            f"{counted(several, 'recording')} had several sections, whose scores are in the column "
+            "sections and not in this report."
+        )
+    warned = len(_warnings(subject))
+    if warned:
+        yield (
+            f"Helios gave warnings with {counted(warned, 'recording')}; their scores are included "
+            "and should be treated with caution."
+        )
+    if subject.pooled:
+        yield from subject.pooled
+
+
+def _outcomes(subject: Subject) -> Table:
+    counts = subject.table["outcome"].astype("str").value_counts()
+    rows = [
+        (str(outcome), count(counts[outcome]), percent(counts[outcome] / len(subject.table)), words)
+        for outcome, words in OUTCOME_LABELS.items()
+        if outcome in counts
+    ]
+    frame = pd.DataFrame(rows, columns=["outcome", "recordings", "share", "meaning"])
+    return table_of(frame, "How the recordings ended", numeric=("recordings", "share"))
+
+
+def errors(subject: Subject) -> Section:
+    """List every error with what to do about it, and the warnings of Helios.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+
+    Returns
+    -------
+    Section
+        A table of errors and one of warnings, where there are any.
+    """
+    codes = subject.text_of("error_code").astype("str")
+    blocks: list[Block] = []
+    if codes.notna().any():
+        blocks.append(_errors(subject, codes))
+    else:
+        blocks.append(Text("No recording ended in an error."))
+    warnings = pd.Series([text for texts in _warnings(subject) for text in texts], dtype="str")
+    if len(warnings):
+        blocks.append(_warning_table(warnings))
+    return Section("errors", "Errors and what to do about them", tuple(blocks))
+
+
+def _errors(subject: Subject, codes: "pd.Series[str]") -> Table:
+    rows = []
+    for code, number in codes.value_counts().items():
+        people = subject.table.loc[codes == code, "user_label"].nunique()
+        found = explain(str(code))
+        rows.append((str(code), count(number), count(people), found.meaning, found.remedy))
+    header = ["code", "recordings", "participants", "what it means", "what to do"]
+    return table_of(
+        pd.DataFrame(rows, columns=header),
+        "Errors, the most frequent first",
+        numeric=("recordings", "participants"),
+        notes=("The column error_reason of the results has the words for each recording.",),
+    )
+
+
+def _warnings(subject: Subject) -> list[list[str]]:
+    found = [
+        [str(text) for text in texts]
+        for texts in subject.text_of("warnings")
+        if hasattr(texts, "__len__") and not isinstance(texts, str)
+    ]
+    return [texts for texts in found if texts]
+
+
+def _warning_table(warnings: "pd.Series[str]") -> Table:
+    counts = warnings.value_counts()
+    shown = [(str(text), count(number)) for text, number in counts.head(_MOST_WARNINGS).items()]
+    more = len(counts) - len(shown)
+    notes = (f"{more:,} other warnings are not listed.",) if more else ()
+    frame = pd.DataFrame(shown, columns=["warning of Helios", "times"])
+    return table_of(frame, "Warnings that came with scores", numeric=("times",), notes=notes)

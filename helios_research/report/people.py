@@ -1,0 +1,225 @@
+"""Who took part, and what became of their recordings."""
+
+import pandas as pd
+
+from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
+from helios_research.analysis.cohort_table import OVERALL
+from helios_research.analysis.missing import ANY_REASON, BIOMARKER_FAILED
+from helios_research.errors import ResultsError
+from helios_research.plots import COLUMN, flow_diagram, outcomes_by_tag
+from helios_research.report.blocks import (
+    Block,
+    Bullets,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    table_of,
+)
+from helios_research.report.pictures import picture_of
+from helios_research.report.small_cells import FEWEST, HIDDEN, hide_small_counts
+from helios_research.report.subject import Subject
+from helios_research.report.wording import count, p_value, percent
+
+_EVERYONE = "__everyone__"
+_MOST_ROWS = 40
+
+
+def participants(subject: Subject) -> Section:
+    """Describe the participants by the first tag that can be the arm.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+
+    Returns
+    -------
+    Section
+        Table 1, or a sentence.
+    """
+    title = "Who took part"
+    if not subject.n_people:
+        return Section("participants", title, (Text("There is no participant yet."),))
+    tag = subject.dividing_tag or next(iter(subject.small_tags), None)
+    by = tag or _EVERYONE
+    described = table_one(subject.table.assign(**({} if tag else {by: "all"})), by)
+    printed = format_table_one(described)
+    if subject.hides_small_cells:
+        printed = hide_small_counts(described, printed)
+    if tag is None:
+        printed = printed.drop(columns=["all"])
+    printed = printed.rename(columns={OVERALL: "all participants"})
+    printed["SMD"] = printed["SMD"].str.replace("-", "\N{MINUS SIGN}")
+    printed["characteristic"] = printed["characteristic"].mask(
+        printed["characteristic"].duplicated(), " "
+    )
+    caption = f"Participants by {tag}" if tag else "Participants"
+    numeric = [name for name in printed.columns if name not in ("characteristic", "level")]
+    notes = [described.attrs["method"], *described.attrs["warnings"]]
+    if HIDDEN in printed.to_numpy():
+        notes.append(
+            f"Cells of fewer than {FEWEST} participants are hidden, and others that would give "
+            "them away."
+        )
+    table = table_of(printed, caption, numeric=numeric, notes=notes)
+    return Section("participants", title, (table,))
+
+
+def way(subject: Subject) -> Section:
+    """Follow the recordings from the manifest to scores without warning.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+
+    Returns
+    -------
+    Section
+        The diagram and the table behind it.
+    """
+    title = "From the manifest to scores"
+    if subject.table.empty:
+        return Section("flow", title, (Text("There is no recording yet."),))
+    found = flow(subject.table)
+    remaining = found[found["kind"] == "remaining"]
+    steps = ", ".join(f"{row.step} {row.recordings:,}" for row in remaining.itertuples(index=False))
+    drawn = picture_of(
+        lambda: flow_diagram(subject.table, style=COLUMN),
+        alt=f"Flow of recordings: {steps}. The table below has the reasons of each loss.",
+        caption="What became of the recordings",
+    )
+    frame = pd.DataFrame(
+        {
+            "step": [
+                row.step if row.kind == "remaining" else f"lost before “{row.step}”"
+                for row in found.itertuples(index=False)
+            ],
+            "reason": found["reason"],
+            "recordings": found["recordings"].map(count),
+            "participants": found["participants"].map(count),
+        }
+    )
+    table = table_of(
+        frame,
+        "Recordings and participants at each step, and the reason of each loss",
+        numeric=("recordings", "participants"),
+        notes=(found.attrs["method"],),
+    )
+    return Section("flow", title, (Pictures((drawn,), wide=True), table))
+
+
+def missing(subject: Subject) -> tuple[Section, list[str]]:
+    """Say where scores are missing, and whether they are missing unequally.
+
+    Parameters
+    ----------
+    subject
+        What the report is about.
+
+    Returns
+    -------
+    section : Section
+        Warnings, figures and a table.
+    warnings : list of str
+        The warnings, for the first page.
+    """
+    title = "Missing scores"
+    grouping, blocks = _countable(subject)
+    if subject.table.empty or not grouping:
+        blocks.append(Text("There is nothing to compare: no tag, sex or language is known."))
+        return Section("missing", title, tuple(blocks)), []
+    found = missingness_by_tag(subject.table, grouping, also=())
+    warnings = list(found.attrs["warnings"])
+    unequal = [sentence for sentence in warnings if sentence.startswith("Recordings fail")]
+    if unequal:
+        blocks.append(Bullets(tuple(unequal), look="caution"))
+    elif len(found):
+        blocks.append(
+            Text(
+                "Recordings do not fail measurably more often in one of these groups than another."
+            )
+        )
+    drawn = [_outcomes_picture(subject, tag) for tag in subject.tags if tag in grouping]
+    if drawn:
+        blocks.append(Pictures(tuple(drawn)))
+    blocks += _missing_tables(found)
+    return Section("missing", title, tuple(blocks)), unequal
+
+
+def _countable(subject: Subject) -> tuple[list[str], list[Block]]:
+    """Choose the columns by which losses are counted, and say which have too many levels."""
+    names, sentences = [], []
+    demographics = [name for name in ("birth_sex", "language") if name in subject.table.columns]
+    for name in dict.fromkeys([*subject.tags, *demographics]):
+        try:
+            subject.levels_of(name)
+        except ResultsError as error:
+            sentences.append(Text(str(error), look="note"))
+        else:
+            names.append(name)
+    return names, [*sentences]
+
+
+def _outcomes_picture(subject: Subject, tag: str) -> Picture:
+    return picture_of(
+        lambda: outcomes_by_tag(subject.table, tag, style=COLUMN),
+        alt=f"Share of recordings without scores at each level of {tag}, divided by outcome. The "
+        "table below has the numbers.",
+        caption=f"Recordings without scores by {tag}",
+    )
+
+
+def _missing_tables(found: pd.DataFrame) -> list[Block]:
+    blocks: list[Block] = []
+    shares = found[found["reason"].isin([ANY_REASON, BIOMARKER_FAILED])]
+    for variable, part in shares.groupby("variable", sort=False):
+        blocks.append(_missing_table(str(variable), part))
+    if blocks:
+        blocks.append(Text(found.attrs["method"], look="note"))
+    return blocks
+
+
+def _missing_table(variable: str, part: pd.DataFrame) -> Table:
+    wide = part.pivot_table(
+        index="level",
+        columns="reason",
+        values=["missing", "rate", "rate_low", "rate_high"],
+        sort=False,
+    )
+    first = part.drop_duplicates("level").set_index("level").loc[wide.index]
+    worst = wide.sort_values(("rate", BIOMARKER_FAILED), ascending=False, kind="stable").index
+    kept = wide.index[wide.index.isin(worst[:_MOST_ROWS])]
+    frame = pd.DataFrame({variable: kept})
+    frame["recordings"] = first.loc[kept, "recordings"].map(count).to_numpy()
+    frame["participants"] = first.loc[kept, "participants"].map(count).to_numpy()
+    for reason, words in ((ANY_REASON, "without scores"), (BIOMARKER_FAILED, "biomarker failed")):
+        frame[words] = [_share(wide.loc[level].xs(reason, level="reason")) for level in kept]
+    tested = part.drop_duplicates("reason").set_index("reason")["p"]
+    notes = [
+        f"Equal rates at all levels: p {_equals(tested[ANY_REASON])} without scores, "
+        f"p {_equals(tested[BIOMARKER_FAILED])} for failures of the biomarker."
+    ]
+    if tested.isna().all():
+        notes = ["No test: too few participants or levels, or no failures to compare."]
+    if len(kept) < len(wide):
+        notes.append(f"The {_MOST_ROWS} of {len(wide)} levels where most failed.")
+    return table_of(
+        frame,
+        f"Recordings that ended without scores, by {variable}",
+        numeric=list(frame.columns[1:]),
+        notes=notes,
+    )
+
+
+def _share(row: "pd.Series[float]") -> str:
+    ends = f"{percent(row['rate_low']).removesuffix(' %')} to {percent(row['rate_high'])}"
+    interval = "" if pd.isna(row["rate_low"]) else f" ({ends})"
+    return f"{count(row['missing'])}: {percent(row['rate'])}{interval}"
+
+
+def _equals(p: float) -> str:
+    worded = p_value(p)
+    return worded if worded.startswith("<") else f"= {worded}"

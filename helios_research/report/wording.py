@@ -1,0 +1,179 @@
+"""Numbers and moments as a report words them."""
+
+from collections.abc import Iterable
+from math import isnan
+
+import pandas as pd
+
+from helios_research.columns import BIOMARKERS_BY_NAME
+from helios_research.report.blocks import NOTHING
+
+
+def count(number: float) -> str:
+    """Word a count.
+
+    Parameters
+    ----------
+    number
+        A whole number, or NaN.
+
+    Returns
+    -------
+    str
+        With thousands set apart; a dash for NaN.
+    """
+    return NOTHING if isnan(number) else f"{int(number):,}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Word a number of things.
+
+    Parameters
+    ----------
+    number
+        How many.
+    thing
+        The singular.
+
+    Returns
+    -------
+    str
+        Such as "1 recording" or "1,376 recordings".
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """Word a share.
+
+    Parameters
+    ----------
+    share
+        Between 0 and 1, or NaN.
+
+    Returns
+    -------
+    str
+        In percent with one decimal; a dash for NaN.
+    """
+    return NOTHING if isnan(share) else f"{100 * share:.1f} %"
+
+
+def decimal(number: float, digits: int = 2) -> str:
+    """Word a number with decimals.
+
+    Parameters
+    ----------
+    number
+        Any number, or NaN.
+    digits
+        Decimals.
+
+    Returns
+    -------
+    str
+        With a true minus sign; a dash for NaN.
+    """
+    if isnan(number):
+        return NOTHING
+    # Adding 0.0 makes the zero that a small negative number is rounded to a plain one.
+    return f"{round(number, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def with_interval(estimate: float, low: float, high: float, digits: int = 2) -> str:
+    """Word an estimate with its interval.
+
+    Parameters
+    ----------
+    estimate, low, high
+        The estimate and the ends of its interval; NaN where there is none.
+    digits
+        Decimals.
+
+    Returns
+    -------
+    str
+        Such as "0.12 (0.03 to 0.21)".
+    """
+    if isnan(estimate) or isnan(low) or isnan(high):
+        return decimal(estimate, digits)
+    ends = f"{decimal(low, digits)} to {decimal(high, digits)}"
+    return f"{decimal(estimate, digits)} ({ends})"
+
+
+def p_value(p: float) -> str:
+    """Word a p-value.
+
+    Parameters
+    ----------
+    p
+        Between 0 and 1, or NaN.
+
+    Returns
+    -------
+    str
+        Three decimals, "< 0.001", or a dash.
+    """
+    if isnan(p):
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def biomarker_label(name: str) -> str:
+    """Say what figures and tables call a biomarker.
+
+    Parameters
+    ----------
+    name
+        Its column.
+
+    Returns
+    -------
+    str
+        Such as "Mental strain".
+    """
+    return BIOMARKERS_BY_NAME[name].label
+
+
+def span(moments: "pd.Series[pd.Timestamp]") -> str:
+    """Word from when to when something happened.
+
+    Parameters
+    ----------
+    moments
+        Moments in UTC; missing ones are left out.
+
+    Returns
+    -------
+    str
+        Days, or for a single day its hours; empty where there is no moment.
+    """
+    known = moments.dropna()
+    if known.empty:
+        return ""
+    first, last = known.min(), known.max()
+    if first.date() == last.date():
+        times = (
+            f"{first:%H:%M}"
+            if f"{first:%H:%M}" == f"{last:%H:%M}"
+            else f"{first:%H:%M} to {last:%H:%M}"
+        )
+        return f"on {first:%Y-%m-%d}, {times} UTC"
+    return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Put words into a row.
+
+    Parameters
+    ----------
+    words
+        The words.
+
+    Returns
+    -------
+    str
+        Such as "arm, site and visit"; "none" for none.
+    """
+    *others, last = [*words] or ["none"]
+    return f"{', '.join(others)} and {last}" if others else last
