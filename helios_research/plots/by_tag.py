@@ -33,13 +33,15 @@ from helios_research.plots.groups import (
 )
 from helios_research.plots.marks import (
     ABOUT_FEW,
+    MOST_POINTS,
     about_bars,
     about_points,
-    draw_mean,
+    draw_estimates,
     draw_points,
     draw_shape,
     draw_shares,
     level_key,
+    means_of,
     sample,
     score_axis,
     share_axis,
@@ -69,6 +71,7 @@ class _Panel:
     summary: pd.DataFrame
     difference: Difference | None
     style: Style
+    most_points: int
 
     @property
     def below(self) -> float:
@@ -193,9 +196,26 @@ def _prepare(
             summary[summary["biomarker"] == marker.name],
             apart.get(marker.name),
             style,
+            points_each(markers),
         )
         for marker in markers
     ]
+
+
+def points_each(markers: Sequence[Biomarker]) -> int:
+    """Share the points of a figure out to its panels.
+
+    Parameters
+    ----------
+    markers
+        The biomarkers, of which the continuous ones have points.
+
+    Returns
+    -------
+    int
+        How many each panel draws at most.
+    """
+    return MOST_POINTS // max(1, sum(not marker.bucketed for marker in markers))
 
 
 def _two_levels(groups: Groups, rows: Codes) -> Codes:
@@ -208,7 +228,9 @@ def _two_levels(groups: Groups, rows: Codes) -> Codes:
 
 def _how_to_read(panels: Sequence[_Panel], chosen: Selection) -> list[str | None]:
     continuous = any(not panel.marker.bucketed for panel in panels)
-    drawn = about_points(chosen.recordings, "recording")
+    drawn = about_points(
+        chosen.recordings, "recording", points_each([panel.marker for panel in panels])
+    )
     means = f"Points: {drawn}. Dot and line: mean with 95 % interval." if continuous else None
     few = any((panel.summary["participants_scored"] < FEW_PARTICIPANTS).any() for panel in panels)
     bars = about_bars([panel.marker for panel in panels])
@@ -246,21 +268,22 @@ def _draw(ax: Axes, panel: _Panel) -> None:
 
 
 def _draw_scores(ax: Axes, panel: _Panel) -> None:
-    style, lines = panel.style, panel.groups.lines
+    style, groups = panel.style, panel.groups
     has_score = np.flatnonzero(~np.isnan(panel.scores))
-    drawn = has_score[sample(len(has_score))]
-    shift = np.random.default_rng(1).uniform(-1, 1, len(panel.scores))
-    middle, reach = (0.24, 0.15) if lines >= 3 else (0.0, 0.3)
-    for place, row in enumerate(panel.groups.rows):
-        own = drawn[panel.rows[drawn] == place]
-        draw_points(ax, panel.scores[own], row.y + middle + reach * shift[own], row.colour, style)
-        if lines >= 3:
-            every = has_score[panel.rows[has_score] == place]
-            draw_shape(ax, panel.scores[every], row.y, 0.44, row.colour)
-    means = panel.summary[["mean", "mean_low", "mean_high"]].itertuples(index=False, name=None)
-    few = panel.summary["participants_scored"] < FEW_PARTICIPANTS
-    for row, numbers, hollow in zip(panel.groups.rows, means, few, strict=True):
-        draw_mean(ax, row.y, numbers, style, thin=lines < 2, hollow=hollow)
+    drawn = has_score[sample(len(has_score), panel.most_points)]
+    places = np.array([row.y for row in groups.rows])
+    colours = np.array([row.colour for row in groups.rows])
+    middle, reach = (0.24, 0.15) if groups.tall else (0.0, 0.3)
+    shift = np.random.default_rng(1).uniform(-reach, reach, len(panel.scores)) + middle
+    for colour in dict.fromkeys(colours):
+        own = drawn[colours[panel.rows[drawn]] == colour]
+        y = places[panel.rows[own]] + shift[own]
+        rows = int((colours == colour).sum())
+        draw_points(ax, panel.scores[own], y, str(colour), style, rows=rows)
+    for place, row in enumerate(groups.rows if groups.tall else ()):
+        own = has_score[panel.rows[has_score] == place]
+        draw_shape(ax, panel.scores[own], row.y, 0.44, row.colour)
+    draw_estimates(ax, places, means_of(panel.summary), style, thin=groups.lines < 2)
     score_axis(ax, "x", panel.scores[has_score], style, "Score (0 to 1)")
 
 

@@ -73,6 +73,11 @@ class Groups:
                 return lines
         return _LEAST_LINES
 
+    @property
+    def tall(self) -> bool:
+        """Whether a row has room for the distribution above its points."""
+        return self.lines >= 3
+
     def height_in(self, style: Style) -> float:
         """Give the height of all rows.
 

@@ -1,14 +1,16 @@
 """What a panel is drawn of: raw points, their distribution, means, and stacked proportions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from scipy import ndimage
 
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
-from helios_research.analysis.tables import Codes, Floats
+from helios_research.analysis.tables import Codes, Flags, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Look, Style
 from helios_research.plots.text import counted
@@ -83,7 +85,9 @@ def sample(count: int, most: int = MOST_POINTS) -> Codes:
     return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
 
 
-def draw_points(ax: Axes, x: Floats, y: Floats, colour: str, style: Style) -> None:
+def draw_points(
+    ax: Axes, x: Floats, y: Floats, colour: str, style: Style, *, rows: int = 1
+) -> None:
     """Draw recordings as points, fainter the more there are.
 
     Parameters
@@ -96,8 +100,10 @@ def draw_points(ax: Axes, x: Floats, y: Floats, colour: str, style: Style) -> No
         Their colour.
     style
         Size of the type, which sets that of the points.
+    rows
+        Over how many rows they are spread.
     """
-    crowd = len(x)
+    crowd = len(x) / rows
     opacity = float(np.clip(6 / np.sqrt(max(crowd, 1)), 0.12, 0.6))
     size = style.font_pt * (0.42 if crowd < 60 else 0.3)
     # Dots, not shapes, in PDF and SVG: thousands of shapes make a file that nothing opens.
@@ -107,7 +113,7 @@ def draw_points(ax: Axes, x: Floats, y: Floats, colour: str, style: Style) -> No
         color=colour,
         alpha=opacity,
         markeredgewidth=0,
-        rasterized=crowd > 500,
+        rasterized=len(x) > 500,
         zorder=2,
     )
 
@@ -143,44 +149,71 @@ def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -
     ax.fill_between(middle, y, top, color=colour, alpha=0.3, linewidth=0, zorder=1.5)
 
 
-def draw_mean(
-    ax: Axes,
-    place: float,
-    numbers: tuple[float, float, float],
-    style: Style,
-    *,
-    thin: bool = False,
-    hollow: bool = False,
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Means, or other estimates, with their intervals.
+
+    Attributes
+    ----------
+    value, low, high
+        Estimates and the ends of their intervals; NaN where there is none.
+    few
+        Whether few participants are behind each, so that its dot is hollow.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    few: Flags
+
+
+def means_of(summary: pd.DataFrame) -> Estimates:
+    """Take the means from a summary of a continuous biomarker.
+
+    Parameters
+    ----------
+    summary
+        Rows of ``analysis.summarize_by_tag``.
+
+    Returns
+    -------
+    Estimates
+        One per row.
+    """
+    value, low, high = summary[["mean", "mean_low", "mean_high"]].to_numpy(dtype=np.float64).T
+    few = (summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy(dtype=bool)
+    return Estimates(value, low, high, few)
+
+
+def draw_estimates(
+    ax: Axes, places: Floats, found: Estimates, style: Style, *, thin: bool = False
 ) -> None:
-    """Draw a mean, or another estimate, with its interval.
+    """Draw estimates as dots on the lines of their intervals.
 
     Parameters
     ----------
     ax
         The panel.
-    place
-        Its y.
-    numbers
-        The estimate and the ends of its interval; NaN where there is none.
+    places
+        Their y.
+    found
+        The estimates.
     style
         Size of the type.
     thin
         Whether rows are too low for the full size.
-    hollow
-        Whether few participants are behind it.
     """
-    value, low, high = numbers
-    if np.isnan(value):
-        return
     width = style.font_pt * (0.14 if thin else 0.2)
-    for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
-        line: Look = {"color": colour, "zorder": zorder, "solid_capstyle": "butt"}
-        if not np.isnan(low):
-            ax.plot([low, high], [place, place], linewidth=width + extra, **line)
     size = style.font_pt * (0.5 if thin else 0.7)
-    ax.plot([value], [place], "o", markersize=size + 1, color=PAPER, zorder=5.5, mew=0)
-    look: Look = {"markerfacecolor": PAPER if hollow else INK, "markeredgecolor": INK}
-    ax.plot([value], [place], "o", markersize=0.85 * size, mew=0.6 * width, zorder=6, **look)
+    known = ~np.isnan(found.low)
+    for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
+        ends = places[known], found.low[known], found.high[known]
+        ax.hlines(*ends, color=colour, linewidth=width + extra, zorder=zorder)
+    ax.plot(found.value, places, "o", markersize=size + 1, color=PAPER, zorder=5.5, mew=0)
+    for chosen, face in ((found.few, PAPER), (~found.few, INK)):
+        look: Look = {"markerfacecolor": face, "markeredgecolor": INK, "mew": 0.6 * width}
+        dots = found.value[chosen], places[chosen]
+        ax.plot(*dots, "o", markersize=0.85 * size, zorder=6, **look)
 
 
 def draw_shares(ax: Axes, share: Floats, y: float, height: float, style: Style) -> None:
@@ -209,7 +242,8 @@ def draw_shares(ax: Axes, share: Floats, y: float, height: float, style: Style) 
         ax.barh(y, part, height, left, **look)
         if part >= 7.5:
             text = style.small.text(color=TEXT_ON_RAMP[level], ha="center", va="center_baseline")
-            ax.text(left + part / 2, y, f"{part:.0f}", **text)
+            # Within the bar, so no layout has to measure it.
+            ax.text(left + part / 2, y, f"{part:.0f}", in_layout=False, **text)
         left += part
 
 

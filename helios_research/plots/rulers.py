@@ -9,7 +9,7 @@ from matplotlib.markers import TICKDOWN
 from helios_research.columns import BUCKET_LEVELS
 from helios_research.plots.differences import Difference
 from helios_research.plots.groups import Groups, beside_row
-from helios_research.plots.marks import LEVEL_NAMES, draw_mean
+from helios_research.plots.marks import LEVEL_NAMES, Estimates, draw_estimates
 from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, Look, Style
 from helios_research.plots.text import MINUS, plain, shorten, with_minus
 
@@ -48,7 +48,10 @@ def draw_mean_difference(
         # Broken where the ticks and the label of the rows' axis stand.
         ax.plot([mean, mean], [row.y, groups.depth], ":", **look)
         ax.plot([mean, mean], [_below(groups, _ESTIMATES - 0.7), end], ":", **look)
-    draw_mean(ax, y, (first + value, first + low, first + high), style)
+    on_scale = Estimates(
+        first + difference.value, first + difference.low, first + difference.high, np.array([False])
+    )
+    draw_estimates(ax, np.array([y]), on_scale, style)
     step = 0.2 if high - low > 0.1 or abs(value) > 0.1 else 0.1
     _rule(ax, first, bottom, style, step=step, unit=1.0)
     _name(ax, "Difference of means", bottom, style)

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font, LoadFlags
@@ -63,6 +63,7 @@ def plain(text: object) -> str:
     return "".join(char if ord(char) in _characters() else UNDRAWABLE for char in shown)
 
 
+@lru_cache(4096)
 def width_in(text: str, font_pt: float) -> float:
     """Measure a line of text.
 
