@@ -223,6 +223,24 @@ def export(
 
 
 @app.command()
+def report(
+    study: Folder,
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write; by default report.html in the study.")
+    ] = None,
+    hide_small_cells: Annotated[
+        bool,
+        typer.Option("--hide-small-cells", help="Pool groups of fewer than five participants."),
+    ] = False,
+) -> None:
+    """Write a report about a study as it stands: one HTML file that can be mailed."""
+    from helios_research.study import Study
+
+    target = to or study / "report.html"
+    typer.echo(f"Report: {Study(study).report(target, hide_small_cells=hide_small_cells)}")
+
+
+@app.command()
 def sandbox(
     port: Annotated[
         int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65_535)

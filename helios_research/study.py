@@ -1,6 +1,6 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -360,6 +360,47 @@ class Study:
         with self._snapshot() as snapshot:
             results, provenance = snapshot.table(), snapshot.provenance(self._name)
         return export(results, path, ages=ages, long=long, provenance=provenance)
+
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        biomarkers: Sequence[str] | None = None,
+        hide_small_cells: bool = False,
+    ) -> Path:
+        """Write a report about the study as it stands: one HTML file that can be mailed.
+
+        Parameters
+        ----------
+        path
+            Where the file is to be.
+        biomarkers
+            The scores that have figures; None means mental strain and the five bucketed ones.
+        hide_small_cells
+            Whether groups of fewer than five participants are kept out of sight.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or the file cannot be written.
+        """
+        # Loads the libraries for figures and statistics, which no submission needs.
+        from helios_research.report import write_report
+
+        with self._snapshot() as snapshot:
+            results, provenance = snapshot.table(), snapshot.provenance(self._name)
+        return write_report(
+            results,
+            path,
+            provenance=provenance,
+            biomarkers=biomarkers,
+            hide_small_cells=hide_small_cells,
+        )
 
     @contextmanager
     def _snapshot(self) -> Iterator[Snapshot]:

@@ -61,8 +61,9 @@ def run_demo(folder: Path) -> Demo:
         study = Study(folder, client=sandbox.client())
         results = study.submit(cohort)
     figure = folder / FIGURE_FILE
-    axes = plots.scores_by_tag(results, "arm")
-    axes.figure.savefig(figure, dpi=200)
+    drawn = plots.scores_by_tag(results, "arm").get_figure(root=True)
+    if drawn is not None:
+        drawn.savefig(figure, dpi=200)
     files = {
         "Results": folder / RESULTS_FILE,
         "Figure": figure,
