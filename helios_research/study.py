@@ -19,6 +19,7 @@ from helios_research.errors import EmptyStudyError
 from helios_research.ledger import Ledger
 from helios_research.results import export
 from helios_research.results.snapshot import Snapshot
+from helios_research.submission.asks import Row
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.display import in_notebook, progress_line
@@ -191,7 +192,7 @@ class Study:
             self._clock,
         )
         self.submission = Submission(
-            engine.run, state.progress, partial(self._conclude, state, ledger)
+            engine.run, state.progress, partial(self._conclude, ledger, state.cohort, state.rows)
         )
         if monitor and in_notebook():
             self._show_monitor(settings)
@@ -210,9 +211,9 @@ class Study:
             cohort.save(self.folder / COHORT_FILE)
         return Snapshot.take(ledger, cohort)
 
-    def _conclude(self, began: Snapshot, ledger: Ledger) -> pd.DataFrame:
+    def _conclude(self, ledger: Ledger, cohort: Cohort, rows: list[Row]) -> pd.DataFrame:
         try:
-            ended = Snapshot.take(ledger, began.cohort, began.rows)
+            ended = Snapshot.take(ledger, cohort, rows)
             results = ended.table()
             ended.write(self.folder / RESULTS_FILE, self._name, results)
         finally:

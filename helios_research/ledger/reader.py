@@ -50,7 +50,7 @@ _MOMENT_PLACES = [_COLUMNS.index(name) for name in _MOMENTS]
 _ATTEMPTS = f"SELECT {', '.join(_COLUMNS)} FROM attempts LEFT JOIN upload_urls USING (attempt_id)"  # noqa: S608 - column names of ours
 
 # Enough to make reading one block cheap against parsing it, and little enough to hold in memory.
-_ANSWERS_IN_A_BLOCK = 2_000
+_ROWS_IN_A_BLOCK = 2_000
 
 _STATES = {state.value: state for state in State}
 
@@ -211,7 +211,7 @@ class LedgerReader:
         )
         while True:
             with self._connected() as connection:
-                rows = connection.execute(query, (last, _ANSWERS_IN_A_BLOCK)).fetchall()
+                rows = connection.execute(query, (last, _ROWS_IN_A_BLOCK)).fetchall()
             if not rows:
                 return
             yield from rows
@@ -331,23 +331,32 @@ class LedgerReader:
             row = connection.execute(query, (name,)).fetchone()
         return default if row is None else json.loads(row[0])
 
-    def cached_checks(self, settings: str) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Read what earlier checks found out about recordings.
+    def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Read what earlier checks found out about recordings, in constant memory.
 
         Parameters
         ----------
         settings
             Key of the settings that they were made with.
 
-        Returns
-        -------
-        dict of str to tuple
-            By location: the stamp that the recording had then, and the facts.
+        Yields
+        ------
+        tuple of str, str and dict
+            A location, the stamp that the recording had then, and the facts.
         """
-        query = "SELECT location, stamp, facts FROM checks WHERE settings = ?"
-        with self._connected() as connection:
-            rows = connection.execute(query, (settings,))
-            return {os.fsdecode(place): (stamp, json.loads(facts)) for place, stamp, facts in rows}
+        last = b""
+        query = (
+            "SELECT location, stamp, facts FROM checks WHERE settings = ? AND location > ? "
+            "ORDER BY location LIMIT ?"
+        )
+        while True:
+            with self._connected() as connection:
+                rows = connection.execute(query, (settings, last, _ROWS_IN_A_BLOCK)).fetchall()
+            if not rows:
+                return
+            for place, stamp, facts in rows:
+                yield os.fsdecode(place), stamp, json.loads(facts)
+            last = rows[-1][0]
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

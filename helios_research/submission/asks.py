@@ -118,18 +118,16 @@ def rows_of(cohort: Cohort) -> list[Row]:
 
 def _records(cohort: Cohort) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
     fields = _given(cohort.fields)
-    tags = _given(cohort.tag_values) if cohort.tags else [{} for _ in fields]
+    tags = _given(cohort.tag_values) if cohort.tags else ({} for _ in range(len(cohort)))
     yield from zip(fields, tags, strict=True)
 
 
-def _given(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _given(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Give each row as a mapping of what is there, in one pass over plain lists."""
     names = list(frame.columns)
     columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in names]
-    return [
-        {name: value for name, value in zip(names, values, strict=True) if value is not None}
-        for values in zip(*columns, strict=True)
-    ]
+    for values in zip(*columns, strict=True):
+        yield {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _row(

@@ -48,7 +48,7 @@ class Submission(Generic[T]):
 
     def __init__(self, engine: Engine, initial: Progress, conclude: Callable[[], T]) -> None:
         self.progress = initial
-        self._engine = engine
+        self._engine: Engine | None = engine
         self._conclude = conclude
         self._result: T | None = None
         self._error: BaseException | None = None
@@ -137,7 +137,11 @@ class Submission(Generic[T]):
         atexit.unregister(self._stop_at_exit)
 
     async def _main(self) -> None:
-        await self._engine(self._stop, self._report)
+        # Let go of when it has ended: what it knows of every recording would otherwise be in
+        # memory twice while the results are laid out.
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine(self._stop, self._report)
 
     def _report(self, progress: Progress) -> None:
         self.progress = progress

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from helios_research.checks import Check, CheckPool
 from helios_research.checks.check import UNREADABLE
@@ -172,9 +171,8 @@ def _is_unchanged(location: str, check: Check) -> bool:
 
 
 def _read(ledger: LedgerReader, rules: str | None = None) -> dict[str, Check]:
-    entries: Mapping[str, tuple[str, dict[str, Any]]] = ledger.cached_checks(_LATEST)
     return {
         location: Check.from_dict(facts["check"])
-        for location, (_, facts) in entries.items()
+        for location, _, facts in ledger.cached_checks(_LATEST)
         if rules in {None, facts["rules"]}
     }
