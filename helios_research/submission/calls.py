@@ -17,6 +17,10 @@ T = TypeVar("T")
 # network, is down: going on would only spend the time-outs of every other recording as well.
 OUTAGE_AFTER = 10
 
+# What is in flight when a submission is stopped gets this long, in seconds: enough for answers
+# and most uploads, and short enough for somebody who has just pressed Ctrl-C.
+DRAIN_S = 10.0
+
 
 class PostponedError(Exception):
     """A request failed to the last try; its recording waits for the next submission."""
@@ -105,8 +109,15 @@ class Calls:
         """
         task = asyncio.ensure_future(act)
         self._acts.add(task)
-        task.add_done_callback(self._acts.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, act: asyncio.Task[object]) -> None:
+        self._acts.discard(act)
+        # Where nobody waits any more, asyncio would print an error on its own account; the ledger
+        # says what was begun.
+        if not act.cancelled():
+            act.exception()
 
     def answered(self, host: str) -> None:
         """Take note that a host is there.
@@ -139,9 +150,14 @@ class Calls:
         return PostponedError(failure)
 
     async def drain(self) -> None:
-        """Wait until every act that was begun has ended."""
-        while self._acts:
-            await asyncio.gather(*self._acts, return_exceptions=True)
+        """Let the acts that were begun end; those that take long are broken off.
+
+        That is safe: the ledger says what was begun, as after a kill.
+        """
+        _, slow = await asyncio.wait(self._acts, timeout=DRAIN_S) if self._acts else ((), ())
+        for act in slow:
+            act.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
 
     def _tell_pacer(self, answer: Answer[T]) -> None:
         if isinstance(answer, Failure) and (

@@ -1,9 +1,10 @@
 """One submission from its first request to its last: puts the parts together and runs them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 from helios_research.api.answers import Failure
 from helios_research.api.client import Client, Service
@@ -25,6 +26,8 @@ from helios_research.submission.progress import Progress
 from helios_research.submission.runner import Runner
 from helios_research.submission.shared_audio import shared_audio
 from helios_research.submission.standing import Standing, duplicate_rejections
+
+T = TypeVar("T")
 
 # What a study remembers of the service, by the names of the ledger's settings.
 BASE_URL = "base_url"
@@ -88,7 +91,9 @@ class Engine:
         """
         async with self.client.connect() as service:
             calls = self._calls()
-            source = await self._prove(service, calls)
+            source = await _unless(stop, self._prove(service, calls))
+            if source is None:
+                return
             polling = CompletionModel.from_dict(
                 self.ledger.get_setting(LEARNED_TIMES, {}), self.options.poll_floor_s
             )
@@ -166,6 +171,18 @@ class Engine:
         await self.ledger.put_setting(LEARNED_RATE, pacer.learned())
         await self.ledger.put_setting(LIMITED_BY, pacer.limited_by)
         await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+
+
+async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, T]) -> T | None:
+    """Carry an act out, or give it up at once when asked to stop."""
+    acting = asyncio.create_task(act)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if acting.done():
+        return acting.result()
+    acting.cancel()
+    return None
 
 
 async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
