@@ -138,7 +138,7 @@ def _ages(table: pd.DataFrame) -> "pd.Series[float]":
 
 def _dates(values: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
     if pd.api.types.is_datetime64_any_dtype(values):
-        return values.astype("datetime64[us, UTC]")
+        return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
     text = values.astype("str")
     moments = pd.to_datetime(
         text.where(text.str.match(r"\d{4}-\d\d-\d\d", na=False)),
