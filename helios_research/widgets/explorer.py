@@ -232,7 +232,7 @@ class Explorer(Panel):
 
     def _save(self) -> None:
         view = self._current().view
-        name = "-".join(["helios", *view.biomarkers[:2], *([view.tag] if view.tag else [])])
+        name = "-".join(["helios", *view.biomarkers[:2], view.tag])
         safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
         path = self.save_figure(f"{safe[:80]}.{self._choices.file_format.value}")
         self._status.tell(f"The figure was saved as {path.resolve()}.")

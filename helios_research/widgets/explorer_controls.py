@@ -95,7 +95,7 @@ class FilterPanel(_Panel):
         self._make()
         for control, act in (
             (self.column, self._offer_values),
-            (self.values, self._choose_values),
+            (self.levels, self._choose_values),
             (self.participant, self._add_participants),
             (self.first_day, self._choose_days),
             (self.last_day, self._choose_days),
@@ -110,7 +110,7 @@ class FilterPanel(_Panel):
         source, full = self._source, ipywidgets.Layout(width="auto")
         look = {"style": _WIDE, "layout": full}
         self.column = Dropdown(description="Filter by", options=source.tags, **look)
-        self.values = SelectMultiple(
+        self.levels = SelectMultiple(
             description="Values", rows=5, tooltip="Hold Ctrl to choose several", **look
         )
         labels = sorted(map(str, source.table["user_label"].dropna().unique()), key=natural_key)
@@ -131,8 +131,8 @@ class FilterPanel(_Panel):
         self.high = BoundedFloatText(description="At most", value=_HIGHEST, **limits, **look)
         self._histogram = markup()
         days = [self.first_day, self.last_day] if source.day_column else []
-        tags = [self.column, self.values] if source.tags else []
-        parts = [*tags, self.participant, *days, self.score, self._histogram, self.low, self.high]
+        scores = [self.score, self._histogram, self.low, self.high]
+        parts = [self.column, self.levels, self.participant, *days, *scores]
         self.widget = ipywidgets.VBox([markup("<h4>Choose recordings</h4>"), *parts])
         self.widget.add_class("helios-filters")
 
@@ -154,19 +154,17 @@ class FilterPanel(_Panel):
 
     def _offer_values(self) -> None:
         column = self.column.value
-        if column is None:
-            return
         counts = counts_of(self._source.table[column])
         options = [(_option(value, count), value) for value, count in counts]
         chosen = self._filters.get(column)
         values = chosen.values if isinstance(chosen, OneOf) else ()
         with self._setting():
-            if self.values.options != tuple(options):
-                self.values.options = options
-            self.values.value = tuple(value for value in values if value in dict(counts))
+            if self.levels.options != tuple(options):
+                self.levels.options = options
+            self.levels.value = tuple(value for value in values if value in dict(counts))
 
     def _choose_values(self) -> None:
-        column, values = self.column.value, tuple(self.values.value)
+        column, values = self.column.value, tuple(self.levels.value)
         if values:
             self._set_filter(OneOf(column, values))
         else:
@@ -254,7 +252,7 @@ class FigurePanel(_Panel):
     ) -> None:
         super().__init__()
         self._change = change
-        kinds = [kind for kind in Kind if kind.is_possible(source.table, source.tags)]
+        kinds = [kind for kind in Kind if kind.is_possible(source.table)]
         options = [(label_of(name), name) for name in source.biomarkers]
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
         tags = [(_cut(name), name) for name in source.tags]
@@ -271,8 +269,7 @@ class FigurePanel(_Panel):
             **look,
         )
         self.kind.value, self.biomarkers.value = view.kind, view.biomarkers
-        if view.tag is not None:
-            self.tag.value = view.tag
+        self.tag.value = view.tag
         self._mark_unused()
         for control in (self.kind, self.tag, self.colour, self.biomarkers):
             self._watch(guard, control, self._choose)

@@ -15,6 +15,8 @@ from helios_research.results import read_parquet
 
 # Of the columns that every results table has, those with a few values worth grouping by.
 _COMMON = ("outcome", "error_code", "birth_sex", "language", "accent", "audio_format", "source")
+# From how many rows on a column with another value in each is a key, not a tag.
+_MANY = 20
 # Keys, times and texts: each recording has its own.
 _EACH_ITS_OWN = frozenset(STANDARD_FIELDS) | frozenset(RESULTS_BY_NAME)
 
@@ -42,7 +44,7 @@ class Source:
     locations
         Path or URL of each recording; None where the results do not say.
     tags
-        Columns to group and filter by, the researcher's own first.
+        Columns to group and filter by, the researcher's own first; at least the outcome.
     biomarkers
         Names of the biomarkers that the table has.
     """
@@ -145,7 +147,9 @@ def _resolved(study: HasResults, source: Source) -> "pd.Series[Any] | None":
 def _tags(table: pd.DataFrame) -> tuple[str, ...]:
     own = [name for name in table.columns if isinstance(name, str) and name not in _EACH_ITS_OWN]
     common = [name for name in _COMMON if name in table.columns]
-    return tuple(name for name in (*own, *common) if _has_few_values(table[name]))
+    return tuple(
+        name for name in (*own, *common) if name == "outcome" or _has_few_values(table[name])
+    )
 
 
 def _has_few_values(values: "pd.Series[Any]") -> bool:
@@ -153,7 +157,7 @@ def _has_few_values(values: "pd.Series[Any]") -> bool:
         different = values.nunique()
     except TypeError:  # lists and the like
         return False
-    each_its_own = len(values) > 1 and different == len(values)
+    each_its_own = len(values) >= _MANY and different == len(values)
     return 1 <= different <= MOST_LEVELS and not each_its_own
 
 

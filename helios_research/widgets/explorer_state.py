@@ -28,7 +28,7 @@ from helios_research.widgets.explorer_source import Source
 NOTHING_LEFT = "No recording fulfils all filters: remove one of them to see some again."
 
 _MOST_TAGS_IN_TABLE = 4
-_MOST_REASONS = 8
+_MOST_REASONS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class State:
         tags = [view.tag, view.colour, *self.source.tags]
         wanted = [
             *("recording_id", "user_label"),
-            *[tag for tag in dict.fromkeys(tags) if tag][:_MOST_TAGS_IN_TABLE],
+            *[tag for tag in dict.fromkeys(tags) if tag is not None][:_MOST_TAGS_IN_TABLE],
             *("outcome", "error_code", *view.biomarkers),
         ]
         names = [name for name in dict.fromkeys(wanted) if name in table.columns]
@@ -167,7 +167,7 @@ class State:
 
 
 def begin(source: Source) -> State:
-    """Show everything, in the figure that suits the results.
+    """Show everything, its first biomarker by its first tag.
 
     Parameters
     ----------
@@ -179,9 +179,7 @@ def begin(source: Source) -> State:
     State
         Without filters.
     """
-    tag = source.tags[0] if source.tags else None
-    kind = Kind.BY_TAG if tag else Kind.OVER_TIME
-    return State(source, View(kind, source.biomarkers[:1], tag, None))
+    return State(source, View(Kind.BY_TAG, source.biomarkers[:1], source.tags[0], None))
 
 
 def reasons_of(source: Source) -> Sequence[Reason]:

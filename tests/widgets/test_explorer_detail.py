@@ -1,0 +1,125 @@
+"""One recording in detail: its fate, its scores against the baseline, what is known of it."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helios_research.analysis import baseline
+from helios_research.widgets.explorer_audio import LARGEST_BYTES, player_html
+from helios_research.widgets.explorer_detail import Details
+from helios_research.widgets.explorer_source import open_source
+
+STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
+HOSTILE = "<script>alert('x')</script>"
+
+
+@pytest.fixture(scope="module")
+def results() -> pd.DataFrame:
+    return pd.read_parquet(STUDY).head(400)
+
+
+@pytest.fixture(scope="module")
+def details(results) -> Details:
+    return Details(open_source(results))
+
+
+def first(results: pd.DataFrame, **wanted: str) -> int:
+    found = pd.Series(True, index=results.index)
+    for column, value in wanted.items():
+        found &= results[column].eq(value)
+    return int(found.to_numpy().argmax())
+
+
+def test_scores_stand_beside_the_baseline_that_the_analysis_gives(results, details):
+    own = baseline(results, biomarkers="mental_strain")
+    outside = own[own["outside_usual"].eq(True)].iloc[0]
+    html = details.html(first(results, recording_id=outside["recording_id"]))
+    assert (
+        f"<td>{outside['score']:.2f}</td><td>{outside['baseline']:.2f}</td>"
+        f"<td>{outside['change']:+.2f}</td><td>{outside['usual_low']:.2f} to "
+        f"{outside['usual_high']:.2f} <strong>outside</strong></td>"
+    ) in html
+
+
+def test_a_recording_within_the_baseline_says_so(results, details):
+    own = baseline(results, biomarkers="mental_strain")
+    within = own[own["in_baseline"]].iloc[0]
+    html = details.html(first(results, recording_id=within["recording_id"]))
+    assert "one of the participant's first 3, which make the baseline" in html.replace(
+        "&#x27;", "'"
+    )
+
+
+def test_an_error_comes_with_its_reason_and_what_to_do(results, details):
+    html = details.html(first(results, error_code="ERR_RECORDING_TOO_SHORT"))
+    assert "<strong>ERR_RECORDING_TOO_SHORT</strong> Less than 10 seconds of speech." in html
+    assert "<em>What to do:</em> Record at least 10 seconds of speech." in html
+    assert "It has no scores." in html
+
+
+def test_a_warning_and_a_transcript_are_shown_only_where_there_are_some(results):
+    table = results.copy()
+    table["warnings"] = [[HOSTILE], *[None] * (len(table) - 1)]
+    table["transcript"] = pd.Series([HOSTILE, *[None] * (len(table) - 1)], dtype="str")
+    shown = Details(open_source(table))
+    assert shown.html(0).count("&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;") == 2
+    assert "Transcript" not in shown.html(1)
+    assert "Warning" not in shown.html(1)
+
+
+def test_nothing_from_the_results_becomes_markup(results):
+    table = results.head(3).assign(
+        recording_id=HOSTILE, error_code=HOSTILE, error_reason=HOSTILE, outcome=HOSTILE, own=HOSTILE
+    )
+    table = table.rename(columns={"own": HOSTILE})
+    assert "<script" not in Details(open_source(table)).html(0)
+
+
+def test_rows_that_share_an_id_are_kept_apart(results):
+    table = results.assign(recording_id="all the same")
+    compared = Details(open_source(table)).compared()
+    scored = table["mental_strain"].notna().sum()
+    assert len(compared[compared["biomarker"] == "mental_strain"]) == scored
+
+
+def test_without_times_there_is_no_baseline_and_a_sentence(results):
+    table = results[["outcome", "user_label", "mental_strain"]]
+    assert "No baseline: the results do not say when" in Details(open_source(table)).html(0)
+
+
+# --- listening ------------------------------------------------------------------------------------
+
+
+def test_a_file_at_hand_can_be_played_and_starts_nothing_by_itself(tmp_path):
+    (tmp_path / 'a "b".ogg').write_bytes(b"OggS")
+    html = player_html('a "b".ogg', tmp_path)
+    assert 'src="data:audio/ogg;base64,T2dnUw=="' in html
+    assert 'aria-label="Recording a &quot;b&quot;.ogg"' in html
+    assert "controls" in html
+    assert "autoplay" not in html
+    assert "loop" not in html
+
+
+@pytest.mark.parametrize(
+    ("location", "sentence"),
+    [
+        ("missing.wav", "The audio file is not at hand"),
+        ("\0", "The audio file is not at hand"),
+        ("s3://bucket/a.wav", "The recording is not on this machine"),
+        (".", "The audio file is not at hand"),
+    ],
+)
+def test_what_cannot_be_played_is_said(tmp_path, location, sentence):
+    assert sentence in player_html(location, tmp_path)
+
+
+def test_a_file_too_large_for_a_notebook_is_named_instead(tmp_path):
+    (tmp_path / "long.wav").write_bytes(b"0" * (LARGEST_BYTES + 1))
+    assert f"too much for a notebook: open {tmp_path / 'long.wav'}" in player_html(
+        "long.wav", tmp_path
+    )
+
+
+def test_results_without_recordings_have_no_player(tmp_path):
+    assert player_html(None, tmp_path) == player_html(float("nan"), tmp_path) == ""

@@ -1,0 +1,105 @@
+"""What an explorer takes, and what it says about what it cannot take."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from helios_research.errors import ResultsError, UnknownColumnError
+from helios_research.widgets.explorer_source import counts_of, id_of, literal, open_source
+
+STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
+
+
+@pytest.fixture(scope="module")
+def results() -> pd.DataFrame:
+    return pd.read_parquet(STUDY)
+
+
+class FakeStudy:
+    """Has results and a cohort, as a study has."""
+
+    folder = Path("studies/shift")
+
+    def __init__(self, results: pd.DataFrame) -> None:
+        self._results = results
+        resolved = "/data/" + results["recording"]
+        self.cohort = SimpleNamespace(fields=pd.DataFrame({"recording": resolved}))
+
+    def results(self) -> pd.DataFrame:
+        return self._results
+
+
+def test_the_dataframe_that_was_given_is_neither_copied_nor_changed(results):
+    assert open_source(results).table is results
+
+
+def test_own_columns_come_before_the_common_ones_and_keys_are_not_offered(results):
+    tags = open_source(results).tags
+    assert tags[:3] == ("arm", "site", "visit")
+    assert {"outcome", "error_code", "birth_sex", "language"} <= set(tags)
+    assert not {"recording_id", "recording_time", "sha256", "warnings", "user_label"} & set(tags)
+
+
+def test_a_path_is_read_and_its_code_reads_it_again(results):
+    source = open_source(str(STUDY))
+    namespace: dict = {"pd": pd}
+    exec(source.code, namespace)  # noqa: S102 - our own code is what is tested
+    pd.testing.assert_frame_equal(namespace["results"][["recording_id"]], results[["recording_id"]])
+    assert source.folder == STUDY.parent
+
+
+def test_anything_with_results_is_taken_with_the_paths_that_its_cohort_resolved(results):
+    source = open_source(FakeStudy(results))
+    assert source.code == 'results = hr.Study("studies/shift").results()'
+    assert source.locations.iloc[0] == "/data/recordings/P001_v01.wav"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda table: table.head(0), "The results have no rows: there is nothing to explore yet."),
+        (lambda table: table[["outcome", "user_label"]], "The results have no column with scores"),
+        (
+            lambda table: table.set_axis(["arm", "arm", *table.columns[2:]], axis="columns"),
+            "The results have two columns called 'arm': rename one of them.",
+        ),
+    ],
+)
+def test_results_that_cannot_be_explored_are_refused_in_a_sentence(results, change, sentence):
+    table = results[["recording_id", "arm", "outcome", "user_label", "mental_strain"]]
+    with pytest.raises(ResultsError, match=sentence):
+        open_source(change(table))
+
+
+def test_a_missing_column_is_named(results):
+    with pytest.raises(UnknownColumnError, match=r"The results have no column 'outcome'"):
+        open_source(results.drop(columns="outcome"))
+
+
+def test_what_is_no_results_at_all_is_told_what_is(tmp_path):
+    with pytest.raises(ResultsError, match=r"not an object of type int: give it a DataFrame"):
+        open_source(3)
+    with pytest.raises(ResultsError, match=r"There is no results file at nowhere\.parquet"):
+        open_source("nowhere.parquet")
+    with pytest.raises(ResultsError, match=r"is a folder: give its results\.parquet"):
+        open_source(tmp_path)
+
+
+def test_values_are_counted_in_the_order_in_which_people_count_and_missing_comes_last():
+    visits = pd.Series(["10", "2", None, "2"], dtype="str")
+    assert counts_of(visits) == [("2", 2), ("10", 1), (None, 1)]
+    assert counts_of(pd.Series([1.0, None])) == [("1.0", 1), (None, 1)]
+
+
+def test_a_recording_without_an_id_is_named_by_its_row(results):
+    assert id_of(results, 1) == "recordings/P001_v02.wav"
+    assert id_of(results.drop(columns="recording_id"), 1) == "row 2"
+
+
+@pytest.mark.parametrize(
+    "value", ["plain", "it's", 'say "no"', "both ' and \"", "a\\b\n", ["x", 1.5]]
+)
+def test_a_literal_gives_its_value_back(value):
+    assert eval(literal(value)) == value  # noqa: S307 - our own code is what is tested
