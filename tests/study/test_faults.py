@@ -1,0 +1,144 @@
+"""What a network and a busy service do to a submission: it takes longer, and nothing else."""
+
+from collections.abc import Callable
+
+import pytest
+
+import helios_research as hr
+from helios_research.errors import NotHeliosError, UnreachableError
+from helios_research.sandbox import Fault, Faults, Rule, Step
+
+COUNT = 8
+
+
+@pytest.fixture
+def submit_through(make_cohort, make_sandbox, make_study, quick) -> Callable[..., hr.Sandbox]:
+    """Submit a small cohort through faults, and hold what must hold after any of them."""
+
+    def submit(
+        faults: Faults,
+        *,
+        runs: int = 1,
+        settings: dict[str, object] | None = None,
+        **sandbox: object,
+    ) -> hr.Sandbox:
+        service = make_sandbox(faults, **sandbox)
+        cohort = hr.Cohort.from_frame(make_cohort(COUNT))
+        study = make_study(service)
+        results = study.submit(cohort, progress=False, **quick | (settings or {}))
+        assert results["outcome"].tolist() == ["scored"] * COUNT
+        assert results["error_code"].isna().all()
+        assert {len(ids) for ids in service.log.runs_by_audio.values()} == {runs}
+        assert len(service.log.runs_by_audio) == COUNT
+        assert service.log.violations == []
+        return service
+
+    return submit
+
+
+@pytest.mark.parametrize("after_work", [False, True], ids=["request lost", "answer lost"])
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.CLOSE, Fault.STATUS])
+@pytest.mark.parametrize("step", [Step.CREATE, Step.UPLOAD, Step.POLL])
+def test_requests_and_answers_that_get_lost_are_made_good(
+    submit_through, step, fault, after_work
+) -> None:
+    rule = Rule(fault, on=step, after_work=after_work, status=502, times=COUNT // 2)
+    sandbox = submit_through(Faults(rules=(rule,)))
+    assert sandbox.log.faults_struck(fault, step) == COUNT // 2
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.HALF_JSON, Fault.HTML])
+@pytest.mark.parametrize("step", [Step.CREATE, Step.POLL])
+def test_answers_that_make_no_sense_are_asked_for_again(submit_through, step, fault) -> None:
+    rule = Rule(fault, on=step, after_work=True, times=COUNT // 2)
+    sandbox = submit_through(Faults(rules=(rule,)))
+    assert sandbox.log.faults_struck(fault, step) == COUNT // 2
+
+
+@pytest.mark.parametrize("step", [Step.ACCOUNT, Step.CREATE, Step.POLL])
+def test_a_redirect_of_the_api_is_not_followed_and_ends_the_submission_with_one_sentence(
+    make_cohort, make_sandbox, make_study, quick, step
+) -> None:
+    sandbox = make_sandbox(Faults(rules=(Rule(Fault.REDIRECT, on=step),)))
+    study = make_study(sandbox)
+    with pytest.raises(NotHeliosError, match="it redirects to http://127.0.0.1"):
+        study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
+    # The redirect leads to the upload host, which tells on a key.
+    assert sandbox.log.violations == []
+    assert sandbox.log.count(Step.OTHER) == 0
+    sandbox.faults = Faults()
+    assert study.submit(progress=False, **quick)["outcome"].eq("scored").all()
+
+
+def test_a_redirect_of_an_upload_is_not_followed(submit_through) -> None:
+    rule = Rule(Fault.REDIRECT, on=Step.UPLOAD, times=2)
+    sandbox = submit_through(Faults(rules=(rule,)))
+    assert sandbox.log.faults_struck(Fault.REDIRECT) == 2
+    assert sandbox.log.count(Step.OTHER) == 0
+
+
+def test_all_requests_pause_together_when_the_service_says_when_to_come_back(
+    submit_through,
+) -> None:
+    storm = Rule(Fault.STATUS, on=Step.CREATE, status=503, retry_after="1", skip=1, times=2)
+    sandbox = submit_through(Faults(rules=(storm,)))
+    times = [request.at for request in sandbox.log.requests if request.step is Step.CREATE]
+    refusals = [r.at for r in sandbox.log.requests if r.fault is Fault.STATUS]
+    assert len(refusals) == 2
+    # Those that were in flight at the refusal are answered; for the second that was asked for,
+    # nothing new is sent.
+    for refusal in refusals:
+        since = [(at - refusal).total_seconds() for at in times]
+        assert not [s for s in since if 0.5 < s < 0.95]
+
+
+@pytest.mark.parametrize("form", ["seconds", "date", "absent"])
+def test_a_rate_limit_is_found_out_and_kept(submit_through, form) -> None:
+    sandbox = submit_through(
+        Faults(), settings={"rate": None}, rate_per_s=20.0, burst=2, retry_after=form
+    )
+    assert sandbox.log.refused < COUNT
+
+
+def test_slow_answers_are_waited_for(submit_through) -> None:
+    rules = tuple(
+        Rule(Fault.SLOW, on=step, delay_s=0.5, after_work=after, times=2)
+        for step in (Step.CREATE, Step.UPLOAD, Step.POLL)
+        for after in (False, True)
+    )
+    submit_through(Faults(rules=rules))
+
+
+def test_a_service_that_is_hostile_in_every_way_only_delays(submit_through) -> None:
+    submit_through(Faults.hostile(0.3, seed=5))
+
+
+def test_an_internal_error_is_the_only_reason_to_process_audio_again(submit_through) -> None:
+    submit_through(Faults(failing_first=1), runs=2)
+
+
+def test_an_unknown_error_code_is_kept_and_ends_its_recording(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(failing_rate=1.0, failing_code="ERR_NEW_IN_2027"))
+    cohort = hr.Cohort.from_frame(make_cohort(2))
+    results = make_study(sandbox).submit(cohort, progress=False, **quick)
+    assert results["outcome"].tolist() == ["failed", "failed"]
+    assert results["error_code"].tolist() == ["ERR_NEW_IN_2027"] * 2
+    assert {len(ids) for ids in sandbox.log.runs_by_audio.values()} == {1}
+
+
+def test_a_service_that_goes_down_ends_the_submission_with_one_sentence_and_loses_nothing(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    down = Faults(rules=(Rule(Fault.STATUS, on=Step.POLL, status=500),))
+    sandbox = make_sandbox(down)
+    study = make_study(sandbox)
+    cohort = hr.Cohort.from_frame(make_cohort(12))
+    with pytest.raises(UnreachableError, match="submit again to go on"):
+        study.submit(cohort, progress=False, outage_s=0.3, **quick)
+    assert set(study.results()["outcome"]) == {"pending"}
+    sandbox.faults = Faults()
+    results = study.submit(progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+    assert {len(ids) for ids in sandbox.log.runs_by_audio.values()} == {1}
