@@ -1,5 +1,8 @@
 """Who took part, and what became of their recordings."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
@@ -183,38 +186,42 @@ def _missing_tables(found: pd.DataFrame) -> list[Block]:
 
 
 def _missing_table(variable: str, part: pd.DataFrame) -> Table:
-    wide = part.pivot_table(
-        index="level",
-        columns="reason",
-        values=["missing", "rate", "rate_low", "rate_high"],
-        sort=False,
-    )
-    first = part.drop_duplicates("level").set_index("level").loc[wide.index]
-    worst = wide.sort_values(("rate", BIOMARKER_FAILED), ascending=False, kind="stable").index
-    kept = wide.index[wide.index.isin(worst[:_MOST_ROWS])]
-    frame = pd.DataFrame({variable: kept})
-    frame["recordings"] = first.loc[kept, "recordings"].map(count).to_numpy()
-    frame["participants"] = first.loc[kept, "participants"].map(count).to_numpy()
-    for reason, words in ((ANY_REASON, "without scores"), (BIOMARKER_FAILED, "biomarker failed")):
-        frame[words] = [_share(wide.loc[level].xs(reason, level="reason")) for level in kept]
-    tested = part.drop_duplicates("reason").set_index("reason")["p"]
-    notes = [
-        f"Equal rates at all levels: p {_equals(tested[ANY_REASON])} without scores, "
-        f"p {_equals(tested[BIOMARKER_FAILED])} for failures of the biomarker."
+    cells = {(row["level"], row["reason"]): row for row in part.to_dict("records")}
+    failed = part[part["reason"] == BIOMARKER_FAILED]
+    worst = failed.sort_values("rate", ascending=False, kind="stable")["level"].head(_MOST_ROWS)
+    levels = [level for level in failed["level"] if level in set(worst)]
+    rows = [
+        (
+            level,
+            count(cells[level, ANY_REASON]["recordings"]),
+            count(cells[level, ANY_REASON]["participants"]),
+            _share(cells[level, ANY_REASON]),
+            _share(cells[level, BIOMARKER_FAILED]),
+        )
+        for level in levels
     ]
-    if tested.isna().all():
-        notes = ["No test: too few participants or levels, or no failures to compare."]
-    if len(kept) < len(wide):
-        notes.append(f"The {_MOST_ROWS} of {len(wide)} levels where most failed.")
+    header = [variable, "recordings", "participants", "without scores", "biomarker failed"]
+    notes = [_tested(part)]
+    if len(levels) < len(failed):
+        notes.append(f"The {_MOST_ROWS} of {len(failed)} levels where most failed.")
     return table_of(
-        frame,
+        pd.DataFrame(rows, columns=header),
         f"Recordings that ended without scores, by {variable}",
-        numeric=list(frame.columns[1:]),
+        numeric=header[1:],
         notes=notes,
     )
 
 
-def _share(row: "pd.Series[float]") -> str:
+def _tested(part: pd.DataFrame) -> str:
+    p = part.drop_duplicates("reason").set_index("reason")["p"]
+    if p.isna().all():
+        return "No test: too few participants or levels, or no failures to compare."
+    words = ((ANY_REASON, "without scores"), (BIOMARKER_FAILED, "for failures of the biomarker"))
+    told = ", ".join(f"p {_equals(p[reason])} {name}" for reason, name in words)
+    return f"Equal rates at all levels: {told}."
+
+
+def _share(row: Mapping[Any, Any]) -> str:
     ends = f"{percent(row['rate_low']).removesuffix(' %')} to {percent(row['rate_high'])}"
     interval = "" if pd.isna(row["rate_low"]) else f" ({ends})"
     return f"{count(row['missing'])}: {percent(row['rate'])}{interval}"

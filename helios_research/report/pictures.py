@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from helios_research.report.blocks import Picture
@@ -48,10 +49,14 @@ def picture_of(draw: Callable[[], Any], *, alt: str, caption: str) -> Picture:
         raise TypeError(message)
     figure.set_dpi(_DPI)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib does not type it
+    pixels = Image.fromarray(_pixels(canvas)).convert("RGB")
     file = BytesIO()
     pixels.quantize(_COLOURS).save(file, format="png", optimize=True)
     width, height = figure.get_size_inches() * _CSS_PIXELS_PER_INCH
     source = f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
     return Picture(source, round(width), round(height), alt, caption)
+
+
+def _pixels(canvas: FigureCanvasAgg) -> NDArray[np.uint8]:
+    return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # as above

@@ -10,7 +10,13 @@ import pandas as pd
 
 from helios_research.analysis import source_note
 from helios_research.analysis.provenance import sources_of
-from helios_research.analysis.tables import choose_biomarkers, levels_of, load_results, people_of
+from helios_research.analysis.tables import (
+    MOST_LEVELS,
+    choose_biomarkers,
+    levels_of,
+    load_results,
+    people_of,
+)
 from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
 from helios_research.errors import UnknownColumnError
 from helios_research.report.small_cells import pool_small_levels
@@ -83,9 +89,14 @@ class Subject:
 
     @property
     def repeating_tag(self) -> str | None:
-        """The first tag that differs between a participant's recordings, such as the visit."""
+        """The first tag that runs with time through a participant's recordings, such as a visit."""
         each = self._levels_each()
-        return next((tag for tag in self.tags if (each[tag] > 1).mean() > 0.5), None)
+        differing = [
+            tag
+            for tag in self.tags
+            if (each[tag] > 1).mean() > 0.5 and self._n_levels(tag) <= MOST_LEVELS
+        ]
+        return next((tag for tag in differing if _runs_with_time(self.table, tag)), None)
 
     def _levels_each(self) -> pd.DataFrame:
         """Count the levels of each tag that each participant has."""
@@ -204,3 +215,15 @@ def _figures(table: pd.DataFrame, biomarkers: Sequence[str] | None) -> tuple[str
     return tuple(
         name for name in DEFAULT_BIOMARKERS if name in table.columns and name in BIOMARKERS_BY_NAME
     )
+
+
+def _runs_with_time(table: pd.DataFrame, tag: str) -> bool:
+    """Tell a visit, which runs with time, from a tag such as the prompt, which does not."""
+    levels = levels_of(table, tag)
+    if "recording_time" not in table.columns or table["recording_time"].isna().all():
+        return all(any(map(str.isdigit, label)) for label in levels.labels)
+    ordered = pd.DataFrame(
+        {"who": table["user_label"], "when": table["recording_time"], "level": levels.codes}
+    ).sort_values(["who", "when"], kind="stable")
+    steps = ordered.groupby("who")["level"].diff().dropna()
+    return bool((steps >= 0).mean() > 0.9)

@@ -1,0 +1,96 @@
+"""The report as a browser shows it: on a desk, on a phone, in print, and without a network."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+CHROMIUM = Path("/usr/bin/chromium")
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+def opened(browser: Browser, report: Path, width: int) -> tuple[Page, list[str], list[str]]:
+    """Open the report, and note what it asks for and what it complains about."""
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(report.as_uri(), wait_until="load")
+    return page, asked, said
+
+
+@pytest.mark.parametrize("width", [390, 768, 1200])
+def test_it_fits_any_width_and_asks_nobody_for_anything(
+    browser: Browser, report: Path, width: int
+) -> None:
+    page, asked, said = opened(browser, report, width)
+    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    assert said == [], "the content security policy lets all of it through"
+    sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert sizes[0] <= sizes[1], "nothing makes the whole page scroll sideways"
+    assert page.evaluate("getComputedStyle(document.querySelector('h2')).borderTopWidth") == "3px"
+    page.close()
+
+
+def test_every_picture_is_drawn_large_enough_to_read_on_a_phone(
+    browser: Browser, report: Path
+) -> None:
+    page, _, _ = opened(browser, report, 390)
+    pictures = page.evaluate(
+        "[...document.images].map(i => [i.complete && i.naturalWidth, i.width, i.alt.length])"
+    )
+    assert pictures
+    for pixels, width, words in pictures:
+        assert pixels >= 600
+        # 3.5 inches of 7 pt type, at 96 CSS pixels to the inch.
+        assert width >= 320
+        assert words > 0
+    page.close()
+
+
+def test_wide_tables_scroll_by_themselves_and_by_keyboard(browser: Browser, report: Path) -> None:
+    page, _, _ = opened(browser, report, 390)
+    regions = page.locator(".scroll")
+    named = regions.evaluate_all("all => all.every(r => r.tabIndex === 0 && r.ariaLabel)")
+    assert named
+    wider = regions.evaluate_all("all => all.some(r => r.scrollWidth > r.clientWidth)")
+    assert wider
+    page.close()
+
+
+def test_it_prints_with_nothing_cut_off(browser: Browser, report: Path, tmp_path: Path) -> None:
+    page, _, _ = opened(browser, report, 1200)
+    page.emulate_media(media="print")
+    # The width of A4 between the margins of the style sheet, in CSS pixels.
+    page.set_viewport_size({"width": 687, "height": 1000})
+    cut = page.evaluate(
+        "[...document.querySelectorAll('table, img')].filter("
+        "e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent.slice(0, 60))"
+    )
+    assert cut == []
+    assert page.locator("nav").is_hidden()
+    printed = page.pdf(format="A4")
+    assert printed.startswith(b"%PDF")
+    page.close()

@@ -1,0 +1,136 @@
+"""What stands in the sections of a report."""
+
+import pandas as pd
+import pytest
+
+from helios_research.codes import explain
+from helios_research.report.blocks import Bullets, Pictures, Section, Table, Text
+from helios_research.report.findings import comparisons
+from helios_research.report.methods import columns, methods
+from helios_research.report.over_time import over_time
+from helios_research.report.overview import at_a_glance, errors
+from helios_research.report.people import missing, participants, way
+from helios_research.report.subject import subject_of
+
+
+def only_table(section: Section, place: int = 0) -> Table:
+    return [block for block in section.blocks if isinstance(block, Table)][place]
+
+
+def words(section: Section) -> str:
+    said = [block.text for block in section.blocks if isinstance(block, Text)]
+    listed = [item for b in section.blocks if isinstance(b, Bullets) for item in b.items]
+    return " ".join([*said, *listed])
+
+
+def test_the_first_page_counts_outcomes_and_repeats_every_caution(study: pd.DataFrame) -> None:
+    section = at_a_glance(subject_of(study, tags=["arm"]), ["Beware of the dog."])
+    rows = {row[0]: row[1] for row in only_table(section).rows}
+    counts = study["outcome"].astype("str").value_counts()
+    assert rows == {name: str(number) for name, number in counts.items() if number}
+    assert "Beware of the dog." in words(section)
+    assert "were created on 2026-10-12" in words(section)
+
+
+def test_each_error_comes_with_what_to_do(study: pd.DataFrame) -> None:
+    table = only_table(errors(subject_of(study)))
+    found = {row[0]: row for row in table.rows}
+    assert set(found) == set(study["error_code"].dropna())
+    for code, row in found.items():
+        assert row[4] == explain(code).remedy
+        assert int(row[1]) == (study["error_code"] == code).sum()
+
+
+def test_table_one_is_by_the_tag_that_divides_participants(study: pd.DataFrame) -> None:
+    table = only_table(participants(subject_of(study, tags=["visit", "arm"])))
+    assert table.caption == "Participants by arm"
+    assert table.header[2:] == ("day_shift", "night_shift", "all participants", "SMD")
+    alone = only_table(participants(subject_of(study)))
+    assert alone.header == ("characteristic", "level", "all participants", "SMD")
+
+
+def test_the_flow_adds_up(study: pd.DataFrame) -> None:
+    table = only_table(way(subject_of(study)))
+    kept = {row[0]: int(row[2]) for row in table.rows if not row[0].startswith("lost")}
+    lost = sum(int(row[2]) for row in table.rows if row[0].startswith("lost"))
+    assert kept["listed"] == len(study)
+    assert kept["listed"] - lost == kept["without warning"]
+
+
+def test_unequal_failures_are_a_warning_in_plain_words(study: pd.DataFrame) -> None:
+    table = study.copy()
+    here = table["arm"] == "night_shift"
+    table["outcome"] = table["outcome"].astype("str").mask(here, "failed")
+    section, warnings = missing(subject_of(table, tags=["arm"], biomarkers=["mental_strain"]))
+    assert warnings[0].startswith("Recordings fail more often where arm is night_shift")
+    assert warnings[0] in words(section)
+
+
+def test_comparisons_say_what_was_done_in_each_row(study: pd.DataFrame) -> None:
+    section, _ = comparisons(subject_of(study, tags=["arm"]))
+    table = only_table(section)
+    assert len(table.rows) == 11
+    keys = {row[-1] for row in table.rows}
+    bullets = next(block for block in section.blocks if isinstance(block, Bullets))
+    assert {item.partition(":")[0] for item in bullets.items} == keys
+    assert any("Linear mixed model" in item for item in bullets.items)
+    assert any("rank test" in item for item in bullets.items)
+
+
+def test_a_comparison_with_a_few_participants_is_hidden_on_demand(study: pd.DataFrame) -> None:
+    table = study.copy()
+    few = table["user_label"].isin(
+        table.loc[table["arm"] == "day_shift", "user_label"].unique()[3:]
+    )
+    table.loc[few & (table["arm"] == "day_shift"), "outcome"] = "failed"
+    shown, hidden = (
+        only_table(comparisons(subject_of(table, tags=["arm"], hide_small_cells=hide))[0])
+        for hide in (False, True)
+    )
+    assert shown.rows[0][2] != "hidden"
+    assert {row[2] for row in hidden.rows} == {"hidden"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "They are shown by visit."),
+        ({"visit": "1"}, "They are shown by recording_time."),
+        ({"visit": "1", "recording_time": None}, "no recording_time, to put recordings in order"),
+        ({"outcome": "failed"}, "No participant has scores of more than one recording."),
+    ],
+)
+def test_time_is_a_visit_or_else_the_clock(
+    study: pd.DataFrame, change: dict[str, object], said: str
+) -> None:
+    table = study.assign(**change)
+    subject = subject_of(table, tags=["arm", "visit"], biomarkers=["mental_strain"])
+    section = over_time(subject)
+    assert said in words(section)
+    has_picture = any(isinstance(block, Pictures) for block in section.blocks)
+    assert has_picture == said.startswith("They")
+
+
+def test_a_tag_that_does_not_run_with_time_is_no_visit(study: pd.DataFrame) -> None:
+    prompts = ["read", "free", "count"] * len(study)
+    table = study.assign(prompt=prompts[: len(study)])
+    assert subject_of(table, tags=["prompt", "visit"]).repeating_tag == "visit"
+
+
+def test_the_methods_name_versions_settings_and_what_was_sent(study: pd.DataFrame) -> None:
+    known = {"base_url": "https://x.example", "study": "night-shift"}
+    said = words(methods(subject_of(study, tags=["arm"], provenance=known)))
+    for piece in ("https://x.example", "pandas 3", "statsmodels 0", "not imputed", "the tags arm"):
+        assert piece in said
+    assert "sandbox of helios_research, whose scores are synthetic" in said
+    assert "thymia's Helios at" in words(
+        methods(subject_of(study.assign(source="thymia"), provenance=known))
+    )
+
+
+def test_the_codebook_lists_values_of_tags_only(study: pd.DataFrame) -> None:
+    table = only_table(columns(subject_of(study, tags=["arm"])))
+    values = {row[0]: row[table.header.index("values")] for row in table.rows}
+    assert values["arm"] == "day_shift; night_shift"
+    assert values["site"] == "\N{EN DASH}"
+    assert list(values) == list(study.columns)
