@@ -185,7 +185,7 @@ class CohortMapper(Panel):
         constant = self.controls.constants.get(name)
         place = constant if constant is not None else markup()
         if constant is None:
-            place.layout.width = "16em"
+            place.layout = ipywidgets.Layout(width="16em", margin="2px")
         return ipywidgets.HBox(
             [self.controls.fields[name], place, sample],
             layout=ipywidgets.Layout(flex_flow="row wrap"),

@@ -32,9 +32,7 @@ MONITOR_STYLE = """
   gap: 0.2em 1em; margin: 0.4em 0; padding: 0; font-variant-numeric: tabular-nums; }
 .helios-tiles.helios-facts { grid-template-columns: repeat(auto-fill, minmax(13em, 1fr)); }
 .helios-tiles > div { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.helios-tiles dt, .helios-tiles dd { display: inline; margin: 0; font-weight: normal; }
-.helios-tiles dt { color: var(--helios-muted); }
-.helios-tiles dd { font-weight: 600; }
+.helios-tiles > div > b { font-weight: 600; }
 .helios-swatch { display: inline-block; width: 0.75em; height: 0.75em; margin-right: 0.35em;
   border: 1px solid var(--helios-muted); border-radius: 2px; vertical-align: -0.05em; }
 .helios-steady { height: 15em; }
@@ -119,10 +117,12 @@ def _time(progress: Progress) -> dict[str, str]:
 
 def _tiles(tiles: Iterable[tuple[str, str, str]], classes: str) -> str:
     drawn = "".join(
-        f'<div title="{escape(title)}"><dt>{name}</dt> <dd>{value}</dd></div>'
+        f'<div role="listitem" title="{escape(title)}">'
+        f'<span class="helios-muted">{name}</span> <b>{value}</b></div>'
         for name, value, title in tiles
     )
-    return f'<dl class="{classes}">{drawn}</dl>'
+    # Not <dl>: JupyterLab has rules of its own for it.
+    return f'<div class="{classes}" role="list">{drawn}</div>'
 
 
 def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False) -> str:

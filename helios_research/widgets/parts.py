@@ -31,6 +31,9 @@ STYLE = """
 .helios :is(button, select, input):focus-visible, .helios [tabindex]:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px;
 }
+.helios.jupyter-widgets-disconnected::after {
+  content: "The kernel behind this is gone, so its controls do nothing: run the cell again.";
+  display: block; color: var(--helios-error); font-weight: 600; }
 .helios-muted { color: var(--helios-muted); }
 .helios-cut { display: inline-block; max-width: 100%; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; vertical-align: bottom; }

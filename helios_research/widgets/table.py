@@ -96,8 +96,9 @@ class PagedTable:
         ):
             button.on_click(guard(lambda _, target=target: self.turn_to(target())))
         self.page.observe(guard(lambda change: self.turn_to(change["new"])), "value")
+        self._sorting = guard(lambda _: self._sort())
         for control in (self.sort_by, self.descending):
-            control.observe(guard(lambda _: self._sort()), "value")
+            control.observe(self._sorting, "value")
 
     @property
     def pages(self) -> int:
@@ -133,10 +134,15 @@ class PagedTable:
         chosen = self.sort_by.value
         options = [(_AS_GIVEN, _AS_GIVEN), *((self._label(name), name) for name in frame.columns)]
         if self.sort_by.options != tuple(options):
-            with self.sort_by.hold_trait_notifications():
-                self.sort_by.options = options
-                self.sort_by.value = chosen if chosen in frame.columns else _AS_GIVEN
+            self._offer(options, chosen if chosen in frame.columns else _AS_GIVEN)
         self._sort()
+
+    def _offer(self, options: list[tuple[str, Any]], chosen: Any) -> None:
+        # New options choose the first of them for a moment, which is not to be followed.
+        self.sort_by.unobserve(self._sorting, "value")
+        self.sort_by.options = options
+        self.sort_by.value = chosen
+        self.sort_by.observe(self._sorting, "value")
 
     def mark(self, position: int | None) -> None:
         """Highlight a row, and turn to its page.

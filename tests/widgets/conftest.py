@@ -1,0 +1,235 @@
+"""A browser, and the servers that notebooks with widgets are shown by: one of each for all tests."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+"""Where screenshots are kept; git does not see it."""
+
+_START_S = 60
+_LOAD_MS = 60_000
+
+# No sandbox: tests run as root in containers. The rest keeps the browser off the network.
+_CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+_WHEN_READY = """async () => {
+    const app = window.jupyterapp;
+    await app.restored;
+    const pause = () => new Promise(resolve => setTimeout(resolve, 50));
+    const widget = () => app.shell.currentWidget;
+    while (!widget() || !widget().context) await pause();
+    await widget().context.ready;
+    const session = widget().context.sessionContext;
+    await session.ready;
+    const kernel = () => session.session && session.session.kernel;
+    while (!kernel() || kernel().connectionStatus !== "connected") await pause();
+    await kernel().info;
+}"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that shows notebooks in a folder."""
+
+    url: str
+    token: str
+    folder: Path
+
+    def write(self, name: str, cells: list[str]) -> str:
+        """Write a notebook of code cells; gives its file name."""
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in cells]
+        )
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(notebook, self.folder / f"{name}.ipynb")
+        return f"{name}.ipynb"
+
+    def read(self, name: str) -> dict:
+        """Read a notebook as it was saved."""
+        return json.loads((self.folder / f"{name}.ipynb").read_text(encoding="utf-8"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(command: list[str], port: int, path: str, home: Path) -> Iterator[None]:
+    """Run a server with folders of its own, and wait until it answers."""
+    folders = {
+        name: str(home / name.lower())
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+            "IPYTHONDIR",
+        )
+    }
+    log = (home / "log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command], env=os.environ | folders, stdout=log, stderr=log
+    )
+    try:
+        wait_for_answer(f"http://127.0.0.1:{port}{path}", process, home / "log")
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        log.close()
+
+
+def wait_for_answer(url: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own http:// URL
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"{url} did not answer:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of JupyterLab, which is also one of Notebook 7."""
+    home, folder = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("lab-notebooks")
+    port, token = free_port(), secrets.token_hex(16)
+    command = [
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+    ]
+    settings = home / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    # Else a question about news lies over the notebook.
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    with serving(command, port, f"/api/status?token={token}", home):
+        yield Server(f"http://127.0.0.1:{port}", token, folder)
+
+
+@pytest.fixture(scope="session")
+def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of Voilà, which shows what cells give without their code."""
+    home, folder = tmp_path_factory.mktemp("voila"), tmp_path_factory.mktemp("voila-notebooks")
+    port, token = free_port(), secrets.token_hex(16)
+    command = [
+        "voila",
+        "--no-browser",
+        "--Voila.ip=127.0.0.1",
+        f"--port={port}",
+        f"--token={token}",
+        str(folder),
+    ]
+    with serving(command, port, f"/voila?token={token}", home):
+        yield Server(f"http://127.0.0.1:{port}", token, folder)
+
+
+# Not for the whole session: while Playwright is open, its event loop counts as running in this
+# thread, and tests of other folders could not run theirs.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium from the system's packages."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert program, "Chromium is missing: `make test` installs it, or says how"
+    with sync_playwright() as playwright, ExitStack() as closing:
+        browser = playwright.chromium.launch(executable_path=program, args=list(_CHROMIUM))
+        closing.callback(browser.close)
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test if the notebook's own scripts meet an error in a widget."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1400})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def open_in_lab(lab: Server, page: Page) -> Callable[..., Page]:
+    """Open a notebook in JupyterLab, or in Notebook 7, and run all its cells."""
+
+    def open_(name: str, *, run: bool = True, app: str = "lab") -> Page:
+        place = f"lab/workspaces/{secrets.token_hex(4)}/tree" if app == "lab" else "notebooks"
+        page.goto(f"{lab.url}/{place}/{name}?token={lab.token}", timeout=_LOAD_MS)
+        page.wait_for_function("() => window.jupyterapp", timeout=_LOAD_MS)
+        page.evaluate(_WHEN_READY)
+        if app == "lab":
+            # The notebook gets the whole width, as a researcher with a small screen would have it.
+            page.evaluate("() => { jupyterapp.commands.execute('application:toggle-left-area'); }")
+        if run:
+            # Without its promise: it ends only when the last cell has.
+            page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+        return page
+
+    return open_
+
+
+@pytest.fixture
+def open_in_voila(voila: Server, page: Page) -> Callable[[str], Page]:
+    """Open a notebook in Voilà, which runs it."""
+
+    def open_(name: str) -> Page:
+        page.goto(f"{voila.url}/voila/render/{name}?token={voila.token}", timeout=_LOAD_MS)
+        return page
+
+    return open_
+
+
+@pytest.fixture(scope="session")
+def keep() -> Callable[[Page, str], Path]:
+    """Keep a screenshot as an artefact of the run."""
+    ARTEFACTS.mkdir(exist_ok=True)
+
+    def keep(page: Page, name: str, *, of: str = "") -> Path:
+        path = ARTEFACTS / f"{name}.png"
+        target = page.locator(of).first if of else page
+        target.screenshot(path=path)
+        return path
+
+    return keep

@@ -1,0 +1,161 @@
+"""The mapper follows every choice, says what is missing, and gives the cohort and its code."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from helios_research.demo import demo_cohort_path
+from helios_research.errors import CohortError
+from helios_research.widgets import CohortMapper
+from helios_research.widgets.mapper_controls import NOT_GIVEN, SAME_FOR_ALL
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """The demo cohort as a German hospital would have written it, without a language."""
+    manifest = pd.read_csv(demo_cohort_path() / "manifest.csv", dtype="str", keep_default_na=False)
+    german = {
+        "recording": "Dateiname",
+        "user_label": "VP-Code",
+        "date_of_birth": "Geburtsdatum",
+        "birth_sex": "Geschlecht",
+        "sleep_time": "Einschlafzeit",
+    }
+    return manifest.drop(columns="language").rename(columns=german)
+
+
+@pytest.fixture
+def mapper(table: pd.DataFrame) -> CohortMapper:
+    return CohortMapper(table, root=demo_cohort_path())
+
+
+def say_language(mapper: CohortMapper) -> None:
+    mapper.controls.fields["language"].value = SAME_FOR_ALL
+    mapper.controls.constants["language"].value = "en-GB"
+
+
+def test_choices_are_filled_in_by_name(mapper: CohortMapper) -> None:
+    chosen = {name: control.value for name, control in mapper.controls.fields.items()}
+    assert chosen == {
+        "recording": "Dateiname",
+        "user_label": "VP-Code",
+        "date_of_birth": "Geburtsdatum",
+        "birth_sex": "Geschlecht",
+        "language": NOT_GIVEN,
+        "accent": NOT_GIVEN,
+        "recording_time": "recording_time",
+        "sleep_time": "Einschlafzeit",
+        "wake_time": "wake_time",
+        "recording_id": "recording_id",
+    }
+
+
+def test_what_is_missing_is_a_sentence(mapper: CohortMapper) -> None:
+    sentence = (
+        "Still to choose: language. Choose the column that holds it, or (the same for all rows) "
+        "and then the value."
+    )
+    assert repr(mapper) == f"<CohortMapper: {sentence}>"
+    with pytest.raises(CohortError, match="Still to choose: language"):
+        _ = mapper.cohort
+
+
+def test_a_constant_completes_the_cohort(mapper: CohortMapper) -> None:
+    constant = mapper.controls.constants["language"]
+    assert constant.layout.visibility == "hidden"
+    mapper.controls.fields["language"].value = SAME_FOR_ALL
+    assert constant.layout.visibility == "visible"
+    assert "Still to choose: language" in repr(mapper)
+    constant.value = " en-GB "
+    assert repr(mapper) == "<CohortMapper: 39 of 42 rows can be sent; 3 errors, 0 warnings.>"
+    assert set(mapper.cohort.fields["language"]) == {"en-GB"}
+
+
+def test_the_code_gives_the_same_cohort(mapper: CohortMapper, table: pd.DataFrame) -> None:
+    say_language(mapper)
+    mapper.controls.tags["arm"].value = True
+    names: dict[str, object] = {"raw": table}
+    exec(mapper.code(table="raw"), names)  # noqa: S102 - running it is the test
+    assert names["cohort"].fields.equals(mapper.cohort.fields)
+    assert names["cohort"].tags == mapper.cohort.tags == ("arm",)
+    assert mapper.code().splitlines()[3] == "    df,"
+
+
+def test_a_column_that_becomes_a_field_is_no_tag(mapper: CohortMapper) -> None:
+    mapper.controls.tags["site"].value = True
+    assert not mapper.controls.tags["site"].disabled
+    mapper.controls.fields["accent"].value = "site"
+    assert mapper.controls.tags["site"].disabled
+    assert mapper.mapping.tags == ()
+
+
+def test_the_selected_row_shows_what_would_be_sent_and_what_stays(mapper: CohortMapper) -> None:
+    say_language(mapper)
+    mapper.controls.tags["arm"].value = True
+    sent = mapper._sent.value
+    assert "This and the recording would be sent." in sent
+    for field, value in (("user.userLabel", "P01"), ("tags.arm", "day_shift")):
+        assert f"<td>{field}</td><td>{value}</td>" in sent
+    staying = re.search(r"nothing is sent: (.*)</p>", sent)
+    assert staying is not None
+    assert staying[1] == "recording_id, visit, site, note"
+
+
+def test_the_next_row_with_an_issue_is_found_and_explained(mapper: CohortMapper) -> None:
+    say_language(mapper)
+    rows = sorted(mapper.cohort.issues["row"])
+    for row in [*rows, rows[0]]:
+        mapper.next_issue.click()
+        assert mapper.row_control.value == row
+    assert "Not sent. " in mapper._sent.value
+
+
+def test_issues_are_listed(mapper: CohortMapper) -> None:
+    assert "Issues are looked for in a whole cohort." in mapper._issues._content.value
+    say_language(mapper)
+    assert mapper._issues._content.value.count("<tr>") == 1 + 3
+
+
+def test_a_column_for_two_fields_is_explained(mapper: CohortMapper) -> None:
+    say_language(mapper)
+    mapper.controls.fields["wake_time"].value = "Einschlafzeit"
+    assert "'Einschlafzeit' is to be 'sleep_time' and 'wake_time' at once" in repr(mapper)
+
+
+def test_what_is_known_already_is_not_guessed(table: pd.DataFrame) -> None:
+    mapper = CohortMapper(
+        table,
+        columns={"user_label": "site"},
+        constants={"language": "en-GB", "birth_sex": "UNKNOWN"},
+        tags=["VP-Code"],
+        root=demo_cohort_path(),
+    )
+    assert mapper.controls.fields["user_label"].value == "site"
+    assert mapper.controls.fields["birth_sex"].value == SAME_FOR_ALL
+    assert mapper.cohort.tags == ("VP-Code",)
+
+
+def test_nothing_of_the_table_is_markup() -> None:
+    table = pd.DataFrame({"<b>file</b>": ["<script>1</script>"], "dob": ["<i>"]})
+    mapper = CohortMapper(table, columns={"recording": "<b>file</b>"})
+    drawn = mapper.static_html() + mapper._samples["recording"].value
+    assert not re.search(r"<(b|i|script)>", drawn)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (pd.DataFrame({"a": []}), "The table has no rows, so there is nothing to map."),
+        ([1, 2], "CohortMapper takes a DataFrame, and this is a list;"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has more than one column named 'a'"),
+    ],
+)
+def test_a_table_that_cannot_be_mapped_is_a_sentence_in_the_widget(
+    table: object, sentence: str
+) -> None:
+    mapper = CohortMapper(table)
+    assert sentence in repr(mapper)
+    with pytest.raises(CohortError):
+        _ = mapper.cohort
+    mapper.close()

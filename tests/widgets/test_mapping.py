@@ -1,0 +1,108 @@
+"""A mapping makes a cohort, and the code that it writes makes the same one."""
+
+import pandas as pd
+import pytest
+
+from helios_research.cohort import Cohort
+from helios_research.widgets.mapping import ColumnMapping
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "who": ["P1", "007"],
+            "file": ["https://example.org/a.wav", "https://example.org/b.wav"],
+            "born": ["1990-05-17", "1985-01-01"],
+            "sex": ["f", "M"],
+            "accent": ["none of your business", "other"],
+            "outcome": ["well", "ill"],
+            "arm": ["day", "night"],
+            'say "so"': ["x", "y"],
+        }
+    )
+
+
+@pytest.fixture
+def mapping() -> ColumnMapping:
+    return ColumnMapping(
+        {"user_label": "who", "recording": "file", "date_of_birth": "born", "birth_sex": "sex"},
+        {"language": "en-GB"},
+        ("arm", 'say "so"', "outcome"),
+    )
+
+
+def same(one: Cohort, other: Cohort) -> bool:
+    return (
+        one.fields.equals(other.fields)
+        and one.tag_values.equals(other.tag_values)
+        and one.frame.equals(other.frame)
+        and one.issues.equals(other.issues)
+    )
+
+
+def test_the_code_makes_the_same_cohort(mapping: ColumnMapping, table: pd.DataFrame) -> None:
+    names: dict[str, object] = {"raw": table}
+    exec(mapping.code(table.columns, table="raw"), names)  # noqa: S102 - running it is the test
+    assert same(names["cohort"], mapping.cohort(table))
+
+
+def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
+    mapping = ColumnMapping({"user_label": "who"}, {"language": "en-GB"}, ("arm",), "recordings")
+    assert mapping.code(["who", "arm"], table="df") == (
+        "import helios_research as hr\n"
+        "\n"
+        "cohort = hr.Cohort.from_frame(\n"
+        "    df,\n"
+        '    columns={"user_label": "who"},\n'
+        '    constants={"language": "en-GB"},\n'
+        '    tags=["arm"],\n'
+        '    root="recordings",\n'
+        ")\n"
+    )
+
+
+def test_columns_that_cannot_keep_their_names_get_others(
+    mapping: ColumnMapping, table: pd.DataFrame
+) -> None:
+    """`accent` is not to be the field, and the results have an outcome of their own."""
+    assert mapping.renamed(table.columns) == {"accent": "my_accent", "outcome": "my_outcome"}
+    cohort = mapping.cohort(table)
+    assert cohort.tags == ("arm", 'say "so"', "my_outcome")
+    assert cohort.fields["accent"].isna().all()
+    assert cohort.frame["my_accent"].tolist() == table["accent"].tolist()
+
+
+def test_a_new_name_is_one_that_is_free() -> None:
+    assert ColumnMapping().renamed(["accent", "my_accent"]) == {"accent": "my_accent_2"}
+
+
+def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.DataFrame) -> None:
+    assert mapping.request(table, 1) == {
+        "user": {"userLabel": "007", "dateOfBirth": "1985-01-01", "birthSex": "MALE"},
+        "language": "en-GB",
+        "tags": [
+            {"name": "arm", "value": "night"},
+            {"name": "my_outcome", "value": "ill"},
+            {"name": 'say "so"', "value": "y"},
+        ],
+    }
+
+
+def test_a_row_that_cannot_be_sent_has_no_request(
+    mapping: ColumnMapping, table: pd.DataFrame
+) -> None:
+    table.loc[0, "born"] = "17.5.1990"
+    assert mapping.request(table, 0) is None
+
+
+def test_the_columns_that_stay_are_known(table: pd.DataFrame) -> None:
+    mapping = ColumnMapping({"recording_id": "who", "recording": "file"}, tags=("arm",))
+    assert mapping.staying(table.columns) == [
+        "who",
+        "born",
+        "sex",
+        "accent",
+        "outcome",
+        'say "so"',
+    ]

@@ -1,0 +1,116 @@
+"""A table of any length shows a page at a time, and only that travels."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helios_research.widgets.parts import Guard, StatusLine
+from helios_research.widgets.table import PagedTable, cell_texts, sorted_positions, table_html
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame({"name": [f"r{n}" for n in range(60)], "score": np.arange(60)[::-1] / 60})
+
+
+@pytest.fixture
+def table(frame: pd.DataFrame) -> PagedTable:
+    table = PagedTable("Recordings", Guard(StatusLine()))
+    table.show(frame)
+    return table
+
+
+def shown(table: PagedTable) -> list[str]:
+    return re.findall(r"<td>(r\d+)</td>", html(table))
+
+
+def html(table: PagedTable) -> str:
+    return " ".join(
+        child.value for child in everything(table.widget) if isinstance(child.value, str)
+    )
+
+
+def everything(box: object) -> list:
+    children = getattr(box, "children", ())
+    if not children:
+        return [box] if hasattr(box, "value") else []
+    return [leaf for child in children for leaf in everything(child)]
+
+
+def test_the_first_page_says_how_many_rows_there_are(table: PagedTable) -> None:
+    assert shown(table) == [f"r{n}" for n in range(25)]
+    assert "1 to 25 of 60" in html(table)
+    assert (table.first.disabled, table.next.disabled) == (True, False)
+
+
+def test_pages_are_turned_by_buttons_and_by_number(table: PagedTable) -> None:
+    table.next.click()
+    assert shown(table)[0] == "r25"
+    table.last.click()
+    assert shown(table) == [f"r{n}" for n in range(50, 60)]
+    assert table.next.disabled
+    table.previous.click()
+    assert table.page.value == 2
+    table.page.value = 3
+    assert shown(table)[0] == "r50"
+    table.first.click()
+    assert shown(table)[0] == "r0"
+
+
+def test_sorting_covers_all_pages(table: PagedTable) -> None:
+    table.turn_to(3)
+    table.sort_by.value = "score"
+    assert shown(table)[:2] == ["r59", "r58"]
+    table.descending.value = True
+    assert shown(table)[:2] == ["r0", "r1"]
+    assert table.page.value == 1
+
+
+def test_sorting_stays_when_another_table_has_the_column(
+    table: PagedTable, frame: pd.DataFrame
+) -> None:
+    table.sort_by.value = "score"
+    table.show(frame.head(3), labels={"score": "Score"})
+    assert shown(table) == ["r2", "r1", "r0"]
+    table.show(frame[["name"]])
+    assert shown(table)[:2] == ["r0", "r1"]
+
+
+def test_a_marked_row_is_brought_into_view(table: PagedTable) -> None:
+    table.mark(30)
+    assert table.page.value == 2
+    assert re.search(r'aria-current="true"><td>r30<', html(table))
+    table.mark(None)
+    assert "aria-current" not in html(table)
+
+
+def test_an_empty_table_says_so_and_has_one_page(table: PagedTable, frame: pd.DataFrame) -> None:
+    table.show(frame.head(0), empty="No recording fits.")
+    assert "No recording fits." in html(table)
+    assert "0 of 0" in html(table)
+    assert table.next.disabled
+    assert table.last.disabled
+
+
+def test_what_is_missing_comes_last_whichever_way_it_is_sorted() -> None:
+    frame = pd.DataFrame({"a": [2.0, None, 1.0], "lists": [["b"], None, ["a"]]})
+    assert sorted_positions(frame, "a").tolist() == [2, 0, 1]
+    assert sorted_positions(frame, "a", descending=True).tolist() == [0, 2, 1]
+    assert sorted_positions(frame, "lists").tolist() == [2, 0, 1]
+    assert sorted_positions(frame, "not there").tolist() == [0, 1, 2]
+
+
+def test_nothing_in_a_table_is_markup() -> None:
+    frame = pd.DataFrame({"<i>": ["<script>alert(1)</script>" * 3]})
+    drawn = table_html(frame, caption='"><b>')
+    assert not re.search(r"<(i|b|script)[ >]", drawn)
+    assert "title=" in drawn
+
+
+def test_values_are_written_the_way_people_read_them() -> None:
+    moments = pd.Series(pd.to_datetime(["2026-03-01T12:00:00.5", None], utc=True))
+    assert cell_texts(moments) == ["2026-03-01 12:00:00", ""]
+    values = pd.Series([0.3333333, 1.0, None, ["x", "y"], "007", True, {"a": 1}], dtype=object)
+    assert cell_texts(values) == ["0.333", "1", "", "x, y", "007", "True", "a: 1"]

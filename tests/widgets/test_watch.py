@@ -1,0 +1,252 @@
+"""What a monitor knows: the same as the results, at little cost, whoever submits."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helios_research.codes import RECORDING_CHANGED
+from helios_research.columns import Outcome
+from helios_research.errors import AccountError, StudyMissingError
+from helios_research.ledger import Ledger, NewAttempt, State, Transition
+from helios_research.ledger.lock import HOLDER_NAME
+from helios_research.submission.progress import Progress
+from helios_research.widgets.watch import (
+    SHARE,
+    Activity,
+    StudyWatch,
+    Tally,
+    advanced,
+    tally_of,
+)
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Run:
+    """A submission that does what it is told."""
+
+    def __init__(self, progress: Progress, error: Exception | None = None) -> None:
+        self.progress, self.is_running, self.error = progress, True, error
+
+    def stop(self) -> None:
+        self.is_running = False
+
+    def wait(self) -> None:
+        if self.error:
+            raise self.error
+
+
+class Study:
+    """A study with a real ledger, whose results are laid out by the test."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder, self.submission, self.clock = folder, None, clock
+        self.table = results(pending=2)
+        self.looks, self.cost_s = 0, 0.0
+
+    def results(self) -> pd.DataFrame:
+        self.looks += 1
+        self.clock.now_s += self.cost_s
+        return self.table
+
+
+def results(*, scored: int = 0, failed: int = 0, pending: int = 0) -> pd.DataFrame:
+    outcomes = ["scored"] * scored + ["failed"] * failed + ["pending"] * pending
+    moment = pd.Timestamp("2026-03-01T12:00", tz="UTC")
+    ended = [moment if outcome != "pending" else pd.NaT for outcome in outcomes]
+    return pd.DataFrame(
+        {
+            "outcome": pd.Categorical(outcomes),
+            "error_code": ["ERR_X" if outcome == "failed" else None for outcome in outcomes],
+            "error_reason": [
+                f"reason {number}" if outcome == "failed" else None
+                for number, outcome in enumerate(outcomes)
+            ],
+            "created_at": pd.Series(ended, dtype="datetime64[us, UTC]"),
+            "uploaded_at": pd.Series(ended, dtype="datetime64[us, UTC]"),
+            "completed_at": pd.Series(ended, dtype="datetime64[us, UTC]"),
+        }
+    ).astype({"error_code": "str", "error_reason": "str"})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def study(tmp_path: Path, clock: Clock) -> Study:
+    Ledger.open(tmp_path / "study").close()
+    return Study(tmp_path / "study", clock)
+
+
+@pytest.fixture
+def watch(study: Study, clock: Clock) -> StudyWatch:
+    return StudyWatch(study, clock=clock)
+
+
+async def write(folder: Path, *moves: tuple[State, dict]) -> None:
+    """Begin an attempt in a study's ledger and take it through some states."""
+    with Ledger.open(folder) as ledger:
+        sha256 = f"{ledger.newest_transition():064x}"
+        new = NewAttempt(sha256, "d", {}, 1, "audio/wav", 1, None, False, "sandbox")
+        attempt = await ledger.begin(new)
+        for state, changes in moves:
+            await ledger.advance(attempt.attempt_id, state, **changes)
+
+
+def entry(state: State, number: int = 1, **note: object) -> Transition:
+    return Transition(number, number, state, NOW + timedelta(seconds=number), note)
+
+
+def test_results_are_counted_by_outcome_and_by_error() -> None:
+    tally = tally_of(results(scored=3, failed=2, pending=1), mark=7)
+    assert tally.outcomes == {Outcome.SCORED: 3, Outcome.FAILED: 2, Outcome.PENDING: 1}
+    assert (tally.total, tally.done, tally.mark) == (6, 5, 7)
+    assert tally.errors["ERR_X"].count == 2
+    assert tally.errors["ERR_X"].reason == "reason 4"
+    assert tally.last_change == NOW
+
+
+def test_nothing_has_ever_changed_where_no_recording_was_sent() -> None:
+    assert tally_of(results(pending=2), mark=0).last_change is None
+
+
+def test_what_the_audit_trail_adds_is_counted_on_top() -> None:
+    before = tally_of(results(pending=4), mark=0)
+    after = advanced(
+        before,
+        [
+            entry(State.UPLOADED, 1),
+            entry(State.SCORED, 2),
+            entry(State.FAILED, 3, error_code="ERR_Y", error_reason="Too short."),
+            entry(State.ABANDONED, 4, error_code=RECORDING_CHANGED),
+            entry(State.ABANDONED, 5, error_code="HTTP_403"),
+        ],
+    )
+    assert after.outcomes == {
+        Outcome.SCORED: 1,
+        Outcome.FAILED: 1,
+        Outcome.INVALID: 1,
+        Outcome.PENDING: 1,
+    }
+    assert after.errors["ERR_Y"].reason == "Too short."
+    assert (after.mark, after.last_change) == (5, NOW + timedelta(seconds=5))
+
+
+def test_counts_never_fall_below_nothing() -> None:
+    full = Tally({Outcome.SCORED: 1, Outcome.PENDING: 0}, {}, 0)
+    assert advanced(full, [entry(State.SCORED)]).outcomes[Outcome.PENDING] == 0
+
+
+def test_a_study_at_rest_is_read_once(watch: StudyWatch, study: Study, clock: Clock) -> None:
+    for _ in range(3):
+        view = watch.look()
+        clock.now_s += 100
+    assert study.looks == 1
+    assert view.activity is Activity.NONE
+    assert view.sentence == "Nothing is being submitted; 2 recordings are left."
+    assert not view.failed
+
+
+async def test_changes_are_counted_at_once_and_looked_at_exactly_when_it_is_cheap_enough(
+    watch: StudyWatch, study: Study, clock: Clock
+) -> None:
+    study.cost_s = 0.5
+    watch.look()
+    study.table = results(scored=2)
+    await write(study.folder, (State.SCORED, {}))
+    assert watch.look().progress.outcomes == {Outcome.SCORED: 1, Outcome.PENDING: 1}
+    assert study.looks == 1
+    clock.now_s += study.cost_s / SHARE
+    assert watch.look().progress.outcomes == {Outcome.SCORED: 2}
+    assert study.looks == 2
+
+
+def test_exact_looks_take_a_small_share_of_the_time(
+    watch: StudyWatch, study: Study, clock: Clock
+) -> None:
+    study.cost_s = 2.0
+    study.submission = Run(Progress(2, {Outcome.PENDING: 2}))
+    while clock.now_s < 1000:
+        watch.look()
+        os.utime(study.folder / "helios.sqlite", ns=(0, int(clock.now_s * 1e9)))
+        clock.now_s += 0.25
+    assert study.looks * study.cost_s <= 1.1 * SHARE * 1000 + study.cost_s
+
+
+def test_a_submission_of_this_object_tells_its_own_progress(
+    watch: StudyWatch, study: Study
+) -> None:
+    study.submission = Run(Progress(2, {Outcome.SCORED: 1, Outcome.PENDING: 1}, rate=9.5))
+    view = watch.look()
+    assert view.activity is Activity.HERE
+    assert view.progress is study.submission.progress
+    assert view.sentence == "Submitting."
+
+
+def test_how_it_ended_is_looked_up_exactly(watch: StudyWatch, study: Study) -> None:
+    study.submission = Run(Progress(2, {Outcome.PENDING: 2}, elapsed_s=30))
+    watch.look()
+    study.table = results(scored=1, failed=1)
+    study.submission.stop()
+    view = watch.look()
+    assert view.progress.outcomes == {Outcome.SCORED: 1, Outcome.FAILED: 1}
+    assert view.progress.is_over
+    assert view.sentence.startswith("Every recording has come to its end. Last change: 2026-03-01")
+
+
+def test_what_ended_a_submission_is_said_in_its_own_sentence(
+    watch: StudyWatch, study: Study
+) -> None:
+    error = AccountError("https://api.example", 401)
+    study.submission = Run(Progress(2, {Outcome.PENDING: 2}), error)
+    study.submission.stop()
+    view = watch.look()
+    assert (view.sentence, view.failed) == (str(error), True)
+
+
+async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
+    watch: StudyWatch, study: Study, clock: Clock
+) -> None:
+    await write(study.folder)
+    with Ledger.open(study.folder) as ledger:
+        await ledger.put_setting("learned_rate", 9.8)
+        await ledger.put_setting("limited_by", "processing")
+        signed = (study.folder / HOLDER_NAME).read_text().replace(str(os.getpid()), "1")
+        (study.folder / HOLDER_NAME).write_text(signed)
+        first = watch.look()
+        for number in (1, 2):
+            new = NewAttempt(f"{number}", "d", {}, 1, "audio/wav", 1, None, False, "sandbox")
+            attempt = await ledger.begin(new)
+            await ledger.advance(attempt.attempt_id, State.SCORED)
+        clock.now_s += 0.5
+        view = watch.look()
+    assert first.activity is view.activity is Activity.ELSEWHERE
+    assert first.sentence.startswith("Process 1 on ")
+    assert "to stop it, interrupt it there" in first.sentence
+    assert (view.progress.rate, view.progress.limited_by) == (9.8, "processing")
+    assert view.progress.done == 2
+    assert view.progress.per_minute == pytest.approx(240)
+
+
+def test_another_part_of_this_session_is_named_as_such(watch: StudyWatch, study: Study) -> None:
+    with Ledger.open(study.folder):
+        sentence = watch.look().sentence
+    assert sentence.startswith("Another part of this Python session has been working on the study")
+
+
+def test_a_study_that_is_not_there_is_an_error_that_says_so(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(StudyMissingError, match="There is no study in"):
+        StudyWatch(Study(tmp_path / "nowhere", clock), clock=clock).look()
