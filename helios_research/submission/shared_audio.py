@@ -5,6 +5,7 @@ never read. Remote recordings are left out, since each would cost a request; the
 two remote addresses is found when it is hashed for its upload.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar
@@ -49,7 +50,8 @@ def shared_audio(locations: Iterable[str], known: Mapping[str, str]) -> dict[str
 
 
 def _head(location: str) -> bytes:
-    return next(read_blocks(location, _HEAD_BYTES), b"")
+    # Not the bytes themselves: those of thousands of recordings would be in memory at once.
+    return hashlib.sha256(next(read_blocks(location, _HEAD_BYTES), b"")).digest()
 
 
 def _grouped(locations: Iterable[str], key: Callable[[str], Hashable]) -> list[list[str]]:
