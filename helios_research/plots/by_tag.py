@@ -251,6 +251,8 @@ def _draw(ax: Axes, panel: _Panel) -> None:
         write_sentence(ax, f"No recording has a score of {panel.marker.label}.", style)
         return
     ax.set_ylim(groups.depth + panel.below, 0)
+    # Before the ticks: moving an axis makes new ones.
+    ax.spines["bottom"].set_position(("data", groups.depth))
     if bucketed:
         _draw_bars(ax, panel)
     else:

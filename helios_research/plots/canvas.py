@@ -131,7 +131,7 @@ def _panels(
 
 def _wrapped(notes: Sequence[Note], limit_in: float, small: Style) -> list[Note]:
     return [
-        Note(wrap(plain(note.text), 0.98 * limit_in, small.font_pt), note.stands_out)
+        Note(wrap(plain(note.text), 0.96 * limit_in, small.font_pt), note.stands_out)
         for note in notes
     ]
 

@@ -42,7 +42,6 @@ def draw_mean_difference(
     value, low, high = (float(numbers[0]) for numbers in _numbers(difference))
     y = _below(groups, (_ESTIMATES + _RULER) / 2)
     bottom = _below(groups, _RULER)
-    ax.spines["bottom"].set_position(("data", groups.depth))
     for row, mean, end in zip(groups.rows, means, (bottom, y), strict=False):
         look: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "zorder": 3}
         # Broken where the ticks and the label of the rows' axis stand.
@@ -75,7 +74,6 @@ def draw_share_differences(ax: Axes, groups: Groups, difference: Difference, sty
     """
     value, low, high = (100 * numbers for numbers in _numbers(difference))
     bottom = _below(groups, _RULER)
-    ax.spines["bottom"].set_position(("data", groups.depth))
     line: Look = {"linewidth": 0.11 * style.font_pt, "zorder": 3}
     ax.plot([50, 50], [_below(groups, _ESTIMATES - 0.7), bottom], ":", color=MUTED, **line)
     for place, level in enumerate(BUCKET_LEVELS):

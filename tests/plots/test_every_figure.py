@@ -1,0 +1,205 @@
+"""What holds for every figure, whatever is drawn in it."""
+
+import io
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from helios_research import plots
+from helios_research.errors import ResultsError, UnknownColumnError
+
+EDGE_IN = 0.03
+SYNTHETIC = "Synthetic scores from the sandbox, not measurements of anyone."
+
+
+def assert_within(figure: Figure) -> None:
+    used = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert used.x0 > -EDGE_IN
+    assert used.y0 > -EDGE_IN
+    assert used.x1 < width + EDGE_IN
+    assert used.y1 < height + EDGE_IN
+
+
+def test_synthetic_scores_say_so_below_every_figure(study, draw, words) -> None:
+    assert SYNTHETIC in words(draw(study))
+
+
+def test_real_scores_do_not_say_that_they_are_synthetic(make_results, draw, words) -> None:
+    assert "ynthetic" not in words(draw(make_results(40)))
+
+
+def test_every_figure_says_how_many_recordings_and_participants_there_are(
+    make_results, draw, words
+) -> None:
+    said = words(draw(make_results(40)))
+    assert "40 recordings" in said
+    assert "20 participants" in said
+
+
+def test_a_figure_is_drawn_into_the_axes_that_was_given_with_its_notes(study, draw, words) -> None:
+    figure = Figure(figsize=(8, 14), layout="constrained")
+    ax = figure.subplots()
+    assert draw(study, ax=ax) is ax
+    assert figure.axes == [ax]
+    assert SYNTHETIC in words(ax)
+
+
+def test_a_figure_is_drawn_into_an_empty_figure_that_was_given(study, draw) -> None:
+    figure = Figure(figsize=(8, 9))
+    assert draw(study, ax=figure).figure is figure
+    assert tuple(figure.get_size_inches()) == (8, 9)
+
+
+def test_a_figure_with_something_in_it_is_refused(study, draw) -> None:
+    figure = Figure()
+    figure.subplots()
+    with pytest.raises(ResultsError, match="not empty: give an empty one, or one of its Axes"):
+        draw(study, ax=figure)
+
+
+@pytest.mark.parametrize("style", [plots.COLUMN, plots.PAGE, plots.SLIDE], ids=str)
+def test_the_style_sets_the_width(make_results, draw, style) -> None:
+    ax = draw(make_results(40), style=style)
+    assert ax.get_figure(root=True).get_size_inches()[0] == style.width_in
+
+
+def test_nothing_is_changed_outside_the_figure(study, draw) -> None:
+    before, given = dict(mpl.rcParams), study.copy(deep=True)
+    draw(study)
+    assert dict(mpl.rcParams) == before
+    pd.testing.assert_frame_equal(study, given)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or pyplot.get_fignums() == []
+
+
+def test_nothing_reaches_beyond_the_paper(study, draw) -> None:
+    figure = draw(study).get_figure(root=True)
+    assert_within(figure)
+
+
+def test_an_empty_selection_gives_a_sentence(study, draw, words) -> None:
+    assert "There is no recording" in words(draw(study.iloc[:0])) or "No two" in words(
+        draw(study.iloc[:0])
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_very_few_recordings_give_a_figure(make_results, draw, rows) -> None:
+    draw(make_results(rows))
+
+
+def test_recordings_of_one_participant_give_a_figure_without_intervals(make_results, draw) -> None:
+    draw(make_results(12, user_label="P1"))
+
+
+def test_one_level_gives_a_figure(make_results, draw) -> None:
+    draw(make_results(30, arm="night", visit="1"))
+
+
+def test_a_blank_level_is_shown_as_not_given(make_results, draw) -> None:
+    draw(make_results(30, arm=None, visit=pd.Series([None, "1", ""] * 10, dtype="str")))
+
+
+def test_scores_that_are_all_the_same_give_a_figure(make_results, draw) -> None:
+    draw(make_results(30, mental_strain=1.0, stress=0.33))
+
+
+def test_scores_that_are_all_missing_give_a_sentence_or_a_figure(make_results, draw) -> None:
+    none = {name: np.nan for name in ("mental_strain", "stress")}
+    draw(make_results(30, **none))
+
+
+def test_recordings_that_all_failed_give_a_figure(make_results, draw) -> None:
+    draw(make_results(30, outcome="failed", error_code="ERR_RECORDING_TOO_SHORT"))
+
+
+def test_recordings_that_are_all_pending_give_a_figure(make_results, draw) -> None:
+    draw(make_results(30, outcome="pending"))
+
+
+def test_no_participant_is_known(make_results, draw) -> None:
+    draw(make_results(30, user_label=pd.Series([None] * 30, dtype="str")))
+
+
+def test_infinite_scores_are_left_out(make_results, draw) -> None:
+    scores = np.where(np.arange(30) % 3 == 0, np.inf, 0.4)
+    draw(make_results(30, mental_strain=scores))
+
+
+def test_times_that_are_no_times_give_a_sentence_or_a_figure(make_results, draw) -> None:
+    draw(make_results(30, recording_time="soon", wake_time="0000-00-00T99:99"))
+
+
+def test_fifty_levels_give_a_figure_on_its_paper(make_results, draw) -> None:
+    levels = pd.Series([f"ward {n % 50}" for n in range(200)], dtype="str")
+    assert_within(draw(make_results(200, arm=levels)).get_figure(root=True))
+
+
+def test_names_of_any_kind_stay_what_they_are(make_results, draw, words) -> None:
+    """Dollars and underscores are no formula; a very long name is shortened, not cut off."""
+    names = ["$x_1$ 50 % \\alpha", "naïve Łódź Ελλάδα", "a very long name " * 30, "tab\tand\nline"]
+    arm = pd.Series([names[n % 4] for n in range(40)], dtype="str")
+    ax = draw(make_results(40, arm=arm))
+    assert_within(ax.get_figure(root=True))
+    if "1 2 3" not in words(ax) and "Łódź" in words(ax):
+        assert "$x_1$" in words(ax)
+
+
+def test_a_script_without_a_font_is_drawn_without_a_warning(make_results, draw) -> None:
+    arm = pd.Series(["夜勤", "日勤", "🌙"] * 10, dtype="str")
+    draw(make_results(30, arm=arm))
+
+
+@pytest.mark.parametrize("settings", [{"text.usetex": True}, {"axes.grid": True}], ids=str)
+def test_a_researchers_own_settings_do_no_harm(make_results, draw, settings) -> None:
+    with mpl.rc_context(settings):
+        draw(make_results(30))
+
+
+def test_a_figure_can_be_saved_for_a_paper(make_results, draw) -> None:
+    figure = draw(make_results(30)).get_figure(root=True)
+    for kind in ("pdf", "svg"):
+        figure.savefig(io.BytesIO(), format=kind)
+
+
+def test_a_path_does_as_well_as_a_table(make_results, draw, tmp_path) -> None:
+    path = tmp_path / "results.parquet"
+    make_results(30).to_parquet(path)
+    draw(path)
+
+
+ASKING = {
+    "scores_by_tag, tag": lambda table: plots.scores_by_tag(table, "amr"),
+    "scores_by_tag, colour": lambda table: plots.scores_by_tag(table, "arm", colour="amr"),
+    "score_over_time, by": lambda table: plots.score_over_time(table, by="amr"),
+    "score_over_time, colour": lambda table: plots.score_over_time(table, colour="amr"),
+    "awake_hours, colour": lambda table: plots.awake_hours(table, colour="amr"),
+    "outcomes_by_tag, tag": lambda table: plots.outcomes_by_tag(table, "amr"),
+}
+
+
+@pytest.mark.parametrize("ask", ASKING)
+def test_an_unknown_column_is_named_with_the_one_that_was_meant(make_results, ask) -> None:
+    with pytest.raises(UnknownColumnError, match="no column 'amr'. Did you mean 'arm'"):
+        ASKING[ask](make_results(6))
+
+
+def test_an_unknown_biomarker_is_named_with_those_that_there_are(make_results) -> None:
+    for ask in (plots.awake_hours, plots.score_over_time, plots.biomarker_correlations):
+        with pytest.raises(UnknownColumnError, match="no column 'mental'.*mental_strain"):
+            ask(make_results(6), ["mental"])
+
+
+def test_the_public_names_are_these() -> None:
+    assert plots.__all__ == sorted(
+        [
+            *("COLUMN", "PAGE", "SLIDE", "Style", "awake_hours", "biomarker_correlations"),
+            *("flow_diagram", "outcomes_by_tag", "score_over_time", "scores_by_tag"),
+        ]
+    )
+    assert all(getattr(plots, name) is not None for name in plots.__all__)
