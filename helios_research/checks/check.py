@@ -83,6 +83,11 @@ class Check:
     size_bytes: int | None = None
     stamp: Stamp | None = None
 
+    @property
+    def can_be_recalled(self) -> bool:
+        """Whether a later look can tell, without reading it, that nothing was written to it."""
+        return self.sha256 is not None and self.stamp is not None and bool(self.stamp.version)
+
     def to_dict(self) -> dict[str, Any]:
         """Write the check as JSON values, for a cache.
 

@@ -237,7 +237,7 @@ class _Memory:
         return list(distinct.values())
 
     def keep(self, location: str, check: Check) -> None:
-        if self._cache is None or check.sha256 is None or not (check.stamp and check.stamp.version):
+        if self._cache is None or not check.can_be_recalled:
             return
         with self._lock:
             self._checks[location] = check

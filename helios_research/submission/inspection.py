@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from helios_research.checks import Check, CheckPool
 from helios_research.checks.check import UNREADABLE
@@ -79,6 +80,7 @@ class Inspector:
     """
 
     def __init__(self, ledger: Ledger, seen: Mapping[str, Check], *, preflight: bool) -> None:
+        self._ledger = ledger
         self._cache = LedgerCache(ledger)
         self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
         self._seen = seen
@@ -97,10 +99,13 @@ class Inspector:
         Check
             What it is; without the preflight, nothing is said against sending it.
         """
-        if self._pool is not None:
-            return await asyncio.wrap_future(self._pool.check(location))
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._identified, location)
+        if self._pool is None:
+            return await loop.run_in_executor(self._threads, self._identified, location)
+        check = await asyncio.wrap_future(self._pool.check(location))
+        if check.can_be_recalled:
+            return check
+        return await loop.run_in_executor(self._threads, self._completed, location, check)
 
     def known_hashes(self) -> dict[str, str]:
         """Give the SHA-256 of local recordings to which nothing was written since.
@@ -124,24 +129,36 @@ class Inspector:
 
     def _identified(self, location: str) -> Check:
         known = self._seen.get(location)
-        try:
-            if known and _is_unchanged(location, known):
-                return known
-            found = fingerprint(location)
-        except RecordingUnavailableError as error:
-            return Check(Verdict.FAIL, UNREADABLE, str(error))
-        check = Check(
-            Verdict.OK,
-            None,
-            "",
-            sha256=found.sha256,
-            audio_format=found.audio_format,
-            media_type=found.media_type,
-            size_bytes=found.size_bytes,
-            stamp=found.stamp,
-        )
-        self._cache.store(_IDENTITY_ONLY, {location: check})
+        if known and _is_unchanged(location, known):
+            return known
+        return self._completed(location, Check(Verdict.OK, None, ""))
+
+    def _completed(self, location: str, check: Check) -> Check:
+        """Identify a recording where the check did not, and write down what the pool does not."""
+        if check.sha256 is None:
+            check = _with_identity(location, check)
+        known = self._seen.get(location)
+        # Of a recording that was sent and is gone now, what was seen of it stays: its scores are
+        # found by that.
+        was_sent = known is not None and bool(self._ledger.attempts_of(known.sha256 or ""))
+        if check.sha256 is not None or not was_sent:
+            self._cache.store(_IDENTITY_ONLY, {location: check})
         return check
+
+
+def _with_identity(location: str, check: Check) -> Check:
+    try:
+        found = fingerprint(location)
+    except RecordingUnavailableError as error:
+        return Check(Verdict.FAIL, UNREADABLE, str(error))
+    return replace(
+        check,
+        sha256=found.sha256,
+        audio_format=found.audio_format,
+        media_type=found.media_type,
+        size_bytes=found.size_bytes,
+        stamp=found.stamp,
+    )
 
 
 def last_seen(ledger: LedgerReader) -> dict[str, Check]:

@@ -151,6 +151,9 @@ class Intake:
 
     def _decide(self, row: Row, standing: Standing, check: Check) -> Taken | Ended | None:
         attempt = standing.attempt
+        if attempt is not None and check.sha256 is None:
+            # The file is gone; how its run ended stays.
+            return None
         if attempt is not None and attempt.sha256 == check.sha256:
             again = self._may_go_again(standing, attempt)
             return Taken(_job_of(row, attempt), standing.outcome) if again else None

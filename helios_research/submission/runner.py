@@ -129,7 +129,8 @@ class Runner:
                     await self._take_up(item)
             while self._recordings and self._fatal is None:
                 await self._freed()
-        except HeliosResearchError as error:
+        # Whatever it is, it ends the submission, and `run` raises it.
+        except Exception as error:  # noqa: BLE001
             self._fatal = error
 
     async def _take_up(self, taken: Taken) -> None:

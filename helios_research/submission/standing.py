@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helios_research.api.requests import RunRequest
-from helios_research.checks import Check
+from helios_research.checks import UNREADABLE, Check
 from helios_research.codes import DUPLICATE_AUDIO, METADATA_CHANGED, RECORDING_CHANGED
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Outcome, Severity, Verdict
@@ -155,6 +155,10 @@ def _standing(
         )
     if history and outcome_of(history[-1]) is Outcome.INVALID:
         return _from_attempt(row, history[-1], runs)
+    if check is not None and check.predicted_error_code == UNREADABLE:
+        return Standing(
+            Outcome.INVALID, runs=runs, error_code=UNREADABLE, error_reason=check.reason
+        )
     if check is not None and check.verdict is Verdict.FAIL:
         return Standing(
             Outcome.SKIPPED,

@@ -61,7 +61,7 @@ def test_a_redirect_of_the_api_is_not_followed_and_ends_the_submission_with_one_
 ) -> None:
     sandbox = make_sandbox(Faults(rules=(Rule(Fault.REDIRECT, on=step),)))
     study = make_study(sandbox)
-    with pytest.raises(NotHeliosError, match="it redirects to http://127.0.0.1"):
+    with pytest.raises(NotHeliosError, match=r"it redirects to http://127\.0\.0\.1"):
         study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
     # The redirect leads to the upload host, which tells on a key.
     assert sandbox.log.violations == []
