@@ -169,6 +169,10 @@ class Explorer(Panel):
         self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
         for control in (self._table.sort_by, self._table.descending):
             control.observe(guard(lambda _: self._follow_order()), "value")
+        below = beside(
+            [markup("<h3>Recordings shown</h3>"), self._table.widget], [self._recording.widget]
+        )
+        below.add_class("helios-below")
         saving = ipywidgets.HBox([self._choices.file_format, self._choices.save])
         return [
             markup(EXPLORER_STYLE),
@@ -176,17 +180,15 @@ class Explorer(Panel):
             self._chips.widget,
             self._wrong.widget,
             self._status.widget,
-            beside(self._filters.widget, [self._choices.widget, self._figure.widget, saving]),
-            markup("<h3>Recordings shown</h3>"),
-            self._table.widget,
-            self._recording.widget,
+            beside([self._filters.widget], [self._choices.widget, self._figure.widget, saving]),
+            below,
             self._code_part(),
         ]
 
     def _code_part(self) -> Any:
         self._code = markup()
         self._code_button = Button(
-            description="Show the code for this", layout=ipywidgets.Layout(width="auto")
+            description="Show the code for this", layout=ipywidgets.Layout(width="max-content")
         )
         self._is_code_shown = False
         self._code_button.on_click(self._guard(lambda _: self._toggle_code()))
@@ -254,9 +256,9 @@ class Explorer(Panel):
         self._headline.value = (
             f'<div class="helios-headline" role="status">{escape(state.words)}</div>'
         )
-        self._show_figure(state)
         self._show_chips(state)
         self._filters.show(state.filters)
+        self._show_figure(state)
         self._table.show(
             state.rows(),
             labels={name: label_of(name) for name in state.view.biomarkers},

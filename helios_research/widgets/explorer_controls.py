@@ -260,7 +260,7 @@ class FigurePanel(_Panel):
             description="Figure", options=[(kind.value, kind) for kind in kinds], **look
         )
         self.tag = Dropdown(description="Group by", options=tags, **look)
-        self.colour = Dropdown(description="Colour", options=[(_NO_COLOUR, None), *tags], **look)
+        self.colour = Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
         self.biomarkers = SelectMultiple(
             description="Scores",
             options=options,
@@ -291,7 +291,13 @@ class FigurePanel(_Panel):
             raise ResultsError(message)
         self._mark_unused()
         self._change(
-            View(self.kind.value, tuple(self.biomarkers.value), self.tag.value, self.colour.value)
+            # Not None for one colour: a Dropdown shows that as nothing chosen.
+            View(
+                self.kind.value,
+                tuple(self.biomarkers.value),
+                self.tag.value,
+                self.colour.value or None,
+            )
         )
 
     def _mark_unused(self) -> None:

@@ -146,6 +146,8 @@ def _change(known: "pd.Series[Any]") -> str:
     change = known["change"]
     if pd.isna(change):
         return "part of it" if known["in_baseline"] else _NOTHING
+    if known["bucketed"] and change == 0:
+        return "same level"
     if known["bucketed"]:
         return f"{change:+.0f} level{'' if abs(change) == 1 else 's'}"
     return f"{change:+.2f}"

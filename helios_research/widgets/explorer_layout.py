@@ -15,10 +15,14 @@ EXPLORER_STYLE = """
 <style>
 .helios-main { display: flex; flex-flow: row wrap; gap: 0.5em 1.2em; align-items: flex-start;
   overflow: visible; width: 100%; }
-.helios-filters { flex: 1 1 17em; max-width: 22em; min-width: 0; overflow: visible;
+.helios-filters { max-width: 22em; min-width: 0; overflow: visible;
   border: 1px solid var(--helios-line); border-radius: 6px; padding: 0.3em 0.7em 0.5em; }
-.helios-right { flex: 3 1 30em; min-width: 0; overflow: visible; }
-.helios-choices { display: flex; flex-flow: row wrap; overflow: visible; }
+.helios-column { flex: 1 1 30em; min-width: 0; overflow: visible; }
+.helios-column.helios-filters { flex: 1 1 17em; }
+.helios-below > .helios-column { flex: 2 1 44em; }
+.helios-below > .helios-column:first-child { flex: 3 1 58em; }
+.helios-choices { display: flex; flex-flow: row wrap; overflow: visible; gap: 0 1.2em;
+  max-width: 672px; }
 .helios-choices > * { flex: 1 1 16em; min-width: 0; }
 .helios :is(.helios-filters, .helios-choices) .widget-label { text-align: left; }
 .helios h3, .helios h4 { margin: 0.3em 0; font-size: 1.05em; font-weight: 600;
@@ -35,11 +39,14 @@ EXPLORER_STYLE = """
 .helios button.helios-chip-on { background: var(--helios-mark); border-color: var(--helios-ink);
   font-weight: 600; }
 .helios-figure img { background: #fff; border-radius: 4px; display: block; }
+.helios-column .helios-scroll table.helios-table :is(th, td) { height: 1.35em; }
 .helios-histogram { display: block; width: calc(100% - 6.4em); margin-left: 6.4em; height: 34px; }
 .helios-bar { fill: var(--jp-brand-color1, #1976d2); }
 .helios-bar.helios-outside { fill: var(--helios-line); }
 .helios-columns { display: flex; flex-flow: row wrap; gap: 0.4em 2em; align-items: flex-start; }
-.helios-columns > div { flex: 1 1 22em; min-width: 0; }
+.helios-columns > div { flex: 2 1 22em; min-width: 0; }
+.helios-columns > div:first-child { flex: 3 1 40em; overflow-x: auto; }
+.helios .helios-columns > div:first-child table.helios-table :is(th, td) { white-space: nowrap; }
 .helios-fate p { margin: 0.15em 0; }
 .helios-transcript { margin: 0.3em 0; padding-left: 0.8em; max-width: 60em;
   border-left: 3px solid var(--helios-line); white-space: pre-wrap; }
@@ -50,7 +57,7 @@ EXPLORER_STYLE = """
 </style>
 """
 
-_EMPTY_IN = 3.0
+_EMPTY_IN = (7.0, 3.0)
 _CSS_DPI = 96
 
 
@@ -70,7 +77,7 @@ class FigurePlace:
         self.widget.add_class("helios-figure")
         self.html = ""
         self._kind: Hashable = None
-        self._height = 0
+        self._width, self._height = _EMPTY_IN
 
     def show(self, figure: Figure, words: str, kind: Hashable) -> None:
         """Show a figure.
@@ -84,8 +91,9 @@ class FigurePlace:
         kind
             What it is; as long as that stays the same, the place does not become lower.
         """
-        height = round(_CSS_DPI * float(figure.get_size_inches()[1]))
+        width, height = (float(inches) for inches in figure.get_size_inches())
         self._height = max(height, self._height) if kind == self._kind else height
+        self._width = width
         self._kind = kind
         self._set(picture_html(figure, words))
 
@@ -100,28 +108,31 @@ class FigurePlace:
         self._set(f'<p role="status">{escape(sentence)}</p>')
 
     def _set(self, content: str) -> None:
-        height = max(self._height, round(_CSS_DPI * _EMPTY_IN))
         self.html = content
-        self.widget.value = f'<div style="min-height: {height}px">{content}</div>'
+        # On a narrow page the picture shrinks, and its place with it.
+        shape = f"aspect-ratio: {self._width:g} / {self._height:.3f}"
+        width = f"width: min(100%, {_CSS_DPI * self._width:.0f}px)"
+        self.widget.value = f'<div style="{shape}; {width}">{content}</div>'
 
 
-def beside(left: Any, right: list[Any]) -> Any:
-    """Put one part beside others, or above them where the page is narrow.
+def beside(*columns: list[Any]) -> Any:
+    """Put columns beside each other, or one above the other where the page is narrow.
 
     Parameters
     ----------
-    left
-        The narrow part.
-    right
-        The wide part, from top to bottom.
+    *columns
+        Each from top to bottom.
 
     Returns
     -------
     ipywidgets.Box
-        Both.
+        All of them.
     """
-    wide = ipywidgets.VBox(right)
-    wide.add_class("helios-right")
-    both = ipywidgets.Box([left, wide])
-    both.add_class("helios-main")
-    return both
+    parts = []
+    for column in columns:
+        part = column[0] if len(column) == 1 else ipywidgets.VBox(column)
+        part.add_class("helios-column")
+        parts.append(part)
+    together = ipywidgets.Box(parts)
+    together.add_class("helios-main")
+    return together
