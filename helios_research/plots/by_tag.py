@@ -49,6 +49,7 @@ from helios_research.plots.marks import (
 from helios_research.plots.rulers import DEPTH_LINES, draw_mean_difference, draw_share_differences
 from helios_research.plots.selection import Selection, select
 from helios_research.plots.style import PAGE, Style, dress
+from helios_research.plots.text import about_fonts
 
 # In a figure 1,000 resamples cannot be told from more.
 _RESAMPLES = Bootstrap(1000)
@@ -237,16 +238,21 @@ def _how_to_read(panels: Sequence[_Panel], chosen: Selection) -> list[str | None
     apart = any(panel.difference for panel in panels)
     below = "Below: the difference with its 95 % interval." if apart else None
     how = "Intervals: bootstrap over participants." if continuous or apart else None
+    names = {
+        str(name)
+        for panel in panels
+        for row in panel.groups.rows
+        for name in (row.level, row.by_level)
+    }
     hollow = ABOUT_FEW if few and continuous else None
-    return [means, hollow, bars, below, how]
+    return [means, hollow, bars, below, how, about_fonts(names)]
 
 
 def _draw(ax: Axes, panel: _Panel) -> None:
     style, groups = panel.style, panel.groups
     dress(ax, style, grid="")
     bucketed = panel.marker.bucketed
-    pad = (2.1 if bucketed else 0.6) * style.font_pt
-    ax.set_title(panel.marker.label, loc="left", pad=pad, **style.text(fontweight="bold"))
+    ax.set_title(panel.marker.label, loc="left", **style.text(fontweight="bold"))
     if np.isnan(panel.scores).all():
         write_sentence(ax, f"No recording has a score of {panel.marker.label}.", style)
         return

@@ -29,7 +29,7 @@ _MARGIN = 0.5
 _GAP = 0.6
 
 # From the lower edge of an Axes of someone else's, past ticks and label, to the notes.
-_PAST_LABEL = 3.4
+_PAST_LABEL = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
 
 from helios_research.analysis.tables import Levels, levels_of
+from helios_research.plots.canvas import size_in
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
 from helios_research.plots.text import counted, plain, shorten, wrap
@@ -21,8 +22,8 @@ _HEADER = 0.8
 _LINES = ((4, 4.4), (8, 3.2), (16, 2.2), (30, 1.6))
 _LEAST_LINES = 1.25
 
-# Share of the width that names may take.
-_FOR_NAMES = 0.3
+# Room for names beside a panel, as a share of its width.
+_FOR_NAMES = 0.38
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,22 @@ def keep_levels(selection: Selection, column: str, most: int) -> Selection:
     return selection.without(rows, f"at {counted(left_out, 'smaller level')} of {column}")
 
 
+def room_for_names(ax: Axes) -> float:
+    """Give the room for names beside a panel.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+
+    Returns
+    -------
+    float
+        In inches.
+    """
+    return _FOR_NAMES * size_in(ax)[0]
+
+
 def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
     """Write the names of the rows beside them.
 
@@ -221,7 +238,7 @@ def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
         Size of the type.
     """
     size = style if groups.lines >= 1.3 else style.small
-    limit = _FOR_NAMES * min(style.width_in / style.panels_per_row, 5.0)
+    limit = room_for_names(ax)
     most = max(1, int(groups.lines / 1.2))
     places = [row.y for row in groups.rows] + [y for _, y in groups.headers]
     names = [row.level if row.by_level is None else row.by_level for row in groups.rows]

@@ -12,8 +12,9 @@ from scipy import ndimage
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import Codes, Flags, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.plots.canvas import size_in
 from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Look, Style
-from helios_research.plots.text import counted
+from helios_research.plots.text import counted, width_in
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
@@ -261,28 +262,26 @@ def level_key(ax: Axes, style: Style) -> None:
         Patch(facecolor=ORDINAL_RAMP[level], edgecolor=MUTED, linewidth=0.04 * style.font_pt)
         for level in BUCKET_LEVELS
     ]
-    key_above(ax, patches, [LEVEL_NAMES[level] for level in BUCKET_LEVELS], style, columns=4)
+    key_above(ax, patches, [LEVEL_NAMES[level] for level in BUCKET_LEVELS], style)
 
 
-def key_above(
-    ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: Style, columns: int
-) -> None:
-    """Put a key between the title and the panel.
+def key_above(ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: Style) -> None:
+    """Put a key between the title, which moves up, and the panel.
 
     Parameters
     ----------
     ax
-        The panel.
+        The panel, with its title.
     handles
         What the key explains.
     names
         What each means.
     style
         Size of the type.
-    columns
-        How many beside each other.
     """
     small = style.small
+    widest = max(width_in(name, small.font_pt) for name in names) + 2.8 * small.font_pt / 72
+    columns = int(np.clip(size_in(ax)[0] // widest, 1, len(names)))
     key = ax.legend(
         handles,
         names,
@@ -297,9 +296,14 @@ def key_above(
         handleheight=0.9,
         handletextpad=0.4,
         columnspacing=1.0,
+        labelspacing=0.3,
     )
     for text in key.get_texts():
         text.set(**small.text())
+    rows = -(-len(names) // columns)
+    title = ax.get_title(loc="left")
+    pad = (0.7 + 1.35 * rows) * style.font_pt
+    ax.set_title(title, loc="left", pad=pad, **style.text(fontweight="bold"))
 
 
 def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) -> None:

@@ -22,6 +22,7 @@ from helios_research.plots.groups import (
 from helios_research.plots.marks import key_above
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import INK, OUTCOME_LOOKS, PAGE, PAPER, Look, Style, dress
+from helios_research.plots.text import about_fonts
 
 _AROUND = 6.6
 _LEAST_AXIS = 5.0
@@ -76,7 +77,8 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
     height = groups.height_in(style) + _AROUND * style.line_in
     warned = [Note(sentence) for sentence in rates.attrs["warnings"]]
     how = "Line: 95 % interval of the whole share (bootstrap over participants)."
-    canvas = open_canvas(ax, [height], [*warned, *chosen.notes(how)], style)
+    fonts = about_fonts(row.level for row in groups.rows)
+    canvas = open_canvas(ax, [height], [*warned, *chosen.notes(how, fonts)], style)
     shares = _shares(table, groups.code_rows(table, tag, None), len(groups.rows))
     overall = rates[rates["reason"] == ANY_REASON].set_index("level")
     overall = overall.loc[[row.level for row in groups.rows]]
@@ -105,7 +107,6 @@ def _draw(
     ax.set_title(
         "Recordings without scores",
         loc="left",
-        pad=2.1 * style.font_pt,
         **style.text(fontweight="bold"),
     )
     ax.set_ylim(groups.depth, 0)
@@ -139,7 +140,7 @@ def _draw_bars(ax: Axes, groups: Groups, shares: pd.DataFrame, style: Style) -> 
         handles.append(Patch(**look))
         names.append(outcome.value)
     if handles:
-        key_above(ax, handles, names, style, columns=len(handles))
+        key_above(ax, handles, names, style)
 
 
 def _set_axis(ax: Axes, furthest: float, style: Style) -> None:

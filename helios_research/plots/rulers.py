@@ -8,7 +8,7 @@ from matplotlib.markers import TICKDOWN
 
 from helios_research.columns import BUCKET_LEVELS
 from helios_research.plots.differences import Difference
-from helios_research.plots.groups import Groups, beside_row
+from helios_research.plots.groups import Groups, beside_row, room_for_names
 from helios_research.plots.marks import LEVEL_NAMES, Estimates, draw_estimates
 from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, Look, Style
 from helios_research.plots.text import MINUS, plain, shorten, with_minus
@@ -130,7 +130,8 @@ def _name(ax: Axes, name: str, y: float, style: Style) -> None:
 
 
 def _label(ax: Axes, groups: Groups, y: float, style: Style) -> None:
-    names = [shorten(plain(row.level), 1.2, style.font_pt) for row in groups.rows[:2]]
+    limit = 0.9 * room_for_names(ax)
+    names = [shorten(plain(row.level), limit, style.small.font_pt) for row in groups.rows[:2]]
     where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
     ax.text(-0.01, y, f"{names[1]}\n{MINUS} {names[0]}", **style.small.text(color=INK), **where)
 

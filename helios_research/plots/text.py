@@ -208,6 +208,27 @@ def with_minus(number: str) -> str:
     return number.replace("-", MINUS)
 
 
+def about_fonts(names: Iterable[str]) -> str | None:
+    """Explain the sign that stands for what no font of this machine can draw.
+
+    Parameters
+    ----------
+    names
+        Names in a figure, as they are in the results.
+
+    Returns
+    -------
+    str or None
+        None where all can be drawn.
+    """
+    if any(UNDRAWABLE in plain(name) for name in names):
+        return (
+            f"{UNDRAWABLE}: a character that no font here can draw; a font such as Noto Sans CJK "
+            "would."
+        )
+    return None
+
+
 def listed(reasons: Mapping[str, int], most: int = 5) -> str:
     """List what was lost and why.
 

@@ -42,7 +42,7 @@ from helios_research.plots.style import (
     Style,
     dress,
 )
-from helios_research.plots.text import joined, plain, shorten, width_in
+from helios_research.plots.text import about_fonts, joined, plain, shorten, width_in
 
 MOST_COLOURS = len(OKABE_ITO)
 RESAMPLES = Bootstrap(1000)
@@ -147,6 +147,7 @@ def about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
         Sentences.
     """
     few = bool((summary["participants_scored"] < FEW_PARTICIPANTS).any())
+    levels = trends[0].course.names
     kinds = {trend.marker.bucketed for trend in trends}
     mean = "mean with 95 % interval (bootstrap over participants)"
     what = " and ".join(
@@ -158,6 +159,7 @@ def about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
             about_bars([trend.marker for trend in trends]),
             "In brackets: participants." if trends[0].colour else None,
             f"{what.capitalize()}: fewer than {FEW_PARTICIPANTS} participants." if few else None,
+            about_fonts([*trends[0].groups, *levels]),
         ]
     )
 
@@ -203,9 +205,7 @@ def draw_trend(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
     """
     style = trend.style
     dress(ax, style, grid="y")
-    keyed = trend.marker.bucketed or trend.colour is not None
-    pad = (2.1 if keyed else 0.6) * style.font_pt
-    ax.set_title(trend.marker.label, loc="left", pad=pad, **style.text(fontweight="bold"))
+    ax.set_title(trend.marker.label, loc="left", **style.text(fontweight="bold"))
     scores = scores_of(trend.table, trend.marker.name)
     if np.isnan(scores).all():
         write_sentence(ax, f"No recording has a score of {trend.marker.label}.", style)
@@ -232,7 +232,7 @@ def _draw_course(ax: Axes, trend: Trend, scores: Floats, summary: pd.DataFrame) 
     score_axis(ax, "y", scores[~np.isnan(scores)], style, "Score (0 to 1)")
     if trend.colour:
         patches = [Patch(color=OKABE_ITO[place]) for place in range(len(groups))]
-        key_above(ax, patches, _counted_groups(trend, scores), style, columns=min(len(groups), 4))
+        key_above(ax, patches, _counted_groups(trend, scores), style)
 
 
 def _counted_groups(trend: Trend, scores: Floats) -> list[str]:
