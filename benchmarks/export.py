@@ -1,0 +1,71 @@
+"""How long it takes to export and report on 100,000 results, and how large the files are.
+
+Run it with ``python benchmarks/export.py [ROWS]``. The results are the synthetic shift study,
+repeated with new participants until there are enough. Targets: Parquet within a second.
+"""
+
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from helios_research.report import write_report
+from helios_research.results import export, read_parquet
+
+STUDY = Path(__file__).parents[1] / "datasets" / "shift_study_results.parquet"
+ROWS = 100_000
+
+
+def many_results(rows: int) -> pd.DataFrame:
+    """Repeat the study with new participants and recordings."""
+    study = read_parquet(STUDY)
+    copies = [
+        study.assign(
+            user_label=study["user_label"] + f"_{copy}",
+            recording_id=study["recording_id"] + f"_{copy}",
+        )
+        for copy in range(rows // len(study) + 1)
+    ]
+    return pd.concat(copies, ignore_index=True).head(rows)
+
+
+def main(rows: int = ROWS) -> None:
+    """Print a line per file: seconds by the clock and in processor time, and its size."""
+    table = many_results(rows)
+    print(f"{len(table):,} results of {table['user_label'].nunique():,} participants")
+    with TemporaryDirectory() as folder:
+        jobs = [
+            (
+                f"{ending}{' with ages' if ages else ''}{', long' if long else ''}",
+                ending,
+                ages,
+                long,
+            )
+            for ending in ("parquet", "csv", "sav", "dta", "xlsx")
+            for ages, long in ((False, False), (True, False), (True, True))
+            # A long table of so many recordings has more rows than a sheet.
+            if not (ending == "xlsx" and long and rows * 11 >= 1_048_576)
+        ]
+        for name, ending, ages, long in jobs:
+            start, worked = time.perf_counter(), time.process_time()
+            path = export(table, Path(folder) / f"x.{ending}", ages=ages, long=long)[0]
+            tell(name, start, worked, path)
+        start, worked = time.perf_counter(), time.process_time()
+        read_parquet(export(table, Path(folder) / "r.parquet")[0])
+        tell("parquet written and read", start, worked, Path(folder) / "r.parquet")
+        start, worked = time.perf_counter(), time.process_time()
+        path = write_report(table, Path(folder) / "report.html", tags=["arm", "site", "visit"])
+        tell("report by arm, site and visit", start, worked, path)
+
+
+def tell(name: str, start: float, worked: float, path: Path) -> None:
+    """Print one line."""
+    seconds, processor = time.perf_counter() - start, time.process_time() - worked
+    size = path.stat().st_size / 1e6
+    print(f"{seconds:7.1f} s  {processor:7.1f} s of processor  {size:8.1f} MB  {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
