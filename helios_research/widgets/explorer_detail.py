@@ -67,6 +67,11 @@ class Details:
             ]
         )
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether everyone's baselines are known; with 100,000 results that takes some seconds."""
+        return self._compared is not None
+
     def compared(self) -> pd.DataFrame:
         """Give every score beside its participant's baseline.
 

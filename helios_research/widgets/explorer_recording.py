@@ -13,6 +13,7 @@ from helios_research.widgets.explorer_source import Source
 from helios_research.widgets.parts import Guard, markup
 
 _CHOOSE = '<p class="helios-muted">Choose a recording by its number in the table above.</p>'
+_COMPARING = '<p class="helios-muted" role="status">Working out everyone\'s baselines …</p>'
 
 
 class RecordingPart:
@@ -118,6 +119,8 @@ class RecordingPart:
             self._is_setting = False
         self._mark(place)
         self._mark_ends()
+        if not self._details.is_ready:
+            self.content.value = _COMPARING
         self.content.value = self._details.html(self.position)
         located = self._source.locations
         location = None if located is None else located.iloc[self.position]

@@ -258,7 +258,7 @@ def test_closing_lets_go_of_everything(results):
 
 def test_clicks_from_several_threads_leave_one_consistent_state(explorer, results):
     def click(value: str) -> None:
-        for _ in range(3):
+        for _ in range(2):
             explorer._filters.levels.value = (value,)
 
     threads = [threading.Thread(target=click, args=(arm,)) for arm in ("day_shift", "night_shift")]

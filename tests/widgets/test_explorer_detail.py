@@ -1,12 +1,17 @@
 """One recording in detail: its fate, its scores against the baseline, what is known of it."""
 
+import base64
+import io
+import re
+import wave
 from pathlib import Path
 
+import av
 import pandas as pd
 import pytest
 
 from helios_research.analysis import baseline
-from helios_research.widgets.explorer_audio import LARGEST_BYTES, player_html
+from helios_research.widgets.explorer_audio import LARGEST_BYTES, LONGEST_S, player_html
 from helios_research.widgets.explorer_detail import Details
 from helios_research.widgets.explorer_source import open_source
 
@@ -114,11 +119,25 @@ def test_what_cannot_be_played_is_said(tmp_path, location, sentence):
     assert sentence in player_html(location, tmp_path)
 
 
-def test_a_file_too_large_for_a_notebook_is_named_instead(tmp_path):
-    (tmp_path / "long.wav").write_bytes(b"0" * (LARGEST_BYTES + 1))
-    assert f"too much for a notebook: open {tmp_path / 'long.wav'}" in player_html(
-        "long.wav", tmp_path
-    )
+def test_a_large_file_is_compressed_for_listening(tmp_path, speech):
+    path = tmp_path / "long.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(speech * 16)  # 208 s, 6.7 MB
+    html = player_html("long.wav", tmp_path)
+    assert "Compressed for listening here, at most 3 minutes; the file itself is" in html
+    heard = base64.b64decode(re.search('base64,([^"]+)', html)[1])
+    assert len(heard) < LARGEST_BYTES / 2
+    with av.open(io.BytesIO(heard)) as container:
+        assert container.streams.audio[0].codec_context.name == "opus"
+        assert container.duration / 1e6 == pytest.approx(LONGEST_S, abs=1)
+
+
+def test_a_large_file_that_is_not_audio_is_a_sentence(tmp_path):
+    (tmp_path / "notes.wav").write_bytes(b"0" * (LARGEST_BYTES + 1))
+    assert "The audio file cannot be played: Invalid data" in player_html("notes.wav", tmp_path)
 
 
 def test_results_without_recordings_have_no_player(tmp_path):
