@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from helios_research.submission.progress import Progress
@@ -54,6 +55,9 @@ class Submission(Generic[T]):
         self._error: BaseException | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        # Not the thread's own end: Python 3.11 takes a thread for dead once `join` on it was
+        # interrupted (https://github.com/python/cpython/issues/90882).
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="helios-submission", daemon=True)
         self._thread.start()
         atexit.register(self._stop_at_exit)
@@ -65,7 +69,7 @@ class Submission(Generic[T]):
     @property
     def is_running(self) -> bool:
         """Whether it is still at work."""
-        return self._thread.is_alive()
+        return not self._over.is_set()
 
     def stop(self) -> None:
         """Ask it to stop: nothing new is begun, what is in flight is kept. Does not wait."""
@@ -114,13 +118,13 @@ class Submission(Generic[T]):
 
     def _watch(self, timeout_s: float | None, watch: Callable[[Progress], None] | None) -> None:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while self._thread.is_alive():
+        while self.is_running:
             if watch is not None:
                 watch(self.progress)
             if deadline is not None and time.monotonic() > deadline:
                 message = f"The submission is not over after {timeout_s:g} s; it goes on."
                 raise TimeoutError(message)
-            self._thread.join(REFRESH_S)
+            self._over.wait(REFRESH_S)
         if watch is not None:
             watch(self.progress)
 
@@ -134,7 +138,10 @@ class Submission(Generic[T]):
             self._result = self._conclude()
         except BaseException as error:  # noqa: BLE001 - as above; the first error is the cause
             self._error = self._error or error
+        # Also where an error or an interrupt ended it: whoever watches closes the line.
+        self.progress = replace(self.progress, is_over=True, limited_by="")
         atexit.unregister(self._stop_at_exit)
+        self._over.set()
 
     async def _main(self) -> None:
         # Let go of when it has ended: what it knows of every recording would otherwise be in
@@ -148,4 +155,4 @@ class Submission(Generic[T]):
 
     def _stop_at_exit(self) -> None:
         self.stop()
-        self._thread.join(_EXIT_S)
+        self._over.wait(_EXIT_S)

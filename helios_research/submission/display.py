@@ -1,6 +1,6 @@
 """Showing progress as one line: rewritten in a terminal and in a notebook, plain lines elsewhere."""
 
-import shutil
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -70,16 +70,28 @@ class _NotebookLine:
 class _TerminalLine:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._shown = ""
 
     def __call__(self, progress: Progress) -> None:
-        width = shutil.get_terminal_size().columns
         line = str(progress)
+        width = self._columns()
         if len(line) >= width:
             line = line[: width - 2] + "…"
-        end = "\n" if progress.is_over else ""
         # Return to the line's start and clear it, so that a shorter line leaves nothing behind.
-        self._stream.write(f"\r\x1b[K{line}{end}")
-        self._stream.flush()
+        shown = f"\r\x1b[K{line}" + ("\n" if progress.is_over else "")
+        if shown != self._shown:
+            self._shown = shown
+            self._stream.write(shown)
+            self._stream.flush()
+
+    def _columns(self) -> int:
+        # This stream's own: stdout, which shutil asks, may be a file. A terminal that does not
+        # know its width says 0.
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:
+            columns = 0
+        return columns or 80
 
 
 class _PlainLines:

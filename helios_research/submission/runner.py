@@ -7,6 +7,7 @@ disk ends the submission, with nothing lost.
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -115,7 +116,7 @@ class Runner:
             finished_here=self._finished_here,
             elapsed_s=clock.monotonic() - self._began,
             rate=pacer.rate,
-            limited_by="" if is_over else pacer.limited_by,
+            limited_by=pacer.limited_by if self._recordings else "checking recordings",
             at=clock.now(),
             is_over=is_over,
         )
@@ -178,7 +179,9 @@ class Runner:
         # A defect of ours, met with one recording, must not cost the others theirs: its row
         # stays pending, and the log says where the defect is.
         except Exception:  # noqa: BLE001
-            _log.exception("Recording %s could not be taken further", job.row.recording_id)
+            # A script that ends closes its executors before it can stop this; that is no defect.
+            if threading.main_thread().is_alive():
+                _log.exception("Recording %s could not be taken further", job.row.recording_id)
 
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1

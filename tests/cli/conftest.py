@@ -38,7 +38,6 @@ def environment() -> dict[str, str]:
         **os.environ,
         "THYMIA_API_KEY": KEY,
         "COLUMNS": "100",
-        "PYTHONWARNINGS": "error::ResourceWarning",
     }
 
 

@@ -1,0 +1,218 @@
+"""The commands end to end, as they are typed, each in a process of its own."""
+
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+import time
+from fcntl import ioctl
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import helios_research as hr
+from helios_research.sandbox import Step
+
+
+def is_clean(text: str) -> bool:
+    return "Traceback" not in text and "Warning" not in text
+
+
+def test_submitting_twice_sends_once_and_every_look_says_the_same(
+    helios, manifest, sandbox, at, quick, tmp_path
+) -> None:
+    first = helios("submit", manifest, "--study", "study", "--tags", "arm", *quick, env=at)
+    assert first.returncode == 0, first
+    assert is_clean(first.stderr)
+    assert re.search(r"scored +3\n", first.stdout)
+    assert "study/results.parquet" in first.stdout
+    # Not a terminal: plain lines, one at the start and one at the end of so short a submission.
+    lines = [line for line in first.stderr.splitlines() if " of 3 done" in line]
+    assert lines[-1].startswith("3 of 3 done · 3 scored · took")
+    assert len(lines) <= 3
+    assert "\r" not in first.stderr
+    assert "\x1b" not in first.stderr
+    creations = sandbox.log.count(Step.CREATE)
+    second = helios("submit", manifest, "--study", "study", "--tags", "arm", *quick, env=at)
+    assert second.returncode == 0
+    assert sandbox.log.count(Step.CREATE) == creations == 3
+    status = helios("status", "study", env={"THYMIA_API_KEY": ""})
+    assert status.returncode == 0
+    assert "Nothing is left to send." in status.stdout
+    for name in ("scores.parquet", "scores.csv"):
+        exported = helios("export", "study", "--to", name, env={"THYMIA_API_KEY": ""})
+        assert exported.returncode == 0, exported
+        assert name in exported.stdout
+    results = pd.read_parquet(tmp_path / "scores.parquet")
+    assert results["mental_strain"].tolist() == pytest.approx(
+        pd.read_csv(tmp_path / "scores.csv")["mental_strain"].tolist()
+    )
+
+
+def test_rows_that_did_not_end_scored_make_the_status_1(
+    helios, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    table = make_cohort(2)
+    table.loc[0, "date_of_birth"] = "17.05.1990"
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    finished = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
+    assert finished.returncode == 1
+    assert "INVALID_DATE_OF_BIRTH" in finished.stdout
+    assert "row 2, date_of_birth" in finished.stderr
+    assert is_clean(finished.stderr)
+
+
+def test_check_says_what_cannot_be_sent_and_writes_all_of_it(helios, make_cohort, tmp_path) -> None:
+    table = make_cohort(2)
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    good = helios("check", "manifest.csv", "--out", "checks.csv")
+    assert good.returncode == 0, good
+    assert pd.read_csv(tmp_path / "checks.csv")["verdict"].tolist() == ["ok", "ok"]
+    Path(table["recording"][1]).write_text("Notes, not sound.\n" * 50)
+    bad = helios("check", "manifest.csv")
+    assert bad.returncode == 1
+    assert "1 ok, 0 warn, 1 fail" in bad.stdout
+    assert "r0001.wav" in bad.stdout
+    assert is_clean(good.stderr + bad.stderr)
+
+
+def test_columns_may_have_other_names_and_constants_fill_the_rest(
+    helios, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    table = make_cohort(1).rename(columns={"user_label": "participant"}).drop(columns="language")
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    finished = helios(
+        *("submit", "manifest.csv", "--study", "study", *quick),
+        *("--column", "user_label=participant", "--constant", "language=de-DE"),
+        env=at,
+    )
+    assert finished.returncode == 0, finished
+    (run,) = sandbox.log.puts
+    assert "de-DE" in repr(sandbox.log.request_of(run))
+
+
+def test_the_demo_goes_the_whole_way_and_can_be_repeated(helios, tmp_path) -> None:
+    # Its home is a place from which the checkout cannot be found by chance.
+    finished = helios("demo", "--study", "try out", env={"THYMIA_API_KEY": ""})
+    assert finished.returncode == 0, finished
+    assert is_clean(finished.stderr)
+    for what in ("scored", "rejected", "invalid", "skipped"):
+        assert what in finished.stdout or what == "rejected"
+    files = [line.split(maxsplit=1)[1] for line in finished.stdout.splitlines() if ":  " in line]
+    assert len(files) >= 3
+    assert all((tmp_path / name).is_file() for name in files)
+
+
+def test_a_sandbox_serves_a_submission_through_the_environment_that_it_prints(
+    command, helios, manifest, quick, tmp_path, environment
+) -> None:
+    process = subprocess.Popen(
+        [*command, "sandbox", "--port", "0", "--processing", "0.1", "--log", "events"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = [process.stdout.readline() for _ in range(4)]
+        printed = dict(re.findall(r"export (\w+)=(\S+)", "".join(said)))
+        assert set(printed) == {"THYMIA_BASE_URL", "THYMIA_API_KEY"}
+        finished = helios("submit", manifest, "--study", "study", *quick, env=printed)
+        assert finished.returncode == 0, finished
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert err == ""
+    assert '"event": "put"' in (tmp_path / "events").read_text()
+
+
+@pytest.fixture
+def on_a_terminal(command, environment, tmp_path):
+    """Run a command on a terminal of 60 columns, and give its status and what appeared."""
+
+    def run(*arguments: object, env: dict[str, str], act=None) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        process = subprocess.Popen(
+            [*command, *map(str, arguments)],
+            cwd=tmp_path,
+            env={name: value for name, value in environment.items() if name != "COLUMNS"} | env,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        if act is not None:
+            act(process)
+        seen = b""
+        while True:
+            try:
+                block = os.read(ours, 65_536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            seen += block
+        os.close(ours)
+        return process.wait(timeout=60), seen.decode().replace("\r\n", "\n")
+
+    return run
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_never_wider_than_it(
+    on_a_terminal, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    make_cohort(12).to_csv(tmp_path / "manifest.csv", index=False)
+    status, seen = on_a_terminal(
+        "submit", "manifest.csv", "--study", "study", "--max-in-flight", "2", *quick, env=at
+    )
+    assert status == 0, seen
+    progress = next(line for line in seen.split("\n") if "\r" in line)
+    shown = progress.split("\r\x1b[K")[1:]
+    assert len(shown) > 3
+    assert max(map(len, shown)) < 60
+    assert shown[-1].startswith("12 of 12 done")
+    assert all(" of 12 done" in line for line in shown)
+
+
+def test_an_error_begins_on_a_line_of_its_own_after_the_progress(
+    on_a_terminal, manifest, sandbox, at, quick
+) -> None:
+    status, seen = on_a_terminal(
+        *("submit", manifest, "--study", "study", *quick),
+        env=at | {"THYMIA_API_KEY": "not-the-key"},
+    )
+    assert status == 2
+    assert re.search(r"^Error: ", seen, re.MULTILINE), seen
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_keeps_everything_and_says_how_to_go_on(
+    on_a_terminal, helios, make_cohort, sandbox, at, quick, tmp_path, how
+) -> None:
+    make_cohort(30).to_csv(tmp_path / "manifest.csv", index=False)
+    submit = ("submit", "manifest.csv", "--study", "study", "--rate", "10", "--poll-floor", "0.2")
+
+    def interrupt(process: subprocess.Popen[bytes]) -> None:
+        while len(sandbox.log.runs_by_audio) < 4 and process.poll() is None:
+            time.sleep(0.02)
+        # To all of its processes, as a terminal does; those that check recordings included.
+        os.killpg(process.pid, how)
+
+    status, seen = on_a_terminal(*submit, env=at, act=interrupt)
+    assert status == 130, seen
+    assert re.search(r"^Interrupted. Run the same command again", seen, re.MULTILINE), seen
+    assert is_clean(seen)
+    # It ended by itself, with what was in flight, before it said so.
+    assert "took" in seen.rsplit("\r", 1)[1]
+    midway = hr.Study(tmp_path / "study").results()["outcome"]
+    assert (midway == "pending").any()
+    assert len(pd.read_parquet(tmp_path / "study" / "results.parquet")) == 30
+    finished = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
+    assert finished.returncode == 0, finished
+    assert {len(runs) for runs in sandbox.log.runs_by_audio.values()} == {1}
