@@ -86,7 +86,7 @@ class _Panel:
 
 
 @overload
-def scores_by_tag(  # type: ignore[overload-overlap]  # a str is a sequence too, but this is first
+def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a str is a sequence
     results: Results,
     tag: str,
     biomarkers: str = ...,
@@ -98,7 +98,7 @@ def scores_by_tag(  # type: ignore[overload-overlap]  # a str is a sequence too,
 
 
 @overload
-def scores_by_tag(
+def scores_by_tag(  # numpydoc ignore=GL08 - documented once, below
     results: Results,
     tag: str,
     biomarkers: Sequence[str] | None,

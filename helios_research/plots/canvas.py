@@ -202,6 +202,20 @@ def _inside_a_cell() -> bool:
     return mpl.get_backend().lower() not in _FOR_FILES_ONLY
 
 
+def settle(canvas: Canvas) -> None:
+    """Give panels that have no ticks or labels their final size.
+
+    Parameters
+    ----------
+    canvas
+        A canvas that is a figure of its own.
+    """
+    figure = canvas.axes[0].get_figure(root=True)
+    engine = figure.get_layout_engine() if figure else None
+    if figure and engine:
+        engine.execute(figure)
+
+
 def size_in(ax: Axes) -> tuple[float, float]:
     """Measure a panel.
 

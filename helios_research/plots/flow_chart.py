@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from helios_research.analysis import flow
 from helios_research.analysis.losses import WITH_WARNING
 from helios_research.analysis.tables import Results, load_results
-from helios_research.plots.canvas import Note, Target, open_canvas, size_in, write_sentence
+from helios_research.plots.canvas import Note, Target, open_canvas, settle, size_in, write_sentence
 from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Look, Style
 from helios_research.plots.text import counted, name_of, shorten, width_in
 
@@ -100,6 +100,8 @@ def flow_diagram(results: Results, *, ax: Target = None, style: Style = PAGE) ->
         write_sentence(axes, "There is no recording in these results.", style)
         return axes
     axes.set(xlim=(0, 1), ylim=(height + _EDGE, -_EDGE))
+    if not isinstance(ax, Axes):
+        settle(canvas)
     _draw(axes, steps, losses, gaps, _fitting(axes, height, style))
     return axes
 
@@ -168,7 +170,8 @@ def _box(
     fitting = replace(style, font_pt=style.font_pt * max(0.7, min(1.0, room / widest)))
     step = (bottom - top) / (len(lines) + 0.7)
     for place, line in enumerate(lines):
-        text = shorten(line, room / _BOLD_IS_WIDER, fitting.font_pt)
+        # Widths do not shrink quite as the type does, hence the 3 %.
+        text = shorten(line, 1.03 * room / _BOLD_IS_WIDER, fitting.font_pt)
         weight = "bold" if place == 0 else "normal"
         y = top + (place + 0.85) * step
         ax.text(left + _INDENT, y, text, va="center", **fitting.text(fontweight=weight))

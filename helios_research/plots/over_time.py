@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,32 @@ from helios_research.plots.trends import (
     drawn_people,
     summarize,
 )
+
+
+@overload
+def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a str is a sequence
+    results: Results,
+    biomarkers: str = ...,
+    *,
+    by: str = "recording_time",
+    colour: str | None = None,
+    usual: Baseline | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes: ...
+
+
+@overload
+def score_over_time(  # numpydoc ignore=GL08 - documented once, below
+    results: Results,
+    biomarkers: Sequence[str] | None,
+    *,
+    by: str = "recording_time",
+    colour: str | None = None,
+    usual: Baseline | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> NDArray[np.object_]: ...
 
 
 def score_over_time(  # noqa: PLR0913 - each says one thing about the figure

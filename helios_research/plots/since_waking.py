@@ -1,6 +1,7 @@
 """Scores against how long the participant had been awake."""
 
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,28 @@ from helios_research.plots.style import PAGE, Style
 from helios_research.plots.trends import MOST_COLOURS, Trend, about_means, draw_trend, summarize
 
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
+
+
+@overload
+def awake_hours(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a str is a sequence
+    results: Results,
+    biomarkers: str = ...,
+    *,
+    colour: str | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes: ...
+
+
+@overload
+def awake_hours(  # numpydoc ignore=GL08 - documented once, below
+    results: Results,
+    biomarkers: Sequence[str] | None,
+    *,
+    colour: str | None = None,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> NDArray[np.object_]: ...
 
 
 def awake_hours(

@@ -1,0 +1,142 @@
+"""Scores at each level of a tag."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helios_research import plots
+from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.errors import ResultsError
+
+
+def xs_drawn(ax: Axes, marker: str = "o") -> list[float]:
+    """List the places along x of everything that is drawn as dots."""
+    return [
+        float(x)
+        for line in ax.lines
+        if line.get_marker() == marker
+        for x in np.ravel(line.get_xdata())
+    ]
+
+
+def test_each_recording_is_a_point_at_its_score(make_results) -> None:
+    table = make_results(40)
+    ax = plots.scores_by_tag(table, "arm", "mental_strain")
+    assert set(table["mental_strain"]) <= set(xs_drawn(ax))
+
+
+def test_the_dot_is_the_mean_and_the_line_its_bootstrap_interval(study) -> None:
+    expected = summarize_by_tag(study, "arm", biomarkers="mental_strain", bootstrap=Bootstrap(1000))
+    ax = plots.scores_by_tag(study, "arm")
+    assert all(np.isclose(xs_drawn(ax), mean).any() for mean in expected["mean"])
+    lines = [path for drawn in ax.collections for path in drawn.get_paths()]
+    ends = [tuple(path.vertices[:, 0]) for path in lines if len(path.vertices) == 2]
+    for low, high in expected[["mean_low", "mean_high"]].itertuples(index=False):
+        assert any(np.allclose(pair, (low, high)) for pair in ends)
+
+
+def test_counts_stand_beside_each_row(study, words) -> None:
+    said = words(plots.scores_by_tag(study, "arm"))
+    scored = study[study["outcome"] == "scored"].groupby("arm")["user_label"]
+    for count, people in zip(scored.size(), scored.nunique(), strict=True):
+        assert f"{count:,} ({people:,})" in said
+
+
+def test_what_is_not_shown_is_counted_with_its_reason(study, words) -> None:
+    said = words(plots.scores_by_tag(study, "arm"))
+    assert "n = 1,376 of 1,487 recordings, from 120 participants; not shown: " in said
+    assert "58 too short, 21 transcription failed" in said
+    assert "13 for other reasons" in said
+
+
+def test_two_levels_get_their_difference_in_numbers(study, words) -> None:
+    ax = plots.scores_by_tag(study, "arm")
+    means = study[study["outcome"] == "scored"].groupby("arm")["mental_strain"].mean()
+    difference = means["night_shift"] - means["day_shift"]
+    assert f"{difference:+.2f} [" in words(ax)
+    assert "night_shift \N{MINUS SIGN} day_shift" in words(ax)
+
+
+def test_three_levels_get_no_difference(study, words) -> None:
+    assert "Difference" not in words(plots.scores_by_tag(study, "site"))
+
+
+def test_one_participant_a_side_gets_no_difference(make_results, words) -> None:
+    table = make_results(20, user_label=pd.Series(["P1", "P2"] * 10, dtype="str"))
+    assert "Difference" not in words(plots.scores_by_tag(table, "arm"))
+
+
+def test_a_bucketed_biomarker_is_shown_as_proportions_and_never_as_a_mean(study, words) -> None:
+    ax = plots.scores_by_tag(study, "arm", "stress")
+    scored = study[(study["outcome"] == "scored") & (study["arm"] == "day_shift")]["stress"]
+    widths = sorted(bar.get_width() for bar in ax.patches[:4])
+    assert np.allclose(widths, sorted(100 * scored.value_counts(normalize=True)))
+    assert "mean" not in words(ax).lower()
+    assert all(name in words(ax) for name in ("lowest", "second", "third", "highest"))
+
+
+def test_a_score_off_the_four_levels_is_not_shown(make_results, words) -> None:
+    stress = np.where(np.arange(20) < 3, 0.5, 0.33)
+    said = words(plots.scores_by_tag(make_results(20, stress=stress), "arm", "stress"))
+    assert "n = 17 of 20 recordings" in said
+    assert "3 with a score off the four levels" in said
+
+
+def test_all_biomarkers_give_an_array_with_a_panel_each(study) -> None:
+    axes = plots.scores_by_tag(study, "arm", None)
+    assert [ax.get_title(loc="left") for ax in axes][:2] == ["Mental strain", "Distress"]
+    assert len(axes) == 11
+
+
+def test_one_biomarker_in_a_list_gives_an_array_of_one(make_results) -> None:
+    axes = plots.scores_by_tag(make_results(12), "arm", ["distress"])
+    assert isinstance(axes, np.ndarray)
+    assert len(axes) == 1
+
+
+def test_no_biomarker_gives_a_sentence(make_results, words) -> None:
+    axes = plots.scores_by_tag(make_results(12), "arm", [])
+    assert "There is no recording with a score to draw." in words(axes[0])
+
+
+def test_several_panels_do_not_go_into_one_axes(make_results) -> None:
+    with pytest.raises(ResultsError, match="11 panels do not fit into one Axes: give a whole Fig"):
+        plots.scores_by_tag(make_results(12), "arm", None, ax=Figure().subplots())
+
+
+def test_a_second_tag_divides_the_rows_and_names_them(study) -> None:
+    ax = plots.scores_by_tag(study, "arm", colour="site")
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[:6] == ["Girona", "Hamburg", "Leeds"] * 2
+    assert names[6:] == ["day_shift", "night_shift"]
+
+
+def test_the_tag_itself_as_colour_colours_its_levels(study) -> None:
+    ax = plots.scores_by_tag(study, "site", colour="site")
+    colours = {line.get_color() for line in ax.lines if len(line.get_xdata()) > 100}
+    assert len(colours) == 3
+
+
+def test_few_participants_make_a_hollow_dot_that_is_explained(make_results, words) -> None:
+    assert "Hollow dots: fewer than 10" in words(plots.scores_by_tag(make_results(10), "arm"))
+    assert "Hollow" not in words(plots.scores_by_tag(make_results(80), "arm"))
+
+
+def test_a_sample_of_many_points_is_drawn_and_the_figure_says_so(make_results, words) -> None:
+    ax = plots.scores_by_tag(make_results(6_000), "arm")
+    assert len(xs_drawn(ax)) < 5_020
+    assert "5,000 of 6,000 recordings, drawn at random" in words(ax)
+
+
+def test_more_than_sixty_levels_are_cut_and_the_figure_says_so(study, words) -> None:
+    ax = plots.scores_by_tag(study, "user_label")
+    assert len(ax.get_yticklabels()) == 60
+    assert "at 60 smaller levels of user_label" in words(ax)
+
+
+def test_the_same_results_give_the_same_figure(make_results) -> None:
+    first, second = (plots.scores_by_tag(make_results(40), "arm") for _ in range(2))
+    for one, other in zip(first.lines, second.lines, strict=True):
+        assert np.array_equal(one.get_xydata(), other.get_xydata(), equal_nan=True)

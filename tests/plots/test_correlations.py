@@ -1,0 +1,38 @@
+"""How biomarkers go together."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from helios_research import plots
+from helios_research.columns import BIOMARKERS_BY_NAME
+from helios_research.plots.correlations import correlate
+
+PAIR = [BIOMARKERS_BY_NAME["mental_strain"], BIOMARKERS_BY_NAME["stress"]]
+
+
+def test_a_correlation_is_spearmans_over_participants_medians(make_results) -> None:
+    table = make_results(60, each=3)
+    medians = table.groupby("user_label")[["mental_strain", "stress"]].quantile(
+        0.5, interpolation="lower"
+    )
+    expected = stats.spearmanr(medians["mental_strain"], medians["stress"]).statistic
+    found, people = correlate(table, PAIR)
+    assert found[1, 0] == pytest.approx(expected)
+    assert people[1, 0] == 20
+
+
+def test_a_biomarker_that_does_not_vary_has_no_correlation(make_results) -> None:
+    found, _ = correlate(make_results(20, stress=0.33), PAIR)
+    assert np.isnan(found).all()
+
+
+def test_every_pair_has_its_number(study) -> None:
+    ax = plots.biomarker_correlations(study)
+    assert len(ax.texts) == 55
+    assert len(ax.get_yticklabels()) == 10
+
+
+def test_one_biomarker_alone_gives_a_sentence(make_results, words) -> None:
+    said = words(plots.biomarker_correlations(make_results(20), ["stress"]))
+    assert "No two biomarkers have scores that vary" in said

@@ -1,0 +1,86 @@
+"""Scores over dates and visits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+
+from helios_research import plots
+from helios_research.analysis import Baseline, baseline, summarize_by_tag
+from helios_research.errors import ResultsError
+
+
+def test_each_participant_is_a_line_through_their_scores(study) -> None:
+    ax = plots.score_over_time(study, by="visit")
+    lines = next(each for each in ax.collections if isinstance(each, LineCollection))
+    assert len(lines.get_segments()) == 120
+    first = study[(study["user_label"] == "P001") & (study["outcome"] == "scored")]
+    expected = np.column_stack([first["visit"].astype(float), first["mental_strain"]])
+    assert any(
+        segment.shape == expected.shape and np.allclose(segment, expected)
+        for segment in lines.get_segments()
+    )
+
+
+def test_the_thick_line_joins_the_means_of_the_visits_in_order(study) -> None:
+    ax = plots.score_over_time(study, by="visit")
+    expected = summarize_by_tag(study, "visit", biomarkers="mental_strain")["mean"]
+    assert any(
+        len(line.get_xdata()) == 14
+        and np.allclose(line.get_xdata(), np.arange(1, 15))
+        and np.allclose(line.get_ydata(), expected)
+        for line in ax.lines
+    )
+
+
+def test_visits_are_named_with_their_recordings(study) -> None:
+    ax = plots.score_over_time(study, by="visit")
+    assert ax.get_xticklabels()[9].get_text() == "10\n97"
+    assert "number of recordings below" in ax.get_xlabel()
+
+
+def test_the_band_says_how_many_scores_leave_their_participants_usual_range(study, words) -> None:
+    settings = Baseline(first=3, order="visit")
+    found = baseline(study, biomarkers="mental_strain", settings=settings)
+    outside = int(found["outside_usual"].fillna(value=False).sum())
+    later = int(found["outside_usual"].notna().sum())
+    said = words(plots.score_over_time(study, by="visit", usual=Baseline(first=3)))
+    assert f"the {outside:,} of {later:,} later scores outside" in said
+
+
+def test_without_a_usual_range_there_is_no_band(study, words) -> None:
+    assert "Band" not in words(plots.score_over_time(study, by="visit"))
+
+
+def test_a_baseline_in_days_of_visits_is_refused(study) -> None:
+    with pytest.raises(ResultsError, match="A baseline in days needs times"):
+        plots.score_over_time(study, by="visit", usual=Baseline(unit="days"))
+
+
+def test_times_are_gathered_into_days(study) -> None:
+    assert plots.score_over_time(study).get_xlabel().startswith("Recording time (by day)")
+
+
+def test_the_key_counts_participants(study, words) -> None:
+    said = words(plots.score_over_time(study, by="visit", colour="arm"))
+    assert "day_shift (60)" in said
+    assert "In brackets: participants." in said
+
+
+def test_a_bucketed_biomarker_is_a_bar_per_visit_and_group(study, words) -> None:
+    ax = plots.score_over_time(study, "stress", by="visit", colour="arm")
+    heights = np.array([bar.get_height() for bar in ax.patches]).reshape(2, 4, 14)
+    assert np.allclose(heights.sum(axis=1), 100)
+    assert "mean" not in words(ax).lower()
+
+
+def test_recordings_without_a_place_are_counted(make_results, words) -> None:
+    visit = pd.Series([None, "1", "2", "3"] * 5, dtype="str")
+    said = words(plots.score_over_time(make_results(20, visit=visit), by="visit"))
+    assert "n = 15 of 20 recordings" in said
+    assert "5 without a visit" in said
+
+
+def test_many_participants_are_sampled_and_the_figure_says_so(make_results, words) -> None:
+    ax = plots.score_over_time(make_results(6_000), by="visit")
+    assert "2,500 of 3,000 participants, drawn at random" in words(ax)

@@ -1,0 +1,60 @@
+"""Words for figures."""
+
+import pytest
+
+from helios_research.plots import text
+from helios_research.plots.text import counted, listed, name_of, plain, shorten, width_in, wrap
+
+
+def test_a_name_is_put_into_one_line_without_control_characters() -> None:
+    assert plain("  a\tb\nc\x07\u200bd ") == "a b cd"
+
+
+def test_what_no_font_can_draw_is_replaced_and_explained(monkeypatch) -> None:
+    monkeypatch.setattr(text, "_characters", lambda: frozenset(map(ord, "abc ")))
+    assert plain("abcé") == "abc\N{REPLACEMENT CHARACTER}"
+    assert "no font here can draw" in str(text.about_fonts(["é"]))
+    assert text.about_fonts(["abc"]) is None
+
+
+def test_a_long_name_keeps_both_its_ends() -> None:
+    short = shorten("condition with a long name, version A", 1.2, 8)
+    assert short.startswith("condi")
+    assert short.endswith("A")
+    assert width_in(short, 8) <= 1.2
+
+
+def test_a_short_name_stays_as_it_is() -> None:
+    assert shorten("night", 2, 8) == "night"
+
+
+def test_lines_fit_and_are_no_more_than_asked_for() -> None:
+    lines = wrap("one two three four five six seven eight", 0.7, 8, most=2).split("\n")
+    assert len(lines) == 2
+    assert all(width_in(line, 8) <= 0.7 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("ERR_RECORDING_TOO_SHORT", "too short"),
+        ("INVALID_DATE_OF_BIRTH", "invalid date of birth"),
+        ("HTTP_422", "HTTP 422"),
+        ("pending", "pending"),
+    ],
+)
+def test_a_code_is_said_in_small_letters(code, words) -> None:
+    assert name_of(code) == words
+
+
+def test_one_thing_is_singular() -> None:
+    assert (counted(1, "recording"), counted(2_000, "recording")) == (
+        "1 recording",
+        "2,000 recordings",
+    )
+
+
+def test_rare_reasons_are_summed_up() -> None:
+    assert (
+        listed({"A_B": 5, "pending": 3, "C": 1}, most=2) == "5 a b, 3 pending, 1 for other reasons"
+    )
