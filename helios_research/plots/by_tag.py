@@ -85,8 +85,9 @@ class _Panel:
         return self.groups.height_in(self.style) + around
 
 
+# A str is a sequence of str too; the first signature that fits counts.
 @overload
-def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a str is a sequence
+def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
     tag: str,
     biomarkers: str = ...,
@@ -98,7 +99,7 @@ def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a
 
 
 @overload
-def scores_by_tag(  # numpydoc ignore=GL08 - documented once, below
+def scores_by_tag(  # numpydoc ignore=GL08
     results: Results,
     tag: str,
     biomarkers: Sequence[str] | None,

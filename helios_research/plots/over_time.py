@@ -36,8 +36,9 @@ from helios_research.plots.trends import (
 )
 
 
+# A str is a sequence of str too; the first signature that fits counts.
 @overload
-def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a str is a sequence
+def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
     biomarkers: str = ...,
     *,
@@ -50,7 +51,7 @@ def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 -
 
 
 @overload
-def score_over_time(  # numpydoc ignore=GL08 - documented once, below
+def score_over_time(  # numpydoc ignore=GL08
     results: Results,
     biomarkers: Sequence[str] | None,
     *,

@@ -21,8 +21,9 @@ from helios_research.plots.trends import MOST_COLOURS, Trend, about_means, draw_
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 
 
+# A str is a sequence of str too; the first signature that fits counts.
 @overload
-def awake_hours(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a str is a sequence
+def awake_hours(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
     biomarkers: str = ...,
     *,
@@ -33,7 +34,7 @@ def awake_hours(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08 - a s
 
 
 @overload
-def awake_hours(  # numpydoc ignore=GL08 - documented once, below
+def awake_hours(  # numpydoc ignore=GL08
     results: Results,
     biomarkers: Sequence[str] | None,
     *,

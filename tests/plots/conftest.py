@@ -31,7 +31,6 @@ DRAWINGS: dict[str, Draw] = {
         table, "stress", by="arm", colour="visit", **more
     ),
     "awake_hours": lambda table, **more: plots.awake_hours(table, colour="arm", **more),
-    "awake_hours, bucketed": lambda table, **more: plots.awake_hours(table, "stress", **more),
     "biomarker_correlations": lambda table, **more: plots.biomarker_correlations(
         table, ["mental_strain", "stress", "uniform_stress"], **more
     ),
