@@ -266,8 +266,8 @@ def _draw(ax: Axes, panel: _Panel) -> None:
         _draw_scores(ax, panel)
     name_rows(ax, groups, style)
     each = panel.summary.drop_duplicates(["level", "by_level"] if groups.headers else ["level"])
-    counts = list(zip(each["scored"], each["participants_scored"], strict=True))
-    count_rows(ax, groups, counts, style)
+    numbers = zip(each["scored"], each["participants_scored"], strict=True)
+    count_rows(ax, groups, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
     rule_rows(ax, groups, ax.get_xticks(), style)
     if panel.difference is not None:
         if bucketed:

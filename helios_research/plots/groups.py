@@ -250,7 +250,7 @@ def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def count_rows(ax: Axes, groups: Groups, counts: Sequence[tuple[int, int]], style: Style) -> None:
+def count_rows(ax: Axes, groups: Groups, counts: Sequence[str], style: Style) -> None:
     """Write how many recordings and participants each row has, to its right.
 
     Parameters
@@ -260,27 +260,14 @@ def count_rows(ax: Axes, groups: Groups, counts: Sequence[tuple[int, int]], styl
     groups
         Its rows.
     counts
-        Recordings and participants of each row.
+        What to write beside each row, such as "662 (60)".
     style
         Size of the type.
     """
-    for row, (recordings, people) in zip(groups.rows, counts, strict=True):
-        beside_row(ax, row.y, f"{recordings:,} ({people:,})", style)
-    head_counts(ax, groups, style)
-
-
-def head_counts(ax: Axes, groups: Groups, style: Style) -> None:
-    """Say below a column of counts what they count.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    groups
-        Its rows.
-    style
-        Size of the type.
-    """
+    longest = max(range(len(counts)), key=lambda place: len(counts[place]))
+    for place, (row, text) in enumerate(zip(groups.rows, counts, strict=True)):
+        # One is enough for the layout to make room for all, and measuring text is slow.
+        beside_row(ax, row.y, text, style).set_in_layout(place == longest)
     head = beside_row(ax, groups.depth, "recordings\n(participants)", style)
     head.set(color=MUTED, va="top", position=(style.font_pt, -1.6 * style.font_pt))
 

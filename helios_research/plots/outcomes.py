@@ -13,8 +13,7 @@ from helios_research.plots.canvas import Note, Target, open_canvas, write_senten
 from helios_research.plots.groups import (
     Groups,
     arrange,
-    beside_row,
-    head_counts,
+    count_rows,
     keep_largest,
     name_rows,
     rule_rows,
@@ -123,7 +122,9 @@ def _draw(
     _set_axis(ax, max(_LEAST_AXIS, furthest), style)
     name_rows(ax, groups, style)
     rule_rows(ax, groups, ax.get_xticks(), style)
-    _write_counts(ax, groups, overall, style)
+    numbers = overall[["missing", "recordings", "participants"]].itertuples(index=False, name=None)
+    counts = [f"{missing:,} of {count:,} ({people:,})" for missing, count, people in numbers]
+    count_rows(ax, groups, counts, style)
 
 
 def _draw_bars(ax: Axes, groups: Groups, shares: pd.DataFrame, style: Style) -> None:
@@ -151,11 +152,3 @@ def _set_axis(ax: Axes, furthest: float, style: Style) -> None:
     ticks = ticks[ticks <= 1.04 * furthest]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **style.small.text())
     ax.set_xlabel("Share of recordings (%)", **style.text())
-
-
-def _write_counts(ax: Axes, groups: Groups, overall: pd.DataFrame, style: Style) -> None:
-    for row, (missing, recordings, people) in zip(
-        groups.rows, overall[["missing", "recordings", "participants"]].to_numpy(), strict=True
-    ):
-        beside_row(ax, row.y, f"{missing:,} of {recordings:,} ({people:,})", style)
-    head_counts(ax, groups, style)
