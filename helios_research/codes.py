@@ -84,7 +84,8 @@ _KNOWN = {
     ),
     RESULT_GONE: Explanation(
         "The service no longer has the run: its data was deleted before the answer was fetched.",
-        "The scores cannot be had any more; only a new run of the recording gives new ones.",
+        "The scores cannot be had any more; to pay for a new run, submit the recording in another "
+        "study folder.",
     ),
     UNREACHABLE: Explanation(
         "The service did not answer.",

@@ -19,6 +19,7 @@
     ├── StudyError                a study folder
     │   ├── EmptyStudyError       no cohort was ever submitted to it
     │   ├── MixedServicesError    its runs are at another service
+    │   ├── OtherAccountError     its runs belong to another account
     │   ├── NotADemoStudyError    the demo would overwrite something else
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
@@ -256,6 +257,16 @@ class MixedServicesError(StudyError):
             f"The study {folder} was begun at {before}, and its runs exist only there; it cannot "
             f"go on at {now}. Use another folder for the other service, so that their scores "
             "are never mixed."
+        )
+
+
+class OtherAccountError(StudyError):
+    """The study's runs belong to another account than the key."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The study {folder} was begun with the key of another thymia account, and its runs "
+            "exist only there: use a key of that account, or another folder for this one."
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from threading import Event
 from typing import Unpack
 
 import pandas as pd
@@ -19,7 +20,6 @@ from helios_research.errors import EmptyStudyError
 from helios_research.ledger import Ledger
 from helios_research.results import export
 from helios_research.results.snapshot import Snapshot
-from helios_research.submission.asks import Row
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.display import in_notebook, progress_line
@@ -175,6 +175,7 @@ class Study:
         options = SubmitOptions(**settings)
         client = self._client or Client()
         ledger = Ledger.open(self.folder, clock=self._clock.now)
+        proved = Event()
         try:
             state = self._begin(ledger, cohort)
             inspector = Inspector(ledger, state.checks, preflight=options.preflight)
@@ -190,9 +191,10 @@ class Study:
             inspector,
             options,
             self._clock,
+            partial(self._keep, state.cohort, proved),
         )
         self.submission = Submission(
-            engine.run, state.progress, partial(self._conclude, ledger, state.cohort, state.rows)
+            engine.run, state.progress, partial(self._conclude, ledger, state, proved)
         )
         if monitor and in_notebook():
             self._show_monitor(settings)
@@ -207,15 +209,22 @@ class Study:
     def _begin(self, ledger: Ledger, cohort: Cohort | None) -> Snapshot:
         if cohort is None:
             cohort = self.cohort
-        else:
+        elif not (self.folder / COHORT_FILE).exists():
             cohort.save(self.folder / COHORT_FILE)
         return Snapshot.take(ledger, cohort)
 
-    def _conclude(self, ledger: Ledger, cohort: Cohort, rows: list[Row]) -> pd.DataFrame:
+    def _keep(self, cohort: Cohort, proved: Event) -> None:
+        """Let a cohort take the place of the one before, now that the service takes it."""
+        cohort.save(self.folder / COHORT_FILE)
+        proved.set()
+
+    def _conclude(self, ledger: Ledger, begun: Snapshot, proved: Event) -> pd.DataFrame:
         try:
-            ended = Snapshot.take(ledger, cohort, rows)
+            ended = Snapshot.take(ledger, begun.cohort, begun.rows)
             results = ended.table()
-            ended.write(self.folder / RESULTS_FILE, self._name, results)
+            # A wrong key, or a mistyped folder, must not replace what the study holds.
+            if proved.is_set():
+                ended.write(self.folder / RESULTS_FILE, self._name, results)
         finally:
             ledger.close()
         return results

@@ -84,6 +84,10 @@ SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
         ],
     ),
     (
+        errors.OtherAccountError(FOLDER),
+        [f"{FOLDER} was begun with the key of another thymia account", "another folder"],
+    ),
+    (
         errors.NotADemoStudyError(FOLDER),
         [f"{FOLDER} holds something else", "--study DIR"],
     ),

@@ -161,6 +161,10 @@ def read_created(
         The run and its upload URL. The URL is not in `Success.raw`, which may be kept.
     """
     if reply.status in _ROW_STATUSES:
+        # A gateway in between refuses with a page, or with nothing, and then it is no verdict of
+        # Helios on the recording.
+        if reply.is_web_page or not reply.body:
+            return _failure(FailureKind.RETRY, reply, "Something refused the request.", now)
         return _rejected(reply, now, request)
     refusal = _refusal(reply, now)
     if refusal is not None:

@@ -24,6 +24,7 @@ _WINDOW = 256
 """Recordings handed to an executor at once: enough for a cluster, few enough to stop quickly."""
 
 _STORED_AT_ONCE = 100
+_MOST_ALIKE = 50
 # An executor that is not ours cannot be asked which task hangs, so it gets twice the time of one.
 _STALL_FACTOR = 2
 
@@ -234,7 +235,9 @@ class _Memory:
         except RecordingUnavailableError:
             return []
         distinct = {check.sha256: check for check in self._by_size.get(size_bytes or 0, [])}
-        return list(distinct.values())
+        # Recordings of a fixed length are all alike in size: decoding anew is then cheaper than
+        # handing every one of them to the worker.
+        return list(distinct.values()) if len(distinct) <= _MOST_ALIKE else []
 
     def keep(self, location: str, check: Check) -> None:
         if self._cache is None or not check.can_be_recalled:

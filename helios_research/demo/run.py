@@ -1,6 +1,5 @@
 """The whole way on the demo cohort: from a table to Parquet, a figure and a report."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from helios_research.demo import demo_cohort_path
 from helios_research.errors import NotADemoStudyError
 from helios_research.ledger import Ledger
 from helios_research.sandbox import Sandbox, SandboxSettings
-from helios_research.study import RESULTS_FILE, Study
+from helios_research.study import COHORT_FILE, RESULTS_FILE, Study
 from helios_research.submission.engine import SOURCE
 
 TAGS = ("arm", "visit")
@@ -73,14 +72,21 @@ def run_demo(folder: Path) -> Demo:
 
 
 def _clear(folder: Path) -> None:
+    """Make room for a new demo: remove what an earlier one has written, and nothing else."""
     if not folder.exists() or not any(folder.iterdir()):
         return
-    if not (folder / "helios.sqlite").exists():
+    if not _holds_a_demo(folder):
         raise NotADemoStudyError(folder)
+    for pattern in ("helios.*", COHORT_FILE, RESULTS_FILE, FIGURE_FILE, REPORT_FILE):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def _holds_a_demo(folder: Path) -> bool:
+    if not (folder / COHORT_FILE).exists():
+        return False
     with Ledger.open(folder) as ledger:
         source = ledger.get_setting(SOURCE)
     recordings = Study(folder).cohort.fields["recording"].dropna()
-    is_demo = recordings.str.startswith(str(demo_cohort_path())).all()
-    if source != Source.SANDBOX or not is_demo:
-        raise NotADemoStudyError(folder)
-    shutil.rmtree(folder)
+    is_from_here = recordings.str.startswith(str(demo_cohort_path()))
+    return source == Source.SANDBOX and not recordings.empty and bool(is_from_here.all())

@@ -155,7 +155,8 @@ def _record(standing: Standing, check: Check | None, answers: Mapping[int, str])
     if attempt is not None:
         record |= {name: getattr(attempt, name, None) for name in _RUN_NAMES}
         record |= {"model_run_id": attempt.model_run_id, "source": attempt.source}
-        body = answers.get(attempt.attempt_id)
+        # Another process may have written an answer since the attempt was read.
+        body = answers.get(attempt.attempt_id) if attempt.state.is_final else None
         if body is not None:
             flat = flatten_answer(body)
             record |= {name: flat[name] for name in _FROM_ANSWER}

@@ -1,8 +1,9 @@
 """One submission from its first request to its last: puts the parts together and runs them."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from helios_research.api.answers import Failure
 from helios_research.api.client import Client, Service
 from helios_research.cohort import Cohort
 from helios_research.columns import Source
-from helios_research.errors import MixedServicesError
+from helios_research.errors import MixedServicesError, OtherAccountError
 from helios_research.ledger import Ledger
 from helios_research.submission.asks import Row
 from helios_research.submission.background import REFRESH_S
@@ -32,6 +33,7 @@ T = TypeVar("T")
 # What a study remembers of the service, by the names of the ledger's settings.
 BASE_URL = "base_url"
 SOURCE = "source"
+ACCOUNT = "account"
 LEARNED_RATE = "learned_rate"
 LEARNED_TIMES = "learned_times"
 LIMITED_BY = "limited_by"
@@ -61,6 +63,8 @@ class Engine:
         What the researcher has set.
     clock
         Time.
+    on_proved
+        Called once the service has taken the key, before anything is sent.
     """
 
     client: Client
@@ -71,6 +75,8 @@ class Engine:
     inspector: Inspector
     options: SubmitOptions
     clock: Clock
+    on_proved: Callable[[], None]
+    _is_over: threading.Event = field(default_factory=threading.Event)
 
     async def run(self, stop: asyncio.Event, report: Callable[[Progress], None]) -> None:
         """Carry the submission out.
@@ -94,6 +100,7 @@ class Engine:
             source = await _unless(stop, self._prove(service, calls))
             if source is None:
                 return
+            self.on_proved()
             polling = CompletionModel.from_dict(
                 self.ledger.get_setting(LEARNED_TIMES, {}), self.options.poll_floor_s
             )
@@ -108,6 +115,7 @@ class Engine:
             try:
                 report(await runner.run(stop))
             finally:
+                self._is_over.set()
                 for task in meanwhile:
                     task.cancel()
                 await self.inspector.close()
@@ -130,17 +138,20 @@ class Engine:
             raise answer.as_error(self.client.base_url)
         # The sandbox names itself, so that its scores can never pass for real ones.
         source = Source.SANDBOX if answer.value.id.startswith("sandbox") else Source.THYMIA
-        await self._belong_to(source)
+        await self._belong_to(source, answer.value.id)
         return source
 
-    async def _belong_to(self, source: Source) -> None:
-        """Keep one study to one service: its runs exist nowhere else."""
+    async def _belong_to(self, source: Source, account: str) -> None:
+        """Keep one study to one service and one account: its runs exist nowhere else."""
         before = self.ledger.get_setting(SOURCE)
         base_url = self.ledger.get_setting(BASE_URL)
         # A sandbox is a new one at every start, at another port each time.
         moved = source is Source.THYMIA and base_url not in {None, self.client.base_url}
         if before not in {None, source.value} or moved:
             raise MixedServicesError(self.ledger.folder, base_url, self.client.base_url)
+        if source is Source.THYMIA and self.ledger.get_setting(ACCOUNT) not in {None, account}:
+            raise OtherAccountError(self.ledger.folder)
+        await self.ledger.put_setting(ACCOUNT, account)
         await self.ledger.put_setting(SOURCE, source.value)
         await self.ledger.put_setting(BASE_URL, self.client.base_url)
 
@@ -160,7 +171,7 @@ class Engine:
         """Look at all recordings at once, for the same audio in several rows above all."""
         known = self.inspector.known_hashes()
         locations = [row.location for row in self.rows if row.location and not row.rejection]
-        hashes = shared_audio(locations, known)
+        hashes = shared_audio(locations, known, self._is_over.is_set)
         conflicts = duplicate_rejections(
             self.cohort, [hashes.get(row.location or "") for row in self.rows]
         )

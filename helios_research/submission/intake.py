@@ -4,7 +4,6 @@ Checks run ahead of the uploads, so that the preflight never holds a submission 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -19,7 +18,7 @@ from itertools import islice
 
 from helios_research.api.uploads import FALLBACK_MEDIA_TYPE
 from helios_research.checks import Check
-from helios_research.codes import METADATA_CHANGED, HeliosCode
+from helios_research.codes import HeliosCode
 from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.submission.asks import Job, Row
@@ -97,6 +96,7 @@ class Intake:
             First the runs that are under way, those that Helios will delete before all others;
             then the rest in the cohort's order.
         """
+        self._claim_what_was_sent()
         for standing, row in self._under_way():
             if standing.attempt is not None:
                 yield Taken(_job_of(row, standing.attempt), standing.outcome)
@@ -106,27 +106,36 @@ class Intake:
             if item is not None:
                 yield item
 
+    def _claim_what_was_sent(self) -> None:
+        """Keep audio that was sent for one row from being sent for another."""
+        for row, standing in zip(self.rows, self.standings, strict=True):
+            attempt = standing.attempt
+            if attempt is not None and attempt.state is not State.ABANDONED:
+                self._claims.setdefault(attempt.sha256, row.digest or "")
+
     async def _checked_ahead(self) -> AsyncIterator[tuple[Row, Standing, Check]]:
         others = self._others()
-        ahead: deque[tuple[Row, Standing, asyncio.Task[Check]]] = deque()
+        ahead: dict[asyncio.Task[Check], tuple[Row, Standing]] = {}
         try:
             while True:
                 for row, standing in islice(others, AHEAD - len(ahead)):
-                    task = asyncio.create_task(self._checked(row))
-                    ahead.append((row, standing, task))
+                    ahead[asyncio.create_task(self._checked(row))] = row, standing
                 if not ahead:
                     return
-                row, standing, task = ahead.popleft()
-                yield row, standing, await task
+                # Whichever is ready goes first, so that one slow file holds up no other.
+                ready, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in ahead if task in ready]:
+                    row, standing = ahead.pop(task)
+                    yield row, standing, task.result()
         finally:
-            for _, _, task in ahead:
+            for task in ahead:
                 task.cancel()
 
     def _under_way(self) -> list[tuple[Standing, Row]]:
         open_rows = [
             (standing, row)
             for row, standing in zip(self.rows, self.standings, strict=True)
-            if row.digest is not None and _is_open(standing)
+            if _is_open(standing) and (row.digest is not None or _has_audio(standing))
         ]
         # What Helios deletes is gone 12 hours after completion, so it is asked for first.
         return sorted(
@@ -144,7 +153,7 @@ class Intake:
         attempt = standing.attempt
         if attempt is None or self._surveyed.hashes.get(row.location or "") != attempt.sha256:
             return False
-        return not self._may_go_again(standing, attempt)
+        return not self._may_go_again(row, attempt)
 
     async def _checked(self, row: Row) -> Check:
         return await self.check(row.location or "")
@@ -155,7 +164,7 @@ class Intake:
             # The file is gone; how its run ended stays.
             return None
         if attempt is not None and attempt.sha256 == check.sha256:
-            again = self._may_go_again(standing, attempt)
+            again = self._may_go_again(row, attempt)
             return Taken(_job_of(row, attempt), standing.outcome) if again else None
         if check.sha256 is None or row.position in self._surveyed.conflicts:
             return Ended(Outcome.INVALID, standing.outcome)
@@ -166,8 +175,8 @@ class Intake:
         job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
         return Taken(job, standing.outcome)
 
-    def _may_go_again(self, standing: Standing, attempt: Attempt) -> bool:
-        if self.resend_changed and standing.error_code == METADATA_CHANGED:
+    def _may_go_again(self, row: Row, attempt: Attempt) -> bool:
+        if self.resend_changed and attempt.request_digest != row.digest:
             return True
         # The planner knows how often a run was tried; this only asks it.
         return attempt.state is State.ABANDONED or (
@@ -177,6 +186,10 @@ class Intake:
 
 def _is_open(standing: Standing) -> bool:
     return standing.attempt is not None and not standing.attempt.state.is_final
+
+
+def _has_audio(standing: Standing) -> bool:
+    return standing.attempt is not None and standing.attempt.state is State.UPLOADED
 
 
 def _job_of(row: Row, attempt: Attempt) -> Job:

@@ -6,14 +6,14 @@ between leaves behind what the planner needs to go on.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from helios_research.api.answers import Answer, Failure, FailureKind, Success
 from helios_research.api.client import Service
 from helios_research.api.records import COMPLETE_OK, CREATED, ModelRun, without_transcripts
 from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, UploadBody
-from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
+from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT, HeliosCode
 from helios_research.ledger import Attempt, Ledger, NewAttempt, State
 from helios_research.recording import read_blocks
 from helios_research.submission.asks import Job
@@ -44,6 +44,10 @@ SETTLE_AFTER_S = 5.0
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
 MOST_EXPIRIES = 3
+
+# Seconds to wait before a new run after the first, second and third internal error (our choice:
+# long enough for a restart, short enough for somebody who waits).
+AFTER_INTERNAL_S = (10.0, 60.0, 300.0)
 
 UPLOAD_HOST = "The upload host"
 
@@ -87,11 +91,19 @@ class Lifecycle:
             Something is left for the next submission.
         """
         attempts = {attempt.attempt_id: attempt for attempt in history}
+        # Each submission may try again after internal errors, however many came before it.
+        earlier = sum(_failed_inside(attempt) for attempt in history)
+        policy = replace(
+            self.policy, internal_error_retries=self.policy.internal_error_retries + earlier
+        )
         abandoned = 0
         while True:
-            action = next_action(job.digest, list(attempts.values()), self.policy, self.clock.now())
+            action = next_action(job.digest, list(attempts.values()), policy, self.clock.now())
             if isinstance(action, Nothing):
                 return action.attempt
+            if isinstance(action, Begin):
+                failed = sum(_failed_inside(attempt) for attempt in attempts.values())
+                await self.clock.sleep(_wait_after(failed - earlier))
             try:
                 attempt = await self._perform(action, job)
             except PostponedError as postponed:
@@ -185,6 +197,10 @@ class Lifecycle:
             return await self._move(attempt, State.ABANDONED, answer)
         if answer.kind is FailureKind.URL_EXPIRED:
             return await self._abandon_if_empty(attempt, answer)
+        if answer.kind is FailureKind.ROW:
+            return await self._move(attempt, State.REJECTED, answer)
+        if answer.kind is FailureKind.NOT_HELIOS:
+            raise answer.as_error(UPLOAD_HOST)
         return await self._move(attempt, attempt.state, answer)
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:
@@ -220,11 +236,7 @@ class Lifecycle:
             if has_expired(attempt, self.clock.now()):
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
-                return await self.ledger.advance(
-                    attempt.attempt_id,
-                    State.ABANDONED,
-                    error_reason="The upload URL expired before the upload arrived.",
-                )
+                return await self._give_up_empty(attempt)
             async with self.upload_slots:
                 attempt = await self._upload(attempt, job)
             if attempt.state is not State.UPLOADING:
@@ -261,13 +273,18 @@ class Lifecycle:
 
     async def _poll(self, attempt: Attempt) -> Attempt:
         began = self.clock.monotonic()
+        # From here on the age is counted by a clock that nobody sets back.
+        uploaded = began - self._age_s(attempt)
         asked_s: float | None = None
         while True:
-            await self._wait_until_likely(attempt, asked_s)
+            await self._wait_until_likely(attempt, uploaded, asked_s)
             answer = await self._fetch(attempt)
-            age_s = self._age_s(attempt)
+            age_s = self.clock.monotonic() - uploaded
             if isinstance(answer, Failure):
                 return await self._gone(attempt, answer)
+            if answer.value.status == CREATED and has_expired(attempt, self.clock.now()):
+                # Something took the upload and said so, but it never reached the run.
+                return await self._give_up_empty(attempt)
             if answer.value.is_complete:
                 self._learn(attempt, answer.value, not_done_s=asked_s or 0.0, done_s=age_s)
                 return await self._complete(attempt, answer)
@@ -276,13 +293,15 @@ class Lifecycle:
             if self.clock.monotonic() - began > self.options.deadline_s:
                 raise PostponedError(_overdue(self.options.deadline_s, answer.value))
 
-    async def _wait_until_likely(self, attempt: Attempt, asked_s: float | None) -> None:
+    async def _wait_until_likely(
+        self, attempt: Attempt, uploaded: float, asked_s: float | None
+    ) -> None:
         """Wait until the run is likely to be done, looking again as other runs tell more."""
         pacer = self.calls.pacer
         while True:
             wait_s = self.polling.next_ask_s(
                 attempt.duration_s,
-                self._age_s(attempt),
+                self.clock.monotonic() - uploaded,
                 asked_s,
                 spare=pacer.spare,
                 backlog_s=pacer.backlog_s,
@@ -313,13 +332,20 @@ class Lifecycle:
         )
 
     async def _gone(self, attempt: Attempt, answer: Failure) -> Attempt:
-        """End a run that the service does not know: its data was deleted, or never taken in."""
-        gone = Failure(
-            answer.kind,
-            RESULT_GONE if answer.kind is FailureKind.GONE else answer.code,
-            answer.reason,
+        """End a run whose data Helios has deleted, as it was told to; else wait for better news.
+
+        A run may also be unknown to the key of another account, or for a moment.
+        """
+        if answer.kind is FailureKind.GONE and attempt.delete_data:
+            return await self._move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
+        raise PostponedError(answer)
+
+    async def _give_up_empty(self, attempt: Attempt) -> Attempt:
+        return await self.ledger.advance(
+            attempt.attempt_id,
+            State.ABANDONED,
+            error_reason="The upload URL expired before the upload arrived.",
         )
-        return await self._move(attempt, State.LOST, gone)
 
     def _age_s(self, attempt: Attempt) -> float:
         since = attempt.uploaded_at or self.clock.now()
@@ -338,6 +364,15 @@ class Lifecycle:
         self.polling.observe(attempt.duration_s, took_s, not_done_s=not_done_s, done_s=done_s)
 
 
+def _failed_inside(attempt: Attempt) -> bool:
+    return attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
+
+
+def _wait_after(failures: int) -> float:
+    """Give the service time to recover, more after each failure; seconds."""
+    return AFTER_INTERNAL_S[min(failures, len(AFTER_INTERNAL_S)) - 1] if failures > 0 else 0.0
+
+
 def _failure_of(attempt: Attempt) -> Failure:
     return Failure(
         FailureKind.RETRY,
@@ -350,6 +385,6 @@ def _overdue(deadline_s: float, run: ModelRun) -> Failure:
     return Failure(
         FailureKind.RETRY,
         TIMED_OUT,
-        f"The run was still {run.status} {duration(deadline_s)} after its upload; "
+        f"The run was still {run.status} after {duration(deadline_s)} of waiting; "
         "the next submission asks for it again.",
     )

@@ -143,7 +143,7 @@ def governing_attempt(
     Parameters
     ----------
     request_digest
-        Digest of the request that the manifest asks for now.
+        Digest of the request that the manifest asks for now; empty where its row makes none.
     history
         All attempts for this audio, oldest first.
     policy
@@ -164,7 +164,7 @@ def governing_attempt(
         sent = [a for a in others if _was_sent(a)]
         if sent:
             return sent[-1]
-    unsent = [a for a in others if a.state in _WITHOUT_AUDIO]
+    unsent = [a for a in others if a.state in _WITHOUT_AUDIO and request_digest]
     return unsent[-1] if unsent else None
 
 

@@ -18,7 +18,9 @@ T = TypeVar("T")
 _HEAD_BYTES = 65_536
 
 
-def shared_audio(locations: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+def shared_audio(
+    locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool] = lambda: False
+) -> dict[str, str]:
     """Hash the local recordings that may be the same as another one.
 
     Parameters
@@ -27,6 +29,8 @@ def shared_audio(locations: Iterable[str], known: Mapping[str, str]) -> dict[str
         Where the recordings are; repeats are allowed.
     known
         SHA-256 of recordings that were hashed before and have not changed, by location.
+    is_over
+        Tells when nobody waits for the answer any more, so that no further file is read.
 
     Returns
     -------
@@ -39,13 +43,13 @@ def shared_audio(locations: Iterable[str], known: Mapping[str, str]) -> dict[str
         return dict(known)
     alike = [
         location
-        for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes)
+        for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes, is_over)
         if any(location not in known for location in same_size)
-        for same_head in _grouped(same_size, _head)
+        for same_head in _grouped(same_size, _head, is_over)
         for location in same_head
         if location not in known
     ]
-    hashed = _by_value(alike, lambda location: fingerprint(location).sha256)
+    hashed = _by_value(alike, lambda location: fingerprint(location).sha256, is_over)
     return {**known, **hashed}
 
 
@@ -54,17 +58,23 @@ def _head(location: str) -> bytes:
     return hashlib.sha256(next(read_blocks(location, _HEAD_BYTES), b"")).digest()
 
 
-def _grouped(locations: Iterable[str], key: Callable[[str], Hashable]) -> list[list[str]]:
+def _grouped(
+    locations: Iterable[str], key: Callable[[str], Hashable], is_over: Callable[[], bool]
+) -> list[list[str]]:
     groups = defaultdict[Hashable, list[str]](list)
-    for location, value in _by_value(locations, key).items():
+    for location, value in _by_value(locations, key, is_over).items():
         groups[value].append(location)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _by_value(locations: Iterable[str], value: Callable[[str], T]) -> dict[str, T]:
+def _by_value(
+    locations: Iterable[str], value: Callable[[str], T], is_over: Callable[[], bool]
+) -> dict[str, T]:
     """Map locations to a value; those that cannot be read are left for their own check to say."""
     found = {}
     for location in locations:
+        if is_over():
+            break
         try:
             found[location] = value(location)
         except RecordingUnavailableError:

@@ -142,8 +142,9 @@ def _standing(
     row: Row, check: Check | None, history: Sequence[Attempt], duplicate: Rejection | None
 ) -> Standing:
     runs = sum(attempt.model_run_id is not None for attempt in history)
-    attempt = governing_attempt(row.digest, history) if row.digest else None
-    if attempt is not None:
+    attempt = governing_attempt(row.digest or "", history)
+    is_mine = attempt is not None and attempt.request_digest == row.digest
+    if attempt is not None and (is_mine or duplicate is None):
         return _from_attempt(row, attempt, runs)
     rejection = row.rejection or duplicate
     if rejection is not None:
@@ -179,6 +180,10 @@ def _standing(
 def _from_attempt(row: Row, attempt: Attempt, runs: int) -> Standing:
     code, reason = attempt.error_code, attempt.error_reason
     wanted = row.request if attempt.request_digest != row.digest else None
+    if attempt.request_digest != row.digest and row.digest is None and row.rejection is not None:
+        # What was paid for stays; that the row cannot be sent any more is said beside it.
+        code = row.rejection.error_code
+        reason = f"{row.rejection.error_reason} The row was sent before it was changed."
     if wanted is not None:
         changes = RunRequest.from_record(attempt.request).describe_difference(wanted)
         code = code or METADATA_CHANGED

@@ -254,6 +254,11 @@ def test_rejected_metadata_is_explained_by_column() -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"<html>Request blocked</html>", b""])
+def test_a_refusal_by_a_gateway_in_between_is_no_verdict_on_the_recording(body: bytes) -> None:
+    assert failure(READERS["create"](reply(400, body))).kind is FailureKind.RETRY
+
+
 def test_a_rejection_without_field_messages_quotes_what_was_said() -> None:
     answer = failure(READERS["create"](reply(400, {"detail": "Too many tags"})))
     assert answer.columns == {}

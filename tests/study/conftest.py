@@ -40,6 +40,7 @@ class ShiftedClock(SystemClock):
 def settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox shows an upload at once, so nothing has to be waited for."""
     monkeypatch.setattr(lifecycle, "SETTLE_AFTER_S", 0.1)
+    monkeypatch.setattr(lifecycle, "AFTER_INTERNAL_S", (0.05,))
 
 
 @pytest.fixture
