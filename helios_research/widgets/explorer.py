@@ -146,7 +146,7 @@ class Explorer(Panel):
             return f"<p>{escape(self._status.text or 'This Explorer is closed.')}</p>"
         filters = "".join(f"<li>{escape(condition.words)}</li>" for condition in state.filters)
         rows = state.rows().iloc[self._table.order[:ROWS_ON_A_PAGE]]
-        page = table_html(rows, caption="Recordings shown, first page")
+        page = table_html(rows, caption="Recordings shown, first page", labels=_labels(state))
         return (
             f'{EXPLORER_STYLE}<p class="helios-headline">{escape(state.words)}</p>'
             f'<ul>{filters}</ul><div class="helios-figure">{self._figure.html}</div>'
@@ -261,7 +261,7 @@ class Explorer(Panel):
         self._show_figure(state)
         self._table.show(
             state.rows(),
-            labels={name: label_of(name) for name in state.view.biomarkers},
+            labels=_labels(state),
             empty=NOTHING_LEFT,
         )
         self._recording.select_from(np.flatnonzero(state.mask))
@@ -304,3 +304,7 @@ class Explorer(Panel):
             if self._is_code_shown
             else ""
         )
+
+
+def _labels(state: State) -> dict[str, str]:
+    return {name: label_of(name) for name in state.view.biomarkers}
