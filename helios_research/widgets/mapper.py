@@ -220,6 +220,7 @@ class CohortMapper(Panel):
         else:
             self._tell(self._cohort)
         self._show_sent()
+        self.freeze()
 
     def _made(self, mapping: ColumnMapping) -> tuple[Cohort | None, str]:
         chosen = mapping.columns.keys() | mapping.constants.keys()
@@ -261,15 +262,15 @@ class CohortMapper(Panel):
         if self._cohort is None:
             self._sent.value = _sent_html('<p class="helios-muted">Nothing yet.</p>')
             return
+        verdict = _verdict(self._cohort, position)
+        if not self._cohort.is_valid[position]:
+            self._sent.value = _sent_html(verdict)
+            return
         request = self.mapping.request(self._frame, position)
-        staying = self.mapping.staying(self._frame.columns)
-        note = (
-            f'<p class="helios-muted">Of these columns nothing is sent: '
-            f"{cut(', '.join(staying) or 'none', 120)}</p>"
-        )
-        self._sent.value = _sent_html(
-            f"{_verdict(self._cohort, position)}{_request_html(request)}{note}"
-        )
+        staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
+        note = f"Of these columns nothing is sent: {cut(staying, 120)}"
+        table = _request_html(request) + f'<p class="helios-muted">{note}</p>'
+        self._sent.value = _sent_html(verdict + table)
 
     def _go_to_next_issue(self) -> None:
         rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
@@ -319,7 +320,7 @@ def _sent_html(content: str) -> str:
 
 def _request_html(request: Mapping[str, Any] | None) -> str:
     if request is None:
-        return "<p>The row does not make a request.</p>"
+        return ""
     rows = pd.DataFrame(_flat(request), columns=["Field", "Value"])
     return table_html(rows, caption="What would be sent")
 

@@ -8,6 +8,7 @@ from typing import Unpack
 
 import ipywidgets
 
+from helios_research.codes import HeliosCode
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError
 from helios_research.submission.options import SubmitSettings
@@ -126,12 +127,12 @@ class SubmissionMonitor(Panel):
         str
             HTML.
         """
-        title = MONITOR_STYLE + self._title()
+        name = escape(self._study.folder.name)
+        title = f'{MONITOR_STYLE}<p class="helios-title">Submission of {name}</p>'
         if self._view is None:
             return f"{title}<p>{escape(self._status.text)}</p>"
-        return (
-            title + progress_html(self._view.progress, still=True) + errors_html(self._view.errors)
-        )
+        numbers = progress_html(self._view.progress, still=True)
+        return f"{title}{numbers}{errors_html(self._view.errors, still=True)}"
 
     @property
     def _is_at_rest(self) -> bool:
@@ -161,8 +162,8 @@ class SubmissionMonitor(Panel):
         self._show_errors(view)
         self._say(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
         self.stop_button.disabled = not is_here or self._is_stopping
-        left = (Outcome.PENDING, Outcome.FAILED)
-        is_left = any(view.progress.outcomes.get(outcome) for outcome in left)
+        may_go_again = any(group.code == HeliosCode.INTERNAL for group in view.errors)
+        is_left = may_go_again or view.progress.outcomes.get(Outcome.PENDING)
         self.go_on_button.disabled = is_here or not is_left
 
     def _show_errors(self, view: View) -> None:

@@ -125,7 +125,7 @@ def _tiles(tiles: Iterable[tuple[str, str, str]], classes: str) -> str:
     return f'<div class="{classes}" role="list">{drawn}</div>'
 
 
-def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False) -> str:
+def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, still: bool = False) -> str:
     """Draw the errors, each with what to do about it.
 
     Parameters
@@ -134,6 +134,9 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False) -> str:
         Errors by code.
     steady
         Whether to keep one height, since more may come.
+    still
+        Whether to leave out the words of single recordings: they hold paths and values of
+        participants, which have no place in a notebook that is handed on.
 
     Returns
     -------
@@ -152,6 +155,8 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False) -> str:
                 "The latest": [group.reason for group in groups],
             }
         )
+        if still:
+            rows = rows.drop(columns="The latest")
         table = table_html(rows, caption="Errors by code", wrapped=True)
     classes = "helios-scroll helios-steady" if steady else "helios-scroll"
     return (

@@ -13,13 +13,22 @@ from helios_research.widgets.parts import STYLE, markup
 _PLAIN = "text/plain"
 _HTML = "text/html"
 
+# The widget hides the picture below it. Where the widget is no more, its place is not needed: it
+# would only say that there was one.
+_HIDING = """
+<style>
+.jp-OutputArea-child:has(.helios:not(.helios-still)) + .jp-OutputArea-child:has(.helios-still),
+.jp-OutputArea-child:not(:has(.helios)):has(+ .jp-OutputArea-child .helios-still) { display: none; }
+</style>
+"""
+
 
 class Panel(ABC):
     """What the widgets of this package have in common.
 
-    A notebook is saved without the state of its widgets. So that a reopened one shows more than
-    an empty frame, a panel also writes a static picture of itself as HTML, and renews it when
-    `freeze` is called.
+    A notebook is saved without the state of its widgets, and JupyterLab shows an error in their
+    place when it is opened again. So a panel leaves a second output below itself: a still picture
+    in HTML, hidden while the widget lives, and renewed when `freeze` is called.
 
     Parameters
     ----------
@@ -42,7 +51,7 @@ class Panel(ABC):
 
     @abstractmethod
     def static_html(self) -> str:
-        """Draw how things stand, for a notebook that is opened without a kernel.
+        """Draw how things stand, for a notebook that is opened again.
 
         Returns
         -------
@@ -63,9 +72,9 @@ class Panel(ABC):
         self._ipython_display_()
 
     def freeze(self) -> None:
-        """Renew the static picture in every cell that shows this panel."""
+        """Renew the still picture in every cell that shows this panel."""
         for handle in self._handles:
-            handle.update(self._repr_mimebundle_(), raw=True)
+            handle.update(self._still(), raw=True)
 
     def close(self) -> None:
         """Let go of everything: the widgets, and the tables that they hold. Safe to call twice."""
@@ -76,21 +85,31 @@ class Panel(ABC):
         close_tree(self.widget)
 
     def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, Any]:
-        still = {
-            _PLAIN: repr(self),
-            _HTML: f'{STYLE}<div class="helios">{self.static_html()}</div>',
-        }
+        return self._live() | self._still()
+
+    def _live(self) -> dict[str, Any]:
         if self._is_closed:
-            return still
-        live: dict[str, Any] = self.widget._repr_mimebundle_()
-        return live | still
+            return {}
+        bundle: dict[str, Any] = self.widget._repr_mimebundle_()
+        return bundle | {_PLAIN: repr(self)}
+
+    def _still(self) -> dict[str, Any]:
+        still = f'<div class="helios helios-still">{self.static_html()}</div>'
+        return {_PLAIN: repr(self), _HTML: f"{STYLE}{_HIDING}{still}"}
 
     def _ipython_display_(self) -> None:
         # Only called by IPython, which therefore is there.
+        from IPython import get_ipython
         from IPython.display import display
 
         _SHOWN.take_place(self)
-        handle = display(self._repr_mimebundle_(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython has no types here
+        # VS Code keeps outputs apart, so that one cannot hide the other; there they are one.
+        if "__vsc_ipynb_file__" in get_ipython().user_ns:
+            display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
+            return
+        if not self._is_closed:
+            display(self._live(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
+        handle = display(self._still(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
         if handle is not None:
             self._handles.append(handle)
 

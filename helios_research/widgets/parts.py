@@ -27,7 +27,8 @@ STYLE = """
   --helios-error: var(--jp-error-color1, var(--vscode-errorForeground, #c62828));
   color: var(--helios-ink); max-width: 100%; overflow-x: hidden;
 }
-.helios .widget-html, .helios .widget-html-content { overflow: visible; line-height: 1.45; }
+.helios .widget-html, .helios .widget-html-content { overflow: visible; line-height: 1.45;
+  min-width: 0; max-width: 100%; }
 .helios :is(button, select, input):focus-visible, .helios [tabindex]:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px;
 }
@@ -49,7 +50,7 @@ STYLE = """
 .helios table.helios-table thead th { background: var(--helios-shade); position: sticky; top: 0; }
 .helios table.helios-table .helios-number { text-align: right; }
 .helios table.helios-table tr.helios-marked td { background: var(--helios-mark); }
-.helios table.helios-table.helios-wrapped :is(th, td) { white-space: normal; overflow-wrap: anywhere;
+.helios table.helios-table.helios-wrapped td { white-space: normal; overflow-wrap: break-word;
   vertical-align: top; height: auto; }
 </style>
 """

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 """Where screenshots are kept; git does not see it."""
 
 _START_S = 60
 _LOAD_MS = 60_000
+_WAIT_MS = 30_000
 
 # No sandbox: tests run as root in containers. The rest keeps the browser off the network.
 _CHROMIUM = (
@@ -182,10 +183,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test if the notebook's own scripts meet an error in a widget."""
+    """A page of its own, as wide as a laptop's."""
     context = browser.new_context(viewport={"width": 1280, "height": 1400})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(_WAIT_MS)
+    expect.set_options(timeout=_WAIT_MS)
     yield page
     context.close()
 

@@ -1,9 +1,13 @@
 """A panel leaves a picture in the notebook, and nothing in memory once it is closed."""
 
+from collections.abc import Iterator
 from html import escape
 
 import ipywidgets
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from helios_research.widgets.panel import Panel, _Shown, close_tree
 
@@ -31,11 +35,39 @@ class Handle:
         self.bundles.append(bundle)
 
 
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """An IPython as a notebook's kernel has one, without its history on the disk."""
+    settings = Config({"HistoryManager": {"enabled": False}})
+    yield InteractiveShell.instance(config=settings)
+    InteractiveShell.clear_instance()
+
+
 def test_a_saved_notebook_holds_a_picture_beside_the_widget() -> None:
     bundle = Greeting("<you>")._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["text/plain"] == "<Greeting <you>>"
     assert "<p>Hello &lt;you&gt;</p>" in bundle["text/html"]
+
+
+def test_the_picture_is_an_output_of_its_own_below_the_widget(shell: InteractiveShell) -> None:
+    with capture_output() as shown:
+        Greeting().show()
+    live, still = (output.data for output in shown.outputs)
+    assert set(live) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
+    assert set(still) == {"text/html", "text/plain"}
+
+
+def test_vs_code_gets_one_output_since_it_cannot_hide_a_second(shell: InteractiveShell) -> None:
+    shell.user_ns["__vsc_ipynb_file__"] = "study.ipynb"
+    with capture_output() as shown:
+        Greeting().show()
+    assert len(shown.outputs) == 1
+    assert set(shown.outputs[0].data) == {
+        "application/vnd.jupyter.widget-view+json",
+        "text/html",
+        "text/plain",
+    }
 
 
 def test_the_picture_is_renewed_where_the_panel_is_shown() -> None:

@@ -1,0 +1,220 @@
+"""The monitor and the mapper as people meet them: in JupyterLab, Notebook 7 and Voilà, drawn and clicked."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+CohortMaker = Callable[..., pd.DataFrame]
+
+SUBMIT = """
+import helios_research as hr
+from helios_research.sandbox import SandboxSettings
+cohort = hr.read_cohort({manifest!r}, tags=["arm"])
+sandbox = hr.Sandbox(SandboxSettings(processing_s=0.2, pickup_s=0.02)).start()
+study = hr.Study({folder!r}, client=sandbox.client())
+run = study.start(cohort, rate=4, poll_floor_s=0.2, preflight=False)
+"""
+
+MAP = """
+import pandas as pd
+import helios_research as hr
+table = pd.read_csv({manifest!r}, dtype="str", keep_default_na=False)
+table = table.drop(columns="language").rename(
+    columns={{"recording": "Dateiname", "user_label": "VP-Code", "birth_sex": "Geschlecht"}}
+)
+mapper = hr.widgets.CohortMapper(table)
+mapper
+"""
+
+LINE_OF_CODE_PX = 17.0
+LONG = "a tag whose name is far longer than any label has room for"
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, make_cohort: CohortMaker) -> str:
+    """12 recordings, one of them not audio and one with a wrong date."""
+    table = make_cohort(12, **{LONG: "x"})
+    Path(table.loc[2, "recording"]).write_bytes(b"<html>not audio</html>")
+    table.loc[4, "date_of_birth"] = "13/04/1985"
+    path = tmp_path / "manifest.csv"
+    table.to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.fixture
+def map_cell(manifest: str) -> str:
+    return MAP.format(manifest=manifest)
+
+
+def box(page: Page, selector: str = ".helios") -> dict[str, float]:
+    found = page.locator(selector).first.bounding_box()
+    assert found is not None
+    return found
+
+
+def test_a_submission_is_watched_stopped_and_taken_up_again(
+    lab, open_in_lab, keep, manifest: str, tmp_path: Path
+) -> None:
+    lab.write("watch", [SUBMIT.format(manifest=manifest, folder=str(tmp_path / "night-shift"))])
+    page = open_in_lab("watch.ipynb")
+    panel = page.locator(".helios.widget-vbox")
+    bar = panel.get_by_role("progressbar", name="Recordings done")
+    expect(bar).to_have_attribute("aria-valuemax", "12")
+    expect(page.locator(".helios-still")).to_be_hidden()
+    expect(panel.get_by_role("listitem", name=None).filter(has_text="scored")).to_have_text(
+        re.compile("scored [1-9]")
+    )
+    height = box(page, ".helios.widget-vbox")["height"]
+
+    panel.get_by_role("button", name="Stop").click()
+    status = panel.get_by_role("status")
+    expect(status).to_have_text(re.compile(r"Nothing is being submitted; \d+ recordings are left"))
+    keep(page, "monitor-stopped")
+    go_on = panel.get_by_role("button", name="Go on")
+    go_on.focus()
+    page.keyboard.press("Enter")
+    expect(status).to_have_text("Submitting.")
+    expect(status).to_have_text(re.compile("Every recording has come to its end"))
+    expect(bar).to_have_attribute("aria-valuetext", "12 of 12 done")
+    expect(panel.get_by_role("table", name="Errors by code")).to_contain_text(
+        "ERR_RECORDING_INVALID_FORMAT"
+    )
+    assert box(page, ".helios.widget-vbox")["height"] == pytest.approx(height, abs=2)
+    for width in (1600, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        fits_into(page, ".helios.widget-vbox")
+        keep(page, f"monitor-{width}")
+    page.set_viewport_size({"width": 1100, "height": 1400})
+    keep(page, "monitor", of=".helios.widget-vbox")
+
+    page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    restart_kernel(page)
+    gone = page.locator(".helios.jupyter-widgets-disconnected")
+    expect(gone).to_be_visible()
+    words = gone.evaluate("element => getComputedStyle(element, '::after').content")
+    assert "The kernel behind this is gone" in words
+
+    saved = lab.read("watch")["cells"][0]["outputs"]
+    assert "widgets" not in lab.read("watch")["metadata"]
+    assert "12 of 12 done" in str(saved)
+    page = open_in_lab("watch.ipynb", run=False)
+    still = page.locator(".helios-still")
+    expect(still.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
+    expect(still).to_contain_text("ERR_RECORDING_INVALID_FORMAT")
+    expect(page.get_by_text("Error displaying widget")).to_be_hidden()
+    keep(page, "monitor-reopened")
+
+
+def restart_kernel(page: Page) -> None:
+    page.evaluate(
+        "() => jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart()"
+    )
+
+
+def fits_into(page: Page, selector: str) -> None:
+    """Nothing is wider than the panel's own place in the page."""
+    wide = page.locator(selector).first.evaluate(
+        "element => [element.scrollWidth, element.clientWidth]"
+    )
+    assert wide[0] <= wide[1] + 1
+
+
+def choose_language(page: Page) -> None:
+    page.get_by_label("language *").select_option("(the same for all rows)")
+    value = page.get_by_label("for all rows").locator("visible=true")
+    value.fill("en-GB")
+    value.press("Enter")
+
+
+def test_columns_are_mapped_by_choosing_and_typing(lab, open_in_lab, keep, map_cell: str) -> None:
+    lab.write("map", [map_cell, "mapper.cohort"])
+    page = open_in_lab("map.ipynb")
+    panel = page.locator(".helios.widget-vbox").first
+    status = panel.get_by_role("status").first
+    expect(status).to_have_text(re.compile("Still to choose: language"))
+    expect(panel.get_by_label("user_label *")).to_have_value("VP-Code")
+    height = box(page, ".helios.widget-vbox")["height"]
+    choose_language(page)
+    expect(status).to_have_text("11 of 12 rows can be sent; 1 error, 0 warnings.")
+    expect(panel.get_by_role("table", name="Issues")).to_contain_text("13/04/1985")
+
+    box_of_arm = panel.get_by_label("arm", exact=True)
+    box_of_arm.focus()
+    page.keyboard.press("Space")
+    sent = panel.get_by_role("table", name="What would be sent")
+    expect(sent).to_contain_text("tags.arm")
+    expect(panel.locator("pre")).to_contain_text('tags=["arm"]')
+    page.set_viewport_size({"width": 1100, "height": 2000})
+    keep(page, "mapper", of=".helios.widget-vbox")
+    panel.get_by_role("button", name="Next row with an issue").click()
+    expect(panel.get_by_label("Row", exact=True)).to_have_value("5")
+    expect(panel.get_by_text("Not sent. date_of_birth '13/04/1985'")).to_be_visible()
+    grown = box(page, ".helios.widget-vbox")["height"] - height
+    assert grown == pytest.approx(2 * LINE_OF_CODE_PX, abs=4), "only the code has become longer"
+
+    every_control_has_a_name(panel)
+    for width in (1600, 800):
+        page.set_viewport_size({"width": width, "height": 1500})
+        page.wait_for_timeout(300)
+        fits_into(page, ".helios.widget-vbox")
+        keep(page, f"mapper-{width}")
+    page.evaluate(
+        "() => jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+    )
+    page.wait_for_timeout(500)
+    assert contrast(panel.locator("table td").first) > 4.5
+    keep(page, "mapper-dark")
+
+
+def every_control_has_a_name(panel) -> None:
+    for role in ("button", "combobox", "textbox", "spinbutton", "checkbox"):
+        named = panel.get_by_role(role, name=re.compile(r"\S"))
+        assert named.count() == panel.get_by_role(role).count(), role
+
+
+def contrast(cell) -> float:
+    """Contrast of text and background, as WCAG 2 reckons it."""
+    ink, paper = cell.evaluate(
+        """element => {
+            const style = getComputedStyle(element);
+            return [style.color, style.backgroundColor];
+        }"""
+    )
+    bright, dark = sorted((luminance(ink), luminance(paper)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_mapper_works_in_notebook_7(lab, open_in_lab, keep, map_cell: str) -> None:
+    lab.write("map7", [map_cell])
+    page = open_in_lab("map7.ipynb", app="notebooks")
+    choose_language(page)
+    expect(page.locator(".helios.widget-vbox").get_by_role("status").first).to_have_text(
+        "11 of 12 rows can be sent; 1 error, 0 warnings."
+    )
+    keep(page, "mapper-notebook7")
+
+
+def test_both_work_in_voila(
+    voila, open_in_voila, keep, manifest: str, map_cell: str, tmp_path: Path
+) -> None:
+    submit = SUBMIT.format(manifest=manifest, folder=str(tmp_path / "study"))
+    voila.write("both", [submit.replace("rate=4", "rate=20"), map_cell])
+    page = open_in_voila("both.ipynb")
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
+    expect(page.get_by_text("Every recording has come to its end.")).to_be_visible()
+    expect(page.locator(".helios-still")).to_have_count(2)
+    assert not [still for still in page.locator(".helios-still").all() if still.is_visible()]
+    choose_language(page)
+    expect(page.get_by_text("11 of 12 rows can be sent; 1 error, 0 warnings.")).to_be_visible()
+    keep(page, "voila")

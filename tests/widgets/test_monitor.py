@@ -1,0 +1,279 @@
+"""The monitor shows what happens, stops and goes on, and says what is wrong in a sentence."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import helios_research as hr
+from helios_research.columns import Outcome
+from helios_research.ledger import Ledger
+from helios_research.sandbox import SandboxSettings
+from helios_research.submission import display
+from helios_research.submission.progress import Progress
+from helios_research.widgets import SubmissionMonitor
+from helios_research.widgets.monitor import REFRESH_S
+from helios_research.widgets.monitor_drawing import errors_html, progress_html
+from helios_research.widgets.watch import Activity, ErrorGroup, View
+
+SETTINGS = {"preflight": False, "rate": 40.0, "poll_floor_s": 0.05}
+
+CohortMaker = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[hr.Sandbox]:
+    settings = SandboxSettings(processing_s=0.1, processing_spread=0.0, pickup_s=0.02)
+    with hr.Sandbox(settings) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def study(tmp_path: Path, sandbox: hr.Sandbox) -> hr.Study:
+    return hr.Study(tmp_path / "night-shift", client=sandbox.client())
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SubmissionMonitor]]:
+    """Make monitors, and close them at the end."""
+    made: list[SubmissionMonitor] = []
+
+    def make(study: object, **settings: object) -> SubmissionMonitor:
+        made.append(SubmissionMonitor(study, **settings))
+        return made[-1]
+
+    yield make
+    for monitor in made:
+        monitor.close()
+        monitor._thread.join(10)
+        assert not monitor._thread.is_alive()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so: {what}"
+        time.sleep(0.02)
+
+
+def test_a_submission_is_followed_to_its_end_by_itself(
+    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    submission = study.start(hr.Cohort.from_frame(make_cohort(6)), **SETTINGS)
+    monitor = watch(study)
+    assert monitor.stop_button.disabled is False
+    submission.wait()
+    until(lambda: "come to its end" in monitor._status.text, "the end is shown")
+    assert repr(monitor) == "<SubmissionMonitor of night-shift: 6 of 6 done, 6 scored>"
+    assert 'aria-valuenow="6"' in monitor._numbers.value
+    assert monitor.stop_button.disabled
+    assert monitor.go_on_button.disabled
+
+
+def test_it_stops_and_goes_on_with_the_same_settings(
+    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    study.start(hr.Cohort.from_frame(make_cohort(6)), **SETTINGS | {"rate": 4.0})
+    monitor = watch(study, **SETTINGS, delete_data=True)
+    monitor.stop_button.click()
+    assert monitor._status.text.startswith("Stopping: nothing new is begun")
+    assert monitor.stop_button.disabled
+    until(lambda: not monitor.go_on_button.disabled, "it can go on")
+    left = re.search(
+        r"Nothing is being submitted; (\d) recordings? (is|are) left", repr_of(monitor)
+    )
+    assert left is not None
+    monitor.go_on_button.click()
+    study.submission.wait()
+    until(lambda: "come to its end" in monitor._status.text, "the end is shown")
+    with Ledger.read(study.folder) as ledger:
+        frame = ledger.attempts_frame()
+    assert len(frame) == 6
+    assert frame["delete_data"].any()
+
+
+def repr_of(monitor: SubmissionMonitor) -> str:
+    return monitor._status.text
+
+
+def test_errors_are_grouped_and_explained(
+    tmp_path: Path, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    table = make_cohort(4)
+    for number in (1, 2):
+        Path(table.loc[number, "recording"]).write_bytes(b"<html>not audio %d</html>" % number)
+    table.loc[3, "date_of_birth"] = "yesterday"
+    with hr.Sandbox(SandboxSettings(processing_s=0.1, pickup_s=0.02)) as sandbox:
+        study = hr.Study(tmp_path / "study", client=sandbox.client())
+        study.submit(hr.Cohort.from_frame(table), progress=False, **SETTINGS)
+    monitor = watch(study)
+    drawn = monitor._errors.value
+    assert "<td>INVALID_DATE_OF_BIRTH</td><td>1</td>" in drawn
+    assert "Correct the row as its error_reason says, then submit again." in drawn
+    assert "ERR_RECORDING_INVALID_FORMAT" in drawn
+    assert monitor.static_html().count("ERR_RECORDING_INVALID_FORMAT") == 1
+    assert "yesterday" in drawn
+    assert "yesterday" not in monitor.static_html(), "a notebook is handed on"
+    assert str(study.folder) not in monitor.static_html()
+
+
+def test_what_the_button_cannot_do_is_said(
+    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    """Somebody else is using the study."""
+    hr.Cohort.from_frame(make_cohort(1)).save(tmp_folder(study) / "cohort.parquet")
+    with Ledger.open(study.folder):
+        monitor = watch(study, **SETTINGS)
+        assert monitor._status.text.startswith("Another part of this Python session")
+        monitor._closing.set()
+        monitor._thread.join(10)
+        monitor.go_on_button.click()
+        assert "is in use by this Python session" in monitor._status.text
+        assert "helios-failed" in monitor._status.widget.value
+
+
+def tmp_folder(study: hr.Study) -> Path:
+    Ledger.open(study.folder).close()
+    return study.folder
+
+
+def test_a_study_that_is_not_there_is_a_sentence_and_may_still_come(
+    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    monitor = watch(study)
+    assert monitor._status.text.startswith(f"There is no study in {study.folder}: check the path")
+    assert monitor.stop_button.disabled
+    assert monitor.go_on_button.disabled
+    assert "There is no study in" in monitor.static_html()
+    study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **SETTINGS)
+    monitor.refresh()
+    assert repr(monitor).endswith("1 of 1 done, 1 scored>")
+
+
+def test_a_study_without_a_cohort_is_a_sentence(
+    study: hr.Study, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    Ledger.open(study.folder).close()
+    assert "holds no cohort yet" in watch(study)._status.text
+
+
+def test_an_account_that_is_refused_is_a_sentence(
+    tmp_path: Path, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+) -> None:
+    with hr.Sandbox() as sandbox:
+        client = hr.Client(api_key="wrong", base_url=sandbox.base_url)
+        study = hr.Study(tmp_path / "study", client=client)
+        study.start(hr.Cohort.from_frame(make_cohort(1)), **SETTINGS)
+        monitor = watch(study)
+        until(lambda: "does not know the API key" in monitor._status.text, "the refusal is shown")
+    assert monitor._view is not None
+    assert monitor._view.failed
+
+
+def test_looking_goes_on_after_a_look_that_failed(
+    study: hr.Study,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **SETTINGS)
+    monitor = watch(study)
+    look = monitor._watch.look
+
+    def fail(*, exactly: bool = False) -> None:
+        raise RuntimeError("the disk said no")
+
+    monkeypatch.setattr(monitor._watch, "look", fail)
+    until(lambda: "cannot be looked at just now: the disk said no" in monitor._status.text, "said")
+    monkeypatch.setattr(monitor._watch, "look", look)
+    until(lambda: "come to its end" in monitor._status.text, "it has recovered")
+
+
+def test_a_notebook_shows_it_by_itself(
+    study: hr.Study, make_cohort: CohortMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[SubmissionMonitor] = []
+    monkeypatch.setattr("helios_research.study.in_notebook", lambda: True)
+
+    def show(monitor: SubmissionMonitor) -> None:
+        shown.append(monitor)
+
+    monkeypatch.setattr(SubmissionMonitor, "show", show)
+    cohort = hr.Cohort.from_frame(make_cohort(1))
+    study.start(cohort, **SETTINGS).wait()
+    study.start(monitor=False).wait()
+    assert len(shown) == 1
+    assert shown[0]._settings == SETTINGS
+    shown[0].close()
+
+
+def test_a_script_shows_none(study: hr.Study) -> None:
+    assert not display.in_notebook()
+
+
+def test_the_bar_says_in_words_and_widths_how_far_it_is() -> None:
+    progress = Progress(8, {Outcome.SCORED: 4, Outcome.FAILED: 2, Outcome.PENDING: 2})
+    drawn = progress_html(progress)
+    assert 'role="progressbar"' in drawn
+    assert 'aria-valuenow="6"' in drawn
+    assert 'aria-valuetext="6 of 8 done"' in drawn
+    assert re.findall(r"width: ([\d.]+)%", drawn) == ["50.000", "25.000", "0.000"] + ["0.000"] * 3
+
+
+def test_every_fact_keeps_its_place_before_it_is_known() -> None:
+    early = progress_html(Progress(8, {Outcome.PENDING: 8}))
+    late = progress_html(
+        Progress(
+            8,
+            {Outcome.SCORED: 4, Outcome.PENDING: 4},
+            in_flight=2,
+            finished_here=4,
+            elapsed_s=60,
+            rate=9.83,
+            limited_by="<processing>",
+        )
+    )
+    names = re.findall(r'helios-muted">([A-Z][a-z ]+)<', early)
+    assert names == ["Done", "Under way", "Speed", "Time left", "Request rate", "Limited by"]
+    assert re.findall(r'helios-muted">([A-Z][a-z ]+)<', late) == names
+    for text in ("4 of 8 (50%)", "4 a minute", "about 60 s", "9.83 a second", "&lt;processing&gt;"):
+        assert f"<b>{text}</b>" in late
+
+
+def test_a_picture_leaves_out_what_differs_from_run_to_run() -> None:
+    once = Progress(2, {Outcome.SCORED: 2}, elapsed_s=3, rate=4, is_over=True)
+    again = Progress(2, {Outcome.SCORED: 2}, elapsed_s=5, rate=6, is_over=True)
+    assert progress_html(once, still=True) == progress_html(again, still=True)
+    assert "Took" in progress_html(once)
+
+
+def test_no_errors_are_said_as_well() -> None:
+    assert "No errors." in errors_html([])
+    assert "helios-steady" in errors_html([ErrorGroup("ERR_X", 1, "")], steady=True)
+
+
+def test_it_sends_at_most_five_messages_a_second(
+    study: hr.Study,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten seconds of looks, in each of which everything has changed."""
+    monitor = watch(study)
+    monitor._closing.set()
+    monitor._thread.join(10)
+    now_s = [1000.0]
+    monkeypatch.setattr("helios_research.widgets.monitor.monotonic", lambda: now_s[0])
+    sent: list[str] = []
+    for widget in (monitor._numbers, monitor._errors, monitor._status.widget):
+        widget.observe(lambda change: sent.append(change["new"]), "value")
+    for number in range(round(10 / REFRESH_S)):
+        now_s[0] += REFRESH_S
+        progress = Progress(100, {Outcome.SCORED: number, Outcome.PENDING: 100 - number})
+        errors = (ErrorGroup("ERR_X", number, ""),)
+        monitor._show(View(progress, errors, Activity.HERE, "Submitting."))
+    assert len(sent) <= 5 * 10 + 1, "the one more is the sentence, which changes once"
+    assert len(sent) > 40
