@@ -15,6 +15,7 @@ from helios_research.ledger.lock import HOLDER_NAME
 from helios_research.submission.progress import Progress
 from helios_research.widgets.watch import (
     SHARE,
+    SOONEST_S,
     Activity,
     StudyWatch,
     Tally,
@@ -160,13 +161,15 @@ def test_a_study_at_rest_is_read_once(watch: StudyWatch, study: Study, clock: Cl
     assert not view.failed
 
 
-async def test_changes_are_counted_at_once_and_looked_at_exactly_when_it_is_cheap_enough(
+async def test_changes_are_counted_within_a_second_and_looked_at_exactly_when_that_is_cheap_enough(
     watch: StudyWatch, study: Study, clock: Clock
 ) -> None:
     study.cost_s = 0.5
     watch.look()
     study.table = results(scored=2)
     await write(study.folder, (State.SCORED, {}))
+    assert watch.look().progress.outcomes == {Outcome.PENDING: 2}
+    clock.now_s += SOONEST_S
     assert watch.look().progress.outcomes == {Outcome.SCORED: 1, Outcome.PENDING: 1}
     assert study.looks == 1
     clock.now_s += study.cost_s / SHARE
@@ -221,6 +224,7 @@ async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
     watch: StudyWatch, study: Study, clock: Clock
 ) -> None:
     await write(study.folder)
+    study.cost_s = 0.5
     with Ledger.open(study.folder) as ledger:
         await ledger.put_setting("learned_rate", 9.8)
         await ledger.put_setting("limited_by", "processing")
@@ -231,14 +235,14 @@ async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
             new = NewAttempt(f"{number}", "d", {}, 1, "audio/wav", 1, None, False, "sandbox")
             attempt = await ledger.begin(new)
             await ledger.advance(attempt.attempt_id, State.SCORED)
-        clock.now_s += 0.5
+        clock.now_s += SOONEST_S
         view = watch.look()
     assert first.activity is view.activity is Activity.ELSEWHERE
     assert first.sentence.startswith("Process 1 on ")
     assert "to stop it, interrupt it there" in first.sentence
     assert (view.progress.rate, view.progress.limited_by) == (9.8, "processing")
     assert view.progress.done == 2
-    assert view.progress.per_minute == pytest.approx(240)
+    assert view.progress.per_minute == pytest.approx(120)
 
 
 def test_another_part_of_this_session_is_named_as_such(watch: StudyWatch, study: Study) -> None:
