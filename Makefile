@@ -41,7 +41,7 @@ setup: $(VENV)/installed-core ## put the package into .venv, ready to use
 
 .PHONY: test
 test: $(VENV)/installed-test browser ## all tests, notebooks and widgets in a browser included
-	$(BIN)/python -m pytest --nbval --nbval-current-env tests notebooks $(ARGS)
+	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses=2 --dist=loadfile tests notebooks $(ARGS)
 
 .PHONY: check
 check: format lint types docstrings imports spelling ## style, types, docstrings, layers, spelling

@@ -48,7 +48,9 @@ def main() -> None:
     """Print a line per figure: seconds, what, whether the target is met."""
     table = many_results()
     fifty = table.assign(ward=[f"ward {number % 50}" for number in range(len(table))])
-    print(f"{len(table):,} results of {table['user_label'].nunique():,} participants; best of {RUNS}")
+    print(
+        f"{len(table):,} results of {table['user_label'].nunique():,} participants; best of {RUNS}"
+    )
     draws: dict[str, Callable[[], object]] = {
         "scores_by_tag, arm": lambda: plots.scores_by_tag(table, "arm"),
         "scores_by_tag, arm, bucketed": lambda: plots.scores_by_tag(table, "arm", "stress"),

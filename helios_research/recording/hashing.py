@@ -11,10 +11,24 @@ class SeekableFile(Protocol):
     """The part of a binary file that reading a recording needs."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read up to so many bytes, or all that are left."""
+        """Read some bytes.
+
+        Parameters
+        ----------
+        size
+            How many at most; all that are left where it is negative.
+        """
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to a position and return it."""
+        """Move to a position and return it.
+
+        Parameters
+        ----------
+        offset
+            Where to, in bytes.
+        whence
+            From where, as in ``io.IOBase.seek``.
+        """
 
     def tell(self) -> int:
         """Return the position."""

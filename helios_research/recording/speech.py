@@ -47,7 +47,13 @@ class SpeechRule:
 
 
 class SpeechCounter:
-    """Adds up seconds of speech from the probabilities of consecutive chunks of 32 ms."""
+    """Adds up seconds of speech from the probabilities of consecutive chunks of 32 ms.
+
+    Parameters
+    ----------
+    rule
+        When a chunk counts as speech.
+    """
 
     def __init__(self, rule: SpeechRule | None = None) -> None:
         self._rule = rule or SpeechRule()

@@ -74,7 +74,15 @@ class WatchedStudy(Protocol):
         """Give the results as they stand."""
 
     def start(self, *, monitor: bool, **settings: Unpack[SubmitSettings]) -> SubmissionHandle:
-        """Begin to send what is left to send."""
+        """Begin to send what is left to send.
+
+        Parameters
+        ----------
+        monitor
+            Whether another monitor is shown.
+        **settings
+            As in ``Study.start``.
+        """
 
 
 class Activity(Enum):
