@@ -1,0 +1,59 @@
+"""One line that is rewritten on a terminal, and plain lines where lines stay."""
+
+import io
+import os
+import pty
+import struct
+import termios
+from fcntl import ioctl
+
+import pytest
+
+from helios_research.columns import Outcome
+from helios_research.submission import display
+from helios_research.submission.display import progress_line
+from helios_research.submission.progress import Progress
+
+HALF = Progress(10, {Outcome.SCORED: 5, Outcome.PENDING: 5}, in_flight=5)
+OVER = Progress(10, {Outcome.SCORED: 10}, is_over=True, elapsed_s=7)
+
+
+@pytest.fixture
+def terminal():
+    """A terminal of 24 columns: the stream to write to, and what appeared on it so far."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 24, 0, 0))
+    with os.fdopen(theirs, "w") as stream:
+        yield stream, lambda: os.read(ours, 65_536).decode()
+    os.close(ours)
+
+
+def test_a_terminals_line_is_as_wide_as_that_terminal_whatever_stdout_is(terminal) -> None:
+    stream, seen = terminal
+    progress_line(stream)(HALF)
+    line = seen().removeprefix("\r\x1b[K")
+    assert line.endswith("…")
+    assert len(line) < 24
+
+
+def test_the_last_line_ends_once_however_often_it_is_shown(terminal) -> None:
+    stream, seen = terminal
+    show = progress_line(stream)
+    for progress in (HALF, HALF, OVER, OVER, OVER):
+        show(progress)
+    text = seen()
+    assert text.count("\r\x1b[K") == 2
+    assert text.count("\n") == 1
+
+
+def test_elsewhere_a_line_is_written_at_the_start_now_and_then_and_at_the_end(monkeypatch) -> None:
+    now = iter([0.0, 0.0, 1.0, 5.0, 11.0, 11.0, 12.0, 12.0]).__next__
+    monkeypatch.setattr(display.time, "monotonic", now)
+    stream = io.StringIO()
+    show = progress_line(stream)
+    for done in range(4):
+        show(Progress(10, {Outcome.SCORED: done, Outcome.PENDING: 10 - done}))
+    show(OVER)
+    lines = stream.getvalue().splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["0", "3", "10"]
+    assert "\r" not in stream.getvalue()
