@@ -318,7 +318,7 @@ class Study:
             return snapshot.table()
 
     def to_parquet(self, path: str | PathLike[str]) -> Path:
-        """Write the results as they stand to a Parquet file, in constant memory.
+        """Write the results as they stand to a Parquet file, a few thousand rows at a time.
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ from helios_research.submission.progress import Progress
 from helios_research.submission.standing import Standing, standings
 
 # Rows laid out at a time when results are written: a few dozen MB, whatever the cohort's size.
-_ROWS_IN_A_PART = 10_000
+_ROWS_IN_A_PART = 5_000
 
 
 @dataclass(frozen=True, slots=True)

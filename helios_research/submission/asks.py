@@ -14,6 +14,9 @@ from helios_research.cohort import Cohort
 _SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
 _OPTIONAL = ("accent", "recording_time", "sleep_time", "wake_time")
 
+# Rows whose cells are Python objects at a time.
+_ROWS_IN_A_BLOCK = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -123,11 +126,13 @@ def _records(cohort: Cohort) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
 
 
 def _given(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Give each row as a mapping of what is there, in one pass over plain lists."""
+    """Give each row as a mapping of what is there, by way of plain lists, a block at a time."""
     names = list(frame.columns)
-    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in names]
-    for values in zip(*columns, strict=True):
-        yield {name: value for name, value in zip(names, values, strict=True) if value is not None}
+    for first in range(0, len(frame), _ROWS_IN_A_BLOCK):
+        block = frame.iloc[first : first + _ROWS_IN_A_BLOCK]
+        columns = [block[name].astype(object).where(block[name].notna(), None) for name in names]
+        for row in zip(*columns, strict=True):
+            yield {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
 
 def _row(
