@@ -34,7 +34,7 @@ class SubmitOptions:
         Whether recordings whose metadata changed after they were sent are sent again, which is
         paid for again.
     uploads
-        Uploads at the same time.
+        Uploads at the same time, at most 8.
     deadline_s
         How long a run may take after its upload, in seconds, before it is left ``pending`` with
         ``TIMED_OUT``; the next submission asks for it again.
