@@ -200,7 +200,7 @@ class Lifecycle:
         if answer.kind is FailureKind.ROW:
             return await self._move(attempt, State.REJECTED, answer)
         if answer.kind is FailureKind.NOT_HELIOS:
-            raise answer.as_error(UPLOAD_HOST)
+            raise answer.as_error(self.calls.base_url)
         return await self._move(attempt, attempt.state, answer)
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:

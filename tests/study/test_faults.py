@@ -61,7 +61,7 @@ def test_a_redirect_is_not_followed_and_ends_the_submission_with_one_sentence(
 ) -> None:
     sandbox = make_sandbox(Faults(rules=(Rule(Fault.REDIRECT, on=step),)))
     study = make_study(sandbox)
-    with pytest.raises(NotHeliosError, match=r"it redirects to http://127\.0\.0\.1"):
+    with pytest.raises(NotHeliosError, match=r"redirects to http://127\.0\.0\.1"):
         study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
     # The redirect leads to the sandbox's other host, and the upload host tells on a key.
     assert sandbox.log.violations == []
