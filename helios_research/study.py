@@ -194,7 +194,7 @@ class Study:
             partial(self._keep, state.cohort, proved),
         )
         self.submission = Submission(
-            engine.run, state.progress, partial(self._conclude, ledger, state, proved)
+            engine.run, state.progress, partial(self._conclude, ledger, proved, state.cohort, state.rows)
         )
         if monitor and in_notebook():
             self._show_monitor(settings)
@@ -218,9 +218,12 @@ class Study:
         cohort.save(self.folder / COHORT_FILE)
         proved.set()
 
-    def _conclude(self, ledger: Ledger, begun: Snapshot, proved: Event) -> pd.DataFrame:
+    # Not given the whole snapshot of the beginning, which would be in memory beside the new one.
+    def _conclude(
+        self, ledger: Ledger, proved: Event, cohort: Cohort, rows: list[Row]
+    ) -> pd.DataFrame:
         try:
-            ended = Snapshot.take(ledger, begun.cohort, begun.rows)
+            ended = Snapshot.take(ledger, cohort, rows)
             results = ended.table()
             # A wrong key, or a mistyped folder, must not replace what the study holds.
             if proved.is_set():
