@@ -20,6 +20,7 @@ from helios_research.errors import EmptyStudyError
 from helios_research.ledger import Ledger
 from helios_research.results import export
 from helios_research.results.snapshot import Snapshot
+from helios_research.submission.asks import Row
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.display import in_notebook, progress_line
@@ -194,7 +195,9 @@ class Study:
             partial(self._keep, state.cohort, proved),
         )
         self.submission = Submission(
-            engine.run, state.progress, partial(self._conclude, ledger, proved, state.cohort, state.rows)
+            engine.run,
+            state.progress,
+            partial(self._conclude, ledger, proved, state.cohort, state.rows),
         )
         if monitor and in_notebook():
             self._show_monitor(settings)
