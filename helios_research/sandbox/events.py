@@ -21,12 +21,15 @@ class Request:
         client did.
     fault
         What was made to go wrong with it.
+    path
+        Its path, which names the run; without the query, where an upload's signature stands.
     """
 
     at: datetime
     step: Step
     status: int | None
     fault: Fault | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

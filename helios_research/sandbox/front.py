@@ -77,7 +77,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         step = self._step_of(scope)
-        note = Note(self._core, self._host, step)
+        note = Note(self._core, self._host, step, scope["path"])
 
         async def watched_send(message: Message) -> None:
             note.watch(message)
@@ -114,12 +114,15 @@ class Note:
         ``api`` or ``upload``.
     step
         The kind of the request.
+    path
+        The request's path.
     """
 
-    def __init__(self, core: Core, host: str, step: Step) -> None:
+    def __init__(self, core: Core, host: str, step: Step, path: str) -> None:
         self._log = core.log
         self._host = host
         self._step = step
+        self._path = path
         self._at = core.log.began(host)
         self._status: int | None = None
         self.rule = core.plan.strike(step)
@@ -146,4 +149,4 @@ class Note:
             The status that was sent; None where the connection is dropped.
         """
         fault = None if self.rule is None else self.rule.fault
-        self._log.ended(self._host, Request(self._at, self._step, status, fault))
+        self._log.ended(self._host, Request(self._at, self._step, status, fault, self._path))

@@ -237,6 +237,17 @@ class RunBook:
         ends = {run_id: self.completed_at(run) for run_id, run in list(self._runs.items())}
         return {run_id: end for run_id, end in ends.items() if end <= now}
 
+    def error_codes(self) -> dict[str, str | None]:
+        """List how the runs ended that are complete by now.
+
+        Returns
+        -------
+        dict[str, str | None]
+            Error code by run id, None where the run has scores; deleted runs included.
+        """
+        verdicts = {run_id: self.verdict(self._runs[run_id]) for run_id in self.completions()}
+        return {run_id: verdict.error_code for run_id, verdict in verdicts.items() if verdict}
+
     def _judged(self, run: Run) -> Judged | None:
         return None if run.sha256 is None else self._verdicts.get(run.sha256)
 

@@ -190,6 +190,16 @@ class Sandbox:
         ends = self._running.book.completions()
         return {run_id: datetime.fromtimestamp(at, UTC) for run_id, at in ends.items()}
 
+    def error_codes(self) -> dict[str, str | None]:
+        """Tell how the runs ended that are complete.
+
+        Returns
+        -------
+        dict[str, str | None]
+            The error code by run id, None for a run with scores; deleted runs included.
+        """
+        return self._running.book.error_codes()
+
     def expected_scores(self, sha256: str, user_label: str, *, section: int = 0) -> Scores:
         """Compute the scores that some audio gets.
 

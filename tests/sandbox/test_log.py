@@ -79,3 +79,26 @@ def test_every_event_is_a_line_of_json_in_the_log_file(start, clock, audio, tmp_
     assert (events[2]["run_id"], events[2]["taken"]) == (run_id, True)
     assert datetime.fromisoformat(events[2]["at"]).timestamp() == clock.now
     assert caller.sandbox.api_key not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_each_request_names_its_run_and_never_the_signature_of_an_upload(caller, audio):
+    run_id = caller.submit(audio())
+    caller.fetch(run_id)
+    paths = {request.step: request.path for request in caller.sandbox.log.requests}
+    assert paths["upload"].endswith(f"/{run_id}")
+    assert paths["poll"].endswith(f"/{run_id}")
+    assert not any("?" in path for path in paths.values())
+
+
+def test_how_each_complete_run_ended_is_told(caller, audio):
+    scored, failed, waiting = (
+        caller.submit(audio()),
+        caller.submit(audio(speech_s=1.0)),
+        caller.create()["id"],
+    )
+    assert caller.sandbox.error_codes() == {}
+    for run_id in (scored, failed):
+        caller.settle(run_id)
+    ends = caller.sandbox.error_codes()
+    assert ends == {scored: None, failed: "ERR_RECORDING_TOO_SHORT"}
+    assert waiting not in ends
