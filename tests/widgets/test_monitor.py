@@ -196,7 +196,7 @@ def test_a_notebook_shows_it_by_itself(
     study: hr.Study, make_cohort: CohortMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[SubmissionMonitor] = []
-    monkeypatch.setattr("helios_research.study.in_notebook", lambda: True)
+    monkeypatch.setattr("helios_research.study.study.in_notebook", lambda: True)
 
     def show(monitor: SubmissionMonitor) -> None:
         shown.append(monitor)
