@@ -1,35 +1,15 @@
-"""The command line: parses, calls the same functions as a notebook would, prints.
+"""What the command line can do; each command calls the same functions as a notebook would."""
 
-Exit status: 0 all is well; 1 some recordings did not end ``scored`` (for ``check``: some cannot be
-sent); 2 it could not run; 130 interrupted.
-"""
-
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-import pandas as pd
 import typer
 
-from helios_research._version import __version__
-from helios_research.codes import explain
+from helios_research.cli.application import SOME_NOT_SCORED, app
+from helios_research.cli.printing import print_checks, print_issues, print_outcomes
 from helios_research.cohort import Cohort, read_cohort
-from helios_research.columns import Outcome, Severity, Verdict
-from helios_research.errors import HeliosResearchError
+from helios_research.columns import Outcome, Verdict
 from helios_research.submission.progress import duration
-
-SOME_NOT_SCORED = 1
-COULD_NOT_RUN = 2
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="helios-research",
-    help="Voice biomarker scores for whole cohorts, with thymia's Helios API.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=True,
-)
 
 Manifest = Annotated[
     Path, typer.Argument(help="The table of recordings: CSV, TSV, Excel or Parquet.")
@@ -48,43 +28,6 @@ Constants = Annotated[
 ]
 
 
-def main() -> NoReturn:
-    """Run the command line; the entry point of ``helios-research``."""
-    # As Ctrl-C: what a scheduler or a container sends before it kills.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app()
-    except HeliosResearchError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(COULD_NOT_RUN)
-    except OSError as error:
-        # A file or a port that was named on the command line.
-        typer.echo(f"Error: {_refusal(error)}", err=True)
-        sys.exit(COULD_NOT_RUN)
-    except SystemExit as ended:
-        # Typer turns an interrupt into this status, without a word.
-        if ended.code == INTERRUPTED:
-            typer.echo("Interrupted. Run the same command again to go on.", err=True)
-        raise
-    sys.exit(0)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
-
-
 @app.command()
 def demo(
     study: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo-study"),
@@ -93,7 +36,7 @@ def demo(
     from helios_research.demo.run import run_demo
 
     outcome = run_demo(study)
-    _print_outcomes(outcome.results)
+    print_outcomes(outcome.results)
     typer.echo()
     for what, path in outcome.files.items():
         typer.echo(f"{what + ':':<12}{path}")
@@ -123,9 +66,9 @@ def check(
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
     cohort = _read(manifest, tags, column, constant, sheet)
-    _print_issues(cohort)
+    print_issues(cohort)
     checks = preflight(cohort)
-    _print_checks(checks)
+    print_checks(checks)
     typer.echo(f"\n{overview(cohort, checks, rate=rate)}")
     if out is not None:
         write_checks(checks, out)
@@ -171,7 +114,7 @@ def submit(
     from helios_research.study import RESULTS_FILE, Study
 
     cohort = _read(manifest, tags, column, constant, sheet)
-    _print_issues(cohort)
+    print_issues(cohort)
     results = Study(study, client=Client(region=region, base_url=base_url)).submit(
         cohort,
         rate=rate,
@@ -182,7 +125,7 @@ def submit(
         delete_data=delete_data,
         resend_changed=resend_changed,
     )
-    _print_outcomes(results)
+    print_outcomes(results)
     typer.echo(f"\nResults: {study / RESULTS_FILE}")
     raise typer.Exit(0 if (results["outcome"] == Outcome.SCORED).all() else SOME_NOT_SCORED)
 
@@ -193,7 +136,7 @@ def status(study: Folder) -> None:
     from helios_research.study import Study
 
     opened = Study(study)
-    _print_outcomes(opened.results())
+    print_outcomes(opened.results())
     estimate = opened.plan()
     if not estimate.recordings:
         typer.echo("\nNothing is left to send.")
@@ -298,50 +241,3 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(message, param_hint=option)
         pairs[name.strip()] = value.strip()
     return pairs
-
-
-def _refusal(error: OSError) -> str:
-    if error.filename is None:
-        return error.strerror or str(error)
-    return f"{error.filename} cannot be used: {(error.strerror or str(error)).lower()}."
-
-
-# --- printing ------------------------------------------------------------------------------------
-
-
-def _print_issues(cohort: Cohort, most: int = 20) -> None:
-    issues = cohort.issues
-    errors = (issues["severity"] == Severity.ERROR).sum()
-    typer.echo(
-        f"{len(cohort):,} recordings: {int(cohort.is_valid.sum()):,} can be sent; "
-        f"{errors:,} errors and {len(issues) - errors:,} warnings in the table.",
-        err=True,
-    )
-    for issue in issues.head(most).itertuples():
-        typer.echo(
-            f"  row {issue.row}, {issue.column}: {issue.problem} {issue.remedy}"
-            f"{'' if issue.severity == Severity.ERROR else ' (warning)'}",
-            err=True,
-        )
-    if len(issues) > most:
-        typer.echo(f"  … and {len(issues) - most:,} more: see cohort.issues", err=True)
-
-
-def _print_checks(checks: pd.DataFrame, most: int = 20) -> None:
-    counts = checks["verdict"].value_counts()
-    typer.echo(", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in Verdict))
-    doubtful = checks[checks["verdict"] != Verdict.OK]
-    for check_ in doubtful.head(most).itertuples():
-        typer.echo(f"  {check_.verdict}: {check_.recording_id}: {check_.reason}")
-    if len(doubtful) > most:
-        typer.echo(f"  … and {len(doubtful) - most:,} more: --out FILE writes them all")
-
-
-def _print_outcomes(results: pd.DataFrame) -> None:
-    counts = results.groupby(["outcome", "error_code"], observed=True, dropna=False).size()
-    width = max(len(outcome) for outcome in ("outcome", *Outcome))
-    typer.echo(f"{'outcome':<{width}}  {'rows':>7}  error code, and what to do")
-    for outcome, code, rows in counts.reset_index().itertuples(index=False):
-        advice = "" if pd.isna(code) else f"{code}: {explain(code).remedy}"
-        typer.echo(f"{outcome:<{width}}  {rows:>7,}  {advice}".rstrip())
-    typer.echo(f"{'all':<{width}}  {len(results):>7,}")

@@ -1,0 +1,9 @@
+"""The command line: parses, calls the same functions as a notebook would, prints.
+
+Importing a module of commands is what registers them.
+"""
+
+from helios_research.cli import commands
+from helios_research.cli.application import app, main
+
+__all__ = ["app", "commands", "main"]

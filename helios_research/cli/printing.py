@@ -1,0 +1,71 @@
+"""How tables are told on a terminal."""
+
+import pandas as pd
+import typer
+
+from helios_research.codes import explain
+from helios_research.cohort import Cohort
+from helios_research.columns import Outcome, Severity, Verdict
+
+
+def print_issues(cohort: Cohort, most: int = 20) -> None:
+    """Tell on stderr what is wrong with a table.
+
+    Parameters
+    ----------
+    cohort
+        The table.
+    most
+        Issues told one by one.
+    """
+    issues = cohort.issues
+    errors = (issues["severity"] == Severity.ERROR).sum()
+    typer.echo(
+        f"{len(cohort):,} recordings: {int(cohort.is_valid.sum()):,} can be sent; "
+        f"{errors:,} errors and {len(issues) - errors:,} warnings in the table.",
+        err=True,
+    )
+    for issue in issues.head(most).itertuples():
+        typer.echo(
+            f"  row {issue.row}, {issue.column}: {issue.problem} {issue.remedy}"
+            f"{'' if issue.severity == Severity.ERROR else ' (warning)'}",
+            err=True,
+        )
+    if len(issues) > most:
+        typer.echo(f"  … and {len(issues) - most:,} more: see cohort.issues", err=True)
+
+
+def print_checks(checks: pd.DataFrame, most: int = 20) -> None:
+    """Tell what the preflight expects.
+
+    Parameters
+    ----------
+    checks
+        One row per recording, with the columns of ``columns.CHECKS``.
+    most
+        Recordings told one by one.
+    """
+    counts = checks["verdict"].value_counts()
+    typer.echo(", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in Verdict))
+    doubtful = checks[checks["verdict"] != Verdict.OK]
+    for check_ in doubtful.head(most).itertuples():
+        typer.echo(f"  {check_.verdict}: {check_.recording_id}: {check_.reason}")
+    if len(doubtful) > most:
+        typer.echo(f"  … and {len(doubtful) - most:,} more: --out FILE writes them all")
+
+
+def print_outcomes(results: pd.DataFrame) -> None:
+    """Count recordings by outcome and error code, with what to do about each code.
+
+    Parameters
+    ----------
+    results
+        One row per recording.
+    """
+    counts = results.groupby(["outcome", "error_code"], observed=True, dropna=False).size()
+    width = max(len(outcome) for outcome in ("outcome", *Outcome))
+    typer.echo(f"{'outcome':<{width}}  {'rows':>7}  error code, and what to do")
+    for outcome, code, rows in counts.reset_index().itertuples(index=False):
+        advice = "" if pd.isna(code) else f"{code}: {explain(code).remedy}"
+        typer.echo(f"{outcome:<{width}}  {rows:>7,}  {advice}".rstrip())
+    typer.echo(f"{'all':<{width}}  {len(results):>7,}")
