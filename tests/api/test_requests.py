@@ -1,5 +1,6 @@
 """What is sent about a recording."""
 
+import json
 from datetime import date
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_any_text_survives_being_kept(label: str, born: date, tags: dict[str, st
     kept = RunRequest.from_record(request.to_record())
     assert kept == request
     assert kept.digest() == request.digest()
+    # The ledgers of all versions hold digests of this text.
+    record = request.to_record()
+    record["tags"] = sorted(record.get("tags", []), key=lambda tag: tag["name"])
+    record = {name: value for name, value in record.items() if value}
+    expected = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert request.canonical() == expected
 
 
 def test_the_digest_does_not_depend_on_order_or_on_how_a_time_is_written() -> None:
