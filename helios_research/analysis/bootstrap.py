@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research.analysis.tables import Codes, Flags, Floats
+from helios_research.analysis.tables import Codes, Floats
 from helios_research.errors import ResultsError
 
 # Numbers drawn at a time; keeps a chunk of weights near 8 MB whatever the size of the study.
 _CHUNK = 2_000_000
+
+# Sums multiplied by the weights at a time. Reading the weights is what takes long, so small groups
+# share a pass; with more, a pass would span participants that most of its groups do not have.
+_COLUMNS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,38 +162,54 @@ def ratio_intervals(
     low, high : ndarray of float, shape (groups, ratios)
         NaN for a ratio with fewer than two participants behind it.
     """
-    # People are numbered as they appear, group by group, so that a group whose participants are
-    # in no other is a run of columns of the weights, and no copy of them is needed.
+    # People are numbered as they appear, group by group, so that groups whose participants are in
+    # no other span a run of columns of the weights, and no copy of them is needed.
     place, people = pd.factorize(sums.person)
     both = np.hstack([sums.top, sums.bottom]).astype(np.float32)
     n_ratios = sums.top.shape[1]
     drawn = np.full((bootstrap.resamples, n_groups, n_ratios), np.nan, dtype=np.float32)
-    spans = [_span(both, place, sums.group == group) for group in range(n_groups)]
+    each = max(1, _COLUMNS // both.shape[1])
+    blocks = [
+        _lay_out(both, place, sums.group, range(first, min(first + each, n_groups)))
+        for first in range(0, n_groups, each)
+    ]
     start = 0
     for weights in draw_weights(len(people), bootstrap):
-        for group, (columns, padded) in enumerate(spans):
-            total = weights[:, columns] @ padded
+        stop = start + len(weights)
+        for block in blocks:
+            total = (weights[:, block.people] @ block.sums).reshape(
+                len(weights), -1, both.shape[1]
+            )
             with np.errstate(invalid="ignore", divide="ignore"):
-                ratios = total[:, :n_ratios] / total[:, n_ratios:][:, sums.divisor]
-            drawn[start : start + len(weights), group] = ratios
-        start += len(weights)
+                ratios = total[..., :n_ratios] / total[..., n_ratios:][..., sums.divisor]
+            drawn[start:stop, block.groups] = ratios
+        start = stop
     low, high = _quantiles(drawn, bootstrap.tails)
     alone = _people_behind(sums, n_groups) < 2
     low[alone] = high[alone] = np.nan
     return low, high
 
 
-def _span(
-    sums: NDArray[np.float32], place: Codes, chosen: Flags
-) -> tuple[slice, NDArray[np.float32]]:
-    """Lay out the sums of one group over the stretch of participants that it spans."""
-    where = place[chosen]
-    if not len(where):
-        return slice(0, 0), np.empty((0, sums.shape[1]), dtype=np.float32)
-    first, last = int(where.min()), int(where.max()) + 1
-    padded = np.zeros((last - first, sums.shape[1]), dtype=np.float32)
-    padded[where - first] = sums[chosen]
-    return slice(first, last), padded
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The sums of some groups side by side, over the stretch of participants that they span."""
+
+    people: slice
+    groups: slice
+    sums: NDArray[np.float32]
+
+
+def _lay_out(sums: NDArray[np.float32], place: Codes, group: Codes, groups: range) -> _Block:
+    rows = slice(*np.searchsorted(group, [groups.start, groups.stop]))
+    where = place[rows]
+    first, end = int(where.min(initial=len(place))), int(where.max(initial=-1)) + 1
+    first = min(first, end)
+    padded = np.zeros((end - first, len(groups), sums.shape[1]), dtype=np.float32)
+    padded[where - first, group[rows] - groups.start] = sums[rows]
+    across = len(groups) * sums.shape[1]
+    return _Block(
+        slice(first, end), slice(groups.start, groups.stop), padded.reshape(-1, across)
+    )
 
 
 def draw_weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.float32]]:

@@ -23,7 +23,7 @@ from helios_research.analysis.tables import (
     Levels,
     Results,
     choose_biomarkers,
-    count_people,
+    count_people_by_level,
     count_reasons,
     levels_of,
     load_results,
@@ -146,8 +146,7 @@ def _rates(levels: Levels, events: _Events, bootstrap: Bootstrap) -> pd.DataFram
         [np.bincount(levels.codes, event, n_levels) for event in events.happened.T]
     )
     rate = missing / recordings[:, None]
-    at_level = (levels.codes == level for level in range(n_levels))
-    people = np.array([count_people(events.people, rows) for rows in at_level])
+    people = count_people_by_level(events.people, levels.codes, n_levels)
     low, high = bound_certainty(
         rate, low, high, people[:, None].astype(np.float64), bootstrap.confidence
     )
@@ -168,11 +167,9 @@ def _rates(levels: Levels, events: _Events, bootstrap: Bootstrap) -> pd.DataFram
 def _tested(levels: Levels, events: _Events, reason: str) -> dict[str, object]:
     happened = events.happened[:, events.names.index(reason)]
     # One participant says nothing about how a level varies.
-    usable = [
-        label != NOT_GIVEN and count_people(events.people, levels.codes == level) >= 2
-        for level, label in enumerate(levels.labels)
-    ]
-    rows = (events.people >= 0) & np.array(usable, dtype=bool)[levels.codes]
+    usable = count_people_by_level(events.people, levels.codes, len(levels)) >= 2
+    usable &= np.array(levels.labels) != NOT_GIVEN
+    rows = (events.people >= 0) & usable[levels.codes]
     statistic, df = equal_rates_test(happened[rows], levels.codes[rows], events.people[rows])
     sentence = (
         "Score test of equal rates between levels of two participants or more, robust to several "

@@ -22,7 +22,7 @@ from helios_research.analysis.tables import (
     Floats,
     Results,
     choose_biomarkers,
-    count_reasons,
+    count_people_by_level,
     levels_of,
     load_results,
     missing_reasons,
@@ -52,10 +52,7 @@ class _Groups:
     people: Codes
 
     def participants(self, counted: Flags) -> Codes:
-        rows = counted & (self.people >= 0)
-        n_people = int(self.people.max(initial=0)) + 1
-        pairs = pd.unique(self.codes[rows] * n_people + self.people[rows])
-        return np.bincount(pairs // n_people, minlength=len(self.names)).astype(np.intp)
+        return count_people_by_level(self.people[counted], self.codes[counted], len(self.names))
 
 
 def summarize_by_tag(
@@ -112,6 +109,7 @@ def summarize_by_tag(
     groups = _group(table, tag, by)
     scores = {marker.name: scores_of(table, marker.name) for marker in markers}
     intervals = _intervals(scores, groups, bootstrap)
+    why = _missing_why(table, scores, groups)
     parts = []
     for marker in markers:
         values, interval = scores[marker.name], intervals[marker.name]
@@ -121,7 +119,8 @@ def summarize_by_tag(
             else _continuous_rows(values, groups, interval)
         )
         labels = {"tag": tag, "by": by, "biomarker": marker.name, "bucketed": marker.bucketed}
-        parts.append(_counts(table, values, groups).join(numbers).assign(**labels))
+        counts = _counts(values, groups).assign(missing_why=why[marker.name])
+        parts.append(counts.join(numbers).assign(**labels))
     summary = _tidied(parts, without=() if by else ("by", "by_level"))
     return finished(summary, table, _method(bootstrap), _cautions(summary))
 
@@ -176,7 +175,7 @@ def _bucketed_rows(
     )
 
 
-def _counts(table: pd.DataFrame, scores: Floats, groups: _Groups) -> pd.DataFrame:
+def _counts(scores: Floats, groups: _Groups) -> pd.DataFrame:
     n = len(groups.names)
     has_score = ~np.isnan(scores)
     recordings = np.bincount(groups.codes, minlength=n)
@@ -189,7 +188,6 @@ def _counts(table: pd.DataFrame, scores: Floats, groups: _Groups) -> pd.DataFram
             "recordings": recordings,
             "scored": scored,
             "missing": recordings - scored,
-            "missing_why": _reasons_by_group(table, scores, groups),
             "participants": groups.participants(np.ones(len(scores), dtype=bool)),
             "participants_scored": participants_scored,
             "note": [_note(int(people)) for people in participants_scored],
@@ -197,13 +195,27 @@ def _counts(table: pd.DataFrame, scores: Floats, groups: _Groups) -> pd.DataFram
     )
 
 
-def _reasons_by_group(table: pd.DataFrame, scores: Floats, groups: _Groups) -> list[str]:
-    missing = np.isnan(scores)
+def _missing_why(
+    table: pd.DataFrame, scores: Mapping[str, Floats], groups: _Groups
+) -> dict[str, list[str]]:
+    """Count for each biomarker the reasons of missing scores in each group."""
+    missing = np.column_stack([np.isnan(values) for values in scores.values()])
+    rows = missing.any(axis=1)
     needed = [name for name in REASON_COLUMNS if name in table.columns]
-    reasons = missing_reasons(table.loc[missing, needed], scores[missing])
-    group = groups.codes[missing]
-    counted = [count_reasons(reasons[group == place]) for place in range(len(groups.names))]
-    return ["; ".join(f"{n} {reason}" for reason, n in found.items()) for found in counted]
+    reasons = missing_reasons(table.loc[rows, needed], np.full(int(rows.sum()), np.nan))
+    codes, names = pd.factorize(reasons, sort=True)
+    place = groups.codes[rows] * len(names) + codes
+    why = {}
+    for name, own in zip(scores, missing[rows].T, strict=True):
+        counts = np.bincount(place[own], minlength=len(groups.names) * len(names))
+        each = counts.reshape(len(groups.names), len(names))
+        why[name] = [_most_first(group, names) for group in each]
+    return why
+
+
+def _most_first(counts: Codes, names: Sequence[str]) -> str:
+    order = np.argsort(-counts, kind="stable")
+    return "; ".join(f"{counts[place]} {names[place]}" for place in order if counts[place])
 
 
 def _note(people: int) -> str | None:
@@ -220,14 +232,10 @@ def _note(people: int) -> str | None:
 
 def _moments(scores: Floats, groups: _Groups) -> pd.DataFrame:
     grouped = pd.Series(scores).groupby(groups.codes)
-    numbers = {
-        "mean": grouped.mean(),
-        "sd": grouped.std(),
-        "q1": grouped.quantile(0.25),
-        "median": grouped.median(),
-        "q3": grouped.quantile(0.75),
-    }
-    return pd.DataFrame(numbers).reindex(range(len(groups.names)))
+    quartiles = grouped.quantile([0.25, 0.5, 0.75]).unstack()
+    quartiles.columns = pd.Index(["q1", "median", "q3"])
+    moments = pd.DataFrame({"mean": grouped.mean(), "sd": grouped.std()})
+    return moments.join(quartiles).reindex(range(len(groups.names)))
 
 
 def _proportions(scores: Floats, groups: _Groups) -> Floats:

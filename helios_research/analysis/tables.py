@@ -166,6 +166,13 @@ def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
         The error code, else the outcome's name; for a scored recording "several sections",
         "no participant" or "no score"; null where there is a score.
     """
+    missing = np.isnan(scores)
+    reasons = np.full(len(table), None, dtype=object)
+    reasons[missing] = _why(table[missing])
+    return pd.Series(reasons, index=table.index, dtype="str")
+
+
+def _why(table: pd.DataFrame) -> "pd.Series[str]":
     outcome = table["outcome"].astype("str")
     code = table["error_code"] if "error_code" in table.columns else None
     why = outcome if code is None else code.astype("str").fillna(outcome)
@@ -175,8 +182,7 @@ def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
         why = why.mask(scored & several, "several sections")
         scored &= ~several
     why = why.mask(scored & table["user_label"].isna(), "no participant")
-    why = why.mask(scored & table["user_label"].notna(), "no score")
-    return why.where(np.isnan(scores)).astype("str")
+    return why.mask(scored & table["user_label"].notna(), "no score")
 
 
 def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
@@ -242,8 +248,8 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
     """
     if column not in table.columns:
         raise UnknownColumnError(column, table.columns)
-    values = canonical_sex(table[column]) if column == "birth_sex" else table[column]
-    text = _as_text(values)
+    each, different = _different(table[column])
+    text = _as_text(canonical_sex(different) if column == "birth_sex" else different)
     found = list(text.dropna().unique())
     if len(found) > MOST_LEVELS:
         message = (
@@ -251,11 +257,21 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
             "group by a column with fewer, such as the arm or the visit."
         )
         raise ResultsError(message)
-    order = _ordered(found, values)
-    codes = pd.Categorical(text, categories=order).codes.astype(np.intp)
+    order = _ordered(found, table[column])
+    # The last place is for rows without a value, whose number is -1.
+    places = np.append(pd.Categorical(text, categories=order).codes, -1).astype(np.intp)
+    codes = places[each]
     if (codes < 0).any():
         codes, order = np.where(codes < 0, len(order), codes), [*order, NOT_GIVEN]
     return Levels(codes, tuple(order))
+
+
+def _different(values: "pd.Series[str]") -> "tuple[Codes, pd.Series[str]]":
+    """Number the different values, so that each is put into words once and not in every row."""
+    # Among objects 1 equals True, and a list has no hash; as texts they are what they look like.
+    hashable = values.astype("str") if values.dtype == object else values
+    each, different = pd.factorize(hashable)
+    return each, pd.Series(different)
 
 
 def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
@@ -344,3 +360,26 @@ def count_people(people: Codes, rows: Flags) -> int:
         Different participants among them.
     """
     return len(np.unique(people[rows & (people >= 0)]))
+
+
+def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
+    """Count the participants at each level.
+
+    Parameters
+    ----------
+    people
+        The participants' numbers, -1 where unknown.
+    codes
+        The number of each recording's level.
+    n_levels
+        How many levels there are.
+
+    Returns
+    -------
+    ndarray of int, shape (levels,)
+        Different participants; one who is at several levels counts at each.
+    """
+    n_people = int(people.max(initial=0)) + 1
+    known = people >= 0
+    pairs = pd.unique(codes[known] * n_people + people[known])
+    return np.bincount(pairs // n_people, minlength=n_levels).astype(np.intp)
