@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from helios_research.api.client import Client
     from helios_research.checks import Thresholds, preflight
     from helios_research.cohort import Cohort, read_cohort
+    from helios_research.pseudonyms import pseudonymize
     from helios_research.sandbox import Sandbox
     from helios_research.study import Study
 
@@ -27,6 +28,7 @@ __all__ = [
     "analysis",
     "plots",
     "preflight",
+    "pseudonymize",
     "read_cohort",
     "widgets",
 ]
@@ -38,6 +40,7 @@ _HOMES = {
     "Study": "helios_research.study",
     "Thresholds": "helios_research.checks",
     "preflight": "helios_research.checks",
+    "pseudonymize": "helios_research.pseudonyms",
     "read_cohort": "helios_research.cohort",
 }
 _MODULES = frozenset({"analysis", "plots", "widgets"})

@@ -15,6 +15,9 @@
     │   ├── ColumnMappingError    the columns cannot be assigned as asked
     │   ├── ColumnNamesError      its column names cannot go into the results
     │   └── TagsError             the columns named as tags cannot be sent
+    ├── PseudonymsError           labels for participants cannot be made
+    │   ├── ParticipantColumnError the column that tells participants apart
+    │   └── KeyFileError          the file of the key
     ├── RecordingUnavailableError a recording whose bytes cannot be read
     ├── StudyError                a study folder
     │   ├── EmptyStudyError       no cohort was ever submitted to it
@@ -162,6 +165,24 @@ class TagsError(CohortError):
 
     def __init__(self, source: str, what: str, remedy: str) -> None:
         super().__init__(f"The tags of {source} cannot be sent: {what}. {remedy}")
+
+
+class PseudonymsError(HeliosResearchError):
+    """Labels for participants cannot be made."""
+
+
+class ParticipantColumnError(PseudonymsError):
+    """The column that tells participants apart cannot be used."""
+
+    def __init__(self, column: object, problem: str, remedy: str) -> None:
+        super().__init__(f"No labels can be made of the column {column!r}: {problem}. {remedy}")
+
+
+class KeyFileError(PseudonymsError):
+    """The file of the key cannot be used; the sentence does not repeat what is in it."""
+
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"The key file {path} cannot be used: {reason}. {remedy}")
 
 
 class RecordingUnavailableError(HeliosResearchError):

@@ -61,6 +61,14 @@ SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
         ["The tags of m.csv cannot be sent: there are 21. Choose 20."],
     ),
     (
+        errors.ParticipantColumnError("id", "it is not there", "Name another."),
+        ["No labels can be made of the column 'id': it is not there. Name another."],
+    ),
+    (
+        errors.KeyFileError(Path("a.key"), "it is empty", "Put it back."),
+        ["The key file a.key cannot be used: it is empty. Put it back."],
+    ),
+    (
         errors.RecordingUnavailableError("a.wav", "does not exist", "check the path"),
         ["The recording a.wav does not exist: check the path."],
     ),

@@ -21,6 +21,7 @@ PUBLIC = [
     "analysis",
     "plots",
     "preflight",
+    "pseudonymize",
     "read_cohort",
     "widgets",
 ]
@@ -77,6 +78,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
         ("helios_research.plots", {"httpx", "av", "ipywidgets", "sqlite3"}),
         ("helios_research.analysis", {"httpx", "matplotlib", "av", "ipywidgets", "sqlite3"}),
         ("helios_research.widgets", {"httpx", "av", "matplotlib", "ipywidgets", "sqlite3"}),
+        ("helios_research.pseudonymize", {"httpx", "av", "matplotlib", "ipywidgets", "scipy"}),
         ("helios_research.preflight", {"httpx", "matplotlib", "ipywidgets", "scipy"}),
     ],
 )

@@ -1,0 +1,266 @@
+"""Stable pseudonyms for participants, made with a key that stays with the researcher.
+
+A label is the beginning of HMAC-SHA256 of what stands for the participant in the table. Without
+the key nobody can tell which label belongs to whom, not even by trying every name there is; with
+it the same labels come out again, in another table and in another year.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shlex
+import sys
+import warnings
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from helios_research.cohort.text import as_text, text_column
+from helios_research.errors import KeyFileError, ParticipantColumnError
+from helios_research.ledger.storage import DATABASE_NAME, in_words
+
+Table = TypeVar("Table", pd.DataFrame, "pd.Series[Any]")
+
+# Crockford's alphabet (https://www.crockford.com/base32.html): no I, L, O or U, which are easily
+# misread or spell something.
+_STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_READABLE = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TO_READABLE = str.maketrans(_STANDARD, _READABLE)
+
+# Characters of five bits each behind the prefix, in groups of four.
+_CHARACTERS = 12
+_GROUP = 4
+
+# Says what the key is used for, so that the same key elsewhere gives other values.
+_PURPOSE = b"helios_research participant\0"
+
+# A key of 32 random bytes is written as 64 hexadecimal digits; half of that is as much as
+# anybody could ever try.
+_KEY_BYTES = 32
+_SHORTEST_KEY = 32
+# More than this is a document that was named by mistake, and would change one day.
+_LONGEST_KEY = 1024
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}", re.ASCII)
+# A label of ours: with a letter behind the prefix, since ids of digits in groups are common.
+_LABEL = rf"[A-Za-z][A-Za-z0-9_]{{0,15}}(?=[-0-9]*[A-Z])(?:-[{_READABLE}]{{4}}){{3}}"
+
+
+def pseudonymize(
+    table: Table,
+    column: Hashable = None,
+    *,
+    key_file: str | os.PathLike[str],
+    prefix: str = "P",
+) -> Table:
+    """Replace who a participant is by a label that only the key can make again.
+
+    The same person gets the same label, in every table and at any time, as long as the key is the
+    same; with another key all labels are others. A label such as ``P-7K2M-Q9XD-4RTA`` holds 60
+    bits: among 1,000 participants the chance that any two get the same one is 1 in 2 million
+    million, among 100,000 it is 1 in 200 million. It is checked all the same.
+
+    Parameters
+    ----------
+    table
+        A table with a column that tells participants apart, or that column itself. It is left
+        as it is.
+    column
+        The column of the table, whose labels take its place; other columns are not changed, so
+        look whether names stand in them too, as in the names of files.
+    key_file
+        File of the key. Where there is none, one is made, readable for its owner alone, and a
+        warning says so; one that is there is never written to. Keep it apart from the study and
+        keep a copy: whoever has it can find out whose label is whose, and without it nobody can
+        make the same labels again.
+    prefix
+        What labels begin with: a letter, then at most 15 letters, digits or ``_``.
+
+    Returns
+    -------
+    DataFrame or Series
+        As given, with labels as text; a copy. What is blank is missing.
+
+    Raises
+    ------
+    ParticipantColumnError
+        The column is not there, holds labels already, or two participants got the same label.
+    KeyFileError
+        The key file cannot be read or made, is no key, lies in a study folder or can be read by
+        other users of this machine.
+    ValueError
+        The prefix cannot be used.
+
+    Notes
+    -----
+    What stands in a cell is read as a cohort reads it: text stays text, so ``007`` and ``7`` are
+    different people, and upper and lower case differ; whole numbers are written without ``.0``, so
+    7, 7.0 and ``"7"`` are the same person. White space at both ends does not count, and neither
+    does how a letter with an accent is encoded (Unicode's normal form NFC), since neither can be
+    seen. HMAC is defined in RFC 2104.
+
+    Examples
+    --------
+    >>> table = pseudonymize(table, "participant", key_file="keys/night.key")  # doctest: +SKIP
+    >>> cohort = Cohort.from_frame(table, columns={"user_label": "participant"})  # doctest: +SKIP
+    """
+    if not _PREFIX.fullmatch(prefix):
+        message = f"The prefix {prefix!r} has to be a letter and at most 15 letters, digits or _."
+        raise ValueError(message)
+    given = table if isinstance(table, pd.Series) else _column_of(table, column)
+    identities = _identities(given)
+    labels = _labels(identities, _key_in(Path(key_file).expanduser()), prefix)
+    if isinstance(table, pd.Series):
+        return labels
+    copied = table.copy()
+    copied[column] = labels
+    return copied
+
+
+def _column_of(table: pd.DataFrame, column: Hashable) -> "pd.Series[Any]":
+    if column in table.index.names and column not in table.columns:
+        raise ParticipantColumnError(
+            column, "it is the table's index", "Make it a column with table.reset_index()."
+        )
+    places = [place for place, name in enumerate(table.columns) if name == column]
+    if len(places) != 1:
+        names = ", ".join(map(str, table.columns[:30]))
+        problem = "the table has no such column" if not places else "several columns have that name"
+        raise ParticipantColumnError(column, problem, f"The table has: {names or 'no columns'}.")
+    return table.iloc[:, places[0]]
+
+
+def _identities(given: "pd.Series[Any]") -> "pd.Series[str]":
+    """Write down who is meant, so that what looks the same is the same; missing where blank."""
+    composed = as_text(given).str.normalize("NFC").str.strip()
+    identities = composed.where(composed != "")
+    again = identities.str.fullmatch(_LABEL).fillna(value=False)
+    if again.any():
+        example = identities[again].iloc[0]
+        raise ParticipantColumnError(
+            given.name,
+            f"it holds labels already, such as {example}, and labels of labels match no other "
+            "table",
+            "Begin again with the table as it came.",
+        )
+    return identities
+
+
+def _labels(identities: "pd.Series[str]", key: bytes, prefix: str) -> "pd.Series[str]":
+    places, people = pd.factorize(identities)
+    labels = [_label(person, key, prefix) for person in people]
+    if len(set(labels)) < len(labels):
+        raise ParticipantColumnError(
+            identities.name,
+            "two participants got the same label, which is next to impossible",
+            "Use another key file for this study.",
+        )
+    # A missing value has the place -1, which picks what is appended at the end.
+    chosen = np.array([*labels, None], dtype=object)[places]
+    column = text_column(chosen, identities.index)
+    column.name = identities.name
+    return column
+
+
+def _label(person: str, key: bytes, prefix: str) -> str:
+    digest = hmac.digest(key, _PURPOSE + person.encode(), hashlib.sha256)
+    characters = base64.b32encode(digest).decode().translate(_TO_READABLE)[:_CHARACTERS]
+    groups = (characters[first : first + _GROUP] for first in range(0, _CHARACTERS, _GROUP))
+    return "-".join([prefix, *groups])
+
+
+# --- the key's file ------------------------------------------------------------------------------
+
+
+def _key_in(path: Path) -> bytes:
+    _refuse_study_folder(path)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        _make_key(path)
+    except OSError as error:
+        raise KeyFileError(path, in_words(error), "Name another file.") from None
+    return _read_key(path)
+
+
+def _refuse_study_folder(path: Path) -> None:
+    for folder in {*path.absolute().parents, *path.resolve().parents}:
+        if (folder / DATABASE_NAME).exists():
+            raise KeyFileError(
+                path,
+                f"it lies in the study {folder}, so whoever gets the study could tell who is who",
+                "Keep the key somewhere else.",
+            )
+
+
+def _make_key(path: Path) -> None:
+    if not path.parent.is_dir():
+        # A folder is not made: it may be a drive that is not connected, with the key on it.
+        raise KeyFileError(
+            path,
+            f"there is no folder {path.parent}",
+            "Connect the drive that it is on, or make the folder first.",
+        )
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{secrets.token_hex(_KEY_BYTES)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise KeyFileError(
+            path, in_words(error), "Choose a folder that you may write to."
+        ) from None
+    if _is_open_to_others(path):
+        path.unlink()
+        raise KeyFileError(
+            path,
+            "its drive does not keep files from other users",
+            "Choose a folder on a drive of this machine.",
+        )
+    warnings.warn(
+        f"A new key was made in {path}. Keep a copy of it apart from the study: without it nobody "
+        "can make the same labels again. If you have used a key before, name its file instead.",
+        stacklevel=4,
+    )
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LONGEST_KEY + 1)
+    except OSError as error:
+        remedy = "Name the file of the key, and make sure that you may read it."
+        raise KeyFileError(path, in_words(error), remedy) from None
+    # Editors put marks and line breaks around the key that nobody sees.
+    key = content.removeprefix(_BYTE_ORDER_MARK).strip()
+    restore = "Put the file back from your copy, or delete it to have a new key made (all labels "
+    restore += "will be others)."
+    if not key:
+        raise KeyFileError(path, "it is empty", restore)
+    if len(key) < _SHORTEST_KEY:
+        raise KeyFileError(path, f"it is shorter than {_SHORTEST_KEY} characters", restore)
+    if len(content) > _LONGEST_KEY:
+        raise KeyFileError(
+            path,
+            f"it is longer than {_LONGEST_KEY:,} bytes, so it is something else than a key",
+            "Name a file of its own for the key; where there is none, one is made.",
+        )
+    if _is_open_to_others(path):
+        raise KeyFileError(
+            path,
+            "other users of this machine can read or change it",
+            f"Keep it to yourself with: chmod 600 {shlex.quote(str(path))}",
+        )
+    return key
+
+
+def _is_open_to_others(path: Path) -> bool:
+    # Windows has permissions of another kind, which this number does not tell.
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
