@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from helios_research.demo import demo_cohort_path
+from helios_research.recording import AudioFacts
+from helios_research.recording import examine as examine_recording
 
 SAMPLE_RATE_HZ = 16_000
 SPEECH_S = 13
@@ -54,6 +56,12 @@ def wav_bytes(samples: bytes, remark: str = "") -> bytes:
     return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
 
 
+@pytest.fixture(scope="session")
+def as_wav() -> Callable[..., bytes]:
+    """Wrap samples as WAV files."""
+    return wav_bytes
+
+
 @pytest.fixture
 def make_cohort(tmp_path: Path, speech: bytes) -> CohortMaker:
     """Write recordings with speech, and give the table that describes them."""
@@ -77,3 +85,17 @@ def make_cohort(tmp_path: Path, speech: bytes) -> CohortMaker:
         return table.assign(**columns)
 
     return make
+
+
+@pytest.fixture
+def examine_once() -> Callable[[str], AudioFacts]:
+    """Examine recordings as the sandbox does, each set of samples once: told by their length."""
+    known: dict[int, AudioFacts] = {}
+
+    def examine(path: str) -> AudioFacts:
+        size = Path(path).stat().st_size
+        if size not in known:
+            known[size] = examine_recording(path)
+        return known[size]
+
+    return examine

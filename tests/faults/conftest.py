@@ -1,0 +1,406 @@
+"""The matrix of faults: its rows and columns, how a test takes a place in it, and the page.
+
+A test proves one cell, step × fault, and says so with a marker::
+
+    @pytest.mark.fault(step="upload", fault="HTTP 503", ending="tried again", happens="…",
+                       sees="…", code="…", do="…")
+
+``sees`` and ``code`` are what the test compares with (fixture ``cell``), so the page that is made
+from the markers (``--fault-page``, see ``make faults``) quotes sentences that were really said.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+import helios_research as hr
+from helios_research.api.client import Client
+from helios_research.columns import BIOMARKERS
+from helios_research.config import Connection, TimeOuts
+from helios_research.ledger import Ledger
+from helios_research.sandbox import SandboxSettings
+from helios_research.submission.background import Submission
+from helios_research.submission.clock import LONGEST_NAP_S, SystemClock
+from helios_research.submission.engine import LEARNED_RATE, LEARNED_TIMES
+
+PROPERTY = "cell of the fault matrix"
+
+STEPS = {
+    "create": "asking Helios for a model run",
+    "upload": "sending the recording to the upload host",
+    "poll": "asking for the scores",
+    "ledger write": "writing down in the study's folder what was done",
+    "results write": "writing `results.parquet`",
+}
+
+# Row by row, in the order of the page: what it is called, and what is meant by it.
+FAULTS = {
+    "connection refused": "Nobody listens at the address: a service is restarted, a firewall says no.",
+    "reset before the server acted": "The connection breaks; the request never had an effect.",
+    "reset after the server acted": "The connection breaks, and only the answer is lost.",
+    "time-out": "The request arrives, but no answer comes in the time allowed.",
+    "slow-loris answer": "The answer comes byte by byte, without ever coming to its end.",
+    "HTTP 429, Retry-After in seconds": "Too many requests; the service says how long to wait.",
+    "HTTP 429, Retry-After as a date": "The same, with a time of day to come back at.",
+    "HTTP 429 without Retry-After": "Too many requests, without a word on when to come back.",
+    "HTTP 500": "The service has an error of its own.",
+    "HTTP 502": "A gateway in front of the service gets no sense out of it.",
+    "HTTP 503": "The service is overloaded or being maintained.",
+    "HTTP 504": "A gateway in front of the service gets no answer in time.",
+    "HTML instead of JSON": "A login page or a proxy answers in place of the service.",
+    "half a JSON": "An answer that looks complete but stops in the middle.",
+    "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
+    "a redirect to another host": "An answer that says: ask somebody else.",
+    "TLS failure": "The server cannot prove who it is, as behind a hotel's login page.",
+    "an unsafe upload URL": "The upload URL is not https, or is none: `http:`, `file:`, a password.",
+    "an expired upload URL": "The hour is over for which an upload URL is good.",
+    "the clock jumps forwards": "The computer's clock is set three hours ahead.",
+    "the clock jumps backwards": "The computer's clock is set three hours back.",
+    "two hours of sleep": "The laptop is closed in the middle, and opened two hours later.",
+    "disk full": "No byte more fits on the disk, or into the quota.",
+    "read-only folder": "The study's folder cannot be written to.",
+    "permission lost while running": "What could be read or written at first no longer can.",
+    "file handle limit": "The system lets the program open no further file or connection.",
+    "SIGTERM": "A scheduler, a container or the system asks the program to end.",
+    "SIGINT": "Ctrl-C, or the stop button of a notebook.",
+    "SIGKILL": "The program is ended without warning: power cut, out of memory, `kill -9`.",
+}
+
+# How a cell ends, in the words of the overview.
+ENDINGS = {
+    "tried again": "Tried again until it works. If it lasts, the row waits as `pending` and the next "
+    "submission goes on.",
+    "goes on": "Nothing is to be seen of it in the results.",
+    "new run": "A new model run takes the place of one that has no audio. Nothing is paid twice.",
+    "stops": "The submission ends with one sentence; no row is marked as failed. The next one "
+    "goes on.",
+    "row": "The recording's own row says what is wrong; the others go on.",
+    "kept": "The program ends. All that was done is kept, and the next submission goes on.",
+}
+
+_NETWORK = list(FAULTS)[: list(FAULTS).index("the clock jumps forwards")]
+_NO_REQUEST = "no request is made here"
+_SHOWN_AT_THE_LEDGER = "shown under *ledger write*: nothing is sent before it is written down"
+_RUNS = "needs no file of its own; what is written then is the *ledger write*"
+
+# Cells that cannot be met, with the reason.
+NOT_MET = {
+    **{(step, fault): _NO_REQUEST for fault in _NETWORK for step in list(STEPS)[3:]},
+    ("poll", "an unsafe upload URL"): "no upload URL is used any more",
+    ("create", "an expired upload URL"): "its URL is an hour from expiring",
+    ("poll", "an expired upload URL"): "the upload is over; its URL has been erased",
+    ("results write", "the clock jumps forwards"): "the times in it were taken before",
+    ("results write", "the clock jumps backwards"): "the times in it were taken before",
+    ("ledger write", "two hours of sleep"): "a write goes on where it stood",
+    ("results write", "two hours of sleep"): "a write goes on where it stood",
+    **{(step, "read-only folder"): _SHOWN_AT_THE_LEDGER for step in list(STEPS)[:3]},
+    ("create", "permission lost while running"): _RUNS,
+    ("poll", "permission lost while running"): _RUNS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a test says of its place in the matrix.
+
+    Attributes
+    ----------
+    step, fault, ending
+        One of `STEPS`, `FAULTS` and `ENDINGS`.
+    happens
+        What happens, in words for a researcher.
+    do
+        What the researcher has to do; nothing where it is empty.
+    code, sees
+        The row's ``error_code`` and ``error_reason``, or the sentence that the submission ends
+        with (then there is no code); ``{place}`` stands for what differs from run to run.
+    """
+
+    step: str
+    fault: str
+    ending: str
+    happens: str
+    do: str = ""
+    code: str = ""
+    sees: str = ""
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.step, STEPS), (self.fault, FAULTS), (self.ending, ENDINGS)):
+            if value not in known:
+                raise ValueError(f"{value!r} is none of: {', '.join(known)}")
+
+
+def cells_of(item: pytest.Item) -> list[Cell]:
+    """Give the cells that a test proves; usually one."""
+    return [Cell(*mark.args, **mark.kwargs) for mark in item.iter_markers("fault")]
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the page be written from the tests of this run."""
+    parser.addoption("--fault-page", type=Path, help="write the page about faults here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known, and keep what the tests' reports say where a page is wanted."""
+    config.addinivalue_line("markers", "fault(step, fault, ending, happens, …): a matrix cell")
+    path = config.getoption("--fault-page", default=None)
+    # Under xdist the workers run the tests, and the reports come together in their controller.
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_PageWriter(path), "fault-page")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Send a test's cells along with its report."""
+    item.user_properties.extend((PROPERTY, json.dumps(asdict(cell))) for cell in cells_of(item))
+
+
+class _PageWriter:
+    """Collects the cells of tests that passed, and writes the page once all of them have."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._proved: list[Cell] = []
+        self._not_run = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of a test that passed, or of one that was skipped."""
+        cells = [Cell(**json.loads(text)) for name, text in report.user_properties if name == PROPERTY]
+        self._not_run |= report.skipped and bool(cells)
+        if report.when == "call" and report.passed:
+            self._proved += cells
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the page, unless a cell is without proof."""
+        if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+            terminalreporter.write_line(f"{self._path} not written: a test failed.")
+        elif self._not_run or unaccounted(self._proved):
+            terminalreporter.write_line(f"{self._path} not written: a cell was not proved.")
+        else:
+            self._path.write_text(page_of(self._proved), encoding="utf-8")
+            terminalreporter.write_line(f"{self._path} written.")
+
+
+def unaccounted(cells: Iterable[Cell]) -> list[tuple[str, str]]:
+    """List places of the matrix with neither a test nor a reason, or with both."""
+    proved = {(cell.step, cell.fault) for cell in cells}
+    places = [(step, fault) for fault in FAULTS for step in STEPS]
+    return [place for place in places if (place in proved) == (place in NOT_MET)]
+
+
+INTRODUCTION = """\
+# When things go wrong
+
+A study runs for hours, on laptops that sleep, in networks that drop, against a service that has
+bad moments too. This page tells what happens then. Four things hold, whatever goes wrong:
+
+- **No row vanishes.** Every row of your table has one row in the results, with an outcome.
+- **Nothing is paid twice.** A recording's audio is processed once, unless Helios itself failed.
+- **Nothing is lost.** What was done stands in the study's folder before anything else is done.
+- **Submitting again is always right.** It goes on where it stopped, and asks for nothing again
+  that was answered.
+
+So the answer to most of what follows is the same line once more: `study.submit(cohort)`, or the
+same `helios-research submit` command. A row that says `pending` is waiting for exactly that.
+
+Each statement below is made by a test that brings the fault about, with a real server, a real
+disk and real signals, and compares the outcome and the words. The page is written from those
+tests (`make faults`) and not by hand.
+
+## At a glance
+
+A submission takes five steps:
+"""
+
+
+def page_of(cells: Iterable[Cell]) -> str:
+    """Write the page: an overview, then each fault with what happens at which step."""
+    by_place: defaultdict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        if cell not in by_place[cell.step, cell.fault]:
+            by_place[cell.step, cell.fault].append(cell)
+    for proved in by_place.values():
+        # Not in the order in which parallel tests happen to end.
+        proved.sort(key=lambda cell: (list(ENDINGS).index(cell.ending), cell.happens, cell.sees))
+    steps = "".join(f"\n- **{step}**: {meaning}" for step, meaning in STEPS.items())
+    endings = "".join(f"\n- **{name}**: {meaning}" for name, meaning in ENDINGS.items())
+    chapters = "\n".join(_chapter(fault, by_place) for fault in FAULTS)
+    return (
+        f"{INTRODUCTION}{steps}\n\nand a fault at one of them ends in one of these ways:\n{endings}\n"
+        f"- **–**: this cannot be met; the chapter of the fault says why.\n\n{_overview(by_place)}\n"
+        f"{chapters}"
+    )
+
+
+def _overview(by_place: dict[tuple[str, str], list[Cell]]) -> str:
+    rows = [f"| fault | {' | '.join(STEPS)} |", f"| --- |{' --- |' * len(STEPS)}"]
+    for fault in FAULTS:
+        found = [by_place.get((step, fault), []) for step in STEPS]
+        texts = [" or ".join(dict.fromkeys(cell.ending for cell in cells)) or "–" for cells in found]
+        anchor = "".join(c for c in fault.lower().replace(" ", "-") if c.isalnum() or c in "-_")
+        rows.append(f"| [{fault}](#{anchor}) | {' | '.join(texts)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _chapter(fault: str, by_place: dict[tuple[str, str], list[Cell]]) -> str:
+    lines = [f"## {fault}\n", f"{FAULTS[fault]}\n"]
+    lines += ["| step | what happens | what you see | what to do |", "| --- | --- | --- | --- |"]
+    alike: dict[str, list[str]] = {}
+    for step in STEPS:
+        for cell in by_place.get((step, fault), []):
+            alike.setdefault(_told(cell), []).append(step)
+    lines += [f"| {', '.join(steps)} | {told} |" for told, steps in alike.items()]
+    reasons: dict[str, list[str]] = {}
+    for step in STEPS:
+        if (step, fault) in NOT_MET:
+            reasons.setdefault(NOT_MET[step, fault], []).append(step)
+    lines += [f"\nCannot be met at {', '.join(s)}: {reason}." for reason, s in reasons.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _told(cell: Cell) -> str:
+    sees = cell.sees.replace("{place}", "…").replace("|", "\\|")
+    if cell.code:
+        sees = f"`{cell.code}`: {sees}" if sees else f"`{cell.code}`"
+    return f"{cell.happens} | {sees or 'nothing of it'} | {cell.do or 'nothing'}"
+
+
+# --- studies whose time runs fast ------------------------------------------------------------------
+
+SPEED = 25.0
+
+
+class FastClock(SystemClock):
+    """A clock that goes 25 times as fast, can be set, and lets the machine fall asleep.
+
+    The study and its sandbox go by it together; time-outs of requests take real time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = super().now()
+        self._origin_s = super().monotonic()
+        self._set_by = timedelta(0)
+        self._asleep_s = 0.0
+
+    def now(self) -> datetime:
+        return self._began + timedelta(seconds=self.monotonic() - self._origin_s) + self._set_by
+
+    def monotonic(self) -> float:
+        awake_s = super().monotonic() - self._origin_s
+        return self._origin_s + SPEED * awake_s + self._asleep_s
+
+    def timestamp(self) -> float:
+        return self.now().timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        due_s = self.monotonic() + seconds
+        await asyncio.sleep(0)
+        # In naps, as the real clock, after which it looks whether the machine was asleep.
+        while (left_s := due_s - self.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, LONGEST_NAP_S) / SPEED)
+
+    def set_by(self, change: timedelta) -> None:
+        """Set the time of day, as a person or a time server does."""
+        self._set_by += change
+
+    def suspend(self, seconds: float) -> None:
+        """Let that much time pass at once, in which no program ran."""
+        self._asleep_s += seconds
+
+
+@pytest.fixture
+def clock() -> FastClock:
+    return FastClock()
+
+
+@dataclass(slots=True)
+class Trial:
+    """A study at a service that is made to fail, and what has to hold of it whatever happens."""
+
+    sandbox: hr.Sandbox
+    clock: FastClock
+    folder: Path
+    table: pd.DataFrame
+    base_url: str = ""
+    time_outs: TimeOuts = field(default_factory=TimeOuts)
+
+    @property
+    def client(self) -> Client:
+        key = SecretStr(self.sandbox.api_key)
+        base_url = self.base_url or self.sandbox.base_url
+        return Client.from_connection(Connection(base_url, key, self.time_outs))
+
+    @property
+    def study(self) -> hr.Study:
+        """The study, opened anew."""
+        return hr.Study(self.folder, client=self.client, clock=self.clock)
+
+    def cohort(self, count: int) -> hr.Cohort:
+        """The first recordings of six."""
+        return hr.Cohort.from_frame(self.table.head(count), tags=["arm"])
+
+    def start(self, count: int = 3, **settings: object) -> Submission:
+        """Begin to submit the first recordings, with settings for a service without a limit."""
+        return self.study.start(self.cohort(count), **QUICK | settings)
+
+    def submit(self, count: int = 3, **settings: object) -> pd.DataFrame:
+        """Submit the first recordings, and hold what must hold after every submission."""
+        results = self.start(count, **settings).wait()
+        assert results["recording"].tolist() == self.table["recording"].head(count).tolist()
+        self.hold(results)
+        return results
+
+    def hold(self, results: pd.DataFrame, runs: int = 1) -> None:
+        """Hold that nothing was paid twice, no score is another's, and no rule was broken."""
+        processed = self.sandbox.log.runs_by_audio
+        assert all(len(ids) <= runs for ids in processed.values()), processed
+        assert self.sandbox.log.violations == []
+        for row in results[results["outcome"] == "scored"].to_dict("records"):
+            assert pd.isna(row["error_code"])
+            assert row["model_run_id"] in processed[row["sha256"]]
+            expected = self.sandbox.expected_scores(row["sha256"], row["user_label"])
+            for marker in BIOMARKERS:
+                assert row[marker.name] == getattr(expected, marker.name)
+
+    def heal(self, count: int = 3) -> pd.DataFrame:
+        """Submit once more after the fault is over: all are scored, and each was paid once."""
+        results = self.submit(count)
+        assert results["outcome"].tolist() == ["scored"] * count, results["error_reason"].tolist()
+        assert len(self.sandbox.log.runs_by_audio) == count
+        written = pd.read_parquet(self.folder / "results.parquet")
+        assert written["outcome"].tolist() == ["scored"] * count
+        return results
+
+
+# Seconds of the fast clock.
+QUICK = {"rate": 20.0, "poll_floor_s": 0.5, "preflight": False}
+
+
+@pytest.fixture
+def trial(make_cohort, examine_once, tmp_path, clock) -> Iterator[Trial]:
+    """Set up a study that knows its service, and the service."""
+    folder = tmp_path / "study"
+    with Ledger.open(folder) as ledger:
+        ledger.put_setting_blocking(LEARNED_TIMES, {"completions": [[13.0, 2.0]] * 30})
+    settings = SandboxSettings(processing_s=1.0, processing_spread=0.0, pickup_s=0.5)
+    with hr.Sandbox(settings, clock=clock.timestamp, examine=examine_once) as sandbox:
+        yield Trial(sandbox, clock, folder, make_cohort(6))
+
+
+@pytest.fixture
+def cell(request: pytest.FixtureRequest) -> Cell:
+    """What the test says of its place in the matrix, to compare with what was seen."""
+    (only,) = cells_of(request.node)
+    return only
