@@ -267,7 +267,7 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
 
 
 def _different(values: "pd.Series[str]") -> "tuple[Codes, pd.Series[str]]":
-    """Number the different values, so that each is put into words once and not in every row."""
+    """Give the different values numbers, to put each into words once and not in every row."""
     # Among objects 1 equals True, and a list has no hash; as texts they are what they look like.
     hashable = values.astype("str") if values.dtype == object else values
     each, different = pd.factorize(hashable)
@@ -342,6 +342,28 @@ def has_warning(table: pd.DataFrame) -> Flags:
     return np.array(
         [hasattr(found, "__len__") and len(found) > 0 for found in table["warnings"]], dtype=bool
     )
+
+
+def is_flagged(table: pd.DataFrame) -> Flags:
+    """Mark the recordings that were scored and have an error code all the same.
+
+    Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
+    longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+        True where there are both a score and an error code.
+    """
+    if "error_code" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    flagged = (table["outcome"] == Outcome.SCORED) & table["error_code"].notna()
+    return flagged.to_numpy(dtype=bool)
 
 
 def count_people(people: Codes, rows: Flags) -> int:

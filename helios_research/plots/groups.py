@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
 
-from helios_research.analysis.tables import Levels, levels_of
+from helios_research.analysis.tables import levels_of
 from helios_research.plots.canvas import size_in
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
@@ -109,15 +109,16 @@ class Groups:
         ndarray of int, shape (recordings,)
             Places in ``rows``.
         """
-        outer = _named(levels_of(table, tag))
-        inner = None if colour in (None, tag) else _named(levels_of(table, str(colour)))
+        outer = levels_of(table, tag)
+        inner = None if colour in (None, tag) else levels_of(table, str(colour))
         place = {(row.level, row.by_level): number for number, row in enumerate(self.rows)}
-        keys = zip(outer, [None] * len(outer) if inner is None else inner, strict=True)
-        return np.array([place[key] for key in keys], dtype=np.intp)
-
-
-def _named(levels: Levels) -> np.ndarray:
-    return np.array(levels.labels, dtype=object)[levels.codes]
+        if inner is None:
+            return np.array([place[level, None] for level in outer.labels], np.intp)[outer.codes]
+        # Only pairs that occur have a row.
+        found, each = np.unique(outer.codes * len(inner) + inner.codes, return_inverse=True)
+        pairs = [divmod(int(code), len(inner)) for code in found]
+        rows = [place[outer.labels[first], inner.labels[second]] for first, second in pairs]
+        return np.array(rows, dtype=np.intp)[each]
 
 
 def arrange(table: pd.DataFrame, tag: str, colour: str | None) -> Groups:
