@@ -1,8 +1,10 @@
 """What every test shares: a clean environment, and cohorts of real recordings made on the spot."""
 
+import ipaddress
 import os
 import struct
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import av
@@ -22,9 +24,10 @@ CohortMaker = Callable[..., pd.DataFrame]
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a developer's own key, region and base URL out of the tests."""
+    """Keep a developer's own key, keyring, region and base URL out of the tests."""
     for name in [name for name in os.environ if name.startswith("THYMIA_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +102,33 @@ def examine_once() -> Callable[[str], AudioFacts]:
         return known[size]
 
     return examine
+
+
+@pytest.fixture(scope="session")
+def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Make certificates for 127.0.0.1 that nobody but their owner vouches for, with their keys."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def make() -> Path:
+        secret = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "helios")])
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        now = datetime.now(UTC)
+        signed = (
+            x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .sign(secret, hashes.SHA256())
+        )
+        form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        path = tmp_path_factory.mktemp("tls") / "own.pem"
+        path.write_bytes(
+            secret.private_bytes(serialization.Encoding.PEM, form, plain)
+            + signed.public_bytes(serialization.Encoding.PEM)
+        )
+        return path
+
+    return make

@@ -2,9 +2,7 @@
 
 import asyncio
 import copy
-import datetime as dt
 import hashlib
-import ipaddress
 import json
 import logging
 import pickle
@@ -17,9 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from helios_research.api.answers import Failure, FailureKind, Success
 from helios_research.api.client import Client
@@ -555,26 +550,8 @@ def test_a_client_knows_the_region_and_opens_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for 127.0.0.1 that nobody but its owner vouches for, with its key."""
-    secret = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "helios")])
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(secret, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "own.pem"
-    plain = serialization.NoEncryption()
-    path.write_bytes(
-        secret.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+def certificate(make_certificate: Callable[[], Path]) -> Path:
+    return make_certificate()
 
 
 def server_tls(certificate: Path) -> ssl.SSLContext:

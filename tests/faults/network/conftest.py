@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -15,18 +15,11 @@ import pandas as pd
 import pytest
 
 import helios_research as hr
-from helios_research.sandbox import Faults, Rule, Step
+from helios_research.errors import NotHeliosError
+from helios_research.sandbox import Faults, Rule
 
 OUTAGE = {"outage_s": 2.0}
 """Seconds of the fast clock after which a request is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class TriedAgain:
-    """The proof of a cell "tried again": a fault that passes, then one that lasts, then health."""
-
-    begin: Callable[[int | None], None]
-    end: Callable[[], None]
 
 
 # --- the relay -----------------------------------------------------------------------------------
@@ -81,6 +74,11 @@ class Exchange:
     def send(self, data: bytes) -> None:
         self.connection.sendall(data)
 
+    def answer(self, status: int, body: bytes) -> None:
+        """Answer in place of the service."""
+        self.body()
+        self.send(whole(status, body))
+
 
 def whole(status: int, body: bytes, headers: dict[str, str] | None = None) -> bytes:
     """Put an answer together that ends its connection."""
@@ -129,21 +127,21 @@ class Relay:
     """
 
     sandbox: hr.Sandbox
-    tls: dict[str, ssl.SSLContext] = field(default_factory=dict)
+    tls: dict[int, ssl.SSLContext] = field(default_factory=dict)
     tricks: dict[str, Trick] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)
     played: list[str] = field(default_factory=list)
     upload_url: Callable[[str], str] | None = None
     api: Door = field(init=False)
     uploads: Door = field(init=False)
-    certificate: str = "trusted"
+    upload_scheme: str = "http"
 
     def __post_init__(self) -> None:
         self.api, self.uploads = Door(self._serve), Door(self._serve)
 
     @property
     def base_url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.api.port}"
+        return f"{'https' if self.api.port in self.tls else 'http'}://127.0.0.1:{self.api.port}"
 
     def play(self, step: str, trick: Trick, times: int | None = None) -> None:
         """Do something else with requests of a step, so many times or until `calm`."""
@@ -160,7 +158,7 @@ class Relay:
             return body
         said = json.loads(body)
         url = said["recordingUploadUrl"].replace(
-            self.sandbox.upload_url, f"http://127.0.0.1:{self.uploads.port}"
+            self.sandbox.upload_url, f"{self.upload_scheme}://127.0.0.1:{self.uploads.port}"
         )
         said["recordingUploadUrl"] = url if self.upload_url is None else self.upload_url(url)
         return json.dumps(said).encode()
@@ -169,18 +167,20 @@ class Relay:
         connection.settimeout(30)
         # Whatever breaks here is what the client was meant to see, or its own hanging up.
         with suppress(OSError, ssl.SSLError):
-            if self.tls and connection.getsockname()[1] == self.api.port:
-                connection = self.tls[self.certificate].wrap_socket(connection, server_side=True)
+            tls = self.tls.get(connection.getsockname()[1])
+            if tls is not None:
+                connection = tls.wrap_socket(connection, server_side=True)
             with connection:
                 self._exchange(connection)
 
     def _exchange(self, connection: socket.socket) -> None:
-        received = b""
+        received = connection.recv(65_536)
+        if not received[:1].isupper():
+            # Not HTTP but TLS, of which this port knows nothing; or nothing at all.
+            connection.sendall(whole(400, b""))
+            return
         while b"\r\n\r\n" not in received:
-            block = connection.recv(65_536)
-            if not block:
-                return
-            received += block
+            received += connection.recv(65_536)
         head, _, rest = received.partition(b"\r\n\r\n")
         exchange = Exchange(self, connection, head, rest)
         step = exchange.step
@@ -244,8 +244,6 @@ def prove_by_sandbox(trial, prove_tried_again) -> Callable[[Rule], None]:
 
     def prove(rule: Rule) -> None:
         def begin(times: int | None) -> None:
-            from dataclasses import replace
-
             trial.sandbox.faults = Faults(rules=(replace(rule, times=times),))
 
         def end() -> None:
@@ -271,4 +269,19 @@ def prove_by_relay(relay, prove_tried_again) -> Callable[[str, Trick], None]:
     return prove
 
 
-STEP_OF = {"create": Step.CREATE, "upload": Step.UPLOAD, "poll": Step.POLL}
+@pytest.fixture
+def prove_stop(trial, cell) -> Callable[[Callable[[], None]], None]:
+    """Prove that the submission ends with the cell's sentence, and that the next one goes on."""
+
+    def prove(end: Callable[[], None]) -> None:
+        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
+        with pytest.raises(NotHeliosError) as caught:
+            trial.submit()
+        assert re.fullmatch(told, str(caught.value)), str(caught.value)
+        left = trial.study.results()
+        trial.hold(left)
+        assert set(left["outcome"]) <= {"pending", "scored"}
+        end()
+        trial.heal()
+
+    return prove
