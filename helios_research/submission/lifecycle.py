@@ -232,7 +232,7 @@ class Lifecycle:
             if isinstance(answer, Failure):
                 return await self._gone(attempt, answer)
             if answer.value.status != CREATED:
-                return await self._arrived(attempt)
+                return await self._found(attempt, answer)
             if has_expired(attempt, self.clock.now()):
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
@@ -262,7 +262,12 @@ class Lifecycle:
             return await self._gone(attempt, answer)
         if answer.value.status == CREATED:
             return await self._move(attempt, State.ABANDONED, refusal)
-        return await self._arrived(attempt)
+        return await self._found(attempt, answer)
+
+    async def _found(self, attempt: Attempt, answer: Success[ModelRun]) -> Attempt:
+        """Note that an upload has arrived; and the scores, so that they are not asked for again."""
+        attempt = await self._arrived(attempt)
+        return await self._complete(attempt, answer) if answer.value.is_complete else attempt
 
     async def _move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:
         return await self.ledger.advance(

@@ -21,6 +21,7 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger, State
 from helios_research.sandbox import Fault, Faults, Rule, Step
+from helios_research.submission import lifecycle
 from helios_research.submission.plan import UPLOAD_URL_LIFETIME
 
 
@@ -332,6 +333,23 @@ def test_an_upload_that_arrived_without_an_answer_is_not_made_again_after_the_ho
     assert sandbox.log.count(Step.UPLOAD) == 1
 
 
+def test_whoever_asks_whether_an_upload_arrived_and_finds_scores_asks_no_second_time(
+    make_cohort, make_sandbox, make_study, quick, monkeypatch
+) -> None:
+    sandbox = make_sandbox(Faults(rules=(Rule(Fault.RESET, on=Step.UPLOAD, after_work=True),)))
+    with monkeypatch.context() as patience:
+        patience.setattr(lifecycle, "SETTLE_AFTER_S", 60.0)
+        submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
+        while not sandbox.completions():
+            time.sleep(0.01)
+        submission.stop()
+        submission.wait()
+    assert sandbox.log.count(Step.POLL) == 0
+    results = make_study(sandbox).submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    assert sandbox.log.count(Step.POLL) == 1
+
+
 def test_answers_that_helios_deleted_before_they_were_fetched_are_lost(
     make_cohort, make_sandbox, make_study, quick, clock
 ) -> None:
@@ -359,8 +377,6 @@ def test_a_file_that_changes_between_check_and_upload_is_not_sent(
     table = make_cohort(2)
     path = Path(table["recording"][0])
     original = path.read_bytes()
-
-    from helios_research.submission import lifecycle
 
     read_blocks = lifecycle.read_blocks
 
