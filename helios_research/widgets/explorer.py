@@ -141,7 +141,10 @@ class Explorer(Panel):
         str
             HTML without scripts.
         """
-        state = self._state
+        with self._guard.lock:
+            return self._still_html(self._state)
+
+    def _still_html(self, state: State | None) -> str:
         if state is None:
             return f"<p>{escape(self._status.text or 'This Explorer is closed.')}</p>"
         filters = "".join(f"<li>{escape(condition.words)}</li>" for condition in state.filters)
@@ -231,6 +234,7 @@ class Explorer(Panel):
         self._status.clear()
         self._state = state
         self._show(state)
+        self.freeze_soon()
 
     def _save(self) -> None:
         view = self._current().view
@@ -248,6 +252,7 @@ class Explorer(Panel):
     def _follow_order(self) -> None:
         # What is shown in detail stays marked, on whichever page it is now.
         self._recording.select_from(np.flatnonzero(self._current().mask))
+        self.freeze_soon()
 
     # --- drawing ----------------------------------------------------------------------------------
 
@@ -257,8 +262,8 @@ class Explorer(Panel):
             f'<div class="helios-headline" role="status">{escape(state.words)}</div>'
         )
         self._show_chips(state)
-        self._filters.show(state.filters)
         self._show_figure(state)
+        self._filters.show(state.filters, state.mask)
         self._table.show(
             state.rows(),
             labels=_labels(state),
@@ -272,7 +277,7 @@ class Explorer(Panel):
             self._figure.say(NOTHING_LEFT)
             return
         try:
-            figure = state.view.draw(state.selection)
+            figure = state.view.draw(state.drawn)
         except HeliosResearchError as error:
             self._figure.say(str(error))
             return

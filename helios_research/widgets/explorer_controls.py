@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from helios_research.analysis.tables import Floats, natural_key
+from helios_research.analysis.tables import Flags, Floats, natural_key
 from helios_research.errors import ResultsError
 from helios_research.widgets.controls import Button, Dropdown, SelectMultiple, quiet
 from helios_research.widgets.explorer_conditions import (
@@ -90,6 +90,7 @@ class FilterPanel(_Panel):
         super().__init__()
         self._source = source
         self._filters = Filters()
+        self._shown = np.ones(len(source.table), dtype=bool)
         self._set_filter = set_filter
         self._drop_filter = drop_filter
         self._make()
@@ -104,7 +105,7 @@ class FilterPanel(_Panel):
             (self.high, self._choose_range),
         ):
             self._watch(guard, control, act)
-        self.show(Filters())
+        self.show(Filters(), self._shown)
 
     def _make(self) -> None:
         source, full = self._source, ipywidgets.Layout(width="auto")
@@ -136,15 +137,17 @@ class FilterPanel(_Panel):
         self.widget = ipywidgets.VBox([markup("<h4>Choose recordings</h4>"), *parts])
         self.widget.add_class("helios-filters")
 
-    def show(self, filters: Filters) -> None:
+    def show(self, filters: Filters, shown: Flags) -> None:
         """Let the controls say which filters are on.
 
         Parameters
         ----------
         filters
             The filters.
+        shown
+            The rows of the results that they leave.
         """
-        self._filters = filters
+        self._filters, self._shown = filters, shown
         with self._setting():
             self._offer_values()
             self._offer_range()
@@ -210,7 +213,6 @@ class FilterPanel(_Panel):
         high: float | None = self.high.value
         low = None if low == _LOWEST else low
         high = None if high == _HIGHEST else high
-        self._draw_histogram()
         if low is None and high is None:
             self._drop_filter(self.score.value)
         else:
@@ -218,9 +220,7 @@ class FilterPanel(_Panel):
 
     def _draw_histogram(self) -> None:
         scores = self._source.table[self.score.value].to_numpy(dtype=np.float64, na_value=np.nan)
-        self._histogram.value = histogram_html(
-            scores[~np.isnan(scores)], self.low.value, self.high.value, label_of(self.score.value)
-        )
+        self._histogram.value = histogram_html(scores, self._shown, label_of(self.score.value))
 
 
 class FigurePanel(_Panel):
@@ -307,37 +307,44 @@ class FigurePanel(_Panel):
         self.biomarkers.disabled = not kind.has_scores
 
 
-def histogram_html(scores: Floats, low: float, high: float, label: str) -> str:
-    """Draw how often which score occurs, the chosen range in strong colour.
+def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
+    """Draw how often which score occurs: among the recordings shown, and behind it among all.
 
     Parameters
     ----------
     scores
-        The scores, 0 to 1.
-    low, high
-        The range.
+        The scores, 0 to 1; NaN where there is none.
+    shown
+        Which of them are of recordings that are shown.
     label
         What the scores are of.
 
     Returns
     -------
     str
-        A small inline SVG with a description.
+        A small inline SVG with a description. All and shown have a scale each, so that the shape
+        of a few among very many can be seen too.
     """
-    counts, edges = np.histogram(scores, bins=_BINS, range=(_LOWEST, _HIGHEST))
-    top = max(1, int(counts.max(initial=0)))
-    bars = "".join(
-        f'<rect x="{place * 10}" y="{32 - height:.1f}" width="9" height="{height:.1f}" '
-        f'class="helios-bar{"" if low <= middle <= high else " helios-outside"}"/>'
-        for place, (height, middle) in enumerate(
-            zip(32 * counts / top, (edges[1:] + edges[:-1]) / 2, strict=True)
-        )
+    there = ~np.isnan(scores)
+    words = (
+        f"{label}, from 0 to 1: {(there & shown).sum():,} scores shown (in front) of "
+        f"{there.sum():,} (behind), each to its own scale"
     )
-    words = f"{len(scores):,} scores of {label} from 0 to 1"
+    bars = _bars(scores[there], "helios-bar helios-all") + _bars(scores[there & shown], "helios-bar")
     return (
         f'<svg class="helios-histogram" viewBox="0 0 200 33" role="img" '
         f'aria-label="{escape(words)}" preserveAspectRatio="none"><title>{escape(words)}</title>'
         f"{bars}</svg>"
+    )
+
+
+def _bars(scores: Floats, classes: str) -> str:
+    counts, _ = np.histogram(scores, bins=_BINS, range=(_LOWEST, _HIGHEST))
+    heights = 32 * counts / max(1, int(counts.max(initial=0)))
+    return "".join(
+        f'<rect x="{place * 10}" y="{32 - height:.1f}" width="9" height="{height:.1f}" '
+        f'class="{classes}"/>'
+        for place, height in enumerate(heights)
     )
 
 

@@ -36,11 +36,9 @@ _FILE_DPI = 300
 # Pixels of CSS per inch.
 _CSS_DPI = 96
 
-# Columns by which figures find scores, people and reasons, if the table has them.
-_NEEDED = (
-    *("recording_id", "user_label", "outcome", "error_code", "n_sections", "source", "warnings"),
-    *("recording_time", "sleep_time", "wake_time"),
-)
+# Columns by which figures find scores, people, reasons and times, if the table has them.
+_NEEDED = ("user_label", "outcome", "error_code", "n_sections", "source", "warnings")
+_TIMES = ("recording_id", "recording_time", "sleep_time", "wake_time")
 
 _Call = tuple[Callable[..., Any], list[Any], Mapping[str, Any]]
 
@@ -131,13 +129,30 @@ class View:
         written += [f"{name}={literal(value)}" for name, value in settings.items()]
         return f"hr.plots.{function.__name__}({', '.join(['selection', *written])})"
 
+    def needs(self, table: pd.DataFrame) -> list[str]:
+        """List the columns that the figure is drawn from.
+
+        Parameters
+        ----------
+        table
+            The results.
+
+        Returns
+        -------
+        list of str
+            Those of them that the results have.
+        """
+        times = () if self.kind in (Kind.BY_TAG, Kind.OUTCOMES) else _TIMES
+        wanted = [*_NEEDED, *times, *self.biomarkers, self.tag, self.colour]
+        return [name for name in dict.fromkeys(wanted) if name in table.columns]
+
     def draw(self, selection: pd.DataFrame, style: Style = PAGE) -> Figure:
         """Draw the figure, in the size that its content asks for.
 
         Parameters
         ----------
         selection
-            The recordings.
+            The recordings; columns that it does not need may be missing.
         style
             Sizes.
 
@@ -152,8 +167,7 @@ class View:
             If the figure cannot be drawn of these columns.
         """
         function, arguments, settings = self._call()
-        needed = [*_NEEDED, *self.biomarkers, self.tag, self.colour]
-        table = selection[[name for name in dict.fromkeys(needed) if name in selection.columns]]
+        table = selection[self.needs(selection)]
         made = _apart(lambda: function(table, *arguments, **settings, style=style))
         figure = np.ravel(made)[0].figure
         if not isinstance(figure, Figure):

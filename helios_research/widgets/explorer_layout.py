@@ -42,7 +42,7 @@ EXPLORER_STYLE = """
 .helios-column .helios-scroll table.helios-table :is(th, td) { height: 1.35em; }
 .helios-histogram { display: block; width: calc(100% - 6.4em); margin-left: 6.4em; height: 34px; }
 .helios-bar { fill: var(--jp-brand-color1, #1976d2); }
-.helios-bar.helios-outside { fill: var(--helios-line); }
+.helios-bar.helios-all { fill: var(--helios-line); }
 .helios-columns { display: flex; flex-flow: row wrap; gap: 0.4em 2em; align-items: flex-start; }
 .helios-columns > div { flex: 2 1 22em; min-width: 0; }
 .helios-columns > div:first-child { flex: 3 1 40em; overflow-x: auto; }

@@ -11,7 +11,6 @@ from helios_research.analysis.tables import (
     count_people,
     count_reasons,
     has_warning,
-    people_of,
 )
 from helios_research.columns import Outcome
 from helios_research.widgets.explorer_conditions import (
@@ -84,9 +83,14 @@ class State:
         return self.source.table[self.mask]
 
     @property
+    def drawn(self) -> pd.DataFrame:
+        """What the figure is drawn from: the selection's columns that it needs."""
+        return self.source.compact[self.view.needs(self.source.table)][self.mask]
+
+    @property
     def words(self) -> str:
         """How many recordings and participants are shown, of how many."""
-        people, everyone = people_of(self.source.table)
+        people, everyone = self.source.people
         shown = count_people(people, self.mask)
         return (
             f"{self.count:,} of {len(self.mask):,} recordings shown, "

@@ -3,12 +3,18 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from threading import Timer
 from typing import Any
 from weakref import WeakSet
 
 import ipywidgets
 
 from helios_research.widgets.parts import STYLE, markup
+
+SETTLED_S = 0.4
+"""Seconds without a change after which the still picture is renewed: long enough that the browser
+has painted what was changed, and that quick changes cost one picture; shorter than a way to the
+menu that saves the notebook."""
 
 _PLAIN = "text/plain"
 _HTML = "text/html"
@@ -28,7 +34,7 @@ class Panel(ABC):
 
     A notebook is saved without the state of its widgets, and JupyterLab shows an error in their
     place when it is opened again. So a panel leaves a second output below itself: a still picture
-    in HTML, hidden while the widget lives, and renewed when `freeze` is called.
+    in HTML, hidden while the widget lives, and renewed soon after each change.
 
     Parameters
     ----------
@@ -48,6 +54,7 @@ class Panel(ABC):
         self.widget.add_class("helios")
         self._handles: list[Any] = []
         self._is_closed = False
+        self._renewal: Timer | None = None
 
     @abstractmethod
     def static_html(self) -> str:
@@ -71,8 +78,19 @@ class Panel(ABC):
         """Show the panel below the running cell, as if it were the cell's last value."""
         self._ipython_display_()
 
+    def freeze_soon(self) -> None:
+        """Renew the still picture once nothing has changed for a moment."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if self._handles:
+            self._renewal = Timer(SETTLED_S, self.freeze)
+            self._renewal.daemon = True
+            self._renewal.start()
+
     def freeze(self) -> None:
-        """Renew the still picture in every cell that shows this panel."""
+        """Renew the still picture in every cell that shows this panel, now."""
+        if self._renewal is not None:
+            self._renewal.cancel()
         for handle in self._handles:
             handle.update(self._still(), raw=True)
 

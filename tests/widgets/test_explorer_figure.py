@@ -12,7 +12,11 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from helios_research.errors import ResultsError
+from helios_research.widgets.explorer_conditions import OneOf
 from helios_research.widgets.explorer_figure import Kind, View, picture_html, png_of, save_figure
+from helios_research.widgets.explorer_filters import Filters
+from helios_research.widgets.explorer_source import open_source
+from helios_research.widgets.explorer_state import State
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 BY_ARM = View(Kind.BY_TAG, ("mental_strain",), "arm", None)
@@ -41,6 +45,15 @@ def test_drawing_never_makes_a_figure_of_pyplot(results):
     before = set(sys.modules)
     BY_ARM.draw(results)
     assert "matplotlib.pyplot" not in set(sys.modules) - before
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_figure_of_compact_columns_is_that_of_the_results_to_the_pixel(results, kind):
+    tag = "visit" if kind is Kind.ALONG_TAG else "arm"
+    view = View(kind, ("mental_strain", "distress"), tag, "birth_sex" if kind.has_scores else None)
+    state = State(open_source(results), view, Filters().having(OneOf("site", ("Leeds", "Girona"))))
+    assert isinstance(state.drawn["outcome"].dtype, pd.CategoricalDtype)
+    assert png_of(view.draw(state.drawn)) == png_of(view.draw(state.selection))
 
 
 def test_the_picture_is_what_the_html_holds_and_is_described(results):
