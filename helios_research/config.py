@@ -1,4 +1,16 @@
-"""Settings of the connection to Helios, from arguments or from the environment."""
+"""Settings of the connection to Helios, and where each of them comes from.
+
+The API key is taken from the first of these that has one:
+
+1. the argument, as in ``hr.Client(api_key=key)``; a key that is spelled out there gives a warning;
+2. the environment variable ``THYMIA_API_KEY``;
+3. the operating system's keyring, where ``helios-research key set`` puts it (this needs the extra
+   ``helios-research[keyring]``); there is one entry for each address of the API;
+4. whoever sits at the terminal or the notebook, who is asked for it without echo.
+
+An argument that is empty is an error, not a reason to look further. Region and base URL are taken
+from arguments, or else from ``THYMIA_REGION`` and ``THYMIA_BASE_URL``.
+"""
 
 import ipaddress
 import os
@@ -15,6 +27,7 @@ from helios_research.errors import (
     UnknownRegionError,
     UnsafeBaseUrlError,
 )
+from helios_research.keys import ask_for_key, key_from_keyring
 
 BASE_URLS: Mapping[str, str] = MappingProxyType(
     {
@@ -98,12 +111,12 @@ def resolve_connection(
     base_url: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Put together the connection from arguments, or else from the environment.
+    """Put together the connection from arguments, or else from where they are kept.
 
     Parameters
     ----------
     api_key
-        The key; without it ``THYMIA_API_KEY``.
+        The key; without it ``THYMIA_API_KEY``, the keyring, or whoever is there to be asked.
     region
         ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
     base_url
@@ -122,22 +135,65 @@ def resolve_connection(
         No key or one that cannot be a key, an unknown region, or a base URL that is neither
         https nor on this machine.
 
+    """
+    # Neither the key nor the environment may stand in a local variable, which a traceback shows.
+    api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+    base_url = resolve_base_url(region, base_url, environment)
+    if api_key is None:
+        api_key = _found_key(base_url, environment)
+    return Connection(base_url=base_url, api_key=checked_key(api_key))
+
+
+def resolve_base_url(
+    region: str | None = None,
+    base_url: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Find out at which address the API is.
+
+    Parameters
+    ----------
+    region
+        ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
+    base_url
+        Another origin, which wins over the region; without it ``THYMIA_BASE_URL``.
+    environment
+        The environment to read; by default this process's own.
+
+    Returns
+    -------
+    str
+        The origin of the API, without a trailing slash.
+
+    Raises
+    ------
+    ConfigError
+        An unknown region, or a base URL that is neither https nor on this machine.
+
     Notes
     -----
     Arguments win over the environment as a whole: with a region given, ``THYMIA_BASE_URL`` is
     not looked at, so that recordings meant for one region cannot go elsewhere.
     """
-    environment = os.environ if environment is None else environment
     if base_url is None and region is None:
-        base_url = environment.get("THYMIA_BASE_URL") or None
+        base_url = _variable("THYMIA_BASE_URL", environment)
     if base_url is None:
-        region = region or environment.get("THYMIA_REGION") or "default"
+        region = region or _variable("THYMIA_REGION", environment) or "default"
         if region not in BASE_URLS:
             raise UnknownRegionError(region, BASE_URLS)
         base_url = BASE_URLS[region]
-    base_url = _checked_url(base_url.strip())
-    key = environment.get("THYMIA_API_KEY", "") if api_key is None else api_key
-    return Connection(base_url=base_url, api_key=_checked_key(key))
+    return _checked_url(base_url.strip())
+
+
+def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
+    return (os.environ if environment is None else environment).get(name) or None
+
+
+def _found_key(base_url: str, environment: Mapping[str, str] | None) -> SecretStr | None:
+    stated = SecretStr(_variable("THYMIA_API_KEY", environment) or "")
+    if stated.get_secret_value().strip():
+        return stated
+    return key_from_keyring(base_url) or ask_for_key(base_url)
 
 
 def is_loopback(host: str | None) -> bool:
@@ -159,13 +215,36 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def _checked_key(key: str | SecretStr) -> SecretStr:
-    text = (key.get_secret_value() if isinstance(key, SecretStr) else key).strip()
-    if not text:
+def checked_key(key: SecretStr | None) -> SecretStr:
+    """Make sure that a key can be one.
+
+    Parameters
+    ----------
+    key
+        A key as it was given; None where none was found.
+
+    Returns
+    -------
+    SecretStr
+        The key, without white space around it.
+
+    Raises
+    ------
+    MissingKeyError
+        There is none.
+    InvalidKeyError
+        It holds what no key does.
+    """
+    stripped = SecretStr("" if key is None else key.get_secret_value().strip())
+    if not stripped.get_secret_value():
         raise MissingKeyError
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if not _could_be_key(stripped.get_secret_value()):
         raise InvalidKeyError
-    return SecretStr(text)
+    return stripped
+
+
+def _could_be_key(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _checked_url(base_url: str) -> str:

@@ -6,6 +6,7 @@
     ├── ConfigError               settings that are missing or cannot be used
     │   ├── MissingKeyError       there is no API key
     │   ├── InvalidKeyError       the API key cannot be one
+    │   ├── KeyringUnusableError  the system's keyring cannot keep it
     │   ├── UnknownRegionError    thymia has no such region
     │   ├── UnsafeBaseUrlError    the key could be read on its way there
     │   └── ProxySettingsError    the environment's proxy or certificates
@@ -62,12 +63,13 @@ class ConfigError(HeliosResearchError):
 
 
 class MissingKeyError(ConfigError):
-    """No API key was given and the environment holds none."""
+    """No API key was given, none is stored, and nobody could be asked."""
 
     def __init__(self) -> None:
         super().__init__(
-            "No API key: set the environment variable THYMIA_API_KEY, or pass Client(api_key=…). "
-            "To try the toolkit without a key, use hr.Sandbox() or `helios-research demo`."
+            "No API key: set the environment variable THYMIA_API_KEY, or store the key once with "
+            "`helios-research key set`; nobody could be asked for it here. To try the toolkit "
+            "without a key, use hr.Sandbox() or `helios-research demo`."
         )
 
 
@@ -78,6 +80,16 @@ class InvalidKeyError(ConfigError):
         super().__init__(
             "The API key cannot be right: it holds a space, a line break or a character that no "
             "key has. Copy it again (argument `api_key` or environment variable THYMIA_API_KEY)."
+        )
+
+
+class KeyringUnusableError(ConfigError):
+    """The operating system's keyring cannot keep the key."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The system's keyring cannot be used: {reason}. "
+            "Set the environment variable THYMIA_API_KEY instead."
         )
 
 

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from helios_research.demo import demo_cohort_path
 from helios_research.recording import AudioFacts
@@ -20,6 +21,12 @@ SAMPLE_RATE_HZ = 16_000
 SPEECH_S = 13
 
 CohortMaker = Callable[..., pd.DataFrame]
+
+# The suite tries the same examples every time, so that a red test is never a matter of luck; new
+# ones are looked for with `--hypothesis-profile=long --timeout=0`, which takes hours.
+settings.register_profile("suite", derandomize=True, database=None)
+settings.register_profile("long", max_examples=5_000, print_blob=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

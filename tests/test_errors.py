@@ -21,7 +21,11 @@ CLASSES = {
 
 # One example of each error that words its own sentence, and what that sentence has to say.
 SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
-    (errors.MissingKeyError(), ["No API key", "THYMIA_API_KEY", "hr.Sandbox()"]),
+    (errors.MissingKeyError(), ["No API key", "THYMIA_API_KEY", "key set", "hr.Sandbox()"]),
+    (
+        errors.KeyringUnusableError("it is locked"),
+        ["The system's keyring cannot be used: it is locked.", "THYMIA_API_KEY instead"],
+    ),
     (errors.InvalidKeyError(), ["The API key cannot be right", "Copy it again"]),
     (
         errors.ProxySettingsError("the file of certificates cannot be read"),

@@ -7,6 +7,7 @@ a log.
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -31,6 +32,7 @@ from helios_research.api.troubles import Trouble, distrust, settings_words, syst
 from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, RecordingChangedError, UploadBody
 from helios_research.config import Connection, is_loopback, resolve_connection
 from helios_research.errors import ProxySettingsError
+from helios_research.keys import warn_of_key_in_code
 
 __all__ = ["Client", "Service", "UploadBody"]
 
@@ -54,7 +56,8 @@ class Client:
     Parameters
     ----------
     api_key
-        The key; without it the environment variable ``THYMIA_API_KEY``.
+        The key, which should come from a variable; without it the environment variable
+        ``THYMIA_API_KEY``, the system's keyring, or whoever is there to be asked (see `config`).
     region
         ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
     base_url
@@ -73,7 +76,13 @@ class Client:
         region: str | None = None,
         base_url: str | None = None,
     ) -> None:
+        is_given = api_key is not None
+        # A traceback that shows local variables must not show this one.
+        api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._connection = resolve_connection(api_key, region=region, base_url=base_url)
+        # A stand-in on this machine has no key that is worth hiding.
+        if is_given and not is_loopback(urlsplit(self.base_url).hostname):
+            warn_of_key_in_code(sys._getframe(1))
 
     @classmethod
     def from_connection(cls, connection: Connection) -> Self:
@@ -124,7 +133,9 @@ class Client:
             await service.aclose()
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self.base_url!r}, api_key=…)"
+        # A verbose traceback also shows a client whose settings were refused.
+        known = hasattr(self, "_connection")
+        return f"Client(base_url={self.base_url!r}, api_key=…)" if known else "Client(…)"
 
     def __reduce__(self) -> NoReturn:
         # Pickles end up in caches, notebooks' checkpoints and on other machines' disks.

@@ -3,7 +3,7 @@
 Importing a module of commands is what registers them.
 """
 
-from helios_research.cli import commands
+from helios_research.cli import commands, confidential
 from helios_research.cli.application import app, main
 
-__all__ = ["app", "commands", "main"]
+__all__ = ["app", "commands", "confidential", "main"]

@@ -111,3 +111,37 @@ def test_a_submission_in_the_background_leaves_the_notebook_free(service, kernel
     finished = Cell(client, SUBMIT).wait()
     assert finished.of("error") == []
     assert {len(runs) for runs in service.log.runs_by_audio.values()} == {1}
+
+
+def test_a_notebook_without_a_key_asks_for_it_and_does_not_show_it(kernel) -> None:
+    _, client = kernel
+    client.execute("import helios_research as hr; client = hr.Client(); print(client)")
+    request = client.get_stdin_msg(timeout=30)["content"]
+    assert request == {
+        "prompt": "API key for https://api.thymia.ai (is not shown): ",
+        "password": True,
+    }
+    client.input("typed-by-hand")
+    cell = Cell(client, "print(len(client._connection.api_key)); client").wait()
+    assert cell.of("stream")[0]["text"] == f"{len('typed-by-hand')}\n"
+    assert "typed-by-hand" not in repr(cell.messages)
+
+
+def test_a_notebook_that_runs_by_itself_says_that_there_is_no_key(kernel) -> None:
+    _, client = kernel
+    client.allow_stdin = False
+    cell = Cell(client, "import helios_research as hr; hr.Client()").wait()
+    (error,) = cell.of("error")
+    assert error["ename"] == "MissingKeyError"
+    assert "helios-research key set" in error["evalue"]
+
+
+def test_a_key_that_is_spelled_out_in_a_cell_is_warned_of_without_being_shown(kernel) -> None:
+    _, client = kernel
+    key = "spelled-out-in-a-cell"
+    cell = Cell(client, f"import helios_research as hr\nhr.Client(api_key='{key}')").wait()
+    (warning,) = [one["text"] for one in cell.of("stream")]
+    assert "KeyInCodeWarning: An API key stands in this call" in warning
+    assert key not in repr(
+        [one["content"] for one in cell.messages if "code" not in one["content"]]
+    )
