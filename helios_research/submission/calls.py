@@ -76,7 +76,9 @@ class Calls:
         PostponedError
             This request failed to the last try.
         """
-        began = self.clock.monotonic()
+        # Time asleep does not count: whatever was under way when a laptop was closed would be given
+        # up as it wakes.
+        began = self.clock.awake()
         attempt = 0
         while True:
             await self.pacer.slot(lane)
@@ -85,7 +87,7 @@ class Calls:
             if isinstance(answer, Success) or not self._may_mend(answer):
                 self.answered(self.base_url)
                 return answer
-            elapsed = self.clock.monotonic() - began
+            elapsed = self.clock.awake() - began
             delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
             if delay is None:
                 raise self.postponed(self.base_url, answer)

@@ -44,6 +44,15 @@ class Clock(Protocol):
             Seconds since an arbitrary moment, time asleep included.
         """
 
+    def awake(self) -> float:
+        """Count the seconds in which programs could run.
+
+        Returns
+        -------
+        float
+            Seconds since an arbitrary moment, without those for which the machine was suspended.
+        """
+
     async def sleep(self, seconds: float) -> None:
         """Wait.
 
@@ -81,6 +90,17 @@ class SystemClock:
             ``time.monotonic`` stops), and Python's on Windows.
         """
         return time.monotonic() if self._source is None else time.clock_gettime(self._source)
+
+    def awake(self) -> float:
+        """Count the seconds in which programs could run.
+
+        Returns
+        -------
+        float
+            Seconds since an arbitrary moment: Python's ``time.monotonic``, which stands still while
+            a Linux or macOS machine is suspended; Windows counts that time too.
+        """
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Wait, looking at the clock again every few seconds.
@@ -140,6 +160,16 @@ class VirtualClock:
 
     def monotonic(self) -> float:
         """Count virtual seconds.
+
+        Returns
+        -------
+        float
+            Seconds since the start.
+        """
+        return self.elapsed_s
+
+    def awake(self) -> float:
+        """Count virtual seconds; a virtual machine is never suspended.
 
         Returns
         -------

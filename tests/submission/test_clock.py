@@ -28,6 +28,11 @@ def test_the_system_clock_tells_aware_utc() -> None:
     assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+def test_the_system_clock_counts_the_time_awake_by_the_clock_that_stands_still_in_sleep() -> None:
+    before = time.monotonic()
+    assert before <= SystemClock().awake() <= time.monotonic()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="CLOCK_BOOTTIME is Linux's")
 def test_the_system_clock_counts_the_time_a_machine_was_suspended() -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
