@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from helios_research.analysis.tables import Codes, Floats
 from helios_research.errors import ResultsError
@@ -16,6 +17,9 @@ _CHUNK = 2_000_000
 # Sums multiplied by the weights at a time. Reading the weights is what takes long, so small groups
 # share a pass; with more, a pass would span participants that most of its groups do not have.
 _COLUMNS = 64
+
+# Share of sums other than 0 below which the others are skipped: about where both take as long.
+_SPARSE_BELOW = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +181,7 @@ def ratio_intervals(
     for weights in draw_weights(len(people), bootstrap):
         stop = start + len(weights)
         for block in blocks:
-            total = (weights[:, block.people] @ block.sums).reshape(
-                len(weights), -1, both.shape[1]
-            )
+            total = (weights[:, block.people] @ block.sums).reshape(len(weights), -1, both.shape[1])
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratios = total[..., :n_ratios] / total[..., n_ratios:][..., sums.divisor]
             drawn[start:stop, block.groups] = ratios
@@ -196,19 +198,21 @@ class _Block:
 
     people: slice
     groups: slice
-    sums: NDArray[np.float32]
+    sums: NDArray[np.float32] | sparse.csr_array
 
 
 def _lay_out(sums: NDArray[np.float32], place: Codes, group: Codes, groups: range) -> _Block:
     rows = slice(*np.searchsorted(group, [groups.start, groups.stop]))
     where = place[rows]
-    first, end = int(where.min(initial=len(place))), int(where.max(initial=-1)) + 1
-    first = min(first, end)
+    first, end = (int(where.min()), int(where.max()) + 1) if len(where) else (0, 0)
     padded = np.zeros((end - first, len(groups), sums.shape[1]), dtype=np.float32)
     padded[where - first, group[rows] - groups.start] = sums[rows]
-    across = len(groups) * sums.shape[1]
+    flat = padded.reshape(-1, len(groups) * sums.shape[1])
+    rare = np.count_nonzero(flat) < _SPARSE_BELOW * flat.size
     return _Block(
-        slice(first, end), slice(groups.start, groups.stop), padded.reshape(-1, across)
+        slice(first, end),
+        slice(groups.start, groups.stop),
+        sparse.csr_array(flat) if rare else flat,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from helios_research.analysis.tables import count_reasons, is_flagged
 from helios_research.columns import Source
 
 
@@ -46,6 +47,33 @@ def source_note(table: pd.DataFrame) -> str | None:
     return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
 
 
+def flagged_note(table: pd.DataFrame) -> str | None:
+    """Say in a sentence how many scores are of recordings whose row was changed since.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    str or None
+        None where there is no such recording.
+    """
+    flagged = is_flagged(table)
+    number = int(flagged.sum())
+    if not number:
+        return None
+    codes = count_reasons(table["error_code"][flagged].astype("str"))
+    which = ", ".join(f"{count:,} {code}" for code, count in codes.items())
+    are = "recording is" if number == 1 else "recordings are"
+    return (
+        f"{number:,} scored {are} flagged ({which}): the manifest was changed after the recording "
+        "was sent. The scores are those of what was sent, and they count; error_reason says what "
+        "changed."
+    )
+
+
 def finished(
     rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
 ) -> pd.DataFrame:
@@ -60,7 +88,7 @@ def finished(
     method
         What was done, in sentences.
     warnings
-        What to be careful about, one sentence each.
+        What to be careful about, one sentence each; how many scores are flagged is added.
 
     Returns
     -------
@@ -69,7 +97,7 @@ def finished(
     """
     rows.attrs = {
         "method": method,
-        "warnings": list(warnings),
+        "warnings": [*warnings, *filter(None, [flagged_note(table)])],
         "sources": sources_of(table),
         "source_note": source_note(table),
     }

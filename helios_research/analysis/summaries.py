@@ -200,10 +200,11 @@ def _missing_why(
 ) -> dict[str, list[str]]:
     """Count for each biomarker the reasons of missing scores in each group."""
     missing = np.column_stack([np.isnan(values) for values in scores.values()])
-    rows = missing.any(axis=1)
+    rows: Flags = np.array(missing.any(axis=1), dtype=bool)
     needed = [name for name in REASON_COLUMNS if name in table.columns]
-    reasons = missing_reasons(table.loc[rows, needed], np.full(int(rows.sum()), np.nan))
-    codes, names = pd.factorize(reasons, sort=True)
+    reasons = missing_reasons(table[needed][rows], np.full(int(rows.sum()), np.nan))
+    codes, found = pd.factorize(reasons, sort=True)
+    names = [str(name) for name in found]
     place = groups.codes[rows] * len(names) + codes
     why = {}
     for name, own in zip(scores, missing[rows].T, strict=True):
@@ -232,10 +233,14 @@ def _note(people: int) -> str | None:
 
 def _moments(scores: Floats, groups: _Groups) -> pd.DataFrame:
     grouped = pd.Series(scores).groupby(groups.codes)
-    quartiles = grouped.quantile([0.25, 0.5, 0.75]).unstack()
-    quartiles.columns = pd.Index(["q1", "median", "q3"])
-    moments = pd.DataFrame({"mean": grouped.mean(), "sd": grouped.std()})
-    return moments.join(quartiles).reindex(range(len(groups.names)))
+    numbers = {
+        "mean": grouped.mean(),
+        "sd": grouped.std(),
+        "q1": grouped.quantile(0.25),
+        "median": grouped.median(),
+        "q3": grouped.quantile(0.75),
+    }
+    return pd.DataFrame(numbers).reindex(range(len(groups.names)))
 
 
 def _proportions(scores: Floats, groups: _Groups) -> Floats:

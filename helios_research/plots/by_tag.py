@@ -163,7 +163,7 @@ def scores_by_tag(
     """
     table = load_results(results, [tag] if colour is None else [tag, colour])
     markers = choose_biomarkers(table, biomarkers)
-    chosen = keep_largest(select(table, markers), tag, colour)
+    chosen = keep_largest(select(table, markers, [tag, colour]), tag, colour)
     panels = _prepare(chosen, markers, tag, colour, style)
     notes = chosen.notes(*_how_to_read(panels, chosen))
     canvas = open_canvas(ax, [panel.height_in for panel in panels] or [1.5], notes, style)
@@ -297,8 +297,7 @@ def _draw_scores(ax: Axes, panel: _Panel) -> None:
 
 
 def _draw_bars(ax: Axes, panel: _Panel) -> None:
-    share = panel.summary["proportion"].to_numpy().reshape(-1, 4)
-    for row, own in zip(panel.groups.rows, share, strict=True):
-        draw_shares(ax, np.nan_to_num(own), row.y, 0.66, panel.style)
+    shares = np.nan_to_num(panel.summary["proportion"].to_numpy()).reshape(-1, 4)
+    draw_shares(ax, shares, np.array([row.y for row in panel.groups.rows]), panel.style)
     share_axis(ax, "x", panel.style)
     level_key(ax, panel.style)

@@ -23,6 +23,10 @@ ABOUT_FEW = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
 
 _BINS = 256
 _PADDING = 0.02
+
+# Height of a stacked bar in heights of a row, and how many percent have room for their number.
+_BAR = 0.66
+_WIDE_ENOUGH = 7.5
 LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), strict=True))
 
 
@@ -217,34 +221,33 @@ def draw_estimates(
         ax.plot(*dots, "o", markersize=0.85 * size, zorder=6, **look)
 
 
-def draw_shares(ax: Axes, share: Floats, y: float, height: float, style: Style) -> None:
-    """Draw the proportions at the four levels of a bucketed biomarker as one bar.
+def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
+    """Draw the proportions at the four levels of a bucketed biomarker as a bar per row.
 
     Parameters
     ----------
     ax
         The panel, with 0 to 100 % along x.
-    share
-        The four proportions, lowest level first; they add up to 1.
-    y
-        Middle of the bar.
-    height
-        Its height in heights of a row.
+    shares
+        The four proportions, lowest level first, shape (rows, 4); they add up to 1.
+    places
+        Middle of each bar.
     style
         Size of the type.
     """
-    left = 0.0
-    for level, part in zip(BUCKET_LEVELS, 100 * share, strict=True):
+    left = np.zeros(len(places))
+    for level, part in zip(BUCKET_LEVELS, 100 * shares.T, strict=True):
         look: Look = {
             "color": ORDINAL_RAMP[level],
             "edgecolor": PAPER,
             "linewidth": 0.08 * style.font_pt,
         }
-        ax.barh(y, part, height, left, **look)
-        if part >= 7.5:
-            text = style.small.text(color=TEXT_ON_RAMP[level], ha="center", va="center_baseline")
+        ax.barh(places, part, _BAR, left, **look)
+        text = style.small.text(color=TEXT_ON_RAMP[level], ha="center", va="center_baseline")
+        for row in np.flatnonzero(part >= _WIDE_ENOUGH):
             # Within the bar, so no layout has to measure it.
-            ax.text(left + part / 2, y, f"{part:.0f}", in_layout=False, **text)
+            where = left[row] + part[row] / 2, places[row]
+            ax.text(*where, f"{part[row]:.0f}", in_layout=False, **text)
         left += part
 
 

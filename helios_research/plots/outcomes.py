@@ -1,5 +1,7 @@
 """How many recordings got no scores at each level of a tag, and what became of them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,6 +9,7 @@ from matplotlib.patches import Patch
 
 from helios_research.analysis import Bootstrap, missingness_by_tag
 from helios_research.analysis.missing import ANY_REASON
+from helios_research.analysis.provenance import flagged_note
 from helios_research.analysis.tables import Results, load_results
 from helios_research.columns import Outcome
 from helios_research.plots.canvas import Note, Target, open_canvas, write_sentence
@@ -74,7 +77,8 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
     groups = arrange(table, tag, None)
     rates = missingness_by_tag(table, tag, also=(), bootstrap=_RESAMPLES)
     height = groups.height_in(style) + _AROUND * style.line_in
-    warned = [Note(sentence) for sentence in rates.attrs["warnings"]]
+    # How many are flagged stands with who is in the figure.
+    warned = [Note(said) for said in rates.attrs["warnings"] if said != flagged_note(table)]
     how = "Line: 95 % interval of the whole share (bootstrap over participants)."
     fonts = about_fonts(row.level for row in groups.rows)
     canvas = open_canvas(ax, [height], [*warned, *chosen.notes(how, fonts)], style)
@@ -110,14 +114,7 @@ def _draw(
     )
     ax.set_ylim(groups.depth, 0)
     _draw_bars(ax, groups, shares, style)
-    for row, (low, high, rate) in zip(
-        groups.rows, overall[["rate_low", "rate_high", "rate"]].to_numpy(), strict=True
-    ):
-        if not np.isnan(low):
-            ends = 100 * np.array([low, high])
-            ax.plot(ends, [row.y, row.y], color=PAPER, linewidth=0.35 * style.font_pt, zorder=3)
-            ax.plot(ends, [row.y, row.y], color=INK, linewidth=0.15 * style.font_pt, zorder=4)
-        ax.plot(100 * rate, row.y, "|", color=INK, markersize=0.9 * style.font_pt, zorder=4)
+    _draw_intervals(ax, [row.y for row in groups.rows], overall, style)
     furthest = 100 * float(np.nanmax([overall["rate_high"].max(), overall["rate"].max()]))
     _set_axis(ax, max(_LEAST_AXIS, furthest), style)
     name_rows(ax, groups, style)
@@ -129,19 +126,28 @@ def _draw(
 
 def _draw_bars(ax: Axes, groups: Groups, shares: pd.DataFrame, style: Style) -> None:
     left = np.zeros(len(groups.rows))
-    places = [row.y for row in groups.rows]
+    places = np.array([row.y for row in groups.rows])
     handles, names = [], []
     for outcome, (colour, hatch) in OUTCOME_LOOKS.items():
         own = shares[outcome].to_numpy()
         if not own.any():
             continue
         look: Look = {"facecolor": colour, "hatch": hatch, "edgecolor": PAPER, "linewidth": 0.5}
-        ax.barh(places, own, 0.6, left, zorder=2, **look)
+        # A hatched bar takes long to draw, even if nothing of it is to be seen.
+        has = own > 0
+        ax.barh(places[has], own[has], 0.6, left[has], zorder=2, **look)
         left += own
         handles.append(Patch(**look))
         names.append(outcome.value)
     if handles:
         key_above(ax, handles, names, style)
+
+
+def _draw_intervals(ax: Axes, places: Sequence[float], overall: pd.DataFrame, style: Style) -> None:
+    low, high, rate = 100 * overall[["rate_low", "rate_high", "rate"]].to_numpy().T
+    for colour, width, zorder in ((PAPER, 0.35, 3), (INK, 0.15, 4)):
+        ax.hlines(places, low, high, color=colour, linewidth=width * style.font_pt, zorder=zorder)
+    ax.plot(rate, places, "|", color=INK, markersize=0.9 * style.font_pt, zorder=4)
 
 
 def _set_axis(ax: Axes, furthest: float, style: Style) -> None:

@@ -122,7 +122,7 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     """
     table = load_results(results, [by] if colour is None else [by, colour])
     markers = choose_biomarkers(table, biomarkers)
-    chosen = select(table, markers)
+    chosen = select(table, markers, [by, colour])
     timed = bool(np.isfinite(moments(table, by)).any())
     chosen = _placed(chosen, by, timed=timed)
     chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen

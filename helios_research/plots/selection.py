@@ -1,6 +1,6 @@
 """Which recordings a figure shows, which it does not, and why not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,12 @@ import pandas as pd
 
 from helios_research.analysis.provenance import source_note
 from helios_research.analysis.tables import (
+    REASON_COLUMNS,
     Flags,
     Floats,
     count_people,
     count_reasons,
+    is_flagged,
     missing_reasons,
     people_of,
     scores_of,
@@ -96,15 +98,28 @@ class Selection:
         Returns
         -------
         list of Note
-            How to read it, who is in it, and that scores are synthetic where they are.
+            How to read it, who is in it, whose row was changed after it was sent, and that scores
+            are synthetic where they are.
         """
         notes = [Note(joined(about))] if joined(about) else []
-        notes.append(Note(self.count()))
+        notes.append(Note(joined([self.count(), self._about_flagged()])))
         synthetic = source_note(self.table)
         return [*notes, Note(synthetic, stands_out=True)] if synthetic else notes
 
+    def _about_flagged(self) -> str | None:
+        flagged = self.shown & is_flagged(self.table)
+        if not flagged.any():
+            return None
+        why = listed(count_reasons(self.table["error_code"][flagged].astype("str")))
+        return (
+            f"Of these, {int(flagged.sum()):,} are flagged, since the manifest was changed after "
+            f"they were sent: {why}."
+        )
 
-def select(table: pd.DataFrame, markers: Sequence[Biomarker]) -> Selection:
+
+def select(
+    table: pd.DataFrame, markers: Sequence[Biomarker], needs: Iterable[str | None] = ()
+) -> Selection:
     """Take the recordings that have a score of at least one biomarker.
 
     Parameters
@@ -113,13 +128,19 @@ def select(table: pd.DataFrame, markers: Sequence[Biomarker]) -> Selection:
         The results.
     markers
         The biomarkers that are drawn.
+    needs
+        Further columns that the figure needs; all others are left behind, since every selection
+        of rows would copy them.
 
     Returns
     -------
     Selection
         With the other rows' reasons.
     """
-    cleaned = table.assign(**{marker.name: _drawable(table, marker) for marker in markers})
+    kept = dict.fromkeys([*REASON_COLUMNS, "source", *needs])
+    cleaned = table[[name for name in kept if name in table.columns]].assign(
+        **{marker.name: _drawable(table, marker) for marker in markers}
+    )
     if not markers:
         return Selection(cleaned, np.zeros(len(table), dtype=bool), _nothing_asked(table))
     scores = np.column_stack([scores_of(cleaned, marker.name) for marker in markers])

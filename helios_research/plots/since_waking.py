@@ -96,7 +96,7 @@ def awake_hours(
     table = load_results(results, needs)
     markers = choose_biomarkers(table, biomarkers)
     hours = hours_awake(table)
-    chosen = select(table, markers).without(np.isnan(hours), UNUSABLE)
+    chosen = select(table, markers, [colour]).without(np.isnan(hours), UNUSABLE)
     chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen
     rows = chosen.rows()
     if rows.empty:

@@ -108,3 +108,8 @@ def test_a_warning_is_a_text_in_the_list_not_an_empty_list():
     table = pd.DataFrame({"warnings": [None, [], ["noisy"], np.array(["a", "b"]), np.nan]})
     assert tables.has_warning(table).tolist() == [False, False, True, True, False]
     assert not tables.has_warning(pd.DataFrame({"outcome": ["scored"]})).any()
+
+
+def test_people_are_counted_at_each_level_that_they_have():
+    people, levels = np.array([0, 0, 0, 1, 2, -1]), np.array([0, 0, 1, 1, 1, 2])
+    assert tables.count_people_by_level(people, levels, 4).tolist() == [1, 3, 0, 0]

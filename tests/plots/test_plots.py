@@ -41,6 +41,16 @@ def test_every_figure_says_how_many_recordings_and_participants_there_are(
     assert "20 participants" in said
 
 
+def test_every_figure_says_how_many_scores_are_of_rows_that_were_changed(
+    make_results, draw, words
+) -> None:
+    codes = pd.Series(["METADATA_CHANGED", "INVALID_LANGUAGE", *[None] * 38], dtype="str")
+    said = words(draw(make_results(40, error_code=codes)))
+    assert "2 are flagged" in said or "2 scored recordings are flagged" in said
+    assert said.count("flagged") == 1
+    assert "flagged" not in words(draw(make_results(40)))
+
+
 def test_a_figure_is_drawn_into_the_axes_that_was_given_with_its_notes(study, draw, words) -> None:
     figure = Figure(figsize=(8, 14), layout="constrained")
     ax = figure.subplots()
