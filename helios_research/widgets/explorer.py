@@ -162,6 +162,7 @@ class Explorer(Panel):
         source, guard = state.source, self._guard
         self._reasons = reasons_of(source)
         self._headline = markup()
+        self._headline.add_class("helios-in-view")
         self._chips = ChipRow(_ALL_SHOWN, guard, self._drop_chip)
         self._wrong = ChipRow("Look at:", guard, self._toggle_reason)
         self._filters = FilterPanel(source, guard, self._set_filter, self._drop_filter)

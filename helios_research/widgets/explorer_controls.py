@@ -134,7 +134,7 @@ class FilterPanel(_Panel):
         days = [self.first_day, self.last_day] if source.day_column else []
         scores = [self.score, self._histogram, self.low, self.high]
         parts = [self.column, self.levels, self.participant, *days, *scores]
-        self.widget = ipywidgets.VBox([markup("<h4>Choose recordings</h4>"), *parts])
+        self.widget = ipywidgets.VBox([markup("<h3>Choose recordings</h3>"), *parts])
         self.widget.add_class("helios-filters")
 
     def show(self, filters: Filters, shown: Flags) -> None:
@@ -330,7 +330,9 @@ def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
         f"{label}, from 0 to 1: {(there & shown).sum():,} scores shown (in front) of "
         f"{there.sum():,} (behind), each to its own scale"
     )
-    bars = _bars(scores[there], "helios-bar helios-all") + _bars(scores[there & shown], "helios-bar")
+    bars = _bars(scores[there], "helios-bar helios-all") + _bars(
+        scores[there & shown], "helios-bar"
+    )
     return (
         f'<svg class="helios-histogram" viewBox="0 0 200 33" role="img" '
         f'aria-label="{escape(words)}" preserveAspectRatio="none"><title>{escape(words)}</title>'

@@ -27,7 +27,8 @@ EXPLORER_STYLE = """
 .helios :is(.helios-filters, .helios-choices) .widget-label { text-align: left; }
 .helios h3, .helios h4 { margin: 0.3em 0; font-size: 1.05em; font-weight: 600;
   color: var(--helios-ink); }
-.helios-headline { font-size: 1.15em; font-weight: 600; font-variant-numeric: tabular-nums; }
+.helios-headline { font-size: 1.15em; font-weight: 600; font-variant-numeric: tabular-nums;
+  padding: 0.2em 0; }
 .helios-chips { display: flex; flex-flow: row wrap; align-items: center; min-height: 34px;
   overflow: visible; gap: 0 2px; }
 .helios .helios-chips .widget-label { color: var(--helios-muted); margin-right: 0.4em;
@@ -39,7 +40,6 @@ EXPLORER_STYLE = """
 .helios button.helios-chip-on { background: var(--helios-mark); border-color: var(--helios-ink);
   font-weight: 600; }
 .helios-figure img { background: #fff; border-radius: 4px; display: block; }
-.helios-column .helios-scroll table.helios-table :is(th, td) { height: 1.35em; }
 .helios-histogram { display: block; width: calc(100% - 6.4em); margin-left: 6.4em; height: 34px; }
 .helios-bar { fill: var(--jp-brand-color1, #1976d2); }
 .helios-bar.helios-all { fill: var(--helios-line); }

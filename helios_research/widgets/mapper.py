@@ -29,7 +29,7 @@ MAPPER_STYLE = """
 .helios-sent { min-height: 20em; }
 .helios pre.helios-code { margin: 0; padding: 0.5em 0.8em; background: var(--helios-shade);
   color: var(--helios-ink); overflow: auto; user-select: all; }
-.helios h4.helios-heading { margin: 0.9em 0 0.2em; font-size: 1em; font-weight: 600; }
+.helios h3.helios-heading { margin: 0.9em 0 0.2em; font-size: 1em; font-weight: 600; }
 </style>
 """
 
@@ -297,7 +297,7 @@ def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
 
 
 def _heading(text: str) -> str:
-    return f'<h4 class="helios-heading">{escape(text)}</h4>'
+    return f'<h3 class="helios-heading">{escape(text)}</h3>'
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,6 +1,7 @@
 """A submission, watched while it runs, here or elsewhere, and looked at afterwards."""
 
 import logging
+from datetime import UTC, datetime
 from html import escape
 from threading import Event, Thread
 from time import monotonic
@@ -13,7 +14,12 @@ from helios_research.columns import Outcome
 from helios_research.errors import StudyError
 from helios_research.submission.options import SubmitSettings
 from helios_research.widgets.controls import Button
-from helios_research.widgets.monitor_drawing import MONITOR_STYLE, errors_html, progress_html
+from helios_research.widgets.monitor_drawing import (
+    MONITOR_STYLE,
+    errors_html,
+    news_html,
+    progress_html,
+)
 from helios_research.widgets.panel import Panel
 from helios_research.widgets.parts import Guard, StatusLine, in_words, markup
 from helios_research.widgets.watch import Activity, StudyWatch, View, WatchedStudy
@@ -29,6 +35,9 @@ ERRORS_EVERY_S = 1.0
 
 IDLE_S = 1.0
 """Seconds between two looks while nothing runs here."""
+
+SIGN_OF_LIFE_S = 10
+"""Seconds between two signs of life while nothing runs."""
 
 _STOPPING = "Stopping: nothing new is begun, what is in flight is kept."
 
@@ -158,13 +167,19 @@ class SubmissionMonitor(Panel):
         is_here = view.activity is Activity.HERE
         self._has_run = self._has_run or not self._is_at_rest
         self._is_stopping = self._is_stopping and is_here
-        self._numbers.value = progress_html(view.progress)
+        self._numbers.value = progress_html(view.progress) + self._news()
         self._show_errors(view)
         self._say(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
         self.stop_button.disabled = not is_here or self._is_stopping
         may_go_again = any(group.code == HeliosCode.INTERNAL for group in view.errors)
         is_left = may_go_again or view.progress.outcomes.get(Outcome.PENDING)
         self.go_on_button.disabled = is_here or not is_left
+
+    def _news(self) -> str:
+        now = datetime.now(UTC)
+        if self._is_at_rest:
+            now = now.replace(second=now.second - now.second % SIGN_OF_LIFE_S)
+        return news_html(now, patient=self._is_at_rest)
 
     def _show_errors(self, view: View) -> None:
         now_s = monotonic()

@@ -1,6 +1,7 @@
 """What a monitor shows, as HTML: the bar, the numbers and the errors."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 
 import pandas as pd
@@ -36,6 +37,11 @@ MONITOR_STYLE = """
 .helios-swatch { display: inline-block; width: 0.75em; height: 0.75em; margin-right: 0.35em;
   border: 1px solid var(--helios-muted); border-radius: 2px; vertical-align: -0.05em; }
 .helios-steady { height: 15em; }
+.helios-news { display: flex; flex-flow: row wrap; gap: 0 1em; margin: 0.4em 0; }
+.helios-late { visibility: hidden; color: var(--helios-error); font-weight: 600;
+  animation: helios-late 1ms linear 15s forwards; }
+.helios-late.helios-patient { animation-delay: 45s; }
+@keyframes helios-late { to { visibility: visible; } }
 </style>
 """
 
@@ -59,6 +65,31 @@ def progress_html(progress: Progress, *, still: bool = False) -> str:
     """
     facts = "" if still else _tiles(_facts(progress), "helios-tiles helios-facts")
     return f"{_bar(progress)}{_outcome_tiles(progress)}{facts}"
+
+
+def news_html(moment: datetime, *, patient: bool) -> str:
+    """Say of which moment the numbers are, and warn by itself when no later ones come.
+
+    The warning is shown by the page after a while, with no word from the kernel, since it is for
+    those whose kernel is gone; every piece of news replaces it before that.
+
+    Parameters
+    ----------
+    moment
+        When the study was looked at; UTC.
+    patient
+        Whether to wait 45 seconds instead of 15, as where nothing runs that would bring news.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    late = "helios-late helios-patient" if patient else "helios-late"
+    return (
+        f'<div class="helios-news"><span class="helios-muted">As of {moment:%H:%M:%S} UTC</span>'
+        f'<span class="{late}">No news since: the kernel behind this is busy or gone.</span></div>'
+    )
 
 
 def _bar(progress: Progress) -> str:

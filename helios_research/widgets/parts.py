@@ -25,16 +25,28 @@ STYLE = """
   --helios-shade: var(--jp-layout-color2, var(--vscode-editorWidget-background, #eeeeee));
   --helios-mark: var(--jp-brand-color3, var(--vscode-editor-selectionBackground, #bbdefb));
   --helios-error: var(--jp-error-color1, var(--vscode-errorForeground, #c62828));
-  color: var(--helios-ink); max-width: 100%; overflow-x: hidden;
+  color: var(--helios-ink); max-width: 100%;
 }
+/* Not hidden, which would make it scroll by itself, so that nothing in it could stay in view. */
+.helios, .helios.widget-vbox { overflow-x: clip; overflow-y: visible; }
+.jp-CodeCell:not(.jp-mod-outputsScrolled)
+  :is(.jp-OutputArea, .jp-OutputArea-child, .jp-OutputArea-output):has(.helios.widget-vbox) {
+  overflow: visible; }
+.helios > .helios-in-view { position: sticky; top: 0; z-index: 2; background: var(--helios-paper); }
 .helios .widget-html, .helios .widget-html-content { overflow: visible; line-height: 1.45;
   min-width: 0; max-width: 100%; }
 .helios :is(button, select, input):focus-visible, .helios [tabindex]:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px;
 }
-.helios.jupyter-widgets-disconnected::after {
+/* A kernel that was restarted marks its widgets; of one that was shut down only the toolbars of
+   JupyterLab and Notebook 7 know. */
+.helios.widget-vbox.jupyter-widgets-disconnected::before,
+.jp-NotebookPanel:has(.jp-Notebook-ExecutionIndicator:is([data-status="dead"],
+  [data-status="disconnected"], [data-status="terminating"], [data-status="unknown"]))
+  .helios.widget-vbox::before {
   content: "The kernel behind this is gone, so its controls do nothing: run the cell again.";
-  display: block; color: var(--helios-error); font-weight: 600; }
+  position: sticky; top: 0; z-index: 3; padding: 0.3em 0; background: var(--helios-paper);
+  color: var(--helios-error); font-weight: 600; }
 .helios-muted { color: var(--helios-muted); }
 .helios-cut { display: inline-block; max-width: 100%; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; vertical-align: bottom; }
@@ -42,14 +54,16 @@ STYLE = """
 .helios-status.helios-failed { color: var(--helios-error); font-weight: 600; }
 .helios-title { font-weight: 600; margin: 0; }
 .helios-scroll { overflow: auto; max-width: 100%; }
-.helios table.helios-table { border-collapse: collapse; margin: 0; font-size: 0.92em;
-  font-variant-numeric: tabular-nums; color: var(--helios-ink); }
-.helios table.helios-table :is(th, td) { padding: 0.15em 0.6em; text-align: left; height: 1.6em;
-  max-width: 22em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+.helios table.helios-table { border-collapse: separate; border-spacing: 0; margin: 0;
+  font-size: 0.92em; font-variant-numeric: tabular-nums; color: var(--helios-ink); }
+/* Rows of one height, known beforehand, so that a table's place can be as high as its rows. */
+.helios table.helios-table :is(th, td) { box-sizing: border-box; height: 1.9em; line-height: 1.4;
+  padding: 0.15em 0.6em; text-align: left; vertical-align: middle; max-width: 22em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   border-bottom: 1px solid var(--helios-line); background: var(--helios-paper); }
 .helios table.helios-table thead th { background: var(--helios-shade); position: sticky; top: 0; }
 .helios table.helios-table .helios-number { text-align: right; }
 .helios table.helios-table tr.helios-marked td { background: var(--helios-mark); }
+.helios .helios-page { height: calc(var(--helios-rows) * 1.9 * 0.92em + 1.2em); }
 .helios table.helios-table.helios-wrapped td { white-space: normal; overflow-wrap: break-word;
   vertical-align: top; height: auto; }
 </style>

@@ -65,16 +65,13 @@ class PagedTable:
         self._content = markup()
         self._position = markup()
         self._make_controls(guard)
-        self.widget = ipywidgets.VBox(
-            [
-                *([ipywidgets.HBox([self.sort_by, self.descending])] if sortable else []),
-                self._content,
-                ipywidgets.HBox(
-                    [self.first, self.previous, self.page, self.next, self.last, self._position],
-                    layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
-                ),
-            ]
+        turning = [self.first, self.previous, self.page, self.next, self.last]
+        self._pager = ipywidgets.HBox(
+            [*turning, self._position],
+            layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
         )
+        sorting = [ipywidgets.HBox([self.sort_by, self.descending])] if sortable else []
+        self.widget = ipywidgets.VBox([*sorting, self._content, self._pager])
         self.show(self._frame)
 
     def _make_controls(self, guard: Guard) -> None:
@@ -189,6 +186,8 @@ class PagedTable:
         start = (number - 1) * self._rows
         shown = self._order[start : start + self._rows]
         self._content.value = self._page_html(shown)
+        # Where there is nothing to turn, the place of the buttons is kept.
+        self._pager.layout.visibility = "visible" if self.pages > 1 else "hidden"
         total = len(self._frame)
         words = f"{start + 1:,} to {start + len(shown):,} of {total:,}" if total else "0 of 0"
         self._position.value = f'<span role="status">{words}</span>'
@@ -205,9 +204,9 @@ class PagedTable:
             if len(shown)
             else f'<p class="helios-muted">{escape(self._empty)}</p>'
         )
-        height = f"height: calc({self._rows + 1} * 1.6em + 2.6em)"
         return (
-            f'<div class="helios-scroll" style="{height}" tabindex="0" role="region" '
+            f'<div class="helios-scroll helios-page" style="--helios-rows: {self._rows + 1}" '
+            f'tabindex="0" role="region" '
             f'aria-label="{escape(self._caption)}">{body}</div>'
         )
 
