@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research.analysis import Bootstrap, Comparison, compare_by_tag, summarize_by_tag
+from helios_research.analysis.provenance import flagged_note
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, scores_by_tag
@@ -153,11 +154,13 @@ def comparisons(subject: Subject) -> tuple[Section, list[str]]:
         except ResultsError as error:
             blocks.append(Text(str(error), look="note"))
             continue
-        warnings = [f"{tag}: {sentence}" for sentence in compared.attrs["warnings"]]
-        cautions += warnings
+        # How many scores are flagged is said once for all tags, at a glance.
+        about_all = flagged_note(subject.table)
+        warnings = [said for said in compared.attrs["warnings"] if said != about_all]
+        cautions += [f"{tag}: {sentence}" for sentence in warnings]
         blocks += [_comparison_table(subject, tag, compared), _how(subject, compared)]
         if warnings:
-            blocks.append(Bullets(tuple(compared.attrs["warnings"])))
+            blocks.append(Bullets(tuple(warnings)))
     return Section("comparisons", title, tuple(blocks)), cautions
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from helios_research.analysis.provenance import flagged_note
+from helios_research.analysis.tables import is_flagged
 from helios_research.codes import explain
 from helios_research.columns import OUTCOME_LABELS, Outcome
 from helios_research.report.blocks import Block, Bullets, Facts, Section, Table, Text, table_of
@@ -15,6 +17,7 @@ NOT_MEDICAL = (
     "nothing about a person's health may be concluded from them alone."
 )
 _MOST_WARNINGS = 10
+_STILL = "of them scored"
 
 
 def at_a_glance(subject: Subject, cautions: Iterable[str]) -> Section:
@@ -95,6 +98,8 @@ def _cautions(subject: Subject) -> Iterator[str]:
             f"Helios gave warnings with {counted(warned, 'recording')}; their scores are included "
             "and should be treated with caution."
         )
+    if flagged := flagged_note(table):
+        yield f"{flagged} What to do is under Errors."
     if subject.pooled:
         yield from subject.pooled
 
@@ -136,17 +141,27 @@ def errors(subject: Subject) -> Section:
 
 
 def _errors(subject: Subject, codes: "pd.Series[str]") -> Table:
+    flagged = is_flagged(subject.table)
     rows = []
     for code, number in codes.value_counts().items():
-        people = subject.table.loc[codes == code, "user_label"].nunique()
+        own = (codes == code).to_numpy(dtype=bool)
+        people = subject.table.loc[own, "user_label"].nunique()
         found = explain(str(code))
-        rows.append((str(code), count(number), count(people), found.meaning, found.remedy))
-    header = ["code", "recordings", "participants", "what it means", "what to do"]
+        scored = count((own & flagged).sum())
+        rows.append((str(code), count(number), scored, count(people), found.meaning, found.remedy))
+    header = ["code", "recordings", _STILL, "participants", "what it means", "what to do"]
+    frame = pd.DataFrame(rows, columns=header)
+    notes = ["The column error_reason of the results has the words for each recording."]
+    if flagged.any():
+        notes.append(
+            f"{_STILL.capitalize()}: the manifest was changed after these recordings were sent; "
+            "their scores are those of what was sent, and they count."
+        )
     return table_of(
-        pd.DataFrame(rows, columns=header),
+        frame if flagged.any() else frame.drop(columns=_STILL),
         "Errors, the most frequent first",
-        numeric=("recordings", "participants"),
-        notes=("The column error_reason of the results has the words for each recording.",),
+        numeric=("recordings", _STILL, "participants"),
+        notes=notes,
     )
 
 

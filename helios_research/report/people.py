@@ -109,7 +109,7 @@ def way(subject: Subject) -> Section:
         frame,
         "Recordings and participants at each step, and the reason of each loss",
         numeric=("recordings", "participants"),
-        notes=(found.attrs["method"],),
+        notes=(found.attrs["method"], *found.attrs["warnings"]),
     )
     return Section("flow", title, (Pictures((drawn,), wide=True), table))
 

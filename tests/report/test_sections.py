@@ -41,6 +41,23 @@ def test_each_error_comes_with_what_to_do(study: pd.DataFrame) -> None:
         assert int(row[1]) == (study["error_code"] == code).sum()
 
 
+def test_scores_of_rows_that_were_changed_are_counted_with_what_to_do(study: pd.DataFrame) -> None:
+    scored = study.index[study["outcome"] == "scored"][:3]
+    changed = study.copy()
+    changed.loc[scored, "error_code"] = "METADATA_CHANGED"
+    subject = subject_of(changed, tags=["arm"])
+    assert "3 scored recordings are flagged (3 METADATA_CHANGED)" in words(at_a_glance(subject, []))
+    table = only_table(errors(subject))
+    found = dict(
+        zip(table.header, {row[0]: row for row in table.rows}["METADATA_CHANGED"], strict=True)
+    )
+    assert (found["recordings"], found["of them scored"]) == ("3", "3")
+    assert "resend_changed=True" in found["what to do"]
+    assert any("3 scored recordings are flagged" in note for note in only_table(way(subject)).notes)
+    section, cautions = comparisons(subject)
+    assert "flagged" not in " ".join([words(section), *cautions]), "it is said once, for all tags"
+
+
 def test_table_one_is_by_the_tag_that_divides_participants(study: pd.DataFrame) -> None:
     table = only_table(participants(subject_of(study, tags=["visit", "arm"])))
     assert table.caption == "Participants by arm"
