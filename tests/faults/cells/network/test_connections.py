@@ -46,9 +46,7 @@ def of_each_step(fault: str, happens: dict[str, str], **words: str):
         sees="No connection could be made: Connection refused.",
     ),
 )
-def test_a_host_where_nobody_listens_is_tried_again(
-    relay, prove_tried_again, clock, step
-) -> None:
+def test_a_host_where_nobody_listens_is_tried_again(relay, prove_tried_again, clock, step) -> None:
     door = relay.uploads if step == "upload" else relay.api
     before = {"create": "account", "upload": "create", "poll": "upload"}[step]
 
@@ -126,7 +124,9 @@ class Flood:
         # 100 MB of blanks in 100 kB.
         self._block = b" " * 1_000_000
         if packed:
-            self._block = b"".join(packer.compress(self._block) for _ in range(100)) + packer.flush()
+            self._block = (
+                b"".join(packer.compress(self._block) for _ in range(100)) + packer.flush()
+            )
         self._head = b"Content-Encoding: gzip\r\n" if packed else b""
 
     def __call__(self, exchange) -> None:

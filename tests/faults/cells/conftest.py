@@ -1,25 +1,161 @@
-"""What stands between a study and its service: a relay that can do to a request what it likes."""
+"""A study whose time runs fast, its service, and a relay in between that misbehaves."""
 
+import asyncio
 import json
-import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 
 import helios_research as hr
-from helios_research.errors import NotHeliosError
-from helios_research.sandbox import Faults, Rule
+from helios_research.api.client import Client
+from helios_research.columns import BIOMARKERS
+from helios_research.config import Connection, TimeOuts
+from helios_research.ledger import Ledger
+from helios_research.sandbox import SandboxSettings
+from helios_research.submission.background import Submission
+from helios_research.submission.clock import LONGEST_NAP_S, SystemClock
+from helios_research.submission.engine import LEARNED_TIMES
 
-OUTAGE = {"outage_s": 2.0}
-"""Seconds of the fast clock after which a request is given up."""
+SPEED = 25.0
+
+
+class FastClock(SystemClock):
+    """A clock that goes 25 times as fast, can be set, and lets the machine fall asleep.
+
+    The study and its sandbox go by it together; time-outs of requests take real time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = super().now()
+        self._origin_s = super().monotonic()
+        self._set_by = timedelta(0)
+        self._asleep_s = 0.0
+
+    def now(self) -> datetime:
+        return self.true_time() + self._set_by
+
+    def true_time(self) -> datetime:
+        """The time that the service goes by, whose clock nobody sets."""
+        return self._began + timedelta(seconds=self.monotonic() - self._origin_s)
+
+    def monotonic(self) -> float:
+        return self.awake() + self._asleep_s
+
+    def awake(self) -> float:
+        return self._origin_s + SPEED * (super().monotonic() - self._origin_s)
+
+    async def sleep(self, seconds: float) -> None:
+        due_s = self.monotonic() + seconds
+        await asyncio.sleep(0)
+        # In naps, as the real clock, after which it looks whether the machine was asleep.
+        while (left_s := due_s - self.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, LONGEST_NAP_S) / SPEED)
+
+    def set_by(self, change: timedelta) -> None:
+        """Set the time of day, as a person or a time server does."""
+        self._set_by += change
+
+    def suspend(self, seconds: float) -> None:
+        """Let that much time pass at once, in which no program ran."""
+        self._asleep_s += seconds
+
+
+@pytest.fixture
+def clock() -> FastClock:
+    return FastClock()
+
+
+@dataclass(slots=True)
+class Trial:
+    """A study at a service that is made to fail, and what has to hold of it whatever happens."""
+
+    sandbox: hr.Sandbox
+    clock: FastClock
+    folder: Path
+    table: pd.DataFrame
+    base_url: str = ""
+    time_outs: TimeOuts = field(default_factory=TimeOuts)
+
+    @property
+    def client(self) -> Client:
+        key = SecretStr(self.sandbox.api_key)
+        base_url = self.base_url or self.sandbox.base_url
+        return Client.from_connection(Connection(base_url, key, self.time_outs))
+
+    @property
+    def study(self) -> hr.Study:
+        """The study, opened anew."""
+        return hr.Study(self.folder, client=self.client, clock=self.clock)
+
+    def cohort(self, count: int) -> hr.Cohort:
+        """The first recordings of six."""
+        return hr.Cohort.from_frame(self.table.head(count), tags=["arm"])
+
+    def start(self, count: int = 3, **settings: object) -> Submission:
+        """Begin to submit the first recordings, with settings for a service without a limit."""
+        return self.study.start(self.cohort(count), **QUICK | settings)
+
+    def submit(self, count: int = 3, **settings: object) -> pd.DataFrame:
+        """Submit the first recordings, and hold what must hold after every submission."""
+        results = self.start(count, **settings).wait()
+        assert results["recording"].tolist() == self.table["recording"].head(count).tolist()
+        self.hold(results)
+        return results
+
+    def hold(self, results: pd.DataFrame, runs: int = 1) -> None:
+        """Hold that nothing was paid twice, no score is another's, and no rule was broken."""
+        processed = self.sandbox.log.runs_by_audio
+        assert all(len(ids) <= runs for ids in processed.values()), processed
+        assert self.sandbox.log.violations == []
+        for row in results[results["outcome"] == "scored"].to_dict("records"):
+            assert pd.isna(row["error_code"])
+            assert row["model_run_id"] in processed[row["sha256"]]
+            expected = self.sandbox.expected_scores(row["sha256"], row["user_label"])
+            for marker in BIOMARKERS:
+                assert row[marker.name] == getattr(expected, marker.name)
+
+    def heal(self, count: int = 3) -> pd.DataFrame:
+        """Submit once more after the fault is over: all are scored, and each was paid once."""
+        results = self.submit(count)
+        assert results["outcome"].tolist() == ["scored"] * count, results["error_reason"].tolist()
+        assert len(self.sandbox.log.runs_by_audio) == count
+        written = pd.read_parquet(self.folder / "results.parquet")
+        assert written["outcome"].tolist() == ["scored"] * count
+        return results
+
+
+# Seconds of the fast clock.
+QUICK = {"rate": 20.0, "poll_floor_s": 0.5, "preflight": False}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Where the study is."""
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def trial(make_cohort, examine_once, folder, clock) -> Iterator[Trial]:
+    """Set up a study that knows its service, and the service."""
+    with Ledger.open(folder) as ledger:
+        ledger.put_setting_blocking(LEARNED_TIMES, {"completions": [[13.0, 2.0]] * 30})
+    settings = SandboxSettings(processing_s=1.0, processing_spread=0.0, pickup_s=0.5)
+    with hr.Sandbox(
+        settings, clock=lambda: clock.true_time().timestamp(), examine=examine_once
+    ) as sandbox:
+        yield Trial(sandbox, clock, folder, make_cohort(6))
 
 
 # --- the relay -----------------------------------------------------------------------------------
@@ -204,84 +340,3 @@ def relay(trial) -> Iterator[Relay]:
     trial.base_url = relay.base_url
     yield relay
     relay.close()
-
-
-# --- proofs --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def waiting(cell) -> Callable[[pd.DataFrame], None]:
-    """Hold that the first three rows keep their scores, and the others wait as the cell says."""
-
-    def check(results: pd.DataFrame) -> None:
-        assert results["outcome"].tolist() == ["scored"] * 3 + ["pending"] * 3
-        assert results["error_code"].tolist()[3:] == [cell.code] * 3, results["error_reason"].tolist()
-        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
-        for reason in results["error_reason"].tolist()[3:]:
-            assert re.fullmatch(told, reason), reason
-
-    return check
-
-
-@pytest.fixture
-def prove_tried_again(trial, waiting) -> Callable[..., None]:
-    """Prove that a fault that passes is not noticed, and that after one that lasts all goes on."""
-
-    def prove(begin: Callable[[int | None], None], end: Callable[[], None]) -> None:
-        begin(2)
-        assert trial.submit()["outcome"].tolist() == ["scored"] * 3
-        begin(None)
-        waiting(trial.submit(6, **OUTAGE))
-        end()
-        trial.heal(6)
-
-    return prove
-
-
-@pytest.fixture
-def prove_by_sandbox(trial, prove_tried_again) -> Callable[[Rule], None]:
-    """Prove it with a fault that the sandbox itself can bring about."""
-
-    def prove(rule: Rule) -> None:
-        def begin(times: int | None) -> None:
-            trial.sandbox.faults = Faults(rules=(replace(rule, times=times),))
-
-        def end() -> None:
-            assert trial.sandbox.log.faults_struck(rule.fault, rule.on) > 2
-            trial.sandbox.faults = Faults()
-
-        prove_tried_again(begin, end)
-
-    return prove
-
-
-@pytest.fixture
-def prove_by_relay(relay, prove_tried_again) -> Callable[[str, Trick], None]:
-    """Prove it with a trick of the relay's."""
-
-    def prove(step: str, trick: Trick) -> None:
-        def end() -> None:
-            assert relay.played.count(step) > 2
-            relay.calm()
-
-        prove_tried_again(lambda times: relay.play(step, trick, times), end)
-
-    return prove
-
-
-@pytest.fixture
-def prove_stop(trial, cell) -> Callable[[Callable[[], None]], None]:
-    """Prove that the submission ends with the cell's sentence, and that the next one goes on."""
-
-    def prove(end: Callable[[], None]) -> None:
-        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
-        with pytest.raises(NotHeliosError) as caught:
-            trial.submit()
-        assert re.fullmatch(told, str(caught.value)), str(caught.value)
-        left = trial.study.results()
-        trial.hold(left)
-        assert set(left["outcome"]) <= {"pending", "scored"}
-        end()
-        trial.heal()
-
-    return prove

@@ -134,3 +134,19 @@ def test_answers_that_break_off_in_the_middle_are_asked_for_again(trial, step, f
     trial.sandbox.faults = Faults(rules=(Rule(fault, on=step, times=2),))
     assert trial.submit()["outcome"].tolist() == ["scored"] * 3
     assert trial.sandbox.log.faults_struck(fault, step) == 2
+
+
+def test_an_upload_host_that_says_when_to_come_back_is_left_alone_until_then(
+    trial, relay, clock
+) -> None:
+    asked_at: list[float] = []
+
+    def refuse(exchange) -> None:
+        asked_at.append(clock.monotonic())
+        exchange.body()
+        exchange.send(b"HTTP/1.1 503 Slow Down\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n")
+
+    relay.play("upload", refuse, 2)
+    assert trial.submit(1, uploads=1)["outcome"].tolist() == ["scored"]
+    first, second = asked_at
+    assert second - first >= 40
