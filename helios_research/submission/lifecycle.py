@@ -232,7 +232,7 @@ class Lifecycle:
             if isinstance(answer, Failure):
                 return await self._gone(attempt, answer)
             if answer.value.status != CREATED:
-                return await self._found(attempt, answer)
+                return await self._found(attempt, answer.value)
             if has_expired(attempt, self.clock.now()):
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
@@ -262,12 +262,13 @@ class Lifecycle:
             return await self._gone(attempt, answer)
         if answer.value.status == CREATED:
             return await self._move(attempt, State.ABANDONED, refusal)
-        return await self._found(attempt, answer)
+        return await self._found(attempt, answer.value)
 
-    async def _found(self, attempt: Attempt, answer: Success[ModelRun]) -> Attempt:
-        """Note that an upload has arrived; and the scores, so that they are not asked for again."""
-        attempt = await self._arrived(attempt)
-        return await self._complete(attempt, answer) if answer.value.is_complete else attempt
+    async def _found(self, attempt: Attempt, run: ModelRun) -> Attempt:
+        """Note that an upload has arrived, unless its scores are there and have said so."""
+        if run.is_complete:
+            return self.ledger.attempt(attempt.attempt_id)
+        return await self._arrived(attempt)
 
     async def _move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:
         return await self.ledger.advance(
@@ -292,7 +293,7 @@ class Lifecycle:
                 return await self._give_up_empty(attempt)
             if answer.value.is_complete:
                 self._learn(attempt, answer.value, not_done_s=asked_s or 0.0, done_s=age_s)
-                return await self._complete(attempt, answer)
+                return self.ledger.attempt(attempt.attempt_id)
             self.polling.still_running(age_s)
             asked_s = age_s
             if self.clock.monotonic() - began > self.options.deadline_s:
@@ -316,24 +317,29 @@ class Lifecycle:
             await self.clock.sleep(min(wait_s, RECHECK_S))
 
     async def _fetch(self, attempt: Attempt) -> Answer[ModelRun]:
-        return await self.calls.api(
-            Lane.ASK, partial(self.service.fetch, attempt.model_run_id or "")
-        )
+        """Ask for a run; its scores are written down with the answer, so no interrupt loses them."""
 
-    async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> Attempt:
+        async def once() -> Answer[ModelRun]:
+            answer = await self.service.fetch(attempt.model_run_id or "")
+            if isinstance(answer, Success) and answer.value.is_complete:
+                await self._complete(attempt, answer)
+            return answer
+
+        return await self.calls.api(Lane.ASK, once)
+
+    async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> None:
+        if attempt.state is not State.UPLOADED:
+            await self._arrived(attempt)
         run = answer.value
         raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
-        scored = run.status == COMPLETE_OK
-        return await self.calls.shielded(
-            self.ledger.advance(
-                attempt.attempt_id,
-                State.SCORED if scored else State.FAILED,
-                run_at=run.run_at,
-                completed_at=run.completed_at,
-                error_code=run.error_code,
-                error_reason=run.error_reason,
-                answer=raw,
-            )
+        await self.ledger.advance(
+            attempt.attempt_id,
+            State.SCORED if run.status == COMPLETE_OK else State.FAILED,
+            run_at=run.run_at,
+            completed_at=run.completed_at,
+            error_code=run.error_code,
+            error_reason=run.error_reason,
+            answer=raw,
         )
 
     async def _gone(self, attempt: Attempt, answer: Failure) -> Attempt:

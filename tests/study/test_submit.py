@@ -350,6 +350,24 @@ def test_whoever_asks_whether_an_upload_arrived_and_finds_scores_asks_no_second_
     assert sandbox.log.count(Step.POLL) == 1
 
 
+def test_scores_that_are_on_their_way_when_a_submission_is_stopped_are_kept(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(rules=(Rule(Fault.SLOW, on=Step.POLL, delay_s=1.5),)))
+    submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
+    while not sandbox.completions():
+        time.sleep(0.01)
+    asked_in_vain = sandbox.log.count(Step.POLL)
+    # The question is on its way by now; were it not, the next submission would ask it.
+    time.sleep(0.7)
+    submission.stop()
+    submission.wait()
+    sandbox.faults = Faults()
+    results = make_study(sandbox).submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    assert sandbox.log.count(Step.POLL) == asked_in_vain + 1
+
+
 def test_answers_that_helios_deleted_before_they_were_fetched_are_lost(
     make_cohort, make_sandbox, make_study, quick, clock
 ) -> None:
