@@ -1,6 +1,8 @@
 """A sandbox in a process of its own, so that only the client's time and memory are measured."""
 
 import multiprocessing
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,6 +14,8 @@ from kill_and_resume import all_good
 import helios_research as hr
 from helios_research.sandbox import SandboxSettings
 from helios_research.sandbox.faults import Step
+
+_MINUTE_S = 60
 
 
 class _Host:
@@ -26,8 +30,18 @@ class _Host:
     def counts(self) -> dict[str, int]:
         log = self._sandbox.log
         steps = {step.value: log.count(step) for step in Step}
-        audio = {"audio": len(log.runs_by_audio), "violations": len(log.violations)}
-        return steps | audio | {"refused": log.refused}
+        runs = log.runs_by_audio.values()
+        audio = {"audio": len(runs), "processed": sum(map(len, runs))}
+        return steps | audio | {"violations": len(log.violations), "refused": log.refused}
+
+    def busiest_per_s(self) -> float:
+        seconds = Counter(self._sandbox.log.per_second(Step.CREATE))
+        seconds.update(self._sandbox.log.per_second(Step.POLL))
+        minutes = (sum(seconds[then + s] for s in range(_MINUTE_S)) for then in list(seconds))
+        return max(minutes, default=0) / _MINUTE_S
+
+    def cpu_s(self) -> float:
+        return time.process_time()
 
     def completions(self) -> dict[str, datetime]:
         return self._sandbox.completions()
@@ -59,9 +73,19 @@ class RemoteSandbox:
         return {"THYMIA_BASE_URL": self._host.base_url(), "THYMIA_API_KEY": self._api_key}
 
     def counts(self) -> dict[str, int]:
-        """Count requests by step, and of them all those refused; audio that was processed."""
+        """Count requests by step, and of them all those refused; audio, and runs that had any."""
         counts: dict[str, int] = self._host.counts()
         return counts
+
+    def busiest_per_s(self) -> float:
+        """Tell how many API requests a second arrived in the minute with the most of them."""
+        busiest: float = self._host.busiest_per_s()
+        return busiest
+
+    def cpu_s(self) -> float:
+        """Tell the processor time that its process has taken, in seconds."""
+        used: float = self._host.cpu_s()
+        return used
 
     def completions(self) -> dict[str, datetime]:
         """When each run ended, by its id."""
