@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 import ipywidgets
@@ -14,24 +15,27 @@ from helios_research.columns import REQUIRED_FIELDS
 from helios_research.errors import CohortError, HeliosResearchError
 from helios_research.widgets.controls import BoundedIntText, Button
 from helios_research.widgets.mapper_controls import FIELDS, SAME_FOR_ALL, MapperControls
+from helios_research.widgets.mapper_drawing import (
+    MAPPER_STYLE,
+    counted,
+    heading_html,
+    request_html,
+    sent_html,
+    verdict_html,
+)
 from helios_research.widgets.mapping import ColumnMapping
 from helios_research.widgets.panel import Panel
 from helios_research.widgets.parts import Guard, StatusLine, cut, markup
-from helios_research.widgets.table import PagedTable, table_html
+from helios_research.widgets.table import PagedTable
 
 ISSUES_ON_A_PAGE = 8
 EXAMPLES = 3
 
+ROWS_AT_ONCE = 20_000
+"""Up to here a change is followed by all issues within half a second or so."""
 
-MAPPER_STYLE = """
-<style>
-.helios-sample { line-height: 2em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.helios-sent { min-height: 20em; }
-.helios pre.helios-code { margin: 0; padding: 0.5em 0.8em; background: var(--helios-shade);
-  color: var(--helios-ink); overflow: auto; user-select: all; }
-.helios h3.helios-heading { margin: 0.9em 0 0.2em; font-size: 1em; font-weight: 600; }
-</style>
-"""
+ROWS_LOOKED_AT_FIRST = 10_000
+"""Of a longer table, so many rows, evenly spread, are looked at before all of them are."""
 
 
 class CohortMapper(Panel):
@@ -72,6 +76,8 @@ class CohortMapper(Panel):
         self._guard = Guard(self._status)
         self._frame, problem = _readable(df)
         self._cohort: Cohort | None = None
+        self._problem = problem or ""
+        self._building = Lock()
         wished = ColumnMapping(
             dict(columns or {}),
             dict(constants or {}),
@@ -103,9 +109,12 @@ class CohortMapper(Panel):
         CohortError
             They make none yet; the sentence says why.
         """
-        if self._cohort is None:
-            raise CohortError(self._status.text)
-        return self._cohort
+        with self._guard.lock:
+            if self._cohort is None and not self._problem:
+                self._make_all(self.mapping)
+            if self._cohort is None:
+                raise CohortError(self._problem)
+            return self._cohort
 
     def code(self, table: str = "df") -> str:
         """Write the lines of Python that make the same cohort.
@@ -163,19 +172,23 @@ class CohortMapper(Panel):
             list(self.controls.tags.values()),
             layout=ipywidgets.Layout(flex_flow="row wrap", max_height="9em", overflow="auto"),
         )
+        sent = [ipywidgets.HBox([self.row_control, self.next_issue]), self._sent]
+        pair = ipywidgets.Box(
+            [
+                ipywidgets.VBox([markup(heading_html("Issues")), self._issues.widget]),
+                ipywidgets.VBox([markup(heading_html("What would be sent")), *sent]),
+            ]
+        )
+        pair.add_class("helios-pair")
         return [
             markup(MAPPER_STYLE + self._title()),
             *rows,
             self.controls.root,
-            markup(_heading("Tags: columns that are sent along, at most 20")),
+            markup(heading_html("Tags: columns that are sent along, at most 20")),
             tags,
             self._status.widget,
-            markup(_heading("Issues")),
-            self._issues.widget,
-            markup(_heading("What would be sent")),
-            ipywidgets.HBox([self.row_control, self.next_issue]),
-            self._sent,
-            markup(_heading("The same in Python")),
+            pair,
+            markup(heading_html("The same in Python")),
             self._code,
         ]
 
@@ -213,37 +226,61 @@ class CohortMapper(Panel):
             self._samples[name].value = self._sample(name, mapping.columns.get(name))
         code = escape(mapping.code(self._frame.columns, table="df"))
         self._code.value = f'<pre class="helios-code" tabindex="0">{code}</pre>'
-        self._cohort, problem = self._made(mapping)
-        if self._cohort is None:
-            self._status.fail(problem)
-            self._issues.show(pd.DataFrame(), empty="Issues are looked for in a whole cohort.")
+        self._cohort, self._problem = None, _still_to_choose(mapping)
+        if self._problem:
+            self._show_problem()
+        elif len(self._frame) <= ROWS_AT_ONCE:
+            self._make_all(mapping)
         else:
-            self._tell(self._cohort)
+            self._look_at_some(mapping)
+            Thread(target=self._make_later, args=(mapping,), daemon=True).start()
         self._show_sent()
-        self.freeze()
+        self.freeze_soon()
 
-    def _made(self, mapping: ColumnMapping) -> tuple[Cohort | None, str]:
-        chosen = mapping.columns.keys() | mapping.constants.keys()
-        missing = [name for name in REQUIRED_FIELDS if name not in chosen]
-        if missing:
-            return None, (
-                f"Still to choose: {', '.join(missing)}. Choose the column that holds it, or "
-                f"{SAME_FOR_ALL} and then the value."
-            )
-        try:
-            return mapping.cohort(self._frame), ""
-        except HeliosResearchError as error:
-            return None, str(error)
+    def _make_all(self, mapping: ColumnMapping) -> None:
+        self._take(*_made(mapping, self._frame))
 
-    def _tell(self, cohort: Cohort) -> None:
-        issues = cohort.issues
-        errors = int((issues["severity"] == "error").sum())
-        warnings = len(issues) - errors
-        valid = int(cohort.is_valid.sum())
-        self._status.tell(
-            f"{valid:,} of {len(cohort):,} rows can be sent; "
-            f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}."
+    def _make_later(self, mapping: ColumnMapping) -> None:
+        # One at a time, and none that nobody waits for any more.
+        with self._building:
+            if self._is_awaited(mapping):
+                made = _made(mapping, self._frame)
+                with self._guard.lock:
+                    if self._is_awaited(mapping):
+                        self._guard(lambda: self._take(*made))()
+                        self._guard(self._show_sent)()
+                        self.freeze_soon()
+
+    def _is_awaited(self, mapping: ColumnMapping) -> bool:
+        return not self.is_closed and self._cohort is None and self.mapping == mapping
+
+    def _take(self, cohort: Cohort | None, problem: str) -> None:
+        self._cohort, self._problem = cohort, problem
+        if cohort is None:
+            self._show_problem()
+        else:
+            self._status.tell(f"{_summary(cohort)}.")
+            self._show_issues(cohort.issues)
+
+    def _show_problem(self) -> None:
+        self._status.fail(self._problem)
+        self._issues.show(pd.DataFrame(), empty="Issues are looked for in a whole cohort.")
+
+    def _look_at_some(self, mapping: ColumnMapping) -> None:
+        step = -(-len(self._frame) // ROWS_LOOKED_AT_FIRST)
+        some, problem = _made(mapping, self._frame.iloc[::step])
+        if some is None:
+            self._take(None, problem)
+            return
+        rows = f"{len(some):,} rows, spread over all {len(self._frame):,}"
+        self._status.tell(f"Of {rows}: {_summary(some)}. Looking at all of them …")
+        issues = some.issues
+        own = issues["row"] >= 1
+        self._show_issues(
+            issues.assign(row=issues["row"].mask(own, (issues["row"] - 1) * step + 1))
         )
+
+    def _show_issues(self, issues: pd.DataFrame) -> None:
         shown = issues[["row", "severity", "column", "value", "problem", "remedy"]]
         self._issues.show(shown, empty="There are no issues.")
 
@@ -259,18 +296,22 @@ class CohortMapper(Panel):
 
     def _show_sent(self) -> None:
         position = self.row_control.value - 1
-        if self._cohort is None:
-            self._sent.value = _sent_html('<p class="helios-muted">Nothing yet.</p>')
+        if self._problem:
+            self._sent.value = sent_html('<p class="helios-muted">Nothing yet.</p>')
             return
-        verdict = _verdict(self._cohort, position)
-        if not self._cohort.is_valid[position]:
-            self._sent.value = _sent_html(verdict)
+        # Of a long table the row alone is looked at until all are.
+        cohort, place = self._cohort, position
+        if cohort is None:
+            cohort, place = self.mapping.cohort(self._frame.iloc[[position]]), 0
+        verdict = verdict_html(cohort, place)
+        if not cohort.is_valid[place]:
+            self._sent.value = sent_html(verdict)
             return
         request = self.mapping.request(self._frame, position)
         staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
         note = f"Of these columns nothing is sent: {cut(staying, 120)}"
-        table = _request_html(request) + f'<p class="helios-muted">{note}</p>'
-        self._sent.value = _sent_html(verdict + table)
+        table = request_html(request) + f'<p class="helios-muted">{note}</p>'
+        self._sent.value = sent_html(verdict + table)
 
     def _go_to_next_issue(self) -> None:
         rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
@@ -296,43 +337,28 @@ def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
         return pd.DataFrame(), str(error)
 
 
-def _heading(text: str) -> str:
-    return f'<h3 class="helios-heading">{escape(text)}</h3>'
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _verdict(cohort: Cohort, position: int) -> str:
-    if cohort.is_valid[position]:
-        return '<p class="helios-status">This and the recording would be sent.</p>'
-    reason = cohort.rejections().loc[position, "error_reason"]
-    return f'<p class="helios-status helios-failed">Not sent. {escape(str(reason))}</p>'
-
-
-def _sent_html(content: str) -> str:
+def _still_to_choose(mapping: ColumnMapping) -> str:
+    chosen = mapping.columns.keys() | mapping.constants.keys()
+    missing = [name for name in REQUIRED_FIELDS if name not in chosen]
+    if not missing:
+        return ""
     return (
-        '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
-        f'aria-label="What would be sent">{content}</div>'
+        f"Still to choose: {', '.join(missing)}. Choose the column that holds it, or "
+        f"{SAME_FOR_ALL} and then the value."
     )
 
 
-def _request_html(request: Mapping[str, Any] | None) -> str:
-    if request is None:
-        return ""
-    rows = pd.DataFrame(_flat(request), columns=["Field", "Value"])
-    return table_html(rows, caption="What would be sent")
+def _made(mapping: ColumnMapping, frame: pd.DataFrame) -> tuple[Cohort | None, str]:
+    try:
+        return mapping.cohort(frame), ""
+    except HeliosResearchError as error:
+        return None, str(error)
 
 
-def _flat(request: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Write a request's JSON as pairs: ``user.birthSex``, ``tags.arm``."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in request.items():
-        if isinstance(value, Mapping):
-            pairs += [(f"{name}.{inner}", str(part)) for inner, part in value.items()]
-        elif isinstance(value, list):
-            pairs += [(f"{name}.{tag['name']}", str(tag["value"])) for tag in value]
-        else:
-            pairs.append((name, str(value)))
-    return pairs
+def _summary(cohort: Cohort) -> str:
+    issues = cohort.issues
+    errors = int((issues["severity"] == "error").sum())
+    return (
+        f"{int(cohort.is_valid.sum()):,} of {len(cohort):,} rows can be sent; "
+        f"{counted(errors, 'error')}, {counted(len(issues) - errors, 'warning')}"
+    )

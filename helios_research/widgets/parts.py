@@ -46,7 +46,9 @@ STYLE = """
   .helios.widget-vbox::before {
   content: "The kernel behind this is gone, so its controls do nothing: run the cell again.";
   position: sticky; top: 0; z-index: 3; padding: 0.3em 0; background: var(--helios-paper);
-  color: var(--helios-error); font-weight: 600; }
+  color: var(--helios-error); font: 600 13px/1.45 var(--jp-ui-font-family, sans-serif); }
+/* The sentence says it once; a broken chain at each control would only push things about. */
+.helios .jupyter-widgets-disconnected::before { content: none; }
 .helios-muted { color: var(--helios-muted); }
 .helios-cut { display: inline-block; max-width: 100%; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; vertical-align: bottom; }

@@ -1,6 +1,7 @@
 """The mapper follows every choice, says what is missing, and gives the cohort and its code."""
 
 import re
+import time
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from helios_research.demo import demo_cohort_path
 from helios_research.errors import CohortError
 from helios_research.widgets import CohortMapper
+from helios_research.widgets import mapper as mapper_module
 from helios_research.widgets.mapper_controls import NOT_GIVEN, SAME_FOR_ALL
 
 
@@ -115,6 +117,48 @@ def test_issues_are_listed(mapper: CohortMapper) -> None:
     assert "Issues are looked for in a whole cohort." in mapper._issues._content.value
     say_language(mapper)
     assert mapper._issues._content.value.count("<tr>") == 1 + 3
+
+
+@pytest.fixture
+def long_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """More rows than are looked at at once, of which every 6th is looked at first."""
+    monkeypatch.setattr(mapper_module, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(mapper_module, "ROWS_LOOKED_AT_FIRST", 10)
+    rows = pd.concat([table.head(1)] * 60, ignore_index=True)
+    rows["recording_id"] = [f"r{number}" for number in range(60)]
+    rows["VP-Code"] = [f"P{number:02}" for number in range(60)]
+    rows["Dateiname"] = [f"https://recordings.example.org/{number}.wav" for number in range(60)]
+    rows.loc[48, "Geburtsdatum"] = "13/04/1985"
+    rows.loc[50, "Geburtsdatum"] = "14/04/1985"
+    return rows
+
+
+def test_of_a_long_table_some_rows_are_looked_at_first_and_then_all(
+    long_table: pd.DataFrame,
+) -> None:
+    mapper = CohortMapper(long_table, root=demo_cohort_path())
+    with mapper._building:
+        say_language(mapper)
+        assert "Of 10 rows, spread over all 60: 9 of 10 rows can be sent; 1 error" in repr(mapper)
+        assert "Looking at all of them" in repr(mapper)
+        assert '<td class="helios-number">49</td>' in mapper._issues._content.value
+        mapper.row_control.value = 51
+        assert "14/04/1985" in mapper._sent.value
+    deadline = time.monotonic() + 30
+    while "Looking" in repr(mapper) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent; 2 errors")
+    assert mapper._issues._content.value.count("<tr>") == 1 + len(mapper.cohort.issues)
+
+
+def test_the_cohort_of_a_long_table_is_whole_even_before_all_was_looked_at(
+    long_table: pd.DataFrame,
+) -> None:
+    mapper = CohortMapper(long_table, root=demo_cohort_path())
+    with mapper._building:
+        say_language(mapper)
+        assert len(mapper.cohort) == 60
+        assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent")
 
 
 def test_a_column_for_two_fields_is_explained(mapper: CohortMapper) -> None:
