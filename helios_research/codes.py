@@ -23,6 +23,7 @@ TIMED_OUT = "TIMED_OUT"
 METADATA_CHANGED = "METADATA_CHANGED"
 RECORDING_CHANGED = "INVALID_RECORDING_CHANGED"
 DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
+WITHDRAWN = "INVALID_WITHDRAWN"
 RESULT_GONE = "RESULT_GONE"
 UNREACHABLE = "UNREACHABLE"
 UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
@@ -81,6 +82,11 @@ _KNOWN = {
     DUPLICATE_AUDIO: Explanation(
         "The same audio stands in another row with other metadata.",
         "Find out whose recording it is and remove it from the other row.",
+    ),
+    WITHDRAWN: Explanation(
+        "The participant has withdrawn from this study, so the row was not sent.",
+        "Remove the row from the manifest; if it was a mistake, use study.readmit(user_label) or "
+        "`helios-research readmit DIR LABEL`.",
     ),
     RESULT_GONE: Explanation(
         "The service no longer has the run: its data was deleted before the answer was fetched.",

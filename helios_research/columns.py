@@ -268,7 +268,7 @@ RESULTS_BY_NAME: Mapping[str, Column] = MappingProxyType(
     {column.name: column for column in RESULTS}
 )
 
-# --- the two tables that come before the results ------------------------------------------------
+# --- the tables around the results ------------------------------------------------
 
 ISSUES = (
     Column("row", Kind.COUNT, "Row as a person counts: in a file, the header is row 1."),
@@ -288,6 +288,16 @@ CHECKS = (
     *(column for column in AUDIO if column.name != "predicted_error_code"),
     Column("speech_counted_to_end", Kind.FLAG, "False where counting stopped at enough speech."),
     Column("noise_floor_dbfs", Kind.NUMBER, "Level of the quietest tenth.", "dBFS"),
+)
+
+WITHDRAWN_RUNS = (
+    Column("model_run_id", Kind.TEXT, "Helios' id of the model run, to pass on to thymia."),
+    Column("state", Kind.CATEGORY, "How far the run had come, as the ledger knew it."),
+    Column("audio_may_be_there", Kind.FLAG, "False where no recording was ever uploaded to it."),
+    Column("delete_data", Kind.FLAG, "Whether Helios was asked to delete its data by itself."),
+    Column("created_at", Kind.MOMENT, "When the model run was created."),
+    Column("completed_at", Kind.MOMENT, "When Helios was done."),
+    SOURCE,
 )
 
 RESERVED_NAMES = frozenset(column.name for column in RESULTS) - {RECORDING_ID.name}

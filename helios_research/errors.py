@@ -25,6 +25,8 @@
     │   ├── MixedServicesError    its runs are at another service
     │   ├── OtherAccountError     its runs belong to another account
     │   ├── NotADemoStudyError    the demo would overwrite something else
+    │   ├── UnknownParticipantError nobody in the study has this label
+    │   ├── UnfinishedWithdrawalError remains of a participant could not be erased yet
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
     │   ├── StudyStorageError     the disk is full, read-only or not ours
@@ -45,6 +47,7 @@ raised inside, and caught where that row is written).
 Constructors take facts and word the sentence: what is wrong, where, and what to do.
 """
 
+import errno
 import os
 import shlex
 import socket
@@ -52,6 +55,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Self
 
 
 class HeliosResearchError(Exception):
@@ -244,12 +248,34 @@ class StudyVersionError(StudyError):
 class StudyStorageError(StudyError):
     """The disk is full, read-only, or not ours."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"Cannot write to {path}: {reason}. Free some space or choose a folder that you may "
-            "write to; everything recorded so far is kept, and running the same command again "
-            "goes on from there."
+    def __init__(self, path: Path, reason: str, number: int | None = None) -> None:
+        remedy = _STORAGE_REMEDIES.get(
+            number, "Free some space or choose a folder that you may write to"
         )
+        super().__init__(
+            f"Cannot write to {path}: {reason}. {remedy}; everything recorded so far is kept, and "
+            "running the same command again goes on from there."
+        )
+
+    @classmethod
+    def from_system(cls, path: Path, error: OSError) -> Self:
+        """Word what the operating system refused.
+
+        Parameters
+        ----------
+        path
+            What could not be written.
+        error
+            What was raised. Its own text is only used where it has no number: libraries put
+            theirs in its place.
+
+        Returns
+        -------
+        StudyStorageError
+            The error to raise, with what can be done about it.
+        """
+        words = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+        return cls(path, words[:1].lower() + words[1:], error.errno)
 
 
 class StudyMissingError(StudyError):
@@ -313,6 +339,32 @@ class NotADemoStudyError(StudyError):
         )
 
 
+class UnknownParticipantError(StudyError):
+    """Nobody in the study has this label."""
+
+    def __init__(self, folder: Path, label: str, known: Iterable[str]) -> None:
+        names = list(known)
+        close = get_close_matches(label, names, n=3) or [
+            name for name in names if name.casefold() == label.casefold()
+        ]
+        hint = f" Is one of these meant: {_listed(map(repr, close))}?" if close else ""
+        super().__init__(
+            f"Nobody in the study {folder} has the label {label!r}.{hint} "
+            "Labels are compared as they were sent, upper and lower case included."
+        )
+
+
+class UnfinishedWithdrawalError(StudyError):
+    """Remains of a participant could not be erased yet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The participant was removed from the study {folder}, but another program is reading "
+            "its ledger, so that remains cannot be erased yet: close what reads it (a monitor, "
+            "another notebook, a database browser) and withdraw the same label again."
+        )
+
+
 class RepeatedAttemptError(StudyError):
     """A recording's audio would be processed twice."""
 
@@ -372,6 +424,21 @@ class UnknownColumnError(ResultsError):
         super().__init__(
             f"The {what} have no column {column!r}.{hint} There are: {_listed(names)}."
         )
+
+
+_MORE_SPACE = "Free some space or choose a folder on another disk"
+_MORE_RIGHTS = "Choose a folder that you may write to, or have the rights to this one changed"
+_MORE_FILES = "Close other programs, or allow this one more open files (`ulimit -n 4096`)"
+_ANOTHER_PLACE = "Choose another folder"
+
+# By the number that the operating system gives to what it refuses.
+_STORAGE_REMEDIES: dict[int | None, str] = {
+    errno.ENOENT: "Make its folder first, or choose one that is there",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _MORE_SPACE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _MORE_RIGHTS),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), _ANOTHER_PLACE),
+}
 
 
 def _some(names: list[str]) -> list[str]:

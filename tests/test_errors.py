@@ -117,6 +117,15 @@ SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
         [f"was begun at {URL}", "http://127.0.0.1:8000", "Use another folder"],
     ),
     (
+        errors.UnknownParticipantError(FOLDER, "P01", ["P001", "P002", "Q9"]),
+        [f"Nobody in the study {FOLDER} has the label 'P01'.", "Is one of these meant: 'P001', "],
+    ),
+    (errors.UnknownParticipantError(FOLDER, "ANNA", ["anna"]), ["meant: 'anna'?"]),
+    (
+        errors.UnfinishedWithdrawalError(FOLDER),
+        ["another program is reading its ledger", "withdraw the same label again"],
+    ),
+    (
         errors.RepeatedAttemptError("ab12"),
         ["SHA-256 ab12", "was not sent again", "Study.results()"],
     ),

@@ -207,6 +207,22 @@ class RunRequest(BaseModel):
 _WIRE_NAMES = {name: to_camel(name) for name in RunRequest.model_fields}
 
 
+def user_label_in(record: Mapping[str, Any]) -> str:
+    """Tell whose recording a request is about, without validating all of it.
+
+    Parameters
+    ----------
+    record
+        The metadata in Helios' form, as `RunRequest.to_record` gave them.
+
+    Returns
+    -------
+    str
+        The label of the participant.
+    """
+    return str(record["user"][_WIRE_NAMES["user_label"]])
+
+
 def digest_of(canonical: str) -> str:
     """Identify a request by its canonical text.
 

@@ -15,6 +15,7 @@ from helios_research._version import __version__
 from helios_research.errors import HeliosResearchError
 
 SOME_NOT_SCORED = 1
+NOT_CONFIRMED = 1
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
 

@@ -17,7 +17,7 @@ from helios_research.cohort.content import Content
 from helios_research.cohort.findings import HEADER, typed
 from helios_research.cohort.layout import Layout
 from helios_research.cohort.text import cell_text
-from helios_research.errors import UnreadableTableError
+from helios_research.errors import StudyStorageError, UnreadableTableError
 
 VERSION = 1
 _KEY = b"helios_research_cohort"
@@ -34,8 +34,20 @@ def write(content: Content, path: Path) -> None:
         The cohort.
     path
         The file to be written; one that is there is replaced at once, or not at all.
+
+    Raises
+    ------
+    StudyStorageError
+        The file cannot be written there.
     """
     table = _to_table(content)
+    try:
+        _write_beside(table, path)
+    except OSError as error:
+        raise StudyStorageError.from_system(path, error) from error
+
+
+def _write_beside(table: pa.Table, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     beside = Path(name)

@@ -22,6 +22,7 @@ from helios_research.cohort.layout import Wishes
 from helios_research.cohort.locations import resolve_root
 from helios_research.cohort.raw import from_dataframe
 from helios_research.cohort.reading import read_table
+from helios_research.cohort.removal import remove_rows
 from helios_research.cohort.text import cell_text, shown, text_column
 
 _ISSUES = [column.name for column in vocabulary.ISSUES]
@@ -114,6 +115,11 @@ class Cohort:
         ----------
         path
             The file; one that is there is replaced.
+
+        Raises
+        ------
+        StudyStorageError
+            The file cannot be written there.
         """
         storage.write(self._content, Path(path))
 
@@ -221,6 +227,21 @@ class Cohort:
         found = found.drop_duplicates([name for name in found if name != "error_code"])
         found = found.sort_values("position", kind="stable", ignore_index=True)
         return Cohort(replace(content, findings=found))
+
+    def without(self, gone: NDArray[np.bool_]) -> "Cohort":
+        """Take rows out.
+
+        Parameters
+        ----------
+        gone
+            Which rows to take out; shape (rows,).
+
+        Returns
+        -------
+        Cohort
+            A new cohort with the other rows, which are judged as before.
+        """
+        return Cohort(remove_rows(self._content, gone))
 
     def __len__(self) -> int:
         return len(self._content.frame)

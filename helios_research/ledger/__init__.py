@@ -3,5 +3,16 @@
 from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, State, Transition
 from helios_research.ledger.reader import LedgerReader
 from helios_research.ledger.store import Ledger
+from helios_research.ledger.withdrawals import Removal, Withdrawn
 
-__all__ = ["Attempt", "Changes", "Ledger", "LedgerReader", "NewAttempt", "State", "Transition"]
+__all__ = [
+    "Attempt",
+    "Changes",
+    "Ledger",
+    "LedgerReader",
+    "NewAttempt",
+    "Removal",
+    "State",
+    "Transition",
+    "Withdrawn",
+]

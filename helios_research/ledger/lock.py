@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from helios_research.errors import StudyLockedError, StudyStorageError, local_time
-from helios_research.ledger.storage import in_words
 
 LOCK_NAME = "helios.lock"
 HOLDER_NAME = "helios.lock.json"
@@ -67,12 +67,12 @@ class StudyLock:
         except Timeout:
             raise _refusal(folder, self._holder) from None
         except OSError as error:
-            raise StudyStorageError(folder, in_words(error)) from error
+            raise StudyStorageError.from_system(folder, error) from error
         try:
             self._sign(now)
         except OSError as error:
             self._lock.release()
-            raise StudyStorageError(folder, in_words(error)) from error
+            raise StudyStorageError.from_system(folder, error) from error
 
     def _sign(self, now: datetime) -> None:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
@@ -86,7 +86,10 @@ class StudyLock:
     def release(self) -> None:
         """Give the right back; safe to call twice."""
         if self._lock.is_locked:
-            self._holder.unlink(missing_ok=True)
+            # Where the folder has become read-only the name stays; it is only ever believed while
+            # its process lives, and the next holder writes its own.
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
             self._lock.release()
 
 

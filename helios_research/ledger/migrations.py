@@ -82,7 +82,27 @@ CREATE TABLE checks (
 PRAGMA application_id = {APPLICATION_ID};
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# Of a participant who has withdrawn, only marks are kept: salted hashes of the label and of the
+# audio, so that neither is sent again. Nothing tells which label they are of but the label itself.
+# The run ids stay only until they have been handed over to whoever asked for the withdrawal.
+_SECOND = """
+CREATE TABLE withdrawals (
+    withdrawal_id INTEGER PRIMARY KEY,
+    label_mark TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE withdrawn_audio (
+    audio_mark TEXT PRIMARY KEY,
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE withdrawn_runs (
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals,
+    facts TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 """SQL that takes a ledger from version 0 to 1, from 1 to 2, and so on; never edited once released."""
 
 

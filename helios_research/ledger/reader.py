@@ -15,6 +15,7 @@ import pandas as pd
 
 from helios_research.ledger.attempts import Attempt, State, Transition, to_moment
 from helios_research.ledger.storage import connect_reader, storage_errors
+from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
 
 _TEXT = (
     "sha256",
@@ -357,6 +358,33 @@ class LedgerReader:
             for place, stamp, facts in rows:
                 yield os.fsdecode(place), stamp, json.loads(facts)
             last = rows[-1][0]
+
+    def withdrawn(self) -> Withdrawn:
+        """Tell who has withdrawn from the study, as far as it may know.
+
+        Returns
+        -------
+        Withdrawn
+            Marks of labels and recordings.
+        """
+        with self._connected() as connection:
+            return load_withdrawn(connection)
+
+    def withdrawn_runs(self, label: str) -> list[dict[str, Any]]:
+        """Read the runs of a participant who has withdrawn, until they are handed over.
+
+        Parameters
+        ----------
+        label
+            The participant's label.
+
+        Returns
+        -------
+        list of dict
+            What was known of each, oldest first.
+        """
+        with self._connected() as connection:
+            return load_runs(connection, label)
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

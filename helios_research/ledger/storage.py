@@ -1,5 +1,6 @@
 """The study folder and the SQLite file in it: made, opened, and their failures put into words."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -28,16 +29,17 @@ _FILE_SYSTEMS_FOR_WAL = frozenset(
 )
 _MOUNTS = Path("/proc/self/mounts")
 
+# In words, and as the system's number for what can be done about it.
 _STORAGE_FAILURES = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "it is read-only",
-    sqlite3.SQLITE_IOERR: "the disk reported an error",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_PERM: "access to it is denied",
-    sqlite3.SQLITE_BUSY: "another program is holding it",
-    sqlite3.SQLITE_LOCKED: "another program is holding it",
-    sqlite3.SQLITE_PROTOCOL: "its locks do not work on this file system",
-    sqlite3.SQLITE_NOLFS: "it has outgrown this file system",
+    sqlite3.SQLITE_FULL: ("the disk is full", errno.ENOSPC),
+    sqlite3.SQLITE_READONLY: ("it is read-only", errno.EACCES),
+    sqlite3.SQLITE_IOERR: ("the disk reported an error", None),
+    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", None),
+    sqlite3.SQLITE_PERM: ("access to it is denied", errno.EACCES),
+    sqlite3.SQLITE_BUSY: ("another program is holding it", None),
+    sqlite3.SQLITE_LOCKED: ("another program is holding it", None),
+    sqlite3.SQLITE_PROTOCOL: ("its locks do not work on this file system", errno.EEXIST),
+    sqlite3.SQLITE_NOLFS: ("it has outgrown this file system", errno.ENOSPC),
 }
 
 
@@ -64,9 +66,10 @@ def prepare_folder(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder.resolve(strict=True)
     except (FileExistsError, NotADirectoryError):
-        raise StudyStorageError(folder, "there is a file, or a broken link, in its place") from None
+        reason = "there is a file, or a broken link, in its place"
+        raise StudyStorageError(folder, reason, errno.EEXIST) from None
     except OSError as error:
-        raise StudyStorageError(folder, in_words(error)) from error
+        raise StudyStorageError.from_system(folder, error) from error
 
 
 def prepare_database(folder: Path) -> Path:
@@ -89,18 +92,19 @@ def prepare_database(folder: Path) -> Path:
     """
     path = folder / DATABASE_NAME
     if path.is_symlink():
-        raise StudyStorageError(path, "it is a link, so two studies could share one ledger")
+        reason = "it is a link, so two studies could share one ledger"
+        raise StudyStorageError(path, reason, errno.EEXIST)
     try:
         # SQLite gives its side files the mode of this one. A file that exists must not be opened
         # here: closing it would drop the locks that SQLite holds on it in this process.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         if not path.is_file():
-            raise StudyStorageError(path, "it is a folder, not a file") from None
+            raise StudyStorageError(path, "it is a folder, not a file", errno.EISDIR) from None
         if not os.access(path, os.W_OK):
-            raise StudyStorageError(path, "it is read-only") from None
+            raise StudyStorageError(path, "it is read-only", errno.EACCES) from None
     except OSError as error:
-        raise StudyStorageError(path, in_words(error)) from error
+        raise StudyStorageError.from_system(path, error) from error
     return path
 
 
@@ -129,7 +133,7 @@ def existing_database(folder: Path) -> Path:
         if path.is_file() and path.stat().st_size > 0:
             return path.resolve()
     except OSError as error:
-        raise StudyStorageError(path, in_words(error)) from error
+        raise StudyStorageError.from_system(path, error) from error
     raise StudyMissingError(folder)
 
 
@@ -216,7 +220,43 @@ def tidy(connection: sqlite3.Connection) -> None:
     except BaseException:
         connection.rollback()
         raise
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    empty_wal(connection)
+
+
+def rewrite(connection: sqlite3.Connection) -> bool:
+    """Write the whole file anew, so that nothing of what was deleted is left in it or its WAL.
+
+    Parameters
+    ----------
+    connection
+        A writing connection without a transaction.
+
+    Returns
+    -------
+    bool
+        False while another process reads the ledger, so that the WAL could not be emptied.
+    """
+    # Otherwise a copy of the whole ledger would lie in the system's folder for temporary files.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("VACUUM")
+    return empty_wal(connection)
+
+
+def empty_wal(connection: sqlite3.Connection) -> bool:
+    """Copy the WAL into the file and cut it to nothing.
+
+    Parameters
+    ----------
+    connection
+        A writing connection without a transaction.
+
+    Returns
+    -------
+    bool
+        False while another process reads the ledger.
+    """
+    ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return not busy
 
 
 def journal_mode(path: Path, mounts: Path = _MOUNTS) -> str:
@@ -279,7 +319,8 @@ def study_error(error: Exception, path: Path) -> StudyError | None:
         return StudyDamagedError(path, str(error))
     if code in _STORAGE_FAILURES:
         name = getattr(error, "sqlite_errorname", "")
-        return StudyStorageError(path, f"{_STORAGE_FAILURES[code]} ({name})")
+        words, number = _STORAGE_FAILURES[code]
+        return StudyStorageError(path, f"{words} ({name})", number)
     return None
 
 

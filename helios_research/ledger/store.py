@@ -1,6 +1,5 @@
 """The ledger of a study: the only truth about what has happened to each recording."""
 
-import json
 import logging
 import os
 import sqlite3
@@ -11,44 +10,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from helios_research.errors import RepeatedAttemptError
-from helios_research.ledger.attempts import (
-    Attempt,
-    Changes,
-    NewAttempt,
-    State,
-    moved,
-    to_microseconds,
-)
+from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, State
 from helios_research.ledger.lock import StudyLock
 from helios_research.ledger.migrations import MIGRATIONS, check_version, migrate, version_of
-from helios_research.ledger.reader import LedgerReader, load_attempt
+from helios_research.ledger.reader import LedgerReader
+from helios_research.ledger.statements import (
+    ANSWER,
+    insert,
+    move,
+    put_setting,
+    store_checks,
+    to_json,
+)
 from helios_research.ledger.storage import (
     connect_reader,
     connect_writer,
     existing_database,
     prepare_database,
     prepare_folder,
+    rewrite,
     storage_errors,
     tidy,
 )
+from helios_research.ledger.withdrawals import Removal, hand_over_runs, remove, take_back
 from helios_research.ledger.writer import GroupWriter
 
 _LOGGER = logging.getLogger(__name__)
-
-_INSERT = """
-INSERT INTO attempts (sha256, request_digest, request_text, number, media_type, size_bytes,
-    duration_s, delete_data, source, state, begun_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-RETURNING attempt_id
-"""
-_UPDATE = """
-UPDATE attempts SET state = ?, model_run_id = ?, error_code = ?, error_reason = ?, created_at = ?,
-    upload_began_at = ?, uploaded_at = ?, run_at = ?, completed_at = ?
-WHERE attempt_id = ?
-"""
-_TRANSITION = "INSERT INTO transitions (attempt_id, state, at, note) VALUES (?, ?, ?, ?)"
-_ANSWER = "INSERT OR REPLACE INTO answers (attempt_id, body) VALUES (?, ?)"
 
 
 def _now() -> datetime:
@@ -199,7 +186,7 @@ class Ledger(LedgerReader):
         StudyStorageError
             It could not be written; nothing must be sent.
         """
-        work = partial(_insert, new, _to_json(new.request), self._clock())
+        work = partial(insert, new, to_json(new.request), self._clock())
         return await self._writer.write(work)
 
     async def advance(
@@ -240,8 +227,8 @@ class Ledger(LedgerReader):
         StudyStorageError
             It could not be written.
         """
-        body = None if answer is None else _to_json(answer)
-        work = partial(_move, attempt_id, state, self._clock(), changes, body)
+        body = None if answer is None else to_json(answer)
+        work = partial(move, attempt_id, state, self._clock(), changes, body)
         return await self._writer.write(work)
 
     async def keep_answer(self, attempt_id: int, body: Mapping[str, Any]) -> None:
@@ -254,8 +241,8 @@ class Ledger(LedgerReader):
         body
             The JSON body.
         """
-        row = (attempt_id, _to_json(body))
-        await self._writer.write(lambda connection: connection.execute(_ANSWER, row) and None)
+        row = (attempt_id, to_json(body))
+        await self._writer.write(lambda connection: connection.execute(ANSWER, row) and None)
 
     async def put_setting(self, name: str, value: Any) -> None:
         """Keep a setting of the study.
@@ -267,7 +254,7 @@ class Ledger(LedgerReader):
         value
             A JSON value.
         """
-        await self._writer.write(partial(_put_setting, name, _to_json(value)))
+        await self._writer.write(partial(put_setting, name, to_json(value)))
 
     def put_setting_blocking(self, name: str, value: Any) -> None:
         """Keep a setting of the study, from code that is not async.
@@ -279,7 +266,7 @@ class Ledger(LedgerReader):
         value
             A JSON value.
         """
-        self._writer.write_blocking(partial(_put_setting, name, _to_json(value)))
+        self._writer.write_blocking(partial(put_setting, name, to_json(value)))
 
     def store_checks(
         self, settings: str, checks: Iterable[tuple[str, str, Mapping[str, Any]]]
@@ -296,78 +283,64 @@ class Ledger(LedgerReader):
             Location, stamp and facts (JSON values) of each recording.
         """
         rows = [
-            (os.fsencode(location), settings, stamp, _to_json(facts))
+            (os.fsencode(location), settings, stamp, to_json(facts))
             for location, stamp, facts in checks
         ]
-        self._writer.write_blocking(partial(_store_checks, rows))
+        self._writer.write_blocking(partial(store_checks, rows))
 
+    def remove(self, removal: Removal) -> bool:
+        """Remove a participant for good, and leave marks by which they are known again.
 
-def _to_json(value: Any) -> str:
-    # Escaped to ASCII: an answer may hold half a surrogate pair, which SQLite refuses as text.
-    return json.dumps(value, separators=(",", ":"))
+        Blocks until nothing of what was removed can be found in the ledger's files.
 
+        Parameters
+        ----------
+        removal
+            What is to be removed.
 
-def _insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Connection) -> Attempt:
-    begun = to_microseconds(at)
-    row = (
-        *(new.sha256, new.request_digest, request, new.number, new.media_type, new.size_bytes),
-        *(new.duration_s, new.delete_data, new.source, State.CREATING.value, begun),
-    )
-    try:
-        ((attempt_id,),) = connection.execute(_INSERT, row).fetchall()
-    except sqlite3.IntegrityError as error:
-        if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
-            raise
-        raise RepeatedAttemptError(new.sha256) from error
-    connection.execute(_TRANSITION, (attempt_id, State.CREATING.value, begun, None))
-    return load_attempt(connection, attempt_id)
+        Returns
+        -------
+        bool
+            False when remains of it are still in the write-ahead log, because another process
+            reads the ledger: call it again then.
 
+        Raises
+        ------
+        StudyStorageError
+            It could not be written.
+        """
+        self._writer.write_blocking(partial(remove, removal))
+        # The writer's thread has the connection to itself, so it is ended for a moment.
+        self._writer.close()
+        try:
+            with storage_errors(self._path):
+                return rewrite(self._writing)
+        finally:
+            self._writer = GroupWriter(self._writing, self._path)
 
-def _move(
-    attempt_id: int,
-    state: State,
-    at: datetime,
-    changes: Changes,
-    body: str | None,
-    connection: sqlite3.Connection,
-) -> Attempt:
-    before = load_attempt(connection, attempt_id)
-    after = moved(before, state, at, changes)
-    moments = (after.created_at, after.upload_began_at, after.uploaded_at)
-    more_moments = (after.run_at, after.completed_at)
-    row = (
-        *(after.state.value, after.model_run_id, after.error_code, after.error_reason),
-        *map(to_microseconds, moments + more_moments),
-        attempt_id,
-    )
-    connection.execute(_UPDATE, row)
-    connection.execute(
-        _TRANSITION, (attempt_id, state.value, to_microseconds(at), _note(after, changes))
-    )
-    if after.upload_url != before.upload_url:
-        _put_upload_url(connection, attempt_id, after.upload_url)
-    if body is not None:
-        connection.execute(_ANSWER, (attempt_id, body))
-    return after
+    def hand_over_runs(self, label: str) -> None:
+        """Forget the runs of a participant who has withdrawn, for good once the ledger is closed.
 
+        Parameters
+        ----------
+        label
+            The participant's label.
+        """
+        self._writer.write_blocking(partial(hand_over_runs, label))
 
-def _note(after: Attempt, changes: Changes) -> str | None:
-    note = {name: getattr(after, name) for name in changes if name != "upload_url"}
-    return json.dumps(note, default=datetime.isoformat) if note else None
+    def take_back_withdrawal(self, label: str, code: str) -> bool:
+        """Take a withdrawal back, so that what is of the participant may be sent again.
 
+        Parameters
+        ----------
+        label
+            The participant's label.
+        code
+            Error code of checks that only say that their recording is withdrawn.
 
-def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | None) -> None:
-    if url is None:
-        connection.execute("DELETE FROM upload_urls WHERE attempt_id = ?", (attempt_id,))
-    else:
-        connection.execute("INSERT OR REPLACE INTO upload_urls VALUES (?, ?)", (attempt_id, url))
-
-
-def _put_setting(name: str, value: str, connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
-
-
-def _store_checks(rows: list[tuple[bytes, str, str, str]], connection: sqlite3.Connection) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO checks (location, settings, stamp, facts) VALUES (?, ?, ?, ?)", rows
-    )
+        Returns
+        -------
+        bool
+            Whether there was such a withdrawal.
+        """
+        return self._writer.write_blocking(partial(take_back, label, code))

@@ -18,6 +18,7 @@ from helios_research.submission.engine import BASE_URL, SOURCE
 from helios_research.submission.inspection import last_seen
 from helios_research.submission.progress import Progress
 from helios_research.submission.standing import Standing, standings
+from helios_research.submission.withholding import without_withdrawn
 
 # Rows laid out at a time when results are written: a few dozen MB, whatever the cohort's size.
 _ROWS_IN_A_PART = 5_000
@@ -61,7 +62,9 @@ class Snapshot:
         Snapshot
             The study at this moment.
         """
-        rows = rows_of(cohort) if rows is None else rows
+        if rows is None:
+            labels = cohort.fields["user_label"].tolist()
+            rows = without_withdrawn(rows_of(cohort), labels, ledger.withdrawn())
         checks = last_seen(ledger)
         return cls(ledger, cohort, rows, standings(cohort, rows, checks, ledger.attempts()), checks)
 

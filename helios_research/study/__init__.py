@@ -2,5 +2,6 @@
 
 from helios_research.study.reader import COHORT_FILE, RESULTS_FILE, Plan
 from helios_research.study.study import Study
+from helios_research.study.withdrawal import Withdrawal
 
-__all__ = ["COHORT_FILE", "RESULTS_FILE", "Plan", "Study"]
+__all__ = ["COHORT_FILE", "RESULTS_FILE", "Plan", "Study", "Withdrawal"]

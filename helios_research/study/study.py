@@ -13,6 +13,7 @@ from helios_research.cohort import Cohort
 from helios_research.ledger import Ledger
 from helios_research.results.snapshot import Snapshot
 from helios_research.study.reader import COHORT_FILE, RESULTS_FILE, StudyReader
+from helios_research.study.withdrawal import Withdrawal, readmit, withdraw
 from helios_research.submission.asks import Row
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
@@ -222,3 +223,58 @@ class Study(StudyReader):
         """
         with Ledger.open(self.folder, clock=self._clock.now) as ledger:
             return preflight(cohort, full_speech=full_speech, cache=LedgerCache(ledger))
+
+    # --- participants who withdraw ---------------------------------------------------------------
+
+    def withdraw(self, user_label: str) -> Withdrawal:
+        """Remove a participant from the study for good.
+
+        The participant's attempts, raw answers and checks go from the ledger, their rows from the
+        cohort and from ``results.parquet``, and exports and reports that lie in the study's folder
+        go as a whole, since the participant stands in them. What is left are marks, salted hashes
+        of the label and of the recordings: a row with one of them is ``invalid`` from then on
+        (``INVALID_WITHDRAWN``) and never sent. Recordings are never deleted, nor is anything
+        outside of the folder.
+
+        A withdrawal that was interrupted is finished by withdrawing the same label again.
+
+        Parameters
+        ----------
+        user_label
+            The participant's label, as it was sent.
+
+        Returns
+        -------
+        Withdrawal
+            What was removed. Its ``letter`` is what to write to thymia, whose runs have to be
+            deleted there: it is the last time that this study knows their ids.
+
+        Raises
+        ------
+        UnknownParticipantError
+            Nobody in the study has this label.
+        UnfinishedWithdrawalError
+            Another program reads the ledger, so that remains could not be erased.
+        StudyError
+            There is no study in the folder, a submission is running, or it cannot be written.
+        """
+        return withdraw(self.folder, user_label.strip(), self._clock.now)
+
+    def readmit(self, user_label: str) -> None:
+        """Take a withdrawal back, so that the participant's rows may be sent again.
+
+        What was removed does not come back: their recordings are sent, and paid for, anew.
+
+        Parameters
+        ----------
+        user_label
+            The label that was withdrawn.
+
+        Raises
+        ------
+        UnknownParticipantError
+            Nobody with this label has withdrawn.
+        StudyError
+            There is no study in the folder, a submission is running, or it cannot be written.
+        """
+        readmit(self.folder, user_label.strip(), self._clock.now)

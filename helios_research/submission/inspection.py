@@ -11,6 +11,7 @@ from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
 from helios_research.ledger import Ledger, LedgerReader
 from helios_research.recording import fingerprint, is_remote, stamp_of
+from helios_research.submission.withholding import unless_withdrawn
 
 # One entry per location: what was last seen there, by whatever rules.
 _LATEST = "latest"
@@ -29,6 +30,7 @@ class LedgerCache:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._withdrawn = ledger.withdrawn()
 
     def load(self, rules: str) -> dict[str, Check]:
         """Read all checks that were made by certain rules.
@@ -61,7 +63,8 @@ class LedgerCache:
             _LATEST,
             (
                 (location, str(check.stamp), {"rules": rules, "check": check.to_dict()})
-                for location, check in checks.items()
+                for location, found in checks.items()
+                for check in [unless_withdrawn(found, self._withdrawn)]
             ),
         )
 
@@ -82,6 +85,7 @@ class Inspector:
     def __init__(self, ledger: Ledger, seen: Mapping[str, Check], *, preflight: bool) -> None:
         self._ledger = ledger
         self._cache = LedgerCache(ledger)
+        self._withdrawn = ledger.withdrawn()
         self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
         self._seen = seen
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
@@ -97,8 +101,12 @@ class Inspector:
         Returns
         -------
         Check
-            What it is; without the preflight, nothing is said against sending it.
+            What it is; without the preflight, nothing is said against sending it. Of a recording
+            that was withdrawn only that.
         """
+        return unless_withdrawn(await self._found(location), self._withdrawn)
+
+    async def _found(self, location: str) -> Check:
         loop = asyncio.get_running_loop()
         if self._pool is None:
             return await loop.run_in_executor(self._threads, self._identified, location)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from helios_research.api.requests import RunRequest
 from helios_research.checks import UNREADABLE, Check
-from helios_research.codes import DUPLICATE_AUDIO, METADATA_CHANGED, RECORDING_CHANGED
+from helios_research.codes import DUPLICATE_AUDIO, METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Outcome, Severity, Verdict
 from helios_research.ledger import Attempt, State
@@ -156,9 +156,12 @@ def _standing(
         )
     if history and outcome_of(history[-1]) is Outcome.INVALID:
         return _from_attempt(row, history[-1], runs)
-    if check is not None and check.predicted_error_code == UNREADABLE:
+    if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
         return Standing(
-            Outcome.INVALID, runs=runs, error_code=UNREADABLE, error_reason=check.reason
+            Outcome.INVALID,
+            runs=runs,
+            error_code=check.predicted_error_code,
+            error_reason=check.reason,
         )
     if check is not None and check.verdict is Verdict.FAIL:
         return Standing(

@@ -1,0 +1,262 @@
+"""Taking a participant out of a ledger, and knowing them again without knowing who they are."""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_SALT = "withdrawal_salt"
+_SALT_BYTES = 32
+
+# What holds anything about an attempt, in an order that foreign keys allow.
+_ABOUT_ATTEMPTS = ("upload_urls", "answers", "transitions", "attempts")
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """Who has withdrawn from a study, as far as the study may know.
+
+    A mark is HMAC-SHA256 of a label, or of the SHA-256 of a recording, with a random salt of the
+    study. Whoever has the ledger and guesses a label can find out that it has withdrawn; nobody
+    can read the label from it, or compare the marks of two studies.
+
+    Attributes
+    ----------
+    salt
+        The study's salt; empty while nobody has withdrawn.
+    labels
+        Marks of the labels.
+    audio
+        Marks of the recordings.
+    """
+
+    salt: bytes = b""
+    labels: frozenset[str] = frozenset()
+    audio: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.labels)
+
+    def has_label(self, label: str) -> bool:
+        """Tell whether a participant has withdrawn.
+
+        Parameters
+        ----------
+        label
+            The participant's label.
+
+        Returns
+        -------
+        bool
+            True when so.
+        """
+        return bool(self) and label_mark(self.salt, label) in self.labels
+
+    def has_audio(self, sha256: str | None) -> bool:
+        """Tell whether a recording is of a participant who has withdrawn.
+
+        Parameters
+        ----------
+        sha256
+            Fingerprint of its bytes, hexadecimal; None where it is not known.
+
+        Returns
+        -------
+        bool
+            True when so.
+        """
+        return (
+            bool(self.audio)
+            and sha256 is not None
+            and _mark(self.salt, "audio", sha256) in self.audio
+        )
+
+
+def label_mark(salt: bytes, label: str) -> str:
+    """Work out the mark of a label.
+
+    Parameters
+    ----------
+    salt
+        The study's salt.
+    label
+        The participant's label.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    return _mark(salt, "label", label)
+
+
+def _mark(salt: bytes, what: str, value: str) -> str:
+    return hmac.digest(salt, f"{what}\0{value}".encode(), hashlib.sha256).hex()
+
+
+def load_withdrawn(connection: sqlite3.Connection) -> Withdrawn:
+    """Read who has withdrawn.
+
+    Parameters
+    ----------
+    connection
+        Any connection to the ledger.
+
+    Returns
+    -------
+    Withdrawn
+        The marks.
+    """
+    salt = _salt(connection)
+    if salt is None:
+        return Withdrawn()
+    labels = connection.execute("SELECT label_mark FROM withdrawals")
+    audio = connection.execute("SELECT audio_mark FROM withdrawn_audio")
+    return Withdrawn(salt, frozenset(mark for (mark,) in labels), frozenset(m for (m,) in audio))
+
+
+def load_runs(connection: sqlite3.Connection, label: str) -> list[dict[str, Any]]:
+    """Read the runs of a participant who has withdrawn, as long as they are known.
+
+    Parameters
+    ----------
+    connection
+        Any connection to the ledger.
+    label
+        The participant's label.
+
+    Returns
+    -------
+    list of dict
+        What was known of each, oldest first.
+    """
+    query = (
+        "SELECT facts FROM withdrawn_runs JOIN withdrawals USING (withdrawal_id) "
+        "WHERE label_mark = ? ORDER BY withdrawn_runs.rowid"
+    )
+    rows = connection.execute(query, (label_mark(_salt(connection) or b"", label),))
+    return [json.loads(facts) for (facts,) in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is to be removed of a participant.
+
+    Attributes
+    ----------
+    label
+        The participant's label.
+    attempt_ids
+        The participant's attempts.
+    runs
+        What is to be known of their runs until they are passed on; JSON values.
+    audio
+        SHA-256 of recordings that must not be sent again.
+    locations
+        Places of recordings whose checks are to be forgotten.
+    """
+
+    label: str
+    attempt_ids: Collection[int]
+    runs: Sequence[dict[str, Any]]
+    audio: Collection[str]
+    locations: Collection[str]
+
+
+def remove(removal: Removal, connection: sqlite3.Connection) -> None:
+    """Remove a participant, and leave marks in their place, in the transaction that is open.
+
+    Parameters
+    ----------
+    removal
+        What is to be removed.
+    connection
+        A writing connection.
+    """
+    salt = _salt(connection)
+    if salt is None:
+        salt = secrets.token_bytes(_SALT_BYTES)
+        connection.execute("INSERT INTO settings VALUES (?, ?)", (_SALT, json.dumps(salt.hex())))
+    mark = label_mark(salt, removal.label)
+    connection.execute("INSERT OR IGNORE INTO withdrawals (label_mark) VALUES (?)", (mark,))
+    query = "SELECT withdrawal_id FROM withdrawals WHERE label_mark = ?"
+    ((key,),) = connection.execute(query, (mark,)).fetchall()
+    connection.executemany(
+        "INSERT INTO withdrawn_runs VALUES (?, ?)", ((key, json.dumps(run)) for run in removal.runs)
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO withdrawn_audio VALUES (?, ?)",
+        ((_mark(salt, "audio", sha256), key) for sha256 in removal.audio),
+    )
+    keys = json.dumps(list(removal.attempt_ids))
+    for table in _ABOUT_ATTEMPTS:
+        connection.execute(
+            f"DELETE FROM {table} WHERE attempt_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - names of ours
+            (keys,),
+        )
+    connection.executemany(
+        "DELETE FROM checks WHERE location = ?",
+        ((os.fsencode(location),) for location in removal.locations),
+    )
+
+
+def hand_over_runs(label: str, connection: sqlite3.Connection) -> None:
+    """Forget the runs of a participant who has withdrawn.
+
+    Parameters
+    ----------
+    label
+        The participant's label.
+    connection
+        A writing connection, with a transaction open.
+    """
+    query = (
+        "SELECT withdrawal_id, facts FROM withdrawn_runs JOIN withdrawals USING (withdrawal_id) "
+    )
+    mark = label_mark(_salt(connection) or b"", label)
+    others = connection.execute(f"{query} WHERE label_mark != ?", (mark,)).fetchall()
+    # Without WHERE, as in `storage.tidy`: this clears pages instead of rows.
+    connection.execute("DELETE FROM withdrawn_runs")
+    connection.executemany("INSERT INTO withdrawn_runs VALUES (?, ?)", others)
+
+
+def take_back(label: str, code: str, connection: sqlite3.Connection) -> bool:
+    """Take a withdrawal back, so that what is of the participant may be sent again.
+
+    Parameters
+    ----------
+    label
+        The participant's label.
+    code
+        Error code of checks that only say that their recording is withdrawn.
+    connection
+        A writing connection, with a transaction open.
+
+    Returns
+    -------
+    bool
+        Whether there was such a withdrawal.
+    """
+    mark = label_mark(_salt(connection) or b"", label)
+    query = "SELECT withdrawal_id FROM withdrawals WHERE label_mark = ?"
+    keys = connection.execute(query, (mark,)).fetchall()
+    for table in ("withdrawn_audio", "withdrawn_runs", "withdrawals"):
+        connection.executemany(
+            f"DELETE FROM {table} WHERE withdrawal_id = ?",  # noqa: S608 - names of ours
+            keys,
+        )
+    if keys:
+        told = "DELETE FROM checks WHERE json_extract(facts, '$.check.predicted_error_code') = ?"
+        connection.execute(told, (code,))
+    return bool(keys)
+
+
+def _salt(connection: sqlite3.Connection) -> bytes | None:
+    query = "SELECT value FROM settings WHERE name = ?"
+    row = connection.execute(query, (_SALT,)).fetchone()
+    return None if row is None else bytes.fromhex(json.loads(row[0]))
