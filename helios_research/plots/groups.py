@@ -13,7 +13,7 @@ from helios_research.analysis.tables import levels_of
 from helios_research.plots.canvas import size_in
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
-from helios_research.plots.text import counted, plain, shorten, wrap
+from helios_research.plots.text import counted, plain, shorten, told_apart, wrap
 
 MOST_ROWS = 60
 _HEADER = 0.8
@@ -243,8 +243,13 @@ def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
     most = max(1, int(groups.lines / 1.2))
     places = [row.y for row in groups.rows] + [y for _, y in groups.headers]
     names = [row.level if row.by_level is None else row.by_level for row in groups.rows]
-    labels = [wrap(plain(name), limit, size.font_pt, most) for name in names]
-    labels += [shorten(plain(name), limit, size.font_pt) for name, _ in groups.headers]
+    labels = told_apart(
+        [plain(name) for name in names], lambda name: wrap(name, limit, size.font_pt, most)
+    )
+    labels += told_apart(
+        [plain(name) for name, _ in groups.headers],
+        lambda name: shorten(name, limit, size.font_pt),
+    )
     ax.set_yticks(places, labels, **size.text())
     for label in ax.get_yticklabels()[len(groups.rows) :]:
         label.set_fontweight("bold")

@@ -11,7 +11,7 @@ from helios_research.plots.differences import Difference
 from helios_research.plots.groups import Groups, beside_row, room_for_names
 from helios_research.plots.marks import LEVEL_NAMES, Estimates, draw_estimates
 from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, Look, Style
-from helios_research.plots.text import MINUS, plain, shorten, with_minus
+from helios_research.plots.text import MINUS, plain, shorten, told_apart, with_minus
 
 # All heights here are in lines of type, from the axis of the rows downwards: its ticks and label,
 # the estimates, their ruler with its ticks and label.
@@ -131,7 +131,10 @@ def _name(ax: Axes, name: str, y: float, style: Style) -> None:
 
 def _label(ax: Axes, groups: Groups, y: float, style: Style) -> None:
     limit = 0.9 * room_for_names(ax)
-    names = [shorten(plain(row.level), limit, style.small.font_pt) for row in groups.rows[:2]]
+    names = told_apart(
+        [plain(row.level) for row in groups.rows[:2]],
+        lambda name: shorten(name, limit, style.small.font_pt),
+    )
     where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
     ax.text(-0.01, y, f"{names[1]}\n{MINUS} {names[0]}", **style.small.text(color=INK), **where)
 

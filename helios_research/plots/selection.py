@@ -111,9 +111,11 @@ class Selection:
         if not flagged.any():
             return None
         why = listed(count_reasons(self.table["error_code"][flagged].astype("str")))
+        number = int(flagged.sum())
+        are, they = ("is", "it was") if number == 1 else ("are", "they were")
         return (
-            f"Of these, {int(flagged.sum()):,} are flagged, since the manifest was changed after "
-            f"they were sent: {why}."
+            f"{number:,} of these {are} flagged, since the manifest was changed after {they} "
+            f"sent: {why}."
         )
 
 

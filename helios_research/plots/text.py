@@ -1,8 +1,9 @@
 """Words for figures: text from people made drawable, numbers worded, sentences wrapped."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import takewhile
 
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font, LoadFlags
@@ -151,6 +152,43 @@ def wrap(text: str, limit_in: float, font_pt: float, most: int | None = None) ->
     if most is not None and len(lines) > most:
         lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
     return "\n".join(shorten(line, limit_in, font_pt) for line in lines)
+
+
+def told_apart(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
+    """Fit names into their room so that different names stay different.
+
+    What is left out of a long name is its middle. Where names differ just there, the end that they
+    share is left out in its place and, if that does not do, their shared beginning too.
+
+    Parameters
+    ----------
+    names
+        Lines that went through ``plain``.
+    fit
+        Shortens or wraps a line.
+
+    Returns
+    -------
+    list of str
+        One per name, in order.
+    """
+    words = [name.split(" ") for name in names]
+    start = _shared(words)
+    end = _shared([own[start:][::-1] for own in words])
+    fitted: list[str] = []
+    for first, last in ((0, 0), (0, end), (start, end)):
+        head, tail = "…" if first else "", "…" if last else ""
+        kept = (" ".join(own[first : len(own) - last]) for own in words)
+        fitted = [fit(f"{head}{name}{tail}") for name in kept]
+        if len(set(fitted)) == len(set(names)):
+            break
+    return fitted
+
+
+def _shared(words: Sequence[Sequence[str]]) -> int:
+    """Count the words that all names begin with."""
+    differ = (len(set(at_place)) > 1 for at_place in zip(*words, strict=False))
+    return sum(1 for _ in takewhile(lambda different: not different, differ))
 
 
 def counted(number: int, thing: str) -> str:

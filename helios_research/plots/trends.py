@@ -42,7 +42,7 @@ from helios_research.plots.style import (
     Style,
     dress,
 )
-from helios_research.plots.text import about_fonts, joined, plain, shorten, width_in
+from helios_research.plots.text import about_fonts, joined, plain, shorten, told_apart, width_in
 
 MOST_COLOURS = len(OKABE_ITO)
 RESAMPLES = Bootstrap(1000)
@@ -59,7 +59,9 @@ _MOST_BARS = 20
 
 # How far groups stand apart, of the distance between bins.
 _DODGE = 0.3
-_NAME_IN = 1.5
+
+# Room for the name of a group in the key, in lines of type.
+_NAME_LINES = 11.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +242,12 @@ def _counted_groups(trend: Trend, scores: Floats) -> list[str]:
     counts = [
         count_people(people, has_score & (trend.codes == n)) for n in range(len(trend.groups))
     ]
-    return [
-        f"{shorten(plain(name), _NAME_IN, trend.style.font_pt)} ({count:,})"
-        for name, count in zip(trend.groups, counts, strict=True)
-    ]
+    pt = trend.style.font_pt
+    names = told_apart(
+        [plain(name) for name in trend.groups],
+        lambda name: shorten(name, _NAME_LINES * trend.style.line_in, pt),
+    )
+    return [f"{name} ({count:,})" for name, count in zip(names, counts, strict=True)]
 
 
 def _draw_band(ax: Axes, band: Band, x: Floats, scores: Floats, style: Style) -> None:

@@ -46,7 +46,7 @@ def test_every_figure_says_how_many_scores_are_of_rows_that_were_changed(
 ) -> None:
     codes = pd.Series(["METADATA_CHANGED", "INVALID_LANGUAGE", *[None] * 38], dtype="str")
     said = words(draw(make_results(40, error_code=codes)))
-    assert "2 are flagged" in said or "2 scored recordings are flagged" in said
+    assert "2 of these are flagged" in said or "2 scored recordings are flagged" in said
     assert said.count("flagged") == 1
     assert "flagged" not in words(draw(make_results(40)))
 

@@ -58,3 +58,21 @@ def test_rare_reasons_are_summed_up() -> None:
     assert (
         listed({"A_B": 5, "pending": 3, "C": 1}, most=2) == "5 a b, 3 pending, 1 for other reasons"
     )
+
+
+def test_names_that_differ_in_the_middle_stay_different() -> None:
+    names = [f"Department of medicine, ward number {n} on the second floor" for n in (1, 2, 3)]
+
+    def fit(name: str) -> str:
+        return text.shorten(name, 1.2, 8)
+
+    assert len({fit(name) for name in names}) == 1, "each for itself, they come out the same"
+    told = text.told_apart(names, fit)
+    assert [name.strip("…")[-1] for name in told] == ["1", "2", "3"]
+    assert all(text.width_in(name, 8) <= 1.2 for name in told)
+    assert text.told_apart(["day", "night", "day"], fit) == ["day", "night", "day"]
+
+
+def test_where_that_does_not_do_the_shared_beginning_goes_too() -> None:
+    names = [f"a shared beginning of the name {n}{'y' * 30} in between" for n in (1, 2)]
+    assert text.told_apart(names, lambda name: name[:8]) == ["…1yyyyyy", "…2yyyyyy"]
