@@ -208,11 +208,11 @@ def moved_into_place(path: Path) -> Iterator[Path]:
         ) as file:
             unfinished = Path(file.name)
     except OSError as error:
-        raise StudyStorageError(path, error.strerror or str(error)) from None
+        raise StudyStorageError.from_system(path, error) from None
     try:
         yield unfinished
         unfinished.replace(path)
     except OSError as error:
-        raise StudyStorageError(path, error.strerror or str(error)) from None
+        raise StudyStorageError.from_system(path, error) from None
     finally:
         unfinished.unlink(missing_ok=True)

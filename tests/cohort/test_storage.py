@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helios_research.cohort import Cohort
-from helios_research.errors import CohortError
+from helios_research.errors import CohortError, StudyStorageError
 
 
 def assert_same(one, other):
@@ -104,7 +104,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_rest(cohort, tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StudyStorageError, match="no space left on device. Free some space"):
         cohort.save(path)
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir() if one.suffix == ".part"] == []

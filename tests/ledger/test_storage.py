@@ -72,9 +72,9 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyStorageError) as caught:
         Ledger.open(path)
     assert str(caught.value) == (
-        f"Cannot write to {path}: there is a file, or a broken link, in its place. Free some space "
-        "or choose a folder that you may write to; everything recorded so far is kept, and running "
-        "the same command again goes on from there."
+        f"Cannot write to {path}: there is a file, or a broken link, in its place. Choose another "
+        "folder; everything recorded so far is kept, and running the same command again goes on "
+        "from there."
     )
     assert path.read_text() == "notes"
 

@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_as_it_is(unsent, tmp_p
     study = unsent(1)
     path = study.to_parquet(tmp_path / "scores.parquet")
     before = path.read_bytes()
-    with pytest.raises(StudyStorageError, match="No such file or directory"):
+    with pytest.raises(StudyStorageError, match="no such file or directory. Make its"):
         study.to_parquet(tmp_path / "nowhere" / "scores.parquet")
     folder = tmp_path / "folder.parquet"
     folder.mkdir()

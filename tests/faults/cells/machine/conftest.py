@@ -1,13 +1,14 @@
 """What a machine can do to a study: small disks, lost permissions, limits and signals."""
 
 import ctypes
+import inspect
 import os
 import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,32 +98,37 @@ class _Sets(ctypes.Structure):
     )
 
 
-@contextmanager
-def bound_by_permissions() -> Iterator[None]:
+def _obey_permissions() -> None:
     """Let the mode of files count for root too, in this thread and in those that it starts."""
     libc = ctypes.CDLL(None, use_errno=True)
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), (_Sets * 2)()
     libc.capget(ctypes.byref(header), ctypes.byref(sets))
-    before = sets[0].effective
-    sets[0].effective = before & ~_BYPASSES
-    assert libc.capset(ctypes.byref(header), ctypes.byref(sets)) == 0
-    try:
-        yield
-    finally:
-        sets[0].effective = before
-        libc.capset(ctypes.byref(header), ctypes.byref(sets))
+    sets[0].effective &= ~_BYPASSES
+    # What is permitted counts for access(2), which asks on behalf of the real user.
+    sets[0].permitted &= ~_BYPASSES
+    if libc.capset(ctypes.byref(header), ctypes.byref(sets)):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 @pytest.fixture
 def permissions(tmp_path) -> Iterator[None]:
     """Hold a test to the modes of files, as everybody but root is."""
-    if not sys.platform.startswith("linux") and os.geteuid() == 0:
+    if os.geteuid() == 0 and not sys.platform.startswith("linux"):
         pytest.skip("nothing is forbidden to root here")
-    with bound_by_permissions():
-        yield
+    yield
     for folder in tmp_path.rglob("*"):
         if folder.is_dir():
             folder.chmod(0o700)
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that are held to permissions in a thread of their own, which never regains them."""
+    if "permissions" not in pyfuncitem.fixturenames or os.geteuid() != 0:
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    with ThreadPoolExecutor(1, initializer=_obey_permissions) as bound:
+        bound.submit(pyfuncitem.obj, **{name: pyfuncitem.funcargs[name] for name in names}).result()
+    return True
 
 
 # --- processes -----------------------------------------------------------------------------------
