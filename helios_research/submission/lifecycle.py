@@ -51,6 +51,10 @@ AFTER_INTERNAL_S = (10.0, 60.0, 300.0)
 
 UPLOAD_HOST = "The upload host"
 
+_EXPIRED = Failure(
+    FailureKind.URL_EXPIRED, TIMED_OUT, "The upload URL expired before the upload arrived."
+)
+
 
 @dataclass(slots=True)
 class Lifecycle:
@@ -201,7 +205,10 @@ class Lifecycle:
             return await self._move(attempt, State.REJECTED, answer)
         if answer.kind is FailureKind.NOT_HELIOS:
             raise answer.as_error(self.calls.base_url)
-        return await self._move(attempt, attempt.state, answer)
+        attempt = await self._move(attempt, attempt.state, answer)
+        # With its slot kept: what the host asks for one upload holds for the others too.
+        await self.clock.sleep(answer.retry_after_s or 0.0)
+        return attempt
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:
         attempt = await self.ledger.advance(attempt.attempt_id, State.UPLOADING)
@@ -224,7 +231,7 @@ class Lifecycle:
 
     async def _settle(self, attempt: Attempt, job: Job) -> Attempt:
         """Find out whether an upload without an answer has arrived; if not, put it again."""
-        began = self.clock.monotonic()
+        began = self.clock.awake()
         tries = 0
         while True:
             await self._wait_to_settle(attempt)
@@ -236,15 +243,16 @@ class Lifecycle:
             if has_expired(attempt, self.clock.now()):
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
-                return await self._give_up_empty(attempt)
+                return await self._abandon_if_empty(attempt, _EXPIRED)
             async with self.upload_slots:
                 attempt = await self._upload(attempt, job)
             if attempt.state is not State.UPLOADING:
                 return attempt
-            elapsed = self.clock.monotonic() - began
-            tries += 1
-            if self.calls.retries.next_delay(tries, elapsed) is None:
+            delay_s = self.calls.retries.next_delay(tries, self.clock.awake() - began)
+            if delay_s is None:
                 raise self.calls.postponed(UPLOAD_HOST, _failure_of(attempt))
+            await self.clock.sleep(delay_s)
+            tries += 1
 
     async def _wait_to_settle(self, attempt: Attempt) -> None:
         since = attempt.upload_began_at or self.clock.now()
@@ -254,14 +262,18 @@ class Lifecycle:
             min(max(SETTLE_AFTER_S - waited, SETTLE_AFTER_S / 5), SETTLE_AFTER_S)
         )
 
-    async def _abandon_if_empty(self, attempt: Attempt, refusal: Failure) -> Attempt:
-        """Give up a run whose URL has expired, once it shows that no earlier upload arrived."""
+    async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
+        """Give up a run whose URL has expired, once it shows a while later that nothing arrived.
+
+        The while is counted by a clock that nobody sets: a run shows as CREATED for a moment after
+        its upload, and by a clock that was set ahead in that moment its URL has expired.
+        """
         await self.clock.sleep(SETTLE_AFTER_S)
         answer = await self._fetch(attempt)
         if isinstance(answer, Failure):
             return await self._gone(attempt, answer)
         if answer.value.status == CREATED:
-            return await self._move(attempt, State.ABANDONED, refusal)
+            return await self._move(attempt, State.ABANDONED, why)
         return await self._found(attempt, answer.value)
 
     async def _found(self, attempt: Attempt, run: ModelRun) -> Attempt:
@@ -278,7 +290,8 @@ class Lifecycle:
     # --- waiting for the scores ------------------------------------------------------------------
 
     async def _poll(self, attempt: Attempt) -> Attempt:
-        began = self.clock.monotonic()
+        # An answer from before the machine fell asleep is no reason to give a run up on waking.
+        began, began_awake = self.clock.monotonic(), self.clock.awake()
         # From here on the age is counted by a clock that nobody sets back.
         uploaded = began - self._age_s(attempt)
         asked_s: float | None = None
@@ -289,14 +302,14 @@ class Lifecycle:
             if isinstance(answer, Failure):
                 return await self._gone(attempt, answer)
             if answer.value.status == CREATED and has_expired(attempt, self.clock.now()):
-                # Something took the upload and said so, but it never reached the run.
-                return await self._give_up_empty(attempt)
+                # Something took the upload and said so, but it may never have reached the run.
+                return await self._abandon_if_empty(attempt, _EXPIRED)
             if answer.value.is_complete:
                 self._learn(attempt, answer.value, not_done_s=asked_s or 0.0, done_s=age_s)
                 return self.ledger.attempt(attempt.attempt_id)
             self.polling.still_running(age_s)
             asked_s = age_s
-            if self.clock.monotonic() - began > self.options.deadline_s:
+            if self.clock.awake() - began_awake > self.options.deadline_s:
                 raise PostponedError(_overdue(self.options.deadline_s, answer.value))
 
     async def _wait_until_likely(
@@ -350,13 +363,6 @@ class Lifecycle:
         if answer.kind is FailureKind.GONE and attempt.delete_data:
             return await self._move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
         raise PostponedError(answer)
-
-    async def _give_up_empty(self, attempt: Attempt) -> Attempt:
-        return await self.ledger.advance(
-            attempt.attempt_id,
-            State.ABANDONED,
-            error_reason="The upload URL expired before the upload arrived.",
-        )
 
     def _age_s(self, attempt: Attempt) -> float:
         since = attempt.uploaded_at or self.clock.now()
