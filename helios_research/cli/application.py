@@ -7,6 +7,7 @@ interrupted.
 
 import signal
 import sys
+import warnings
 from typing import Annotated, NoReturn
 
 import typer
@@ -30,6 +31,8 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line; the entry point of ``helios-research``."""
+    # A terminal has no use for the line of code that warned.
+    warnings.showwarning = _show_warning
     # As Ctrl-C: what a scheduler or a container sends before it kills.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -47,6 +50,10 @@ def main() -> NoReturn:
             typer.echo("Interrupted. Run the same command again to go on.", err=True)
         raise
     sys.exit(0)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    typer.echo(f"Warning: {message}", err=True)
 
 
 def _show_version(wanted: bool) -> None:

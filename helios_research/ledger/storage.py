@@ -2,7 +2,10 @@
 
 import errno
 import os
+import shlex
 import sqlite3
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +73,28 @@ def prepare_folder(folder: Path) -> Path:
         raise StudyStorageError(folder, reason, errno.EEXIST) from None
     except OSError as error:
         raise StudyStorageError.from_system(folder, error) from error
+
+
+def warn_if_open_to_others(folder: Path) -> None:
+    """Warn where other users of this machine may look into a study.
+
+    What this package writes is for its owner alone, but a folder that was made before, or files
+    that were copied there, need not be.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    """
+    # Into a closed folder nobody reaches, whatever its files allow. Windows has permissions of
+    # another kind, which this number does not tell.
+    if sys.platform != "win32" and folder.stat().st_mode & 0o077:
+        warnings.warn(
+            f"Other users of this machine can look into the study {folder}. To keep it to "
+            f"yourself: chmod -R go= {shlex.quote(str(folder))} (on a drive that knows no "
+            "permissions, move the study to another).",
+            stacklevel=3,
+        )
 
 
 def prepare_database(folder: Path) -> Path:

@@ -31,6 +31,7 @@ from helios_research.ledger.storage import (
     rewrite,
     storage_errors,
     tidy,
+    warn_if_open_to_others,
 )
 from helios_research.ledger.withdrawals import Removal, hand_over_runs, remove, take_back
 from helios_research.ledger.writer import GroupWriter
@@ -102,6 +103,7 @@ class Ledger(LedgerReader):
             What is there is not a ledger.
         """
         folder = prepare_folder(Path(folder))
+        warn_if_open_to_others(folder)
         with ExitStack() as undo:
             lock = StudyLock(folder, clock())
             undo.callback(lock.release)

@@ -53,9 +53,27 @@ async def test_only_the_owner_can_read_the_study(
     assert set(modes.values()) == {0o600}
 
 
+@pytest.mark.parametrize("mask", [0o000, 0o022])
+def test_every_file_of_a_ledger_is_for_its_owner_alone_while_it_is_written(
+    tmp_path: Path, mask: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        with Ledger.open(tmp_path / "study") as ledger:
+            ledger.put_setting_blocking("a", 1)
+            modes = {path.name: mode(path) for path in (tmp_path / "study").iterdir()}
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "study") == 0o700
+    assert {"helios.sqlite", "helios.sqlite-wal", "helios.sqlite-shm", "helios.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}, modes
+
+
 def test_a_folder_that_is_there_already_keeps_its_mode(tmp_path: Path) -> None:
+    """It may be shared on purpose; whoever opens it is told, and how to close it."""
     tmp_path.chmod(0o750)
-    Ledger.open(tmp_path).close()
+    with pytest.warns(UserWarning, match=f"chmod -R go= {tmp_path}"):
+        Ledger.open(tmp_path).close()
     assert mode(tmp_path) == 0o750
 
 
