@@ -173,6 +173,11 @@ class Study(StudyReader):
         SubmissionMonitor(self, **settings).show()
 
     def _begin(self, ledger: Ledger, cohort: Cohort | None) -> Snapshot:
+        # What a process left half-written when it was killed. The ledger is ours, so nobody else
+        # is writing these just now.
+        for name in (COHORT_FILE, RESULTS_FILE):
+            for unfinished in self.folder.glob(f".{name}.*.part"):
+                unfinished.unlink(missing_ok=True)
         if cohort is None:
             cohort = self.cohort
         elif not (self.folder / COHORT_FILE).exists():

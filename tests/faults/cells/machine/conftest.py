@@ -133,7 +133,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 # --- processes -----------------------------------------------------------------------------------
 
-COMMAND = "import sys; from helios_research.cli import main; main()"
+COMMAND = "from helios_research.__main__ import main; main()"
 
 
 @dataclass(slots=True)
