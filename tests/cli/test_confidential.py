@@ -1,0 +1,69 @@
+"""Withdrawing a participant on the command line."""
+
+import os
+import pty
+import subprocess
+
+import pandas as pd
+
+
+def test_a_participant_is_withdrawn_once_somebody_has_confirmed_it(
+    helios, command, environment, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    make_cohort(6).to_csv(tmp_path / "manifest.csv", index=False)
+    assert helios("submit", "manifest.csv", "--study", "study", *quick, env=at).returncode == 0
+    results = pd.read_parquet(tmp_path / "study" / "results.parquet")
+    runs = results["model_run_id"].tolist()
+
+    unknown = helios("withdraw", "study", "P00", "--yes")
+    assert unknown.returncode == 2
+    assert "Error: Nobody in the study" in unknown.stderr
+    assert "'P000'" in unknown.stderr
+
+    unconfirmed = helios("withdraw", "study", "P000")
+    assert unconfirmed.returncode == 2
+    assert "--yes" in unconfirmed.stderr
+    assert all(run in unconfirmed.stdout for run in runs[:3])
+
+    terminal, other = pty.openpty()
+    os.write(terminal, b"n\n")
+    declined = subprocess.run(
+        [*command, "withdraw", "study", "P000"],
+        stdin=other,
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert declined.returncode == 1
+    assert "Nothing was removed." in declined.stdout
+    assert len(pd.read_parquet(tmp_path / "study" / "results.parquet")) == 6
+
+    done = helios("withdraw", "study", "P000", "--yes")
+    assert done.returncode == 0, done
+    assert "'P000' has 3 rows and 3 model runs in study" in done.stdout
+    assert all(run in done.stdout for run in runs[:3])
+    assert not any(run in done.stdout for run in runs[3:])
+    assert "was removed from" in done.stdout
+    left = pd.read_parquet(tmp_path / "study" / "results.parquet")
+    assert left["model_run_id"].tolist() == runs[3:]
+
+    again = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
+    assert again.returncode == 1
+    assert "INVALID_WITHDRAWN" in again.stdout
+    assert len(sandbox.log.puts) == 6
+    readmitted = helios("readmit", "study", "P000")
+    assert "'P000' may be sent again" in readmitted.stdout
+    assert helios("submit", "manifest.csv", "--study", "study", *quick, env=at).returncode == 0
+
+
+def test_a_study_that_others_can_look_into_is_told_in_one_line(
+    helios, manifest, sandbox, at, quick, tmp_path
+) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+    done = helios("submit", manifest, "--study", "open", *quick, env=at)
+    (warning,) = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert warning.startswith("Warning: Other users of this machine can look into the study")
+    assert f"chmod -R go= {tmp_path / 'open'}" in warning
