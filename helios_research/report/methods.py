@@ -95,6 +95,7 @@ def _settings(subject: Subject) -> list[tuple[str, str]]:
         ("Service", str(subject.provenance.get("base_url") or "")),
         ("Scores from", ", ".join(sources_of(subject.table))),
         ("Sent as tags", ", ".join(subject.provenance.get("tags") or ())),
+        ("Participants withdrawn, not in it", str(subject.provenance.get("withdrawn") or "")),
         ("Groups of fewer than five participants", hidden),
         (
             "Software",
