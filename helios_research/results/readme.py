@@ -108,7 +108,8 @@ def origin_of(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tupl
     results
         The results.
     provenance
-        The study, base URL, source and tags, as far as they are known.
+        The study, base URL, source, tags and number of participants withdrawn, as far as they are
+        known.
 
     Returns
     -------
@@ -122,6 +123,7 @@ def origin_of(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tupl
         "model runs created": _span(results, "created_at"),
         "model runs completed": _span(results, "completed_at"),
         "sent as tags": ", ".join(provenance.get("tags") or ()),
+        "participants withdrawn, not in it": provenance.get("withdrawn"),
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "by": f"helios_research {__version__}, pandas {pd.__version__}, "
         f"Python {sys.version.split()[0]}",

@@ -123,14 +123,16 @@ class Snapshot:
         Returns
         -------
         dict
-            ``study``, ``base_url``, ``source`` and ``tags``.
+            ``study``, ``base_url``, ``source`` and ``tags``; ``withdrawn``, the number of
+            participants who were removed, where there are any.
         """
+        withdrawn = len(self.ledger.withdrawn().labels)
         return {
             "study": study,
             "base_url": self.ledger.get_setting(BASE_URL),
             "source": self.ledger.get_setting(SOURCE),
             "tags": list(self.cohort.tags),
-        }
+        } | ({"withdrawn": withdrawn} if withdrawn else {})
 
     def _parts(self, table: pd.DataFrame | None) -> Iterator[pd.DataFrame]:
         for first in range(0, max(1, len(self.rows)), _ROWS_IN_A_PART):
