@@ -37,8 +37,8 @@ from helios_research.sandbox import SandboxSettings
 from helios_research.sandbox.scoring import expected_scores
 from helios_research.study import COHORT_FILE
 from helios_research.submission.asks import Row, rows_of
-from helios_research.submission.inspection import LedgerCache, last_seen
-from helios_research.submission.standing import standings
+from helios_research.submission.evidence import Evidence
+from helios_research.submission.inspection import LedgerCache
 
 PRODUCERS = 64
 
@@ -167,9 +167,13 @@ def _standings(_manifest: Path, study: Path) -> Callable[[], object]:
 
     def act() -> object:
         with Ledger.read(study) as ledger:
-            return standings(cohort, rows, last_seen(ledger), ledger.attempts())
+            return list(Evidence(ledger, cohort, rows).standings())
 
     return act
+
+
+def _plan(_manifest: Path, study: Path) -> Callable[[], object]:
+    return lambda: hr.Study(study).plan()
 
 
 def _resume(_manifest: Path, study: Path) -> Callable[[], object]:
@@ -190,6 +194,7 @@ _PREPARED = {
     "validate": _validate,
     "requests": _requests,
     "standings": _standings,
+    "plan": _plan,
     "results": _results,
     "to_parquet": _to_parquet,
     "submit again": _resume,

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
@@ -25,7 +32,6 @@ __all__ = [
     "ModelRun",
     "Results",
     "RunRequest",
-    "Score",
     "Section",
     "WireAnswer",
     "flatten_answer",
@@ -132,29 +138,32 @@ class CreatedRun(WireAnswer):
     recording_upload_url: str = Field(min_length=1, repr=False)
 
 
-class Score(WireAnswer):
-    """One score of one section."""
-
-    value: _Finite | None = None
+# A score is an object with its value in it; taken out by pydantic, since eleven small records
+# for each section would take longer than all the rest of an answer.
+def _score(name: str) -> Any:
+    return Field(default=None, validation_alias=AliasPath(to_camel(name), "value"))
 
 
 class Section(WireAnswer):
     """One scored stretch of a recording; a score that Helios did not give is None."""
 
+    # A score under its own name would be one without its object around it.
+    model_config = ConfigDict(validate_by_name=False)
+
     start_secs: _Finite | None = None
     finish_secs: _Finite | None = None
     transcript: str | None = Field(default=None, repr=False)
-    mental_strain: Score | None = None
-    distress: Score | None = None
-    stress: Score | None = None
-    exhaustion: Score | None = None
-    sleep_propensity: Score | None = None
-    low_self_esteem: Score | None = None
-    uniform_distress: Score | None = None
-    uniform_stress: Score | None = None
-    uniform_exhaustion: Score | None = None
-    uniform_sleep_propensity: Score | None = None
-    uniform_low_self_esteem: Score | None = None
+    mental_strain: _Finite | None = _score("mental_strain")
+    distress: _Finite | None = _score("distress")
+    stress: _Finite | None = _score("stress")
+    exhaustion: _Finite | None = _score("exhaustion")
+    sleep_propensity: _Finite | None = _score("sleep_propensity")
+    low_self_esteem: _Finite | None = _score("low_self_esteem")
+    uniform_distress: _Finite | None = _score("uniform_distress")
+    uniform_stress: _Finite | None = _score("uniform_stress")
+    uniform_exhaustion: _Finite | None = _score("uniform_exhaustion")
+    uniform_sleep_propensity: _Finite | None = _score("uniform_sleep_propensity")
+    uniform_low_self_esteem: _Finite | None = _score("uniform_low_self_esteem")
 
     def scores(self) -> dict[str, float | None]:
         """Give the scores by the names that `columns.BIOMARKERS` has for them.
@@ -164,10 +173,7 @@ class Section(WireAnswer):
         dict
             One entry per biomarker, None where Helios gave none.
         """
-        values = self.__dict__
-        return {
-            name: None if (score := values[name]) is None else score.value for name in _SCORE_NAMES
-        }
+        return {marker.name: getattr(self, marker.name) for marker in BIOMARKERS}
 
     def flat(self) -> dict[str, Any]:
         """Give the section as one flat mapping.
@@ -177,14 +183,9 @@ class Section(WireAnswer):
         dict
             ``start_secs``, ``finish_secs``, ``transcript`` and one entry per biomarker.
         """
-        return {
-            "start_secs": self.start_secs,
-            "finish_secs": self.finish_secs,
-            "transcript": self.transcript,
-        } | self.scores()
+        return dict(self.__dict__)
 
 
-_SCORE_NAMES = tuple(marker.name for marker in BIOMARKERS)
 _NO_SECTION: dict[str, Any] = Section().flat()
 
 

@@ -141,12 +141,14 @@ class RunRequest(BaseModel):
             The record as canonical JSON (sorted keys, tags sorted by name): equal metadata, equal
             text, whatever order it was given in.
         """
-        record = self.to_record()
-        record["user"] = dict(sorted(record["user"].items()))
-        if "tags" in record:
-            record["tags"].sort(key=itemgetter("name"))
-        # A fifth of the time that the standard library takes, for the same text.
-        return to_json(dict(sorted(record.items()))).decode()
+        given = self.__dict__
+        user = {wire: given[name] for name, wire in _CANONICAL_USER}
+        tags = [{"name": name, "value": self.tags[name]} for name in sorted(self.tags)]
+        laid_out = given | {"user": user, "tags": tags or None}
+        # Laid out in order at once: a cohort of 100,000 rows spends a third of its preparation here.
+        return to_json(
+            {wire: laid_out[name] for name, wire in _CANONICAL if laid_out[name] is not None}
+        ).decode()
 
     def digest(self) -> str:
         """Identify the request by its content.
@@ -205,6 +207,11 @@ class RunRequest(BaseModel):
 
 # Worked out once: a cohort of 100,000 rows would spend half of its time on it otherwise.
 _WIRE_NAMES = {name: to_camel(name) for name in RunRequest.model_fields}
+_CANONICAL_USER = sorted(((n, _WIRE_NAMES[n]) for n in _USER_FIELDS), key=itemgetter(1))
+_CANONICAL = sorted(
+    [*((n, w) for n, w in _WIRE_NAMES.items() if n not in _USER_FIELDS), ("user", "user")],
+    key=itemgetter(1),
+)
 
 
 def user_label_in(record: Mapping[str, Any]) -> str:

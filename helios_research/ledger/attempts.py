@@ -298,4 +298,4 @@ def to_moment(microseconds: int) -> datetime:
     datetime
         The moment, in UTC.
     """
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + timedelta(0, 0, microseconds)

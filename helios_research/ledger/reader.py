@@ -1,20 +1,16 @@
 """Reading a ledger, also while another process writes to it."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
-from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
 from helios_research.ledger.attempts import Attempt, State, Transition, to_moment
-from helios_research.ledger.storage import connect_reader, storage_errors
+from helios_research.ledger.checks import CheckReader
+from helios_research.ledger.connection import ROWS_IN_A_BLOCK
 from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
 
 _TEXT = (
@@ -50,9 +46,6 @@ _MOMENT_PLACES = [_COLUMNS.index(name) for name in _MOMENTS]
 
 _ATTEMPTS = f"SELECT {', '.join(_COLUMNS)} FROM attempts LEFT JOIN upload_urls USING (attempt_id)"  # noqa: S608 - column names of ours
 
-# Enough to make reading one block cheap against parsing it, and little enough to hold in memory.
-_ROWS_IN_A_BLOCK = 2_000
-
 _STATES = {state.value: state for state in State}
 
 
@@ -82,7 +75,7 @@ def load_attempt(connection: sqlite3.Connection, attempt_id: int) -> Attempt:
     return _to_attempt(row)
 
 
-class LedgerReader:
+class LedgerReader(CheckReader):
     """What can be asked of a ledger; every call sees all that was committed before it.
 
     In WAL mode readers and the writer do not wait for each other, whatever process they are in:
@@ -96,35 +89,6 @@ class LedgerReader:
     path
         The ledger's file.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._reading = Lock()
-        self._is_closed = False
-        with storage_errors(path):
-            self._connection = connect_reader(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def folder(self) -> Path:
-        """The study folder, with links resolved."""
-        return self._path.parent
-
-    def close(self) -> None:
-        """Let go of the file; safe to call twice."""
-        with self._reading:
-            self._is_closed = True
-            self._connection.close()
 
     def attempt(self, attempt_id: int) -> Attempt:
         """Read one attempt.
@@ -177,6 +141,25 @@ class LedgerReader:
             rows = connection.execute(query, (sha256,)).fetchall()
         return [_to_attempt(row) for row in rows]
 
+    def attempts_with(self, recordings: Iterable[str]) -> list[Attempt]:
+        """Read all attempts with some recordings, oldest first.
+
+        Parameters
+        ----------
+        recordings
+            Fingerprints of the recordings' bytes, hexadecimal.
+
+        Returns
+        -------
+        list of Attempt
+            The attempts as they stand, whatever the request.
+        """
+        among = "SELECT value FROM json_each(?)"
+        query = f"{_ATTEMPTS} WHERE sha256 IN ({among}) ORDER BY attempt_id"
+        with self._connected() as connection:
+            rows = connection.execute(query, (json.dumps(list(recordings)),)).fetchall()
+        return [_to_attempt(row) for row in rows]
+
     def attempts_frame(self) -> pd.DataFrame:
         """Read all attempts as a table, without their requests and upload URLs.
 
@@ -212,7 +195,7 @@ class LedgerReader:
         )
         while True:
             with self._connected() as connection:
-                rows = connection.execute(query, (last, _ROWS_IN_A_BLOCK)).fetchall()
+                rows = connection.execute(query, (last, ROWS_IN_A_BLOCK)).fetchall()
             if not rows:
                 return
             yield from rows
@@ -332,33 +315,6 @@ class LedgerReader:
             row = connection.execute(query, (name,)).fetchone()
         return default if row is None else json.loads(row[0])
 
-    def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Read what earlier checks found out about recordings, in constant memory.
-
-        Parameters
-        ----------
-        settings
-            Key of the settings that they were made with.
-
-        Yields
-        ------
-        tuple of str, str and dict
-            A location, the stamp that the recording had then, and the facts.
-        """
-        last = b""
-        query = (
-            "SELECT location, stamp, facts FROM checks WHERE settings = ? AND location > ? "
-            "ORDER BY location LIMIT ?"
-        )
-        while True:
-            with self._connected() as connection:
-                rows = connection.execute(query, (settings, last, _ROWS_IN_A_BLOCK)).fetchall()
-            if not rows:
-                return
-            for place, stamp, facts in rows:
-                yield os.fsdecode(place), stamp, json.loads(facts)
-            last = rows[-1][0]
-
     def withdrawn(self) -> Withdrawn:
         """Tell who has withdrawn from the study, as far as it may know.
 
@@ -385,13 +341,6 @@ class LedgerReader:
         """
         with self._connected() as connection:
             return load_runs(connection, label)
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._reading, storage_errors(self._path):
-            if self._is_closed:
-                raise ValueError(f"The ledger {self._path} is closed: open the study again.")
-            yield self._connection
 
 
 def _to_attempt(row: tuple[Any, ...]) -> Attempt:

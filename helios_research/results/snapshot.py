@@ -1,85 +1,74 @@
 """What a study knows at one moment: everything that can be told of it, derived in one place."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
-from helios_research.checks import Check
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Outcome
 from helios_research.ledger import LedgerReader
 from helios_research.results.parquet import write_parquet
-from helios_research.results.table import own_columns, results_table
-from helios_research.submission.asks import Row, rows_of
+from helios_research.results.table import joined, own_columns, results_table
+from helios_research.submission.asks import Row, parts
 from helios_research.submission.engine import BASE_URL, SOURCE
-from helios_research.submission.inspection import last_seen
+from helios_research.submission.evidence import Evidence
 from helios_research.submission.progress import Progress
-from helios_research.submission.standing import Standing, standings
-from helios_research.submission.withholding import without_withdrawn
-
-# Rows laid out at a time when results are written: a few dozen MB, whatever the cohort's size.
-_ROWS_IN_A_PART = 5_000
+from helios_research.submission.standing import AS_USUAL, Rules, Standing
 
 
-@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A study at one moment.
+    """A study at one moment. Nothing is read before it is asked for, and then part by part.
+
+    Parameters
+    ----------
+    ledger
+        The study's ledger.
+    cohort
+        The cohort to look at it for.
+    rows
+        Its rows as requests, where somebody holds them.
+    rules
+        What the submission was told to do, where there is one.
 
     Attributes
     ----------
-    ledger
-        The ledger, from which answers are read when they are needed.
-    cohort, rows, standings
-        The cohort, its rows as requests, and how things stand with each.
-    checks
-        What was last seen of each recording, by location.
+    ledger, cohort
+        As given.
     """
 
-    ledger: LedgerReader
-    cohort: Cohort
-    rows: list[Row]
-    standings: list[Standing]
-    checks: Mapping[str, Check]
+    def __init__(
+        self,
+        ledger: LedgerReader,
+        cohort: Cohort,
+        rows: Sequence[Row] | None = None,
+        rules: Rules = AS_USUAL,
+    ) -> None:
+        self.ledger = ledger
+        self.cohort = cohort
+        self._evidence = Evidence(ledger, cohort, rows, rules)
 
-    @classmethod
-    def take(cls, ledger: LedgerReader, cohort: Cohort, rows: list[Row] | None = None) -> Self:
-        """Derive how things stand.
-
-        Parameters
-        ----------
-        ledger
-            The study's ledger.
-        cohort
-            The cohort to look at it for.
-        rows
-            Its rows as requests, where they are known already.
+    def standings(self) -> list[Standing]:
+        """Work out how things stand with every row.
 
         Returns
         -------
-        Snapshot
-            The study at this moment.
+        list of Standing
+            One per row of the cohort, in its order.
         """
-        if rows is None:
-            labels = cohort.fields["user_label"].tolist()
-            rows = without_withdrawn(rows_of(cohort), labels, ledger.withdrawn())
-        checks = last_seen(ledger)
-        return cls(ledger, cohort, rows, standings(cohort, rows, checks, ledger.attempts()), checks)
+        return list(self._evidence.standings())
 
     @property
     def progress(self) -> Progress:
         """How many rows have come to which end."""
-        counts = pd.Series([standing.outcome for standing in self.standings]).value_counts()
-        outcomes = {Outcome(str(name)): int(count) for name, count in counts.items()}
-        return Progress(len(self.rows), outcomes)
+        return progress_of([standing.outcome for standing in self._evidence.standings()])
 
     @property
     def issues(self) -> pd.DataFrame:
         """Every problem of every row: the cohort's, and the same audio in several rows."""
-        seen = [self.checks.get(row.location or "") for row in self.rows]
-        hashes = pd.Series([check.sha256 if check else None for check in seen], dtype="str")
+        hashes = pd.Series(self._evidence.hashes, dtype="str")
         return self.cohort.with_issues(duplicate_audio_issues(self.cohort, hashes)).issues
 
     def table(self) -> pd.DataFrame:
@@ -88,9 +77,12 @@ class Snapshot:
         Returns
         -------
         DataFrame
-            One row per row of the cohort, in its order.
+            One row per row of the cohort, in its order: ``recording_id``, the manifest's own
+            columns, standard fields that the manifest has under other names, then
+            `columns.RESULTS`.
         """
-        return self._rows(slice(None))
+        found = joined(list(self._parts()))
+        return pd.concat([own_columns(self.cohort), found], axis="columns")
 
     def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
         """Write the results to a Parquet file, part by part.
@@ -110,7 +102,8 @@ class Snapshot:
             The file cannot be written there.
         """
         own = own_columns(self.cohort)
-        write_parquet(self._parts(table), path, own=own, provenance=self.provenance(study))
+        laid_out = _beside(own, self._parts()) if table is None else _cut(table)
+        write_parquet(laid_out, path, own=own, provenance=self.provenance(study))
 
     def provenance(self, study: str) -> dict[str, Any]:
         """Tell where the results are from.
@@ -134,16 +127,38 @@ class Snapshot:
             "tags": list(self.cohort.tags),
         } | ({"withdrawn": withdrawn} if withdrawn else {})
 
-    def _parts(self, table: pd.DataFrame | None) -> Iterator[pd.DataFrame]:
-        for first in range(0, max(1, len(self.rows)), _ROWS_IN_A_PART):
-            part = slice(first, first + _ROWS_IN_A_PART)
-            yield self._rows(part) if table is None else table.iloc[part]
+    def _parts(self) -> Iterator[pd.DataFrame]:
+        for part in self._evidence.parts():
+            decided = [standing.attempt_id for standing in part.standings if standing.attempt_id]
+            yield results_table(part, self.ledger.answers_to(decided))
 
-    def _rows(self, part: slice) -> pd.DataFrame:
-        return results_table(
-            self.cohort,
-            self.rows[part],
-            self.standings[part],
-            self.checks,
-            self.ledger.answers_to,
-        )
+
+def progress_of(outcomes: Sequence[Outcome]) -> Progress:
+    """Count rows by their outcome.
+
+    Parameters
+    ----------
+    outcomes
+        The outcome of every row.
+
+    Returns
+    -------
+    Progress
+        How many rows have come to which end.
+    """
+    return Progress(len(outcomes), dict(Counter(outcomes)))
+
+
+def _beside(own: pd.DataFrame, parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Put the results of each part behind the researcher's own columns."""
+    first = 0
+    for found in parts:
+        mine = own.iloc[first : first + len(found)].reset_index(drop=True)
+        yield pd.concat([mine, found], axis="columns")
+        first += len(found)
+
+
+def _cut(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Cut results that are laid out already into parts."""
+    for positions in parts(len(table)):
+        yield table.iloc[positions.start : positions.stop]

@@ -1,72 +1,86 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from helios_research.api.records import flatten_answer
-from helios_research.checks import Check
 from helios_research.cohort import Cohort
 from helios_research.columns import (
     AUDIO,
     RECORDING_ID,
     RESULTS,
-    RUN,
     SCORES,
     SECTION,
     STANDARD_FIELDS,
     Column,
     Kind,
 )
-from helios_research.submission.asks import Row
-from helios_research.submission.standing import Standing
+from helios_research.ledger import Attempt
+from helios_research.submission.evidence import Part
 
-_FROM_ANSWER = frozenset(
-    {"warnings", "run_at", "completed_at", *(column.name for column in (*SCORES, *SECTION))}
-)
-_AUDIO_NAMES = tuple(column.name for column in AUDIO)
-_RUN_NAMES = tuple(column.name for column in RUN[2:])
+_COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
 
-# Answers held at a time: they are the largest part of a ledger.
-_ROWS_IN_A_BLOCK = 2_000
+# Where the values of a column are found.
+_OF_STANDING = {
+    "outcome": "outcome",
+    "error_code": "error_code",
+    "error_reason": "error_reason",
+    "attempts": "runs",
+}
+_OF_ATTEMPT = ("model_run_id", "created_at", "uploaded_at", "source")
+_OF_ANSWER_OR_ATTEMPT = ("run_at", "completed_at")
+_OF_ANSWER = tuple(column.name for column in (*SCORES, *SECTION))
+_OF_CHECK = tuple(column.name for column in AUDIO)
 
 
-def results_table(
-    cohort: Cohort,
-    rows: Sequence[Row],
-    standings: Sequence[Standing],
-    checks: Mapping[str, Check],
-    answers_to: Callable[[Collection[int]], Mapping[int, str]],
-) -> pd.DataFrame:
-    """Lay out the results of some or all rows of a cohort.
+def results_table(part: Part, answers: Mapping[int, str]) -> pd.DataFrame:
+    """Lay out the results of some rows of a cohort.
 
     Parameters
     ----------
-    cohort
-        The cohort that the rows are from.
-    rows, standings
-        The rows wanted and how things stand with each.
-    checks
-        What was last seen of each recording, by location.
-    answers_to
-        Gives the raw final answers to some attempts, as JSON text by attempt.
+    part
+        The rows, with all that is known of them.
+    answers
+        The raw final answers to the attempts that decide, as JSON text by attempt.
 
     Returns
     -------
     DataFrame
-        One row per row given, in the same order: ``recording_id``, the manifest's own columns,
-        standard fields that the manifest has under other names, then `columns.RESULTS`.
+        One row per row given, in the same order, with ``columns.RESULTS`` except for
+        ``recording_id``, which stands among the researcher's own columns.
     """
-    positions = [row.position for row in rows]
-    own = own_columns(cohort).iloc[positions].reset_index(drop=True)
-    columns = [column for column in RESULTS if column is not RECORDING_ID]
-    values: dict[str, list[Any]] = {column.name: [] for column in columns}
-    for record in _records(rows, standings, checks, answers_to):
-        for name, so_far in values.items():
-            so_far.append(record.get(name))
-    found = {column.name: as_column(values.pop(column.name), column) for column in columns}
-    return pd.concat([own, pd.DataFrame(found)], axis="columns")
+    values = _values(part, answers)
+    return pd.DataFrame(
+        {column.name: as_column(values[column.name], column) for column in _COLUMNS}
+    )
+
+
+def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put the results of consecutive rows together.
+
+    Parameters
+    ----------
+    tables
+        What `results_table` gave for them, in order; at least one.
+
+    Returns
+    -------
+    DataFrame
+        All rows, numbered from 0; the categories of a column are those of all tables.
+    """
+    columns: dict[str, pd.Series[Any]] = {}
+    for column in _COLUMNS:
+        pieces = [table[column.name] for table in tables]
+        if column.kind is Kind.CATEGORY:
+            columns[column.name] = pd.Series(
+                union_categoricals(pieces, sort_categories=not column.labels)
+            )
+        else:
+            columns[column.name] = pd.concat(pieces, ignore_index=True)
+    return pd.DataFrame(columns)
 
 
 def own_columns(cohort: Cohort) -> pd.DataFrame:
@@ -128,36 +142,32 @@ _STORED: Mapping[Kind, Callable[[list[Any], Column], "pd.Series[Any]"]] = {
 }
 
 
-def _records(
-    rows: Sequence[Row],
-    standings: Sequence[Standing],
-    checks: Mapping[str, Check],
-    answers_to: Callable[[Collection[int]], Mapping[int, str]],
-) -> Iterator[dict[str, Any]]:
-    for first in range(0, len(rows), _ROWS_IN_A_BLOCK):
-        block = slice(first, first + _ROWS_IN_A_BLOCK)
-        decided = [standing.attempt for standing in standings[block] if standing.attempt]
-        answers = answers_to([attempt.attempt_id for attempt in decided])
-        for row, standing in zip(rows[block], standings[block], strict=True):
-            yield _record(standing, checks.get(row.location or ""), answers)
-
-
-def _record(standing: Standing, check: Check | None, answers: Mapping[int, str]) -> dict[str, Any]:
-    record: dict[str, Any] = {name: getattr(check, name) for name in _AUDIO_NAMES} if check else {}
-    record |= {
-        "outcome": standing.outcome.value,
-        "error_code": standing.error_code,
-        "error_reason": standing.error_reason,
-        "warnings": [],
-        "attempts": standing.runs,
+def _values(part: Part, answers: Mapping[int, str]) -> dict[str, list[Any]]:
+    attempts = [part.attempts.get(standing.attempt_id or 0) for standing in part.standings]
+    told = [_told(attempt, answers) for attempt in attempts]
+    return {
+        "warnings": [answer["warnings"] if answer else [] for answer in told],
+        **{
+            name: [getattr(standing, source) for standing in part.standings]
+            for name, source in _OF_STANDING.items()
+        },
+        **{name: [getattr(check, name, None) for check in part.checks] for name in _OF_CHECK},
+        **{name: [getattr(attempt, name, None) for attempt in attempts] for name in _OF_ATTEMPT},
+        **{name: [answer.get(name) for answer in told] for name in _OF_ANSWER},
+        **{
+            name: [
+                answer[name] if answer else getattr(attempt, name, None)
+                for answer, attempt in zip(told, attempts, strict=True)
+            ]
+            for name in _OF_ANSWER_OR_ATTEMPT
+        },
     }
-    attempt = standing.attempt
-    if attempt is not None:
-        record |= {name: getattr(attempt, name, None) for name in _RUN_NAMES}
-        record |= {"model_run_id": attempt.model_run_id, "source": attempt.source}
-        # Another process may have written an answer since the attempt was read.
-        body = answers.get(attempt.attempt_id) if attempt.state.is_final else None
-        if body is not None:
-            flat = flatten_answer(body)
-            record |= {name: flat[name] for name in _FROM_ANSWER}
-    return record
+
+
+def _told(attempt: Attempt | None, answers: Mapping[int, str]) -> dict[str, Any]:
+    """Read the answer to an attempt; nothing where there is none."""
+    # Another process may have written an answer since the attempt was read.
+    if attempt is None or not attempt.state.is_final:
+        return {}
+    body = answers.get(attempt.attempt_id)
+    return {} if body is None else flatten_answer(body)

@@ -222,7 +222,7 @@ class StudyReader:
     @contextmanager
     def _snapshot(self) -> Iterator[Snapshot]:
         with Ledger.read(self.folder) as ledger:
-            yield Snapshot.take(ledger, self.cohort)
+            yield Snapshot(ledger, self.cohort)
 
     @property
     def _name(self) -> str:

@@ -11,7 +11,7 @@ from helios_research.api.client import Client
 from helios_research.checks import preflight
 from helios_research.cohort import Cohort
 from helios_research.ledger import Ledger
-from helios_research.results.snapshot import Snapshot
+from helios_research.results.snapshot import Snapshot, progress_of
 from helios_research.study.reader import COHORT_FILE, RESULTS_FILE, StudyReader
 from helios_research.study.withdrawal import Withdrawal, readmit, withdraw
 from helios_research.submission.asks import Row
@@ -19,6 +19,7 @@ from helios_research.submission.background import Submission
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.display import in_notebook, progress_line
 from helios_research.submission.engine import Engine
+from helios_research.submission.evidence import rows_in
 from helios_research.submission.inspection import Inspector, LedgerCache
 from helios_research.submission.options import SubmitOptions, SubmitSettings
 
@@ -141,26 +142,28 @@ class Study(StudyReader):
         ledger = Ledger.open(self.folder, clock=self._clock.now)
         proved = Event()
         try:
-            state = self._begin(ledger, cohort)
-            inspector = Inspector(ledger, state.checks, preflight=options.preflight)
+            cohort = self._begin(cohort)
+            rows = rows_in(ledger, cohort)
+            standings = Snapshot(ledger, cohort, rows, options.rules).standings()
+            inspector = Inspector(ledger, preflight=options.preflight)
         except BaseException:
             ledger.close()
             raise
         engine = Engine(
             client,
             ledger,
-            state.cohort,
-            state.rows,
-            state.standings,
+            cohort,
+            rows,
+            standings,
             inspector,
             options,
             self._clock,
-            partial(self._keep, state.cohort, proved),
+            partial(self._keep, cohort, proved),
         )
         self.submission = Submission(
             engine.run,
-            state.progress,
-            partial(self._conclude, ledger, proved, state.cohort, state.rows),
+            progress_of([standing.outcome for standing in standings]),
+            partial(self._conclude, ledger, proved, cohort, rows),
         )
         if monitor and in_notebook():
             self._show_monitor(settings)
@@ -172,29 +175,28 @@ class Study(StudyReader):
 
         SubmissionMonitor(self, **settings).show()
 
-    def _begin(self, ledger: Ledger, cohort: Cohort | None) -> Snapshot:
+    def _begin(self, cohort: Cohort | None) -> Cohort:
         # What a process left half-written when it was killed. The ledger is ours, so nobody else
         # is writing these just now.
         for name in (COHORT_FILE, RESULTS_FILE):
             for unfinished in self.folder.glob(f".{name}.*.part"):
                 unfinished.unlink(missing_ok=True)
         if cohort is None:
-            cohort = self.cohort
-        elif not (self.folder / COHORT_FILE).exists():
+            return self.cohort
+        if not (self.folder / COHORT_FILE).exists():
             cohort.save(self.folder / COHORT_FILE)
-        return Snapshot.take(ledger, cohort)
+        return cohort
 
     def _keep(self, cohort: Cohort, proved: Event) -> None:
         """Let a cohort take the place of the one before, now that the service takes it."""
         cohort.save(self.folder / COHORT_FILE)
         proved.set()
 
-    # Not given the whole snapshot of the beginning, which would be in memory beside the new one.
     def _conclude(
         self, ledger: Ledger, proved: Event, cohort: Cohort, rows: list[Row]
     ) -> pd.DataFrame:
         try:
-            ended = Snapshot.take(ledger, cohort, rows)
+            ended = Snapshot(ledger, cohort, rows)
             results = ended.table()
             # A wrong key, or a mistyped folder, must not replace what the study holds.
             if proved.is_set():

@@ -26,7 +26,7 @@ from helios_research.results.snapshot import Snapshot
 from helios_research.results.table import as_column
 from helios_research.study.leftovers import sweep
 from helios_research.study.reader import COHORT_FILE, RESULTS_FILE
-from helios_research.submission.inspection import last_seen
+from helios_research.submission.inspection import all_hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class Participant:
         """
         labels, places = _labels_and_places(cohort)
         gone = labels == label
-        seen = last_seen(ledger)
+        seen = all_hashes(ledger)
         kept_places = set(places[~gone])
-        heard = {_hash(seen.get(place)) for place in places[gone]} - {None}
+        heard = {seen.get(place) for place in places[gone]} - {None}
         labels_of: dict[str, set[str]] = {}
         for other, place in zip(labels[~gone], places[~gone], strict=True):
-            labels_of.setdefault(_hash(seen.get(place)) or "", set()).add(other)
+            labels_of.setdefault(seen.get(place) or "", set()).add(other)
         attempts = ledger.attempts()
         theirs = [
             attempt
@@ -295,10 +295,6 @@ def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any
     return fields["user_label"].to_numpy(), fields["recording"].to_numpy()
 
 
-def _hash(check: Any) -> str | None:
-    return None if check is None else check.sha256
-
-
 def _keys(found: Participant) -> Collection[int]:
     return [attempt.attempt_id for attempt in found.attempts]
 
@@ -336,7 +332,7 @@ def _files(
     if cohort is not None and is_news:
         kept = cohort.without(found.gone)
         if (folder / RESULTS_FILE).exists():
-            Snapshot.take(ledger, kept).write(folder / RESULTS_FILE, folder.name)
+            Snapshot(ledger, kept).write(folder / RESULTS_FILE, folder.name)
         kept.save(folder / COHORT_FILE)
     return removed, unsearched
 

@@ -1,7 +1,7 @@
 """What is to be asked of Helios for each row of a cohort."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from helios_research.cohort import Cohort
 _SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
 _OPTIONAL = ("accent", "recording_time", "sleep_time", "wake_time")
 
-# Rows whose cells are Python objects at a time.
-_ROWS_IN_A_BLOCK = 5_000
+ROWS_IN_A_PART = 5_000
+"""Rows whose cells are Python objects at a time: some 10 MB, whatever the cohort's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,51 @@ class Job:
         return self.row.location or ""
 
 
+class Requests:
+    """The rows of a cohort as requests, made when they are asked for.
+
+    Parameters
+    ----------
+    cohort
+        A validated cohort.
+    """
+
+    def __init__(self, cohort: Cohort) -> None:
+        self._fields = cohort.fields
+        self._tags = cohort.tag_values
+        rejections = cohort.rejections()
+        self._rejected = {
+            position: Rejection(code, reason)
+            for position, code, reason in zip(
+                rejections.index, rejections["error_code"], rejections["error_reason"], strict=True
+            )
+        }
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def at(self, positions: Sequence[int]) -> list[Row]:
+        """Make some rows.
+
+        Parameters
+        ----------
+        positions
+            Their places in the cohort, from 0.
+
+        Returns
+        -------
+        list of Row
+            One per position, in the order given.
+        """
+        fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
+        return [
+            _row(position, values, tagged, self._rejected.get(position))
+            for position, values, tagged in zip(
+                positions, _given(fields), _given(tags), strict=True
+            )
+        ]
+
+
 def rows_of(cohort: Cohort) -> list[Row]:
     """Turn a cohort into requests, row by row.
 
@@ -106,33 +151,39 @@ def rows_of(cohort: Cohort) -> list[Row]:
     list of Row
         One per row of the cohort, in its order.
     """
-    rejections = cohort.rejections()
-    rejected = {
-        position: Rejection(code, reason)
-        for position, code, reason in zip(
-            rejections.index, rejections["error_code"], rejections["error_reason"], strict=True
-        )
-    }
-    return [
-        _row(position, fields, tags, rejected.get(position))
-        for position, (fields, tags) in enumerate(_records(cohort))
-    ]
+    requests = Requests(cohort)
+    return [row for part in parts(len(requests)) for row in requests.at(part)]
 
 
-def _records(cohort: Cohort) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    fields = _given(cohort.fields)
-    tags = _given(cohort.tag_values) if cohort.tags else ({} for _ in range(len(cohort)))
-    yield from zip(fields, tags, strict=True)
+def parts(total: int, size: int = ROWS_IN_A_PART) -> Iterator[range]:
+    """Divide the rows of a cohort into parts.
+
+    Parameters
+    ----------
+    total
+        Number of rows.
+    size
+        Number of rows in a part.
+
+    Yields
+    ------
+    range
+        The positions of the next rows; one empty part where there are no rows.
+    """
+    for first in range(0, max(1, total), size):
+        yield range(first, min(first + size, total))
 
 
 def _given(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Give each row as a mapping of what is there, by way of plain lists, a block at a time."""
+    """Give each row as a mapping of what is there, by way of plain lists."""
     names = list(frame.columns)
-    for first in range(0, len(frame), _ROWS_IN_A_BLOCK):
-        block = frame.iloc[first : first + _ROWS_IN_A_BLOCK]
-        columns = [block[name].astype(object).where(block[name].notna(), None) for name in names]
-        for row in zip(*columns, strict=True):
-            yield {name: value for name, value in zip(names, row, strict=True) if value is not None}
+    if not names:
+        return iter([{} for _ in range(len(frame))])
+    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in names]
+    return (
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in zip(*columns, strict=True)
+    )
 
 
 def _row(

@@ -25,8 +25,8 @@ from helios_research.submission.options import SubmitOptions
 from helios_research.submission.polling import CompletionModel
 from helios_research.submission.progress import Progress
 from helios_research.submission.runner import Runner
-from helios_research.submission.shared_audio import shared_audio
-from helios_research.submission.standing import Standing, duplicate_rejections
+from helios_research.submission.shared_audio import duplicate_rejections, shared_audio
+from helios_research.submission.standing import Standing
 
 T = TypeVar("T")
 
@@ -159,10 +159,10 @@ class Engine:
         intake = Intake(
             self.rows,
             self.standings,
+            self.ledger.attempts_of,
             self.inspector.check,
             partial(asyncio.to_thread, self._survey),
-            preflight=self.options.preflight,
-            resend_changed=self.options.resend_changed,
+            self.options.rules,
         )
         outcomes = [standing.outcome for standing in self.standings]
         return Runner(lifecycle, intake.items(), self.ledger.attempts_of, outcomes)

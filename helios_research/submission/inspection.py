@@ -1,7 +1,7 @@
 """What each recording is, found out once and remembered in the study's ledger."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from helios_research.submission.withholding import unless_withdrawn
 
 # One entry per location: what was last seen there, by whatever rules.
 _LATEST = "latest"
+_SHA256 = "$.check.sha256"
 _IDENTITY_ONLY = "identity"
 _IDENTIFYING_THREADS = 4
 
@@ -45,7 +46,11 @@ class LedgerCache:
         dict
             Checks by location.
         """
-        return _read(self._ledger, rules)
+        return {
+            location: Check.from_dict(facts["check"])
+            for location, _, facts in self._ledger.cached_checks(_LATEST)
+            if facts["rules"] == rules
+        }
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
         """Keep checks in place of what was known of the same locations.
@@ -76,18 +81,15 @@ class Inspector:
     ----------
     ledger
         The study's ledger, open for writing.
-    seen
-        What was last seen of each recording, by location.
     preflight
         Whether recordings are decoded and judged; else they are only identified.
     """
 
-    def __init__(self, ledger: Ledger, seen: Mapping[str, Check], *, preflight: bool) -> None:
+    def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
         self._ledger = ledger
         self._cache = LedgerCache(ledger)
         self._withdrawn = ledger.withdrawn()
         self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
-        self._seen = seen
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
 
     async def check(self, location: str) -> Check:
@@ -124,9 +126,9 @@ class Inspector:
             SHA-256 by location.
         """
         return {
-            location: check.sha256
-            for location, check in self._seen.items()
-            if check.sha256 and _is_unchanged(location, check)
+            location: sha256
+            for location, stamp, sha256 in self._ledger.cached_fact(_LATEST, _SHA256)
+            if sha256 and _is_unchanged(location, stamp)
         }
 
     async def close(self) -> None:
@@ -136,8 +138,8 @@ class Inspector:
             await asyncio.to_thread(self._pool.close, abandon=True)
 
     def _identified(self, location: str) -> Check:
-        known = self._seen.get(location)
-        if known and _is_unchanged(location, known):
+        known = self._seen(location)
+        if known and _is_unchanged(location, str(known.stamp)):
             return known
         return self._completed(location, Check(Verdict.OK, None, ""))
 
@@ -145,13 +147,16 @@ class Inspector:
         """Identify a recording where the check did not, and write down what the pool does not."""
         if check.sha256 is None:
             check = _with_identity(location, check)
-        known = self._seen.get(location)
+        known = self._seen(location)
         # Of a recording that was sent and is gone now, what was seen of it stays: its scores are
         # found by that.
         was_sent = known is not None and bool(self._ledger.attempts_of(known.sha256 or ""))
         if check.sha256 is not None or not was_sent:
             self._cache.store(_IDENTITY_ONLY, {location: check})
         return check
+
+    def _seen(self, location: str) -> Check | None:
+        return seen_at(self._ledger, [location]).get(location)
 
 
 def _with_identity(location: str, check: Check) -> Check:
@@ -169,8 +174,48 @@ def _with_identity(location: str, check: Check) -> Check:
     )
 
 
-def last_seen(ledger: LedgerReader) -> dict[str, Check]:
-    """Read what was last seen of each recording.
+def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
+    """Read what was last seen of some recordings.
+
+    Parameters
+    ----------
+    ledger
+        A study's ledger.
+    locations
+        Where the recordings are.
+
+    Returns
+    -------
+    dict
+        Checks by location, of those at which anybody has looked yet.
+    """
+    return {
+        location: Check.from_dict(facts["check"])
+        for location, (_, facts) in ledger.checks_at(_LATEST, locations).items()
+    }
+
+
+def hashes_seen(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:
+    """Read the identity of some recordings as they were last seen.
+
+    Parameters
+    ----------
+    ledger
+        A study's ledger.
+    locations
+        Where the recordings are; None where a row names none.
+
+    Returns
+    -------
+    list
+        SHA-256 of each; None where nobody could read it yet.
+    """
+    found = ledger.fact_at(_LATEST, _SHA256, filter(None, locations))
+    return [found.get(location or "") for location in locations]
+
+
+def all_hashes(ledger: LedgerReader) -> dict[str, str | None]:
+    """Read the identity of all recordings at which anybody has looked.
 
     Parameters
     ----------
@@ -180,24 +225,16 @@ def last_seen(ledger: LedgerReader) -> dict[str, Check]:
     Returns
     -------
     dict
-        Checks by location.
+        SHA-256 by location; None of those that could not be read.
     """
-    return _read(ledger)
+    return {location: sha256 for location, _, sha256 in ledger.cached_fact(_LATEST, _SHA256)}
 
 
-def _is_unchanged(location: str, check: Check) -> bool:
+def _is_unchanged(location: str, stamp: str) -> bool:
     """Compare the cheap identity of a local recording; a remote one's would cost a request."""
     if is_remote(location):
         return False
     try:
-        return check.stamp == stamp_of(location)
+        return stamp == str(stamp_of(location))
     except RecordingUnavailableError:
         return False
-
-
-def _read(ledger: LedgerReader, rules: str | None = None) -> dict[str, Check]:
-    return {
-        location: Check.from_dict(facts["check"])
-        for location, _, facts in ledger.cached_checks(_LATEST)
-        if rules in {None, facts["rules"]}
-    }

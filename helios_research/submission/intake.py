@@ -18,11 +18,11 @@ from itertools import islice
 
 from helios_research.api.uploads import FALLBACK_MEDIA_TYPE
 from helios_research.checks import Check
-from helios_research.codes import HeliosCode
-from helios_research.columns import Outcome, Verdict
-from helios_research.ledger import Attempt, State
-from helios_research.submission.asks import Job, Row
-from helios_research.submission.standing import Standing
+from helios_research.codes import DUPLICATE_AUDIO
+from helios_research.columns import Outcome
+from helios_research.ledger import Attempt
+from helios_research.submission.asks import Job, Rejection, Row
+from helios_research.submission.standing import Next, Rules, Standing, judge
 
 AHEAD = 64
 """Recordings that are checked before their turn: enough to keep every core busy."""
@@ -68,22 +68,22 @@ class Intake:
     ----------
     rows, standings
         The rows, and how things stand with each.
+    history
+        Attempts of a recording by its SHA-256, oldest first.
     check
         Finds out what a recording is; from memory, where nothing was written to it since.
     survey
         Looks at all recordings at once.
-    preflight
-        Whether recordings that Helios would refuse are left out.
-    resend_changed
-        Whether recordings whose metadata changed are taken up again.
+    rules
+        What the submission was told to do.
     """
 
     rows: Sequence[Row]
     standings: Sequence[Standing]
+    history: Callable[[str], Sequence[Attempt]]
     check: Callable[[str], Awaitable[Check]]
     survey: Callable[[], Awaitable[Survey]]
-    preflight: bool
-    resend_changed: bool
+    rules: Rules
     _claims: dict[str, str] = field(default_factory=dict)
     _surveyed: Survey = field(default_factory=Survey)
 
@@ -97,9 +97,8 @@ class Intake:
             then the rest in the cohort's order.
         """
         self._claim_what_was_sent()
-        for standing, row in self._under_way():
-            if standing.attempt is not None:
-                yield Taken(_job_of(row, standing.attempt), standing.outcome)
+        for row, standing, attempt in self._under_way():
+            yield Taken(_job_of(row, attempt), standing.outcome)
         self._surveyed = await self.survey()
         async for row, standing, check in self._checked_ahead():
             item = self._decide(row, standing, check)
@@ -109,9 +108,20 @@ class Intake:
     def _claim_what_was_sent(self) -> None:
         """Keep audio that was sent for one row from being sent for another."""
         for row, standing in zip(self.rows, self.standings, strict=True):
-            attempt = standing.attempt
-            if attempt is not None and attempt.state is not State.ABANDONED:
-                self._claims.setdefault(attempt.sha256, row.digest or "")
+            # What changed while it was being sent never was.
+            if standing.sha256 is not None and standing.outcome is not Outcome.INVALID:
+                self._claims.setdefault(standing.sha256, row.digest or "")
+
+    def _under_way(self) -> list[tuple[Row, Standing, Attempt]]:
+        found = [
+            (row, standing, attempt)
+            for row, standing in zip(self.rows, self.standings, strict=True)
+            if standing.next is Next.GO_ON
+            for attempt in self.history(standing.sha256 or "")
+            if attempt.attempt_id == standing.attempt_id
+        ]
+        # What Helios deletes is gone 12 hours after completion, so it is asked for first.
+        return sorted(found, key=lambda item: not item[2].delete_data)
 
     async def _checked_ahead(self) -> AsyncIterator[tuple[Row, Standing, Check]]:
         others = self._others()
@@ -131,65 +141,41 @@ class Intake:
             for task in ahead:
                 task.cancel()
 
-    def _under_way(self) -> list[tuple[Standing, Row]]:
-        open_rows = [
-            (standing, row)
-            for row, standing in zip(self.rows, self.standings, strict=True)
-            if _is_open(standing) and (row.digest is not None or _has_audio(standing))
-        ]
-        # What Helios deletes is gone 12 hours after completion, so it is asked for first.
-        return sorted(
-            open_rows, key=lambda pair: not (pair[0].attempt and pair[0].attempt.delete_data)
-        )
-
     def _others(self) -> Iterator[tuple[Row, Standing]]:
+        """Give the rows whose recordings have to be looked at."""
         for row, standing in zip(self.rows, self.standings, strict=True):
             can_be_sent = row.rejection is None and row.location is not None
-            if can_be_sent and not _is_open(standing) and not self._is_settled(row, standing):
+            if can_be_sent and not self._is_settled(row, standing):
                 yield row, standing
 
     def _is_settled(self, row: Row, standing: Standing) -> bool:
-        """Tell without another look at the recording that nothing is left to do for it."""
-        attempt = standing.attempt
-        if attempt is None or self._surveyed.hashes.get(row.location or "") != attempt.sha256:
+        """Tell without another look at the recording that nothing is left to begin for it."""
+        if standing.next is Next.GO_ON:
+            return True
+        if standing.next is Next.SEND or standing.sha256 is None:
             return False
-        return not self._may_go_again(row, attempt)
+        return self._surveyed.hashes.get(row.location or "") == standing.sha256
 
     async def _checked(self, row: Row) -> Check:
         return await self.check(row.location or "")
 
     def _decide(self, row: Row, standing: Standing, check: Check) -> Taken | Ended | None:
-        attempt = standing.attempt
-        if attempt is not None and check.sha256 is None:
-            # The file is gone; how its run ended stays.
-            return None
-        if attempt is not None and attempt.sha256 == check.sha256:
-            again = self._may_go_again(row, attempt)
-            return Taken(_job_of(row, attempt), standing.outcome) if again else None
-        if check.sha256 is None or row.position in self._surveyed.conflicts:
-            return Ended(Outcome.INVALID, standing.outcome)
-        if self._claims.setdefault(check.sha256, row.digest or "") != row.digest:
-            return Ended(Outcome.INVALID, standing.outcome)
-        if self.preflight and check.verdict is Verdict.FAIL:
-            return Ended(Outcome.SKIPPED, standing.outcome)
+        if check.sha256 is None:
+            # How a run ended stays, though its file is gone.
+            return None if standing.sha256 else Ended(Outcome.INVALID, standing.outcome)
+        attempts = self.history(check.sha256)
+        seen = judge(row, check, attempts, self._conflict(row, check.sha256), self.rules)
+        if seen.next is Next.NOTHING:
+            return Ended(seen.outcome, standing.outcome)
         job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
         return Taken(job, standing.outcome)
 
-    def _may_go_again(self, row: Row, attempt: Attempt) -> bool:
-        if self.resend_changed and attempt.request_digest != row.digest:
-            return True
-        # The planner knows how often a run was tried; this only asks it.
-        return attempt.state is State.ABANDONED or (
-            attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
-        )
-
-
-def _is_open(standing: Standing) -> bool:
-    return standing.attempt is not None and not standing.attempt.state.is_final
-
-
-def _has_audio(standing: Standing) -> bool:
-    return standing.attempt is not None and standing.attempt.state is State.UPLOADED
+    def _conflict(self, row: Row, sha256: str) -> Rejection | None:
+        """Keep the same audio from being sent for two rows that say different things of it."""
+        is_claimed = self._claims.setdefault(sha256, row.digest or "") != row.digest
+        if is_claimed or row.position in self._surveyed.conflicts:
+            return Rejection(DUPLICATE_AUDIO, "The same audio stands in another row.")
+        return None
 
 
 def _job_of(row: Row, attempt: Attempt) -> Job:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from helios_research.errors import ConfigError
+from helios_research.submission.standing import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ class SubmitOptions:
         if self.internal_error_retries < 0:
             message = f"internal_error_retries is {self.internal_error_retries}: it is 0 or more."
             raise ConfigError(message)
+
+    @property
+    def rules(self) -> Rules:
+        """What the judge of a row has to know of them."""
+        return Rules(preflight=self.preflight, resend_changed=self.resend_changed)
 
 
 class SubmitSettings(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""Finding the same audio in several rows before anything is sent, without reading every file.
+"""Finding the same audio in several rows: before anything is sent, without reading every file.
 
 Only files of equal size can be equal, and of those only files that begin alike: the rest is
 never read. Remote recordings are left out, since each would cost a request; the same audio under
@@ -7,11 +7,17 @@ two remote addresses is found when it is hashed for its upload.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import pandas as pd
+
+from helios_research.codes import DUPLICATE_AUDIO
+from helios_research.cohort import Cohort, duplicate_audio_issues
+from helios_research.columns import Severity
 from helios_research.errors import RecordingUnavailableError
 from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
+from helios_research.submission.asks import Rejection
 
 T = TypeVar("T")
 
@@ -51,6 +57,35 @@ def shared_audio(
     ]
     hashed = _by_value(alike, lambda location: fingerprint(location).sha256, is_over)
     return {**known, **hashed}
+
+
+def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[int, Rejection]:
+    """Find rows whose audio also stands in another row with other metadata.
+
+    Parameters
+    ----------
+    cohort
+        The cohort.
+    sha256
+        SHA-256 of each row's recording, where it is known.
+
+    Returns
+    -------
+    dict of int to Rejection
+        By position, why such a row is not sent.
+    """
+    hashes = pd.Series(list(sha256), dtype="str")
+    if hashes.dropna().is_unique:
+        return {}
+    issues = duplicate_audio_issues(cohort, hashes)
+    errors = issues[issues["severity"] == Severity.ERROR]
+    position_of = {number: position for position, number in enumerate(cohort.row_numbers)}
+    return {
+        position_of[number]: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
+        for number, problem, remedy in zip(
+            errors["row"], errors["problem"], errors["remedy"], strict=True
+        )
+    }
 
 
 def _head(location: str) -> bytes:

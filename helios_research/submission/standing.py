@@ -1,16 +1,18 @@
-"""How things stand with every row of a cohort: derived from the ledger, never kept beside it."""
+"""The judge: how things stand with one row, what may be done about it, and why not.
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+Pure: from what the manifest asks for, what was seen of the recording and what the ledger knows of
+its audio. The submission asks it before anything is sent, the results ask it afterwards, so that
+they never disagree.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from enum import Enum
 
 from helios_research.api.requests import RunRequest
 from helios_research.checks import UNREADABLE, Check
-from helios_research.codes import DUPLICATE_AUDIO, METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN
-from helios_research.cohort import Cohort, duplicate_audio_issues
-from helios_research.columns import Outcome, Severity, Verdict
+from helios_research.codes import METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN, HeliosCode
+from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.submission.asks import Rejection, Row
 from helios_research.submission.plan import governing_attempt
@@ -23,6 +25,39 @@ _OUTCOMES = {
 }
 
 
+class Next(Enum):
+    """What may be done about a row."""
+
+    NOTHING = "nothing"
+    """It has come to its end, or cannot be sent as it is."""
+
+    SEND = "send"
+    """Its recording may be sent."""
+
+    GO_ON = "go on"
+    """A model run is under way and is to be taken further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a submission was told to do.
+
+    Attributes
+    ----------
+    preflight
+        Whether recordings that Helios would refuse are left out.
+    resend_changed
+        Whether recordings whose metadata changed after they were sent are sent again.
+    """
+
+    preflight: bool = True
+    resend_changed: bool = False
+
+
+AS_USUAL = Rules()
+"""By these the results are told, whatever the last submission was told to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How things stand with one row.
@@ -31,8 +66,10 @@ class Standing:
     ----------
     outcome
         Where the row is.
-    attempt
-        The attempt that decides it, if any.
+    next
+        What may be done about it.
+    attempt_id, sha256
+        The attempt that decides it and the audio that this was made with, if any.
     runs
         Model runs created for the recording.
     error_code, error_reason
@@ -40,10 +77,101 @@ class Standing:
     """
 
     outcome: Outcome
-    attempt: Attempt | None = None
+    next: Next = Next.NOTHING
+    attempt_id: int | None = None
+    sha256: str | None = None
     runs: int = 0
     error_code: str | None = None
     error_reason: str | None = None
+
+
+def judge(
+    row: Row,
+    check: Check | None,
+    history: Sequence[Attempt],
+    duplicate: Rejection | None = None,
+    rules: Rules = AS_USUAL,
+) -> Standing:
+    """Decide how things stand with one row. The first that applies decides.
+
+    1. An attempt that was made for this row: what was paid for stands, whatever changed since.
+    2. An error in the row, or the same audio in another row with other metadata: not sent.
+    3. A recording that changed while it was being sent: not sent, until it is submitted again.
+    4. A recording that cannot be read, was withdrawn, or that Helios would refuse: not sent.
+    5. Anything else waits to be sent.
+
+    Parameters
+    ----------
+    row
+        The row, as a request.
+    check
+        What was last seen of its recording; None where nobody has looked yet.
+    history
+        The attempts with this audio, oldest first, without those of other rows; see `own_history`.
+    duplicate
+        Why the row may not be sent because of another row with the same audio.
+    rules
+        What the submission was told to do.
+
+    Returns
+    -------
+    Standing
+        Outcome, what may be done, and what is wrong.
+    """
+    runs = sum(attempt.model_run_id is not None for attempt in history)
+    rejection = row.rejection or duplicate
+    attempt = governing_attempt(row.digest or "", history)
+    if attempt is not None and (duplicate is None or attempt.request_digest == row.digest):
+        return _sent(row, attempt, runs, _next_after(row, attempt, rejection, rules))
+    if rejection is not None:
+        return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
+    if history and outcome_of(history[-1]) is Outcome.INVALID:
+        return _sent(row, history[-1], runs, Next.SEND)
+    if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
+        return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)
+    if check is not None and check.verdict is Verdict.FAIL and rules.preflight:
+        reason = f"Not sent. {check.reason}"
+        return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
+    if not history:
+        return Standing(Outcome.PENDING, Next.SEND)
+    # Why its last run was given up.
+    last = history[-1]
+    return Standing(
+        Outcome.PENDING,
+        Next.SEND,
+        runs=runs,
+        error_code=last.error_code,
+        error_reason=last.error_reason,
+    )
+
+
+def own_history(
+    row: Row, attempts: Sequence[Attempt], asked_elsewhere: Collection[str | None] = ()
+) -> Sequence[Attempt]:
+    """Leave out the attempts that were made for other rows with the same audio.
+
+    Parameters
+    ----------
+    row
+        The row.
+    attempts
+        All attempts with its audio, oldest first.
+    asked_elsewhere
+        Digests of the requests that other rows with the same audio make.
+
+    Returns
+    -------
+    sequence of Attempt
+        Those made with this row's request, or with one that no row makes any more: then the
+        metadata of this row has changed.
+    """
+    if not asked_elsewhere:
+        return attempts
+    return [
+        attempt
+        for attempt in attempts
+        if attempt.request_digest == row.digest or attempt.request_digest not in asked_elsewhere
+    ]
 
 
 def outcome_of(attempt: Attempt) -> Outcome:
@@ -64,133 +192,41 @@ def outcome_of(attempt: Attempt) -> Outcome:
     return _OUTCOMES.get(attempt.state, Outcome.PENDING)
 
 
-def standings(
-    cohort: Cohort,
-    rows: Sequence[Row],
-    checks: Mapping[str, Check],
-    attempts: Iterable[Attempt],
-) -> list[Standing]:
-    """Work out how things stand with every row.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    rows
-        Its rows as requests, as `rows_of` gives them.
-    checks
-        What was last seen of each recording, by location.
-    attempts
-        All attempts in the ledger.
-
-    Returns
-    -------
-    list of Standing
-        One per row, in the cohort's order.
-    """
-    history = defaultdict[str, list[Attempt]](list)
-    for attempt in attempts:
-        history[attempt.sha256].append(attempt)
-    seen = [checks.get(row.location) if row.location else None for row in rows]
-    duplicates = duplicate_rejections(cohort, [check.sha256 if check else None for check in seen])
-    claimed = {(check.sha256, row.digest) for row, check in zip(rows, seen, strict=True) if check}
-    return [
-        _standing(
-            row,
-            check,
-            [
-                attempt
-                for attempt in history.get(check.sha256 or "", ())
-                if attempt.request_digest == row.digest
-                or (attempt.sha256, attempt.request_digest) not in claimed
-            ]
-            if check
-            else [],
-            duplicates.get(row.position),
-        )
-        for row, check in zip(rows, seen, strict=True)
-    ]
-
-
-def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[int, Rejection]:
-    """Find rows whose audio also stands in another row with other metadata.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    sha256
-        SHA-256 of each row's recording, where it is known.
-
-    Returns
-    -------
-    dict of int to Rejection
-        By position, why such a row is not sent.
-    """
-    issues = duplicate_audio_issues(cohort, pd.Series(list(sha256), dtype="str"))
-    errors = issues[issues["severity"] == Severity.ERROR]
-    position_of = {number: position for position, number in enumerate(cohort.row_numbers)}
-    return {
-        position_of[number]: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
-        for number, problem, remedy in zip(
-            errors["row"], errors["problem"], errors["remedy"], strict=True
-        )
-    }
-
-
-def _standing(
-    row: Row, check: Check | None, history: Sequence[Attempt], duplicate: Rejection | None
-) -> Standing:
-    runs = sum(attempt.model_run_id is not None for attempt in history)
-    attempt = governing_attempt(row.digest or "", history)
-    is_mine = attempt is not None and attempt.request_digest == row.digest
-    if attempt is not None and (is_mine or duplicate is None):
-        return _from_attempt(row, attempt, runs)
-    rejection = row.rejection or duplicate
+def _next_after(row: Row, attempt: Attempt, rejection: Rejection | None, rules: Rules) -> Next:
+    if not attempt.state.is_final:
+        # A row that makes no request any more can still be asked about, but no more uploaded.
+        may_go_on = row.digest is not None or attempt.state is State.UPLOADED
+        return Next.GO_ON if may_go_on else Next.NOTHING
     if rejection is not None:
-        return Standing(
-            Outcome.INVALID,
-            runs=runs,
-            error_code=rejection.error_code,
-            error_reason=rejection.error_reason,
-        )
-    if history and outcome_of(history[-1]) is Outcome.INVALID:
-        return _from_attempt(row, history[-1], runs)
-    if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
-        return Standing(
-            Outcome.INVALID,
-            runs=runs,
-            error_code=check.predicted_error_code,
-            error_reason=check.reason,
-        )
-    if check is not None and check.verdict is Verdict.FAIL:
-        return Standing(
-            Outcome.SKIPPED,
-            runs=runs,
-            error_code=check.predicted_error_code,
-            error_reason=f"Not sent. {check.reason}",
-        )
-    # Why its last run was given up, where one was.
-    last = history[-1] if history else None
+        return Next.NOTHING
+    if rules.resend_changed and attempt.request_digest != row.digest:
+        return Next.SEND
+    # The planner knows how often a run was tried; this only asks it.
+    failed_inside = attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
+    return Next.SEND if failed_inside else Next.NOTHING
+
+
+def _unsent(outcome: Outcome, runs: int, code: str | None, reason: str) -> Standing:
+    return Standing(outcome, runs=runs, error_code=code, error_reason=reason)
+
+
+def _sent(row: Row, attempt: Attempt, runs: int, what_next: Next) -> Standing:
+    code, reason = attempt.error_code, attempt.error_reason
+    if attempt.request_digest != row.digest:
+        code, reason = _changed_since(row, attempt)
     return Standing(
-        Outcome.PENDING,
-        runs=runs,
-        error_code=last.error_code if last else None,
-        error_reason=last.error_reason if last else None,
+        outcome_of(attempt), what_next, attempt.attempt_id, attempt.sha256, runs, code, reason
     )
 
 
-def _from_attempt(row: Row, attempt: Attempt, runs: int) -> Standing:
+def _changed_since(row: Row, attempt: Attempt) -> tuple[str | None, str | None]:
+    """Say beside what was sent what has become of its row in the manifest."""
     code, reason = attempt.error_code, attempt.error_reason
-    wanted = row.request if attempt.request_digest != row.digest else None
-    if attempt.request_digest != row.digest and row.digest is None and row.rejection is not None:
-        # What was paid for stays; that the row cannot be sent any more is said beside it.
-        code = row.rejection.error_code
-        reason = f"{row.rejection.error_reason} The row was sent before it was changed."
-    if wanted is not None:
-        changes = RunRequest.from_record(attempt.request).describe_difference(wanted)
-        code = code or METADATA_CHANGED
-        reason = " ".join(
-            filter(None, [reason, f"Since it was sent, the manifest has changed: {changes}."])
-        )
-    return Standing(outcome_of(attempt), attempt, runs, code, reason)
+    if row.digest is None and row.rejection is not None:
+        told = f"{row.rejection.error_reason} The row was sent before it was changed."
+        return row.rejection.error_code, told
+    if row.request is None:
+        return code, reason
+    changes = RunRequest.from_record(attempt.request).describe_difference(row.request)
+    told = f"Since it was sent, the manifest has changed: {changes}."
+    return code or METADATA_CHANGED, f"{reason} {told}" if reason else told

@@ -85,7 +85,7 @@ def test_the_table_of_an_empty_ledger_has_the_same_types(ledger: Ledger) -> None
 async def test_answers_are_read_in_blocks_without_losing_one(
     ledger: Ledger, new_attempt: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "_ROWS_IN_A_BLOCK", 3)
+    monkeypatch.setattr(reader, "ROWS_IN_A_BLOCK", 3)
     for number in range(8):
         attempt = await ledger.begin(new_attempt(number))
         await ledger.advance(attempt.attempt_id, State.SCORED, answer={"number": number})

@@ -1,0 +1,126 @@
+"""Reading what earlier checks found out about recordings."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic_core import from_json
+
+from helios_research.ledger.connection import ROWS_IN_A_BLOCK, Connected
+
+
+class CheckReader(Connected):
+    """The part of a ledger that knows recordings by their locations.
+
+    Parameters
+    ----------
+    path
+        The ledger's file.
+    """
+
+    def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Read what earlier checks found out about recordings, in constant memory.
+
+        Parameters
+        ----------
+        settings
+            Key of the settings that they were made with.
+
+        Yields
+        ------
+        tuple of str, str and dict
+            A location, the stamp that the recording had then, and the facts.
+        """
+        for place, stamp, facts in self._checks(settings, "facts"):
+            yield place, stamp, from_json(facts)
+
+    def cached_fact(self, settings: str, path: str) -> Iterator[tuple[str, str, Any]]:
+        """Read one of the facts about each recording, in constant memory and without the rest.
+
+        Parameters
+        ----------
+        settings
+            Key of the settings that the checks were made with.
+        path
+            Where the fact is, as a JSON path of SQLite such as ``$.sha256``.
+
+        Yields
+        ------
+        tuple of str, str and object
+            A location, the stamp that the recording had then, and the fact; None where there is
+            none.
+        """
+        return self._checks(settings, "facts ->> ?", path)
+
+    def checks_at(
+        self, settings: str, locations: Iterable[str]
+    ) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Read what earlier checks found out about some recordings.
+
+        Parameters
+        ----------
+        settings
+            Key of the settings that they were made with.
+        locations
+            Where the recordings are.
+
+        Returns
+        -------
+        dict of str to tuple of str and dict
+            By location, the stamp that the recording had then, and the facts.
+        """
+        found = self._checks_at(settings, "facts", locations)
+        return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
+
+    def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
+        """Read one of the facts about some recordings, without the rest.
+
+        Parameters
+        ----------
+        settings
+            Key of the settings that the checks were made with.
+        path
+            Where the fact is, as in `cached_fact`.
+        locations
+            Where the recordings are.
+
+        Returns
+        -------
+        dict of str to object
+            The fact by location; None where there is none.
+        """
+        found = self._checks_at(settings, "facts ->> ?", locations, path)
+        return {place: fact for place, _, fact in found}
+
+    def _checks_at(
+        self, settings: str, what: str, locations: Iterable[str], *values: str
+    ) -> Iterator[tuple[str, str, Any]]:
+        places = [os.fsencode(location) for location in locations]
+        for first in range(0, len(places), ROWS_IN_A_BLOCK):
+            block = places[first : first + ROWS_IN_A_BLOCK]
+            marks = ",".join("?" * len(block))
+            query = (
+                f"SELECT location, stamp, {what} FROM checks "  # noqa: S608 - words of ours
+                f"WHERE settings = ? AND location IN ({marks})"
+            )
+            with self._connected() as connection:
+                rows = connection.execute(query, (*values, settings, *block)).fetchall()
+            for place, stamp, value in rows:
+                yield os.fsdecode(place), stamp, value
+
+    def _checks(self, settings: str, what: str, *values: str) -> Iterator[tuple[str, str, Any]]:
+        last = b""
+        query = (
+            f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND location > ? "  # noqa: S608 - words of ours
+            "ORDER BY location LIMIT ?"
+        )
+        while True:
+            with self._connected() as connection:
+                rows = connection.execute(
+                    query, (*values, settings, last, ROWS_IN_A_BLOCK)
+                ).fetchall()
+            if not rows:
+                return
+            for place, stamp, value in rows:
+                yield os.fsdecode(place), stamp, value
+            last = rows[-1][0]
