@@ -249,7 +249,8 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
     if column not in table.columns:
         raise UnknownColumnError(column, table.columns)
     each, different = _different(table[column])
-    text = _as_text(canonical_sex(different) if column == "birth_sex" else different)
+    spelled = canonical_sex(different) if column == "birth_sex" else different
+    text = _as_text(spelled)
     found = list(text.dropna().unique())
     if len(found) > MOST_LEVELS:
         message = (
@@ -257,7 +258,7 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
             "group by a column with fewer, such as the arm or the visit."
         )
         raise ResultsError(message)
-    order = _ordered(found, table[column])
+    order = _ordered(found, spelled)
     # The last place is for rows without a value, whose number is -1.
     places = np.append(pd.Categorical(text, categories=order).codes, -1).astype(np.intp)
     codes = places[each]
@@ -283,7 +284,8 @@ def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
 
 def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
     if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
-        return [str(level) for level in values.cat.categories if str(level) in set(found)]
+        ordered = _as_text(pd.Series(values.cat.categories)).dropna()
+        return [level for level in dict.fromkeys(ordered) if level in set(found)]
     return sorted(found, key=natural_key)
 
 

@@ -113,3 +113,15 @@ def test_a_warning_is_a_text_in_the_list_not_an_empty_list():
 def test_people_are_counted_at_each_level_that_they_have():
     people, levels = np.array([0, 0, 0, 1, 2, -1]), np.array([0, 0, 1, 1, 1, 2])
     assert tables.count_people_by_level(people, levels, 4).tolist() == [1, 3, 0, 0]
+
+
+def test_ordered_categories_keep_their_order_however_they_are_spelled(make_results):
+    """Birth sex is brought to the words of Helios, and other levels lose the space around them."""
+    kinds = pd.CategoricalDtype(["w ", "groups pooled", "", "a"], ordered=True)
+    values = pd.Series(["a", "w ", "groups pooled", ""], dtype=kinds)
+    table = make_results(["p", "q", "r", "s"], arm=values, birth_sex=values)
+    found = tables.levels_of(table, "arm")
+    assert found.labels == ("w", "groups pooled", "a", "not given")
+    assert found.codes.tolist() == [2, 0, 1, 3]
+    sexes = tables.levels_of(table, "birth_sex")
+    assert [sexes.labels[code] for code in sexes.codes] == ["A", "W", "GROUPS POOLED", "not given"]
