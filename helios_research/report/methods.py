@@ -72,8 +72,9 @@ def _scoring(subject: Subject) -> str:
 def _analysis(subject: Subject) -> str:
     scored = subject.n_with(Outcome.SCORED)
     return (
-        f"All {len(subject.table):,} rows of the manifest are accounted for; the {scored:,} scored "
-        "recordings enter the analyses, those with a warning included. Missing scores were not "
+        f"Every row of the manifest ({len(subject.table):,}) is accounted for; "
+        f"{counted(scored, 'scored recording')} entered the analyses, those with a warning "
+        "included. Missing scores were not "
         "imputed. Participants are the unit: intervals come from a bootstrap over participants "
         "(2,000 resamples; 1,000 in figures; fixed seed) and comparisons take several recordings of "
         "one participant into account. Bucketed biomarkers are ordinal and are described by "

@@ -8,6 +8,7 @@ import pandas as pd
 from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
 from helios_research.analysis.cohort_table import OVERALL
 from helios_research.analysis.missing import ANY_REASON, BIOMARKER_FAILED
+from helios_research.analysis.provenance import flagged_note
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, flow_diagram, outcomes_by_tag
 from helios_research.report.blocks import (
@@ -27,6 +28,7 @@ from helios_research.report.wording import count, p_value, percent
 
 _EVERYONE = "__everyone__"
 _MOST_ROWS = 40
+_NOTHING_TO_TEST = "No test: too few participants or levels, or no failures to compare."
 
 
 def participants(subject: Subject) -> Section:
@@ -60,7 +62,10 @@ def participants(subject: Subject) -> Section:
     )
     caption = f"Participants by {tag}" if tag else "Participants"
     numeric = [name for name in printed.columns if name not in ("characteristic", "level")]
-    notes = [described.attrs["method"], *described.attrs["warnings"]]
+    # How many scores are flagged is no matter of who took part.
+    about_all = flagged_note(subject.table)
+    warnings = [said for said in described.attrs["warnings"] if said != about_all]
+    notes = [described.attrs["method"], *warnings]
     if HIDDEN in printed.to_numpy():
         notes.append(
             f"Cells of fewer than {FEWEST} participants are hidden, and others that would give "
@@ -139,12 +144,14 @@ def missing(subject: Subject) -> tuple[Section, list[str]]:
     unequal = [sentence for sentence in warnings if sentence.startswith("Recordings fail")]
     if unequal:
         blocks.append(Bullets(tuple(unequal), look="caution"))
-    elif len(found):
+    elif found["p"].notna().any():
         blocks.append(
             Text(
                 "Recordings do not fail measurably more often in one of these groups than another."
             )
         )
+    elif len(found):
+        blocks.append(Text(_NOTHING_TO_TEST))
     drawn = [_outcomes_picture(subject, tag) for tag in subject.tags if tag in grouping]
     if drawn:
         blocks.append(Pictures(tuple(drawn)))
@@ -215,7 +222,7 @@ def _missing_table(variable: str, part: pd.DataFrame) -> Table:
 def _tested(part: pd.DataFrame) -> str:
     p = part.drop_duplicates("reason").set_index("reason")["p"]
     if p.isna().all():
-        return "No test: too few participants or levels, or no failures to compare."
+        return _NOTHING_TO_TEST
     words = ((ANY_REASON, "without scores"), (BIOMARKER_FAILED, "for failures of the biomarker"))
     told = ", ".join(f"p {_equals(p[reason])} {name}" for reason, name in words)
     return f"Equal rates at all levels: {told}."

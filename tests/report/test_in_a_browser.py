@@ -94,3 +94,28 @@ def test_it_prints_with_nothing_cut_off(browser: Browser, report: Path, tmp_path
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
     page.close()
+
+
+def test_a_short_table_is_not_torn_apart_by_the_end_of_a_page(
+    browser: Browser, report: Path
+) -> None:
+    page, _, _ = opened(browser, report, 1200)
+    page.emulate_media(media="print")
+    rules = page.evaluate(
+        "[...document.querySelectorAll('.table')].map("
+        "t => [t.querySelectorAll('tbody tr').length, getComputedStyle(t).breakInside])"
+    )
+    assert {rule for rows, rule in rules if rows <= 14} == {"avoid"}
+    assert {rule for rows, rule in rules if rows > 14} == {"auto"}
+    page.close()
+
+
+def test_long_words_in_a_table_keep_their_width_on_a_phone(browser: Browser, report: Path) -> None:
+    """The codebook would else be a column of single words, many screens long."""
+    page, _, _ = opened(browser, report, 390)
+    widths = page.evaluate(
+        "[...document.querySelectorAll('#codebook td.long')].map(c => c.clientWidth)"
+    )
+    assert widths
+    assert min(widths) >= 200
+    page.close()

@@ -83,6 +83,16 @@ def test_unequal_failures_are_a_warning_in_plain_words(study: pd.DataFrame) -> N
     assert warnings[0] in words(section)
 
 
+def test_where_nothing_can_be_tested_no_equality_is_claimed(study: pd.DataFrame) -> None:
+    section, warnings = missing(subject_of(study.iloc[:1], tags=["arm"]))
+    assert warnings == []
+    assert "No test: too few participants" in words(section)
+    assert "do not fail measurably" not in words(section)
+    assert "Every row of the manifest (1) is accounted for; 1 scored recording entered" in words(
+        methods(subject_of(study[study["outcome"] == "scored"].iloc[:1]))
+    )
+
+
 def test_comparisons_say_what_was_done_in_each_row(study: pd.DataFrame) -> None:
     section, _ = comparisons(subject_of(study, tags=["arm"]))
     table = only_table(section)

@@ -193,7 +193,7 @@ def test_unknown_columns_and_unreadable_files_are_named(
         write_report(study, tmp_path / "x.html", tags=["arms"])
     with pytest.raises(ResultsError, match="no results file"):
         write_report(tmp_path / "none.parquet", tmp_path / "x.html")
-    with pytest.raises(StudyStorageError, match="No such file or directory"):
+    with pytest.raises(StudyStorageError, match=r"no such file or directory\. Make its folder"):
         write_report(study.head(0), tmp_path / "nowhere" / "x.html")
     assert list(tmp_path.iterdir()) == []
 
