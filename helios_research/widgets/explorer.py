@@ -185,8 +185,9 @@ class Explorer(Panel):
             self._wrong.widget,
             self._status.widget,
             beside([self._filters.widget], [self._choices.widget, self._figure.widget, saving]),
-            below,
+            # Before what becomes longer by a click, so that nothing is below that.
             self._code_part(),
+            below,
         ]
 
     def _code_part(self) -> Any:

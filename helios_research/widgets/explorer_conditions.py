@@ -1,8 +1,8 @@
 """Conditions on recordings, each of them a mask, words for a chip, and code, all in one."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,18 @@ MISSING_WORDS = "not given"
 _NAMED_IN_A_CHIP = 3
 
 
-class Condition(Protocol):
+class Condition(ABC):
     """Something that a recording has to fulfil in order to be shown."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def key(self) -> str:
         """What it is about; a second condition about the same replaces it."""
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """What it asks for, short enough for a chip."""
 
@@ -36,8 +40,9 @@ class Condition(Protocol):
         Returns
         -------
         Series of bool
-            One per row.
+            One per row; False where the value is missing that it asks about.
         """
+        return self._marks(table)
 
     def code(self, table: pd.DataFrame) -> str:
         """Give an expression of pandas that marks the same rows of ``results``.
@@ -45,17 +50,24 @@ class Condition(Protocol):
         Parameters
         ----------
         table
-            The results.
+            The results, whose types decide how values are written.
 
         Returns
         -------
         str
             Python.
         """
+        return self._expression(table)
+
+    @abstractmethod
+    def _marks(self, table: pd.DataFrame) -> "pd.Series[bool]": ...
+
+    @abstractmethod
+    def _expression(self, table: pd.DataFrame) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Condition):
     """A column has one of some values.
 
     Attributes
@@ -82,36 +94,12 @@ class OneOf:
         shown = ", ".join(names[:_NAMED_IN_A_CHIP])
         return f"{label_of(self.column)}: {shown}{f' and {more:,} more' if more > 0 else ''}"
 
-    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows that have one of the values.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        Series of bool
-            One per row.
-        """
+    def _marks(self, table: pd.DataFrame) -> "pd.Series[bool]":
         values = table[self.column]
         marked = texts_of(values).isin(self._named)
         return marked | values.isna() if None in self.values else marked
 
-    def code(self, table: pd.DataFrame) -> str:
-        """Give the expression that marks the same rows.
-
-        Parameters
-        ----------
-        table
-            The results, whose types decide how a value is written.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+    def _expression(self, table: pd.DataFrame) -> str:
         column = _column(self.column)
         text = column if is_text(table[self.column]) else f'{column}.astype("str")'
         listed = ", ".join(literal(value) for value in self._named)
@@ -126,7 +114,7 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreBetween:
+class ScoreBetween(Condition):
     """A score lies in a range, both ends included.
 
     Attributes
@@ -151,37 +139,13 @@ class ScoreBetween:
         """The biomarker and its range."""
         return f"{label_of(self.column)} {_range_words(self.low, self.high)}"
 
-    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows whose score lies in the range.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        Series of bool
-            One per row; False where there is no score.
-        """
+    def _marks(self, table: pd.DataFrame) -> "pd.Series[bool]":
         scores = table[self.column].astype("float64")
         low = -np.inf if self.low is None else self.low
         high = np.inf if self.high is None else self.high
         return scores.between(low, high)
 
-    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - scores are always numbers
-        """Give the expression that marks the same rows.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+    def _expression(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - scores are always numbers
         column = f'{_column(self.column)}.astype("float64")'
         if self.high is None:
             return f"{column}.ge({self.low!r})"
@@ -191,7 +155,7 @@ class ScoreBetween:
 
 
 @dataclass(frozen=True, slots=True)
-class NoScore:
+class NoScore(Condition):
     """A biomarker has no score.
 
     Attributes
@@ -212,78 +176,37 @@ class NoScore:
         """That there is no score."""
         return f"no {label_of(self.column)}"
 
-    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows without a score.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        Series of bool
-            One per row.
-        """
+    def _marks(self, table: pd.DataFrame) -> "pd.Series[bool]":
         return table[self.column].isna()
 
-    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
-        """Give the expression that marks the same rows.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+    def _expression(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
         return f"{_column(self.column)}.isna()"
 
 
 @dataclass(frozen=True, slots=True)
-class HasWarning:
+class HasWarning(Condition):
     """Helios gave a warning with the scores."""
 
-    key: str = "warnings"
-    words: str = "with a warning"
+    @property
+    def key(self) -> str:
+        """The column."""
+        return "warnings"
 
-    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows with a warning.
+    @property
+    def words(self) -> str:
+        """That there is a warning."""
+        return "with a warning"
 
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        Series of bool
-            One per row.
-        """
+    def _marks(self, table: pd.DataFrame) -> "pd.Series[bool]":
         has_some: pd.Series[bool] = table[self.key].str.len().gt(0)
         return has_some
 
-    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
-        """Give the expression that marks the same rows.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+    def _expression(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
         return f"{_column(self.key)}.str.len().gt(0)"
 
 
 @dataclass(frozen=True, slots=True)
-class DayBetween:
+class DayBetween(Condition):
     """A recording is of certain days, the first and the last included.
 
     Attributes
@@ -308,19 +231,7 @@ class DayBetween:
         """The days."""
         return f"{label_of(self.column)} {_range_words(self.first, self.last)}"
 
-    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows of those days.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        Series of bool
-            One per row; False where there is no date.
-        """
+    def _marks(self, table: pd.DataFrame) -> "pd.Series[bool]":
         values = table[self.column]
         if pd.api.types.is_datetime64_any_dtype(values):
             days = values.dt.tz_localize(None).dt.normalize()
@@ -330,19 +241,7 @@ class DayBetween:
         between: pd.Series[bool] = days.between(pd.Timestamp(first), pd.Timestamp(last))
         return between
 
-    def code(self, table: pd.DataFrame) -> str:
-        """Give the expression that marks the same rows.
-
-        Parameters
-        ----------
-        table
-            The results, whose types decide how a day is read.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+    def _expression(self, table: pd.DataFrame) -> str:
         values, column = table[self.column], _column(self.column)
         if pd.api.types.is_datetime64_any_dtype(values):
             days = f"{column}.dt.tz_localize(None).dt.normalize()"

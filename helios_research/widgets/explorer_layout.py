@@ -54,6 +54,8 @@ EXPLORER_STYLE = """
   color: var(--helios-ink); border-radius: 4px; font-family: var(--jp-code-font-family, monospace);
   font-size: 0.92em; line-height: 1.4; }
 .helios audio { width: min(100%, 28em); }
+/* As high as a player, which comes after the rest. */
+.helios-audio { min-height: 60px; }
 </style>
 """
 

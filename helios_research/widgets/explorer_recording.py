@@ -67,6 +67,7 @@ class RecordingPart:
         self.number.observe(guard(lambda change: self._typed(change["new"])), "value")
         self.content = markup(_CHOOSE)
         self.audio = markup()
+        self.audio.add_class("helios-audio")
         walk = ipywidgets.HBox([self.number, self.previous, self.next])
         walk.layout.flex_flow = "row wrap"
         head = markup("<h3>One recording</h3>")

@@ -194,13 +194,11 @@ class CohortMapper(Panel):
 
     def _field_row(self, name: str) -> Any:
         sample = self._samples[name]
-        sample.layout = ipywidgets.Layout(flex="1 1 10em", margin="0", min_width="0")
-        constant = self.controls.constants.get(name)
-        place = constant if constant is not None else markup()
-        if constant is None:
-            place.layout = ipywidgets.Layout(width="16em", margin="2px")
+        sample.layout = ipywidgets.Layout(flex="1 1 10em", margin="0 0 0 0.8em", min_width="0")
+        # Where a value is typed there is no example to show; both have the same height.
+        constant = [self.controls.constants[name]] if name in self.controls.constants else []
         return ipywidgets.HBox(
-            [self.controls.fields[name], place, sample],
+            [self.controls.fields[name], *constant, sample],
             layout=ipywidgets.Layout(flex_flow="row wrap"),
         )
 
@@ -224,6 +222,8 @@ class CohortMapper(Panel):
         mapping = self.mapping
         for name in self._samples:
             self._samples[name].value = self._sample(name, mapping.columns.get(name))
+            is_typed = self.controls.fields[name].value == SAME_FOR_ALL
+            self._samples[name].layout.display = "none" if is_typed else ""
         code = escape(mapping.code(self._frame.columns, table="df"))
         self._code.value = f'<pre class="helios-code" tabindex="0">{code}</pre>'
         self._cohort, self._problem = None, _still_to_choose(mapping)
@@ -259,8 +259,8 @@ class CohortMapper(Panel):
         if cohort is None:
             self._show_problem()
         else:
-            self._status.tell(f"{_summary(cohort)}.")
             self._show_issues(cohort.issues)
+            self._status.tell(f"{_summary(cohort)}.")
 
     def _show_problem(self) -> None:
         self._status.fail(self._problem)
@@ -281,7 +281,9 @@ class CohortMapper(Panel):
         )
 
     def _show_issues(self, issues: pd.DataFrame) -> None:
-        shown = issues[["row", "severity", "column", "value", "problem", "remedy"]]
+        shown = issues[["row", "severity", "column", "value"]].assign(
+            **{"problem, and what to do": issues["problem"].str.cat(issues["remedy"], sep=" ")}
+        )
         self._issues.show(shown, empty="There are no issues.")
 
     def _sample(self, field: str, column: str | None) -> str:

@@ -137,8 +137,7 @@ class MapperControls:
         try:
             for name, control in self.constants.items():
                 is_constant = self.fields[name].value == SAME_FOR_ALL
-                # Hidden, it keeps its place, so that nothing moves.
-                control.layout.visibility = "visible" if is_constant else "hidden"
+                control.layout.display = "" if is_constant else "none"
             used = {control.value for control in self.fields.values()}
             for name, box in self.tags.items():
                 box.disabled = name in used

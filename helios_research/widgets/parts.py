@@ -35,9 +35,9 @@ STYLE = """
 .helios > .helios-in-view { position: sticky; top: 0; z-index: 2; background: var(--helios-paper); }
 .helios .widget-html, .helios .widget-html-content { overflow: visible; line-height: 1.45;
   min-width: 0; max-width: 100%; }
+/* ipywidgets takes the outline away with !important. */
 .helios :is(button, select, input):focus-visible, .helios [tabindex]:focus-visible {
-  outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px;
-}
+  outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px; }
 /* A kernel that was restarted marks its widgets; of one that was shut down only the toolbars of
    JupyterLab and Notebook 7 know. */
 .helios.widget-vbox.jupyter-widgets-disconnected::before,
@@ -66,8 +66,9 @@ STYLE = """
 .helios table.helios-table .helios-number { text-align: right; }
 .helios table.helios-table tr.helios-marked td { background: var(--helios-mark); }
 .helios .helios-page { height: calc(var(--helios-rows) * 1.9 * 0.92em + 1.2em); }
-.helios table.helios-table.helios-wrapped td { white-space: normal; overflow-wrap: break-word;
-  vertical-align: top; height: auto; }
+.helios table.helios-table.helios-wrapped { width: 100%; }
+.helios table.helios-table.helios-wrapped td { white-space: normal; overflow-wrap: anywhere;
+  vertical-align: top; height: auto; max-width: none; min-width: 4em; }
 </style>
 """
 

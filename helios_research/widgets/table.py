@@ -66,12 +66,12 @@ class PagedTable:
         self._position = markup()
         self._make_controls(guard)
         turning = [self.first, self.previous, self.page, self.next, self.last]
-        self._pager = ipywidgets.HBox(
-            [*turning, self._position],
-            layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
-        )
+        wrap = {"flex_flow": "row wrap", "align_items": "center"}
+        self._turning = ipywidgets.HBox(turning, layout=ipywidgets.Layout(**wrap))
+        self._position.layout.margin = "0 1em 0 0"
+        below = ipywidgets.HBox([self._position, self._turning], layout=ipywidgets.Layout(**wrap))
         sorting = [ipywidgets.HBox([self.sort_by, self.descending])] if sortable else []
-        self.widget = ipywidgets.VBox([*sorting, self._content, self._pager])
+        self.widget = ipywidgets.VBox([*sorting, self._content, below])
         self.show(self._frame)
 
     def _make_controls(self, guard: Guard) -> None:
@@ -187,7 +187,7 @@ class PagedTable:
         shown = self._order[start : start + self._rows]
         self._content.value = self._page_html(shown)
         # Where there is nothing to turn, the place of the buttons is kept.
-        self._pager.layout.visibility = "visible" if self.pages > 1 else "hidden"
+        self._turning.layout.visibility = "visible" if self.pages > 1 else "hidden"
         total = len(self._frame)
         words = f"{start + 1:,} to {start + len(shown):,} of {total:,}" if total else "0 of 0"
         self._position.value = f'<span role="status">{words}</span>'

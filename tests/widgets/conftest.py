@@ -13,11 +13,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 """Where screenshots are kept; git does not see it."""
@@ -235,3 +236,85 @@ def keep() -> Callable[[Page, str], Path]:
         return path
 
     return keep
+
+
+@pytest.fixture(scope="session")
+def barriers() -> Callable[[Locator], list[str]]:
+    """Let axe-core look at a panel, and give what would stand in someone's way."""
+    program = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+    def look(panel: Locator) -> list[str]:
+        panel.page.evaluate(program)
+        found = panel.evaluate("panel => axe.run(panel, {resultTypes: ['violations']})")
+        assert found["passes"], "axe looked at nothing"
+        return [
+            f"{rule['id']}: {node['html'][:200]}"
+            for rule in found["violations"]
+            for node in rule["nodes"]
+        ]
+
+    return look
+
+
+_REACHABLE = """panel => [...panel.querySelectorAll(
+    "button:not(:disabled), select:not(:disabled), input:not(:disabled), [tabindex='0']"
+)].filter(each => each.offsetParent && getComputedStyle(each).visibility === "visible")"""
+
+
+@pytest.fixture(scope="session")
+def walk_by_tab() -> Callable[[Locator], int]:
+    """Go from a panel's first control to its last with the Tab key; give how many there are."""
+
+    def walk(panel: Locator) -> int:
+        every = panel.evaluate_handle(_REACHABLE)
+        count = every.evaluate("every => every.length")
+        every.evaluate("every => every[0].focus({focusVisible: true})")
+        place = 0
+        while True:
+            name, outline = every.evaluate(
+                """(every, place) => {
+                    const here = document.activeElement;
+                    const style = getComputedStyle(here);
+                    const is_seen = style.outlineStyle !== "none" || style.boxShadow !== "none";
+                    return [here === every[place] ? "" : here.outerHTML.slice(0, 200), is_seen];
+                }""",
+                place,
+            )
+            assert not name, f"control {place} of {count} is passed over for {name}"
+            assert outline, f"control {place} does not show that it has the focus"
+            place += 1
+            if place == count:
+                return count
+            # Day, month, year and calendar of a date are stops of their own.
+            for _ in range(5):
+                panel.page.keyboard.press("Tab")
+                if every.evaluate(
+                    "(every, left) => document.activeElement !== every[left]", place - 1
+                ):
+                    break
+
+    return walk
+
+
+@pytest.fixture
+def jumps(page: Page) -> Callable[[], list[str]]:
+    """Watch for parts of the page that move by themselves; tells what moved since it was asked."""
+
+    def told() -> list[str]:
+        return page.evaluate(
+            """() => {
+                const found = window.heliosJumps ?? [];
+                window.heliosJumps = [];
+                window.heliosWatch ??= new PerformanceObserver(list => {
+                    for (const entry of list.getEntries())
+                        for (const {node, previousRect, currentRect} of entry.sources)
+                            if (node?.closest?.(".helios") && previousRect.y !== currentRect.y)
+                                window.heliosJumps.push(
+                                    `${node.className} from ${previousRect.y} to ${currentRect.y}`);
+                });
+                window.heliosWatch.observe({type: "layout-shift"});
+                return found;
+            }"""
+        )
+
+    return told

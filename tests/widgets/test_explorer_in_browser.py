@@ -57,9 +57,10 @@ def run_in_kernel(page: Page, source: str) -> None:
 
 
 def test_a_filter_changes_headline_figure_table_and_what_the_notebook_gets(
-    lab, open_in_lab: Opener, keep
+    lab, open_in_lab: Opener, keep, jumps
 ):
     page = show(lab, open_in_lab, "explore", [CELL, "print('none yet')"])
+    jumps()
     before, table = picture(page), page.locator(f"{LIVE} table.helios-table").first
     place = table.bounding_box()
     listed(page, "Values").select_option(label="night_shift (781)")
@@ -73,6 +74,10 @@ def test_a_filter_changes_headline_figure_table_and_what_the_notebook_gets(
     assert after.shape != before.shape or (after != before).any()
     chip = page.get_by_role("button", name=re.compile("^arm: night_shift"))
     expect(chip).to_be_visible()
+    assert jumps() == []
+    page.locator(".jp-WindowedPanel-outer").evaluate("outer => outer.scrollTo(0, 700)")
+    expect(page.locator(FIGURE)).not_to_be_in_viewport(ratio=0.9)
+    expect(page.locator(HEADLINE)).to_be_in_viewport(ratio=1)
     keep(page, "explorer-filtered-lab")
     run_in_kernel(page, "print(len(explorer.selection), set(explorer.selection['arm']))")
     expect(page.locator(".jp-OutputArea-output", has_text="781 {'night_shift'}")).to_be_visible()
@@ -145,17 +150,38 @@ def test_it_is_readable_in_the_dark(lab, open_in_lab: Opener, keep):
     keep(page, "explorer-dark")
 
 
-def test_a_saved_notebook_is_small_and_shows_figure_and_table_without_a_kernel(
+MANY = """import pandas as pd
+from helios_research.widgets import Explorer
+
+study = pd.read_parquet({study!r})
+copies = [study.assign(user_label=study["user_label"] + f"_{{copy}}") for copy in range(68)]
+explorer = Explorer(pd.concat(copies, ignore_index=True).head(100_000))
+explorer"""
+
+
+def test_a_saved_notebook_is_small_and_shows_the_last_figure_and_table_without_a_kernel(
     lab, open_in_lab: Opener, page: Page, keep
 ):
-    show(lab, open_in_lab, "saved", [CELL])
+    show(lab, open_in_lab, "saved", [MANY.format(study=str(STUDY))])
+    listed(page, "Values").select_option(index=1)
+    headline = re.compile(r"^5\d,\d{3} of 100,000 recordings shown")
+    still = page.locator(".helios-still")
+    # It comes by itself, once the change has settled.
+    expect(still.locator(".helios-headline")).to_have_text(headline)
+    expect(still).to_be_hidden()
     page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
-    size = (lab.folder / "saved.ipynb").stat().st_size
-    assert 50_000 < size < 1_000_000
-    outputs = lab.read("saved")["cells"][0]["outputs"]
-    still = [output["data"]["text/html"] for output in outputs if "text/html" in output["data"]]
-    page.set_content("".join(still[-1]))
-    expect(page.get_by_text("1,487 of 1,487 recordings shown")).to_be_visible()
-    expect(page.get_by_role("img", name=re.compile("Mental strain by arm"))).to_be_visible()
-    expect(page.locator("tbody tr")).to_have_count(25)
+    session = "jupyterapp.shell.currentWidget.context.sessionContext"
+    page.evaluate(f"() => {session}.shutdown()")
+    page.wait_for_function(f"() => {session}.hasNoKernel")
+    gone = "element => getComputedStyle(element, '::before').content"
+    assert "The kernel behind this is gone" in page.locator(LIVE).evaluate(gone)
+
+    assert 50_000 < (lab.folder / "saved.ipynb").stat().st_size < 1_000_000
+    assert "widgets" not in lab.read("saved")["metadata"]
+    open_in_lab("saved.ipynb", run=False)
+    expect(still.locator(".helios-headline")).to_be_visible()
+    expect(still.locator(".helios-headline")).to_have_text(headline)
+    expect(still.get_by_text("arm: night_shift")).to_be_visible()
+    expect(still.get_by_role("img", name=re.compile("Mental strain by arm. 5"))).to_be_visible()
+    expect(still.locator("tbody tr")).to_have_count(25)
     keep(page, "explorer-reopened")

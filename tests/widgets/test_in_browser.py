@@ -30,6 +30,24 @@ mapper = hr.widgets.CohortMapper(table)
 mapper
 """
 
+DEMO = """
+import os
+import pandas as pd
+import helios_research as hr
+from helios_research.demo import demo_cohort_path
+os.chdir(demo_cohort_path())
+table = pd.read_csv("manifest.csv", dtype="str", keep_default_na=False)
+table = table.drop(columns="language").rename(
+    columns={"recording": "Dateiname", "user_label": "VP-Code", "birth_sex": "Geschlecht"}
+)
+hr.widgets.CohortMapper(table)
+"""
+
+EXPLORE = f"""
+import helios_research as hr
+hr.widgets.Explorer({str(Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet")!r})
+"""
+
 LINE_OF_CODE_PX = 17.0
 LONG = "a tag whose name is far longer than any label has room for"
 
@@ -63,6 +81,8 @@ def test_a_submission_is_watched_stopped_and_taken_up_again(
     page = open_in_lab("watch.ipynb")
     panel = page.locator(".helios.widget-vbox")
     bar = panel.get_by_role("progressbar", name="Recordings done")
+    late = panel.locator(".helios-late")
+    expect(late).to_be_hidden()
     expect(bar).to_have_attribute("aria-valuemax", "12")
     expect(page.locator(".helios-still")).to_be_hidden()
     expect(panel.get_by_role("listitem", name=None).filter(has_text="scored")).to_have_text(
@@ -96,7 +116,11 @@ def test_a_submission_is_watched_stopped_and_taken_up_again(
     restart_kernel(page)
     gone = page.locator(".helios.jupyter-widgets-disconnected")
     expect(gone).to_be_visible()
-    words = gone.evaluate("element => getComputedStyle(element, '::after').content")
+    # Time passes without news.
+    page.evaluate("() => document.getAnimations().forEach(each => each.finish())")
+    expect(late).to_have_text("No news since: the kernel behind this is busy or gone.")
+    expect(late).to_be_visible()
+    words = gone.evaluate("element => getComputedStyle(element, '::before').content")
     assert "The kernel behind this is gone" in words
 
     saved = lab.read("watch")["cells"][0]["outputs"]
@@ -149,8 +173,6 @@ def test_columns_are_mapped_by_choosing_and_typing(lab, open_in_lab, keep, map_c
     sent = panel.get_by_role("table", name="What would be sent")
     expect(sent).to_contain_text("tags.arm")
     expect(panel.locator("pre")).to_contain_text('tags=["arm"]')
-    page.set_viewport_size({"width": 1100, "height": 2000})
-    keep(page, "mapper", of=".helios.widget-vbox")
     panel.get_by_role("button", name="Next row with an issue").click()
     expect(panel.get_by_label("Row", exact=True)).to_have_value("5")
     expect(panel.get_by_text("Not sent. date_of_birth '13/04/1985'")).to_be_visible()
@@ -195,14 +217,41 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_mapper_works_in_notebook_7(lab, open_in_lab, keep, map_cell: str) -> None:
-    lab.write("map7", [map_cell])
-    page = open_in_lab("map7.ipynb", app="notebooks")
+def test_all_three_work_in_notebook_7_by_keyboard_and_without_barriers_in_light_and_dark(
+    lab, open_in_lab, keep, manifest: str, tmp_path: Path, barriers, walk_by_tab
+) -> None:
+    submit = SUBMIT.format(manifest=manifest, folder=str(tmp_path / "study"))
+    lab.write("three", [submit.replace("rate=4", "rate=20"), DEMO, EXPLORE])
+    page = open_in_lab("three.ipynb", app="notebooks")
+    panels = page.locator(".helios.widget-vbox")
+    expect(panels).to_have_count(3)
+    monitor, mapper, explorer = (panels.nth(place) for place in range(3))
+    expect(monitor.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
+    expect(monitor.get_by_text("Every recording has come to its end.")).to_be_visible()
     choose_language(page)
-    expect(page.locator(".helios.widget-vbox").get_by_role("status").first).to_have_text(
-        "11 of 12 rows can be sent; 1 error, 0 warnings."
+    expect(mapper.get_by_role("status").first).to_have_text(
+        "39 of 42 rows can be sent; 3 errors, 0 warnings."
     )
-    keep(page, "mapper-notebook7")
+    expect(explorer.locator(".helios-figure img")).to_be_visible()
+    explorer.get_by_label("Recording no.", exact=True).fill("8")
+    explorer.get_by_label("Recording no.", exact=True).press("Tab")
+    expect(explorer.get_by_role("table", name="Scores against the baseline")).to_be_visible()
+
+    page.set_viewport_size({"width": 1100, "height": 2000})
+    keep(page, "mapper", of=".helios.widget-vbox:has(.helios-pair)")
+    assert walk_by_tab(monitor) >= 1
+    assert walk_by_tab(mapper) > 20
+    assert walk_by_tab(explorer) > 30
+    for theme in ("Light", "Dark"):
+        page.evaluate(
+            f"() => jupyterapp.commands.execute('apputils:change-theme', "
+            f"{{theme: 'JupyterLab {theme}'}})"
+        )
+        is_light = str(theme == "Light").lower()
+        page.wait_for_function(f"() => document.body.dataset.jpThemeLight === '{is_light}'")
+        for panel in (monitor, mapper, explorer):
+            assert barriers(panel) == []
+    keep(page, "three-notebook7-dark")
 
 
 def test_both_work_in_voila(

@@ -65,9 +65,9 @@ def test_what_is_missing_is_a_sentence(mapper: CohortMapper) -> None:
 
 def test_a_constant_completes_the_cohort(mapper: CohortMapper) -> None:
     constant = mapper.controls.constants["language"]
-    assert constant.layout.visibility == "hidden"
+    assert constant.layout.display == "none"
     mapper.controls.fields["language"].value = SAME_FOR_ALL
-    assert constant.layout.visibility == "visible"
+    assert not constant.layout.display
     assert "Still to choose: language" in repr(mapper)
     constant.value = " en-GB "
     assert repr(mapper) == "<CohortMapper: 39 of 42 rows can be sent; 3 errors, 0 warnings.>"
