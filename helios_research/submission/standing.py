@@ -94,7 +94,7 @@ def judge(
 ) -> Standing:
     """Decide how things stand with one row. The first that applies decides.
 
-    1. An attempt that was made for this row: what was paid for stands, whatever changed since.
+    1. Its audio was sent: what was paid for stands, whatever changed in the table since.
     2. An error in the row, or the same audio in another row with other metadata: not sent.
     3. A recording that changed while it was being sent: not sent, until it is submitted again.
     4. A recording that cannot be read, was withdrawn, or that Helios would refuse: not sent.

@@ -58,6 +58,14 @@ async def test_the_attempts_of_one_recording_can_be_read(
     assert ledger.attempts_of("f" * 64) == []
 
 
+async def test_the_attempts_of_several_recordings_can_be_read_at_once(
+    ledger: Ledger, written: list[Attempt]
+) -> None:
+    wanted = [written[3].sha256, written[1].sha256, "f" * 64]
+    assert ledger.attempts_with(wanted) == written[1:]
+    assert ledger.attempts_with([]) == []
+
+
 async def test_the_table_says_what_the_attempts_say(ledger: Ledger, written: list[Attempt]) -> None:
     frame = ledger.attempts_frame()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
