@@ -43,6 +43,10 @@ setup: $(VENV)/installed-core ## put the package into .venv, ready to use
 test: $(VENV)/installed-test browser ## all tests, notebooks and widgets in a browser included
 	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses=2 --dist=loadfile tests notebooks $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/installed-test ## write docs/faults.md from the tests of all faults, once they pass
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/faults --fault-page=docs/faults.md $(ARGS)
+
 .PHONY: check
 check: format lint types docstrings imports spelling ## style, types, docstrings, layers, spelling
 

@@ -1,6 +1,6 @@
 """The matrix of faults: its rows and columns, how a test takes a place in it, and the page.
 
-A test proves one cell, step × fault, and says so with a marker::
+A test proves one cell, a step and a fault, and says so with a marker::
 
     @pytest.mark.fault(step="upload", fault="HTTP 503", ending="tried again", happens="…",
                        sees="…", code="…", do="…")
@@ -10,10 +10,12 @@ from the markers (``--fault-page``, see ``make faults``) quotes sentences that w
 """
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -228,7 +230,7 @@ def page_of(cells: Iterable[Cell]) -> str:
     chapters = "\n".join(_chapter(fault, by_place) for fault in FAULTS)
     return (
         f"{INTRODUCTION}{steps}\n\nand a fault at one of them ends in one of these ways:\n{endings}\n"
-        f"- **–**: this cannot be met; the chapter of the fault says why.\n\n{_overview(by_place)}\n"
+        f"- **n/a**: this cannot be met; the chapter of the fault says why.\n\n{_overview(by_place)}\n"
         f"{chapters}"
     )
 
@@ -238,7 +240,7 @@ def _overview(by_place: dict[tuple[str, str], list[Cell]]) -> str:
     for fault in FAULTS:
         found = [by_place.get((step, fault), []) for step in STEPS]
         texts = [
-            " or ".join(dict.fromkeys(cell.ending for cell in cells)) or "–" for cells in found
+            " or ".join(dict.fromkeys(cell.ending for cell in cells)) or "n/a" for cells in found
         ]
         anchor = "".join(c for c in fault.lower().replace(" ", "-") if c.isalnum() or c in "-_")
         rows.append(f"| [{fault}](#{anchor}) | {' | '.join(texts)} |")
@@ -273,3 +275,9 @@ def cell(request: pytest.FixtureRequest) -> Cell:
     """What the test says of its place in the matrix, to compare with what was seen."""
     (only,) = cells_of(request.node)
     return only
+
+
+@pytest.fixture(scope="session")
+def matrix() -> ModuleType:
+    """Give this very module, which a test module cannot import."""
+    return sys.modules[__name__]

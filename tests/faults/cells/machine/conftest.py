@@ -172,10 +172,10 @@ def submit_elsewhere(trial, tmp_path) -> Iterator[Callable[..., Child]]:
     trial.table.head(3).to_csv(manifest, index=False)
 
     def start(prelude: str = "") -> Child:
-        options = ["--study", trial.folder, "--tags", "arm", "--no-preflight"]
+        options = ["--study", trial.folder, "--tags", "arm", "--no-preflight", "--rate", "80"]
+        options += ["--poll-floor", "0.1"]
         process = subprocess.Popen(
-            [sys.executable, "-c", f"{prelude}\n{COMMAND}", "submit", manifest, *options]
-            + ["--rate", "80", "--poll-floor", "0.1"],
+            [sys.executable, "-c", f"{prelude}\n{COMMAND}", "submit", manifest, *options],
             env=os.environ
             | {"THYMIA_BASE_URL": trial.base_url, "THYMIA_API_KEY": trial.sandbox.api_key},
             stdout=subprocess.PIPE,

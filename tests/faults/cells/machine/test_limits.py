@@ -13,9 +13,7 @@ TRY_AGAIN = "Close other programs or allow more open files (`ulimit -n 4096`), t
 GOES_ON = (
     "; everything recorded so far is kept, and running the same command again goes on from there."
 )
-MORE_FILES = (
-    " Close other programs, or allow this one more open files (`ulimit -n 4096`)" + GOES_ON
-)
+MORE_FILES = " Close other programs, or allow this one more open files (`ulimit -n 4096`)" + GOES_ON
 
 # Lets a process open nothing more for half a second, from the moment when it is about to open a
 # certain thing. Numbers of open files count from 0, and 0 to 2 are always in use.
@@ -127,7 +125,12 @@ def test_a_recording_that_cannot_be_opened_is_a_matter_of_its_row(
             ),
         )
         for step, part, place, happens in (
-            ("ledger write", "helios.lock", "study", "Nothing is sent that cannot be written down."),
+            (
+                "ledger write",
+                "helios.lock",
+                "study",
+                "Nothing is sent that cannot be written down.",
+            ),
             (
                 "results write",
                 ".results.parquet",

@@ -42,7 +42,9 @@ def ends(step: str, number: signal.Signals, *values: object) -> object:
         sees="" if killed else INTERRUPTED,
         do="Submit again.",
     )
-    return pytest.param(step, number, *values, id=", ".join(map(str, (step, number.name, *values))), marks=mark)
+    return pytest.param(
+        step, number, *values, id=", ".join(map(str, (step, number.name, *values))), marks=mark
+    )
 
 
 def hold_the_end(child, number: signal.Signals, cell) -> None:
@@ -60,7 +62,9 @@ def hold_the_end(child, number: signal.Signals, cell) -> None:
 @pytest.mark.parametrize(
     ("step", "number"), [ends(step, SIGKILL) for step in ("create", "upload", "poll")]
 )
-def test_a_killed_submission_goes_on(trial, relay, submit_elsewhere, cell, step, number, acted) -> None:
+def test_a_killed_submission_goes_on(
+    trial, relay, submit_elsewhere, cell, step, number, acted
+) -> None:
     def kill(exchange) -> None:
         if acted:
             exchange.ask_the_service()

@@ -36,6 +36,10 @@ def stops(step: str, fault: str, happens: str, what: str, do: str = LOOK_AT_THE_
     )
 
 
+def hang_up(exchange) -> None:
+    """Close the connection without an answer."""
+
+
 # --- redirects -------------------------------------------------------------------------------------
 
 
@@ -133,7 +137,7 @@ def test_an_api_that_cannot_prove_who_it_is_any_more_gets_nothing(
         exchange.send(answer)
 
     relay.play(before, change)
-    relay.play(step, lambda exchange: None)
+    relay.play(step, hang_up)
 
     def end() -> None:
         assert step not in relay.played
@@ -156,7 +160,7 @@ def test_an_upload_host_that_cannot_prove_who_it_is_gets_nothing(
     encrypted(relay.uploads, trusted=False)
     if not speaks_tls:
         del relay.tls[relay.uploads.port]
-    relay.play("upload", lambda exchange: None)
+    relay.play("upload", hang_up)
 
     def end() -> None:
         assert relay.played == []
@@ -206,7 +210,7 @@ def test_an_unsafe_upload_url_is_not_taken(trial, relay, prove_stop, url, proble
     "Find out who writes to the study's folder.",
 )
 def test_an_unsafe_upload_url_in_the_ledger_is_not_used(trial, relay, prove_stop, clock) -> None:
-    relay.play("upload", lambda exchange: None)
+    relay.play("upload", hang_up)
     trial.submit(outage_s=1.0)
     with closing(sqlite3.connect(trial.folder / "helios.sqlite")) as ledger, ledger:
         ledger.execute("UPDATE upload_urls SET upload_url = 'http://files.example/r.wav'")
