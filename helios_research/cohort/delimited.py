@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research.cohort.findings import Findings, Problem
-from helios_research.cohort.raw import RawTable, from_records
+from helios_research.cohort.raw import RawTable, check_extent, from_records
 from helios_research.cohort.text import text_column
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
@@ -55,6 +55,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
         raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
+    check_extent(path, len(numbered), len(header))
     findings = Findings()
     records = _level(numbered, len(header), findings)
     objects = from_records(path.name, header, records)

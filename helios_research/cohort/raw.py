@@ -1,7 +1,9 @@
 """A table as it came, before anything is known about its columns."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,14 @@ import pyarrow as pa
 
 from helios_research.cohort.findings import Findings, Positions
 from helios_research.cohort.text import as_text, cell_text, text_column
-from helios_research.errors import ColumnNamesError
+from helios_research.errors import ColumnNamesError, UnreadableTableError
+
+MOST_COLUMNS = 20_000
+"""Columns that a table in a file may have: more than Excel's 16,384, and so more than is meant."""
+
+MOST_CELLS = 50_000_000
+"""Cells that a table in a file may span, blank ones included: 100,000 rows of 500 columns (our
+choice). As Python objects, which is how text and workbooks are read, they take a few GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ def from_records(
         Two columns have the same name.
     """
     names = column_names(header)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(_repeated(names))
     if twice:
         places = [number for number, name in enumerate(names, start=1) if name == twice[0]]
         where = " and ".join(map(str, places))
@@ -89,6 +98,33 @@ def from_records(
     ]
     frame = pd.DataFrame(data, index=pd.RangeIndex(len(records)))
     return frame.drop(columns=idle)
+
+
+def check_extent(path: Path, rows: int, columns: int) -> None:
+    """Refuse a table that would take the memory of this machine, before it does.
+
+    A file of a few MB may span millions of blank cells.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    rows, columns
+        What it spans.
+
+    Raises
+    ------
+    UnreadableTableError
+        It has more than `MOST_COLUMNS` or `MOST_CELLS`.
+    """
+    if columns <= MOST_COLUMNS and rows * columns <= MOST_CELLS:
+        return
+    raise UnreadableTableError(
+        path,
+        f"it spans {rows:,} rows and {columns:,} columns; a table may have {MOST_COLUMNS:,} columns "
+        f"and {MOST_CELLS:,} cells",
+        "Check that it is the right file and, if so, keep only the columns that the study needs.",
+    )
 
 
 def column_names(header: Sequence[object]) -> list[str]:
@@ -147,7 +183,7 @@ def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTa
         )
     cells = _with_named_index(frame)
     names = column_names([_text_name(name) for name in cells.columns])
-    twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
+    twice = _repeated(names)
     if twice:
         what = f"has more than one column named {', '.join(map(repr, twice))}"
         raise ColumnNamesError(source, what, "Give every column a name of its own.")
@@ -177,6 +213,10 @@ def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
         return as_text(column)
     return column
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:

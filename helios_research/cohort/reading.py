@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helios_research.cohort.delimited import read_delimited
-from helios_research.cohort.raw import RawTable, from_dataframe
+from helios_research.cohort.raw import RawTable, check_extent, from_dataframe
 from helios_research.cohort.workbook import read_workbook
 from helios_research.errors import UnreadableTableError
 
@@ -85,6 +85,8 @@ def _checked_suffix(path: Path) -> str:
 
 def _read_parquet(path: Path) -> RawTable:
     try:
+        extent = pq.read_metadata(path)
+        check_extent(path, extent.num_rows, extent.num_columns)
         table = pq.read_table(path)
         frame = table.to_pandas()
     except (pa.ArrowException, ValueError, KeyError) as error:

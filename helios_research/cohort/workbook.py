@@ -4,19 +4,32 @@ import re
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import openpyxl
 import pandas as pd
 
 from helios_research.cohort.findings import Findings, Problem
-from helios_research.cohort.raw import RawTable, from_records
-from helios_research.cohort.text import as_text
+from helios_research.cohort.raw import RawTable, check_extent, from_records
+from helios_research.cohort.text import as_text, shown
 from helios_research.errors import UnreadableTableError
 
 _ZEROS = re.compile("0{2,}")
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
+
+_MOST_ROWS = 1_048_576
+"""Rows that a sheet may have: Excel's own limit."""
+
+_MOST_UNPACKED_BYTES = 1024**3
+"""Size to which a workbook's parts may unpack (our choice): a few MB may hold terabytes. A sheet of
+100,000 rows and 50 columns unpacks to about 250 MB."""
+
+_MOST_CELLS = 10_000_000
+"""Cells that a sheet may span, blank ones included (our choice): 100,000 rows of 100 columns."""
+
+_SAVE_AS_CSV = "Check that it is the right file and, if so, save the sheet as CSV UTF-8."
+_BLOCK_BYTES = 1_048_576
 
 Row = tuple[int, list[Any]]
 """Number of a row and its cells."""
@@ -59,7 +72,8 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     if number != 1:
         remedy = "Put the column names into row 1."
         raise UnreadableTableError(path, f"row 1 of sheet {name!r} has no column names", remedy)
-    width = max(len(_without_blank_end(cells)) for _, cells in rows)
+    width = max(len(cells) for _, cells in rows)
+    check_extent(path, len(rows), width)
     records = [_level(cells, width) for _, cells in rows[1:]]
     cells = from_records(source, [str(cell or "") for cell in _level(header, width)], records)
     frame = pd.DataFrame({column: as_text(cells[column]) for column in cells.columns})
@@ -70,51 +84,83 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
 
 
 def _sheets(path: Path) -> dict[str, list[Row]]:
+    # Opened here, because openpyxl leaves files open that it stumbles over.
     with path.open("rb") as file:
-        legacy = file.read(len(_OLE_MARK)) == _OLE_MARK
-    if legacy:
-        reason = "it is protected by a password, or in the format of Excel 97 to 2003"
-        raise UnreadableTableError(path, reason, "Save it as .xlsx without a password.")
-    try:
-        with warnings.catch_warnings():
-            # It warns of drop-down lists and colours that it does not keep; nor do we.
-            warnings.simplefilter("ignore", UserWarning)
-            sheets = _load(path, data_only=True)
-            return _with_lost_formulas(path, sheets) if _has_formulas(path) else sheets
-    except Exception as error:  # openpyxl lets through whatever it stumbles over
-        raise UnreadableTableError(
-            path, f"it is not a whole Excel workbook ({error})", "Open it in Excel and save again."
-        ) from error
+        if file.read(len(_OLE_MARK)) == _OLE_MARK:
+            reason = "it is protected by a password, or in the format of Excel 97 to 2003"
+            raise UnreadableTableError(path, reason, "Save it as .xlsx without a password.")
+        try:
+            return _read_sheets(path, file)
+        except UnreadableTableError:
+            raise
+        except Exception as error:  # openpyxl lets through whatever it stumbles over
+            reason = f"it is not a whole Excel workbook ({shown(str(error))})"
+            raise UnreadableTableError(path, reason, "Open it in Excel and save again.") from error
 
 
-def _load(path: Path, *, data_only: bool) -> dict[str, list[Row]]:
-    workbook = openpyxl.load_workbook(path, read_only=True, data_only=data_only)
+def _read_sheets(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
+    with zipfile.ZipFile(file) as parts:
+        size_bytes = sum(part.file_size for part in parts.infolist())
+        if size_bytes > _MOST_UNPACKED_BYTES:
+            reason = f"it unpacks to {size_bytes // 2**20:,} MB, more than this can hold"
+            raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
+        has_formulas = _has_formulas(parts)
+    with warnings.catch_warnings():
+        # It warns of drop-down lists and colours that it does not keep; nor do we.
+        warnings.simplefilter("ignore", UserWarning)
+        sheets = _load(path, file, data_only=True)
+        return _with_lost_formulas(path, file, sheets) if has_formulas else sheets
+
+
+def _load(path: Path, file: BinaryIO, *, data_only: bool) -> dict[str, list[Row]]:
+    workbook = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
     try:
-        return {sheet.title: _rows(sheet) for sheet in workbook.worksheets}
+        return {sheet.title: _rows(path, sheet) for sheet in workbook.worksheets}
     finally:
         workbook.close()
 
 
-def _rows(sheet: Any) -> list[Row]:
+def _rows(path: Path, sheet: Any) -> list[Row]:
     # Some programs write a wrong extent into the file, which openpyxl would believe.
     sheet.reset_dimensions()
-    numbered = enumerate(sheet.iter_rows(), start=1)
-    rows = [(number, [_value(cell) for cell in cells]) for number, cells in numbered]
-    return [(number, cells) for number, cells in rows if _without_blank_end(cells)]
+    rows: list[Row] = []
+    spanned = 0
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
+        # A lone cell far down or far right makes openpyxl go through all that lie before it.
+        spanned += len(cells)
+        if number > _MOST_ROWS or spanned > _MOST_CELLS:
+            reason = f"sheet {sheet.title!r} spans more than {_MOST_CELLS:,} cells or {_MOST_ROWS:,} rows"
+            raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
+        values = _without_blank_end([_value(cell) for cell in cells])
+        if values:
+            rows.append((number, values))
+    return rows
 
 
-def _has_formulas(path: Path) -> bool:
-    with zipfile.ZipFile(path) as parts:
-        sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
-        return any(re.search(b"<f[ >]", parts.read(name)) for name in sheets)
+def _has_formulas(parts: zipfile.ZipFile) -> bool:
+    sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+    return any(_holds_formula(parts, name) for name in sheets)
 
 
-def _with_lost_formulas(path: Path, sheets: dict[str, list[Row]]) -> dict[str, list[Row]]:
+def _holds_formula(parts: zipfile.ZipFile, name: str) -> bool:
+    with parts.open(name) as part:
+        end = b""
+        while block := part.read(_BLOCK_BYTES):
+            # A mark of three bytes may lie across two blocks.
+            if re.search(b"<f[ >]", end + block):
+                return True
+            end = block[-2:]
+    return False
+
+
+def _with_lost_formulas(
+    path: Path, file: BinaryIO, sheets: dict[str, list[Row]]
+) -> dict[str, list[Row]]:
     """Put the formula itself where its result was never saved, as by programs without Excel."""
-    written = _load(path, data_only=False)
+    results = {name: dict(rows) for name, rows in sheets.items()}
     return {
-        name: [_with_formulas(row, dict(sheets[name])) for row in rows]
-        for name, rows in written.items()
+        name: [_with_formulas(row, results[name]) for row in rows]
+        for name, rows in _load(path, file, data_only=False).items()
     }
 
 
