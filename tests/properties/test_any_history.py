@@ -206,6 +206,14 @@ class History(RuleBasedStateMachine):
                 self.lines.sort(key=lambda each: sha256_of(f"{each}{edit.which}".encode()))
             else:
                 getattr(self, edit.kind)(line, edit)
+            self.agree_on_births()
+
+    def agree_on_births(self) -> None:
+        """Whoever takes over a label takes over its date of birth: two would be a mistake."""
+        born: dict[str, str] = {}
+        self.lines = [
+            replace(line, born=born.setdefault(line.label, line.born)) for line in self.lines
+        ]
 
     def new_number(self) -> int:
         self.made += 1
@@ -293,7 +301,9 @@ class History(RuleBasedStateMachine):
         self.put(line, replace(line, label=edit.label))
 
     def correct_birth(self, line: Line, _: Edit) -> None:
-        self.put(line, replace(line, born=BIRTHS[line.born == BIRTHS[0]]))
+        corrected = BIRTHS[line.born == BIRTHS[0]]
+        for each in [each for each in self.lines if each.label == line.label]:
+            self.put(each, replace(each, born=corrected))
 
     def change_tag(self, line: Line, edit: Edit) -> None:
         self.put(line, replace(line, arm=edit.arm))
