@@ -26,6 +26,10 @@ LONGEST_PAUSE_S = 3600.0
 otherwise stop the study for good, and after an hour upload URLs have expired anyway."""
 LONGEST_RETRY_AFTER_S = 120.0
 """The longest ``Retry-After`` that a single request waits for."""
+SCATTER = 0.5
+"""The most that a request goes without of the burst, at random, as a share. Two clients of one key
+would otherwise fall into step, one of them always just after the other has taken what there was:
+it had 1 % of the budget for as long as both were at work (measured)."""
 NAP_S = 1.0
 """Seconds after which the head of the queue looks again whether the rate or the pause changed."""
 LOAD_OVER_S = 10.0
@@ -56,8 +60,9 @@ class Pacer:
     """One queue for all API requests, never faster than allowed.
 
     A generic cell rate algorithm: each request pushes a theoretical arrival time ahead by one
-    interval, and may go when that time is less than `burst` minus one intervals away. Only the head of
-    the queue waits for it, so a waiter that is cancelled takes nothing with it.
+    interval, and may go when that time is less than `burst` minus one intervals away, and at random
+    somewhat later, which the next makes up for. Only the head of the queue waits for it, so a
+    waiter that is cancelled takes nothing with it.
 
     Parameters
     ----------
@@ -70,6 +75,8 @@ class Pacer:
         late now and then, and a strict server refuses under 1 % of it (measured).
     learned
         What an earlier pacer's `learned` returned, in requests per second.
+    random
+        A source of numbers from 0 up to 1.
 
     Attributes
     ----------
@@ -84,6 +91,7 @@ class Pacer:
         clock: Clock,
         burst: int = 2,
         learned: float | None = None,
+        random: Callable[[], float] = _RANDOM,
     ) -> None:
         if rate is not None:
             _check_rate(rate)
@@ -92,11 +100,12 @@ class Pacer:
         self._clock = clock
         self._burst = burst
         self._search = RateSearch(rate, learned)
-        self._random = _RANDOM
+        self._random = random
         self._turn = asyncio.Lock()
         # The turn is given in order of arrival, and each lane may have so many waiting for it.
         self._lanes = {lane: asyncio.Semaphore(share) for lane, share in LANE_SHARES.items()}
         self._arrival_s = -math.inf
+        self._scatter = SCATTER * self._random()
         self._granted_s = -math.inf
         self._paused_until_s = -math.inf
         self._refusals_in_a_row = 0
@@ -224,7 +233,7 @@ class Pacer:
 
     def _wait_s(self, now_s: float) -> float:
         # A server that has refused may count strictly: no two at once any more.
-        ahead = 0 if self.refused_requests else self._burst - 1
+        ahead = 0.0 if self.refused_requests else (self._burst - 1) * (1 - self._scatter)
         due_s = self._arrival_s - ahead / self.rate
         return max(due_s, self._paused_until_s) - now_s
 
@@ -235,6 +244,7 @@ class Pacer:
             since_s = max(self._granted_s, self._paused_until_s)
             self._keeping_debt(now_s, lambda: self._search.sent(max(0.0, now_s - since_s)))
         self._arrival_s = max(now_s, self._arrival_s) + 1 / self.rate
+        self._scatter = SCATTER * self._random()
         self._load = self._faded_load(now_s) + 1
         self._granted_s = now_s
 

@@ -28,6 +28,8 @@ CUT_EVERY_S = 1.0
 """Seconds in which several refusals count as one: they answer requests sent together."""
 ACCEPTED_OVER_S = 2.0
 """Seconds over which the accepted rate is counted."""
+PAUSE_S = 1.0
+"""Seconds that a refusal stops all requests for at least, where the server says so in whole ones."""
 
 
 class RateSearch:
@@ -99,10 +101,16 @@ class RateSearch:
         now_s
             The monotonic time of the refusal, in seconds.
         """
-        if now_s - self._cut_at_s < CUT_EVERY_S:
+        since_cut_s = now_s - self._cut_at_s
+        if since_cut_s < CUT_EVERY_S:
             return
         self._cut_at_s = now_s
-        accepted = max(DEEPEST_CUT * self.rate, self._accepted_rate(now_s))
+        accepted = self._accepted_rate(now_s)
+        # Few were accepted while all paused after a cut. Whoever shares the limit with another
+        # client is often refused soon again, and would be cut the deeper the less it has.
+        if self._refused_at is not None and since_cut_s <= self._span_s + PAUSE_S:
+            accepted = self.rate
+        accepted = max(DEEPEST_CUT * self.rate, accepted)
         self._refused_at = max(LOWEST_RATE, min(self.rate, accepted))
         self.rate = max(LOWEST_RATE, CUT * self._refused_at)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helios_research.sandbox.limits import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.limits import (
     LANE_SHARES,
@@ -24,12 +25,14 @@ from helios_research.submission.limits import (
 )
 
 SLACK_S = 1e-4
+# Every request goes as soon as its turn has come, for tests of what the turns are.
+NEVER_LATE: Callable[[], float] = float
 
 
 class Bench:
     """A pacer on virtual time, with a record of its grants."""
 
-    def __init__(self, rate: float | None = 10.0, burst: int = 2, **known: float) -> None:
+    def __init__(self, rate: float | None = 10.0, burst: int = 2, **known: Any) -> None:
         self.clock = VirtualClock()
         self.pacer = Pacer(rate, clock=self.clock, burst=burst, **known)
         self.grants: list[tuple[float, str]] = []
@@ -76,7 +79,7 @@ def test_never_more_than_rate_times_time_plus_burst_in_any_window(
 
 
 def test_a_full_queue_uses_all_of_the_rate() -> None:
-    bench = Bench(20.0)
+    bench = Bench(20.0, random=NEVER_LATE)
     bench.run(*(bench.take() for _ in range(401)))
     assert bench.times[-1] == pytest.approx((401 - 2) / 20, abs=0.01)
 
@@ -124,7 +127,7 @@ def test_a_contested_budget_is_shared_between_creating_and_asking() -> None:
 
 
 def test_a_lane_that_is_alone_has_the_whole_budget() -> None:
-    bench = Bench(10.0)
+    bench = Bench(10.0, random=NEVER_LATE)
     bench.run(*(bench.take("ask", Lane.ASK) for _ in range(102)))
     assert bench.times[-1] == pytest.approx(10.0, abs=0.01)
 
@@ -230,7 +233,7 @@ def test_a_raised_rate_counts_for_those_who_wait_already() -> None:
 
 
 def test_a_lowered_rate_keeps_what_was_sent_ahead_of_time() -> None:
-    bench = Bench(10.0)
+    bench = Bench(10.0, random=NEVER_LATE)
 
     async def lower() -> None:
         await bench.pacer.slot()
@@ -259,7 +262,7 @@ async def strict_server(bench: Bench, limit: float, seconds: float) -> None:
 
 @pytest.mark.parametrize("limit", [5.0, 10.0, 50.0])
 def test_an_unknown_limit_is_found_filled_and_rarely_exceeded(limit: float) -> None:
-    bench = Bench(rate=None)
+    bench = Bench(rate=None, random=NEVER_LATE)
     bench.run(strict_server(bench, limit, 200.0))
     accepted, refused = bench.pacer.accepted_requests, bench.pacer.refused_requests
     assert accepted >= 0.85 * limit * 200
@@ -279,6 +282,53 @@ def test_a_given_rate_above_the_limit_is_cut_to_it() -> None:
     bench.run(strict_server(bench, 10.0, 200.0))
     assert bench.pacer.rate == pytest.approx(10.0, rel=0.2)
     assert bench.pacer.accepted_requests >= 0.85 * 10 * 200
+
+
+TOGETHER_S = 300.0
+
+
+async def share_a_limit(
+    clock: VirtualClock, bucket: TokenBucket, pacer: Pacer, begins_s: float
+) -> None:
+    """Send as much as a pacer lets through to a limit that another client has as well."""
+    await clock.sleep(begins_s)
+    while clock.monotonic() < TOGETHER_S:
+        await pacer.slot()
+        refused_for_s = bucket.wait_s(clock.monotonic())
+        await clock.sleep(0.02)
+        if refused_for_s:
+            pacer.refused(math.ceil(refused_for_s))
+        else:
+            pacer.accepted()
+
+
+@pytest.mark.parametrize("begins_s", [0.0, 30.0])
+@pytest.mark.parametrize("knows_rate", [True, False])
+@pytest.mark.parametrize(("limit", "most_refused"), [(2.0, 0.1), (10.0, 0.03), (50.0, 0.01)])
+def test_two_studies_with_one_key_both_get_on_and_are_seldom_refused(
+    limit: float, most_refused: float, knows_rate: bool, begins_s: float
+) -> None:
+    clock, bucket = VirtualClock(), TokenBucket(limit, burst=5)
+    rate = limit if knows_rate else None
+    pacers = [Pacer(rate, clock=clock, random=Random(seed).random) for seed in range(2)]
+
+    async def both() -> None:
+        begins = (0.0, begins_s)
+        await asyncio.gather(
+            *(
+                share_a_limit(clock, bucket, pacer, begin_s)
+                for pacer, begin_s in zip(pacers, begins, strict=True)
+                for _ in range(6)
+            )
+        )
+
+    clock.run(both())
+    accepted = [pacer.accepted_requests for pacer in pacers]
+    refused = sum(pacer.refused_requests for pacer in pacers)
+    assert min(accepted) >= 0.2 * sum(accepted)
+    assert sum(accepted) >= 0.8 * limit * TOGETHER_S
+    # The slower the limit, the fewer requests lie between two cautious looks above it.
+    assert refused <= most_refused * sum(accepted)
 
 
 def test_what_one_pacer_learned_another_starts_from() -> None:

@@ -62,6 +62,15 @@ def test_refusals_within_a_second_count_as_one() -> None:
     assert search.rate < once
 
 
+def test_a_refusal_soon_after_another_cuts_no_deeper_for_the_pause_between_them() -> None:
+    search = RateSearch(10)
+    accept_evenly(search, 10, until_s=5)
+    search.refused(5.0)
+    once = search.rate
+    search.refused(7.0)
+    assert search.rate == pytest.approx(CUT * once)
+
+
 def test_one_cut_is_never_deeper_than_its_bound() -> None:
     search = RateSearch(50)
     search.refused(100.0)
