@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypedDict, cast
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class SecretUrl(str):
+    """An address that is as good as a password: a traceback that shows variables must not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "(secret URL)"
 
 
 class State(StrEnum):
@@ -92,7 +101,7 @@ class NewAttempt:
 
     sha256: str
     request_digest: str
-    request: Mapping[str, Any]
+    request: Mapping[str, Any] = field(repr=False)
     number: int
     media_type: str
     size_bytes: int
@@ -133,7 +142,7 @@ class Attempt:
     attempt_id: int
     sha256: str
     request_digest: str
-    request_text: str
+    request_text: str = field(repr=False)
     number: int
     media_type: str
     size_bytes: int
@@ -150,7 +159,7 @@ class Attempt:
     uploaded_at: datetime | None
     run_at: datetime | None
     completed_at: datetime | None
-    upload_url: str | None
+    upload_url: SecretUrl | None
 
     @property
     def request(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from helios_research.ledger.attempts import Attempt, State, Transition, to_moment
+from helios_research.ledger.attempts import Attempt, SecretUrl, State, Transition, to_moment
 from helios_research.ledger.checks import CheckReader
 from helios_research.ledger.connection import ROWS_IN_A_BLOCK
 from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
@@ -42,6 +42,7 @@ _COLUMNS = [field.name for field in fields(Attempt)]
 _FRAME_COLUMNS = [name for name in _COLUMNS if name not in ("request_text", "upload_url")]
 _FLAG = _COLUMNS.index("delete_data")
 _STATE = _COLUMNS.index("state")
+_URL = _COLUMNS.index("upload_url")
 _MOMENT_PLACES = [_COLUMNS.index(name) for name in _MOMENTS]
 
 _ATTEMPTS = f"SELECT {', '.join(_COLUMNS)} FROM attempts LEFT JOIN upload_urls USING (attempt_id)"  # noqa: S608 - column names of ours
@@ -347,6 +348,8 @@ def _to_attempt(row: tuple[Any, ...]) -> Attempt:
     values = list(row)
     values[_FLAG] = bool(values[_FLAG])
     values[_STATE] = _STATES[values[_STATE]]
+    if values[_URL] is not None:
+        values[_URL] = SecretUrl(values[_URL])
     for place in _MOMENT_PLACES:
         if values[place] is not None:
             values[place] = to_moment(values[place])

@@ -16,6 +16,7 @@ from helios_research.errors import (
     StudyMissingError,
     StudyStorageError,
 )
+from helios_research.ledger.attempts import SecretUrl
 
 DATABASE_NAME = "helios.sqlite"
 
@@ -237,7 +238,8 @@ def tidy(connection: sqlite3.Connection) -> None:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        living = connection.execute("SELECT attempt_id, upload_url FROM upload_urls").fetchall()
+        rows = connection.execute("SELECT attempt_id, upload_url FROM upload_urls")
+        living = [(attempt_id, SecretUrl(url)) for attempt_id, url in rows]
         # Without WHERE: this is the form of DELETE that clears pages instead of rows.
         connection.execute("DELETE FROM upload_urls")
         connection.executemany("INSERT INTO upload_urls VALUES (?, ?)", living)

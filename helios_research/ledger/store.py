@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, State
+from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, SecretUrl, State
 from helios_research.ledger.lock import StudyLock
 from helios_research.ledger.migrations import MIGRATIONS, check_version, migrate, version_of
 from helios_research.ledger.reader import LedgerReader
@@ -229,6 +229,8 @@ class Ledger(LedgerReader):
         StudyStorageError
             It could not be written.
         """
+        if changes.get("upload_url"):
+            changes["upload_url"] = SecretUrl(changes["upload_url"])
         body = None if answer is None else to_json(answer)
         work = partial(move, attempt_id, state, self._clock(), changes, body)
         return await self._writer.write(work)

@@ -117,7 +117,7 @@ def test_a_folder_in_place_of_the_ledger_is_named(tmp_path: Path) -> None:
 
 def test_a_ledger_that_is_a_link_is_refused(tmp_path: Path) -> None:
     Ledger.open(tmp_path / "one").close()
-    (tmp_path / "two").mkdir()
+    (tmp_path / "two").mkdir(mode=0o700)
     (tmp_path / "two" / "helios.sqlite").symlink_to(tmp_path / "one" / "helios.sqlite")
     with pytest.raises(StudyStorageError, match="it is a link, so two studies could share"):
         Ledger.open(tmp_path / "two")

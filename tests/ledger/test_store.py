@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from helios_research.errors import RepeatedAttemptError
+from helios_research.errors import RepeatedAttemptError, StudyStorageError
 from helios_research.ledger import Ledger, NewAttempt, State
 
 Make = Callable[..., NewAttempt]
@@ -170,3 +171,25 @@ async def test_closing_works_while_somebody_reads(tmp_path: Path, new_attempt: M
         assert len(other.attempts()) == 1
     with other:
         assert len(other.attempts()) == 1
+
+
+async def test_no_variable_of_a_write_that_fails_shows_the_upload_url(
+    ledger: Ledger, new_attempt: Make
+) -> None:
+    """A traceback that shows variables ends up in notebooks and mails; so does a request's text."""
+    url, born = f"{URL}a?Signature=s3cret", "1990-05-17"
+    new = new_attempt(request={"user": {"dateOfBirth": born}})
+    attempt = await ledger.begin(new)
+    created = await ledger.advance(attempt.attempt_id, State.CREATED, upload_url=url)
+    assert created.upload_url == ledger.attempt(attempt.attempt_id).upload_url == url
+    # From now on every write fails, as on a disk that may not be written to.
+    ledger._writing.execute("PRAGMA query_only = ON")
+    with pytest.raises(StudyStorageError) as caught:
+        await ledger.advance(attempt.attempt_id, State.UPLOADING, upload_url=f"{url}2")
+    ledger._writing.execute("PRAGMA query_only = OFF")
+    error = caught.value.with_traceback(caught.tb.tb_next)
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    text = "".join(shown.format()) + repr((new, attempt, created))
+    assert "(secret URL)" in text
+    assert "s3cret" not in text
+    assert born not in text
