@@ -174,7 +174,7 @@ class Explorer(Panel):
         for control in (self._table.sort_by, self._table.descending):
             control.observe(guard(lambda _: self._follow_order()), "value")
         below = beside(
-            [markup("<h3>Recordings shown</h3>"), self._table.widget], [self._recording.widget]
+            [markup("<h2>Recordings shown</h2>"), self._table.widget], [self._recording.widget]
         )
         below.add_class("helios-below")
         saving = ipywidgets.HBox([self._choices.file_format, self._choices.save])

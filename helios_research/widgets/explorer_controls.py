@@ -134,7 +134,7 @@ class FilterPanel(_Panel):
         days = [self.first_day, self.last_day] if source.day_column else []
         scores = [self.score, self._histogram, self.low, self.high]
         parts = [self.column, self.levels, self.participant, *days, *scores]
-        self.widget = ipywidgets.VBox([markup("<h3>Choose recordings</h3>"), *parts])
+        self.widget = ipywidgets.VBox([markup("<h2>Choose recordings</h2>"), *parts])
         self.widget.add_class("helios-filters")
 
     def show(self, filters: Filters, shown: Flags) -> None:

@@ -57,7 +57,7 @@ class Details:
         row = self.source.table.iloc[[position]]
         return "".join(
             [
-                f'<h3 class="helios-title">{escape(id_of(self.source.table, position))}</h3>',
+                f'<h2 class="helios-title">{escape(id_of(self.source.table, position))}</h2>',
                 _fate_html(row),
                 '<div class="helios-columns">',
                 f"<div>{self._scores_html(row, position)}</div>",
@@ -112,7 +112,7 @@ class Details:
         ]
         heads = ("Biomarker", "Score", "Baseline", "Change", "Usual range")
         return (
-            '<h4 class="helios-title">Scores and this participant\'s baseline</h4>'
+            '<h3 class="helios-title">Scores and this participant\'s baseline</h3>'
             f"{_table(heads, lines, 'Scores against the baseline')}"
             f'<p class="helios-muted">{escape(self._how(own))}</p>'
         )
@@ -195,7 +195,7 @@ def _metadata_html(row: pd.DataFrame) -> str:
         if text:
             lines.append((_named(name), escape(text)))
     return (
-        '<h4 class="helios-title">What is known of it</h4>'
+        '<h3 class="helios-title">What is known of it</h3>'
         f"{_table(('Column', 'Value'), lines, 'Metadata of the recording')}"
     )
 
@@ -213,7 +213,7 @@ def _transcript_html(row: pd.DataFrame) -> str:
     if text is None:
         return ""
     return (
-        '<h4 class="helios-title">Transcript</h4>'
+        '<h3 class="helios-title">Transcript</h3>'
         f'<blockquote class="helios-transcript">{escape(str(text))}</blockquote>'
     )
 

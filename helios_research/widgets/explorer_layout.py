@@ -25,7 +25,7 @@ EXPLORER_STYLE = """
   max-width: 672px; }
 .helios-choices > * { flex: 1 1 16em; min-width: 0; }
 .helios :is(.helios-filters, .helios-choices) .widget-label { text-align: left; }
-.helios h3, .helios h4 { margin: 0.3em 0; font-size: 1.05em; font-weight: 600;
+.helios h2, .helios h3 { margin: 0.3em 0; border: 0; padding: 0; font-size: 1.05em; font-weight: 600;
   color: var(--helios-ink); }
 .helios-headline { font-size: 1.15em; font-weight: 600; font-variant-numeric: tabular-nums;
   padding: 0.2em 0; }

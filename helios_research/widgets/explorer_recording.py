@@ -70,7 +70,7 @@ class RecordingPart:
         self.audio.add_class("helios-audio")
         walk = ipywidgets.HBox([self.number, self.previous, self.next])
         walk.layout.flex_flow = "row wrap"
-        head = markup("<h3>One recording</h3>")
+        head = markup("<h2>One recording</h2>")
         self.widget = ipywidgets.VBox([head, walk, self.audio, self.content])
 
     def select_from(self, rows: Codes) -> None:

@@ -23,7 +23,8 @@ MAPPER_STYLE = """
 .helios-pair .helios-scroll > p { margin: 0.5em 0.6em; }
 .helios pre.helios-code { margin: 0; padding: 0.5em 0.8em; background: var(--helios-shade);
   color: var(--helios-ink); overflow: auto; user-select: all; }
-.helios h3.helios-heading { margin: 0.9em 0 0.2em; font-size: 1em; font-weight: 600; }
+.helios h2.helios-heading { margin: 0.9em 0 0.2em; border: 0; padding: 0; font-size: 1em;
+  font-weight: 600; color: var(--helios-ink); }
 </style>
 """
 
@@ -41,7 +42,7 @@ def heading_html(text: str) -> str:
     str
         HTML.
     """
-    return f'<h3 class="helios-heading">{escape(text)}</h3>'
+    return f'<h2 class="helios-heading">{escape(text)}</h2>'
 
 
 def counted(number: int, what: str) -> str:
