@@ -59,7 +59,7 @@ FAULTS = {
     "file handle limit": "The system lets the program open no further file or connection.",
     "SIGTERM": "A scheduler, a container or the system asks the program to end.",
     "SIGINT": "Ctrl-C, or the stop button of a notebook.",
-    "SIGKILL": "The program is ended without warning: power cut, out of memory, `kill -9`.",
+    "SIGKILL": "The program is ended without warning: out of memory, `kill -9`.",
 }
 
 # How a cell ends, in the words of the overview.
@@ -180,6 +180,7 @@ class _PageWriter:
         elif self._not_run or unaccounted(self._proved):
             terminalreporter.write_line(f"{self._path} not written: a cell was not proved.")
         else:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(page_of(self._proved), encoding="utf-8")
             terminalreporter.write_line(f"{self._path} written.")
 

@@ -22,7 +22,7 @@ def goes_on(step: str, fault: str, happens: str, *values: object) -> object:
 
 
 WHILE = {
-    "create": "Whether its upload URL is still good is for the upload host to say.",
+    "create": "At worst an upload URL looks expired, and a run without audio is replaced by another.",
     "upload": "Whether it arrived is found out by asking, and not by the clock.",
     "poll": "How long a run has been waited for is counted by a clock that nobody sets.",
 }
