@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 from weakref import WeakValueDictionary
 
 from helios_research.columns import Outcome
@@ -65,7 +66,8 @@ class Runner:
         self._recordings: set[asyncio.Task[None]] = set()
         self._alone = WeakValueDictionary[str, asyncio.Lock]()
         self._room = asyncio.Event()
-        self._fatal: BaseException | None = None
+        self._fatal: Exception | None = None
+        self._failed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> Progress:
         """Take up recordings until none is left, or until asked to stop.
@@ -87,10 +89,13 @@ class Runner:
         StudyStorageError
             The ledger cannot be written.
         """
-        feeding = asyncio.create_task(self._feed())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        await self._wind_down(feeding, stopping)
+        ends = [
+            asyncio.create_task(self._feed()),
+            asyncio.create_task(self._failed.wait()),
+            asyncio.create_task(stop.wait()),
+        ]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await self._wind_down(*ends)
         if self._fatal is not None:
             raise self._fatal
         return self.progress(is_over=True)
@@ -128,17 +133,15 @@ class Runner:
                     self._count(item.before, item.outcome)
                 else:
                     await self._take_up(item)
-            while self._recordings and self._fatal is None:
+            while self._recordings:
                 await self._freed()
         # Whatever it is, it ends the submission, and `run` raises it.
         except Exception as error:  # noqa: BLE001
-            self._fatal = error
+            self._fail(error)
 
     async def _take_up(self, taken: Taken) -> None:
-        while len(self._recordings) >= self._window() and self._fatal is None:
+        while len(self._recordings) >= self._window():
             await self._freed()
-        if self._fatal is not None:
-            raise self._fatal
         task = asyncio.create_task(self._drive(taken))
         self._recordings.add(task)
         task.add_done_callback(self._ended)
@@ -175,7 +178,7 @@ class Runner:
             # The ledger holds why; the next submission goes on from there.
             return
         except HeliosResearchError as error:
-            self._fatal = self._fatal or error
+            self._fail(error)
         # A defect of ours, met with one recording, must not cost the others theirs: its row
         # stays pending, and the log says where the defect is.
         except Exception:  # noqa: BLE001
@@ -188,7 +191,12 @@ class Runner:
         self._counts[after] += 1
         self._finished_here += after is not Outcome.PENDING and after is not before
 
-    async def _wind_down(self, *tasks: asyncio.Task[object]) -> None:
+    def _fail(self, error: Exception) -> None:
+        """End the submission at once: the intake may be waiting for a slow file for long."""
+        self._fatal = self._fatal or error
+        self._failed.set()
+
+    async def _wind_down(self, *tasks: asyncio.Task[Any]) -> None:
         """Let what is in flight end, and everything that only waits be cancelled."""
         waiting = {*tasks, *self._recordings}
         for task in waiting:
