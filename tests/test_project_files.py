@@ -82,6 +82,26 @@ def test_every_make_command_that_a_document_names_exists(targets):
     assert named <= targets
 
 
+def test_every_link_between_documents_leads_somewhere():
+    pages = [*map(ROOT.joinpath, ("README.md", "SECURITY.md")), *(ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+    for page in ("docs/data_protection.md", "SECURITY.md"):
+        assert f"({page})" in text_of("README.md")
+
+
+def test_what_the_page_on_data_protection_leans_on_is_there():
+    page = text_of("docs/data_protection.md")
+    named = re.findall(r"`(tests/[^`]+)`", page)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_make_lists_its_commands_by_default(targets):
     listed = subprocess.run(
         ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
