@@ -67,7 +67,6 @@ class RecordingPart:
         self.number.observe(guard(lambda change: self._typed(change["new"])), "value")
         self.content = markup(_CHOOSE)
         self.audio = markup()
-        self.audio.add_class("helios-audio")
         walk = ipywidgets.HBox([self.number, self.previous, self.next])
         walk.layout.flex_flow = "row wrap"
         head = markup("<h2>One recording</h2>")
@@ -120,6 +119,7 @@ class RecordingPart:
             self._is_setting = False
         self._mark(place)
         self._mark_ends()
+        self.audio.add_class("helios-audio")
         if not self._details.is_ready:
             self.content.value = _COMPARING
         self.content.value = self._details.html(self.position)
@@ -169,3 +169,4 @@ class RecordingPart:
         self.position = None
         self.content.value = _CHOOSE
         self.audio.value = ""
+        self.audio.remove_class("helios-audio")

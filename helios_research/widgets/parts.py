@@ -23,7 +23,7 @@ STYLE = """
   --helios-line: var(--jp-border-color1, var(--vscode-widget-border, #bdbdbd));
   --helios-paper: var(--jp-layout-color1, var(--vscode-editor-background, #ffffff));
   --helios-shade: var(--jp-layout-color2, var(--vscode-editorWidget-background, #eeeeee));
-  --helios-mark: var(--jp-brand-color3, var(--vscode-editor-selectionBackground, #bbdefb));
+  --helios-mark: color-mix(in srgb, var(--jp-brand-color1, #1976d2) 30%, var(--helios-paper));
   --helios-error: var(--jp-error-color1, var(--vscode-errorForeground, #c62828));
   color: var(--helios-ink); max-width: 100%;
 }
@@ -31,7 +31,7 @@ STYLE = """
 .helios, .helios.widget-vbox { overflow-x: clip; overflow-y: visible; }
 .jp-CodeCell:not(.jp-mod-outputsScrolled)
   :is(.jp-OutputArea, .jp-OutputArea-child, .jp-OutputArea-output):has(.helios.widget-vbox) {
-  overflow: visible; }
+  overflow: visible; min-width: 0; }
 .helios > .helios-in-view { position: sticky; top: 0; z-index: 2; background: var(--helios-paper); }
 .helios .widget-html, .helios .widget-html-content { overflow: visible; line-height: 1.45;
   min-width: 0; max-width: 100%; }
@@ -67,8 +67,11 @@ STYLE = """
 .helios table.helios-table tr.helios-marked td { background: var(--helios-mark); }
 .helios .helios-page { height: calc(var(--helios-rows) * 1.9 * 0.92em + 1.2em); }
 .helios table.helios-table.helios-wrapped { width: 100%; }
-.helios table.helios-table.helios-wrapped td { white-space: normal; overflow-wrap: anywhere;
-  vertical-align: top; height: auto; max-width: none; min-width: 4em; }
+.helios table.helios-table.helios-wrapped td { white-space: normal; overflow-wrap: break-word;
+  vertical-align: top; height: auto; max-width: none; }
+/* Sentences and values, which may hold paths, come last. */
+.helios table.helios-table.helios-wrapped td:nth-last-child(-n + 2) { overflow-wrap: anywhere;
+  min-width: 8em; }
 </style>
 """
 

@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 """Where screenshots are kept; git does not see it."""
 
-_START_S = 60
+_START_S = 120
 _LOAD_MS = 60_000
 _WAIT_MS = 30_000
 

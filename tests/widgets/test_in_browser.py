@@ -146,6 +146,9 @@ def fits_into(page: Page, selector: str) -> None:
         "element => [element.scrollWidth, element.clientWidth]"
     )
     assert wide[0] <= wide[1] + 1
+    place = box(page, selector)
+    assert page.viewport_size is not None
+    assert place["x"] + place["width"] <= page.viewport_size["width"]
 
 
 def choose_language(page: Page) -> None:
