@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from helios_research.cli.application import SOME_NOT_SCORED, app
-from helios_research.cli.printing import print_checks, print_issues, print_outcomes
+from helios_research.cli.printing import print_checks, print_issues, print_outcomes, told_on_stderr
 from helios_research.cohort import Cohort, read_cohort
 from helios_research.columns import Outcome, Verdict
 from helios_research.submission.progress import duration
@@ -180,7 +180,9 @@ def report(
     from helios_research.study import Study
 
     target = to or study / "report.html"
-    typer.echo(f"Report: {Study(study).report(target, hide_small_cells=hide_small_cells)}")
+    with told_on_stderr("helios_research.report"):
+        written = Study(study).report(target, hide_small_cells=hide_small_cells)
+    typer.echo(f"Report: {written}")
 
 
 @app.command()

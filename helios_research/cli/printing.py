@@ -1,5 +1,9 @@
 """How tables are told on a terminal."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pandas as pd
 import typer
 
@@ -69,3 +73,35 @@ def print_outcomes(results: pd.DataFrame) -> None:
         advice = "" if pd.isna(code) else f"{code}: {explain(code).remedy}"
         typer.echo(f"{outcome:<{width}}  {rows:>7,}  {advice}".rstrip())
     typer.echo(f"{'all':<{width}}  {len(results):>7,}")
+
+
+class _OnStderr(logging.Handler):
+    """Writes what is logged to stderr, as it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(record.getMessage(), err=True)
+
+
+@contextmanager
+def told_on_stderr(name: str) -> Iterator[None]:
+    """Tell on stderr what a part of the package logs while it works.
+
+    Parameters
+    ----------
+    name
+        The logger of that part.
+
+    Yields
+    ------
+    None
+        While it is told.
+    """
+    logger, handler = logging.getLogger(name), _OnStderr(logging.INFO)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -51,6 +51,13 @@ def test_submitting_twice_sends_once_and_every_look_says_the_same(
     assert results["mental_strain"].tolist() == pytest.approx(
         pd.read_csv(tmp_path / "scores.csv")["mental_strain"].tolist()
     )
+    reported = helios("report", "study", env={"THYMIA_API_KEY": ""})
+    assert reported.returncode == 0, reported
+    assert (tmp_path / "study" / "report.html").stat().st_size > 100_000
+    # What takes some seconds is told before it begins, apart from the answer.
+    assert reported.stdout.startswith("Report: study/report.html")
+    assert "Report: figures of the scores\n" in reported.stderr
+    assert is_clean(reported.stderr)
 
 
 def test_rows_that_did_not_end_scored_make_the_status_1(
