@@ -6,12 +6,14 @@ The engine is async only. In a thread of its own it works the same in a script, 
 
 import asyncio
 import atexit
+import concurrent.futures.thread  # noqa: F401 - see _end_with_the_interpreter
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from helios_research.submission.progress import Progress
 
@@ -20,9 +22,9 @@ T = TypeVar("T")
 REFRESH_S = 0.2
 """Seconds between two reports of progress: at most 5 a second, which no front end drops."""
 
-# On exit what is in flight gets this long to be written down. Nothing is lost after it either:
-# the next submission settles whatever was left.
-_EXIT_S = 10.0
+# On exit what is in flight gets this long to be answered (`DRAIN_S` at most) and written down.
+# Nothing is lost after it either: the next submission settles whatever was left.
+_EXIT_S = 20.0
 
 Engine = Callable[[asyncio.Event, Callable[[Progress], None]], Awaitable[None]]
 
@@ -60,7 +62,7 @@ class Submission(Generic[T]):
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="helios-submission", daemon=True)
         self._thread.start()
-        atexit.register(self._stop_at_exit)
+        _end_with_the_interpreter(weakref.ref(self))
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "over"
@@ -140,7 +142,6 @@ class Submission(Generic[T]):
             self._error = self._error or error
         # Also where an error or an interrupt ended it: whoever watches closes the line.
         self.progress = replace(self.progress, is_over=True, limited_by="")
-        atexit.unregister(self._stop_at_exit)
         self._over.set()
 
     async def _main(self) -> None:
@@ -153,6 +154,23 @@ class Submission(Generic[T]):
     def _report(self, progress: Progress) -> None:
         self.progress = progress
 
-    def _stop_at_exit(self) -> None:
+    def end(self) -> None:
+        """Stop it and wait until it is over, for 20 s at most; for a program that ends."""
         self.stop()
         self._over.wait(_EXIT_S)
+
+
+def _end_with_the_interpreter(known: weakref.ref[Submission[Any]]) -> None:
+    """Have a submission stopped while the threads that it works with still take work.
+
+    ``atexit`` comes too late: before it, ``concurrent.futures`` lets its threads end, by a list of
+    ``threading``'s that is called from its end. The list is private, and has been there since
+    Python 3.9; nothing can be taken from it, so that it is given no more than a weak reference.
+    """
+
+    def end() -> None:
+        submission = known()
+        if submission is not None:
+            submission.end()
+
+    getattr(threading, "_register_atexit", atexit.register)(end)

@@ -7,7 +7,6 @@ disk ends the submission, with nothing lost.
 
 import asyncio
 import logging
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -182,9 +181,7 @@ class Runner:
         # A defect of ours, met with one recording, must not cost the others theirs: its row
         # stays pending, and the log says where the defect is.
         except Exception:  # noqa: BLE001
-            # A script that ends closes its executors before it can stop this; that is no defect.
-            if threading.main_thread().is_alive():
-                _log.exception("Recording %s could not be taken further", job.row.recording_id)
+            _log.exception("Recording %s could not be taken further", job.row.recording_id)
 
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1

@@ -85,13 +85,17 @@ def test_an_interrupted_script_stops_with_keyboard_interrupt_and_goes_on_next_ti
 
 
 def test_a_script_that_ends_without_waiting_leaves_a_study_that_goes_on(
-    script, make_sandbox, make_study, quick
+    script, make_sandbox, make_study, quick, tmp_path
 ) -> None:
     sandbox = make_sandbox(processing_s=0.5)
     process = script(sandbox, "start")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert (out, err) == ("", "")
+    with Ledger.read(tmp_path / "study") as ledger:
+        states = {attempt.state for attempt in ledger.attempts()}
+    assert State.UPLOADED in states
+    assert State.UPLOADING not in states
     assert_the_rest_follows(sandbox, make_study(sandbox), quick)
 
 
