@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -96,3 +97,33 @@ def test_no_rows_flow_as_zeros(study):
 def test_a_table_that_is_no_results_table_is_refused():
     with pytest.raises(UnknownColumnError, match="no column 'outcome'"):
         flow(pd.DataFrame({"user_label": ["a"]}))
+
+
+def test_every_step_and_reason_is_what_duckdb_counts(study_path):
+    reached = {
+        "listed": "true",
+        "valid": "outcome <> 'invalid'",
+        "passed preflight": "outcome not in ('invalid', 'skipped')",
+        "sent": "outcome not in ('invalid', 'skipped') and "
+        "(uploaded_at is not null or outcome in ('lost', 'scored'))",
+        "scored": "outcome = 'scored'",
+        "without warning": "outcome = 'scored' and coalesce(len(warnings), 0) = 0",
+    }
+    found = flow(study_path)
+    with duckdb.connect() as query:
+        for before, step in pairwise([None, *reached]):
+            counts = "select count(*), count(distinct user_label) from read_parquet($path) where "
+            theirs = query.execute(counts + reached[step], {"path": str(study_path)}).fetchone()
+            kept = found[(found["step"] == step) & (found["kind"] == "remaining")].iloc[0]
+            assert (kept["recordings"], kept["participants"]) == theirs
+            if before is None:
+                continue
+            lost = query.execute(
+                "select case when outcome = 'scored' then 'scored with a warning' else "
+                "coalesce(error_code, outcome::varchar) end as reason, count(*) "
+                f"from read_parquet($path) where {reached[before]} and not ({reached[step]}) "
+                "group by reason",
+                {"path": str(study_path)},
+            ).fetchall()
+            ours = found[(found["step"] == step) & (found["kind"] == "lost")]
+            assert dict(zip(ours["reason"], ours["recordings"], strict=True)) == dict(lost)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
 from helios_research.errors import ResultsError
@@ -127,3 +128,33 @@ def test_the_table_can_be_written_and_read_with_its_attrs(study, tmp_path):
     summary = summarize_by_tag(study, "arm", bootstrap=QUICK)
     summary.to_parquet(tmp_path / "summary.parquet")
     assert pd.read_parquet(tmp_path / "summary.parquet").attrs == summary.attrs
+
+
+def test_intervals_of_means_and_proportions_agree_with_scipy(make_results):
+    """Of two arms with one recording per participant, each for itself."""
+    rng = np.random.default_rng(11)
+    scores, levels = rng.beta(2, 3, 160), rng.choice([0.0, 0.33, 0.66, 1.0], 160)
+    table = make_results(
+        [f"p{n}" for n in range(160)],
+        mental_strain=scores,
+        stress=levels,
+        arm=np.where(np.arange(160) < 80, "a", "b"),
+    )
+    found = summarize_by_tag(table, "arm", bootstrap=Bootstrap(10_000))
+    ours = found[(found["level"] == "b") & (found["bucketed"] | (found["score"].isna()))]
+    strain = ours[ours["biomarker"] == "mental_strain"].iloc[0]
+    highest = ours[(ours["biomarker"] == "stress") & (ours["score"] == 1.0)].iloc[0]
+    for values, low, high in (
+        (scores[80:], strain["mean_low"], strain["mean_high"]),
+        (levels[80:] == 1.0, highest["proportion_low"], highest["proportion_high"]),
+    ):
+        theirs = stats.bootstrap(
+            (values.astype(float),),
+            np.mean,
+            n_resamples=10_000,
+            method="percentile",
+            rng=np.random.default_rng(12),
+        ).confidence_interval
+        width = theirs.high - theirs.low
+        assert low == pytest.approx(theirs.low, abs=0.08 * width)
+        assert high == pytest.approx(theirs.high, abs=0.08 * width)
