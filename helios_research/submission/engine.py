@@ -1,6 +1,7 @@
 """One submission from its first request to its last: puts the parts together and runs them."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from helios_research.api.answers import Failure
 from helios_research.api.client import Client, Service
 from helios_research.cohort import Cohort
 from helios_research.columns import Source
-from helios_research.errors import MixedServicesError, OtherAccountError
+from helios_research.errors import MixedServicesError, OtherAccountError, StudyStorageError
 from helios_research.ledger import Ledger
 from helios_research.submission.asks import Row
 from helios_research.submission.background import REFRESH_S
@@ -27,6 +28,8 @@ from helios_research.submission.progress import Progress
 from helios_research.submission.runner import Runner
 from helios_research.submission.shared_audio import duplicate_rejections, shared_audio
 from helios_research.submission.standing import Standing
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -179,9 +182,13 @@ class Engine:
 
     async def _keep(self, pacer: Pacer, polling: CompletionModel) -> None:
         """Remember what was learned of the service, for the next submission and for onlookers."""
-        await self.ledger.put_setting(LEARNED_RATE, pacer.learned())
-        await self.ledger.put_setting(LIMITED_BY, pacer.limited_by)
-        await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+        try:
+            await self.ledger.put_setting(LEARNED_RATE, pacer.learned())
+            await self.ledger.put_setting(LIMITED_BY, pacer.limited_by)
+            await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+        # It saves time, and no more: what must be written down ends the submission where it cannot.
+        except StudyStorageError as error:
+            _log.warning("What was learned of the service could not be written down: %s", error)
 
 
 async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, T]) -> T | None:

@@ -2,13 +2,15 @@
 
 import pathlib
 import re
+import time
 
 import pandas as pd
 import pytest
 
 import helios_research as hr
 from helios_research.errors import StudyStorageError
-from helios_research.sandbox import Step
+from helios_research.sandbox import Faults, Step
+from helios_research.submission import engine
 
 FREE_SPACE = "Free some space, then submit again."
 GIVE_RIGHTS = "Make the folder writable again (`chmod u+rwX`), then submit again."
@@ -126,6 +128,24 @@ class TestOnASmallDisk:
         small_disk.free()
         assert len(trial.study.cohort) == 2
         trial.heal()
+
+    def test_what_was_learned_of_the_service_waits_until_there_is_space_again(
+        self, trial, small_disk, monkeypatch, caplog
+    ) -> None:
+        monkeypatch.setattr(engine, "_KEEP_EVERY_S", 0.05)
+        trial.sandbox.faults = Faults(stuck_first=1)
+        submission = trial.start(1)
+        while trial.sandbox.log.count(Step.POLL) < 2:
+            time.sleep(0.01)
+        small_disk.fill()
+        told = "What was learned of the service could not be written down"
+        while submission.is_running and caplog.text.count(told) < 2:
+            time.sleep(0.01)
+        assert "the disk is full" in caplog.text
+        small_disk.free()
+        trial.sandbox.faults = Faults()
+        assert submission.wait()["outcome"].tolist() == ["scored"]
+        trial.heal(1)
 
 
 # --- a folder that cannot be written to ----------------------------------------------------------------
