@@ -18,7 +18,7 @@ MAPPER_STYLE = """
 .helios-pair { display: flex; flex-flow: row wrap; gap: 0 1.5em; overflow: visible; }
 .helios-pair > * { flex: 2 1 22em; min-width: 0; overflow: visible; }
 .helios-pair > *:first-child { flex: 3 1 34em; }
-.helios-pair .helios-scroll { height: 19em; border: 1px solid var(--helios-line);
+.helios-pair .helios-scroll { height: 20em; border: 1px solid var(--helios-line);
   border-radius: 4px; box-sizing: border-box; }
 .helios-pair .helios-scroll > p { margin: 0.5em 0.6em; }
 .helios pre.helios-code { margin: 0; padding: 0.5em 0.8em; background: var(--helios-shade);
