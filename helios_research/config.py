@@ -134,7 +134,6 @@ def resolve_connection(
     ConfigError
         No key or one that cannot be a key, an unknown region, or a base URL that is neither
         https nor on this machine.
-
     """
     # Neither the key nor the environment may stand in a local variable, which a traceback shows.
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key

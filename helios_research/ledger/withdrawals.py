@@ -96,7 +96,8 @@ def label_mark(salt: bytes, label: str) -> str:
 
 
 def _mark(salt: bytes, what: str, value: str) -> str:
-    return hmac.digest(salt, f"{what}\0{value}".encode(), hashlib.sha256).hex()
+    content = f"{what}\0{value}".encode("utf-8", "surrogatepass")
+    return hmac.digest(salt, content, hashlib.sha256).hex()
 
 
 def load_withdrawn(connection: sqlite3.Connection) -> Withdrawn:

@@ -32,9 +32,9 @@ class Study(StudyReader):
     folder
         The study's folder; made at the first submission, readable for its owner alone.
     client
-        The connection to Helios. Without it, one is made from the environment
-        (``THYMIA_API_KEY``, ``THYMIA_REGION``, ``THYMIA_BASE_URL``) when it is needed; looking
-        at results needs none.
+        The connection to Helios. Without it, one is made when it is needed, with the key and the
+        address that `config` finds; looking at results needs none. To be asked for a key once
+        and not at each submission, make a `Client` and give it here.
     clock
         Time; only tests use another than the machine's.
 
