@@ -4,13 +4,21 @@ import os
 import pickle
 import signal
 import sys
+import threading
+import time
 from typing import Any
+
+_LOOK_AGAIN_S = 1.0
+"""Seconds after which to see whether the parent is still there. Between tasks its pipe says so."""
 
 
 def main() -> None:
     """Answer tasks until the other end of the pipe is closed."""
-    # An interrupt at the keyboard reaches every process of the terminal; our parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An interrupt at the keyboard reaches every process of the terminal, and a scheduler's SIGTERM
+    # every process of a job; our parent decides.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Whatever a library prints must not get between the answers.
@@ -25,6 +33,13 @@ def main() -> None:
             return
         answers.write(_outcome(task))
         answers.flush()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End in the middle of a task whose answer nobody waits for any more."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_AGAIN_S)
+    os._exit(1)
 
 
 def _adopt(settings: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import CancelledError
+from pathlib import Path
 
 import pytest
 
@@ -75,8 +76,10 @@ def test_what_a_library_prints_does_not_get_between_the_answers(pool):
     assert pool.submit(abs, -1).result() == 1
 
 
-def test_an_interrupt_at_the_keyboard_is_left_to_the_parent(pool):
-    assert pool.submit(signal.getsignal, signal.SIGINT).result() is signal.SIG_IGN
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_of_processes_is_left_to_the_parent(pool, number):
+    """Else each recording under way would be taken for one that crashes its decoder."""
+    assert pool.submit(signal.raise_signal, number).result() is None
 
 
 def test_abandoning_ends_what_hangs():
@@ -126,3 +129,24 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path):
 
 def test_there_is_at_least_one_core():
     assert usable_cores() >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+def test_no_worker_outlives_a_killed_parent_even_in_the_middle_of_a_task(tmp_path):
+    begun = tmp_path / "begun"
+    task = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
+    script = (
+        "import os, time\n"
+        "from helios_research.checks.workers import WorkerPool\n"
+        "pool = WorkerPool(1, time_limit_s=600)\n"
+        "print(pool.submit(os.getpid).result(), flush=True)\n"
+        f"pool.submit(exec, {task!r}).result()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    while not begun.exists():
+        time.sleep(0.01)
+    parent.kill()
+    parent.communicate()
+    while Path(f"/proc/{worker}").exists():
+        time.sleep(0.05)
