@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -95,10 +95,10 @@ class Line:
 
 
 EDITS = (
-    *("add", "add", "remove", "reorder", "copy", "copy", "rename_row", "rename_file", "lose_file"),
-    *("find_file", "record_again", "edit_in_place", "swap_contents", "swap_speakers"),
-    *("rename_speaker", "rename_speaker", "correct_birth", "change_tag", "change_remark"),
-    *("break_row", "mend_row", "mend_row"),
+    *("add", "add", "copy", "copy", "copy", "copy", "remove", "reorder", "rename_row"),
+    *("rename_file", "lose_file", "find_file", "record_again", "edit_in_place", "swap_contents"),
+    *("swap_speakers", "rename_speaker", "rename_speaker", "correct_birth", "change_tag"),
+    *("change_remark", "break_row", "mend_row", "mend_row"),
 )
 
 
@@ -144,9 +144,15 @@ class Before:
 
     edits: list[Edit]
     weather: Weather
+    look: bool = False
 
 
-befores = st.builds(Before, edits=st.lists(edits, max_size=4), weather=weathers)
+befores = st.builds(
+    Before,
+    edits=st.lists(edits, max_size=4),
+    weather=weathers,
+    look=st.sampled_from([False, False, True]),
+)
 options = st.fixed_dictionaries(
     {},
     optional={
@@ -175,13 +181,13 @@ class History(RuleBasedStateMachine):
         self.faults = Faults()
         # What was submitted last, and what that made right.
         self.submitted: list[Line] = []
-        self.was_killed = self.is_finished = False
+        self.was_killed = False
         self.right_now: set[tuple[str, str]] = set()
         self.resent: Counter[str] = Counter()
 
     def teardown(self) -> None:
         try:
-            if self.lines and not self.is_finished:
+            if self.lines:
                 self.recover_and_finish()
         finally:
             self._end()
@@ -250,8 +256,8 @@ class History(RuleBasedStateMachine):
         """The same audio once more: as a copy or under the same name, of anybody."""
         content = self.content(line)
         if content is not None and len(self.lines) < MOST_LINES:
-            file = line.file if edit.arm == "day" else self.new_file(content)
-            label = line.label if edit.other % 2 else edit.label
+            file = self.new_file(content) if edit.other % 3 else line.file
+            label = edit.label if edit.which % 3 else line.label
             twin = replace(line, key=f"{self.new_number():03}", file=file, label=label)
             self.lines.insert(edit.other % (len(self.lines) + 1), twin)
 
@@ -321,7 +327,8 @@ class History(RuleBasedStateMachine):
 
     def prepare(self, before: Before) -> None:
         """Edit the study; then let time pass, and the clock and the service go wrong."""
-        self.is_finished = False
+        if before.look and self.submitted:
+            self.look()
         self.edit(before.edits)
         weather = before.weather
         self.faults = weather.faults
@@ -481,9 +488,8 @@ class History(RuleBasedStateMachine):
         if said != line.said:
             assert row["error_code"] in {"METADATA_CHANGED", "INVALID_BIRTH_SEX"}
 
-    @precondition(lambda self: self.submitted)
-    @rule()
     def look(self) -> None:
+        """What else is told of a study agrees with its results."""
         study, results = self.around.study, self.results
         read = pd.read_parquet(study.to_parquet(self.around.folder / "scores.parquet"))
         for name in ("recording_id", "outcome", "sha256", "mental_strain", "remark"):
@@ -493,15 +499,10 @@ class History(RuleBasedStateMachine):
         assert counted == dict(results["outcome"].value_counts().loc[lambda counts: counts > 0])
         assert set(study.issues["row"]) <= set(range(1, len(results) + 1))
 
-    @precondition(lambda self: self.lines)
-    @rule(chosen=options)
-    def finish(self, chosen: dict[str, Any]) -> None:
-        self.recover_and_finish(chosen)
-
-    def recover_and_finish(self, chosen: dict[str, Any] | None = None) -> None:
+    def recover_and_finish(self) -> None:
         """Once nothing is wrong any more, one submission brings every row to its end."""
         self.faults = self.around.sandbox.faults = Faults()
-        self.submit_now(chosen or {})
+        self.submit_now({})
         self.every_row_is_there_with_what_the_service_said_of_it()
         results = self.results
         ends = dict(
@@ -515,7 +516,6 @@ class History(RuleBasedStateMachine):
                 expected |= {Outcome.LOST} if self.may_lose(row) else set()
                 assert row["outcome"] in expected, f"{line.key}: {row['error_reason']}"
         self.submit_quietly()
-        self.is_finished = True
 
     def shares_audio_with_a_broken_row(self, line: Line) -> bool:
         audio = self.audio(line)
@@ -542,8 +542,27 @@ class History(RuleBasedStateMachine):
         return {str(row[0]): tuple(map(str, row[1:])) for row in told.itertuples()}
 
 
+@pytest.mark.parametrize("hours", [0.0, 2.0], ids=["at once", "after two hours"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("entry", range(1, 6))
+def test_a_kill_at_any_entry_into_the_ledger_costs_and_repeats_nothing(
+    world: Any, entry: int, after: bool, hours: float
+) -> None:
+    """Created, answered, uploading, uploaded, scored: killed before or after each is written."""
+    story = History(world)
+    story.begin(1)
+    calm = Weather(Faults(), 0.0, 0.0)
+    story.submit_and_be_killed(Before([], calm), {}, entry, after)
+    assert story.was_killed
+    story.prepare(Before([], replace(calm, hours=hours)))
+    story.the_service_was_asked_for_nothing_twice()
+    story.every_row_is_there_with_what_the_service_said_of_it()
+    # It goes on where it stopped, to the end.
+    story.teardown()
+
+
 def test_whatever_happens_to_a_study_its_rows_scores_and_money_are_kept(
-    world: Callable[[], Any],
+    world: Any,
 ) -> None:
     run_state_machine_as_test(
         lambda: History(world),
