@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from helios_research.api.records import flatten_answer
+from helios_research.codes import UNREADABLE_ANSWER
 from helios_research.cohort import Cohort
 from helios_research.columns import (
     AUDIO,
@@ -34,6 +35,13 @@ _OF_ATTEMPT = ("model_run_id", "created_at", "uploaded_at", "source")
 _OF_ANSWER_OR_ATTEMPT = ("run_at", "completed_at")
 _OF_ANSWER = tuple(column.name for column in (*SCORES, *SECTION))
 _OF_CHECK = tuple(column.name for column in AUDIO)
+
+# Stands for an answer in the ledger that is no answer any more; told from an empty one by identity.
+_DAMAGED: dict[str, Any] = {}
+_DAMAGED_REASON = (
+    "The ledger holds an answer to this recording that cannot be read any more. Put back a copy of "
+    "the study folder from a backup; the other recordings are not concerned."
+)
 
 
 def results_table(part: Part, answers: Mapping[int, str]) -> pd.DataFrame:
@@ -145,23 +153,39 @@ _STORED: Mapping[Kind, Callable[[list[Any], Column], "pd.Series[Any]"]] = {
 def _values(part: Part, answers: Mapping[int, str]) -> dict[str, list[Any]]:
     attempts = [part.attempts.get(standing.attempt_id or 0) for standing in part.standings]
     told = [_told(attempt, answers) for attempt in attempts]
-    return {
-        "warnings": [answer["warnings"] if answer else [] for answer in told],
-        **{
-            name: [getattr(standing, source) for standing in part.standings]
-            for name, source in _OF_STANDING.items()
+    return _admitting(
+        told,
+        {
+            "warnings": [answer["warnings"] if answer else [] for answer in told],
+            **{
+                name: [getattr(standing, source) for standing in part.standings]
+                for name, source in _OF_STANDING.items()
+            },
+            **{name: [getattr(check, name, None) for check in part.checks] for name in _OF_CHECK},
+            **{
+                name: [getattr(attempt, name, None) for attempt in attempts] for name in _OF_ATTEMPT
+            },
+            **{name: [answer.get(name) for answer in told] for name in _OF_ANSWER},
+            **{
+                name: [
+                    answer[name] if answer else getattr(attempt, name, None)
+                    for answer, attempt in zip(told, attempts, strict=True)
+                ]
+                for name in _OF_ANSWER_OR_ATTEMPT
+            },
         },
-        **{name: [getattr(check, name, None) for check in part.checks] for name in _OF_CHECK},
-        **{name: [getattr(attempt, name, None) for attempt in attempts] for name in _OF_ATTEMPT},
-        **{name: [answer.get(name) for answer in told] for name in _OF_ANSWER},
-        **{
-            name: [
-                answer[name] if answer else getattr(attempt, name, None)
-                for answer, attempt in zip(told, attempts, strict=True)
-            ]
-            for name in _OF_ANSWER_OR_ATTEMPT
-        },
-    }
+    )
+
+
+def _admitting(
+    told: Sequence[Mapping[str, Any]], values: dict[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """Say of rows whose answer is damaged why they have no scores; the others keep theirs."""
+    for place, answer in enumerate(told):
+        if answer is _DAMAGED:
+            values["error_code"][place] = UNREADABLE_ANSWER
+            values["error_reason"][place] = _DAMAGED_REASON
+    return values
 
 
 def _told(attempt: Attempt | None, answers: Mapping[int, str]) -> dict[str, Any]:
@@ -170,4 +194,7 @@ def _told(attempt: Attempt | None, answers: Mapping[int, str]) -> dict[str, Any]
     if attempt is None or not attempt.state.is_final:
         return {}
     body = answers.get(attempt.attempt_id)
-    return {} if body is None else flatten_answer(body)
+    try:
+        return {} if body is None else flatten_answer(body)
+    except ValueError:
+        return _DAMAGED

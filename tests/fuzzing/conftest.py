@@ -3,9 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import strategies as st
+
+import helios_research as hr
+from helios_research.sandbox import SandboxSettings
 
 # What the imports alone map differs by machine, so a child may have this much on top of them.
 PRELUDE = """
@@ -94,3 +99,31 @@ def is_a_sentence() -> Callable[[BaseException], None]:
         assert words.rstrip().endswith((".", ")", "`")), words
 
     return judge
+
+
+@pytest.fixture(scope="session")
+def finished_study(
+    tmp_path_factory: pytest.TempPathFactory, as_wav: Callable[..., bytes], speech: bytes
+) -> Path:
+    """A study of four rows: two scored, one whose audio is no audio, one that cannot be sent."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name in ("a", "b"):
+        (folder / f"{name}.wav").write_bytes(as_wav(speech, name))
+    (folder / "c.wav").write_text("Notes about a recording.\n" * 9)
+    table = pd.DataFrame(
+        {
+            "recording": ["a.wav", "b.wav", "c.wav", "gone.wav"],
+            "user_label": ["P01", "P01", "P02", "P03"],
+            "date_of_birth": "1990-05-17",
+            "birth_sex": "FEMALE",
+            "language": "en-GB",
+            "arm": ["day", "night", "day", "night"],
+        }
+    )
+    quick = {"processing_s": 0.05, "processing_spread": 0.0, "pickup_s": 0.02}
+    with hr.Sandbox(SandboxSettings(**quick)) as sandbox:
+        study = hr.Study(folder / "study", client=sandbox.client())
+        cohort = hr.Cohort.from_frame(table, tags=["arm"], root=folder)
+        results = study.submit(cohort, progress=False, preflight=False, poll_floor_s=0.1)
+    assert results["outcome"].tolist() == ["scored", "scored", "failed", "invalid"]
+    return study.folder
