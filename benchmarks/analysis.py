@@ -4,11 +4,9 @@ Run it with ``python benchmarks/analysis.py``. The results are the synthetic shi
 with new participants until there are enough.
 """
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-import pandas as pd
+from support.results import many_results, seconds
 
 from helios_research.analysis import (
     Bootstrap,
@@ -22,37 +20,15 @@ from helios_research.analysis import (
     table_one,
 )
 
-STUDY = Path(__file__).parents[1] / "datasets" / "shift_study_results.parquet"
 ROWS = 100_000
-RUNS = 3
 MEANS = Comparison(repeated="participant means")
-
-
-def many_results(rows: int = ROWS) -> pd.DataFrame:
-    """Repeat the study with new participants."""
-    study = pd.read_parquet(STUDY)
-    copies = [
-        study.assign(user_label=study["user_label"] + f"_{copy}")
-        for copy in range(rows // len(study) + 1)
-    ]
-    return pd.concat(copies, ignore_index=True).head(rows)
-
-
-def seconds(act: Callable[[], object]) -> tuple[float, float]:
-    """Take the best of several runs, by the clock and in processor time of all threads."""
-    taken = []
-    for _ in range(RUNS):
-        start, worked = time.perf_counter(), time.process_time()
-        act()
-        taken.append((time.perf_counter() - start, time.process_time() - worked))
-    return min(taken)
 
 
 def main() -> None:
     """Print a line per analysis: seconds, what, target."""
-    table = many_results()
+    table = many_results(ROWS)
     people = table["user_label"].nunique()
-    print(f"{len(table):,} results of {people:,} participants; best of {RUNS} runs")
+    print(f"{len(table):,} results of {people:,} participants; best of 3 runs")
     full = Bootstrap(2000)
     acts: dict[str, tuple[Callable[[], object], float | None]] = {
         "summarize_by_tag, arm, 11 biomarkers, 2,000 resamples": (

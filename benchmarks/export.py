@@ -11,25 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+from support.results import many_results
 
 from helios_research.report import write_report
 from helios_research.results import export, read_parquet
 
-STUDY = Path(__file__).parents[1] / "datasets" / "shift_study_results.parquet"
 ROWS = 100_000
-
-
-def many_results(rows: int) -> pd.DataFrame:
-    """Repeat the study with new participants and recordings."""
-    study = read_parquet(STUDY)
-    copies = [
-        study.assign(
-            user_label=study["user_label"] + f"_{copy}",
-            recording_id=study["recording_id"] + f"_{copy}",
-        )
-        for copy in range(rows // len(study) + 1)
-    ]
-    return pd.concat(copies, ignore_index=True).head(rows)
 
 
 def main(rows: int = ROWS) -> None:

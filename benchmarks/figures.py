@@ -5,52 +5,35 @@ with new participants until there are enough.
 """
 
 import io
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
+from support.results import many_results, seconds
 
 from helios_research import plots
 from helios_research.analysis import Baseline
 
-STUDY = Path(__file__).parents[1] / "datasets" / "shift_study_results.parquet"
 ROWS = 100_000
-RUNS = 3
 TARGET_S = 1.5
 
 
-def many_results(rows: int = ROWS) -> pd.DataFrame:
-    """Repeat the study with new participants."""
-    study = pd.read_parquet(STUDY)
-    copies = [
-        study.assign(user_label=study["user_label"] + f"_{copy}")
-        for copy in range(rows // len(study) + 1)
-    ]
-    return pd.concat(copies, ignore_index=True).head(rows)
+def drawn(draw: Callable[[], object]) -> Callable[[], None]:
+    """Draw a figure to the last dot of its PNG."""
 
-
-def seconds(draw: Callable[[], object]) -> tuple[float, float]:
-    """Take the best of several runs, by the clock and in processor time of all threads."""
-    taken = []
-    for _ in range(RUNS):
-        start, worked = time.perf_counter(), time.process_time()
+    def act() -> None:
         axes = np.ravel(np.asarray(draw(), dtype=object))[0]
         assert isinstance(axes, Axes)
         axes.figure.savefig(io.BytesIO(), format="png")
-        taken.append((time.perf_counter() - start, time.process_time() - worked))
-    return min(taken)
+
+    return act
 
 
 def main() -> None:
     """Print a line per figure: seconds, what, whether the target is met."""
-    table = many_results()
+    table = many_results(ROWS)
     fifty = table.assign(ward=[f"ward {number % 50}" for number in range(len(table))])
-    print(
-        f"{len(table):,} results of {table['user_label'].nunique():,} participants; best of {RUNS}"
-    )
+    print(f"{len(table):,} results of {table['user_label'].nunique():,} participants; best of 3")
     draws: dict[str, Callable[[], object]] = {
         "scores_by_tag, arm": lambda: plots.scores_by_tag(table, "arm"),
         "scores_by_tag, arm, bucketed": lambda: plots.scores_by_tag(table, "arm", "stress"),
@@ -59,6 +42,7 @@ def main() -> None:
             table, "site", colour="arm"
         ),
         "scores_by_tag, 50 levels": lambda: plots.scores_by_tag(fifty, "ward"),
+        "scores_by_tag, 50 levels, bucketed": lambda: plots.scores_by_tag(fifty, "ward", "stress"),
         "score_over_time, visit, coloured by arm": lambda: plots.score_over_time(
             table, by="visit", colour="arm"
         ),
@@ -75,7 +59,7 @@ def main() -> None:
         "flow_diagram": lambda: plots.flow_diagram(table),
     }
     for name, draw in draws.items():
-        taken, worked = seconds(draw)
+        taken, worked = seconds(drawn(draw))
         met = taken <= TARGET_S
         print(f"{taken:6.2f} s  ({worked:5.2f} s of processor time)  {name}  met: {met}")
 

@@ -21,7 +21,7 @@ from helios_research.analysis.tables import (
     scores_of,
 )
 from helios_research.columns import Biomarker
-from helios_research.plots.canvas import Target, open_canvas, write_sentence
+from helios_research.plots.canvas import Target, open_canvas, say_instead, write_sentence
 from helios_research.plots.differences import Difference, differences
 from helios_research.plots.groups import (
     Groups,
@@ -47,7 +47,7 @@ from helios_research.plots.marks import (
     share_axis,
 )
 from helios_research.plots.rulers import DEPTH_LINES, draw_mean_difference, draw_share_differences
-from helios_research.plots.selection import Selection, select
+from helios_research.plots.selection import NO_SCORE, Selection, select
 from helios_research.plots.style import PAGE, Style, dress
 from helios_research.plots.text import about_fonts
 
@@ -164,22 +164,21 @@ def scores_by_tag(
     table = load_results(results, [tag] if colour is None else [tag, colour])
     markers = choose_biomarkers(table, biomarkers)
     chosen = keep_largest(select(table, markers, [tag, colour]), tag, colour)
+    if not chosen.recordings:
+        canvas = say_instead(ax, len(markers), NO_SCORE, chosen.notes(), style)
+        return canvas.as_asked(biomarkers)
     panels = _prepare(chosen, markers, tag, colour, style)
     notes = chosen.notes(*_how_to_read(panels, chosen))
-    canvas = open_canvas(ax, [panel.height_in for panel in panels] or [1.5], notes, style)
-    for panel, axes in zip(panels, canvas.axes, strict=False):
+    canvas = open_canvas(ax, [panel.height_in for panel in panels], notes, style)
+    for panel, axes in zip(panels, canvas.axes, strict=True):
         _draw(axes, panel)
-    if not panels:
-        write_sentence(canvas.axes[0], "There is no recording with a score to draw.", style)
-    return canvas.axes[0] if isinstance(biomarkers, str) else np.array(canvas.axes, dtype=object)
+    return canvas.as_asked(biomarkers)
 
 
 def _prepare(
     chosen: Selection, markers: Sequence[Biomarker], tag: str, colour: str | None, style: Style
 ) -> list[_Panel]:
     table = chosen.rows()
-    if table.empty:
-        return []
     groups = arrange(table, tag, colour)
     names = [marker.name for marker in markers]
     by = None if colour == tag else colour

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
 
 from helios_research.errors import ResultsError
 from helios_research.plots.style import INK, MUTED, PAPER, Look, Style
@@ -27,6 +29,9 @@ _FOR_FILES_ONLY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "templat
 # Space around the figure, between its panels and above its notes, in lines of type.
 _MARGIN = 0.5
 _GAP = 0.6
+
+# Height of a panel that holds only a sentence.
+_SENTENCE_IN = 1.5
 
 # From the lower edge of an Axes of someone else's, past ticks and label, to the notes.
 _PAST_LABEL = 5.0
@@ -62,6 +67,23 @@ class Canvas:
 
     axes: tuple[Axes, ...]
     style: Style
+
+    def as_asked(self, biomarkers: object) -> "Axes | NDArray[np.object_]":
+        """Give the panels in the form in which biomarkers were asked for.
+
+        Parameters
+        ----------
+        biomarkers
+            The name of one, or several, or None for all.
+
+        Returns
+        -------
+        Axes or ndarray of Axes
+            One Axes for a name; else an array.
+        """
+        if isinstance(biomarkers, str):
+            return self.axes[0]
+        return np.array(self.axes, dtype=object)
 
 
 def open_canvas(
@@ -231,6 +253,35 @@ def size_in(ax: Axes) -> tuple[float, float]:
     """
     box, dpi = ax.get_window_extent(), ax.figure.dpi
     return box.width / dpi, box.height / dpi
+
+
+def say_instead(
+    ax: Target, panels: int, sentence: str, notes: Sequence[Note], style: Style
+) -> Canvas:
+    """Make panels that only say why there is nothing to see.
+
+    Parameters
+    ----------
+    ax
+        As for ``open_canvas``.
+    panels
+        How many panels were asked for; there is always one.
+    sentence
+        The reason.
+    notes
+        What stands below.
+    style
+        Sizes.
+
+    Returns
+    -------
+    Canvas
+        With the sentence in each panel.
+    """
+    canvas = open_canvas(ax, [_SENTENCE_IN] * max(1, panels), notes, style)
+    for panel in canvas.axes:
+        write_sentence(panel, sentence, style)
+    return canvas
 
 
 def write_sentence(ax: Axes, sentence: str, style: Style) -> None:

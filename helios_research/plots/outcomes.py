@@ -12,7 +12,7 @@ from helios_research.analysis.missing import ANY_REASON
 from helios_research.analysis.provenance import flagged_note
 from helios_research.analysis.tables import Results, load_results
 from helios_research.columns import Outcome
-from helios_research.plots.canvas import Note, Target, open_canvas, write_sentence
+from helios_research.plots.canvas import Note, Target, open_canvas, say_instead
 from helios_research.plots.groups import (
     Groups,
     arrange,
@@ -71,9 +71,8 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
     chosen = keep_largest(_ended(load_results(results, [tag])), tag, None)
     table = chosen.rows()
     if table.empty:
-        canvas = open_canvas(ax, [1.5], chosen.notes(), style)
-        write_sentence(canvas.axes[0], "There is no recording that has ended.", style)
-        return canvas.axes[0]
+        sentence = "There is no recording that has ended."
+        return say_instead(ax, 1, sentence, chosen.notes(), style).axes[0]
     groups = arrange(table, tag, None)
     rates = missingness_by_tag(table, tag, also=(), bootstrap=_RESAMPLES)
     height = groups.height_in(style) + _AROUND * style.line_in

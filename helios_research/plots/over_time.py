@@ -18,21 +18,19 @@ from helios_research.analysis.tables import (
     people_of,
 )
 from helios_research.columns import Biomarker
-from helios_research.plots.canvas import Target, open_canvas, write_sentence
+from helios_research.plots.canvas import Target, say_instead
 from helios_research.plots.courses import by_level, by_time, moments
 from helios_research.plots.groups import MOST_ROWS, keep_levels
 from helios_research.plots.marks import about_points
-from helios_research.plots.selection import Selection, select
+from helios_research.plots.selection import NO_SCORE, Selection, select
 from helios_research.plots.style import PAGE, Style
 from helios_research.plots.text import counted
 from helios_research.plots.trends import (
     MOST_COLOURS,
     Band,
     Trend,
-    about_means,
-    draw_trend,
+    draw_trends,
     drawn_people,
-    summarize,
 )
 
 
@@ -129,22 +127,15 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     rows = chosen.rows()
     bands = _bands(rows, markers, by, usual)
     if rows.empty:
-        canvas = open_canvas(ax, [1.5] * max(1, len(markers)), chosen.notes(), style)
-        for panel in canvas.axes:
-            write_sentence(panel, "There is no recording with a score to draw.", style)
-    else:
-        course = by_time(rows, by) if timed else by_level(rows, by)
-        trends = [
-            Trend(marker, rows, course, colour, bands.get(marker.name), style, lines=True)
-            for marker in markers
-        ]
-        summary = summarize(rows, course, colour, [marker.name for marker in markers])
-        about = [_about_lines(rows, markers), about_means(trends, summary)]
-        notes = chosen.notes(*about, _about_band(bands, usual))
-        canvas = open_canvas(ax, [trend.height_in for trend in trends], notes, style)
-        for panel, trend in zip(canvas.axes, trends, strict=True):
-            draw_trend(panel, trend, summary)
-    return canvas.axes[0] if isinstance(biomarkers, str) else np.array(canvas.axes, dtype=object)
+        canvas = say_instead(ax, len(markers), NO_SCORE, chosen.notes(), style)
+        return canvas.as_asked(biomarkers)
+    course = by_time(rows, by) if timed else by_level(rows, by)
+    trends = [
+        Trend(marker, rows, course, colour, bands.get(marker.name), style, lines=True)
+        for marker in markers
+    ]
+    about = _about_lines(rows, markers), _about_band(bands, usual)
+    return draw_trends(ax, trends, chosen, *about).as_asked(biomarkers)
 
 
 def _placed(chosen: Selection, by: str, *, timed: bool) -> Selection:

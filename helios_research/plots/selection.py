@@ -22,6 +22,7 @@ from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Note
 from helios_research.plots.text import counted, joined, listed
 
+NO_SCORE = "There is no recording with a score to draw."
 UNKNOWN_LEVEL = "with a score off the four levels"
 
 

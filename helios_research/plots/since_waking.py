@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from helios_research.analysis.tables import Results, choose_biomarkers, load_results
 from helios_research.columns import Biomarker
-from helios_research.plots.canvas import Target, open_canvas, write_sentence
+from helios_research.plots.canvas import Target, say_instead
 from helios_research.plots.courses import by_hours, hours_awake
 from helios_research.plots.groups import keep_levels
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import select
 from helios_research.plots.style import PAGE, Style
-from helios_research.plots.trends import MOST_COLOURS, Trend, about_means, draw_trend, summarize
+from helios_research.plots.trends import MOST_COLOURS, Trend, draw_trends
 
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 
@@ -100,18 +100,13 @@ def awake_hours(
     chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen
     rows = chosen.rows()
     if rows.empty:
-        canvas = open_canvas(ax, [1.5] * max(1, len(markers)), chosen.notes(), style)
-        for panel in canvas.axes:
-            write_sentence(panel, "There is no recording with a score and hours awake.", style)
-    else:
-        course = by_hours(hours[chosen.shown])
-        trends = [Trend(marker, rows, course, colour, None, style) for marker in markers]
-        summary = summarize(rows, course, colour, [marker.name for marker in markers])
-        notes = chosen.notes(_about_points(rows, markers), about_means(trends, summary))
-        canvas = open_canvas(ax, [trend.height_in for trend in trends], notes, style)
-        for panel, trend in zip(canvas.axes, trends, strict=True):
-            draw_trend(panel, trend, summary)
-    return canvas.axes[0] if isinstance(biomarkers, str) else np.array(canvas.axes, dtype=object)
+        sentence = "There is no recording with a score and hours awake."
+        canvas = say_instead(ax, len(markers), sentence, chosen.notes(), style)
+        return canvas.as_asked(biomarkers)
+    course = by_hours(hours[chosen.shown])
+    trends = [Trend(marker, rows, course, colour, None, style) for marker in markers]
+    about = _about_points(rows, markers)
+    return draw_trends(ax, trends, chosen, about).as_asked(biomarkers)
 
 
 def _about_points(rows: pd.DataFrame, markers: Sequence[Biomarker]) -> str | None:

@@ -20,7 +20,7 @@ from helios_research.analysis.tables import (
     scores_of,
 )
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots.canvas import size_in, write_sentence
+from helios_research.plots.canvas import Canvas, Target, open_canvas, size_in, write_sentence
 from helios_research.plots.courses import Course
 from helios_research.plots.marks import (
     MOST_POINTS,
@@ -31,6 +31,7 @@ from helios_research.plots.marks import (
     sample,
     score_axis,
 )
+from helios_research.plots.selection import Selection
 from helios_research.plots.style import (
     BAND,
     INK,
@@ -133,21 +134,40 @@ class Trend:
         return (max(strips, 15) if self.marker.bucketed else HEIGHT_LINES) * self.style.line_in
 
 
-def about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
-    """Say how to read means, bars and numbers in brackets.
+def draw_trends(
+    ax: Target, trends: Sequence[Trend], chosen: Selection, about_raw: str | None, *more: str | None
+) -> Canvas:
+    """Draw one panel per biomarker along the same axis.
 
     Parameters
     ----------
+    ax
+        As for ``canvas.open_canvas``.
     trends
-        The panels.
-    summary
-        Their bins.
+        The panels; there is at least one.
+    chosen
+        The recordings behind them.
+    about_raw
+        How single recordings are drawn.
+    *more
+        What else has to be said below the figure.
 
     Returns
     -------
-    str
-        Sentences.
+    Canvas
+        With a panel per trend.
     """
+    first = trends[0]
+    summary = _summarize(first, [trend.marker.name for trend in trends])
+    notes = chosen.notes(about_raw, _about_means(trends, summary), *more)
+    canvas = open_canvas(ax, [trend.height_in for trend in trends], notes, first.style)
+    for panel, trend in zip(canvas.axes, trends, strict=True):
+        _draw_trend(panel, trend, summary)
+    return canvas
+
+
+def _about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
+    """Say how to read means, bars and numbers in brackets."""
     few = bool((summary["participants_scored"] < FEW_PARTICIPANTS).any())
     levels = trends[0].course.names
     kinds = {trend.marker.bucketed for trend in trends}
@@ -166,45 +186,16 @@ def about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
     )
 
 
-def summarize(
-    table: pd.DataFrame, course: Course, colour: str | None, names: Sequence[str]
-) -> pd.DataFrame:
-    """Describe each bin, within each group where there are groups.
-
-    Parameters
-    ----------
-    table
-        The recordings shown.
-    course
-        The axis.
-    colour
-        Column of the groups, or None.
-    names
-        The biomarkers.
-
-    Returns
-    -------
-    DataFrame
-        As of ``analysis.summarize_by_tag``, with the number of the bin in ``bin``.
-    """
+def _summarize(trend: Trend, names: Sequence[str]) -> pd.DataFrame:
+    """Describe each bin, within each group where there are groups; its number is in ``bin``."""
+    colour = trend.colour
     needed = ["outcome", "user_label", *names, *([colour] if colour else [])]
-    binned = table[needed].assign(_bin=course.bins.astype(str))
+    binned = trend.table[needed].assign(_bin=trend.course.bins.astype(str))
     found = summarize_by_tag(binned, "_bin", by=colour, biomarkers=names, bootstrap=RESAMPLES)
     return found.assign(bin=found["level"].astype(int))
 
 
-def draw_trend(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
-    """Draw one biomarker along the axis.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    trend
-        What it is made from.
-    summary
-        The bins of all biomarkers.
-    """
+def _draw_trend(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
     style = trend.style
     dress(ax, style, grid="y")
     ax.set_title(trend.marker.label, loc="left", **style.text(fontweight="bold"))

@@ -59,6 +59,12 @@ def test_two_levels_get_their_difference_in_numbers(study, words) -> None:
     assert "night_shift \N{MINUS SIGN} day_shift" in words(ax)
 
 
+def test_an_empty_selection_has_a_panel_for_each_biomarker_that_was_asked_for(study, words) -> None:
+    axes = plots.scores_by_tag(study.iloc[:0], "arm", ["stress", "mental_strain"])
+    assert len(axes) == 2
+    assert words(axes[0]).count("There is no recording with a score to draw.") == 2
+
+
 def test_three_levels_get_no_difference(study, words) -> None:
     assert "Difference" not in words(plots.scores_by_tag(study, "site"))
 
