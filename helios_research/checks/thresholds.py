@@ -53,6 +53,9 @@ class Thresholds:
     noise_distance_db
         A recording whose noise floor is closer to its level than this, in dB, may score badly.
         Source: our choice; speech with its pauses has 15 dB and more between them.
+    missing_s
+        A recording of which more than this is missing by its own header, in seconds, was cut off.
+        Source: our choice; far more than what encoders pad.
     lowest_sample_rate_hz
         Below this sample rate, in Hz, a recording may score badly. Source: that of the telephone.
     time_limit_s
@@ -69,6 +72,7 @@ class Thresholds:
     quiet_dbfs: float = -50.0
     clipped_fraction: float = 0.01
     noise_distance_db: float = 6.0
+    missing_s: float = 0.5
     lowest_sample_rate_hz: int = 8_000
     time_limit_s: float = 120.0
 

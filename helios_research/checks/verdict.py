@@ -90,9 +90,16 @@ def _too_long(facts: AudioFacts, thresholds: Thresholds) -> Judgement | None:
     return Judgement(
         Verdict.WARN if borderline else Verdict.FAIL,
         HeliosCode.TOO_LONG.value if length > limit else None,
-        f"It is {length:.2f} s long, {'close to' if borderline else 'over'} the limit of "
+        f"It is {_long(length)} long, {'close to' if borderline else 'over'} the limit of "
         f"{limit:g} s.",
     )
+
+
+def _long(length_s: float) -> str:
+    minutes, hours = length_s / 60, length_s / 3600
+    if hours >= 2:
+        return f"{hours:.1f} hours"
+    return f"{minutes:.0f} minutes" if minutes >= 10 else f"{length_s:.2f} s"
 
 
 def _too_little_speech(facts: AudioFacts, thresholds: Thresholds) -> Judgement | None:
@@ -119,6 +126,7 @@ def _doubts(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
     if facts.problem is not None:
         return
     yield from _doubts_on_format(facts)
+    yield from _doubts_on_wholeness(facts, thresholds)
     yield from _doubts_on_sound(facts, thresholds)
 
 
@@ -127,18 +135,27 @@ def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
         yield f"It is {facts.audio_format}, which is not among the formats that Helios lists."
     if facts.has_video:
         yield "It is a video: only its sound is of use, and sending it shows the person's face."
-    if facts.damaged_packets:
-        yield (
-            f"It is damaged: {facts.damaged_packets} part(s) of it could not be decoded and were "
-            "left out."
-        )
-    if facts.invalid_samples:
-        yield f"{facts.invalid_samples} of its samples are not numbers; they count as silence."
     if facts.cancels_out:
         yield (
             "Its channels are in opposite phase and cancel each other out when they are mixed: "
             "send one channel only."
         )
+
+
+def _doubts_on_wholeness(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
+    if facts.missing_s > thresholds.missing_s:
+        promised = (facts.duration_s or 0.0) + facts.missing_s
+        yield (
+            f"It seems to be cut off: by its own header it is {_long(promised)} long, but only "
+            f"{facts.duration_s:.2f} s are there. Copy it again."
+        )
+    if facts.damaged_packets:
+        several = facts.damaged_packets > 1
+        parts = f"{facts.damaged_packets:,} parts of it" if several else "a part of it"
+        left_out = "were left out" if several else "was left out"
+        yield f"It is damaged: {parts} could not be decoded and {left_out}."
+    if facts.invalid_samples:
+        yield f"{facts.invalid_samples:,} of its samples are not numbers; they count as silence."
 
 
 def _doubts_on_sound(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Where recordings are: paths against a root, URLs as they are, and a first look at files."""
 
+import errno
 import os
 import re
 import stat
@@ -104,6 +105,8 @@ def _missing(location: str, error: OSError | ValueError) -> Problem:
         return _forbidden()
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return Problem(f"There is no file {location}.", _remedy_for_missing(location))
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return Problem("This is a link that leads back to itself.", "Correct the link.")
     reason = error.strerror if isinstance(error, OSError) else None
     return Problem(
         f"No file can have this name ({reason or error}).", "Correct the path or the URL."
@@ -114,7 +117,12 @@ def _remedy_for_missing(location: str) -> str:
     slashed = location.replace("\\", "/")
     if slashed != location and Path(slashed).exists():
         return "Write / instead of \\ between folders."
-    return "Check the spelling, and the folder from which relative paths are taken (root=)."
+    folder = Path(location).parent
+    if not folder.is_dir():
+        return (
+            f"There is no folder {folder} either: is it the right one, and is its drive connected?"
+        )
+    return "Check the spelling, and whether it should lie in this folder."
 
 
 def _forbidden() -> Problem:

@@ -59,6 +59,7 @@ _CAF = Container("caf", None, None)
 _AMR = Container("amr", None, None)
 _AVI = Container("avi", None, None)
 _WAVE64 = Container("w64", None, None)
+_ZIP = Container("zip", None, None)
 
 _BY_MAGIC = (
     (b"fLaC", FLAC),
@@ -69,6 +70,8 @@ _BY_MAGIC = (
     (b"caff", _CAF),
     (b"#!AMR", _AMR),
     (b"riff\x2e\x91\xcf\x11", _WAVE64),
+    # Within an archive there may be what looks like the frames of an MP3.
+    (b"PK\x03\x04", _ZIP),
 )
 
 

@@ -132,6 +132,8 @@ class Decoding:
                 yield from self._decoded(cast("InputContainer", opened))
         except _UndecodableError as error:
             self.problem = str(error)
+        except av.error.InvalidDataError as error:
+            self.problem = f"it cannot be decoded: it is damaged or incomplete ({error.strerror})"
         except av.error.FFmpegError as error:
             self.problem = f"it cannot be decoded ({error.strerror})"
         # Whatever broken bytes make a decoder raise is a fact about the recording.

@@ -11,6 +11,7 @@ from helios_research.recording.decoding import Decoding
 from helios_research.recording.facts import AudioFacts, Fingerprint, Stamp
 from helios_research.recording.hashing import HashingReader, SeekableFile
 from helios_research.recording.levels import Levels
+from helios_research.recording.promise import promised_s
 from helios_research.recording.source import open_recording, shown
 from helios_research.recording.speech import SpeechMeter
 
@@ -80,8 +81,9 @@ def examine(
     """
     with _opened(source) as (reader, stamp):
         container = sniff(reader)
-        heard = None
+        heard, promised = None, None
         if container is not None and container.demuxer is not None:
+            promised = promised_s(reader, container)
             heard = _listen(reader, container, None if full_speech else enough_speech_s)
         sha256, size_bytes = reader.finish()
     facts = AudioFacts(
@@ -92,7 +94,7 @@ def examine(
         audio_format=_format(container, heard.decoding if heard else None),
         problem=_problem(size_bytes, container),
     )
-    return facts if heard is None else _with_heard(facts, heard)
+    return facts if heard is None else _with_heard(facts, heard, promised)
 
 
 @contextmanager
@@ -141,11 +143,11 @@ def _problem(size_bytes: int, container: Container | None) -> str | None:
     if container is None:
         return "its bytes are not in any audio format that is known here"
     if container.demuxer is None:
-        return f"it is a {container.name} file"
+        return f"it is in {container.name.upper()} format"
     return None
 
 
-def _with_heard(facts: AudioFacts, heard: _Heard) -> AudioFacts:
+def _with_heard(facts: AudioFacts, heard: _Heard, promised: float | None) -> AudioFacts:
     """Add what was heard; a recording of which a part was decoded has no ``problem``."""
     decoding, levels, speech = heard.decoding, heard.levels, heard.speech
     if not levels.has_samples:
@@ -170,4 +172,5 @@ def _with_heard(facts: AudioFacts, heard: _Heard) -> AudioFacts:
         has_video=decoding.has_video,
         cancels_out=levels.cancels_out,
         invalid_samples=levels.invalid_samples,
+        missing_s=max(0.0, (promised or 0.0) - decoding.duration_s),
     )

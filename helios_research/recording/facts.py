@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MEASURING_VERSION = 1
+MEASURING_VERSION = 2
 """Raised whenever the same bytes would be measured differently, so that caches start afresh."""
 
 
@@ -113,6 +113,9 @@ class AudioFacts:
         True when its channels are in opposite phase, so that a mono downmix is close to silence.
     invalid_samples
         Samples that are not finite numbers; they are measured as silence.
+    missing_s
+        Seconds that its header promises and that are not there, as of a file of which only a part
+        was copied; 0 where its header does not say.
     """
 
     sha256: str
@@ -133,3 +136,4 @@ class AudioFacts:
     has_video: bool = False
     cancels_out: bool = False
     invalid_samples: int = 0
+    missing_s: float = 0.0

@@ -68,10 +68,12 @@ def test_the_reason_for_a_refusal_says_what_it_is_and_what_is_needed(good_facts)
     def reason(**changes):
         return judge(replace(good_facts, **changes), THRESHOLDS).reason
 
-    assert reason(problem="it is a 3gp file") == (
-        "Not a recording that Helios takes: it is a 3gp file."
+    assert reason(problem="it is in 3GP format") == (
+        "Not a recording that Helios takes: it is in 3GP format."
     )
     assert reason(duration_s=211.034) == "It is 211.03 s long, over the limit of 180 s."
+    assert reason(duration_s=3_000.0) == "It is 50 minutes long, over the limit of 180 s."
+    assert reason(duration_s=43_200.0) == "It is 12.0 hours long, over the limit of 180 s."
     assert reason(duration_s=180.1) == "It is 180.10 s long, close to the limit of 180 s."
     assert reason(speech_s=4.13) == (
         "It holds about 4.1 s of speech, under the 10 s that are needed."
@@ -90,7 +92,18 @@ def test_the_reason_for_a_refusal_says_what_it_is_and_what_is_needed(good_facts)
         ({"audio_format": "webm/vorbis"}, "It is webm/vorbis, which is not among the formats"),
         ({"audio_format": "adts/aac", "media_type": None}, "It is adts/aac, which is not among"),
         ({"has_video": True}, "It is a video: only its sound is of use"),
-        ({"damaged_packets": 3}, "It is damaged: 3 part(s) of it could not be decoded"),
+        (
+            {"damaged_packets": 3},
+            "It is damaged: 3 parts of it could not be decoded and were left out.",
+        ),
+        (
+            {"damaged_packets": 1},
+            "It is damaged: a part of it could not be decoded and was left out.",
+        ),
+        (
+            {"missing_s": 20.0, "duration_s": 30.0},
+            "It seems to be cut off: by its own header it is 50.00 s long, but only 30.00 s are there. Copy it again.",
+        ),
         ({"invalid_samples": 9}, "9 of its samples are not numbers"),
         ({"cancels_out": True}, "Its channels are in opposite phase"),
         ({"level_dbfs": -55.0}, "It is very quiet (-55 dBFS)."),

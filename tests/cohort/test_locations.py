@@ -46,9 +46,20 @@ def test_a_good_file_is_known_by_what_it_is_not_by_its_name(folder):
 def test_a_missing_file_is_named_in_full(folder):
     found = problem_of(folder / "z.wav")
     assert found.problem == f"There is no file {folder / 'z.wav'}."
-    assert found.remedy == (
-        "Check the spelling, and the folder from which relative paths are taken (root=)."
+    assert found.remedy == "Check the spelling, and whether it should lie in this folder."
+
+
+def test_a_missing_folder_is_named_since_all_its_files_are_missing(folder):
+    assert problem_of(folder / "drive" / "z.wav").remedy == (
+        f"There is no folder {folder / 'drive'} either: is it the right one, and is its drive "
+        "connected?"
     )
+
+
+def test_links_that_lead_back_to_themselves_are_named(folder):
+    (folder / "a_loop.wav").symlink_to(folder / "b_loop.wav")
+    (folder / "b_loop.wav").symlink_to(folder / "a_loop.wav")
+    assert problem_of(folder / "a_loop.wav").problem == "This is a link that leads back to itself."
 
 
 def test_backslashes_of_windows_are_recognised(folder):

@@ -129,7 +129,10 @@ def test_a_playlist_that_names_other_files_is_never_followed():
     assert sniff(io.BytesIO(playlist)) is None
     decoding = Decoding(io.BytesIO(playlist), WAV)
     assert not list(decoding.blocks())
-    assert decoding.problem == "it cannot be decoded (Invalid data found when processing input)"
+    assert decoding.problem == (
+        "it cannot be decoded: it is damaged or incomplete "
+        "(Invalid data found when processing input)"
+    )
 
 
 def test_damage_in_the_middle_costs_a_part_only(files):

@@ -60,7 +60,10 @@ def test_half_a_file_is_half_a_recording_or_a_problem_in_words(files, audio_form
     facts = examine(io.BytesIO(data[: len(data) // 2]))
     assert facts.size_bytes == len(data) // 2
     if audio_format == "mp4/aac":
-        assert facts.problem == "it cannot be decoded (Invalid data found when processing input)"
+        assert facts.problem == (
+            "it cannot be decoded: it is damaged or incomplete "
+            "(Invalid data found when processing input)"
+        )
     else:
         assert facts.problem is None
         assert 6 < facts.duration_s < 11
@@ -179,3 +182,8 @@ def test_hours_of_mp3_are_counted_through_in_constant_memory(tmp_path, encoder, 
     assert duration_s == pytest.approx(3 * 3600, rel=0.01)
     assert speech_s == 0
     assert more_mb < 30
+
+
+def test_an_archive_is_not_taken_for_the_music_that_its_bytes_resemble(files):
+    archive = b"PK\x03\x04" + bytes(26) + files["mp3"]
+    assert examine(io.BytesIO(archive)).problem == "it is in ZIP format"
