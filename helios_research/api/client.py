@@ -8,6 +8,7 @@ a log.
 import asyncio
 import ssl
 import sys
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -29,6 +30,7 @@ from helios_research.api.records import Account, CreatedRun, ModelRun
 from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
 from helios_research.api.requests import RunRequest
 from helios_research.api.troubles import Trouble, distrust, settings_words, system_words
+from helios_research.api.unpacking import Unpacker
 from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, RecordingChangedError, UploadBody
 from helios_research.config import Connection, is_loopback, resolve_connection
 from helios_research.errors import ProxySettingsError
@@ -377,20 +379,20 @@ def _upload_request(url: str, body: UploadBody, stream: _Stream) -> httpx.Reques
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> Reply:
-    body = bytearray()
+    unpacker = Unpacker(response.headers.get("content-encoding", ""), max_bytes)
     # httpx declares an iterator; it is a generator, and left half-read it must be closed here.
-    chunks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+    chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
     async with aclosing(chunks):
         async for chunk in chunks:
-            body += chunk
-            if len(body) > max_bytes:
+            try:
+                unpacker.take(chunk)
+            except zlib.error as problem:
+                raise httpx.DecodingError(str(problem)) from problem
+            if unpacker.is_full:
                 break
-    return Reply(
-        response.status_code,
-        dict(response.headers),
-        bytes(body[:max_bytes]),
-        is_whole=len(body) <= max_bytes,
-    )
+    body = bytes(unpacker.body[:max_bytes])
+    is_whole = not unpacker.is_full
+    return Reply(response.status_code, dict(response.headers), body, is_whole=is_whole)
 
 
 def _unanswered(problem: Exception) -> Failure:

@@ -538,10 +538,10 @@ def test_a_client_is_not_written_anywhere(
         act(connect_to("https://helios.invalid"))
 
 
-def test_a_client_knows_the_region_and_opens_nothing() -> None:
-    assert Client("k").base_url == BASE_URLS["default"]
-    assert Client("k", region="ca").base_url == BASE_URLS["ca"]
-    assert Client("k", base_url="https://lab.example/helios/").base_url == (
+def test_a_client_knows_the_region_and_opens_nothing(key: str) -> None:
+    assert Client(key).base_url == BASE_URLS["default"]
+    assert Client(key, region="ca").base_url == BASE_URLS["ca"]
+    assert Client(key, base_url="https://lab.example/helios/").base_url == (
         "https://lab.example/helios"
     )
 
