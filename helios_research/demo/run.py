@@ -63,6 +63,8 @@ def run_demo(folder: Path) -> Demo:
     drawn = plots.scores_by_tag(results, "arm").get_figure(root=True)
     if drawn is not None:
         drawn.savefig(figure, dpi=200)
+        # As everything in a study's folder.
+        figure.chmod(0o600)
     files = {
         "Results": folder / RESULTS_FILE,
         "Figure": figure,

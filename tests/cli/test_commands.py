@@ -111,6 +111,7 @@ def test_the_demo_goes_the_whole_way_without_a_key(helios, tmp_path) -> None:
     files = [line.split(maxsplit=1)[1] for line in finished.stdout.splitlines() if ":  " in line]
     assert len(files) >= 3
     assert all((tmp_path / name).is_file() for name in files)
+    assert not any(path.stat().st_mode & 0o077 for path in (tmp_path / "try out").iterdir())
 
 
 def test_a_sandbox_serves_a_submission_through_the_environment_that_it_prints(
