@@ -1,11 +1,11 @@
-"""What a network and a busy service do to a submission: it takes longer, and nothing else."""
+"""Busy and hostile services, as a whole: each fault by itself is in tests/faults."""
 
 from collections.abc import Callable
 
 import pytest
 
 import helios_research as hr
-from helios_research.errors import NotHeliosError, UnreachableError
+from helios_research.errors import UnreachableError
 from helios_research.sandbox import Fault, Faults, Rule, Step
 
 COUNT = 8
@@ -34,40 +34,6 @@ def submit_through(make_cohort, make_sandbox, make_study, quick) -> Callable[...
         return service
 
     return submit
-
-
-@pytest.mark.parametrize("after_work", [False, True], ids=["request lost", "answer lost"])
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.CLOSE, Fault.STATUS])
-@pytest.mark.parametrize("step", [Step.CREATE, Step.UPLOAD, Step.POLL])
-def test_requests_and_answers_that_get_lost_are_made_good(
-    submit_through, step, fault, after_work
-) -> None:
-    rule = Rule(fault, on=step, after_work=after_work, status=502, times=COUNT // 2)
-    sandbox = submit_through(Faults(rules=(rule,)))
-    assert sandbox.log.faults_struck(fault, step) == COUNT // 2
-
-
-@pytest.mark.parametrize("fault", [Fault.CUT, Fault.HALF_JSON, Fault.HTML])
-@pytest.mark.parametrize("step", [Step.CREATE, Step.POLL])
-def test_answers_that_make_no_sense_are_asked_for_again(submit_through, step, fault) -> None:
-    rule = Rule(fault, on=step, after_work=True, times=COUNT // 2)
-    sandbox = submit_through(Faults(rules=(rule,)))
-    assert sandbox.log.faults_struck(fault, step) == COUNT // 2
-
-
-@pytest.mark.parametrize("step", [Step.ACCOUNT, Step.CREATE, Step.UPLOAD, Step.POLL])
-def test_a_redirect_is_not_followed_and_ends_the_submission_with_one_sentence(
-    make_cohort, make_sandbox, make_study, quick, step
-) -> None:
-    sandbox = make_sandbox(Faults(rules=(Rule(Fault.REDIRECT, on=step),)))
-    study = make_study(sandbox)
-    with pytest.raises(NotHeliosError, match=r"redirects to http://127\.0\.0\.1"):
-        study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
-    # The redirect leads to the sandbox's other host, and the upload host tells on a key.
-    assert sandbox.log.violations == []
-    assert sandbox.log.count(Step.OTHER) == 0
-    sandbox.faults = Faults()
-    assert study.submit(progress=False, **quick)["outcome"].eq("scored").all()
 
 
 def test_all_requests_pause_together_when_the_service_says_when_to_come_back(
