@@ -40,7 +40,7 @@ def test_choosing_values_changes_selection_headline_figure_and_table(explorer, r
     count = len(explorer.selection)
     assert f"{count} of 200 recordings shown" in explorer._headline.value
     assert explorer._figure.html != before
-    assert f"1 to 25 of {count}" in explorer._table.widget.children[-1].children[-1].value
+    assert f"1 to 25 of {count}" in explorer._table._position.value
 
 
 def test_filters_of_several_kinds_add_up_and_each_has_a_chip_that_removes_it(explorer):

@@ -70,6 +70,28 @@ def test_vs_code_gets_one_output_since_it_cannot_hide_a_second(shell: Interactiv
     }
 
 
+def test_quick_changes_renew_the_picture_once_when_they_have_settled() -> None:
+    panel, handle = Greeting(), Handle()
+    panel._handles.append(handle)
+    for name in ("Ann", "Ben", "Cem"):
+        panel.name = name
+        panel.freeze_soon()
+    assert panel._renewal is not None
+    panel._renewal.join(timeout=30)
+    (bundle,) = handle.bundles
+    assert "Hello Cem" in bundle["text/html"]
+
+
+def test_nothing_is_renewed_after_the_end() -> None:
+    panel, handle = Greeting(), Handle()
+    panel._handles.append(handle)
+    panel.freeze_soon()
+    panel.close()
+    assert panel._renewal is not None
+    panel._renewal.join(timeout=30)
+    assert len(handle.bundles) == 1, "closing leaves the last picture"
+
+
 def test_the_picture_is_renewed_where_the_panel_is_shown() -> None:
     panel, handle = Greeting(), Handle()
     panel._handles.append(handle)
