@@ -247,7 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", nargs="?", choices=["flight", "shared", "study"])
     parser.add_argument("--recordings", type=int)
-    parser.add_argument("--rate", type=float, default=1_000.0, help="of the large study")
+    parser.add_argument("--rate", type=float, default=RATE, help="of the large study")
     parser.add_argument("--later", type=float, default=0.0, help="begin of the second, in seconds")
     parser.add_argument("--client", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
