@@ -4,6 +4,7 @@
 
     HeliosResearchError
     ├── ConfigError               settings that are missing or cannot be used
+    │   ├── SettingError          one is not of the kind that it has to be
     │   ├── MissingKeyError       there is no API key
     │   ├── InvalidKeyError       the API key cannot be one
     │   ├── KeyringUnusableError  the system's keyring cannot keep it
@@ -64,6 +65,14 @@ class HeliosResearchError(Exception):
 
 class ConfigError(HeliosResearchError):
     """A setting is missing or cannot be used."""
+
+
+class SettingError(ConfigError):
+    """A setting is not of the kind that it has to be."""
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        quoted = " (without quotation marks)" if isinstance(value, str) else ""
+        super().__init__(f"{name} is {value!r}: it has to be {expected}{quoted}.")
 
 
 class MissingKeyError(ConfigError):

@@ -21,6 +21,7 @@ CLASSES = {
 
 # One example of each error that words its own sentence, and what that sentence has to say.
 SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
+    (errors.SettingError("rate", "10", "a number above 0"), ["rate is '10'", "without quotation"]),
     (errors.MissingKeyError(), ["No API key", "THYMIA_API_KEY", "key set", "hr.Sandbox()"]),
     (
         errors.KeyringUnusableError("it is locked"),
@@ -117,8 +118,8 @@ SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
         [f"was begun at {URL}", "http://127.0.0.1:8000", "Use another folder"],
     ),
     (
-        errors.UnknownParticipantError(FOLDER, "P01", ["P001", "P002", "Q9"]),
-        [f"Nobody in the study {FOLDER} has the label 'P01'.", "Is one of these meant: 'P001', "],
+        errors.UnknownParticipantError(FOLDER, "P01", ["P001", "P010", "Q9"]),
+        [f"Nobody in the study {FOLDER} has the label 'P01'.", "Is one of these meant: 'P0"],
     ),
     (errors.UnknownParticipantError(FOLDER, "ANNA", ["anna"]), ["meant: 'anna'?"]),
     (

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from helios_research.checks.wording import counted
+
 Progress = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""
 
@@ -44,7 +46,7 @@ class ProgressLine:
             return
         self._written = now
         per_minute = 60 * done / max(now - self._began, 1e-3)
-        words = f"checked {done:,} of {total:,} recordings, {per_minute:,.0f} a minute"
+        words = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
         if not self._is_terminal:
             self._stream.write(f"{words}\n")
         else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from helios_research.checks.wording import counted
 from helios_research.columns import RECORDING_ID, Verdict
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ class Overview:
             for measure, value, unit in self.totals.itertuples(index=False)
         ]
         counts = self.per_participant.itertuples(index=False)
-        told = ", ".join(f"{recordings} ({people} participants)" for recordings, people in counts)
+        told = ", ".join(
+            f"{recordings:,} ({counted(people, 'participant')})" for recordings, people in counts
+        )
         yield [f"Recordings per participant: {told}"] if told else []
         yield self._levels()
         for least, median, most, known in self.awake[
@@ -107,15 +110,16 @@ class Overview:
         ].itertuples(index=False):
             yield [
                 f"Hours awake at the recording: {least:g} to {most:g}, median {median:g} "
-                f"({known:g} recordings)"
+                f"({counted(int(known), 'recording')})"
             ]
         yield _titled("Implausible ages at the recording", self.odd_ages)
         yield _titled("Implausible sleep or wakefulness", self.odd_sleep)
 
     def _levels(self) -> list[str]:
         lines = [
-            f"  {tag} = {'not given' if pd.isna(level) else level}: {participants} participants, "
-            f"{recordings} recordings{' (few)' if is_small else ''}"
+            f"  {tag} = {'not given' if pd.isna(level) else level}: "
+            f"{counted(participants, 'participant')}, {counted(recordings, 'recording')}"
+            f"{' (few)' if is_small else ''}"
             for tag, level, participants, recordings, is_small in self.tag_levels.itertuples(
                 index=False
             )

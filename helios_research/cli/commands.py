@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from helios_research.checks.wording import counted
 from helios_research.cli.application import SOME_NOT_SCORED, app
 from helios_research.cli.printing import print_checks, print_issues, print_outcomes, told_on_stderr
 from helios_research.cohort import Cohort, read_cohort
@@ -142,7 +143,7 @@ def status(study: Folder) -> None:
         typer.echo("\nNothing is left to send.")
         return
     typer.echo(
-        f"\nLeft: {estimate.recordings:,} recordings, about {estimate.requests:,} API requests, "
+        f"\nLeft: {counted(estimate.recordings, 'recording')}, about {estimate.requests:,} API requests, "
         f"{duration(estimate.duration_s)} at {estimate.rate:g} requests a second."
     )
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pandas as pd
 import typer
 
+from helios_research.checks.wording import counted
 from helios_research.codes import explain
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Severity, Verdict
@@ -25,8 +26,8 @@ def print_issues(cohort: Cohort, most: int = 20) -> None:
     issues = cohort.issues
     errors = (issues["severity"] == Severity.ERROR).sum()
     typer.echo(
-        f"{len(cohort):,} recordings: {int(cohort.is_valid.sum()):,} can be sent; "
-        f"{errors:,} errors and {len(issues) - errors:,} warnings in the table.",
+        f"{counted(len(cohort), 'recording')}: {int(cohort.is_valid.sum()):,} can be sent; "
+        f"{counted(errors, 'error')} and {counted(len(issues) - errors, 'warning')} in the table.",
         err=True,
     )
     for issue in issues.head(most).itertuples():

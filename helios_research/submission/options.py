@@ -1,11 +1,17 @@
 """How a submission is carried out: what a researcher may set, with what each setting does."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
+from numbers import Integral, Real
+from typing import Any, TypedDict
 
-from helios_research.errors import ConfigError
+from helios_research.config import Parallel
+from helios_research.errors import SettingError
 from helios_research.submission.standing import Rules
+
+MOST_UPLOADS = Parallel().uploads
+"""Uploads for which a client keeps connections; more would only wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class SubmitOptions:
         Whether recordings whose metadata changed after they were sent are sent again, which is
         paid for again.
     uploads
-        Uploads at the same time, at most 8.
+        Uploads at the same time, from 1 to 8.
     deadline_s
         How long a run may take after its upload, in seconds, before it is left ``pending`` with
         ``TIMED_OUT``; the next submission asks for it again.
@@ -44,8 +50,8 @@ class SubmitOptions:
 
     Raises
     ------
-    ConfigError
-        A number that makes no sense.
+    SettingError
+        A setting is not what it has to be.
     """
 
     rate: float | None = None
@@ -61,19 +67,59 @@ class SubmitOptions:
     outage_s: float = 600.0
 
     def __post_init__(self) -> None:
-        for name in ("rate", "max_in_flight", "uploads", "poll_floor_s", "deadline_s", "outage_s"):
+        for name, kind in _KINDS.items():
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                message = f"{name} is {value!r}: it has to be a number above 0."
-                raise ConfigError(message)
-        if self.internal_error_retries < 0:
-            message = f"internal_error_retries is {self.internal_error_retries}: it is 0 or more."
-            raise ConfigError(message)
+            if value is None and name in _MAY_BE_FOUND_OUT:
+                continue
+            if not kind.takes(value):
+                raise SettingError(name, value, kind.words)
 
     @property
     def rules(self) -> Rules:
         """What the judge of a row has to know of them."""
         return Rules(preflight=self.preflight, resend_changed=self.resend_changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a setting has to be, as a test and in words."""
+
+    takes: Callable[[Any], bool]
+    words: str
+
+
+def _is_number(value: Any) -> bool:
+    # True counts as 1 in Python; nobody means that by it.
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+_ABOVE_0 = _Kind(lambda value: _is_number(value) and value > 0, "a number above 0")
+_FROM_1 = _Kind(lambda value: _is_whole(value) and value >= 1, "a whole number from 1 on")
+_YES_OR_NO = _Kind(lambda value: isinstance(value, bool), "True or False")
+
+_KINDS = {
+    "rate": _ABOVE_0,
+    "max_in_flight": _FROM_1,
+    "poll_floor_s": _ABOVE_0,
+    "preflight": _YES_OR_NO,
+    "transcripts": _YES_OR_NO,
+    "delete_data": _YES_OR_NO,
+    "internal_error_retries": _Kind(
+        lambda value: _is_whole(value) and value >= 0, "a whole number from 0 on"
+    ),
+    "resend_changed": _YES_OR_NO,
+    "uploads": _Kind(
+        lambda value: _is_whole(value) and 1 <= value <= MOST_UPLOADS,
+        f"a whole number from 1 to {MOST_UPLOADS}",
+    ),
+    "deadline_s": _ABOVE_0,
+    "outage_s": _ABOVE_0,
+}
+_MAY_BE_FOUND_OUT = frozenset({"rate", "max_in_flight"})
 
 
 class SubmitSettings(TypedDict, total=False):

@@ -51,4 +51,4 @@ def test_the_caller_chooses(capsys):
     assert seen == [(1, 2)]
     assert capsys.readouterr().err == ""
     chosen(True)(1, 1)
-    assert capsys.readouterr().err.startswith("checked 1 of 1 recordings")
+    assert capsys.readouterr().err.startswith("checked 1 of 1 recording, ")
