@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 
 from helios_research.analysis.provenance import finished
+from helios_research.analysis.reasons import count_reasons, has_warning
 from helios_research.analysis.tables import (
     Codes,
     Flags,
     Results,
     count_people,
-    count_reasons,
-    has_warning,
     load_results,
     people_of,
 )

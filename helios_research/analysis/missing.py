@@ -15,6 +15,7 @@ from helios_research.analysis.bootstrap import (
     sum_clusters,
 )
 from helios_research.analysis.provenance import finished
+from helios_research.analysis.reasons import count_reasons, missing_reasons
 from helios_research.analysis.tables import (
     NOT_GIVEN,
     Codes,
@@ -24,10 +25,8 @@ from helios_research.analysis.tables import (
     Results,
     choose_biomarkers,
     count_people_by_level,
-    count_reasons,
     levels_of,
     load_results,
-    missing_reasons,
     people_of,
     scores_of,
 )

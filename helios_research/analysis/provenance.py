@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from helios_research.analysis.tables import count_reasons, is_flagged
+from helios_research.analysis.reasons import count_reasons, is_flagged
 from helios_research.columns import Source
 
 

@@ -14,20 +14,19 @@ from helios_research.analysis.bootstrap import (
     sum_clusters,
 )
 from helios_research.analysis.provenance import finished
+from helios_research.analysis.reasons import REASON_COLUMNS, missing_reasons
 from helios_research.analysis.tables import (
     MOST_LEVELS,
-    REASON_COLUMNS,
     Codes,
     Flags,
     Floats,
     Results,
+    all_scores_of,
     choose_biomarkers,
     count_people_by_level,
     levels_of,
     load_results,
-    missing_reasons,
     people_of,
-    scores_of,
 )
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS
 from helios_research.errors import ResultsError
@@ -107,7 +106,7 @@ def summarize_by_tag(
     table = load_results(results, [tag] if by is None else [tag, by])
     markers = choose_biomarkers(table, biomarkers)
     groups = _group(table, tag, by)
-    scores = {marker.name: scores_of(table, marker.name) for marker in markers}
+    scores = all_scores_of(table, [marker.name for marker in markers])
     intervals = _intervals(scores, groups, bootstrap)
     why = _missing_why(table, scores, groups)
     parts = []

@@ -15,12 +15,12 @@ from helios_research.analysis.tables import (
     NOT_GIVEN,
     Codes,
     Results,
+    all_scores_of,
     choose_biomarkers,
     load_results,
     people_of,
-    scores_of,
 )
-from helios_research.columns import Biomarker
+from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Target, open_canvas, say_instead, write_sentence
 from helios_research.plots.differences import Difference, differences
 from helios_research.plots.groups import (
@@ -183,7 +183,7 @@ def _prepare(
     names = [marker.name for marker in markers]
     by = None if colour == tag else colour
     summary = summarize_by_tag(table, tag, by=by, biomarkers=names, bootstrap=_RESAMPLES)
-    scores = {name: scores_of(table, name) for name in names}
+    scores = all_scores_of(table, names)
     rows = groups.code_rows(table, tag, colour)
     found = _two_levels(groups, rows)
     compared = scores if len(names) <= _MOST_COMPARED else {}
@@ -264,7 +264,7 @@ def _draw(ax: Axes, panel: _Panel) -> None:
     else:
         _draw_scores(ax, panel)
     name_rows(ax, groups, style)
-    each = panel.summary.drop_duplicates(["level", "by_level"] if groups.headers else ["level"])
+    each = panel.summary.iloc[:: len(BUCKET_LEVELS) if bucketed else 1]
     numbers = zip(each["scored"], each["participants_scored"], strict=True)
     count_rows(ax, groups, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
     rule_rows(ax, groups, ax.get_xticks(), style)

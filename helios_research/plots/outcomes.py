@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
 
 from helios_research.analysis import Bootstrap, missingness_by_tag
 from helios_research.analysis.missing import ANY_REASON
 from helios_research.analysis.provenance import flagged_note
-from helios_research.analysis.tables import Results, load_results
+from helios_research.analysis.tables import Floats, Results, load_results
 from helios_research.columns import Outcome
 from helios_research.plots.canvas import Note, Target, open_canvas, say_instead
 from helios_research.plots.groups import (
@@ -132,14 +133,19 @@ def _draw_bars(ax: Axes, groups: Groups, shares: pd.DataFrame, style: Style) -> 
         if not own.any():
             continue
         look: Look = {"facecolor": colour, "hatch": hatch, "edgecolor": PAPER, "linewidth": 0.5}
-        # A hatched bar takes long to draw, even if nothing of it is to be seen.
-        has = own > 0
-        ax.barh(places[has], own[has], 0.6, left[has], zorder=2, **look)
+        # All bars of an outcome are one shape: a hatch is made anew for every shape that has it.
+        ax.add_patch(PathPatch(_bars(places, left, own), zorder=2, **look))
         left += own
         handles.append(Patch(**look))
         names.append(outcome.value)
     if handles:
         key_above(ax, handles, names, style)
+
+
+def _bars(places: Floats, left: Floats, width: Floats) -> Path:
+    low, high, right = places - 0.3, places + 0.3, left + width
+    corners = np.stack([left, low, right, low, right, high, left, high], axis=1)
+    return Path.make_compound_path_from_polys(corners[width > 0].reshape(-1, 4, 2))
 
 
 def _draw_intervals(ax: Axes, places: Sequence[float], overall: pd.DataFrame, style: Style) -> None:

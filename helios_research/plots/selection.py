@@ -7,17 +7,13 @@ import numpy as np
 import pandas as pd
 
 from helios_research.analysis.provenance import source_note
-from helios_research.analysis.tables import (
+from helios_research.analysis.reasons import (
     REASON_COLUMNS,
-    Flags,
-    Floats,
-    count_people,
     count_reasons,
     is_flagged,
     missing_reasons,
-    people_of,
-    scores_of,
 )
+from helios_research.analysis.tables import Flags, Floats, all_scores_of, count_people, people_of
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Note
 from helios_research.plots.text import counted, joined, listed
@@ -146,10 +142,11 @@ def select(
     )
     if not markers:
         return Selection(cleaned, np.zeros(len(table), dtype=bool), _nothing_asked(table))
-    scores = np.column_stack([scores_of(cleaned, marker.name) for marker in markers])
+    names = [marker.name for marker in markers]
+    scores = np.column_stack(list(all_scores_of(cleaned, names).values()))
     shown: Flags = np.array(np.isfinite(scores).any(axis=1), dtype=bool)
     reasons = missing_reasons(cleaned, np.where(shown, 1.0, np.nan))
-    given = np.column_stack([scores_of(table, marker.name) for marker in markers])
+    given = np.column_stack(list(all_scores_of(table, names).values()))
     off: Flags = ~np.isnan(given).all(axis=1) & ~shown
     return Selection(cleaned, shown, reasons.mask(off, UNKNOWN_LEVEL))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from helios_research.analysis.provenance import flagged_note
-from helios_research.analysis.tables import is_flagged
+from helios_research.analysis.reasons import is_flagged
 from helios_research.codes import explain
 from helios_research.columns import OUTCOME_LABELS, Outcome
 from helios_research.report.blocks import Block, Bullets, Facts, Section, Table, Text, table_of

@@ -6,12 +6,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from helios_research.analysis.tables import (
-    Flags,
-    count_people,
-    count_reasons,
-    has_warning,
-)
+from helios_research.analysis.reasons import count_reasons, has_warning
+from helios_research.analysis.tables import Flags, count_people
 from helios_research.columns import Outcome
 from helios_research.widgets.explorer_conditions import (
     Condition,

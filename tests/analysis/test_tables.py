@@ -54,21 +54,6 @@ def test_a_score_counts_only_where_the_recording_is_scored_and_its_person_known(
     np.testing.assert_array_equal(tables.scores_of(table, "mental_strain"), [0.1, np.nan, np.nan])
 
 
-def test_every_missing_score_has_a_reason(make_results):
-    table = make_results(
-        ["a", "a", "a", "a", "a", None],
-        mental_strain=[0.5, np.nan, np.nan, np.nan, np.nan, 0.4],
-        n_sections=pd.array([1, None, None, 3, 1, 1], dtype="Int64"),
-    )
-    table.loc[1, ["outcome", "error_code"]] = ["failed", "ERR_INTERNAL"]
-    table.loc[2, "outcome"] = "pending"
-    reasons = tables.missing_reasons(table, tables.scores_of(table, "mental_strain"))
-    assert reasons.isna().tolist() == [True, *[False] * 5]
-    assert reasons.tolist()[1:] == [
-        "ERR_INTERNAL", "pending", "several sections", "no score", "no participant",
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -102,12 +87,6 @@ def test_spellings_of_birth_sex_are_one_level():
 def test_a_column_with_too_many_values_is_no_tag(study):
     with pytest.raises(ResultsError, match="'sha256' has 1,487 different values, more than 500"):
         tables.levels_of(study, "sha256")
-
-
-def test_a_warning_is_a_text_in_the_list_not_an_empty_list():
-    table = pd.DataFrame({"warnings": [None, [], ["noisy"], np.array(["a", "b"]), np.nan]})
-    assert tables.has_warning(table).tolist() == [False, False, True, True, False]
-    assert not tables.has_warning(pd.DataFrame({"outcome": ["scored"]})).any()
 
 
 def test_people_are_counted_at_each_level_that_they_have():

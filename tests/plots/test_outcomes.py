@@ -11,8 +11,10 @@ def test_the_bars_of_a_level_add_up_to_its_rate(study) -> None:
     ax = plots.outcomes_by_tag(study, "site")
     rates = missingness_by_tag(study, "site", also=()).query("reason == 'any reason'")["rate"]
     totals = {}
-    for bar in ax.patches:
-        totals[bar.get_y()] = totals.get(bar.get_y(), 0.0) + bar.get_width()
+    for outcome in ax.patches:
+        for bar in outcome.get_path().to_polygons():
+            row = round(float(bar[:, 1].min()))
+            totals[row] = totals.get(row, 0.0) + float(np.ptp(bar[:, 0]))
     assert np.allclose([totals[y] for y in sorted(totals)], 100 * rates)
 
 
