@@ -266,9 +266,10 @@ class Lifecycle:
         """Give up a run whose URL has expired, once it shows a while later that nothing arrived.
 
         The while is counted by a clock that nobody sets: a run shows as CREATED for a moment after
-        its upload, and by a clock that was set ahead in that moment its URL has expired.
+        its upload, and by a clock that was set ahead in that moment its URL has expired. It is a
+        long one, since too short a one would pay twice, and nobody waits for it.
         """
-        await self.clock.sleep(SETTLE_AFTER_S)
+        await self.clock.sleep(6 * SETTLE_AFTER_S)
         answer = await self._fetch(attempt)
         if isinstance(answer, Failure):
             return await self._gone(attempt, answer)

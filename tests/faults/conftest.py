@@ -57,7 +57,8 @@ FAULTS = {
     "read-only folder": "The study's folder cannot be written to.",
     "permission lost while running": "What could be read or written at first no longer can.",
     "file handle limit": "The system lets the program open no further file or connection.",
-    "SIGTERM": "A scheduler, a container or the system asks the program to end.",
+    "SIGTERM": "A scheduler, a container or the system asks the program to end. The command line takes "
+    "it as Ctrl-C; a script of your own ends at once, as after SIGKILL.",
     "SIGINT": "Ctrl-C, or the stop button of a notebook.",
     "SIGKILL": "The program is ended without warning: out of memory, `kill -9`.",
 }

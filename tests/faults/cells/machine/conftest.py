@@ -171,11 +171,11 @@ def submit_elsewhere(trial, tmp_path) -> Iterator[Callable[..., Child]]:
     manifest = tmp_path / "manifest.csv"
     trial.table.head(3).to_csv(manifest, index=False)
 
-    def start(prelude: str = "") -> Child:
+    def start(prelude: str = "", command: str = COMMAND) -> Child:
         options = ["--study", trial.folder, "--tags", "arm", "--no-preflight", "--rate", "80"]
         options += ["--poll-floor", "0.1"]
         process = subprocess.Popen(
-            [sys.executable, "-c", f"{prelude}\n{COMMAND}", "submit", manifest, *options],
+            [sys.executable, "-c", f"{prelude}\n{command}", "submit", manifest, *options],
             env=os.environ
             | {"THYMIA_BASE_URL": trial.base_url, "THYMIA_API_KEY": trial.sandbox.api_key},
             stdout=subprocess.PIPE,

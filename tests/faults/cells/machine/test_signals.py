@@ -10,6 +10,13 @@ from helios_research.ledger import Ledger, State
 SIGKILL, SIGTERM, SIGINT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 INTERRUPTED = "Interrupted. Run the same command again to go on."
 
+SCRIPT = """
+import sys
+import helios_research as hr
+cohort = hr.read_cohort(sys.argv[2], tags=["arm"])
+hr.Study(sys.argv[4]).submit(cohort, preflight=False, rate=80, poll_floor_s=0.1)
+"""
+
 # What the next submission does after a kill, and what a submission that is asked to end still does.
 AFTER_A_KILL = {
     "create": "The next submission creates a run anew; the one before has no audio, and no effect.",
@@ -96,6 +103,18 @@ def test_a_submission_that_is_asked_to_end_keeps_what_is_in_flight(
         states = {attempt.state for attempt in ledger.attempts()}
     # No upload is left without its answer; where a run was created, its URL was kept.
     assert State.UPLOADING not in states
+    trial.heal()
+
+
+def test_a_script_of_ones_own_ends_at_once_on_sigterm_and_goes_on_the_next_time(
+    trial, relay, submit_elsewhere
+) -> None:
+    def ask_to_end(exchange) -> None:
+        child.signal(SIGTERM)
+
+    relay.play("upload", ask_to_end, 1)
+    child = submit_elsewhere(command=SCRIPT)
+    assert child.end() == -SIGTERM
     trial.heal()
 
 
