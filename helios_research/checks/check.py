@@ -167,6 +167,35 @@ def check_recording(
         return unchecked(f"{type(error).__name__}: {error}")
 
 
+def identified(location: str, check: Check) -> Check:
+    """Say what a recording is, where its check could not: read, but not decoded.
+
+    Parameters
+    ----------
+    location
+        Absolute path or URL.
+    check
+        What was said of it.
+
+    Returns
+    -------
+    Check
+        The same with hash, container, size and stamp; a refusal where it cannot be read.
+    """
+    try:
+        found = fingerprint(location)
+    except RecordingUnavailableError as error:
+        return Check(Verdict.FAIL, UNREADABLE, str(error))
+    return replace(
+        check,
+        sha256=found.sha256,
+        audio_format=found.audio_format,
+        media_type=found.media_type,
+        size_bytes=found.size_bytes,
+        stamp=found.stamp,
+    )
+
+
 def unchecked(why: str, code: str | None = None) -> Check:
     """Word the check of a recording that could not be made, through no known fault of its own.
 

@@ -8,17 +8,25 @@ from functools import partial
 from typing import Self
 
 from helios_research.checks.cache import CheckCache
-from helios_research.checks.check import Check, check_recording, rules_key, unchecked
+from helios_research.checks.check import (
+    UNREADABLE,
+    Check,
+    check_recording,
+    identified,
+    rules_key,
+    unchecked,
+)
 from helios_research.checks.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from helios_research.checks.workers import (
     WorkerCrashedError,
+    WorkerHungError,
     WorkerPool,
     WorkerStartError,
 )
 from helios_research.codes import HeliosCode
 from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording import is_remote, stamp_of
+from helios_research.recording import is_remote, shown, stamp_of
 
 _WINDOW = 256
 """Recordings handed to an executor at once: enough for a cluster, few enough to stop quickly."""
@@ -108,6 +116,29 @@ class CheckPool:
             answer.set_result(recalled)
         return answer
 
+    def identify(self, location: str, check: Check) -> Future[Check]:
+        """Have a recording identified that could not be checked, in a process of its own.
+
+        What hangs its check may hang whoever reads it, as a network drive that was lost does.
+
+        Parameters
+        ----------
+        location
+            Absolute path or URL.
+        check
+            What was said of it.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            The same check with hash, container and size; a refusal where it cannot be read in
+            the time for a check.
+        """
+        answer: Future[Check] = Future()
+        task = self._own_pool().submit(identified, location, check)
+        task.add_done_callback(partial(_answer_identity, location, answer))
+        return answer
+
     def check_many(self, locations: Iterable[str]) -> Iterator[tuple[str, Check]]:
         """Check recordings, each once, a bounded number at a time.
 
@@ -184,6 +215,22 @@ class CheckPool:
                 limit_s = self._thresholds.time_limit_s
                 self._own = WorkerPool(self._workers, time_limit_s=limit_s)
             return self._own
+
+
+def _answer_identity(location: str, answer: Future[Check], task: Future[Check]) -> None:
+    if task.cancelled() or not answer.set_running_or_notify_cancel():
+        answer.cancel()
+        return
+    error = task.exception()
+    if error is None:
+        answer.set_result(task.result())
+    elif isinstance(error, WorkerHungError):
+        stuck = RecordingUnavailableError(
+            shown(location), f"cannot be read ({error})", "check its drive or the network"
+        )
+        answer.set_result(Check(Verdict.FAIL, UNREADABLE, str(stuck)))
+    else:
+        answer.set_exception(error)
 
 
 def _outcome(task: Future[Check]) -> Check:

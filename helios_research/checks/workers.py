@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar, cast
 
@@ -23,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
 _READY = "ready"
 
 
@@ -207,7 +209,9 @@ class _Worker:
 
     def end(self) -> None:
         self._process.kill()
-        self._process.wait()
+        # A process that waits for a lost network drive cannot be ended before the drive is back.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT_S)
         self._answers.close()
         try:
             self._requests.close()

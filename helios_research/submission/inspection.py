@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from typing import Any
 
 from helios_research.checks import Check, CheckPool
-from helios_research.checks.check import UNREADABLE
+from helios_research.checks.check import identified
 from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
 from helios_research.ledger import Ledger, LedgerReader
-from helios_research.recording import fingerprint, is_remote, stamp_of
+from helios_research.recording import is_remote, stamp_of
 from helios_research.submission.withholding import unless_withdrawn
 
 # One entry per location: what was last seen there, by whatever rules.
@@ -46,11 +46,12 @@ class LedgerCache:
         dict
             Checks by location.
         """
-        return {
-            location: Check.from_dict(facts["check"])
+        found = (
+            (location, _check_in(facts))
             for location, _, facts in self._ledger.cached_checks(_LATEST)
-            if facts["rules"] == rules
-        }
+            if facts.get("rules") == rules
+        )
+        return {location: check for location, check in found if check is not None}
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
         """Keep checks in place of what was known of the same locations.
@@ -115,7 +116,9 @@ class Inspector:
         check = await asyncio.wrap_future(self._pool.check(location))
         if check.can_be_recalled:
             return check
-        return await loop.run_in_executor(self._threads, self._completed, location, check)
+        if check.sha256 is None:
+            check = await asyncio.wrap_future(self._pool.identify(location, check))
+        return await loop.run_in_executor(self._threads, self._noted, location, check)
 
     def known_hashes(self) -> dict[str, str]:
         """Give the SHA-256 of local recordings to which nothing was written since.
@@ -141,12 +144,10 @@ class Inspector:
         known = self._seen(location)
         if known and _is_unchanged(location, str(known.stamp)):
             return known
-        return self._completed(location, Check(Verdict.OK, None, ""))
+        return self._noted(location, identified(location, Check(Verdict.OK, None, "")))
 
-    def _completed(self, location: str, check: Check) -> Check:
-        """Identify a recording where the check did not, and write down what the pool does not."""
-        if check.sha256 is None:
-            check = _with_identity(location, check)
+    def _noted(self, location: str, check: Check) -> Check:
+        """Write down what the pool does not."""
         known = self._seen(location)
         # Of a recording that was sent and is gone now, what was seen of it stays: its scores are
         # found by that.
@@ -157,21 +158,6 @@ class Inspector:
 
     def _seen(self, location: str) -> Check | None:
         return seen_at(self._ledger, [location]).get(location)
-
-
-def _with_identity(location: str, check: Check) -> Check:
-    try:
-        found = fingerprint(location)
-    except RecordingUnavailableError as error:
-        return Check(Verdict.FAIL, UNREADABLE, str(error))
-    return replace(
-        check,
-        sha256=found.sha256,
-        audio_format=found.audio_format,
-        media_type=found.media_type,
-        size_bytes=found.size_bytes,
-        stamp=found.stamp,
-    )
 
 
 def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
@@ -189,10 +175,17 @@ def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
     dict
         Checks by location, of those at which anybody has looked yet.
     """
-    return {
-        location: Check.from_dict(facts["check"])
-        for location, (_, facts) in ledger.checks_at(_LATEST, locations).items()
-    }
+    found = ledger.checks_at(_LATEST, locations)
+    checks = ((location, _check_in(facts)) for location, (_, facts) in found.items())
+    return {location: check for location, check in checks if check is not None}
+
+
+def _check_in(facts: Mapping[str, Any]) -> Check | None:
+    """Read a check; None where another version or damage has left none that this one can use."""
+    try:
+        return Check.from_dict(facts["check"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def hashes_seen(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:

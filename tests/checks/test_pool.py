@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from helios_research.checks import CheckPool, MemoryCache, Thresholds, rules_key
+from helios_research.checks import (
+    UNREADABLE,
+    CheckPool,
+    MemoryCache,
+    Thresholds,
+    rules_key,
+    unchecked,
+)
 from helios_research.checks import pool as pool_module
 
 # Stands in for a decoder that crashes; it has to be importable in the processes.
@@ -91,6 +98,22 @@ def test_a_recording_that_hangs_costs_its_own_row_and_is_still_sent(folder, sile
     assert checks[hanging].verdict == "warn"
     assert checks[hanging].reason == "It could not be checked (it took longer than 3 s)."
     assert list(verdicts(checks).values()).count("ok") == 3
+
+
+def test_what_hangs_whoever_reads_it_is_refused_in_words_and_hangs_nobody(folder, silent_server):
+    hanging, warned = f"{silent_server}/a.wav?key=s3cret", unchecked("it took longer than 2 s")
+    with CheckPool(workers=2, thresholds=Thresholds(time_limit_s=2.0)) as pool:
+        stuck = pool.identify(hanging, warned).result()
+        known = pool.identify(str(folder / "007_visit1.flac"), warned).result()
+        gone = pool.identify(str(folder / "gone.wav"), warned).result()
+    assert (stuck.verdict, stuck.predicted_error_code, stuck.sha256) == ("fail", UNREADABLE, None)
+    assert stuck.reason == (
+        f"The recording {silent_server}/a.wav cannot be read (it took longer than 2 s): check its "
+        "drive or the network."
+    )
+    assert (known.verdict, known.reason, known.media_type) == ("warn", warned.reason, "audio/flac")
+    assert len(known.sha256) == 64
+    assert gone.predicted_error_code == UNREADABLE
 
 
 def test_a_pool_of_the_callers_that_breaks_is_replaced_and_the_culprit_found(treacherous):
