@@ -17,6 +17,7 @@ from helios_research.cohort.content import Content
 from helios_research.cohort.findings import HEADER, typed
 from helios_research.cohort.layout import Layout
 from helios_research.cohort.text import cell_text
+from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import StudyStorageError, UnreadableTableError
 
 VERSION = 1
@@ -81,15 +82,22 @@ def read(path: Path) -> Content:
     """
     try:
         table = pq.read_table(path)
+        # Text that is not UTF-8 would show only when it is used.
+        table.validate(full=True)
         described = json.loads((table.schema.metadata or {})[_KEY])
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        is_newer = described["version"] > VERSION
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
         raise UnreadableTableError(
             path, "it is not a saved cohort", "Use read_cohort for tables of recordings."
         ) from error
-    if described["version"] > VERSION:
+    if is_newer:
         remedy = "Upgrade with `pip install -U helios-research`."
         raise UnreadableTableError(path, "a newer version of helios_research wrote it", remedy)
-    return _from_table(table, described)
+    try:
+        return _from_table(table, described)
+    except (pa.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        remedy = "Put back a copy of it from a backup, or submit the cohort again."
+        raise UnreadableTableError(path, "the saved cohort in it is damaged", remedy) from None
 
 
 def _to_table(content: Content) -> pa.Table:
@@ -120,16 +128,20 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> Content:
     frame = own.to_pandas().rename(columns=lambda name: name.removeprefix(_OWN))
     for name, kept in described["categories"].items():
         frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
-    layout = Layout(described["columns"], described["constants"], tuple(described["tags"]))
+    columns, tags = dict(described["columns"]), list(described["tags"])
+    layout = Layout(columns, dict(described["constants"]), tuple(tags))
+    lacking = set(columns.values()) - set(frame.columns)
+    if lacking:
+        raise KeyError(*lacking)
     index = pd.RangeIndex(table.num_rows)
     return Content(
-        source=described["source"],
+        source=str(described["source"]),
         layout=layout,
         frame=frame.set_axis(index, axis=0),
-        fields=_texts(table, _FIELD, index),
-        tag_values=_texts(table, _TAG, index),
+        fields=_texts(table, _FIELD, index)[list(STANDARD_FIELDS)],
+        tag_values=_texts(table, _TAG, index)[tags],
         row_numbers=pd.Series(table.column(_ROW).to_numpy(), index=index, name="row"),
-        header_row=described["header_row"],
+        header_row=int(described["header_row"]),
         findings=_flat(table.column(_FINDINGS), described["findings"]),
     )
 

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from helios_research.ledger.connection import ROWS_IN_A_BLOCK, Connected
+from helios_research.ledger.damage import making_sense
+from helios_research.ledger.storage import storage_errors
 
 
 class CheckReader(Connected):
@@ -32,7 +34,7 @@ class CheckReader(Connected):
             A location, the stamp that the recording had then, and the facts.
         """
         for place, stamp, facts in self._checks(settings, "facts"):
-            yield place, stamp, from_json(facts)
+            yield place, stamp, self._read(facts)
 
     def cached_fact(self, settings: str, path: str) -> Iterator[tuple[str, str, Any]]:
         """Read one of the facts about each recording, in constant memory and without the rest.
@@ -70,7 +72,7 @@ class CheckReader(Connected):
             By location, the stamp that the recording had then, and the facts.
         """
         found = self._checks_at(settings, "facts", locations)
-        return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
+        return {place: (stamp, self._read(facts)) for place, stamp, facts in found}
 
     def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
         """Read one of the facts about some recordings, without the rest.
@@ -91,6 +93,11 @@ class CheckReader(Connected):
         """
         found = self._checks_at(settings, "facts ->> ?", locations, path)
         return {place: fact for place, _, fact in found}
+
+    def _read(self, facts: str) -> dict[str, Any]:
+        with storage_errors(self._path), making_sense():
+            found: dict[str, Any] = from_json(facts)
+            return found
 
     def _checks_at(
         self, settings: str, what: str, locations: Iterable[str], *values: str

@@ -11,6 +11,7 @@ import pandas as pd
 from helios_research.ledger.attempts import Attempt, SecretUrl, State, Transition, to_moment
 from helios_research.ledger.checks import CheckReader
 from helios_research.ledger.connection import ROWS_IN_A_BLOCK
+from helios_research.ledger.damage import NO_SENSE, DamagedValueError, making_sense
 from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
 
 _TEXT = (
@@ -140,7 +141,7 @@ class LedgerReader(CheckReader):
         query = f"{_ATTEMPTS} WHERE sha256 = ? ORDER BY attempt_id"
         with self._connected() as connection:
             rows = connection.execute(query, (sha256,)).fetchall()
-        return [_to_attempt(row) for row in rows]
+            return [_to_attempt(row) for row in rows]
 
     def attempts_with(self, recordings: Iterable[str]) -> list[Attempt]:
         """Read all attempts with some recordings, oldest first.
@@ -159,7 +160,7 @@ class LedgerReader(CheckReader):
         query = f"{_ATTEMPTS} WHERE sha256 IN ({among}) ORDER BY attempt_id"
         with self._connected() as connection:
             rows = connection.execute(query, (json.dumps(list(recordings)),)).fetchall()
-        return [_to_attempt(row) for row in rows]
+            return [_to_attempt(row) for row in rows]
 
     def attempts_frame(self) -> pd.DataFrame:
         """Read all attempts as a table, without their requests and upload URLs.
@@ -238,7 +239,8 @@ class LedgerReader(CheckReader):
         query = "SELECT body FROM answers WHERE attempt_id = ?"
         with self._connected() as connection:
             row = connection.execute(query, (attempt_id,)).fetchone()
-        return None if row is None else json.loads(row[0])
+            with making_sense():
+                return None if row is None else json.loads(row[0])
 
     def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
         """Read the audit trail, oldest entry first.
@@ -262,10 +264,13 @@ class LedgerReader(CheckReader):
         )
         with self._connected() as connection:
             rows = connection.execute(query, {"after": after, "attempt": attempt_id}).fetchall()
-        return [
-            Transition(key, attempt, _STATES[state], to_moment(at), json.loads(note or "{}"))
-            for key, attempt, state, at, note in rows
-        ]
+            with making_sense():
+                return [
+                    Transition(
+                        key, attempt, _STATES[state], to_moment(at), json.loads(note or "{}")
+                    )
+                    for key, attempt, state, at, note in rows
+                ]
 
     def newest_transition(self) -> int:
         """Tell how far the audit trail goes, to read only what comes after it later.
@@ -314,7 +319,8 @@ class LedgerReader(CheckReader):
         query = "SELECT value FROM settings WHERE name = ?"
         with self._connected() as connection:
             row = connection.execute(query, (name,)).fetchone()
-        return default if row is None else json.loads(row[0])
+            with making_sense():
+                return default if row is None else json.loads(row[0])
 
     def withdrawn(self) -> Withdrawn:
         """Tell who has withdrawn from the study, as far as it may know.
@@ -347,10 +353,14 @@ class LedgerReader(CheckReader):
 def _to_attempt(row: tuple[Any, ...]) -> Attempt:
     values = list(row)
     values[_FLAG] = bool(values[_FLAG])
-    values[_STATE] = _STATES[values[_STATE]]
     if values[_URL] is not None:
         values[_URL] = SecretUrl(values[_URL])
-    for place in _MOMENT_PLACES:
-        if values[place] is not None:
-            values[place] = to_moment(values[place])
+    # Not `making_sense`, which costs as much again, for each of 100,000 attempts.
+    try:
+        values[_STATE] = _STATES[values[_STATE]]
+        for place in _MOMENT_PLACES:
+            if values[place] is not None:
+                values[place] = to_moment(values[place])
+    except NO_SENSE as error:
+        raise DamagedValueError from error
     return Attempt(*values)

@@ -17,6 +17,7 @@ from helios_research.errors import (
     StudyStorageError,
 )
 from helios_research.ledger.attempts import SecretUrl
+from helios_research.ledger.damage import is_unreadable_text
 
 DATABASE_NAME = "helios.sqlite"
 
@@ -342,7 +343,7 @@ def study_error(error: Exception, path: Path) -> StudyError | None:
     """
     # Extended codes refine the primary one in their lowest byte (https://sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if is_unreadable_text(error) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StudyDamagedError(path, str(error))
     if code in _STORAGE_FAILURES:
         name = getattr(error, "sqlite_errorname", "")

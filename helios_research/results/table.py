@@ -134,8 +134,10 @@ def as_column(values: list[Any], column: Column) -> "pd.Series[Any]":
 
 
 def _categories(values: list[Any], column: Column) -> "pd.Series[Any]":
-    known = list(column.labels) or sorted({value for value in values if value is not None})
-    return pd.Series(pd.Categorical(values, categories=[str(value) for value in known]))
+    known = [str(value) for value in column.labels]
+    # Such as a source of scores that came with a later version.
+    others = sorted({str(value) for value in values if value is not None} - set(known))
+    return pd.Series(pd.Categorical(values, categories=known + others))
 
 
 _STORED: Mapping[Kind, Callable[[list[Any], Column], "pd.Series[Any]"]] = {

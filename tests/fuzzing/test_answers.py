@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import helios_research as hr
@@ -52,6 +52,8 @@ WHOLE = {
 lean = settings(
     max_examples=settings().max_examples // 3,
     deadline=None,
+    # Shrinking takes minutes; what fails can be read as it is.
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import helios_research as hr
@@ -29,6 +29,8 @@ READ = "hr.read_cohort(sys.argv[1])"
 unquick = settings(
     max_examples=settings().max_examples // 2,
     deadline=None,
+    # Shrinking takes minutes; what fails can be read as it is.
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
     rule,
     run_state_machine_as_test,
 )
@@ -448,10 +447,11 @@ class History(RuleBasedStateMachine):
             # Of a killed process nobody can tell what it still read.
             assert len(answered) == len(set(answered)), f"asked twice for an answer: {answered}"
             view.delivered |= set(answered)
+        self.the_service_was_asked_for_nothing_twice()
+        self.every_row_is_there_with_what_the_service_said_of_it()
 
     # --- what holds ------------------------------------------------------------------------------
 
-    @invariant()
     def the_service_was_asked_for_nothing_twice(self) -> None:
         view = self.around.view
         assert view.sandbox.log.violations == []
@@ -459,7 +459,6 @@ class History(RuleBasedStateMachine):
             assert len(said) == len(set(said)), f"{audio} was processed twice for one ask"
             assert len(said) <= 1 + self.resent[audio], f"{audio} was resent without being told"
 
-    @invariant()
     def every_row_is_there_with_what_the_service_said_of_it(self) -> None:
         if not self.submitted:
             return
@@ -509,7 +508,6 @@ class History(RuleBasedStateMachine):
         """Once nothing is wrong any more, one submission brings every row to its end."""
         self.faults = self.around.sandbox.faults = Faults()
         assert self.submit_now({}), "a service without faults was not reached"
-        self.every_row_is_there_with_what_the_service_said_of_it()
         results = self.results
         ends = dict(
             zip([line.key for line in self.submitted], results.to_dict("records"), strict=True)
@@ -560,8 +558,6 @@ def test_a_kill_at_any_entry_into_the_ledger_costs_and_repeats_nothing(
     story.submit_and_be_killed(Before([], calm), {}, entry, after)
     assert story.was_killed
     story.prepare(Before([], replace(calm, hours=hours)))
-    story.the_service_was_asked_for_nothing_twice()
-    story.every_row_is_there_with_what_the_service_said_of_it()
     # It goes on where it stopped, to the end.
     story.teardown()
 
