@@ -29,5 +29,5 @@ def test_the_page_says_what_the_tests_prove(request, matrix, proved) -> None:
 
 
 def test_a_word_that_is_no_column_of_the_matrix_is_refused(matrix) -> None:
-    with pytest.raises(ValueError, match="'uplaod' is none of: create, upload, poll"):
-        matrix.Cell("uplaod", "HTTP 500", "tried again", "…")
+    with pytest.raises(ValueError, match="'download' is none of: create, upload, poll"):
+        matrix.Cell("download", "HTTP 500", "tried again", "…")
