@@ -104,7 +104,9 @@ def test_an_unknown_ending_is_refused_with_those_that_are_known(
 
 
 def test_a_missing_folder_is_a_sentence(study: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(StudyStorageError, match="no such file or directory. Make its folder first"):
+    with pytest.raises(
+        StudyStorageError, match=r"no such file or directory\. Make its folder first"
+    ):
         export(study, tmp_path / "nowhere" / "scores.csv")
 
 
@@ -118,7 +120,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
-    with pytest.raises(StudyStorageError, match="no space left on device. Free some space"):
+    with pytest.raises(StudyStorageError, match=r"no space left on device\. Free some space"):
         export(study, path)
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
