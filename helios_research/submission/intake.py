@@ -161,14 +161,20 @@ class Intake:
 
     def _decide(self, row: Row, standing: Standing, check: Check) -> Taken | Ended | None:
         if check.sha256 is None:
-            # How a run ended stays, though its file is gone.
-            return None if standing.sha256 else Ended(Outcome.INVALID, standing.outcome)
+            return self._without_file(row, standing)
         attempts = self.history(check.sha256)
         seen = judge(row, check, attempts, self._conflict(row, check.sha256), self.rules)
         if seen.next is Next.NOTHING:
             return Ended(seen.outcome, standing.outcome)
         job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
         return Taken(job, standing.outcome)
+
+    def _without_file(self, row: Row, standing: Standing) -> Taken | Ended | None:
+        """How a run ended stays, though its file is gone; one that waits for the file will say."""
+        for attempt in self.history(standing.sha256 or ""):
+            if attempt.attempt_id == standing.attempt_id and not attempt.state.is_final:
+                return Taken(_job_of(row, attempt), standing.outcome)
+        return None if standing.sha256 else Ended(Outcome.INVALID, standing.outcome)
 
     def _conflict(self, row: Row, sha256: str) -> Rejection | None:
         """Keep the same audio from being sent for two rows that say different things of it."""

@@ -73,7 +73,8 @@ class Nothing:
 
 Action = Begin | Create | Upload | Settle | Poll | Abandon | Nothing
 
-_WITHOUT_AUDIO = frozenset({State.CREATING, State.CREATED})
+WITHOUT_AUDIO = frozenset({State.CREATING, State.CREATED})
+"""States in which nothing of a recording can have reached the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def next_action(
     attempt = governing_attempt(request_digest, history, policy)
     if attempt is None or _may_try_again(attempt, history, policy):
         return Begin(number=len(history) + 1)
-    if attempt.state in _WITHOUT_AUDIO:
+    if attempt.state in WITHOUT_AUDIO:
         return _before_upload(attempt, request_digest, now)
     if attempt.state is State.UPLOADING:
         return Settle(attempt)
@@ -164,7 +165,7 @@ def governing_attempt(
         sent = [a for a in others if _was_sent(a)]
         if sent:
             return sent[-1]
-    unsent = [a for a in others if a.state in _WITHOUT_AUDIO and request_digest]
+    unsent = [a for a in others if a.state in WITHOUT_AUDIO and request_digest]
     return unsent[-1] if unsent else None
 
 

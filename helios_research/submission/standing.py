@@ -15,7 +15,7 @@ from helios_research.codes import METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN
 from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.submission.asks import Rejection, Row
-from helios_research.submission.plan import governing_attempt
+from helios_research.submission.plan import WITHOUT_AUDIO, governing_attempt
 
 _OUTCOMES = {
     State.SCORED: Outcome.SCORED,
@@ -121,7 +121,8 @@ def judge(
     runs = sum(attempt.model_run_id is not None for attempt in history)
     rejection = row.rejection or duplicate
     attempt = governing_attempt(row.digest or "", history)
-    if attempt is not None and (duplicate is None or attempt.request_digest == row.digest):
+    is_mine = attempt is not None and (duplicate is None or attempt.request_digest == row.digest)
+    if attempt is not None and is_mine and not (rejection and attempt.state in WITHOUT_AUDIO):
         return _sent(row, attempt, runs, _next_after(row, attempt, rejection, rules))
     if rejection is not None:
         return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
@@ -193,6 +194,9 @@ def outcome_of(attempt: Attempt) -> Outcome:
 
 
 def _next_after(row: Row, attempt: Attempt, rejection: Rejection | None, rules: Rules) -> Next:
+    if attempt.state in WITHOUT_AUDIO:
+        # Nothing was sent yet, so its recording is looked at like any other's.
+        return Next.SEND
     if not attempt.state.is_final:
         # A row that makes no request any more can still be asked about, but no more uploaded.
         may_go_on = row.digest is not None or attempt.state is State.UPLOADED

@@ -74,14 +74,32 @@ def test_audio_that_stands_in_another_row_too_is_not_sent(row_of, check_of) -> N
 # --- a run is under way ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", OPEN)
+# Of a run without audio nothing was sent yet: its recording is looked at again, like a new one.
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State.CREATING, Next.SEND),
+        (State.CREATED, Next.SEND),
+        (State.UPLOADING, Next.GO_ON),
+        (State.UPLOADED, Next.GO_ON),
+    ],
+)
 def test_a_run_under_way_goes_on_whatever_the_preflight_says_now(
-    row_of, check_of, attempt_of, state
+    row_of, check_of, attempt_of, state, expected
 ) -> None:
     check = check_of(Verdict.FAIL, HeliosCode.TOO_SHORT)
     standing = judge(row_of(), check, [attempt_of(state, number=7)])
-    assert (standing.outcome, standing.next) == (Outcome.PENDING, Next.GO_ON)
+    assert (standing.outcome, standing.next) == (Outcome.PENDING, expected)
     assert (standing.attempt_id, standing.sha256) == (7, check.sha256)
+
+
+@pytest.mark.parametrize("state", [State.CREATING, State.CREATED])
+def test_audio_that_turns_up_in_another_row_before_it_is_uploaded_is_not_sent(
+    row_of, check_of, attempt_of, state
+) -> None:
+    standing = judge(row_of(), check_of(), [attempt_of(state)], CONFLICT)
+    assert (standing.outcome, standing.next) == (Outcome.INVALID, Next.NOTHING)
+    assert standing.error_reason == CONFLICT.error_reason
 
 
 @pytest.mark.parametrize(
