@@ -40,11 +40,23 @@ DRAWINGS: dict[str, Draw] = {
 
 
 @pytest.fixture(params=DRAWINGS)
-def draw(request: pytest.FixtureRequest) -> Draw:
+def make(request: pytest.FixtureRequest) -> Draw:
+    """Give each way to make a figure in turn, not yet drawn: enough to read what is in it."""
+
+    def made(table: pd.DataFrame, **more: object) -> Axes:
+        ax = DRAWINGS[request.param](table, **more)
+        assert isinstance(ax, Axes)
+        return ax
+
+    return made
+
+
+@pytest.fixture
+def draw(make: Draw) -> Draw:
     """Give each way to draw in turn; it draws the figure but for its pixels."""
 
     def drawn(table: pd.DataFrame, **more: object) -> Axes:
-        ax = DRAWINGS[request.param](table, **more)
+        ax = make(table, **more)
         assert isinstance(ax, Axes)
         ax.get_figure(root=True).draw_without_rendering()
         return ax

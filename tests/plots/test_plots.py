@@ -25,30 +25,27 @@ def assert_within(figure: Figure) -> None:
     assert used.y1 < height + EDGE_IN
 
 
-def test_synthetic_scores_say_so_below_every_figure(study, draw, words) -> None:
-    assert SYNTHETIC in words(draw(study))
-
-
-def test_real_scores_do_not_say_that_they_are_synthetic(make_results, draw, words) -> None:
-    assert "ynthetic" not in words(draw(make_results(40)))
+def test_synthetic_scores_say_so_below_every_figure(study, make, words) -> None:
+    assert SYNTHETIC in words(make(study))
 
 
 def test_every_figure_says_how_many_recordings_and_participants_there_are(
-    make_results, draw, words
+    make_results, make, words
 ) -> None:
-    said = words(draw(make_results(40)))
+    said = words(make(make_results(40)))
     assert "40 recordings" in said
     assert "20 participants" in said
+    assert "ynthetic" not in said, "these scores are real"
+    assert "flagged" not in said, "none of them is"
 
 
 def test_every_figure_says_how_many_scores_are_of_rows_that_were_changed(
-    make_results, draw, words
+    make_results, make, words
 ) -> None:
     codes = pd.Series(["METADATA_CHANGED", "INVALID_LANGUAGE", *[None] * 38], dtype="str")
-    said = words(draw(make_results(40, error_code=codes)))
+    said = words(make(make_results(40, error_code=codes)))
     assert "2 of these are flagged" in said or "2 scored recordings are flagged" in said
     assert said.count("flagged") == 1
-    assert "flagged" not in words(draw(make_results(40)))
 
 
 def test_a_figure_is_drawn_into_the_axes_that_was_given_with_its_notes(study, draw, words) -> None:
@@ -65,11 +62,11 @@ def test_a_figure_is_drawn_into_an_empty_figure_that_was_given(study, draw) -> N
     assert tuple(figure.get_size_inches()) == (8, 9)
 
 
-def test_a_figure_with_something_in_it_is_refused(study, draw) -> None:
+def test_a_figure_with_something_in_it_is_refused(make_results, make) -> None:
     figure = Figure()
     figure.subplots()
     with pytest.raises(ResultsError, match="not empty: give an empty one, or one of its Axes"):
-        draw(study, ax=figure)
+        make(make_results(10), ax=figure)
 
 
 @pytest.mark.parametrize("style", ["COLUMN", "SLIDE"])
@@ -80,24 +77,21 @@ def test_a_style_sets_the_width_and_keeps_to_it(study, draw, style) -> None:
     assert_within(figure)
 
 
-def test_nothing_is_changed_outside_the_figure(study, draw) -> None:
+def test_nothing_is_changed_outside_the_figure_and_nothing_reaches_beyond_the_paper(
+    study, draw
+) -> None:
     before, given = dict(mpl.rcParams), study.copy(deep=True)
-    draw(study)
+    figure = draw(study).get_figure(root=True)
     assert dict(mpl.rcParams) == before
     pd.testing.assert_frame_equal(study, given)
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []
-
-
-def test_nothing_reaches_beyond_the_paper(study, draw) -> None:
-    figure = draw(study).get_figure(root=True)
     assert_within(figure)
 
 
 def test_an_empty_selection_gives_a_sentence(study, draw, words) -> None:
-    assert "There is no recording" in words(draw(study.iloc[:0])) or "No two" in words(
-        draw(study.iloc[:0])
-    )
+    said = words(draw(study.iloc[:0]))
+    assert "There is no recording" in said or "No two biomarkers" in said
 
 
 @pytest.mark.parametrize("rows", [1, 3])
