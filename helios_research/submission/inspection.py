@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from helios_research.checks import Check, CheckPool
-from helios_research.checks.check import UNREADABLE
+from helios_research.checks.check import identified
 from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
 from helios_research.ledger import Ledger, LedgerReader
-from helios_research.recording import fingerprint, is_remote, stamp_of
+from helios_research.recording import is_remote, stamp_of
 from helios_research.submission.withholding import unless_withdrawn
 
 # One entry per location: what was last seen there, by whatever rules.
@@ -117,7 +116,9 @@ class Inspector:
         check = await asyncio.wrap_future(self._pool.check(location))
         if check.can_be_recalled:
             return check
-        return await loop.run_in_executor(self._threads, self._completed, location, check)
+        if check.sha256 is None:
+            check = await asyncio.wrap_future(self._pool.identify(location, check))
+        return await loop.run_in_executor(self._threads, self._noted, location, check)
 
     def known_hashes(self) -> dict[str, str]:
         """Give the SHA-256 of local recordings to which nothing was written since.
@@ -143,12 +144,10 @@ class Inspector:
         known = self._seen(location)
         if known and _is_unchanged(location, str(known.stamp)):
             return known
-        return self._completed(location, Check(Verdict.OK, None, ""))
+        return self._noted(location, identified(location, Check(Verdict.OK, None, "")))
 
-    def _completed(self, location: str, check: Check) -> Check:
-        """Identify a recording where the check did not, and write down what the pool does not."""
-        if check.sha256 is None:
-            check = _with_identity(location, check)
+    def _noted(self, location: str, check: Check) -> Check:
+        """Write down what the pool does not."""
         known = self._seen(location)
         # Of a recording that was sent and is gone now, what was seen of it stays: its scores are
         # found by that.
@@ -159,21 +158,6 @@ class Inspector:
 
     def _seen(self, location: str) -> Check | None:
         return seen_at(self._ledger, [location]).get(location)
-
-
-def _with_identity(location: str, check: Check) -> Check:
-    try:
-        found = fingerprint(location)
-    except RecordingUnavailableError as error:
-        return Check(Verdict.FAIL, UNREADABLE, str(error))
-    return replace(
-        check,
-        sha256=found.sha256,
-        audio_format=found.audio_format,
-        media_type=found.media_type,
-        size_bytes=found.size_bytes,
-        stamp=found.stamp,
-    )
 
 
 def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
