@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 FIGURES = Path(__file__).parent / "figures"
 # Column, what it is, and the colour of its line, which is told apart in grey too.
 PANELS = (
-    ("scored", "Recordings scored", "#1b4965"),
-    ("memory_mb", "Memory of the process (MB)", "#a63c06"),
+    ("scored", "Scored", "#1b4965"),
+    ("memory_mb", "Memory (MB)", "#a63c06"),
     ("open_files", "Open files", "#5f0f40"),
     ("ledger_mb", "Ledger on disk (MB)", "#31572c"),
 )
@@ -33,6 +33,7 @@ def draw(samples: pd.DataFrame) -> Figure:
     rows[-1].set_xlabel("Time since the submission began (minutes)")
     rows[0].set_xlim(left=0)
     rows[0].set_title(f"A study of {samples['scored'].max():,} recordings against a fast sandbox")
+    figure.align_ylabels()
     return figure
 
 
