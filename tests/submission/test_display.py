@@ -23,15 +23,23 @@ def terminal():
     """A terminal of 24 columns: the stream to write to, and what appeared on it so far."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 24, 0, 0))
+
+    def seen(until: str) -> str:
+        # A terminal passes on what was written to it in its own time.
+        text = ""
+        while until not in text:
+            text += os.read(ours, 65_536).decode()
+        return text
+
     with os.fdopen(theirs, "w") as stream:
-        yield stream, lambda: os.read(ours, 65_536).decode()
+        yield stream, seen
     os.close(ours)
 
 
 def test_a_terminals_line_is_as_wide_as_that_terminal_whatever_stdout_is(terminal) -> None:
     stream, seen = terminal
     progress_line(stream)(HALF)
-    line = seen().removeprefix("\r\x1b[K")
+    line = seen(until="…").removeprefix("\r\x1b[K")
     assert line.endswith("…")
     assert len(line) < 24
 
@@ -41,7 +49,7 @@ def test_the_last_line_ends_once_however_often_it_is_shown(terminal) -> None:
     show = progress_line(stream)
     for progress in (HALF, HALF, OVER, OVER, OVER):
         show(progress)
-    text = seen()
+    text = seen(until="\n")
     assert text.count("\r\x1b[K") == 2
     assert text.count("\n") == 1
 
