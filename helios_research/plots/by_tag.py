@@ -48,7 +48,7 @@ from helios_research.plots.marks import (
 )
 from helios_research.plots.rulers import DEPTH_LINES, draw_mean_difference, draw_share_differences
 from helios_research.plots.selection import NO_SCORE, Selection, select
-from helios_research.plots.style import PAGE, Style, dress
+from helios_research.plots.style import PAGE, Style, dress, entitle
 from helios_research.plots.text import about_fonts
 
 # In a figure 1,000 resamples cannot be told from more.
@@ -252,7 +252,7 @@ def _draw(ax: Axes, panel: _Panel) -> None:
     style, groups = panel.style, panel.groups
     dress(ax, style, grid="")
     bucketed = panel.marker.bucketed
-    ax.set_title(panel.marker.label, loc="left", **style.text(fontweight="bold"))
+    entitle(ax, panel.marker.label, style)
     if np.isnan(panel.scores).all():
         write_sentence(ax, f"No recording has a score of {panel.marker.label}.", style)
         return

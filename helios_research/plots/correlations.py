@@ -21,7 +21,7 @@ from helios_research.analysis.tables import (
 from helios_research.columns import Biomarker
 from helios_research.plots.canvas import Target, open_canvas, size_in, write_sentence
 from helios_research.plots.selection import select
-from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Style
+from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Style, entitle
 from helios_research.plots.text import MINUS, counted, width_in
 
 FEWEST = 3
@@ -141,8 +141,7 @@ def _cell_in(ax: Axes, markers: Sequence[Biomarker], style: Style) -> float:
 
 def _draw(ax: Axes, found: Floats, markers: Sequence[Biomarker], style: Style) -> None:
     ax.set_facecolor(PAPER)
-    title = style.text(fontweight="bold")
-    ax.set_title("Rank correlation of biomarkers", loc="left", **title)
+    entitle(ax, "Rank correlation of biomarkers", style)
     for spine in ax.spines.values():
         spine.set_visible(False)
     size = len(markers)

@@ -254,6 +254,8 @@ def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
     for label in ax.get_yticklabels()[len(groups.rows) :]:
         label.set_fontweight("bold")
     ax.tick_params(axis="y", length=0)
+    # There is no label to find a place for, which would take measuring every name again.
+    ax.yaxis.set_label_coords(0, 0.5)
 
 
 def count_rows(ax: Axes, groups: Groups, counts: Sequence[str], style: Style) -> None:

@@ -13,7 +13,16 @@ from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import Codes, Flags, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import size_in
-from helios_research.plots.style import INK, MUTED, ORDINAL_RAMP, PAPER, TEXT_ON_RAMP, Look, Style
+from helios_research.plots.style import (
+    INK,
+    MUTED,
+    ORDINAL_RAMP,
+    PAPER,
+    TEXT_ON_RAMP,
+    Look,
+    Style,
+    entitle,
+)
 from helios_research.plots.text import counted, width_in
 
 MOST_POINTS = 5_000
@@ -304,9 +313,7 @@ def key_above(ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: S
     for text in key.get_texts():
         text.set(**small.text())
     rows = -(-len(names) // columns)
-    title = ax.get_title(loc="left")
-    pad = (0.7 + 1.35 * rows) * style.font_pt
-    ax.set_title(title, loc="left", pad=pad, **style.text(fontweight="bold"))
+    entitle(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 
 def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) -> None:

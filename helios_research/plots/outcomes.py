@@ -24,7 +24,7 @@ from helios_research.plots.groups import (
 )
 from helios_research.plots.marks import key_above
 from helios_research.plots.selection import Selection
-from helios_research.plots.style import INK, OUTCOME_LOOKS, PAGE, PAPER, Look, Style, dress
+from helios_research.plots.style import INK, OUTCOME_LOOKS, PAGE, PAPER, Look, Style, dress, entitle
 from helios_research.plots.text import about_fonts
 
 _AROUND = 6.6
@@ -107,11 +107,7 @@ def _draw(
     ax: Axes, groups: Groups, shares: pd.DataFrame, overall: pd.DataFrame, style: Style
 ) -> None:
     dress(ax, style, grid="")
-    ax.set_title(
-        "Recordings without scores",
-        loc="left",
-        **style.text(fontweight="bold"),
-    )
+    entitle(ax, "Recordings without scores", style)
     ax.set_ylim(groups.depth, 0)
     _draw_bars(ax, groups, shares, style)
     _draw_intervals(ax, [row.y for row in groups.rows], overall, style)

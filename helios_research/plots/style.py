@@ -121,3 +121,21 @@ def dress(ax: Axes, style: Style, *, grid: str = "x") -> None:
         direction: Literal["x", "y"] = "x" if grid == "x" else "y"
         ax.grid(visible=True, axis=direction, color=FAINT, linewidth=0.06 * style.font_pt)
     ax.set_axisbelow(True)
+
+
+def entitle(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
+    """Write the title of a panel above its left edge.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    title
+        The title.
+    style
+        Its style.
+    pad
+        Distance from the panel in points; None means matplotlib's own.
+    """
+    # Where its place is said, matplotlib need not measure what might be in its way.
+    ax.set_title(title, loc="left", y=1.0, pad=pad, **style.text(fontweight="bold"))

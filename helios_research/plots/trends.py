@@ -42,6 +42,7 @@ from helios_research.plots.style import (
     Look,
     Style,
     dress,
+    entitle,
 )
 from helios_research.plots.text import about_fonts, joined, plain, shorten, told_apart, width_in
 
@@ -198,7 +199,7 @@ def _summarize(trend: Trend, names: Sequence[str]) -> pd.DataFrame:
 def _draw_trend(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
     style = trend.style
     dress(ax, style, grid="y")
-    ax.set_title(trend.marker.label, loc="left", **style.text(fontweight="bold"))
+    entitle(ax, trend.marker.label, style)
     scores = scores_of(trend.table, trend.marker.name)
     if np.isnan(scores).all():
         write_sentence(ax, f"No recording has a score of {trend.marker.label}.", style)
