@@ -97,7 +97,7 @@ imports: $(VENV)/installed-check
 spelling: $(VENV)/installed-check
 	$(BIN)/codespell
 vulnerabilities: $(VENV)/installed-check
-	$(BIN)/python tools/known_vulnerabilities.py --accept $(ACCEPTED)
+	$(BIN)/python .ci/known_vulnerabilities.py --accept $(ACCEPTED)
 bounds: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest --quiet --numprocesses=2 --dist=loadfile $(BOUNDS)
 

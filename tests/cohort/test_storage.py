@@ -104,7 +104,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_rest(cohort, tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(StudyStorageError, match="no space left on device. Free some space"):
+    with pytest.raises(StudyStorageError, match=r"no space left on device\. Free some space"):
         cohort.save(path)
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir() if one.suffix == ".part"] == []

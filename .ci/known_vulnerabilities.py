@@ -9,7 +9,7 @@ Ends with 1 if anything is vulnerable, and with 0 otherwise, also where nothing 
 laptop without a network is no reason to refuse work, so that case is only said, in a line that
 begins with ``NOT CHECKED``.
 
-Run ``python tools/known_vulnerabilities.py [--accept ID …]``.
+Run ``python .ci/known_vulnerabilities.py [--accept ID …]``.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "tools" / "known_vulnerabilities.py"
+SCRIPT = Path(__file__).parents[2] / ".ci" / "known_vulnerabilities.py"
 MENDED = {"id": "GHSA-1", "aliases": ["CVE-1"], "fixed_in": ["2.0", "1.9.1"], "withdrawn": None}
 OPEN = {"id": "GHSA-2", "aliases": [], "fixed_in": [], "withdrawn": None}
 WITHDRAWN = {"id": "GHSA-3", "aliases": [], "fixed_in": [], "withdrawn": "2026-01-01T00:00:00Z"}
