@@ -33,12 +33,14 @@ def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
 
 
 def _why(table: pd.DataFrame) -> "pd.Series[str]":
-    outcome = table["outcome"].astype("str")
+    # A file of another program may lack some; every missing score has a reason.
+    outcome = table["outcome"].astype("str").fillna("no outcome")
     code = table["error_code"] if "error_code" in table.columns else None
     why = outcome if code is None else code.astype("str").fillna(outcome)
     scored = outcome == Outcome.SCORED.value
     if "n_sections" in table.columns:
-        several = table["n_sections"].fillna(1).to_numpy(dtype=float) > 1
+        sections = pd.to_numeric(table["n_sections"], errors="coerce")
+        several = sections.fillna(1).to_numpy(dtype=float) > 1
         why = why.mask(scored & several, "several sections")
         scored &= ~several
     why = why.mask(scored & table["user_label"].isna(), "no participant")

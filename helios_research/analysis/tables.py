@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,13 +72,25 @@ def load_results(results: Results, needs: Iterable[str] = ()) -> pd.DataFrame:
     Raises
     ------
     ResultsError
-        If there is no such file, it is not Parquet, or a needed column is missing.
+        If there is no such file, it is not Parquet, or a needed column is missing, there twice, or
+        has several values in one cell.
     """
     table = results if isinstance(results, pd.DataFrame) else _read(Path(results))
     for name in ("outcome", "user_label", *needs):
         if name not in table.columns:
             raise UnknownColumnError(name, table.columns)
+        _check_simple(table[name], name)
     return table.reset_index(drop=True)
+
+
+def _check_simple(column: "pd.Series[Any] | pd.DataFrame", name: str) -> None:
+    if isinstance(column, pd.DataFrame):
+        message = f"The results have two columns called {name!r}: rename one of them."
+        raise ResultsError(message)
+    nested = (list, tuple, dict, set, np.ndarray)
+    if column.dtype == object and any(isinstance(value, nested) for value in column):
+        message = f"The column {name!r} has several values in one cell: leave one per recording."
+        raise ResultsError(message)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -164,10 +177,21 @@ def all_scores_of(table: pd.DataFrame, biomarkers: Iterable[str]) -> dict[str, F
     """
     scored = (table["outcome"] == Outcome.SCORED) & table["user_label"].notna()
     counts = scored.to_numpy(dtype=bool)
-    return {
-        name: np.where(counts, table[name].to_numpy(dtype=np.float64, na_value=np.nan), np.nan)
-        for name in biomarkers
-    }
+    return {name: np.where(counts, _numbers(table[name]), np.nan) for name in biomarkers}
+
+
+def _numbers(column: "pd.Series[Any]") -> Floats:
+    try:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        values = np.array([np.inf])
+    if np.isinf(values).any():
+        message = (
+            f"The column {str(column.name)!r} holds something else than scores (text, or numbers "
+            "without end): give the results as a study exports them."
+        )
+        raise ResultsError(message)
+    return values
 
 
 def people_of(table: pd.DataFrame) -> tuple[Codes, int]:

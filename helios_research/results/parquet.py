@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,6 +105,10 @@ def read_parquet(path: Path) -> pd.DataFrame:
     ResultsError
         There is no such file, or it is not Parquet.
     """
+    if path.is_dir():
+        # Taken for a table in many parts, it would be one without rows.
+        message = f"{path} is a folder: give the Parquet file in it, such as its results.parquet."
+        raise ResultsError(message)
     try:
         table = pd.read_parquet(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -115,10 +120,13 @@ def read_parquet(path: Path) -> pd.DataFrame:
         if name in RESULTS_BY_NAME and RESULTS_BY_NAME[name].kind in {Kind.TEXT_LIST, Kind.SECTIONS}
     ]
     for name in lists:
-        table[name] = pd.Series(
-            [None if v is None else list(v) for v in table[name]], dtype="object"
-        )
+        table[name] = pd.Series([_as_list(value) for value in table[name]], dtype="object")
     return table
+
+
+def _as_list(value: Any) -> Any:
+    # Another program may have put something else there, which is not ours to change.
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def read_footer(path: Path) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def is_a_sentence() -> Callable[[BaseException], None]:
     def judge(error: BaseException) -> None:
         words = str(error)
         assert 20 < len(words) < 4_000, words
-        assert words.rstrip().endswith((".", ")", "`")), words
+        assert words.rstrip().endswith((".", "?", ")", "`")), words
 
     return judge
 

@@ -12,8 +12,9 @@ import pytest
 import helios_research as hr
 from helios_research.errors import ResultsError, StudyStorageError
 from helios_research.ledger import Ledger
-from helios_research.results import read_parquet, snapshot, write_parquet
+from helios_research.results import read_parquet, write_parquet
 from helios_research.study import COHORT_FILE
+from helios_research.submission import asks
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_column_that_is_empty_in_one_part_and_not_in_the_next_keeps_its_type(
         late=pd.Series([None, None, None, 1.5, 2.5], dtype="object"),
         word=pd.Series([None, None, None, None, "x"], dtype="object"),
     )
-    monkeypatch.setattr(snapshot, "_ROWS_IN_A_PART", 2)
+    monkeypatch.setattr(asks.parts, "__defaults__", (2,))
     read = pd.read_parquet(study.to_parquet(study.folder / "scores.parquet"))
     pd.testing.assert_series_equal(read["late"], pd.Series([np.nan] * 3 + [1.5, 2.5], name="late"))
     assert read["word"].tolist()[4] == "x"
@@ -115,7 +116,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_as_it_is(unsent, tmp_p
     study = unsent(1)
     path = study.to_parquet(tmp_path / "scores.parquet")
     before = path.read_bytes()
-    with pytest.raises(StudyStorageError, match="no such file or directory. Make its"):
+    with pytest.raises(StudyStorageError, match=r"no such file or directory\. Make its"):
         study.to_parquet(tmp_path / "nowhere" / "scores.parquet")
     folder = tmp_path / "folder.parquet"
     folder.mkdir()
