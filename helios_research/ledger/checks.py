@@ -14,10 +14,7 @@ from helios_research.ledger.storage import storage_errors
 class CheckReader(Connected):
     """The part of a ledger that knows recordings by their locations.
 
-    Parameters
-    ----------
-    path
-        The ledger's file.
+    Opened with the path of the ledger's file.
     """
 
     def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

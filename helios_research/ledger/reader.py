@@ -84,12 +84,7 @@ class LedgerReader(CheckReader):
     that is why the writer takes SQLite's ordinary locks and keeps others from writing by a lock
     of its own, instead of SQLite's exclusive mode, under which a monitor would see nothing.
 
-    May be used from several threads.
-
-    Parameters
-    ----------
-    path
-        The ledger's file.
+    Opened with the path of the ledger's file. May be used from several threads.
     """
 
     def attempt(self, attempt_id: int) -> Attempt:

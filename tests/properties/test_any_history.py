@@ -147,7 +147,7 @@ class Before:
     look: bool = False
 
 
-befores = st.builds(
+earlier_events = st.builds(
     Before,
     edits=st.lists(edits, max_size=4),
     weather=weathers,
@@ -382,7 +382,7 @@ class History(RuleBasedStateMachine):
         if chosen.get("resend_changed"):
             self.resent.update({audio for audio, _ in asked})
 
-    @rule(before=befores, chosen=options)
+    @rule(before=earlier_events, chosen=options)
     def submit(self, before: Before, chosen: dict[str, Any]) -> None:
         self.prepare(before)
         self.submit_now(chosen)
@@ -394,7 +394,7 @@ class History(RuleBasedStateMachine):
             lambda: self.around.study.submit(self.cohort(), progress=False, **settings)
         )
 
-    @rule(before=befores, chosen=options, requests=st.integers(1, 12))
+    @rule(before=earlier_events, chosen=options, requests=st.integers(1, 12))
     def submit_and_stop(self, before: Before, chosen: dict[str, Any], requests: int) -> None:
         self.prepare(before)
         self.expect(chosen)
@@ -406,7 +406,7 @@ class History(RuleBasedStateMachine):
         submission.stop()
         self.carry_out(submission.wait, was_stopped=True)
 
-    @rule(before=befores, chosen=options, entry=st.integers(1, 15), after=st.booleans())
+    @rule(before=earlier_events, chosen=options, entry=st.integers(1, 15), after=st.booleans())
     def submit_and_be_killed(
         self, before: Before, chosen: dict[str, Any], entry: int, after: bool
     ) -> None:
