@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -87,7 +88,7 @@ def write_parquet(
                 writer.close()
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: str | PathLike[str]) -> pd.DataFrame:
     """Read results that `write_parquet` wrote.
 
     Parameters
@@ -105,7 +106,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     ResultsError
         There is no such file, or it is not Parquet.
     """
-    if path.is_dir():
+    if Path(path).is_dir():
         # Taken for a table in many parts, it would be one without rows.
         message = f"{path} is a folder: give the Parquet file in it, such as its results.parquet."
         raise ResultsError(message)

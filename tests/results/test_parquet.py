@@ -126,6 +126,13 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_as_it_is(unsent, tmp_p
     assert [found.name for found in tmp_path.glob(".*")] == []
 
 
+def test_a_path_may_be_given_as_text(unsent, tmp_path) -> None:
+    path = unsent(2).to_parquet(tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(read_parquet(str(path)), read_parquet(path))
+    with pytest.raises(ResultsError, match="is a folder"):
+        read_parquet(str(tmp_path))
+
+
 def test_reading_what_is_not_parquet_says_so(tmp_path) -> None:
     (tmp_path / "scores.parquet").write_text("a,b\n")
     with pytest.raises(ResultsError, match="Is it a Parquet file"):
