@@ -226,7 +226,8 @@ def submit_and_die() -> Iterator[Callable[[dict[str, Any]], int]]:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
-                    env={**os.environ, "PYTHONWARNINGS": "ignore"},
+                    # A process that forks is to have no threads but its first.
+                    env={**os.environ, "PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": "1"},
                 )
             )
         (child,) = children

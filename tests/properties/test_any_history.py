@@ -183,7 +183,7 @@ class History(RuleBasedStateMachine):
         self.submitted: list[Line] = []
         self.was_killed = False
         self.right_now: set[tuple[str, str]] = set()
-        self.perhaps_begun: set[str] = set()
+        self.begun: set[tuple[str, str]] = set()
         self.resent: Counter[str] = Counter()
 
     def teardown(self) -> None:
@@ -438,13 +438,13 @@ class History(RuleBasedStateMachine):
             self.submitted = list(self.lines)
         view = self.around.view
         requests = view.new_requests()
-        for run in set(view.first_uploads(requests)) - self.perhaps_begun:
-            sent = view.asked_of(run)
-            assert sent is None or sent in self.right_now, "sent what no row asks for now"
-        if self.was_killed:
-            # Nobody can tell whether its uploads were begun: they are made again, so that no
-            # second run has to be paid for, whatever the table says by now.
-            self.perhaps_begun = set(view.sandbox.log.puts)
+        begun = view.first_uploads(requests)
+        for sent in filter(None, map(view.asked_of, begun)):
+            assert sent in self.right_now | self.begun, "sent what no row asks for now"
+        # An upload that was begun is brought to its end, whatever the table says by then; of a
+        # killed process nobody can tell which it had begun.
+        said = set(map(view.said_of, begun))
+        self.begun |= {ask for ask in self.right_now if self.was_killed or ask[1] in said}
         answered = view.answers_delivered(requests)
         again = [run for run in answered if run in view.delivered]
         assert not again, f"asked for what was answered before: {again}"
