@@ -199,15 +199,33 @@ def make_room(content: Content, names: Sequence[str]) -> Content:
             new_names[name] = f"{name}_own"
             while new_names[name] in content.variables:
                 new_names[name] += "_own"
+    notes = (f"Your column {old} is called {new} here." for old, new in new_names.items())
+    return _renamed(content, new_names).noting(*notes)
+
+
+def _in_writable_letters(content: Content) -> Content:
+    """Rename columns whose names hold control characters, which no format can carry."""
+    new_names: dict[str, str] = {}
+    for name in content.variables:
+        if _CONTROL.search(name):
+            new_names[name] = _CONTROL.sub(_REPLACEMENT, name)
+            while new_names[name] in {*content.variables, *list(new_names.values())[:-1]}:
+                new_names[name] += "_"
     if not new_names:
         return content
+    return _renamed(content, new_names).noting(
+        f"Control characters in the names of {len(new_names):,} columns are replaced by U+FFFD "
+        f"({_REPLACEMENT})."
+    )
+
+
+def _renamed(content: Content, new_names: Mapping[str, str]) -> Content:
     variables = {
         new_names.get(name, name): replace(variable, name=new_names.get(name, name))
         for name, variable in content.variables.items()
     }
-    notes = (f"Your column {old} is called {new} here." for old, new in new_names.items())
     table = content.table.rename(columns=new_names)
-    return Content(table, variables, content.notes).noting(*notes)
+    return Content(table, variables, content.notes)
 
 
 def flattened(content: Content) -> Content:
@@ -222,8 +240,9 @@ def flattened(content: Content) -> Content:
     -------
     Content
         Columns of text (``str``), ``float64``, ``Int64``, ``boolean`` and date-times; warnings
-        joined by " | ", sections as JSON, control characters replaced by U+FFFD.
+        joined by " | ", sections as JSON, control characters replaced by U+FFFD, in names too.
     """
+    content = _in_writable_letters(content)
     flat = {name: _flat(content.table[name]) for name in content.table.columns}
     cleaned = 0
     for name, values in flat.items():

@@ -51,3 +51,15 @@ def test_control_characters_are_replaced_and_counted(awkward: pd.DataFrame) -> N
 def test_an_empty_table_stays_empty(study: pd.DataFrame) -> None:
     flat = flattened(content_of(study.head(0))).table
     assert flat.shape == (0, study.shape[1])
+
+
+def test_control_characters_in_names_of_columns_are_replaced_and_noted() -> None:
+    table = pd.DataFrame(
+        {"recording_id": ["a"], "outcome": ["scored"], "a\x00b": ["x"], "a\x01b": ["y"]}
+    )
+    flat = flattened(content_of(table))
+    assert list(flat.table.columns)[2:] == ["a\ufffdb", "a\ufffdb_"]
+    assert [variable.name for variable in flat.variables.values()] == list(flat.table.columns)
+    assert flat.notes == (
+        "Control characters in the names of 2 columns are replaced by U+FFFD (\ufffd).",
+    )
