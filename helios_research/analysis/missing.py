@@ -25,10 +25,10 @@ from helios_research.analysis.tables import (
     Results,
     choose_biomarkers,
     count_people_by_level,
+    has_any_score,
     levels_of,
     load_results,
     people_of,
-    scores_of,
 )
 from helios_research.columns import Outcome
 
@@ -122,9 +122,8 @@ def missingness_by_tag(
 
 def _events(table: pd.DataFrame) -> _Events:
     markers = choose_biomarkers(table, None)
-    scores = np.column_stack([scores_of(table, marker.name) for marker in markers])
-    any_score = np.where(np.isnan(scores).all(axis=1), np.nan, 1.0)
-    reasons = missing_reasons(table, any_score)
+    any_score = has_any_score(table, [marker.name for marker in markers])
+    reasons = missing_reasons(table, np.where(any_score, 1.0, np.nan))
     failed = table["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
     names = list(count_reasons(reasons))
     happened = [reasons.notna(), failed, *(reasons == name for name in names)]

@@ -175,9 +175,32 @@ def all_scores_of(table: pd.DataFrame, biomarkers: Iterable[str]) -> dict[str, F
     dict of str to ndarray of float, shape (rows,)
         By biomarker; NaN where there is no score.
     """
-    scored = (table["outcome"] == Outcome.SCORED) & table["user_label"].notna()
-    counts = scored.to_numpy(dtype=bool)
+    counts = _counts(table)
     return {name: np.where(counts, _numbers(table[name]), np.nan) for name in biomarkers}
+
+
+def has_any_score(table: pd.DataFrame, biomarkers: Sequence[str]) -> Flags:
+    """Mark the recordings with a score of at least one biomarker, whatever the score is.
+
+    Parameters
+    ----------
+    table
+        The results.
+    biomarkers
+        Names of the scores' columns.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+        Only scored recordings with a known participant.
+    """
+    given = table[list(biomarkers)].notna().any(axis=1)
+    return _counts(table) & given.to_numpy(dtype=bool)
+
+
+def _counts(table: pd.DataFrame) -> Flags:
+    scored = (table["outcome"] == Outcome.SCORED) & table["user_label"].notna()
+    return scored.to_numpy(dtype=bool)
 
 
 def _numbers(column: "pd.Series[Any]") -> Floats:

@@ -13,13 +13,21 @@ from helios_research.analysis.reasons import (
     is_flagged,
     missing_reasons,
 )
-from helios_research.analysis.tables import Flags, Floats, all_scores_of, count_people, people_of
+from helios_research.analysis.tables import (
+    Flags,
+    Floats,
+    all_scores_of,
+    count_people,
+    has_any_score,
+    people_of,
+)
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Note
 from helios_research.plots.text import counted, joined, listed
 
 NO_SCORE = "There is no recording with a score to draw."
-UNKNOWN_LEVEL = "with a score off the four levels"
+OFF_LEVELS = "with a score off the four levels"
+NO_NUMBER = "with a score that cannot be drawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +154,15 @@ def select(
     scores = np.column_stack(list(all_scores_of(cleaned, names).values()))
     shown: Flags = np.array(np.isfinite(scores).any(axis=1), dtype=bool)
     reasons = missing_reasons(cleaned, np.where(shown, 1.0, np.nan))
-    given = np.column_stack(list(all_scores_of(table, names).values()))
-    off: Flags = ~np.isnan(given).all(axis=1) & ~shown
-    return Selection(cleaned, shown, reasons.mask(off, UNKNOWN_LEVEL))
+    off = has_any_score(table, names) & ~shown
+    bucketed = all(marker.bucketed for marker in markers)
+    return Selection(cleaned, shown, reasons.mask(off, OFF_LEVELS if bucketed else NO_NUMBER))
 
 
 def _drawable(table: pd.DataFrame, marker: Biomarker) -> Floats:
-    scores = table[marker.name].to_numpy(dtype=np.float64, na_value=np.nan)
+    scores = pd.to_numeric(table[marker.name], errors="coerce").to_numpy(
+        np.float64, na_value=np.nan
+    )
     possible = np.isin(scores, BUCKET_LEVELS) if marker.bucketed else np.isfinite(scores)
     return np.where(possible, scores, np.nan)
 

@@ -136,6 +136,13 @@ def test_infinite_scores_are_left_out(make_results, draw) -> None:
     draw(make_results(30, mental_strain=scores))
 
 
+def test_scores_that_are_words_are_left_out(make_results, make, words) -> None:
+    strain = pd.Series(["high", "0.4"] * 15, dtype="str")
+    make(make_results(30, mental_strain=strain))
+    ax = plots.scores_by_tag(make_results(30, mental_strain=strain), "arm")
+    assert "15 with a score that cannot be drawn" in words(ax)
+
+
 def test_times_that_are_no_times_give_a_sentence_or_a_figure(make_results, draw) -> None:
     draw(make_results(30, recording_time="soon", wake_time="0000-00-00T99:99"))
 
