@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from helios_research.checks.wording import counted
+from helios_research.wording import counted
 
 Progress = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""

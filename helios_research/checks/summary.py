@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from helios_research.checks.wording import counted
 from helios_research.columns import RECORDING_ID, Verdict
+from helios_research.wording import counted
 
 if TYPE_CHECKING:
     from helios_research.cohort import Cohort

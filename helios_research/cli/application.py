@@ -5,7 +5,6 @@ sent; for ``withdraw``: nothing was removed, since it was not confirmed); 2 it c
 interrupted.
 """
 
-import signal
 import sys
 import warnings
 from typing import Annotated, NoReturn
@@ -30,11 +29,15 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run the command line; the entry point of ``helios-research``."""
+    """Run the command line, once the libraries have loaded.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Interrupted, for ``__main__`` to say so.
+    """
     # A terminal has no use for the line of code that warned.
     warnings.showwarning = _show_warning
-    # As Ctrl-C: what a scheduler or a container sends before it kills.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except HeliosResearchError as error:
@@ -47,7 +50,7 @@ def main() -> NoReturn:
     except SystemExit as ended:
         # Typer turns an interrupt into this status, without a word.
         if ended.code == INTERRUPTED:
-            typer.echo("Interrupted. Run the same command again to go on.", err=True)
+            raise KeyboardInterrupt from None
         raise
     sys.exit(0)
 

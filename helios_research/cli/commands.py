@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from helios_research.checks.wording import counted
 from helios_research.cli.application import SOME_NOT_SCORED, app
 from helios_research.cli.printing import print_checks, print_issues, print_outcomes, told_on_stderr
 from helios_research.cohort import Cohort, read_cohort
 from helios_research.columns import Outcome, Verdict
 from helios_research.submission.progress import duration
+from helios_research.wording import counted
 
 Manifest = Annotated[
     Path, typer.Argument(help="The table of recordings: CSV, TSV, Excel or Parquet.")

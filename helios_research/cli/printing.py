@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pandas as pd
 import typer
 
-from helios_research.checks.wording import counted
 from helios_research.codes import explain
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Severity, Verdict
+from helios_research.wording import counted
 
 
 def print_issues(cohort: Cohort, most: int = 20) -> None:

@@ -22,7 +22,8 @@ from helios_research.columns import Biomarker
 from helios_research.plots.canvas import Target, open_canvas, size_in, write_sentence
 from helios_research.plots.selection import select
 from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Style, entitle
-from helios_research.plots.text import MINUS, counted, width_in
+from helios_research.plots.text import MINUS, width_in
+from helios_research.wording import counted
 
 FEWEST = 3
 

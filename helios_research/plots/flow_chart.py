@@ -11,7 +11,8 @@ from helios_research.analysis.losses import WITH_WARNING
 from helios_research.analysis.tables import Results, load_results
 from helios_research.plots.canvas import Note, Target, open_canvas, settle, size_in, write_sentence
 from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Look, Style
-from helios_research.plots.text import counted, name_of, shorten, width_in
+from helios_research.plots.text import name_of, shorten, width_in
+from helios_research.wording import counted
 
 _WORDS = {
     "listed": "Listed in the manifest",

@@ -13,7 +13,8 @@ from helios_research.analysis.tables import levels_of
 from helios_research.plots.canvas import size_in
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
-from helios_research.plots.text import counted, plain, shorten, told_apart, wrap
+from helios_research.plots.text import plain, shorten, told_apart, wrap
+from helios_research.wording import counted
 
 MOST_ROWS = 60
 _HEADER = 0.8

@@ -23,7 +23,8 @@ from helios_research.plots.style import (
     Style,
     entitle,
 )
-from helios_research.plots.text import counted, width_in
+from helios_research.plots.text import width_in
+from helios_research.wording import counted
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20

@@ -24,7 +24,6 @@ from helios_research.plots.groups import MOST_ROWS, keep_levels
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import NO_SCORE, Selection, select
 from helios_research.plots.style import PAGE, Style
-from helios_research.plots.text import counted
 from helios_research.plots.trends import (
     MOST_COLOURS,
     Band,
@@ -32,6 +31,7 @@ from helios_research.plots.trends import (
     draw_trends,
     drawn_people,
 )
+from helios_research.wording import counted
 
 
 # A str is a sequence of str too; the first signature that fits counts.

@@ -23,7 +23,8 @@ from helios_research.analysis.tables import (
 )
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Note
-from helios_research.plots.text import counted, joined, listed
+from helios_research.plots.text import joined, listed
+from helios_research.wording import counted
 
 NO_SCORE = "There is no recording with a score to draw."
 OFF_LEVELS = "with a score off the four levels"

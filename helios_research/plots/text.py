@@ -191,24 +191,6 @@ def _shared(words: Sequence[Sequence[str]]) -> int:
     return sum(1 for _ in takewhile(lambda different: not different, differ))
 
 
-def counted(number: int, thing: str) -> str:
-    """Word a number of things.
-
-    Parameters
-    ----------
-    number
-        How many.
-    thing
-        The singular.
-
-    Returns
-    -------
-    str
-        Such as "1 recording" or "1,376 recordings".
-    """
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def name_of(reason: str) -> str:
     """Say an error code or outcome in small letters.
 

@@ -9,9 +9,10 @@ from helios_research.columns import Outcome, Source
 from helios_research.report.blocks import Bullets, Section, Text, table_of
 from helios_research.report.overview import NOT_MEDICAL
 from helios_research.report.subject import Subject
-from helios_research.report.wording import counted, listed, span
+from helios_research.report.wording import listed, span
 from helios_research.results.codebook import codebook
 from helios_research.results.content import content_of
+from helios_research.wording import counted
 
 _LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "matplotlib")
 

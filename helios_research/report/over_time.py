@@ -8,7 +8,8 @@ from helios_research.plots import COLUMN, score_over_time
 from helios_research.report.blocks import Picture, Pictures, Section, Text
 from helios_research.report.pictures import picture_of
 from helios_research.report.subject import Subject
-from helios_research.report.wording import biomarker_label, counted
+from helios_research.report.wording import biomarker_label
+from helios_research.wording import counted
 
 _TIME = "recording_time"
 _MOST_COLOURS = 4

@@ -10,7 +10,8 @@ from helios_research.codes import explain
 from helios_research.columns import OUTCOME_LABELS, Outcome
 from helios_research.report.blocks import Block, Bullets, Facts, Section, Table, Text, table_of
 from helios_research.report.subject import Subject
-from helios_research.report.wording import count, counted, listed, percent, span
+from helios_research.report.wording import count, listed, percent, span
+from helios_research.wording import counted
 
 NOT_MEDICAL = (
     "Helios is a wellness tool and not a medical device. Its scores are no diagnosis of anyone, and "

@@ -25,24 +25,6 @@ def count(number: float) -> str:
     return NOTHING if isnan(number) else f"{int(number):,}"
 
 
-def counted(number: int, thing: str) -> str:
-    """Word a number of things.
-
-    Parameters
-    ----------
-    number
-        How many.
-    thing
-        The singular.
-
-    Returns
-    -------
-    str
-        Such as "1 recording" or "1,376 recordings".
-    """
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def percent(share: float) -> str:
     """Word a share.
 

@@ -17,7 +17,6 @@ from helios_research.widgets.controls import BoundedIntText, Button
 from helios_research.widgets.mapper_controls import FIELDS, SAME_FOR_ALL, MapperControls
 from helios_research.widgets.mapper_drawing import (
     MAPPER_STYLE,
-    counted,
     heading_html,
     request_html,
     sent_html,
@@ -27,6 +26,7 @@ from helios_research.widgets.mapping import ColumnMapping
 from helios_research.widgets.panel import Panel
 from helios_research.widgets.parts import Guard, StatusLine, cut, markup
 from helios_research.widgets.table import PagedTable
+from helios_research.wording import counted
 
 ISSUES_ON_A_PAGE = 8
 EXAMPLES = 3

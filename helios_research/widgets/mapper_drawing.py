@@ -45,24 +45,6 @@ def heading_html(text: str) -> str:
     return f'<h2 class="helios-heading">{escape(text)}</h2>'
 
 
-def counted(number: int, what: str) -> str:
-    """Word a count.
-
-    Parameters
-    ----------
-    number
-        How many.
-    what
-        Of what, in the singular.
-
-    Returns
-    -------
-    str
-        Such as ``1,234 errors``.
-    """
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def verdict_html(cohort: Cohort, position: int) -> str:
     """Say whether a row would be sent, and why not.
 

@@ -1,8 +1,8 @@
-"""Numbers with what they count, as a person would say them."""
+"""How numbers of things are said, in figures, reports, widgets and on the command line."""
 
 
 def counted(number: int, thing: str) -> str:
-    """Say how many there are of something.
+    """Word a number of things.
 
     Parameters
     ----------
@@ -14,6 +14,6 @@ def counted(number: int, thing: str) -> str:
     Returns
     -------
     str
-        Such as ``1 recording`` or ``2,000 recordings``.
+        Such as ``1 recording`` or ``1,376 recordings``.
     """
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
