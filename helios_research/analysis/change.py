@@ -9,14 +9,9 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import check_confidence
+from helios_research.analysis.levels import levels_of
 from helios_research.analysis.provenance import finished
-from helios_research.analysis.tables import (
-    Results,
-    choose_biomarkers,
-    levels_of,
-    load_results,
-    scores_of,
-)
+from helios_research.analysis.tables import Results, choose_biomarkers, load_results, scores_of
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.errors import ResultsError
 

@@ -6,18 +6,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex, levels_of, natural_key
 from helios_research.analysis.provenance import finished
-from helios_research.analysis.tables import (
-    NOT_GIVEN,
-    Floats,
-    Levels,
-    Results,
-    canonical_sex,
-    levels_of,
-    load_results,
-    natural_key,
-    people_of,
-)
+from helios_research.analysis.tables import Floats, Results, load_results, people_of
 from helios_research.columns import Outcome
 from helios_research.errors import ResultsError
 

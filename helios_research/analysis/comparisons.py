@@ -17,16 +17,15 @@ from helios_research.analysis.effects import (
     compare_ranks,
     nothing,
 )
+from helios_research.analysis.levels import NOT_GIVEN, levels_of
 from helios_research.analysis.mixed_model import MixedFit, fit_random_intercept
 from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
-    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
     Results,
     choose_biomarkers,
-    levels_of,
     load_results,
     people_of,
     scores_of,

@@ -14,19 +14,17 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
+from helios_research.analysis.levels import NOT_GIVEN, Levels, levels_of
 from helios_research.analysis.provenance import finished
 from helios_research.analysis.reasons import count_reasons, missing_reasons
 from helios_research.analysis.tables import (
-    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
-    Levels,
     Results,
     choose_biomarkers,
     count_people_by_level,
     has_any_score,
-    levels_of,
     load_results,
     people_of,
 )

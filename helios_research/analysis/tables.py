@@ -1,8 +1,6 @@
 """What every analysis needs from a results table: scores, levels, people and reasons."""
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,39 +16,6 @@ Results = pd.DataFrame | str | PathLike[str]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Flags = NDArray[np.bool_]
-
-NOT_GIVEN = "not given"
-MOST_LEVELS = 500
-
-# Spelled in manifests as people write them; Helios knows the four words on the right.
-_SEX_SPELLINGS = {
-    "M": "MALE",
-    "MAN": "MALE",
-    "F": "FEMALE",
-    "WOMAN": "FEMALE",
-    "I": "INTERSEX",
-    "U": "UNKNOWN",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """The levels of one grouping column, in an order that a reader expects.
-
-    Attributes
-    ----------
-    codes
-        For each row of the table, the place of its level in ``labels``.
-    labels
-        The levels as text; last, if there are such rows, "not given".
-    """
-
-    codes: Codes
-    labels: tuple[str, ...]
-
-    def __len__(self) -> int:
-        """Count the levels."""
-        return len(self.labels)
 
 
 def load_results(results: Results, needs: Iterable[str] = ()) -> pd.DataFrame:
@@ -235,109 +200,6 @@ def people_of(table: pd.DataFrame) -> tuple[Codes, int]:
     # Sorted, so that a seeded bootstrap gives the same whatever the order of the rows.
     codes, labels = pd.factorize(table["user_label"], sort=True)
     return codes.astype(np.intp), len(labels)
-
-
-def levels_of(table: pd.DataFrame, column: str) -> Levels:
-    """Sort the values of a grouping column into levels.
-
-    An ordered category keeps its order, numbers go by size, text goes as people count ("2" before
-    "10"); blank and missing values become the last level, "not given".
-
-    Parameters
-    ----------
-    table
-        The results.
-    column
-        A tag, or any other column with few values.
-
-    Returns
-    -------
-    Levels
-        Only levels that occur.
-
-    Raises
-    ------
-    ResultsError
-        If the column is missing or has more than 500 levels.
-    """
-    if column not in table.columns:
-        raise UnknownColumnError(column, table.columns)
-    each, different = _different(table[column])
-    spelled = canonical_sex(different) if column == "birth_sex" else different
-    text = _as_text(spelled)
-    found = list(text.dropna().unique())
-    if len(found) > MOST_LEVELS:
-        message = (
-            f"The column {column!r} has {len(found):,} different values, more than {MOST_LEVELS}: "
-            "group by a column with fewer, such as the arm or the visit."
-        )
-        raise ResultsError(message)
-    order = _ordered(found, spelled)
-    # The last place is for rows without a value, whose number is -1.
-    places = np.append(pd.Categorical(text, categories=order).codes, -1).astype(np.intp)
-    codes = places[each]
-    if (codes < 0).any():
-        codes, order = np.where(codes < 0, len(order), codes), [*order, NOT_GIVEN]
-    return Levels(codes, tuple(order))
-
-
-def _different(values: "pd.Series[str]") -> "tuple[Codes, pd.Series[str]]":
-    """Give the different values numbers, to put each into words once and not in every row."""
-    # Among objects 1 equals True, and a list has no hash; as texts they are what they look like.
-    hashable = values.astype("str") if values.dtype == object else values
-    each, different = pd.factorize(hashable)
-    return each, pd.Series(different)
-
-
-def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
-    if pd.api.types.is_float_dtype(values):
-        return values.map(lambda value: f"{value:g}", na_action="ignore").astype("str")
-    text = values.astype("str").str.strip()
-    return text.mask(values.isna() | (text == ""))
-
-
-def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
-    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
-        ordered = _as_text(pd.Series(values.cat.categories)).dropna()
-        return [level for level in dict.fromkeys(ordered) if level in set(found)]
-    return sorted(found, key=natural_key)
-
-
-def natural_key(text: str) -> list[tuple[int, float, str]]:
-    """Give the sort key under which numbers inside a text count as numbers.
-
-    Parameters
-    ----------
-    text
-        Any text, such as "visit 10" or "-0.5".
-
-    Returns
-    -------
-    list of tuple
-        A key for ``sorted``; "visit 2" comes before "visit 10".
-    """
-    try:
-        return [(0, float(text), "")]
-    except ValueError:
-        parts = re.split(r"(\d+)", text)
-    return [(0, float(part), "") if part.isdigit() else (1, 0.0, part.lower()) for part in parts]
-
-
-def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
-    """Bring the spellings of a manifest ("f", "Female") to the words that Helios knows.
-
-    Parameters
-    ----------
-    values
-        Birth sex as given.
-
-    Returns
-    -------
-    Series of str
-        MALE, FEMALE, INTERSEX, UNKNOWN, or the text itself in capitals where it is none of them.
-    """
-    text = values.astype("str").str.strip().str.upper()
-    return text.replace(_SEX_SPELLINGS)
 
 
 def count_people(people: Codes, rows: Flags) -> int:

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import (
-    NOT_GIVEN,
     Codes,
     Results,
     all_scores_of,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helios_research.analysis.tables import Codes, Floats, levels_of
+from helios_research.analysis.levels import levels_of
+from helios_research.analysis.tables import Codes, Floats
 from helios_research.plots.text import MINUS, plain
 
 MOST_BINS = 40

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
 
-from helios_research.analysis.tables import levels_of
+from helios_research.analysis.levels import levels_of
 from helios_research.plots.canvas import size_in
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style

@@ -10,13 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research.analysis import Baseline, baseline
-from helios_research.analysis.tables import (
-    Results,
-    choose_biomarkers,
-    levels_of,
-    load_results,
-    people_of,
-)
+from helios_research.analysis.levels import levels_of
+from helios_research.analysis.tables import Results, choose_biomarkers, load_results, people_of
 from helios_research.columns import Biomarker
 from helios_research.plots.canvas import Target, say_instead
 from helios_research.plots.courses import by_level, by_time, moments

@@ -10,15 +10,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Patch
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis.levels import levels_of
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
-from helios_research.analysis.tables import (
-    Codes,
-    Floats,
-    count_people,
-    levels_of,
-    people_of,
-    scores_of,
-)
+from helios_research.analysis.tables import Codes, Floats, count_people, people_of, scores_of
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Canvas, Target, open_canvas, size_in, write_sentence
 from helios_research.plots.courses import Course

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from helios_research.analysis.cohort_table import OVERALL
-from helios_research.analysis.tables import Codes, Flags, Floats, levels_of, people_of
+from helios_research.analysis.levels import levels_of
+from helios_research.analysis.tables import Codes, Flags, Floats, people_of
 
 FEWEST = 5
 """Participants that a group must have to be shown."""

@@ -9,14 +9,9 @@ from typing import Any
 import pandas as pd
 
 from helios_research.analysis import source_note
+from helios_research.analysis.levels import MOST_LEVELS, levels_of
 from helios_research.analysis.provenance import sources_of
-from helios_research.analysis.tables import (
-    MOST_LEVELS,
-    choose_biomarkers,
-    levels_of,
-    load_results,
-    people_of,
-)
+from helios_research.analysis.tables import choose_biomarkers, load_results, people_of
 from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
 from helios_research.errors import UnknownColumnError
 from helios_research.report.small_cells import pool_small_levels
