@@ -154,7 +154,7 @@ def prove(sandbox: RemoteSandbox, recordings: int, outcomes: Sequence[dict[str, 
 
 def measure_flight(folder: Path, recordings: int) -> None:
     """Keep 5,000 runs in flight at 200 requests a second, and tell what that takes."""
-    settings = SandboxSettings(rate_per_s=RATE, burst=20, processing_s=60.0, processing_spread=0.1)
+    settings = SandboxSettings(rate_per_s=RATE, burst=20, processing_s=45.0, processing_spread=0.1)
     manifest = write_recordings(folder / "flight", recordings, SIZE_BYTES)
     with remote_sandbox(settings) as sandbox:
         client = start_client(manifest, sandbox, 1.0, rate=RATE, max_in_flight=IN_FLIGHT)
@@ -258,7 +258,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.case == "flight":
-            measure_flight(folder, arguments.recordings or 10_000)
+            measure_flight(folder, arguments.recordings or 20_000)
         elif arguments.case == "shared":
             for knows_rate in (True, False):
                 measure_shared(

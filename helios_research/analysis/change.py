@@ -9,10 +9,17 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import check_confidence
-from helios_research.analysis.levels import levels_of
+from helios_research.analysis.levels import NOT_GIVEN, levels_of
 from helios_research.analysis.provenance import finished
-from helios_research.analysis.tables import Results, choose_biomarkers, load_results, scores_of
-from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.analysis.tables import (
+    Results,
+    bucket_steps,
+    choose_biomarkers,
+    load_results,
+    scores_of,
+)
+from helios_research.analysis.times import days_of
+from helios_research.columns import Biomarker
 from helios_research.errors import ResultsError
 
 BASELINE_COLUMNS = (
@@ -135,17 +142,12 @@ def baseline(
 
 def _order(table: pd.DataFrame, column: str) -> tuple["pd.Series[float]", "pd.Series[float]"]:
     """Give each recording its place, and its time in days where the column holds times."""
-    values = table[column]
-    if not pd.api.types.is_datetime64_any_dtype(values):
-        text = values.astype("str")
-        like_dates = text.str.match(r"\d{4}-\d\d-\d\d", na=False)
-        if not like_dates.any():
-            codes = pd.Series(levels_of(table, column).codes, index=table.index, dtype=float)
-            return codes.mask(text.isna()), pd.Series(np.nan, index=table.index)
-        values = pd.to_datetime(text.where(like_dates), format="ISO8601", errors="coerce", utc=True)
-    zero = pd.Timestamp("2000-01-01", tz=values.dt.tz)
-    days = (values - zero) / pd.Timedelta(days=1)
-    return days, days
+    days = pd.Series(days_of(table[column]), index=table.index)
+    if days.notna().any():
+        return days, days
+    levels = levels_of(table, column)
+    place = pd.Series(levels.codes, index=table.index, dtype=float)
+    return place.mask(np.array(levels.labels)[levels.codes] == NOT_GIVEN), days
 
 
 def _against_baseline(table: pd.DataFrame, marker: Biomarker, settings: Baseline) -> pd.DataFrame:
@@ -210,22 +212,18 @@ def _in_levels(rows: pd.DataFrame) -> pd.DataFrame:
     own = rows["score"].where(rows["in_baseline"]).groupby(rows["user_label"], sort=False)
     n = own.transform("count")
     middle = own.transform("quantile", q=0.5, interpolation="lower")
-    change = _level(rows["score"]) - _level(middle)
+    level, baseline_level = (
+        bucket_steps(scores.to_numpy(dtype=np.float64)) for scores in (rows["score"], middle)
+    )
     return rows.assign(
         baseline_recordings=n,
         baseline=middle,
         baseline_sd=np.nan,
-        change=change,
+        change=(level - baseline_level).astype(np.float64),
         z=np.nan,
         usual_low=own.transform("min").where(n >= 2),
         usual_high=own.transform("max").where(n >= 2),
     )
-
-
-def _level(scores: "pd.Series[float]") -> "pd.Series[float]":
-    # Half of the least distance between two levels, so that rounding cannot move a score.
-    found = np.searchsorted(BUCKET_LEVELS, scores.to_numpy(dtype=np.float64) - 0.15)
-    return pd.Series(found.astype(np.float64), index=scores.index)
 
 
 def _method(settings: Baseline) -> str:

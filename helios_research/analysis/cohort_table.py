@@ -9,6 +9,7 @@ import pandas as pd
 from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex, levels_of, natural_key
 from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import Floats, Results, load_results, people_of
+from helios_research.analysis.times import times_of
 from helios_research.columns import Outcome
 from helios_research.errors import ResultsError
 
@@ -77,7 +78,7 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
         )
         raise ResultsError(message)
     described = _participants(table)
-    groups = _groups(described, levels)
+    groups = _groups(described, levels, by)
     rows = [*_totals(groups), *_distribution("age at recording, years", "age", groups)]
     rows += _distribution("scored recordings per participant", "scored", groups)
     for name in ("birth_sex", "language"):
@@ -118,31 +119,20 @@ def _participants(table: pd.DataFrame) -> pd.DataFrame:
 def _ages(table: pd.DataFrame) -> "pd.Series[float]":
     if "date_of_birth" not in table.columns:
         return pd.Series(np.nan, index=table.index)
-    born = _dates(table["date_of_birth"])
+    born = times_of(table["date_of_birth"])
     recorded = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
     for name in ("recording_time", "created_at"):
         if name in table.columns:
-            recorded = recorded.fillna(_dates(table[name]))
+            recorded = recorded.fillna(times_of(table[name]))
     years = (recorded - born) / pd.Timedelta(days=DAYS_PER_YEAR)
     return years.where(years >= 0)
 
 
-def _dates(values: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
-    text = values.astype("str")
-    moments = pd.to_datetime(
-        text.where(text.str.match(r"\d{4}-\d\d-\d\d", na=False)),
-        format="ISO8601",
-        errors="coerce",
-        utc=True,
-    )
-    return moments.astype("datetime64[us, UTC]")
-
-
-def _groups(facts: pd.DataFrame, levels: Levels) -> list[_Group]:
+def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> list[_Group]:
     named = [
-        _Group(label, _reduce(facts[levels.codes == level]))
+        _Group(
+            f"{by}: {label}" if label == OVERALL else label, _reduce(facts[levels.codes == level])
+        )
         for level, label in enumerate(levels.labels)
     ]
     return [*named, _Group(OVERALL, _reduce(facts))]

@@ -25,12 +25,13 @@ from helios_research.analysis.tables import (
     Flags,
     Floats,
     Results,
+    bucket_steps,
     choose_biomarkers,
     load_results,
     people_of,
     scores_of,
 )
-from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.columns import Biomarker
 from helios_research.errors import ResultsError
 
 MOST_COMPARED = 60
@@ -217,8 +218,7 @@ def _compare(
 
 
 def _compare_ordinal(scores: _Scores, level: int, settings: Comparison) -> Estimate:
-    steps = np.searchsorted(BUCKET_LEVELS, scores.score - 0.01).astype(np.float64)
-    in_steps = replace(scores, score=steps)
+    in_steps = replace(scores, score=bucket_steps(scores.score).astype(np.float64))
     return _by_design(
         in_steps, level, _lower_median, (compare_ranks, compare_paired_ranks), settings
     )

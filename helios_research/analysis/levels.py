@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
     """Sort the values of a grouping column into levels.
 
     An ordered category keeps its order, numbers go by size, text goes as people count ("2" before
-    "10"); blank and missing values become the last level, "not given".
+    "10"); blank and missing values, and any spelled so, become the last level, "not given".
 
     Parameters
     ----------
@@ -97,9 +98,10 @@ def _different(values: "pd.Series[str]") -> "tuple[Codes, pd.Series[str]]":
 
 def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
     if pd.api.types.is_float_dtype(values):
-        return values.map(lambda value: f"{value:g}", na_action="ignore").astype("str")
+        # A blank cell makes floats of whole numbers; 15 digits leave them as they were written.
+        return values.map(lambda value: f"{value:.15g}", na_action="ignore").astype("str")
     text = values.astype("str").str.strip()
-    return text.mask(values.isna() | (text == ""))
+    return text.mask(values.isna() | text.isin(["", NOT_GIVEN]))
 
 
 def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
@@ -122,11 +124,19 @@ def natural_key(text: str) -> list[tuple[int, float, str]]:
     list of tuple
         A key for ``sorted``; "visit 2" comes before "visit 10".
     """
+    number = _number(text)
+    if number is not None:
+        return [(0, number, "")]
+    parts = re.split(r"(\d+)", text)
+    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part.lower()) for part in parts]
+
+
+def _number(text: str) -> float | None:
     try:
-        return [(0, float(text), "")]
+        number = float(text)
     except ValueError:
-        parts = re.split(r"(\d+)", text)
-    return [(0, float(part), "") if part.isdigit() else (1, 0.0, part.lower()) for part in parts]
+        return None
+    return None if isnan(number) else number
 
 
 def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":

@@ -13,6 +13,7 @@ from helios_research.analysis.tables import (
     Codes,
     Floats,
     Results,
+    bucket_steps,
     choose_biomarkers,
     load_results,
     people_of,
@@ -157,8 +158,7 @@ def _icc(scores: Floats, who: Codes, bootstrap: Bootstrap) -> dict[str, object]:
 def _alpha(scores: Floats, who: Codes, bootstrap: Bootstrap) -> dict[str, object]:
     if len(np.unique(who)) < 2:
         return {"sentence": "Fewer than two participants with repeated recordings."}
-    steps = np.searchsorted(BUCKET_LEVELS, scores - 0.15)
-    pairs = coincidences(steps.astype(np.intp), who, len(BUCKET_LEVELS))
+    pairs = coincidences(bucket_steps(scores), who, len(BUCKET_LEVELS))
     alpha = float(ordinal_alpha(pairs.sum(axis=0)[None])[0])
     if np.isnan(alpha):
         return {"sentence": "All scores are at the same level: nothing to estimate."}

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research.columns import BIOMARKERS, BIOMARKERS_BY_NAME, Biomarker, Outcome
+from helios_research.columns import (
+    BIOMARKERS,
+    BIOMARKERS_BY_NAME,
+    BUCKET_LEVELS,
+    Biomarker,
+    Outcome,
+)
 from helios_research.errors import ResultsError, UnknownColumnError
 
 Results = pd.DataFrame | str | PathLike[str]
@@ -161,6 +167,23 @@ def has_any_score(table: pd.DataFrame, biomarkers: Sequence[str]) -> Flags:
     """
     given = table[list(biomarkers)].notna().any(axis=1)
     return _counts(table) & given.to_numpy(dtype=bool)
+
+
+def bucket_steps(scores: Floats) -> Codes:
+    """Give the scores of a bucketed biomarker the places of their levels.
+
+    Parameters
+    ----------
+    scores
+        Scores, none of them missing.
+
+    Returns
+    -------
+    ndarray of int, shape (scores,)
+        0 for the lowest of ``columns.BUCKET_LEVELS`` to 3 for the highest.
+    """
+    # Half of the least distance between two levels, so that rounding cannot move a score.
+    return np.searchsorted(BUCKET_LEVELS, scores - 0.15)
 
 
 def _counts(table: pd.DataFrame) -> Flags:

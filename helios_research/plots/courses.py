@@ -7,15 +7,13 @@ import pandas as pd
 
 from helios_research.analysis.levels import levels_of
 from helios_research.analysis.tables import Codes, Floats
+from helios_research.analysis.times import days_of, times_from
 from helios_research.plots.text import MINUS, plain
 
 MOST_BINS = 40
 
 # Local times carry no zone, so a clock change in the night moves hours awake by one.
 MOST_HOURS_AWAKE = 48.0
-
-_DAY = pd.Timedelta(days=1)
-_ZERO = pd.Timestamp("2000-01-01", tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +46,6 @@ class Course:
         return float(np.diff(self.centres).min()) if len(self.centres) > 1 else 1.0
 
 
-def moments(table: pd.DataFrame, column: str) -> Floats:
-    """Read a column of times.
-
-    Parameters
-    ----------
-    table
-        The results.
-    column
-        ISO 8601 text, or times.
-
-    Returns
-    -------
-    ndarray of float, shape (rows,)
-        Days since 2000; NaN where there is no time.
-    """
-    values = table[column]
-    if not pd.api.types.is_datetime64_any_dtype(values):
-        text = values.astype("str")
-        like_dates = text.str.match(r"\d{4}-\d\d-\d\d", na=False)
-        values = text.where(like_dates)
-    times = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-    return np.asarray(((times - _ZERO) / _DAY), dtype=np.float64)
-
-
 def hours_awake(table: pd.DataFrame) -> Floats:
     """Count the hours from waking to recording.
 
@@ -86,7 +60,7 @@ def hours_awake(table: pd.DataFrame) -> Floats:
         NaN where a time is missing, the recording came first, or more than 48 hours lie between,
         which is taken for a mistake in the manifest.
     """
-    hours = 24 * (moments(table, "recording_time") - moments(table, "wake_time"))
+    hours = 24 * (days_of(table["recording_time"]) - days_of(table["wake_time"]))
     usable = (hours >= 0) & (hours <= MOST_HOURS_AWAKE)
     counted: Floats = np.where(usable, hours, np.nan)
     return counted
@@ -128,7 +102,7 @@ def by_time(table: pd.DataFrame, column: str) -> Course:
     Course
         With only the bins that occur.
     """
-    days = moments(table, column)
+    days = days_of(table[column])
     first = np.floor(days.min())
     span = days.max() - first
     width, unit = next(
@@ -137,7 +111,7 @@ def by_time(table: pd.DataFrame, column: str) -> Course:
         if span / width < MOST_BINS
     )
     found, bins = np.unique(np.floor((days - first) / width), return_inverse=True)
-    starts = _ZERO + pd.to_timedelta(first + width * found, unit="D")
+    starts = times_from(first + width * found)
     with_year = "%d %b %Y" if starts[0].year != starts[-1].year else "%d %b"
     names = tuple(start.strftime(with_year).lstrip("0") for start in starts)
     middle = first + width * (found + 0.5)

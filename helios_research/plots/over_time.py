@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from helios_research.analysis import Baseline, baseline
 from helios_research.analysis.levels import levels_of
 from helios_research.analysis.tables import Results, choose_biomarkers, load_results, people_of
+from helios_research.analysis.times import days_of
 from helios_research.columns import Biomarker
 from helios_research.plots.canvas import Target, say_instead
-from helios_research.plots.courses import by_level, by_time, moments
+from helios_research.plots.courses import by_level, by_time
 from helios_research.plots.groups import MOST_ROWS, keep_levels
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import NO_SCORE, Selection, select
@@ -116,7 +117,7 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     table = load_results(results, [by] if colour is None else [by, colour])
     markers = choose_biomarkers(table, biomarkers)
     chosen = select(table, markers, [by, colour])
-    timed = bool(np.isfinite(moments(table, by)).any())
+    timed = bool(np.isfinite(days_of(table[by])).any())
     chosen = _placed(chosen, by, timed=timed)
     chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen
     rows = chosen.rows()
@@ -135,7 +136,7 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
 
 def _placed(chosen: Selection, by: str, *, timed: bool) -> Selection:
     if timed:
-        return chosen.without(np.isnan(moments(chosen.table, by)), f"without a usable {by}")
+        return chosen.without(np.isnan(days_of(chosen.table[by])), f"without a usable {by}")
     blank = chosen.table[by].isna() | (chosen.table[by].astype("str").str.strip() == "")
     without = chosen.without(blank.to_numpy(dtype=bool), f"without a {by}")
     return without if len(levels_of(chosen.table, by)) <= MOST_ROWS else keep_numbers(without, by)

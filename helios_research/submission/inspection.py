@@ -148,13 +148,15 @@ class Inspector:
 
     def _noted(self, location: str, check: Check) -> Check:
         """Write down what the pool does not."""
-        known = self._seen(location)
         # Of a recording that was sent and is gone now, what was seen of it stays: its scores are
         # found by that.
-        was_sent = known is not None and bool(self._ledger.attempts_of(known.sha256 or ""))
-        if check.sha256 is not None or not was_sent:
+        if check.sha256 is not None or not self._was_sent(location):
             self._cache.store(_IDENTITY_ONLY, {location: check})
         return check
+
+    def _was_sent(self, location: str) -> bool:
+        known = self._seen(location)
+        return known is not None and bool(self._ledger.attempts_of(known.sha256 or ""))
 
     def _seen(self, location: str) -> Check | None:
         return seen_at(self._ledger, [location]).get(location)

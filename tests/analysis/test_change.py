@@ -77,6 +77,13 @@ def test_a_tag_can_give_the_order_and_goes_as_people_count(one_person):
     assert rows["days_since_first"].isna().all()
 
 
+def test_recordings_whose_tag_is_blank_have_no_place_in_the_order(one_person):
+    one_person["visit"] = ["1", "2", "3", " ", None, "4"]
+    rows = baseline(one_person, biomarkers="mental_strain", settings=Baseline(order="visit"))
+    assert rows["recording_id"].tolist() == ["r0", "r1", "r2", "r5"]
+    assert rows.attrs["warnings"] == ["2 scored recordings have no usable visit and are left out."]
+
+
 def test_the_order_is_by_time_whatever_the_order_of_the_rows(one_person):
     forth = baseline(one_person, biomarkers="mental_strain")
     back = baseline(one_person.iloc[::-1], biomarkers="mental_strain")

@@ -141,6 +141,15 @@ def test_characteristics_that_the_results_lack_are_left_out(make_results):
     assert printed.loc["age at recording, years, mean (SD)", "x"] == "not given"
 
 
+def test_a_level_called_as_the_last_column_is_told_apart_from_it(small):
+    table = table_one(small.assign(arm=small["arm"].replace("x", "overall")), "arm")
+    assert rows_of(table, "participants")["count"].to_dict() == {
+        "arm: overall": 2,
+        "y": 2,
+        "overall": 4,
+    }
+
+
 def test_no_rows_give_an_empty_table_one(study):
     printed = format_table_one(table_one(study.iloc[:0], "arm"))
     assert printed.loc[printed["characteristic"] == "participants", "overall"].item() == "0"

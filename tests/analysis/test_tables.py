@@ -1,7 +1,6 @@
 """What every analysis takes from a results table, and what it says when it cannot."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from helios_research.analysis import tables
@@ -54,53 +53,6 @@ def test_a_score_counts_only_where_the_recording_is_scored_and_its_person_known(
     np.testing.assert_array_equal(tables.scores_of(table, "mental_strain"), [0.1, np.nan, np.nan])
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (pd.Series(["10", "9", "1"], dtype="str"), ("1", "9", "10")),
-        (pd.Series(["visit 10", "Visit 2"], dtype="str"), ("Visit 2", "visit 10")),
-        (pd.Series([2.0, 10.0, 1.5]), ("1.5", "2", "10")),
-        (pd.Series([3, 1, 2]), ("1", "2", "3")),
-        (pd.Series([True, False]), ("False", "True")),
-        (pd.Series(["b", " ", None, "a"], dtype="str"), ("a", "b", "not given")),
-        (
-            pd.Series(pd.Categorical(["pre", "post"], categories=["pre", "post", "x"], ordered=True)),
-            ("pre", "post"),
-        ),
-        (pd.Series([], dtype="str"), ()),
-    ],
-)  # fmt: skip
-def test_levels_are_in_the_order_that_a_reader_expects(values, expected):
-    levels = tables.levels_of(pd.DataFrame({"tag": values}), "tag")
-    assert levels.labels == expected
-    assert [levels.labels[code] for code in levels.codes][:1] == [
-        str(value).removesuffix(".0") for value in values[:1]
-    ]
-
-
-def test_spellings_of_birth_sex_are_one_level():
-    sexes = pd.Series(["f", "Female", " FEMALE", "m", "man", "INTERSEX", None], dtype="str")
-    levels = tables.levels_of(pd.DataFrame({"birth_sex": sexes}), "birth_sex")
-    assert levels.labels == ("FEMALE", "INTERSEX", "MALE", "not given")
-
-
-def test_a_column_with_too_many_values_is_no_tag(study):
-    with pytest.raises(ResultsError, match="'sha256' has 1,487 different values, more than 500"):
-        tables.levels_of(study, "sha256")
-
-
 def test_people_are_counted_at_each_level_that_they_have():
     people, levels = np.array([0, 0, 0, 1, 2, -1]), np.array([0, 0, 1, 1, 1, 2])
     assert tables.count_people_by_level(people, levels, 4).tolist() == [1, 3, 0, 0]
-
-
-def test_ordered_categories_keep_their_order_however_they_are_spelled(make_results):
-    """Birth sex is brought to the words of Helios, and other levels lose the space around them."""
-    kinds = pd.CategoricalDtype(["w ", "groups pooled", "", "a"], ordered=True)
-    values = pd.Series(["a", "w ", "groups pooled", ""], dtype=kinds)
-    table = make_results(["p", "q", "r", "s"], arm=values, birth_sex=values)
-    found = tables.levels_of(table, "arm")
-    assert found.labels == ("w", "groups pooled", "a", "not given")
-    assert found.codes.tolist() == [2, 0, 1, 3]
-    sexes = tables.levels_of(table, "birth_sex")
-    assert [sexes.labels[code] for code in sexes.codes] == ["A", "W", "GROUPS POOLED", "not given"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helios_research.plots.courses import by_hours, by_level, by_time, hours_awake, moments
+from helios_research.plots.courses import by_hours, by_level, by_time, hours_awake
 
 
 def of(**columns: list[object]) -> pd.DataFrame:
@@ -39,12 +39,6 @@ def test_dates_are_gathered_so_that_bins_stay_few(last, unit) -> None:
     course = by_time(of(day=["2026-01-01", last]), "day")
     assert course.label == f"Day (by {unit})"
     assert len(course.centres) == 2
-
-
-def test_times_in_utc_and_text_are_read_alike() -> None:
-    text = of(day=["2026-01-01T12:00:00"])
-    times = pd.DataFrame({"day": pd.to_datetime(["2026-01-01T12:00:00"], utc=True)})
-    assert moments(text, "day") == moments(times, "day")
 
 
 def test_levels_that_are_numbers_stand_at_their_numbers() -> None:

@@ -11,7 +11,6 @@ from helios_research.report import wording
 def test_numbers_and_lists_are_worded() -> None:
     assert wording.count(1487.0) == "1,487"
     assert wording.count(nan) == "\N{EN DASH}"
-    assert wording.counted(1, "recording") == "1 recording"
     assert wording.percent(0.0754) == "7.5 %"
     assert wording.percent(nan) == "\N{EN DASH}"
     assert wording.decimal(-0.126) == "\N{MINUS SIGN}0.13"
