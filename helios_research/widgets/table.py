@@ -12,7 +12,12 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_float_dtype,
+    is_numeric_dtype,
+)
 
 from helios_research.widgets.controls import BoundedIntText, Button, Checkbox, Dropdown
 from helios_research.widgets.parts import Guard, cut, markup
@@ -313,12 +318,18 @@ def cell_texts(values: "pd.Series[Any]") -> list[str]:
     Returns
     -------
     list of str
-        Text per value: numbers to three decimals, moments to the second, lists with commas,
-        nothing where a value is missing.
+        Text per value: numbers to three decimals, or fewer where none of them needs so many,
+        moments to the second, lists with commas, nothing where a value is missing.
     """
     if is_datetime64_any_dtype(values.dtype):
         return list(values.dt.strftime("%Y-%m-%d %H:%M:%S").fillna(""))
-    return [_cell_text(value) for value in values.tolist()]
+    texts = [_cell_text(value) for value in values.tolist()]
+    if not is_float_dtype(values.dtype):
+        return texts
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return [
+        f"{value:,.{decimals}f}" if text else "" for value, text in zip(values, texts, strict=True)
+    ]
 
 
 def _cell_text(value: Any) -> str:

@@ -114,3 +114,9 @@ def test_values_are_written_the_way_people_read_them() -> None:
     assert cell_texts(moments) == ["2026-03-01 12:00:00", ""]
     values = pd.Series([0.3333333, 1.0, None, ["x", "y"], "007", True, {"a": 1}], dtype=object)
     assert cell_texts(values) == ["0.333", "1", "", "x, y", "007", "True", "a: 1"]
+
+
+def test_numbers_below_each_other_have_their_points_below_each_other() -> None:
+    assert cell_texts(pd.Series([0.98, 1, None, 1234.5678])) == ["0.980", "1.000", "", "1,234.568"]
+    assert cell_texts(pd.Series([0.33, 1, 0.66])) == ["0.33", "1.00", "0.66"]
+    assert cell_texts(pd.Series([1.0, 2.0, None])) == ["1", "2", ""]
