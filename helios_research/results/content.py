@@ -18,6 +18,7 @@ from helios_research.columns import (
     Kind,
 )
 from helios_research.errors import ResultsError, UnknownColumnError
+from helios_research.wording import counted
 
 WARNINGS_JOINED_BY = " | "
 
@@ -25,9 +26,9 @@ WARNINGS_JOINED_BY = " | "
 # Stata. They are keys rather than quantities, so they become text.
 _LARGEST_EXACT = 2**53
 
-# Control characters other than tab and line breaks: illegal in Excel's XML, the end of the text
-# for SPSS and Stata.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Control characters other than tab and line breaks, and two numbers that are no characters: illegal
+# in Excel's XML (XML 1.0, 2.2). NUL also is the end of the text for SPSS and Stata.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _REPLACEMENT = "\ufffd"
 
 _BY_NAME: Mapping[str, Column] = MappingProxyType(
@@ -144,6 +145,9 @@ def _variable(values: "pd.Series[Any]", is_tag: bool) -> Variable:  # noqa: FBT0
 
 
 def _type_of(values: "pd.Series[Any]") -> str:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        # Formats without zones hold it in UTC.
+        return Kind.MOMENT.value
     for test, words in (
         (pd.api.types.is_bool_dtype, Kind.FLAG.value),
         (pd.api.types.is_integer_dtype, Kind.COUNT.value),
@@ -214,8 +218,8 @@ def _in_writable_letters(content: Content) -> Content:
     if not new_names:
         return content
     return _renamed(content, new_names).noting(
-        f"Control characters in the names of {len(new_names):,} columns are replaced by U+FFFD "
-        f"({_REPLACEMENT})."
+        f"Control characters in the names of {counted(len(new_names), 'column')} are replaced by "
+        f"U+FFFD ({_REPLACEMENT})."
     )
 
 
@@ -255,7 +259,7 @@ def flattened(content: Content) -> Content:
     found = replace(content, table=table)
     if cleaned:
         return found.noting(
-            f"Control characters in {cleaned:,} cells are replaced by U+FFFD (\ufffd)."
+            f"Control characters in {counted(cleaned, 'cell')} are replaced by U+FFFD (\ufffd)."
         )
     return found
 

@@ -199,7 +199,7 @@ _FORMATS: Mapping[str, _Format] = {
         lambda content: content,
         _write_parquet,
         "Types are in the file: `pandas.read_parquet`, `polars.read_parquet`, DuckDB's "
-        "`read_parquet`, R's `arrow::read_parquet`. Times are in UTC.",
+        "`read_parquet`, R's `arrow::read_parquet`. Times that the codebook calls UTC are in UTC.",
     ),
     ".csv": _Format(
         lambda content: prepared_for_csv(flattened(content)),
@@ -230,14 +230,15 @@ break, and is no plain number) has an apostrophe in front.
         _prepare_statistics(SPSS),
         lambda job, path: write_spss(job.content, job.title, path),
         "SPSS opens it; R's `haven::read_sav`, Python's `pyreadstat.read_sav`. Categories such as "
-        "outcome are numbers with value labels, times are in UTC, a missing text is empty.",
+        "outcome are numbers with value labels, times that the codebook calls UTC are in UTC, a "
+        "missing text is empty.",
     ),
     ".dta": _Format(
         _prepare_statistics(STATA),
         lambda job, path: write_stata(job.content, job.title, path),
         "Stata 14 and later open it; R's `haven::read_dta`, Python's `pyreadstat.read_dta`. "
-        "Categories such as outcome are numbers with value labels, times are in UTC, a missing "
-        "text is empty. Stata labels whole numbers only, so each bucketed score also has a "
+        "Categories such as outcome are numbers with value labels, times that the codebook calls "
+        "UTC are in UTC, a missing text is empty. Stata labels whole numbers only, so each bucketed score also has a "
         "labelled column that ends in `_level` and counts from 0 to 3.",
     ),
 }

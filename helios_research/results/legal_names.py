@@ -1,4 +1,4 @@
-"""What SPSS and Stata take as names, labels and texts."""
+"""What SPSS and Stata take as names, labels, texts and numbers."""
 
 import re
 import unicodedata
@@ -20,8 +20,10 @@ class Dialect:
         Bytes of a variable's label.
     longest_text
         Bytes of a text value.
+    largest_number
+        The largest number; beyond it stand codes of missing values, or infinity.
     reserved
-        Names that mean something else there, in lower case.
+        A regular expression of the names, in lower case, that mean something else there.
     labels_fractions
         Whether a value such as 0.33 can have a label.
     """
@@ -30,7 +32,8 @@ class Dialect:
     longest_name: int
     longest_label: int
     longest_text: int
-    reserved: frozenset[str]
+    largest_number: float
+    reserved: re.Pattern[str]
     labels_fractions: bool
 
 
@@ -51,7 +54,8 @@ SPSS = Dialect(
     longest_name=64,
     longest_label=255,
     longest_text=32_767,
-    reserved=frozenset(_SPSS_WORDS.split()),
+    largest_number=1.797e308,
+    reserved=re.compile("|".join(_SPSS_WORDS.split())),
     labels_fractions=True,
 )
 STATA = Dialect(
@@ -59,7 +63,10 @@ STATA = Dialect(
     longest_name=32,
     longest_label=80,
     longest_text=32_767,
-    reserved=frozenset(_STATA_WORDS.split()),
+    largest_number=8.988e307,
+    # Stata's types of text are str1, str2 and so on; readstat, which pyreadstat writes with, takes
+    # whatever begins like one for it.
+    reserved=re.compile(rf"{'|'.join(_STATA_WORDS.split())}|str[0-9].*"),
     labels_fractions=False,
 )
 
@@ -99,14 +106,18 @@ def legal_names(names: Iterable[str], dialect: Dialect) -> dict[str, str]:
 
 
 def _is_legal(name: str, dialect: Dialect) -> bool:
-    fits = len(name) <= dialect.longest_name and name.lower() not in dialect.reserved
+    fits = len(name) <= dialect.longest_name and not _is_reserved(name, dialect)
     return fits and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(?<!_)", name) is not None
+
+
+def _is_reserved(name: str, dialect: Dialect) -> bool:
+    return dialect.reserved.fullmatch(name.lower()) is not None
 
 
 def _plain(name: str, dialect: Dialect) -> str:
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
-    if not plain or not plain[0].isalpha() or plain.lower() in dialect.reserved:
+    if not plain or not plain[0].isalpha() or _is_reserved(plain, dialect):
         plain = f"v_{plain}".rstrip("_")
     return plain[: dialect.longest_name].rstrip("_")
 

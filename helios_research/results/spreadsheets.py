@@ -13,6 +13,7 @@ import pandas as pd
 from helios_research.columns import Kind
 from helios_research.errors import ResultsError
 from helios_research.results.content import Content
+from helios_research.wording import counted
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -85,8 +86,8 @@ def prepared_for_csv(content: Content) -> Content:
     found = replace(content, table=table)
     if changed:
         return found.noting(
-            f"{changed:,} cells begin with a character that makes a spreadsheet run them as a "
-            "formula; they have an apostrophe in front, which can be taken away again (see above)."
+            f"An apostrophe stands in front of {counted(changed, 'cell')} beginning with a character "
+            "that makes a spreadsheet run a formula; it can be taken away again (see above)."
         )
     return found
 
@@ -157,8 +158,8 @@ def prepared_for_excel(content: Content) -> Content:
     found = replace(content, table=table)
     if cut:
         return found.noting(
-            f"{cut:,} texts are cut at {EXCEL_CHARACTERS:,} characters, the most that an Excel "
-            "cell holds; a .csv or .parquet file has all of them."
+            f"Cut at {EXCEL_CHARACTERS:,} characters, the most that an Excel cell holds: "
+            f"{counted(cut, 'text')}; a .csv or .parquet file has the whole of it."
         )
     return found
 

@@ -20,6 +20,7 @@ from helios_research.columns import (
 from helios_research.errors import ResultsError
 from helios_research.results.content import Content, Variable
 from helios_research.results.legal_names import SPSS, STATA, Dialect, legal_names
+from helios_research.wording import counted
 
 _LABEL_BYTES = 120
 _YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
@@ -50,7 +51,9 @@ def prepared_for(content: Content, dialect: Dialect) -> Content:
     content = _with_codes(content)
     if not dialect.labels_fractions:
         content = _with_levels(content)
-    return _with_legal_names(_with_legal_texts(_finite(content), dialect), dialect)
+    return _with_legal_names(
+        _with_legal_texts(_with_legal_numbers(content, dialect), dialect), dialect
+    )
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -117,15 +120,20 @@ def _levels(scores: "pd.Series[float]") -> "pd.Series[Any]":
     return level.where(distance.min(axis=1) < 0.005)
 
 
-def _finite(content: Content) -> Content:
+def _with_legal_numbers(content: Content, dialect: Dialect) -> Content:
     table = content.table.copy()
     changed = 0
     for name in table.columns[table.dtypes == "float64"]:
-        endless = np.isinf(table[name])
-        changed += int(endless.sum())
-        table[name] = table[name].mask(endless)
+        too_large = table[name].abs() > dialect.largest_number
+        changed += int(too_large.sum())
+        table[name] = table[name].mask(too_large)
     found = replace(content, table=table)
-    return found.noting(f"{changed:,} infinite numbers are missing here.") if changed else found
+    if changed:
+        return found.noting(
+            f"Missing here: {counted(changed, 'number')} infinite or beyond "
+            f"±{dialect.largest_number:g}, which {dialect.name} cannot hold."
+        )
+    return found
 
 
 def _with_legal_texts(content: Content, dialect: Dialect) -> Content:
@@ -144,8 +152,8 @@ def _with_legal_texts(content: Content, dialect: Dialect) -> Content:
     found = replace(content, table=table)
     if cut:
         return found.noting(
-            f"{cut:,} texts are cut at {dialect.longest_text:,} bytes; a .csv or .parquet file "
-            "has all of them."
+            f"Cut at {dialect.longest_text:,} bytes: {counted(cut, 'text')}; a .csv or .parquet "
+            "file has the whole of it."
         )
     return found
 
@@ -170,8 +178,8 @@ def _with_legal_names(content: Content, dialect: Dialect) -> Content:
     found = replace(content, variables=variables)
     if renamed:
         return found.noting(
-            f"{renamed:,} columns have other names here, because {dialect.name} does not take "
-            "theirs; the variable labels and the codebook give the original ones."
+            f"Under another name here: {counted(renamed, 'column')} whose name {dialect.name} does "
+            "not take; the variable labels and the codebook give the original one."
         )
     return found
 
@@ -275,6 +283,10 @@ def _storable(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         plain: pd.Series[Any] = values.dt.tz_convert("UTC").dt.tz_localize(None)
         return plain
+    if values.dtype == "str":
+        # Both programs know no missing text but the empty one; pyreadstat fails at a missing cell
+        # in a column of texts longer than 2,045 bytes.
+        return values.fillna("")
     return values
 
 
@@ -299,5 +311,5 @@ def _numbered(variable: Variable, dialect: Dialect) -> dict[str | float, str]:
 def _measure(variable: Variable, values: "pd.Series[Any]") -> str:
     if variable.type == Kind.NUMBER.value and variable.labels:
         return "ordinal"
-    is_category = bool(variable.labels) or not pd.api.types.is_numeric_dtype(values.dtype)
+    is_category = bool(variable.labels) or values.dtype == "str"
     return "nominal" if is_category else "scale"

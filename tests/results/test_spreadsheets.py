@@ -122,22 +122,25 @@ def test_excel_also_has_the_codebook_and_what_is_to_be_known(
 def test_excel_never_sees_an_error_value_or_a_control_character(
     awkward: pd.DataFrame, tmp_path: Path
 ) -> None:
-    awkward["note"] = pd.Series(["#N/A", "bell\x07", "inf", "ok", None, "x"], dtype="str")
+    awkward["note"] = pd.Series(["#N/A", "bell\x07", "inf", "ok", None, "no\uffff"], dtype="str")
     awkward["ratio"] = [float("inf"), 1.0, 2.0, 3.0, 4.0, 5.0]
     files = export(awkward, tmp_path / "scores.xlsx")
     sheet = openpyxl.load_workbook(files[0])["results"]
     columns = {column[0].value: column[1:] for column in sheet.iter_cols()}
     assert [cell.value for cell in columns["note"]][:4] == ["#N/A", "bell\ufffd", "inf", "ok"]
     assert columns["note"][0].data_type == "s"
+    assert columns["note"][5].value == "no\ufffd"
     assert [cell.value for cell in columns["ratio"]][:2] == ["inf", 1.0]
-    assert "Control characters in 1 cells" in files[3].read_text(encoding="utf-8")
+    assert "Control characters in 2 cells are" in files[3].read_text(encoding="utf-8")
 
 
 def test_text_too_long_for_a_cell_is_cut_and_said_so(awkward: pd.DataFrame, tmp_path: Path) -> None:
     awkward.loc[0, "note"] = "y" * (EXCEL_CHARACTERS + 1)
     files = export(awkward, tmp_path / "scores.xlsx")
     assert len(pd.read_excel(files[0])["note"].iloc[0]) == EXCEL_CHARACTERS
-    assert "1 texts are cut at 32,767 characters" in files[3].read_text(encoding="utf-8")
+    assert "Cut at 32,767 characters, the most that an Excel cell holds: 1 text;" in files[
+        3
+    ].read_text(encoding="utf-8")
 
 
 def test_more_rows_than_a_sheet_holds_are_refused_with_another_way() -> None:

@@ -85,7 +85,7 @@ def test_awkward_names_and_texts_survive(
     assert meta.variable_value_labels["consented"] == {0: "false", 1: "true"}
     book = pd.read_csv(files[1]).set_index("column")
     assert book.loc["größe in cm", "in_file"] == "groe_in_cm"
-    assert "columns have other names here" in files[3].read_text(encoding="utf-8")
+    assert "Under another name here: " in files[3].read_text(encoding="utf-8")
 
 
 def test_a_spelling_of_sex_that_helios_does_not_know_keeps_its_own_label(
@@ -108,8 +108,98 @@ def test_infinite_numbers_and_endless_texts_are_said_so(
     assert read["note"].iloc[0].startswith("üü")
     assert len(read["note"].iloc[0].encode()) <= 32_767
     readme = files[3].read_text(encoding="utf-8")
-    assert "1 infinite numbers are missing here." in readme
-    assert "1 texts are cut at 32,767 bytes" in readme
+    assert "Missing here: 1 number infinite or beyond ±1.797e+308, which SPSS cannot" in readme
+    assert "Cut at 32,767 bytes: 1 text;" in readme
+
+
+READERS = {"sav": pyreadstat.read_sav, "dta": pyreadstat.read_dta}
+
+
+@pytest.mark.parametrize("ending", ["sav", "dta"])
+@pytest.mark.parametrize("length", [254, 255, 2_045, 2_046, 32_767])
+def test_long_texts_beside_missing_ones_survive(
+    awkward: pd.DataFrame, tmp_path: Path, ending: str, length: int
+) -> None:
+    """Such as transcripts: SPSS keeps 255 bytes and more, Stata 2,046 and more, in another way."""
+    awkward["note"] = pd.Series(["x" * length, None, "", "y", None, "z"], dtype="str")
+    read, _ = READERS[ending](export(awkward, tmp_path / f"scores.{ending}")[0])
+    assert read["note"].tolist() == ["x" * length, "", "", "y", "", "z"]
+
+
+@pytest.mark.parametrize(("ending", "limit"), [("sav", 1.797e308), ("dta", 8.988e307)])
+def test_numbers_beyond_the_largest_are_missing_and_said_so(
+    awkward: pd.DataFrame, tmp_path: Path, ending: str, limit: float
+) -> None:
+    awkward["ratio"] = [1.797_5e308, -1.797_5e308, limit, -limit, 5e-324, None]
+    files = export(awkward, tmp_path / f"scores.{ending}")
+    read, _ = READERS[ending](files[0])
+    expected = [np.nan, np.nan, limit, -limit, 5e-324, np.nan]
+    assert same_scores(read["ratio"], pd.Series(expected))
+    assert "Missing here: 2 numbers infinite or beyond" in files[3].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ending", ["sav", "dta"])
+def test_own_times_with_a_zone_are_in_utc_and_labelled_so(
+    awkward: pd.DataFrame, tmp_path: Path, ending: str
+) -> None:
+    local = pd.Series(
+        ["2026-10-25T02:30+02:00", "2026-10-25T02:30+01:00", None, *["2026-01-01"] * 3]
+    )
+    moments = pd.to_datetime(local, utc=True, format="ISO8601")
+    awkward["woke"] = moments.dt.tz_convert("Europe/Berlin")
+    awkward["slept"] = moments.dt.tz_localize(None)
+    read, meta = READERS[ending](export(awkward, tmp_path / f"scores.{ending}")[0])
+    for name in ("woke", "slept"):
+        found = [None if pd.isna(cell) else cell.tz_localize("UTC") for cell in read[name]]
+        assert found == [None if pd.isna(cell) else cell for cell in moments]
+    assert meta.column_names_to_labels["woke"].endswith(" UTC.")
+    assert not meta.column_names_to_labels["slept"].endswith(" UTC.")
+    if ending == "sav":
+        assert meta.variable_measure["woke"] == "scale"
+
+
+@pytest.mark.parametrize("ending", ["sav", "dta"])
+def test_columns_without_any_value_keep_their_type(
+    awkward: pd.DataFrame, tmp_path: Path, ending: str
+) -> None:
+    for dtype in ("str", "float64", "Int64", "boolean", "datetime64[us]"):
+        awkward[f"no_{dtype[:4]}"] = pd.Series([None] * 6, dtype=dtype)
+    read, meta = READERS[ending](export(awkward, tmp_path / f"scores.{ending}")[0])
+    kinds = {name: meta.readstat_variable_types[name] for name in read if name.startswith("no_")}
+    assert kinds.pop("no_str") == "string"
+    assert set(kinds.values()) == {"double"}
+    assert read[list(kinds)].isna().all(axis=None)
+    assert (read["no_str"] == "").all()
+
+
+NAMES = (
+    "sleep time",
+    "sleep-time",
+    "SLEEP_TIME",
+    "str1",
+    "str2_b",
+    "with",
+    "WITH",
+    "1st",
+    "",
+    "日本",
+)
+
+
+@pytest.mark.parametrize("ending", ["sav", "dta"])
+def test_three_hundred_columns_with_names_alike_or_reserved_are_told_apart(
+    awkward: pd.DataFrame, tmp_path: Path, ending: str
+) -> None:
+    names = [*NAMES, *(f"item {number}" for number in range(300))]
+    added = pd.DataFrame({name: [f"{place}"] * 6 for place, name in enumerate(names)}, dtype="str")
+    files = export(pd.concat([awkward, added], axis="columns"), tmp_path / f"scores.{ending}")
+    read, meta = READERS[ending](files[0])
+    book = pd.read_csv(files[1], keep_default_na=False).set_index("column")["in_file"]
+    assert list(read.columns) == book.tolist()
+    for place, name in enumerate(names):
+        assert read[book[name]].iloc[0] == str(place)
+        if book[name] != name:
+            assert meta.column_names_to_labels[book[name]].startswith(f"{name}: ")
 
 
 def test_without_pyreadstat_a_sentence_says_how_to_get_it(
