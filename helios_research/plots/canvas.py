@@ -8,7 +8,8 @@ figure that was current there stays current.
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from helios_research.errors import ResultsError
 from helios_research.plots.style import INK, MUTED, PAPER, Look, Style
-from helios_research.plots.text import plain, wrap
+from helios_research.plots.text import plain, widest_in, wrap
 
 Target = Axes | Figure | None
 
@@ -153,8 +154,9 @@ def _panels(
 
 def _wrapped(notes: Sequence[Note], limit_in: float, small: Style) -> list[Note]:
     return [
-        Note(wrap(plain(note.text), 0.96 * limit_in, small.font_pt), note.stands_out)
+        replace(note, text=wrap(plain(note.text), limit_in, small.font_pt, measure=measure))
         for note in notes
+        for measure in [partial(widest_in, bold=note.stands_out)]
     ]
 
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
 from helios_research import plots
+from helios_research.plots.canvas import Note, open_canvas
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
@@ -66,3 +68,18 @@ def test_outside_a_notebook_pyplot_is_left_alone(make_results) -> None:
     figure = plots.flow_diagram(make_results(4)).figure
     assert isinstance(figure, Figure)
     assert not hasattr(figure, "number") or figure.number is None
+
+
+@pytest.mark.parametrize("dpi", [72, 100, 110, 150, 200, 300])
+@pytest.mark.parametrize("size", ["COLUMN", "PAGE", "SLIDE"])
+def test_notes_stay_on_the_paper_whatever_dots_a_file_is_made_of(size, dpi) -> None:
+    """Letters are rounded to whole dots, so the same line is wider in one file than in another."""
+    style = getattr(plots, size)
+    words = "Points: recordings. Dot and line: mean with 95 % interval, 7 invalid, 21 too short. "
+    notes = [Note(words * 6), Note(words * 6, stands_out=True), Note("ill fit " * 60)]
+    figure = open_canvas(None, [1.0], notes, style).axes[0].get_figure(root=True)
+    figure.set_dpi(dpi)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    right = [note.get_window_extent(renderer).x1 / dpi for note in figure.texts]
+    assert max(right) <= style.width_in
+    assert min(right) > 0.75 * style.width_in, "lines are not broken much too early"
