@@ -54,6 +54,9 @@ UPLOAD_HOST = "The upload host"
 _EXPIRED = Failure(
     FailureKind.URL_EXPIRED, TIMED_OUT, "The upload URL expired before the upload arrived."
 )
+_WOULD_KEEP = Failure(
+    FailureKind.RETRY, TIMED_OUT, "The upload did not arrive before Helios was told to delete data."
+)
 
 
 @dataclass(slots=True)
@@ -72,7 +75,11 @@ class Lifecycle:
 
     def __post_init__(self) -> None:
         self.upload_slots = asyncio.Semaphore(self.options.uploads)
-        self.policy = Policy(self.options.internal_error_retries, self.options.resend_changed)
+        self.policy = Policy(
+            self.options.internal_error_retries,
+            self.options.resend_changed,
+            self.options.delete_data,
+        )
 
     async def live(self, job: Job, history: Sequence[Attempt]) -> Attempt:
         """Do what is left for one recording.
@@ -244,6 +251,8 @@ class Lifecycle:
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
                 return await self._abandon_if_empty(attempt, _EXPIRED)
+            if self.options.delete_data and not attempt.delete_data:
+                return await self._abandon_if_empty(attempt, _WOULD_KEEP)
             async with self.upload_slots:
                 attempt = await self._upload(attempt, job)
             if attempt.state is not State.UPLOADING:
@@ -263,7 +272,7 @@ class Lifecycle:
         )
 
     async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
-        """Give up a run whose URL has expired, once it shows a while later that nothing arrived.
+        """Give up a run to which no more is sent, once it shows a while later that nothing arrived.
 
         The while is counted by a clock that nobody sets: a run shows as CREATED for a moment after
         its upload, and by a clock that was set ahead in that moment its URL has expired. It is a

@@ -87,10 +87,13 @@ class Policy:
         How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
     resend_changed
         Whether a recording whose metadata changed after it was sent gets a new run.
+    delete_data
+        Whether Helios is to delete its data by itself, so that no run may begin that would not.
     """
 
     internal_error_retries: int = 3
     resend_changed: bool = False
+    delete_data: bool = False
 
 
 def next_action(
@@ -118,7 +121,7 @@ def next_action(
     if attempt is None or _may_try_again(attempt, history, policy):
         return Begin(number=len(history) + 1)
     if attempt.state in WITHOUT_AUDIO:
-        return _before_upload(attempt, request_digest, now)
+        return _before_upload(attempt, request_digest, policy, now)
     if attempt.state is State.UPLOADING:
         return Settle(attempt)
     if attempt.state is State.UPLOADED:
@@ -126,9 +129,11 @@ def next_action(
     return Nothing(attempt)
 
 
-def _before_upload(attempt: Attempt, request_digest: str, now: datetime) -> Action:
+def _before_upload(attempt: Attempt, request_digest: str, policy: Policy, now: datetime) -> Action:
     if attempt.request_digest != request_digest:
         return Abandon(attempt, "The manifest changed before anything was uploaded.")
+    if policy.delete_data and not attempt.delete_data:
+        return Abandon(attempt, "Helios was told to delete its data before anything was uploaded.")
     if attempt.state is State.CREATING:
         return Create(attempt)
     if has_expired(attempt, now):
@@ -148,7 +153,7 @@ def governing_attempt(
     history
         All attempts for this audio, oldest first.
     policy
-        With ``resend_changed``, attempts made with other metadata do not count.
+        With ``resend_changed``, attempts made with other metadata than the row's do not count.
 
     Returns
     -------
@@ -161,7 +166,8 @@ def governing_attempt(
     if same and same[-1].state is not State.ABANDONED:
         return same[-1]
     others = [a for a in history if a.request_digest != request_digest]
-    if not (policy and policy.resend_changed):
+    # A row that makes no request any more has nothing to send instead.
+    if not (policy and policy.resend_changed and request_digest):
         sent = [a for a in others if _was_sent(a)]
         if sent:
             return sent[-1]

@@ -333,6 +333,44 @@ def test_an_upload_that_arrived_without_an_answer_is_not_made_again_after_the_ho
     assert sandbox.log.count(Step.UPLOAD) == 1
 
 
+@pytest.mark.parametrize("step", [Step.CREATE, Step.UPLOAD])
+def test_nothing_is_uploaded_to_a_run_that_would_keep_what_is_to_be_deleted(
+    make_cohort, make_sandbox, make_study, quick, step
+) -> None:
+    """Begun without ``delete_data`` and stopped before any audio arrived, then told to delete."""
+    sandbox = make_sandbox(Faults(rules=(Rule(Fault.RESET, on=step),)))
+    submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
+    while not sandbox.log.count(step):
+        time.sleep(0.01)
+    submission.stop()
+    assert submission.wait()["outcome"].tolist() == ["pending"]
+    sandbox.faults = Faults()
+    study = make_study(sandbox)
+    results = study.submit(progress=False, delete_data=True, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    with Ledger.read(study.folder) as ledger:
+        (scored,) = [one for one in ledger.attempts() if one.state is State.SCORED]
+    assert scored.delete_data
+    assert runs_per_audio(sandbox) == {1}
+
+
+def test_scores_on_their_way_are_fetched_for_a_row_that_has_an_error_now(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    """Also where changed rows are to be sent again: this one has nothing that could be sent."""
+    sandbox = make_sandbox(processing_s=1.0)
+    table = make_cohort(1)
+    submission = make_study(sandbox).start(hr.Cohort.from_frame(table), **quick)
+    while not sandbox.log.puts:
+        time.sleep(0.01)
+    submission.stop()
+    submission.wait()
+    with_error = hr.Cohort.from_frame(table.assign(birth_sex="woman"))
+    results = make_study(sandbox).submit(with_error, progress=False, resend_changed=True, **quick)
+    assert results["outcome"].tolist() == ["scored"]
+    assert sandbox.log.count(Step.CREATE) == 1
+
+
 def test_whoever_asks_whether_an_upload_arrived_and_finds_scores_asks_no_second_time(
     make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:

@@ -134,6 +134,27 @@ def test_changed_metadata_is_sent_again_only_on_request() -> None:
     assert decide(sent, policy=Policy(resend_changed=True)) == Begin(number=2)
 
 
+def test_of_a_row_that_makes_no_request_any_more_the_run_is_asked_for_and_none_is_begun() -> None:
+    under_way = attempt(State.UPLOADED, digest=OTHER)
+    decided = next_action("", [under_way], Policy(resend_changed=True), NOW)
+    assert decided == Poll(under_way)
+
+
+@pytest.mark.parametrize("state", [State.CREATING, State.CREATED])
+def test_a_run_that_would_keep_its_data_gives_way_once_they_are_to_be_deleted(state: State) -> None:
+    kept = attempt(state)
+    assert isinstance(decide(kept, policy=Policy(delete_data=True)), Abandon)
+    assert decide(replace(kept, state=State.ABANDONED)) == Begin(number=2)
+
+
+@pytest.mark.parametrize("state", [State.CREATING, State.CREATED])
+def test_a_run_whose_data_are_to_be_deleted_goes_on_though_nobody_says_so_again(
+    state: State,
+) -> None:
+    deleted = attempt(state, delete_data=True)
+    assert isinstance(decide(deleted), Create | Upload)
+
+
 @pytest.mark.parametrize("state", [State.CREATING, State.CREATED])
 def test_metadata_corrected_before_the_upload_takes_the_place_of_the_old(state: State) -> None:
     unsent = attempt(state, digest=OTHER)
