@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sqlite3
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ class Withdrawn:
 
 
 def label_mark(salt: bytes, label: str) -> str:
-    """Work out the mark of a label.
+    """Work out the mark of a label; how a letter with an accent is encoded makes no difference.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def label_mark(salt: bytes, label: str) -> str:
     str
         Hexadecimal.
     """
-    return _mark(salt, "label", label)
+    return _mark(salt, "label", unicodedata.normalize("NFC", label))
 
 
 def _mark(salt: bytes, what: str, value: str) -> str:

@@ -6,6 +6,7 @@ last, and at the very end the run ids. Whatever is done is done again when it is
 a withdrawal that was killed half-way is finished by the next call.
 """
 
+import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,7 +45,7 @@ class Participant:
     audio
         SHA-256 of their recordings, as far as no other participant's attempt has the same.
     locations
-        Places of recordings that no row of another participant names.
+        Places of recordings that no row of another participant names, and of this audio.
     """
 
     label: str
@@ -72,7 +73,7 @@ class Participant:
             What is there; nothing where nobody has that label.
         """
         labels, places = _labels_and_places(cohort)
-        gone = labels == label
+        gone = labels == _as_seen(label)
         seen = all_hashes(ledger)
         kept_places = set(places[~gone])
         heard = {seen.get(place) for place in places[gone]} - {None}
@@ -83,14 +84,16 @@ class Participant:
         theirs = [
             attempt
             for attempt in attempts
-            if (sent_for := user_label_in(attempt.request)) == label
+            if (sent_for := _as_seen(user_label_in(attempt.request))) == _as_seen(label)
             # Sent under another label, as before the table was corrected.
             or (attempt.sha256 in heard and sent_for not in labels_of.get(attempt.sha256, ()))
         ]
         keys = {attempt.attempt_id for attempt in theirs}
         others = {attempt.sha256 for attempt in attempts if attempt.attempt_id not in keys}
         audio = (heard | {attempt.sha256 for attempt in theirs}) - others
-        locations = [place for place in seen if place not in kept_places]
+        locations = [
+            place for place, sha256 in seen.items() if place not in kept_places or sha256 in audio
+        ]
         return cls(label, gone, tuple(theirs), frozenset(map(str, audio)), tuple(locations))
 
     @property
@@ -287,12 +290,18 @@ def _cohort_in(folder: Path) -> Cohort | None:
 
 
 def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give label and location of each row, empty where it has none."""
+    """Give label as people see it and location of each row, empty where it has none."""
     if cohort is None:
         nothing = np.array([], dtype=object)
         return nothing, nothing
     fields = cohort.fields[["user_label", "recording"]].fillna("").astype(object)
-    return fields["user_label"].to_numpy(), fields["recording"].to_numpy()
+    labels = fields["user_label"].map(_as_seen).astype(object)
+    return labels.to_numpy(), fields["recording"].to_numpy()
+
+
+def _as_seen(label: str) -> str:
+    """Give a label in the form in which labels are compared: how accents are encoded is not seen."""
+    return unicodedata.normalize("NFC", label)
 
 
 def _keys(found: Participant) -> Collection[int]:

@@ -1,10 +1,12 @@
 """A participant who withdraws is gone from the study, to the last byte, and is not sent again."""
 
+import hashlib
 import re
 import signal
 import subprocess
 import sys
 import textwrap
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger, LedgerReader
 from helios_research.ledger.storage import DATABASE_NAME
+from helios_research.sandbox import Step
 from helios_research.study import COHORT_FILE, RESULTS_FILE, withdrawal
 
 # Six rows of two participants; make_cohort labels three rows each.
@@ -298,6 +301,52 @@ def test_what_another_participant_was_scored_for_stays(
     renamed = hr.Cohort.from_frame(table.iloc[[0]].assign(user_label="P002"))
     again = study.submit(renamed, progress=False, **quick)
     assert again["error_code"].tolist() == ["INVALID_WITHDRAWN"]
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+def test_what_was_not_sent_yet_of_a_withdrawn_recording_is_told_as_withdrawn_in_each_row(
+    make_cohort, sandbox, make_study, quick, preflight
+) -> None:
+    """The same recording in the rows of two people, so that it was sent for neither."""
+    quick |= {"preflight": preflight}
+    table = make_cohort(2, user_label=["P000", "P001"])
+    shared = Path(table["recording"][0])
+    Path(table["recording"][1]).write_bytes(shared.read_bytes())
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    study.withdraw("P000")
+    assert found_in(study.folder, {hashlib.sha256(shared.read_bytes()).hexdigest()}) == []
+    results = study.submit(progress=False, **quick)
+    assert results["outcome"].tolist() == ["invalid"]
+    assert results["error_code"].tolist() == ["INVALID_WITHDRAWN"]
+    assert sandbox.log.count(Step.CREATE) == 0
+
+
+def test_a_label_that_the_table_had_before_can_be_withdrawn_too(study, table, quick) -> None:
+    """Its recordings are told as withdrawn under the label that they have now."""
+    renamed = table.assign(user_label=table["user_label"].replace(GONE, "relabelled-7"))
+    study.submit(hr.Cohort.from_frame(renamed), progress=False, **quick)
+    assert len(study.withdraw(GONE).runs) == 3
+    results = study.submit(progress=False, **quick)
+    assert results["error_code"].tolist()[:3] == ["INVALID_WITHDRAWN"] * 3
+    assert study.progress.outcomes == {"invalid": 3, "scored": 3}
+
+
+@pytest.mark.parametrize(("sent", "named"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_accent_that_is_encoded_in_another_way_hides_nobody(
+    make_cohort, sandbox, make_study, quick, sent, named
+) -> None:
+    """Files written on a Mac and on Windows look the same and are not."""
+    table = make_cohort(4, user_label=[unicodedata.normalize(sent, "Zoë")] * 3 + ["Zoe"])
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    gone = study.withdraw(unicodedata.normalize(named, "Zoë"))
+    assert gone.rows == len(gone.runs) == 3
+    new = make_cohort(1, "wave 2", user_label=unicodedata.normalize(named, "Zoë"))
+    results = study.submit(hr.Cohort.from_frame(new), progress=False, **quick)
+    assert results["error_code"].tolist() == ["INVALID_WITHDRAWN"]
+    study.readmit(unicodedata.normalize(sent, "Zoë"))
+    assert study.submit(progress=False, **quick)["outcome"].tolist() == ["scored"]
 
 
 def test_categories_and_remarks_about_others_do_not_keep_a_label(make_cohort, tmp_path) -> None:
