@@ -31,6 +31,7 @@
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
     │   ├── StudyStorageError     the disk is full, read-only or not ours
+    │   ├── StudyFileError        something would be written over a file that it needs
     │   ├── StudyMissingError     there is no study in the folder
     │   ├── StudyDamagedError     its ledger cannot be read
     │   └── RepeatedAttemptError  a recording would be processed twice
@@ -285,6 +286,16 @@ class StudyStorageError(StudyError):
         """
         words = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
         return cls(path, words[:1].lower() + words[1:], error.errno)
+
+
+class StudyFileError(StudyError):
+    """Something would be written over a file that the study needs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a file that the study itself needs, so nothing was written over it. Name "
+            "another file."
+        )
 
 
 class StudyMissingError(StudyError):

@@ -109,6 +109,10 @@ SENTENCES: list[tuple[HeliosResearchError, list[str]]] = [
         [f"There is no study in {FOLDER}", "helios-research submit MANIFEST"],
     ),
     (
+        errors.StudyFileError(FOLDER / "cohort.parquet"),
+        [f"{FOLDER / 'cohort.parquet'} is a file that the study itself needs", "another file"],
+    ),
+    (
         errors.StudyDamagedError(FOLDER, "file is not a database"),
         ["file is not a database", "from a backup", "Nothing was sent."],
     ),

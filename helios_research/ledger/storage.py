@@ -20,6 +20,8 @@ from helios_research.ledger.attempts import SecretUrl
 from helios_research.ledger.damage import is_unreadable_text
 
 DATABASE_NAME = "helios.sqlite"
+DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))
+"""The ledger's file, and what SQLite keeps beside it while it is in use."""
 
 # For a lock that a reader or a checkpoint holds for a moment; also the longest that closing waits
 # for somebody's database browser.

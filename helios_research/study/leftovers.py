@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from helios_research.ledger.lock import HOLDER_NAME, LOCK_NAME
-from helios_research.ledger.storage import DATABASE_NAME
+from helios_research.ledger.storage import DATABASE_FILES
 from helios_research.results.parquet import read_footer
 from helios_research.study.reader import COHORT_FILE, RESULTS_FILE
 
@@ -15,10 +15,7 @@ _REPORT = b'<meta name="generator" content="helios_research '
 # The report says what made it within its head.
 _HEAD_BYTES = 65_536
 
-_OF_THE_STUDY = frozenset(
-    {COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME}
-    | {f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")}
-)
+_OF_THE_STUDY = frozenset({COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
 
 
 def sweep(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

@@ -11,8 +11,10 @@ import pandas as pd
 from helios_research.checks.summary import expected_requests, expected_time_s
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
-from helios_research.errors import EmptyStudyError
+from helios_research.errors import EmptyStudyError, StudyFileError
 from helios_research.ledger import Ledger
+from helios_research.ledger.lock import HOLDER_NAME, LOCK_NAME
+from helios_research.ledger.storage import DATABASE_FILES
 from helios_research.results import export
 from helios_research.results.snapshot import Snapshot
 from helios_research.submission.engine import LEARNED_RATE
@@ -20,6 +22,9 @@ from helios_research.submission.progress import Progress
 
 COHORT_FILE = "cohort.parquet"
 RESULTS_FILE = "results.parquet"
+
+# What cannot be made again; results can.
+_NEEDED = frozenset({COHORT_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
 
 # API requests per second to reckon with until the study has learned what Helios allows.
 _RATE_UNTIL_LEARNED = 5.0
@@ -62,7 +67,8 @@ class StudyReader:
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
-        self.folder = Path(folder).expanduser()
+        # Told once, so that it is the same study wherever the process goes.
+        self.folder = Path(folder).expanduser().absolute()
 
     @property
     def cohort(self) -> Cohort:
@@ -140,9 +146,10 @@ class StudyReader:
         Raises
         ------
         StudyError
-            There is no study in the folder, or the file cannot be written.
+            There is no study in the folder, or the file cannot be written or is one that the
+            study needs.
         """
-        path = Path(path).expanduser()
+        path = self._target(path)
         with self._snapshot() as snapshot:
             snapshot.write(path, self._name)
         return path
@@ -170,10 +177,12 @@ class StudyReader:
         Raises
         ------
         StudyError
-            There is no study in the folder, or the file cannot be written.
+            There is no study in the folder, or the file cannot be written or is one that the
+            study needs.
         ResultsError
             The format is not known or not installed, or cannot hold the results.
         """
+        path = self._target(path)
         with self._snapshot() as snapshot:
             results, provenance = snapshot.table(), snapshot.provenance(self._name)
         return export(results, path, ages=ages, long=long, provenance=provenance)
@@ -204,11 +213,13 @@ class StudyReader:
         Raises
         ------
         StudyError
-            There is no study in the folder, or the file cannot be written.
+            There is no study in the folder, or the file cannot be written or is one that the
+            study needs.
         """
         # Loads the libraries for figures and statistics, which no submission needs.
         from helios_research.report import write_report
 
+        path = self._target(path)
         with self._snapshot() as snapshot:
             results, provenance = snapshot.table(), snapshot.provenance(self._name)
         return write_report(
@@ -223,6 +234,13 @@ class StudyReader:
     def _snapshot(self) -> Iterator[Snapshot]:
         with Ledger.read(self.folder) as ledger:
             yield Snapshot(ledger, self.cohort)
+
+    def _target(self, path: str | PathLike[str]) -> Path:
+        """Keep what the study needs from being written over."""
+        target = Path(path).expanduser()
+        if target.name in _NEEDED and target.parent.resolve() == self.folder.resolve():
+            raise StudyFileError(target)
+        return target
 
     @property
     def _name(self) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 import helios_research as hr
 from helios_research.columns import BIOMARKERS, Outcome
+from helios_research.errors import StudyFileError
 from helios_research.sandbox import Step
 
 
@@ -216,3 +217,38 @@ def test_an_error_of_ours_outside_of_any_recording_is_raised_and_not_swallowed(
     study = make_study(make_sandbox())
     with pytest.raises(ZeroDivisionError, match="a defect"):
         study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+
+
+def test_a_study_stays_where_it_is_when_the_working_directory_changes(
+    make_cohort, make_sandbox, quick, tmp_path, monkeypatch
+) -> None:
+    sandbox = make_sandbox()
+    cohort = hr.Cohort.from_frame(make_cohort(2))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    study = hr.Study("study", client=sandbox.client())
+    submission = study.start(cohort, **quick)
+    monkeypatch.chdir(elsewhere)
+    assert submission.wait()["outcome"].tolist() == ["scored"] * 2
+    assert (tmp_path / "study" / "results.parquet").exists()
+    assert study.submit(cohort, progress=False, **quick)["outcome"].tolist() == ["scored"] * 2
+    assert sandbox.log.count(Step.CREATE) == 2
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["cohort.parquet", "../study/cohort.parquet", "helios.sqlite", "helios.lock"]
+)
+def test_no_file_that_is_written_takes_the_place_of_what_the_study_lives_by(
+    make_cohort, make_study, make_sandbox, quick, name
+) -> None:
+    study = make_study(make_sandbox())
+    results = study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+    path = study.folder / name
+    before = path.read_bytes()
+    for write in (study.to_parquet, study.export, study.report):
+        with pytest.raises(StudyFileError, match="is a file that the study itself needs"):
+            write(path)
+    assert path.read_bytes() == before
+    pd.testing.assert_frame_equal(study.results(), results)
