@@ -32,6 +32,8 @@ class Course:
         What a tick at each bin says.
     label
         What the axis shows.
+    words
+        Whether the names are words, so that none of them can be left out.
     """
 
     x: Floats
@@ -39,11 +41,12 @@ class Course:
     centres: Floats
     names: tuple[str, ...]
     label: str
+    words: bool = False
 
     @property
     def step(self) -> float:
         """Distance of neighbouring bins."""
-        return float(np.diff(self.centres).min()) if len(self.centres) > 1 else 1.0
+        return float(np.diff(np.sort(self.centres)).min()) if len(self.centres) > 1 else 1.0
 
 
 def hours_awake(table: pd.DataFrame) -> Floats:
@@ -138,7 +141,8 @@ def by_level(table: pd.DataFrame, column: str) -> Course:
     names = tuple(plain(label) for label in levels.labels)
     if not np.isfinite(numbers).all() or len(np.unique(numbers)) < len(numbers):
         x = levels.codes.astype(np.float64)
-        return Course(x, levels.codes, np.arange(len(levels), dtype=float), names, _worded(column))
+        centres = np.arange(len(levels), dtype=float)
+        return Course(x, levels.codes, centres, names, _worded(column), words=True)
     x = numbers[levels.codes]
     if len(levels) <= MOST_BINS:
         return Course(x, levels.codes, numbers, names, _worded(column))

@@ -14,7 +14,7 @@ from helios_research.analysis.levels import levels_of
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import Codes, Floats, count_people, people_of, scores_of
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots.canvas import Canvas, Target, open_canvas, size_in, write_sentence
+from helios_research.plots.canvas import Canvas, Target, open_canvas, write_sentence
 from helios_research.plots.courses import Course
 from helios_research.plots.marks import (
     MOST_POINTS,
@@ -38,7 +38,8 @@ from helios_research.plots.style import (
     dress,
     entitle,
 )
-from helios_research.plots.text import about_fonts, joined, plain, shorten, told_apart, width_in
+from helios_research.plots.text import about_fonts, joined, plain, shorten, told_apart
+from helios_research.plots.ticks import label_bins
 
 MOST_COLOURS = len(OKABE_ITO)
 RESAMPLES = Bootstrap(1000)
@@ -343,19 +344,9 @@ def _draw_strips(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:
 
 
 def _set_course(ax: Axes, trend: Trend, scores: Floats) -> None:
-    course, small = trend.course, trend.style.small
+    course = trend.course
     margin = 0.6 * course.step
     ends = np.concatenate([course.centres, course.x])
-    low, high = ends.min() - margin, ends.max() + margin
-    ax.set_xlim(low, high)
-    has_score = ~np.isnan(scores)
-    counts = np.bincount(course.bins[has_score], minlength=len(course.centres))
-    both = [f"{name}\n{count:,}" for name, count in zip(course.names, counts, strict=True)]
-    room = 0.85 * size_in(ax)[0]
-    widest = max(width_in(line, small.font_pt) for label in both for line in label.split("\n"))
-    every = int(np.ceil(len(both) * 1.2 * widest / room))
-    below = " · number of recordings below" if every == 1 else ""
-    shown = both if every == 1 else list(course.names)
-    shown = [shorten(name, room / 4, small.font_pt) for name in shown] if every > 1 else shown
-    ax.set_xticks(course.centres[::every], shown[::every], **small.text())
-    ax.set_xlabel(course.label + below, **trend.style.text())
+    ax.set_xlim(ends.min() - margin, ends.max() + margin)
+    counts = np.bincount(course.bins[~np.isnan(scores)], minlength=len(course.centres))
+    label_bins(ax, course, counts, trend.style)
