@@ -10,6 +10,7 @@ from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
 
 from helios_research.analysis.levels import levels_of
+from helios_research.analysis.tables import Codes
 from helios_research.plots.canvas import size_in
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import FAINT, MUTED, OKABE_ITO, Style
@@ -179,12 +180,17 @@ def keep_largest(selection: Selection, tag: str, colour: str | None) -> Selectio
     Selection
         With at most 60 rows; the others say that they are at other levels.
     """
-    divided = colour not in (None, tag)
-    each = len(levels_of(selection.table, str(colour))) if divided else 1
-    return keep_levels(selection, tag, max(1, MOST_ROWS // max(each, 1)))
+    if colour in (None, tag):
+        return keep_levels(selection, tag, MOST_ROWS)
+    outer, inner = (levels_of(selection.table, name) for name in (tag, str(colour)))
+    pairs = np.column_stack([outer.codes, inner.codes])[selection.shown]
+    each = np.bincount(np.unique(pairs, axis=0)[:, 0], minlength=len(outer))
+    return keep_levels(selection, tag, MOST_ROWS, each)
 
 
-def keep_levels(selection: Selection, column: str, most: int) -> Selection:
+def keep_levels(
+    selection: Selection, column: str, most: int, each: Codes | None = None
+) -> Selection:
     """Keep the levels of a column with most recordings.
 
     Parameters
@@ -194,21 +200,27 @@ def keep_levels(selection: Selection, column: str, most: int) -> Selection:
     column
         A tag.
     most
-        How many levels to keep.
+        How much room there is for levels.
+    each
+        How much room each level takes; None means 1.
 
     Returns
     -------
     Selection
-        The same where there are no more levels; else without the recordings at smaller ones.
+        The same where all levels have room; else without those of fewest recordings. One is always
+        kept.
     """
     levels = levels_of(selection.table, column)
     counts = np.bincount(levels.codes[selection.shown], minlength=len(levels))
-    left_out = int(np.count_nonzero(counts)) - most
-    if left_out <= 0:
+    takes = (counts > 0).astype(np.intp) if each is None else each
+    largest = np.argsort(-counts, kind="stable")
+    fits = int(np.searchsorted(np.cumsum(takes[largest]), most, side="right"))
+    kept = largest[: max(1, fits)]
+    left_out = int(np.count_nonzero(counts)) - int(np.count_nonzero(counts[kept]))
+    if not left_out:
         return selection
-    largest = np.argsort(-counts, kind="stable")[:most]
-    rows = ~np.isin(levels.codes, largest)
-    return selection.without(rows, f"at {counted(left_out, 'smaller level')} of {column}")
+    rows = ~np.isin(levels.codes, kept)
+    return selection.without(rows, f"at {counted(left_out, 'other level')} of {column}")
 
 
 def room_for_names(ax: Axes) -> float:

@@ -294,10 +294,14 @@ def key_above(ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: S
     """
     small = style.small
     widest = max(width_in(name, small.font_pt) for name in names) + 2.8 * small.font_pt / 72
-    columns = int(np.clip(size_in(ax)[0] // widest, 1, len(names)))
+    most = int(np.clip(size_in(ax)[0] // widest, 1, len(names)))
+    rows = -(-len(names) // most)
+    columns = -(-len(names) // rows)
+    # Matplotlib fills one column after the other; these are to be read row by row.
+    order = [place for column in range(columns) for place in range(column, len(names), columns)]
     key = ax.legend(
-        handles,
-        names,
+        [handles[place] for place in order],
+        [names[place] for place in order],
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=columns,
@@ -313,7 +317,6 @@ def key_above(ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: S
     )
     for text in key.get_texts():
         text.set(**small.text())
-    rows = -(-len(names) // columns)
     entitle(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 

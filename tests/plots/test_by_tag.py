@@ -140,10 +140,36 @@ def test_a_sample_of_many_points_is_drawn_and_the_figure_says_so(make_results, w
 def test_more_than_sixty_levels_are_cut_and_the_figure_says_so(study, words) -> None:
     ax = plots.scores_by_tag(study, "user_label")
     assert len(ax.get_yticklabels()) == 60
-    assert "at 60 smaller levels of user_label" in words(ax)
+    assert "at 60 other levels of user_label" in words(ax)
 
 
 def test_the_same_results_give_the_same_figure(make_results) -> None:
     first, second = (plots.scores_by_tag(make_results(40), "arm") for _ in range(2))
     for one, other in zip(first.lines, second.lines, strict=True):
         assert np.array_equal(one.get_xydata(), other.get_xydata(), equal_nan=True)
+
+
+def test_a_key_in_several_rows_is_read_row_by_row(make_results) -> None:
+    arms = pd.Series([f"treatment group {n % 5}" for n in range(50)], dtype="str")
+    ax = plots.awake_hours(make_results(50, arm=arms), colour="arm", style=plots.COLUMN)
+    ax.get_figure(root=True).draw_without_rendering()
+    found = [(text.get_window_extent(), text.get_text()) for text in ax.get_legend().get_texts()]
+    in_rows = [name for _, name in sorted(found, key=lambda one: (-round(one[0].y0), one[0].x0))]
+    assert in_rows == [f"treatment group {n} (10)" for n in range(5)]
+    assert len({round(box.x0) for box, _ in found}) > 1, "or there is but one column"
+
+
+def test_only_pairs_that_occur_take_a_row(make_results) -> None:
+    """Seven arms with three visits each are 21 rows, whatever the visits are called."""
+    arms = pd.Series([f"arm {n % 7}" for n in range(210)], dtype="str")
+    visits = pd.Series([f"visit {n % 21}" for n in range(210)], dtype="str")
+    ax = plots.scores_by_tag(make_results(210, arm=arms, visit=visits), "arm", colour="visit")
+    assert len(ax.get_yticklabels()) == 7 + 21
+
+
+def test_levels_are_kept_while_their_rows_have_room(make_results, words) -> None:
+    arms = pd.Series([f"arm {n % 7}" for n in range(420)], dtype="str")
+    visits = pd.Series([f"visit {n // 7 % 20}" for n in range(420)], dtype="str")
+    ax = plots.scores_by_tag(make_results(420, arm=arms, visit=visits), "arm", colour="visit")
+    assert len(ax.get_yticklabels()) == 3 + 60
+    assert "240 at 4 other levels of arm" in words(ax)
