@@ -35,6 +35,7 @@ from helios_research.columns import Biomarker
 from helios_research.errors import ResultsError
 
 MOST_COMPARED = 60
+NOT_ALL_COMPARED = "Some levels could not be compared"
 
 COMPARISON_COLUMNS = (
     *("tag", "reference", "level", "biomarker", "bucketed"),
@@ -376,5 +377,5 @@ def _cautions(compared: pd.DataFrame, codes: Codes) -> list[str]:
     if compared["converged"].eq(other=False).any():
         cautions.append("A mixed model did not converge; participants' means were compared.")
     if (compared["test"] == "").any():
-        cautions.append("Some levels could not be compared: see the column sentence.")
+        cautions.append(f"{NOT_ALL_COMPARED}: see the column sentence.")
     return cautions

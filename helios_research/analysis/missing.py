@@ -222,13 +222,16 @@ def _warn(rows: pd.DataFrame, levels: Levels, events: _Events) -> list[str]:
     by_rate = failed.sort_values("rate", kind="stable").to_dict("records")
     least, most = by_rate[0], by_rate[-1]
     here, there = (
-        f"{row['rate']:.1%} ({row['missing']:,} of {row['recordings']:,})" for row in (most, least)
+        f"{100 * row['rate']:.1f} % ({row['missing']:,} of {row['recordings']:,})"
+        for row in (most, least)
     )
     variable, p = most["variable"], most["p"]
+    # A word stands between the level and the numbers: a level in Arabic or Hebrew would draw them
+    # into its own direction.
     main = _main_reason(levels.codes == levels.labels.index(most["level"]), events)
     return [
         f"Recordings fail more often where {variable} is {most['level']} than where it is "
-        f"{least['level']}: {here} against {there}, "
+        f"{least['level']}: failed or skipped were {here} against {there}, "
         f"{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'}, most of all for {main}. Scores of these "
         "groups may differ because of which recordings are missing."
     ]

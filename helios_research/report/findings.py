@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research.analysis import Bootstrap, Comparison, compare_by_tag, summarize_by_tag
+from helios_research.analysis.comparisons import NOT_ALL_COMPARED
 from helios_research.analysis.provenance import flagged_note
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
@@ -156,7 +157,14 @@ def comparisons(subject: Subject) -> tuple[Section, list[str]]:
             continue
         # How many scores are flagged is said once for all tags, at a glance.
         about_all = flagged_note(subject.table)
-        warnings = [said for said in compared.attrs["warnings"] if said != about_all]
+        warnings = [
+            # The table of the report has no column of that name; the reasons stand below it.
+            f"{NOT_ALL_COMPARED}: what stands under Comparisons says why."
+            if said.startswith(NOT_ALL_COMPARED)
+            else said
+            for said in compared.attrs["warnings"]
+            if said != about_all
+        ]
         cautions += [f"{tag}: {sentence}" for sentence in warnings]
         blocks += [_comparison_table(subject, tag, compared), _how(subject, compared)]
         if warnings:

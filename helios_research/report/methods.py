@@ -44,6 +44,10 @@ def methods(subject: Subject) -> Section:
 
 
 def _scoring(subject: Subject) -> str:
+    scored = subject.n_with(Outcome.SCORED)
+    was_sent = subject.text_of("created_at").notna().any() or sources_of(subject.table)
+    if not scored and not was_sent:
+        return "No recording was sent to Helios yet."
     at = subject.provenance.get("base_url")
     sources = sources_of(subject.table) or [str(subject.provenance.get("source") or "")]
     who = (
@@ -51,12 +55,13 @@ def _scoring(subject: Subject) -> str:
         if sources == [Source.SANDBOX.value]
         else "thymia's Helios"
     )
+    tags = subject.provenance.get("tags") or ()
     sentences = [
-        f"Recordings were scored by {who}{f' at {at}' if at else ''} through helios_research "
+        f"Recordings were {'scored by' if scored else 'sent to'} {who}{f' at {at}' if at else ''} through helios_research "
         f"{__version__}.",
         "Each recording was sent with the speaker's label, date of birth, sex at birth and "
         "language, times where they were known"
-        + (f", and the tags {listed(subject.tags)}." if subject.tags else "."),
+        + (f", and the {'tag' if len(tags) == 1 else 'tags'} {listed(tags)}." if tags else "."),
     ]
     if when := span(subject.text_of("run_at")) if subject.text_of("run_at").notna().any() else "":
         sentences.append(f"Helios processed them {when}.")

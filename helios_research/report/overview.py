@@ -48,11 +48,15 @@ def at_a_glance(subject: Subject, cautions: Iterable[str]) -> Section:
 def _numbers(subject: Subject) -> tuple[tuple[str, str], ...]:
     scored, listed_ = subject.n_with(Outcome.SCORED), len(subject.table)
     return (
-        (count(listed_), "recordings"),
-        (count(subject.n_people), "participants"),
-        (count(scored), "recordings scored"),
+        (count(listed_), _plural(listed_, "recording")),
+        (count(subject.n_people), _plural(subject.n_people, "participant")),
+        (count(scored), f"{_plural(scored, 'recording')} scored"),
         (percent(scored / listed_ if listed_ else float("nan")), "of all recordings"),
     )
+
+
+def _plural(number: int, thing: str) -> str:
+    return thing if number == 1 else f"{thing}s"
 
 
 def _submitted(subject: Subject) -> str:
@@ -63,6 +67,8 @@ def _submitted(subject: Subject) -> str:
         f"{counted(len(table), 'recording')} of {counted(subject.n_people, 'participant')} "
         "stood in the manifest."
     ]
+    if withdrawn := int(subject.provenance.get("withdrawn") or 0):
+        sentences.append(f"Not counted: {counted(withdrawn, 'participant')} who withdrew.")
     created = _moments(subject, "created_at")
     if when := span(created):
         made = int(created.notna().sum())
@@ -169,7 +175,7 @@ def _errors(subject: Subject, codes: "pd.Series[str]") -> Table:
 def _warnings(subject: Subject) -> list[list[str]]:
     found = [
         [str(text) for text in texts]
-        for texts in subject.text_of("warnings")
+        for texts in subject.text_of("warnings")[subject.table["outcome"] == Outcome.SCORED.value]
         if hasattr(texts, "__len__") and not isinstance(texts, str)
     ]
     return [texts for texts in found if texts]

@@ -28,6 +28,11 @@ from helios_research.report.wording import count, p_value, percent
 
 _EVERYONE = "__everyone__"
 _MOST_ROWS = 40
+_WHAT_IS_COUNTED = (
+    "Without scores are all recordings that ended, but not as scored. The biomarker failed where "
+    "they were failed or skipped; it did not where they were rejected, invalid or lost, for which "
+    "the recording was not the reason."
+)
 _NOTHING_TO_TEST = "No test: too few participants or levels, or no failures to compare."
 
 
@@ -188,7 +193,7 @@ def _missing_tables(found: pd.DataFrame) -> list[Block]:
     for variable, part in shares.groupby("variable", sort=False):
         blocks.append(_missing_table(str(variable), part))
     if blocks:
-        blocks.append(Text(found.attrs["method"], look="note"))
+        blocks.append(Text(f"{_WHAT_IS_COUNTED} {found.attrs['method']}", look="note"))
     return blocks
 
 

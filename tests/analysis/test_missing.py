@@ -83,7 +83,8 @@ def test_the_reasons_add_up_to_all(study):
 def test_a_site_where_recordings_fail_is_named_in_plain_words(study):
     warning = missingness_by_tag(study, "site", bootstrap=QUICK).attrs["warnings"][0]
     assert warning.startswith(
-        "Recordings fail more often where site is Girona than where it is Leeds: 11.2% (52 of 466)"
+        "Recordings fail more often where site is Girona than where it is Leeds: failed or skipped "
+        "were 11.2 % (52 of 466) against "
     )
     assert "p < 0.001, most of all for ERR_RECORDING_TOO_SHORT." in warning
 

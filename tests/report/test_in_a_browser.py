@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from helios_research.report import write_report
 
 FLAGS = [
     "--no-sandbox",
@@ -119,3 +122,28 @@ def test_long_words_in_a_table_keep_their_width_on_a_phone(browser: Browser, rep
     assert widths
     assert min(widths) >= 200
     page.close()
+
+
+def test_names_in_arabic_leave_numbers_and_names_in_their_order(
+    browser: Browser, study: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Characters of a line from left to right, as the browser placed them."""
+    name = "\u0645\u0648\u0642\u0639 Leeds \u0641\u064a"
+    table = study.assign(site=study["site"].replace("Leeds", name))
+    path = write_report(table, tmp_path / "report.html", tags=["site"], biomarkers=[])
+    page, _, _ = opened(browser, path, 1200)
+    cells = page.evaluate(_PLACES, ["#missing td", name])
+    assert cells
+    for places in cells:
+        assert places[0] > places[-1], "a name that begins in Arabic is read from the right"
+    page.close()
+
+
+_PLACES = """([where, text]) => [...document.querySelectorAll(where)]
+    .filter(cell => cell.textContent === text)
+    .map(cell => [...text].map((_, place) => {
+        const range = document.createRange();
+        range.setStart(cell.firstChild, place);
+        range.setEnd(cell.firstChild, place + 1);
+        return range.getBoundingClientRect().left;
+    }))"""

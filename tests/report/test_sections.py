@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from helios_research.codes import explain
-from helios_research.report.blocks import Bullets, Pictures, Section, Table, Text
+from helios_research.report.blocks import Bullets, Facts, Pictures, Section, Table, Text
 from helios_research.report.findings import comparisons
 from helios_research.report.methods import columns, methods
 from helios_research.report.over_time import over_time
@@ -145,14 +145,62 @@ def test_a_tag_that_does_not_run_with_time_is_no_visit(study: pd.DataFrame) -> N
 
 
 def test_the_methods_name_versions_settings_and_what_was_sent(study: pd.DataFrame) -> None:
-    known = {"base_url": "https://x.example", "study": "night-shift"}
+    known = {"base_url": "https://x.example", "study": "night-shift", "tags": ["arm", "visit"]}
     said = words(methods(subject_of(study, tags=["arm"], provenance=known)))
-    for piece in ("https://x.example", "pandas 3", "statsmodels 0", "not imputed", "the tags arm"):
+    for piece in (
+        "https://x.example",
+        "pandas 3",
+        "statsmodels 0",
+        "not imputed",
+        "the tags arm and visit",
+    ):
         assert piece in said
     assert "sandbox of helios_research, whose scores are synthetic" in said
     assert "thymia's Helios at" in words(
         methods(subject_of(study.assign(source="thymia"), provenance=known))
     )
+
+
+def test_the_methods_claim_no_more_than_was_done(study: pd.DataFrame) -> None:
+    """Nothing was sent, nothing has scores, or other tags were sent than are shown."""
+    none = study.head(0)
+    assert words(methods(subject_of(none, tags=["arm"]))).startswith(
+        "No recording was sent to Helios yet."
+    )
+    failed = study[study["outcome"] == "failed"].reset_index(drop=True)
+    said = words(methods(subject_of(failed, tags=["arm"], provenance={"tags": ["visit"]})))
+    assert said.startswith("Recordings were sent to the sandbox")
+    assert "and the tag visit." in said
+    assert "the tag" not in words(methods(subject_of(study, tags=["arm"])))
+
+
+def test_the_first_page_tells_of_withdrawals_and_counts_one_in_the_singular(
+    study: pd.DataFrame,
+) -> None:
+    first = study[study["outcome"] == "scored"].head(1).reset_index(drop=True)
+    section = at_a_glance(subject_of(first, provenance={"withdrawn": 2}), [])
+    facts = next(block for block in section.blocks if isinstance(block, Facts))
+    assert facts.items[:3] == (("1", "recording"), ("1", "participant"), ("1", "recording scored"))
+    assert "Not counted: 2 participants who withdrew." in words(section)
+
+
+def test_warnings_are_counted_where_there_are_scores(study: pd.DataFrame) -> None:
+    failed = study.assign(outcome="failed", error_code="ERR_INTERNAL")
+    assert "Helios gave warnings" in words(at_a_glance(subject_of(study), []))
+    assert "Helios gave warnings" not in words(at_a_glance(subject_of(failed), []))
+
+
+def test_failures_of_the_biomarker_are_defined_where_they_are_counted(study: pd.DataFrame) -> None:
+    section, _ = missing(subject_of(study, tags=["arm"]))
+    assert "The biomarker failed where they were failed or skipped" in words(section)
+
+
+def test_a_caution_refers_to_what_stands_in_the_report(study: pd.DataFrame) -> None:
+    one = study[study["user_label"] == study["user_label"].iloc[0]].reset_index(drop=True)
+    _, cautions = comparisons(subject_of(one, tags=["visit"]))
+    assert cautions == [
+        "visit: Some levels could not be compared: what stands under Comparisons says why."
+    ]
 
 
 def test_the_codebook_lists_values_of_tags_only(study: pd.DataFrame) -> None:
