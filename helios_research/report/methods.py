@@ -124,7 +124,8 @@ def columns(subject: Subject) -> Section:
     Section
         A row per column; of the researcher's own columns, only tags have their values listed.
     """
-    book = codebook(content_of(subject.as_given, subject.tags), values_of=subject.tags)
+    sent = [tag for tag in subject.provenance.get("tags") or () if tag in subject.as_given.columns]
+    book = codebook(content_of(subject.as_given, sent), values_of=subject.tags)
     book["origin"] = book["origin"].replace("helios_research", "the toolkit")
     book["filled"] = book["filled"].map("{:,}".format)
     table = table_of(book, "Columns of the results", numeric=("filled",))

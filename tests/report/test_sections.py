@@ -209,3 +209,11 @@ def test_the_codebook_lists_values_of_tags_only(study: pd.DataFrame) -> None:
     assert values["arm"] == "day_shift; night_shift"
     assert values["site"] == "\N{EN DASH}"
     assert list(values) == list(study.columns)
+
+
+def test_the_codebook_marks_what_was_sent_as_a_tag(study: pd.DataFrame) -> None:
+    known = {"tags": ["visit", "gone"]}
+    table = only_table(columns(subject_of(study, tags=["arm"], provenance=known)))
+    origins = {row[0]: row[table.header.index("origin")] for row in table.rows}
+    assert origins["visit"] == "yours, sent as a tag"
+    assert origins["arm"] == "yours"
