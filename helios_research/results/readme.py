@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from helios_research._version import __version__
-from helios_research.columns import OUTCOME_LABELS, RESULTS_SCHEMA_VERSION, Source
+from helios_research.columns import OUTCOME_LABELS, RESULTS_SCHEMA_VERSION, Outcome, Source
 from helios_research.results.codebook import markdown_table, markdown_text
 from helios_research.results.content import Content
+from helios_research.wording import counted
 
 NOT_MEDICAL = (
     "Helios is a wellness tool and not a medical device: its scores are not a diagnosis of anyone, "
@@ -68,14 +69,14 @@ def readme_of(
 
 def _what_it_is(results: pd.DataFrame, content: Content) -> str:
     people = (
-        f" of {results['user_label'].nunique():,} participants"
+        f" of {counted(results['user_label'].nunique(), 'participant')}"
         if "user_label" in results.columns
         else ""
     )
     shape = "recording and biomarker" if "biomarker" in content.variables else "recording"
     return (
-        f"{len(results):,} recordings{people}. One row per {shape}: {len(content.table):,} rows, "
-        f"{content.table.shape[1]:,} columns. Each column is explained in the codebook."
+        f"{counted(len(results), 'recording')}{people}. One row per {shape}: "
+        f"{counted(len(content.table), 'row')}, {counted(content.table.shape[1], 'column')}. Each column is explained in the codebook."
     )
 
 
@@ -171,12 +172,20 @@ def _cautions(results: pd.DataFrame, content: Content) -> Iterable[str]:
         "values (0, 0.33, 0.66, 1): show them as proportions, do not average them."
     )
     yield "Scores are missing where outcome is not scored; error_code says why."
+    if "error_code" in results.columns:
+        scored = results["outcome"].astype("str") == Outcome.SCORED.value
+        if flagged := int((scored & results["error_code"].notna()).sum()):
+            yield (
+                f"An error_code stands with {counted(flagged, 'scored recording')} too: the manifest "
+                "was changed after the recording was sent. The scores are those of what was sent, "
+                "the columns around them those of the manifest; error_reason says what changed."
+            )
     if "n_sections" in results.columns and (results["n_sections"].fillna(0) > 1).any():
         several = int((results["n_sections"].fillna(0) > 1).sum())
         where = (
             "in the column sections" if "sections" in content.variables else "left out of this file"
         )
-        yield f"{several:,} recordings have several sections: their scores are {where}."
+        yield f"Several sections: {counted(several, 'recording')}, whose scores are {where}."
     if "user_label" in results.columns and results["user_label"].duplicated().any():
         yield (
             "Participants have several recordings, which are not independent: count and compare "

@@ -37,9 +37,18 @@ def test_cautions_are_given_where_they_apply(study: pd.DataFrame) -> None:
     alone = study.head(1).drop(columns="date_of_birth").assign(transcript="hello", n_sections=2)
     text = readme(alone)
     assert "transcripts of what participants said" in text
-    assert "1 recordings have several sections: their scores are in the column sections." in text
+    assert "1 recording of 1 participant. One row per recording: 1 row, " in text
+    assert "Several sections: 1 recording, whose scores are in the column sections." in text
     assert "personal data" not in text
     assert "not independent" not in text
+
+
+def test_scores_of_rows_that_were_changed_since_are_told(study: pd.DataFrame) -> None:
+    assert "was changed after" not in readme(study)
+    scored = study.index[study["outcome"] == "scored"][:2]
+    changed = study.copy()
+    changed.loc[scored, "error_code"] = ["METADATA_CHANGED", "INVALID_DATE_OF_BIRTH"]
+    assert "An error_code stands with 2 scored recordings too: the manifest was" in readme(changed)
 
 
 def test_only_outcomes_that_occur_are_counted(study: pd.DataFrame) -> None:
