@@ -8,15 +8,16 @@ MEASURING_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A cheap identity of a recording: enough to tell that nothing was written to it.
+    """A cheap identity of a recording: enough to tell that it is the same and not written to.
 
     Attributes
     ----------
     size_bytes
         Size in bytes, or None where a server does not tell it.
     version
-        Modification time in nanoseconds of a local file; the ETag or modification time of a
-        remote one; empty where neither is known, and then nothing can be told from the stamp.
+        Times in nanoseconds at which a local file was last written to, and last changed in any
+        way (renamed, too); the ETag or modification time of a remote one; empty where neither is
+        known, and then nothing can be told from the stamp.
     """
 
     size_bytes: int | None

@@ -75,7 +75,7 @@ def stamp_of(location: str) -> Stamp:
     Returns
     -------
     Stamp
-        Size, and modification time or ETag.
+        Size, and times or ETag.
 
     Raises
     ------
@@ -183,7 +183,9 @@ def _local_stamp(location: str, status: os.stat_result) -> Stamp:
         raise RecordingUnavailableError(location, "is a folder", "name one file in it")
     if not stat.S_ISREG(status.st_mode):
         raise RecordingUnavailableError(location, "is not a regular file", "name an audio file")
-    return Stamp(status.st_size, str(status.st_mtime_ns))
+    # Files from one archive have one time, and names are swapped to correct a mistake. The time of
+    # the last change tells that, too (on Windows it is the time of creation).
+    return Stamp(status.st_size, f"{status.st_mtime_ns}/{status.st_ctime_ns}")
 
 
 def _remote_stamp(location: str, info: dict[str, Any]) -> Stamp:

@@ -241,7 +241,7 @@ def test_a_touched_or_moved_file_is_hashed_and_not_decoded(folder, monkeypatch):
             moved = pool.check(str(folder / "moved.flac")).result()
     assert first.verdict == touched.verdict == moved.verdict == "ok"
     assert first.sha256 == touched.sha256 == moved.sha256
-    assert touched.stamp == moved.stamp != first.stamp
+    assert first.stamp not in (touched.stamp, moved.stamp)
 
 
 def test_what_could_not_be_read_is_not_remembered(folder):

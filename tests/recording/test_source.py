@@ -4,8 +4,10 @@ import errno
 import functools
 import http.server
 import os
+import shutil
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -62,6 +64,27 @@ def test_a_stamp_changes_when_the_file_is_written_to(recording):
     assert stamp_of(str(recording)) == before
     os.utime(recording, ns=(0, 1))
     assert stamp_of(str(recording)) != before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only POSIX tells when a file was renamed")
+@pytest.mark.parametrize("keeps_times", [True, False])
+def test_a_file_in_the_place_of_another_has_another_stamp_at_equal_size_and_time(
+    tmp_path, keeps_times
+):
+    """Unpacked archives give many files one time; names are swapped to correct a mistake."""
+    mine, other = tmp_path / "a.wav", tmp_path / "b.wav"
+    for path in (mine, other):
+        path.write_bytes(path.name.encode())
+        os.utime(path, (1.7e9, 1.7e9))
+    before = stamp_of(str(mine))
+    # File systems count time in steps of a few milliseconds.
+    time.sleep(0.05)
+    if keeps_times:
+        shutil.copy2(other, mine)
+    else:
+        other.replace(mine)
+    assert mine.stat().st_mtime == 1.7e9
+    assert stamp_of(str(mine)) != before
 
 
 @pytest.mark.parametrize("stamp", [Stamp(12, "345"), Stamp(None, "a:b"), Stamp(0, "")])
