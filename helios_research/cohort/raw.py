@@ -209,10 +209,18 @@ def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if column.dtype == object and pd.api.types.infer_dtype(column) in {"string", "empty"}:
         return as_text(column)
     try:
-        pa.array(column, from_pandas=True)
+        array = pa.array(column, from_pandas=True)
     except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
         return as_text(column)
-    return column
+    return column if column.dtype != object or _comes_back(column, array) else as_text(column)
+
+
+def _comes_back(column: "pd.Series[Any]", array: pa.Array) -> bool:
+    """Tell whether objects stay what they are: text among bytes does not, nor times among dates."""
+    if pa.types.is_nested(array.type):
+        return True
+    both = zip(column, array.to_pylist(), strict=True)
+    return all(after is None or before == after for before, after in both)
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

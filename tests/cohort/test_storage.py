@@ -1,7 +1,7 @@
 """A cohort comes back from its file as it was."""
 
 import os
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,26 @@ def cohort(table_of, folder):
 def test_everything_comes_back(cohort, tmp_path):
     cohort.save(tmp_path / "cohort.parquet")
     assert_same(Cohort.load(tmp_path / "cohort.parquet"), cohort)
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ([date(2026, 1, 5), datetime(2026, 1, 6, 7, 30, tzinfo=UTC)], ["2026-01-05", "2026-01-06T07:30:00+00:00"]),
+        ([b"x", "y"], ["x", "y"]),
+        ([b"x", None], [b"x", None]),
+        ([1, 2.5], [1, 2.5]),
+        ([time(7, 30), None], [time(7, 30), None]),
+    ],
+)  # fmt: skip
+def test_a_column_of_objects_comes_back_or_is_text(table_of, tmp_path, values, kept):
+    table = table_of({}, {"user_label": "P02"})
+    table["own"] = pd.Series(values, dtype=object)
+    cohort = Cohort.from_frame(table)
+    assert cohort.frame["own"].where(cohort.frame["own"].notna(), None).tolist() == kept
+    cohort.save(tmp_path / "c.parquet")
+    loaded = Cohort.load(tmp_path / "c.parquet").frame["own"]
+    assert loaded.where(loaded.notna(), None).tolist() == kept
 
 
 def test_a_cohort_can_be_saved_again_in_the_same_place(cohort, tmp_path):

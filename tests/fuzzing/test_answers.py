@@ -201,8 +201,12 @@ def scored(tmp_path_factory, finished_study) -> tuple[hr.Study, int]:
     """A study of our own, and the attempt that scored its first row."""
     folder = tmp_path_factory.mktemp("answers") / "study"
     shutil.copytree(finished_study, folder)
+    study = hr.Study(folder)
+    # Recordings are sent in any order.
+    first_run = study.results()["model_run_id"][0]
     with Ledger.read(folder) as ledger:
-        return hr.Study(folder), ledger.attempts()[0].attempt_id
+        attempts = {attempt.model_run_id: attempt.attempt_id for attempt in ledger.attempts()}
+    return study, attempts[first_run]
 
 
 @given(changed=nearly_whole() | documents.filter(lambda document: isinstance(document, dict)))

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
@@ -151,6 +150,14 @@ values = st.one_of(
 )
 
 
+def as_column(values: list[Any]) -> "pd.Series[Any]":
+    """Let pandas find the type, unless that is text with half a surrogate pair."""
+    try:
+        return pd.Series(values)
+    except UnicodeEncodeError:
+        return pd.Series(values, dtype=object)
+
+
 @given(table=tables(), odd=st.lists(values, min_size=1, max_size=6), place=st.integers(0, 7))
 @unquick
 def test_any_data_frame_is_a_table_or_a_sentence(
@@ -160,8 +167,9 @@ def test_any_data_frame_is_a_table_or_a_sentence(
     cells: list[list[Any]] = [[*row, *[None] * len(header)][: len(header)] for row in rows]
     for number, row in enumerate(cells):
         row[place : place + 1] = [odd[number % len(odd)]][: len(row) - place]
-    # Not inferred by pandas, which does not take half a surrogate pair.
-    frame = pd.DataFrame(np.array(cells, dtype=object).reshape(len(cells), len(header)))
+    frame = pd.DataFrame(
+        {number: as_column([row[number] for row in cells]) for number in range(len(header))}
+    )
     frame.columns = pd.Index(header, dtype=object)
     try:
         cohort = hr.Cohort.from_frame(frame)

@@ -56,7 +56,7 @@ def test_a_rate_limit_is_found_out_and_kept(submit_through, form) -> None:
     sandbox = submit_through(
         Faults(), settings={"rate": None}, rate_per_s=20.0, burst=2, retry_after=form
     )
-    assert sandbox.log.refused < COUNT
+    assert sandbox.log.refused < len(sandbox.log.requests) / 3
 
 
 def test_slow_answers_are_waited_for(submit_through) -> None:
