@@ -88,7 +88,12 @@ class Canvas:
 
 
 def open_canvas(
-    ax: Target, heights_in: Sequence[float], notes: Sequence[Note], style: Style
+    ax: Target,
+    heights_in: Sequence[float],
+    notes: Sequence[Note],
+    style: Style,
+    *,
+    ticks_in: float = 0.0,
 ) -> Canvas:
     """Make the panels of a figure and write its notes below them.
 
@@ -102,6 +107,9 @@ def open_canvas(
         What stands below.
     style
         Sizes.
+    ticks_in
+        How far the names below a panel reach in inches, where that is further than numbers and a
+        label would.
 
     Returns
     -------
@@ -120,7 +128,7 @@ def open_canvas(
                 "leave ax out."
             )
             raise ResultsError(message)
-        _write_below(ax, notes, style)
+        _write_below(ax, notes, style, ticks_in)
         return Canvas((ax,), style)
     if ax is not None and (ax.axes or ax.subfigs):
         message = "The Figure given as ax is not empty: give an empty one, or one of its Axes."
@@ -176,9 +184,9 @@ def _write_at_foot(figure: Figure, lines: Sequence[Note], style: Style) -> None:
         y += (note.text.count("\n") + 1.25) * style.small.line_in
 
 
-def _write_below(ax: Axes, notes: Sequence[Note], style: Style) -> None:
+def _write_below(ax: Axes, notes: Sequence[Note], style: Style, ticks_in: float) -> None:
     """Hang the notes below the x axis, where any layout makes room for them."""
-    y = -_PAST_LABEL * style.font_pt
+    y = -max(_PAST_LABEL * style.font_pt, 72 * ticks_in)
     limit = max(1.5, size_in(ax)[0])
     for note in _wrapped(notes, limit, style.small):
         ax.annotate(

@@ -79,7 +79,8 @@ def biomarker_correlations(
     found, people = correlate(chosen.rows(), markers)
     able = np.isfinite(found).any()
     height = (2.2 * len(markers) + 11) * style.line_in if able else 1.5
-    canvas = open_canvas(ax, [height], chosen.notes(_about(found, people) if able else None), style)
+    notes = chosen.notes(_about(found, people) if able else None)
+    canvas = open_canvas(ax, [height], notes, style, ticks_in=_turned_in(markers, style))
     if able:
         _draw(canvas.axes[0], found, markers, style)
     else:
@@ -131,6 +132,12 @@ def _about(found: Floats, people: Codes) -> str:
         f"Spearman's rank correlation over {who}, each with the median of their recordings. "
         f"{'A stroke: one of both does not vary.' if unknown else ''}"
     )
+
+
+def _turned_in(markers: Sequence[Biomarker], style: Style) -> float:
+    """Give the height of the names below the squares, which are turned by 45 degrees."""
+    widest = max((width_in(marker.label, style.font_pt) for marker in markers[:-1]), default=0.0)
+    return widest * 0.75 + 1.5 * style.line_in
 
 
 def _cell_in(ax: Axes, markers: Sequence[Biomarker], style: Style) -> float:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 
 from helios_research import plots
@@ -36,3 +37,13 @@ def test_every_pair_has_its_number(study) -> None:
 def test_one_biomarker_alone_gives_a_sentence(make_results, words) -> None:
     said = words(plots.biomarker_correlations(make_results(20), ["stress"]))
     assert "No two biomarkers have scores that vary" in said
+
+
+def test_in_an_axes_of_someone_elses_the_notes_stand_below_the_names(study) -> None:
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    ax = plots.biomarker_correlations(study, ax=figure.subplots())
+    figure.draw_without_rendering()
+    names = min(label.get_window_extent().y0 for label in ax.get_xticklabels())
+    notes = [text for text in ax.texts if "recordings" in text.get_text()]
+    assert notes
+    assert all(note.get_window_extent().y1 < names for note in notes)
