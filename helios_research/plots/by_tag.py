@@ -34,6 +34,7 @@ from helios_research.plots.groups import (
 from helios_research.plots.marks import (
     ABOUT_FEW,
     MOST_POINTS,
+    NO_INTERVAL,
     about_bars,
     about_points,
     draw_estimates,
@@ -232,12 +233,14 @@ def _how_to_read(panels: Sequence[_Panel], chosen: Selection) -> list[str | None
     drawn = about_points(
         chosen.recordings, "recording", points_each([panel.marker for panel in panels])
     )
-    means = f"Points: {drawn}. Dot and line: mean with 95 % interval." if continuous else None
+    known = any(panel.summary["mean_low"].notna().any() for panel in panels)
+    mean = "Dot and line: mean with 95 % interval" if known else f"Dot: mean ({NO_INTERVAL})"
+    means = f"Points: {drawn}. {mean}." if continuous else None
     few = any((panel.summary["participants_scored"] < FEW_PARTICIPANTS).any() for panel in panels)
     bars = about_bars([panel.marker for panel in panels])
     apart = any(panel.difference for panel in panels)
     below = "Below: the difference with its 95 % interval." if apart else None
-    how = "Intervals: bootstrap over participants." if continuous or apart else None
+    how = "Intervals: bootstrap over participants." if (continuous and known) or apart else None
     names = {
         str(name)
         for panel in panels

@@ -31,6 +31,8 @@ FEWEST_FOR_SHAPE = 20
 
 ABOUT_FEW = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
 
+NO_INTERVAL = "no interval, which takes two participants"
+
 _BINS = 256
 _PADDING = 0.02
 

@@ -22,7 +22,7 @@ from helios_research.plots.groups import (
     name_rows,
     rule_rows,
 )
-from helios_research.plots.marks import key_above
+from helios_research.plots.marks import NO_INTERVAL, key_above
 from helios_research.plots.selection import Selection
 from helios_research.plots.style import INK, OUTCOME_LOOKS, PAGE, PAPER, Look, Style, dress, entitle
 from helios_research.plots.text import about_fonts
@@ -80,6 +80,8 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
     # How many are flagged stands with who is in the figure.
     warned = [Note(said) for said in rates.attrs["warnings"] if said != flagged_note(table)]
     how = "Line: 95 % interval of the whole share (bootstrap over participants)."
+    if rates["rate_low"].isna().all():
+        how = f"Mark: whole share ({NO_INTERVAL})."
     fonts = about_fonts(row.level for row in groups.rows)
     canvas = open_canvas(ax, [height], [*warned, *chosen.notes(how, fonts)], style)
     shares = _shares(table, groups.code_rows(table, tag, None), len(groups.rows))

@@ -200,10 +200,13 @@ def _about_band(bands: dict[str, Band], usual: Baseline | None) -> str | None:
         return None
     if all(np.isnan(band.low) for band in bands.values()):
         return "No usual range: the baselines are too short."
+    first = counted(usual.first, usual.unit.removesuffix("s"))
+    if not any(band.later for band in bands.values()):
+        return f"No usual range: no participant has a score after the first {first}."
     outside = sum(len(band.outside) for band in bands.values())
     later = sum(band.later for band in bands.values())
     return (
-        f"Band: usual range after the first {counted(usual.first, usual.unit.removesuffix('s'))}, "
+        f"Band: usual range after the first {first}, "
         f"mean of all participants ({100 * usual.confidence:g} % prediction interval). Dark "
         f"points: the {outside:,} of {later:,} later scores outside their participant's own."
     )

@@ -18,6 +18,7 @@ from helios_research.plots.canvas import Canvas, Target, open_canvas, write_sent
 from helios_research.plots.courses import Course
 from helios_research.plots.marks import (
     MOST_POINTS,
+    NO_INTERVAL,
     about_bars,
     draw_points,
     key_above,
@@ -167,13 +168,14 @@ def _about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
     few = bool((summary["participants_scored"] < FEW_PARTICIPANTS).any())
     levels = trends[0].course.names
     kinds = {trend.marker.bucketed for trend in trends}
-    mean = "mean with 95 % interval (bootstrap over participants)"
+    known = summary["mean_low"].notna().any()
+    interval = "with 95 % interval (bootstrap over participants)" if known else f"({NO_INTERVAL})"
     what = " and ".join(
         what for kind, what in ((False, "hollow dots"), (True, "narrow bars")) if kind in kinds
     )
     return joined(
         [
-            f"Thick line: {mean}." if False in kinds else None,
+            f"Thick line: mean {interval}." if False in kinds else None,
             about_bars([trend.marker for trend in trends]),
             "In brackets: participants." if trends[0].colour else None,
             f"{what.capitalize()}: fewer than {FEW_PARTICIPANTS} participants." if few else None,
@@ -238,7 +240,7 @@ def _counted_groups(trend: Trend, scores: Floats) -> list[str]:
 
 
 def _draw_band(ax: Axes, band: Band, x: Floats, scores: Floats, style: Style) -> None:
-    if np.isnan(band.low):
+    if np.isnan(band.low) or not band.later:
         return
     ax.axhspan(band.low, band.high, color=BAND, linewidth=0, zorder=0.2)
     seen = band.outside[sample(len(band.outside))]
@@ -305,12 +307,12 @@ def _draw_means(ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: 
             ax.vlines(x, low, high, color=line_colour, linewidth=width + extra, zorder=4)
     ax.plot(x, mean, color=PAPER, linewidth=width + 1.4, zorder=4.1)
     ax.plot(x, mean, color=colour, linewidth=width, zorder=4.2)
-    if len(x) <= _MOST_BARS:
-        size = 0.6 * style.font_pt
-        ax.plot(x, mean, "o", color=PAPER, markersize=size + 1.6, mew=0, zorder=4.5)
-        for chosen, face in ((few, PAPER), (~few, colour)):
-            look: Look = {"markerfacecolor": face, "markeredgecolor": colour, "mew": 0.7 * width}
-            ax.plot(x[chosen], mean[chosen], "o", markersize=0.85 * size, zorder=5, **look)
+    dots = few | (len(x) <= _MOST_BARS)
+    size = 0.6 * style.font_pt
+    ax.plot(x[dots], mean[dots], "o", color=PAPER, markersize=size + 1.6, mew=0, zorder=4.5)
+    for chosen, face in ((few, PAPER), (dots & ~few, colour)):
+        look: Look = {"markerfacecolor": face, "markeredgecolor": colour, "mew": 0.7 * width}
+        ax.plot(x[chosen], mean[chosen], "o", markersize=0.85 * size, zorder=5, **look)
 
 
 def _draw_strips(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:

@@ -131,6 +131,17 @@ def test_few_participants_make_a_hollow_dot_that_is_explained(make_results, word
     assert "Hollow" not in words(plots.scores_by_tag(make_results(80), "arm"))
 
 
+def test_where_nobody_has_an_interval_the_figure_says_why(make_results, words) -> None:
+    alone = make_results(20, user_label="P1")
+    why = "no interval, which takes two participants"
+    assert f"Dot: mean ({why})." in words(plots.scores_by_tag(alone, "arm"))
+    assert f"Thick line: mean ({why})." in words(plots.awake_hours(alone))
+    assert f"Mark: whole share ({why})." in words(plots.outcomes_by_tag(alone, "arm"))
+    for draw in (plots.scores_by_tag, plots.outcomes_by_tag):
+        assert "95 %" not in words(draw(alone, "arm"))
+        assert why not in words(draw(make_results(20), "arm"))
+
+
 def test_a_sample_of_many_points_is_drawn_and_the_figure_says_so(make_results, words) -> None:
     ax = plots.scores_by_tag(make_results(6_000), "arm")
     assert len(xs_drawn(ax)) < 5_020

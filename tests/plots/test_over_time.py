@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from helios_research import plots
 from helios_research.analysis import Baseline, baseline, summarize_by_tag
 from helios_research.errors import ResultsError
+from helios_research.plots.style import PAPER
 
 
 def test_each_participant_is_a_line_through_their_scores(study) -> None:
@@ -84,3 +85,17 @@ def test_recordings_without_a_place_are_counted(make_results, words) -> None:
 def test_many_participants_are_sampled_and_the_figure_says_so(make_results, words) -> None:
     ax = plots.score_over_time(make_results(6_000), by="visit")
     assert "2,500 of 3,000 participants, drawn at random" in words(ax)
+
+
+def test_without_scores_after_the_baseline_there_is_no_band(make_results, words) -> None:
+    said = words(plots.score_over_time(make_results(30), usual=Baseline(first=3)))
+    assert "No usual range: no participant has a score after the first 3 recordings." in said
+    assert "Band" not in said
+
+
+def test_hollow_dots_are_drawn_wherever_a_sentence_explains_them(make_results, words) -> None:
+    """With many days the means are a line without dots, but for those of few participants."""
+    ax = plots.score_over_time(make_results(60, each=2))
+    assert "Hollow dots" in words(ax)
+    hollow = [line for line in ax.lines if line.get_mec() != PAPER and line.get_mfc() == PAPER]
+    assert sum(len(line.get_xdata()) for line in hollow) == 30
