@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from helios_research.analysis import flow
 from helios_research.analysis.losses import WITH_WARNING
 from helios_research.analysis.tables import Results, load_results
-from helios_research.plots.canvas import Note, Target, open_canvas, settle, size_in, write_sentence
+from helios_research.plots.canvas import Note, Target, open_canvas, say_instead, settle, size_in
 from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Look, Style
 from helios_research.plots.text import name_of, shorten, width_in
 from helios_research.wording import counted
@@ -94,12 +94,12 @@ def flow_diagram(results: Results, *, ax: Target = None, style: Style = PAGE) ->
     ]
     gaps = [max(_BETWEEN, loss.lines + 0.7) for loss in losses]
     height = _STEP_LINES * len(steps) + sum(gaps)
+    if steps["recordings"].iloc[0] == 0:
+        sentence = "There is no recording in these results."
+        return say_instead(ax, 1, sentence, _notes(found), style).axes[0]
     canvas = open_canvas(ax, [(height + 1) * style.line_in], _notes(found), style)
     axes = canvas.axes[0]
     axes.set_axis_off()
-    if steps["recordings"].iloc[0] == 0:
-        write_sentence(axes, "There is no recording in these results.", style)
-        return axes
     axes.set(xlim=(0, 1), ylim=(height + _EDGE, -_EDGE))
     if not isinstance(ax, Axes):
         settle(canvas)

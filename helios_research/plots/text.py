@@ -1,9 +1,9 @@
 """Words for figures: text from people made drawable, numbers worded, sentences wrapped."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import get_hinting_flag
@@ -210,7 +210,8 @@ def told_apart(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
     """Fit names into their room so that different names stay different.
 
     What is left out of a long name is its middle. Where names differ just there, the end that they
-    share is left out in its place and, if that does not do, their shared beginning too.
+    share is left out in its place and, if that does not do, their shared beginning too:
+    whole words at first, then letters.
 
     Parameters
     ----------
@@ -224,21 +225,27 @@ def told_apart(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
     list of str
         One per name, in order.
     """
-    words = [name.split(" ") for name in names]
-    start = _shared(words)
-    end = _shared([own[start:][::-1] for own in words])
-    fitted: list[str] = []
-    for first, last in ((0, 0), (0, end), (start, end)):
-        head, tail = "…" if first else "", "…" if last else ""
-        kept = (" ".join(own[first : len(own) - last]) for own in words)
-        fitted = [fit(f"{head}{name}{tail}") for name in kept]
+    fitted = [fit(name) for name in names]
+    for kept in chain(_less_and_less(names, " "), _less_and_less(names, "")):
         if len(set(fitted)) == len(set(names)):
             break
+        fitted = [fit(name) for name in kept]
     return fitted
 
 
+def _less_and_less(names: Sequence[str], between: str) -> Iterator[list[str]]:
+    """Leave out the end that all names share, then their beginning too: in words or letters."""
+    parts = [name.split(between) if between else list(name) for name in names]
+    start = _shared(parts)
+    end = _shared([own[start:][::-1] for own in parts])
+    for first in (0, start):
+        head, tail = "…" if first else "", "…" if end else ""
+        kept = (between.join(own[first : len(own) - end]) for own in parts)
+        yield [f"{head}{name}{tail}" for name in kept]
+
+
 def _shared(words: Sequence[Sequence[str]]) -> int:
-    """Count the words that all names begin with."""
+    """Count the words or letters that all names begin with."""
     differ = (len(set(at_place)) > 1 for at_place in zip(*words, strict=False))
     return sum(1 for _ in takewhile(lambda different: not different, differ))
 

@@ -31,6 +31,12 @@ def test_many_reasons_are_summed_up(make_results, words) -> None:
     assert "12 for other reasons" in said
 
 
+def test_no_recording_takes_no_room(make_results, words) -> None:
+    ax = plots.flow_diagram(make_results(3).iloc[:0])
+    assert "There is no recording in these results." in words(ax)
+    assert ax.get_figure(root=True).get_size_inches()[1] < 2
+
+
 def test_a_low_axes_gets_smaller_type(study) -> None:
     low = Figure(figsize=(5, 3), layout="constrained").subplots()
     sizes = [

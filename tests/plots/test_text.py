@@ -77,3 +77,14 @@ def test_names_that_differ_in_the_middle_stay_different() -> None:
 def test_where_that_does_not_do_the_shared_beginning_goes_too() -> None:
     names = [f"a shared beginning of the name {n}{'y' * 30} in between" for n in (1, 2)]
     assert text.told_apart(names, lambda name: name[:8]) == ["…1yyyyyy", "…2yyyyyy"]
+
+
+def test_names_without_spaces_that_differ_in_the_middle_stay_different() -> None:
+    names = [f"{'x' * 38}{letter}{'y' * 41}" for letter in "abc"]
+
+    def fit(name: str) -> str:
+        return text.shorten(name, 1.2, 8)
+
+    told = text.told_apart(names, fit)
+    assert [name.strip("…")[-1] for name in told] == ["a", "b", "c"]
+    assert all(text.width_in(name, 8) <= 1.2 for name in told)
