@@ -113,6 +113,21 @@ def test_a_short_table_is_not_torn_apart_by_the_end_of_a_page(
     page.close()
 
 
+def test_a_row_that_continues_another_stays_with_it_in_print(
+    browser: Browser, report: Path
+) -> None:
+    """Else a page would begin with numbers of a biomarker that stands on the page before."""
+    page, _, _ = opened(browser, report, 1200)
+    page.emulate_media(media="print")
+    rules = page.evaluate(
+        "[...document.querySelectorAll('#comparisons tbody tr')].map("
+        "r => [r.cells[0].textContent.trim() === '', getComputedStyle(r).breakBefore])"
+    )
+    assert {rule for continues, rule in rules if continues} == {"avoid"}
+    assert {rule for continues, rule in rules if not continues} == {"auto"}
+    page.close()
+
+
 def test_long_words_in_a_table_keep_their_width_on_a_phone(browser: Browser, report: Path) -> None:
     """The codebook would else be a column of single words, many screens long."""
     page, _, _ = opened(browser, report, 390)
