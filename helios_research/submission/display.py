@@ -1,5 +1,6 @@
 """Showing progress as one line: rewritten in a terminal and in a notebook, plain lines elsewhere."""
 
+import logging
 import os
 import sys
 import time
@@ -7,6 +8,8 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from helios_research.submission.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 PLAIN_EVERY_S = 10.0
 """Seconds between two lines where lines cannot be rewritten, as in a log file."""
@@ -28,6 +31,9 @@ def progress_line(stream: TextIO | None = None) -> Callable[[Progress], None]:
     stream = sys.stderr if stream is None else stream
     if in_notebook():
         return _NotebookLine()
+    # Python has no stderr where there is no console, as under pythonw or in a service.
+    if stream is None:
+        return _say_nothing
     if stream.isatty():
         return _TerminalLine(stream)
     return _PlainLines(stream)
@@ -45,6 +51,29 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def _say_nothing(progress: Progress) -> None:
+    """Show nothing."""
+
+
+class _Writer:
+    """Writes to a stream for as long as that takes it: the submission goes on without."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_gone = False
+
+    def __call__(self, text: str) -> None:
+        if self._is_gone:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        # Whoever read it has gone (`| head`), or the terminal was closed.
+        except OSError as error:
+            self._is_gone = True
+            _log.info("The progress cannot be shown any more: %s", error)
 
 
 class _NotebookLine:
@@ -70,6 +99,7 @@ class _NotebookLine:
 class _TerminalLine:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._write = _Writer(stream)
         self._shown = ""
 
     def __call__(self, progress: Progress) -> None:
@@ -81,8 +111,7 @@ class _TerminalLine:
         shown = f"\r\x1b[K{line}" + ("\n" if progress.is_over else "")
         if shown != self._shown:
             self._shown = shown
-            self._stream.write(shown)
-            self._stream.flush()
+            self._write(shown)
 
     def _columns(self) -> int:
         # This stream's own: stdout, which shutil asks, may be a file. A terminal that does not
@@ -96,7 +125,7 @@ class _TerminalLine:
 
 class _PlainLines:
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._write = _Writer(stream)
         self._written_at = float("-inf")
         self._shown = ""
 
@@ -106,5 +135,4 @@ class _PlainLines:
         if line != self._shown and (due or progress.is_over):
             self._written_at = time.monotonic()
             self._shown = line
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+            self._write(f"{line}\n")

@@ -6,6 +6,7 @@ import pty
 import struct
 import termios
 from fcntl import ioctl
+from typing import TextIO
 
 import pytest
 
@@ -34,6 +35,12 @@ def terminal():
     with os.fdopen(theirs, "w") as stream:
         yield stream, seen
     os.close(ours)
+
+
+def drop_what_is_left(stream: TextIO) -> None:
+    """Let a broken stream be closed, which writes what is in its buffer."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def test_a_terminals_line_is_as_wide_as_that_terminal_whatever_stdout_is(terminal) -> None:
@@ -65,3 +72,33 @@ def test_elsewhere_a_line_is_written_at_the_start_now_and_then_and_at_the_end(mo
     lines = stream.getvalue().splitlines()
     assert [line.split(" ")[0] for line in lines] == ["0", "3", "10"]
     assert "\r" not in stream.getvalue()
+
+
+def test_a_submission_goes_on_when_nobody_reads_its_line_any_more() -> None:
+    """A pipe that was closed, as by ``head``."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        show = progress_line(stream)
+        os.close(reading)
+        show(HALF)
+        show(OVER)
+        with pytest.raises(BrokenPipeError):
+            stream.flush()
+        drop_what_is_left(stream)
+
+
+def test_a_terminal_that_was_closed_ends_the_line_and_not_the_submission() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as stream:
+        show = progress_line(stream)
+        assert stream.isatty()
+        os.close(ours)
+        show(HALF)
+        show(OVER)
+        drop_what_is_left(stream)
+
+
+def test_where_there_is_no_stream_nothing_is_shown(monkeypatch) -> None:
+    """As under pythonw, or in a service."""
+    monkeypatch.setattr(display.sys, "stderr", None)
+    progress_line()(OVER)
