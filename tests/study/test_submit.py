@@ -348,7 +348,7 @@ def test_an_upload_that_arrived_without_an_answer_is_not_made_again_after_the_ho
     sandbox = make_sandbox(answers_get_lost)
     cohort = hr.Cohort.from_frame(make_cohort(1))
     submission = make_study(sandbox).start(cohort, **quick)
-    while not sandbox.log.puts:
+    while not sandbox.log.runs_by_audio:
         time.sleep(0.01)
     submission.stop()
     submission.wait()
