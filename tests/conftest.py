@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,10 @@ CohortMaker = Callable[..., pd.DataFrame]
 settings.register_profile("suite", derandomize=True, database=None)
 settings.register_profile("long", max_examples=5_000, print_blob=True)
 settings.load_profile("suite")
+
+# What a script starts in the background ignores Ctrl-C, and so would all that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
