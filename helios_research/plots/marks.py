@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from scipy import ndimage
@@ -280,7 +281,7 @@ def level_key(ax: Axes, style: Style) -> None:
     key_above(ax, patches, [LEVEL_NAMES[level] for level in BUCKET_LEVELS], style)
 
 
-def key_above(ax: Axes, handles: Sequence[Patch], names: Sequence[str], style: Style) -> None:
+def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: Style) -> None:
     """Put a key between the title, which moves up, and the panel.
 
     Parameters

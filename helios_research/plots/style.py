@@ -21,6 +21,9 @@ Look = dict[str, Any]
 # that neighbours differ in lightness too; their yellow is too pale for points on white paper.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 
+# What tells as many groups apart where colour does not, such as on a grey print.
+MARKS = ("o", "s", "^", "D", "v", "<", ">")
+
 # One hue from light to dark, so that the order of the four levels survives a black and white print.
 ORDINAL_RAMP = dict(zip(BUCKET_LEVELS, ("#dbe9f6", "#94c4df", "#3a83b8", "#08306b"), strict=True))
 TEXT_ON_RAMP = dict(zip(BUCKET_LEVELS, (INK, INK, PAPER, PAPER), strict=True))

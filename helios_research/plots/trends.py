@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
 from helios_research.analysis.levels import levels_of
@@ -30,6 +30,7 @@ from helios_research.plots.selection import Selection
 from helios_research.plots.style import (
     BAND,
     INK,
+    MARKS,
     MUTED,
     OKABE_ITO,
     ORDINAL_RAMP,
@@ -171,7 +172,12 @@ def _about_means(trends: Sequence[Trend], summary: pd.DataFrame) -> str:
     known = summary["mean_low"].notna().any()
     interval = "with 95 % interval (bootstrap over participants)" if known else f"({NO_INTERVAL})"
     what = " and ".join(
-        what for kind, what in ((False, "hollow dots"), (True, "narrow bars")) if kind in kinds
+        what
+        for kind, what in (
+            (False, "hollow marks" if trends[0].colour else "hollow dots"),
+            (True, "narrow bars"),
+        )
+        if kind in kinds
     )
     return joined(
         [
@@ -219,11 +225,17 @@ def _draw_course(ax: Axes, trend: Trend, scores: Floats, summary: pd.DataFrame) 
         own = summary[summary["by_level"] == name] if trend.colour else summary
         shift = (place - (len(groups) - 1) / 2) * _DODGE / len(groups) * trend.course.step
         colour = OKABE_ITO[place] if trend.colour else INK
-        _draw_means(ax, trend.course.centres[own["bin"]] + shift, own, colour, style)
+        x = trend.course.centres[own["bin"]] + shift
+        _draw_means(ax, x, own, colour, style, mark=MARKS[place])
     score_axis(ax, "y", scores[~np.isnan(scores)], style, "Score (0 to 1)")
     if trend.colour:
-        patches = [Patch(color=OKABE_ITO[place]) for place in range(len(groups))]
-        key_above(ax, patches, _counted_groups(trend, scores), style)
+        key_above(ax, _group_keys(len(groups), style), _counted_groups(trend, scores), style)
+
+
+def _group_keys(count: int, style: Style) -> list[Line2D]:
+    look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
+    looks = zip(OKABE_ITO[:count], MARKS, strict=False)
+    return [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in looks]
 
 
 def _counted_groups(trend: Trend, scores: Floats) -> list[str]:
@@ -293,7 +305,9 @@ def _draw_scatter(ax: Axes, trend: Trend, scores: Floats) -> None:
         draw_points(ax, trend.course.x[own], scores[own], OKABE_ITO[place], trend.style)
 
 
-def _draw_means(ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: Style) -> None:
+def _draw_means(
+    ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: Style, *, mark: str
+) -> None:
     order = np.argsort(x)
     order = order[summary["mean"].notna().to_numpy()[order]]
     mean, low, high = summary[["mean", "mean_low", "mean_high"]].to_numpy()[order].T
@@ -309,10 +323,10 @@ def _draw_means(ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: 
     ax.plot(x, mean, color=colour, linewidth=width, zorder=4.2)
     dots = few | (len(x) <= _MOST_BARS)
     size = 0.6 * style.font_pt
-    ax.plot(x[dots], mean[dots], "o", color=PAPER, markersize=size + 1.6, mew=0, zorder=4.5)
+    ax.plot(x[dots], mean[dots], mark, color=PAPER, markersize=size + 1.6, mew=0, zorder=4.5)
     for chosen, face in ((few, PAPER), (dots & ~few, colour)):
         look: Look = {"markerfacecolor": face, "markeredgecolor": colour, "mew": 0.7 * width}
-        ax.plot(x[chosen], mean[chosen], "o", markersize=0.85 * size, zorder=5, **look)
+        ax.plot(x[chosen], mean[chosen], mark, markersize=0.85 * size, zorder=5, **look)
 
 
 def _draw_strips(ax: Axes, trend: Trend, summary: pd.DataFrame) -> None:

@@ -99,3 +99,13 @@ def test_hollow_dots_are_drawn_wherever_a_sentence_explains_them(make_results, w
     assert "Hollow dots" in words(ax)
     hollow = [line for line in ax.lines if line.get_mec() != PAPER and line.get_mfc() == PAPER]
     assert sum(len(line.get_xdata()) for line in hollow) == 30
+
+
+def test_groups_are_told_apart_by_shape_too(make_results) -> None:
+    """With some kinds of colour vision, and on a grey print, seven colours are not enough."""
+    arms = pd.Series([f"arm {n % 7}" for n in range(140)], dtype="str")
+    ax = plots.score_over_time(make_results(140, each=20, arm=arms), by="visit", colour="arm")
+    in_key = [mark.get_marker() for mark in ax.get_legend().legend_handles]
+    drawn = {line.get_marker() for line in ax.lines}
+    assert len(set(in_key)) == 7
+    assert set(in_key) <= drawn
