@@ -243,7 +243,8 @@ def checked_key(key: SecretStr | None) -> SecretStr:
 
 
 def _could_be_key(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
+    # Quotation marks stay where no shell takes them away, as in a file for `docker --env-file`.
+    return text.isascii() and text.isprintable() and not set(text) & set(" \"'")
 
 
 def _checked_url(base_url: str) -> str:

@@ -92,8 +92,9 @@ class InvalidKeyError(ConfigError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The API key cannot be right: it holds a space, a line break or a character that no "
-            "key has. Copy it again (argument `api_key` or environment variable THYMIA_API_KEY)."
+            "The API key cannot be right: it holds a space, a quotation mark, a line break or a "
+            "character that no key has. Copy it again (argument `api_key` or environment variable "
+            "THYMIA_API_KEY)."
         )
 
 

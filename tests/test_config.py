@@ -129,7 +129,9 @@ def test_space_around_a_key_is_dropped(key: str | SecretStr) -> None:
     assert resolve_connection(key, environment={}).api_key.get_secret_value() == "s3cret"
 
 
-@pytest.mark.parametrize("key", ["s3cret\nX: y", "s3 cret", "s3cretﬁ", "s3cret\x00"])
+@pytest.mark.parametrize(
+    "key", ["s3cret\nX: y", "s3 cret", "s3cretﬁ", "s3cret\x00", '"s3cret"', "'s3cret'"]
+)
 def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(InvalidKeyError, match="Copy it again") as caught:
         resolve_connection(key, environment={})
