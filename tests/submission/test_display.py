@@ -6,6 +6,7 @@ import pty
 import struct
 import termios
 from fcntl import ioctl
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -39,7 +40,7 @@ def terminal():
 
 def drop_what_is_left(stream: TextIO) -> None:
     """Let a broken stream be closed, which writes what is in its buffer."""
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
