@@ -83,19 +83,34 @@ def test_wide_tables_scroll_by_themselves_and_by_keyboard(browser: Browser, repo
     page.close()
 
 
-def test_it_prints_with_nothing_cut_off(browser: Browser, report: Path, tmp_path: Path) -> None:
-    page, _, _ = opened(browser, report, 1200)
+def cut_off_in_print(page: Page) -> list[str]:
+    """Lay a report out on A4, and give the tables and pictures that reach beyond the margin."""
     page.emulate_media(media="print")
     # The width of A4 between the margins of the style sheet, in CSS pixels.
     page.set_viewport_size({"width": 687, "height": 1000})
-    cut = page.evaluate(
+    return page.evaluate(
         "[...document.querySelectorAll('table, img')].filter("
         "e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent.slice(0, 60))"
     )
-    assert cut == []
+
+
+def test_it_prints_with_nothing_cut_off(browser: Browser, report: Path, tmp_path: Path) -> None:
+    page, _, _ = opened(browser, report, 1200)
+    assert cut_off_in_print(page) == []
     assert page.locator("nav").is_hidden()
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["\u591c\u52e4" * 30, "night work with calls " * 3, "night_" * 10])
+def test_long_names_of_levels_are_not_cut_off_in_print(
+    browser: Browser, study: pd.DataFrame, tmp_path: Path, name: str
+) -> None:
+    table = study.assign(site=study["site"].replace("Leeds", name))
+    path = write_report(table, tmp_path / "report.html", tags=["site"], biomarkers=[])
+    page, _, _ = opened(browser, path, 1200)
+    assert cut_off_in_print(page) == []
     page.close()
 
 
