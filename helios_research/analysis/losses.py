@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from helios_research.analysis.provenance import finished
+from helios_research.analysis.provenance import finished, not_ended
 from helios_research.analysis.reasons import count_reasons, has_warning
 from helios_research.analysis.tables import (
     Codes,
@@ -117,4 +117,4 @@ def _reasons(table: pd.DataFrame) -> "pd.Series[str]":
 
 def _cautions(table: pd.DataFrame) -> list[str]:
     pending = int((table["outcome"] == Outcome.PENDING).sum())
-    return [f"{pending:,} recordings have not ended yet."] if pending else []
+    return [f"{not_ended(pending)}."] if pending else []

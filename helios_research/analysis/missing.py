@@ -15,7 +15,7 @@ from helios_research.analysis.bootstrap import (
     sum_clusters,
 )
 from helios_research.analysis.levels import NOT_GIVEN, Levels, levels_of
-from helios_research.analysis.provenance import finished
+from helios_research.analysis.provenance import finished, not_ended
 from helios_research.analysis.reasons import count_reasons, missing_reasons
 from helios_research.analysis.tables import (
     Codes,
@@ -114,7 +114,7 @@ def missingness_by_tag(
     counted = pd.concat(parts, ignore_index=True)[list(MISSINGNESS_COLUMNS)]
     pending = len(table) - len(ended)
     if pending:
-        warnings.append(f"{pending:,} recordings have not ended yet and are left out.")
+        warnings.append(f"{not_ended(pending)} and {'is' if pending == 1 else 'are'} left out.")
     return finished(counted, table, _method(bootstrap), warnings)
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from helios_research.analysis.reasons import count_reasons, is_flagged
 from helios_research.columns import Source
+from helios_research.wording import counted
 
 
 def sources_of(table: pd.DataFrame) -> list[str]:
@@ -72,6 +73,22 @@ def flagged_note(table: pd.DataFrame) -> str | None:
         "was sent. The scores are those of what was sent, and they count; error_reason says what "
         "changed."
     )
+
+
+def not_ended(pending: int) -> str:
+    """Say how many recordings are still on their way.
+
+    Parameters
+    ----------
+    pending
+        How many.
+
+    Returns
+    -------
+    str
+        The beginning of a sentence, such as "2 recordings have not ended yet".
+    """
+    return f"{counted(pending, 'recording')} {'has' if pending == 1 else 'have'} not ended yet"
 
 
 def finished(

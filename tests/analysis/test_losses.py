@@ -86,6 +86,8 @@ def test_without_times_the_outcome_says_whether_audio_was_sent(every_way):
 
 def test_recordings_under_way_are_mentioned(every_way):
     assert flow(every_way).attrs["warnings"] == ["2 recordings have not ended yet."]
+    pending = every_way[every_way["outcome"] == "pending"]
+    assert flow(pending.head(1)).attrs["warnings"] == ["1 recording has not ended yet."]
 
 
 def test_no_rows_flow_as_zeros(study):
