@@ -127,6 +127,7 @@ $(LOWEST)/installed: pyproject.toml $(VENV)/installed-check
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[test]'
 	@touch $@
 
+# Playwright brings a Node.js that needs libatomic, which a bare Debian does not have.
 .PHONY: browser
-browser:
-	$(call need,command -v chromium && fc-list | grep -i dejavu,chromium fontconfig fonts-dejavu-core fonts-liberation,testing widgets in a browser)
+browser: $(VENV)/installed-test
+	$(call need,command -v chromium && fc-list | grep -i dejavu && $(BIN)/python -m playwright --version,chromium fontconfig fonts-dejavu-core fonts-liberation libatomic1,testing widgets in a browser)
