@@ -99,8 +99,6 @@ def choose_biomarkers(
     ------
     UnknownColumnError
         If a name is not a biomarker, or the table does not have it.
-    ResultsError
-        If none is named.
     """
     present = [marker for marker in BIOMARKERS if marker.name in table.columns]
     if biomarkers is None:
@@ -108,9 +106,6 @@ def choose_biomarkers(
             raise UnknownColumnError(BIOMARKERS[0].name, table.columns)
         return tuple(present)
     names = [biomarkers] if isinstance(biomarkers, str) else list(dict.fromkeys(biomarkers))
-    if not names:
-        message = "No biomarker was asked for: name at least one, or None for all of them."
-        raise ResultsError(message)
     known = [marker.name for marker in present]
     for name in names:
         if name not in known:

@@ -26,6 +26,7 @@ from helios_research.report.pictures import picture_of
 from helios_research.report.small_cells import FEWEST, HIDDEN
 from helios_research.report.subject import Subject
 from helios_research.report.wording import (
+    NO_FIGURES,
     biomarker_label,
     count,
     p_value,
@@ -62,8 +63,10 @@ def scores(subject: Subject) -> Section:
         A figure per tag and biomarker.
     """
     title = f"Scores by {', '.join(subject.tags)}" if subject.tags else "Scores"
-    if not subject.n_with(Outcome.SCORED) or not subject.biomarkers:
+    if not subject.n_with(Outcome.SCORED):
         return Section("scores", title, (Text(NO_SCORES),))
+    if not subject.biomarkers:
+        return Section("scores", title, (Text(NO_FIGURES),))
     blocks: list[Block] = [
         Text(
             "Bucketed biomarkers are ordinal: they are shown as the share of recordings at each of "

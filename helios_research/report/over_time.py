@@ -8,7 +8,7 @@ from helios_research.plots import COLUMN, score_over_time
 from helios_research.report.blocks import Picture, Pictures, Section, Text
 from helios_research.report.pictures import picture_of
 from helios_research.report.subject import Subject
-from helios_research.report.wording import biomarker_label
+from helios_research.report.wording import NO_FIGURES, biomarker_label
 from helios_research.wording import counted
 
 _TIME = "recording_time"
@@ -34,9 +34,11 @@ def over_time(subject: Subject) -> Section:
     scored = subject.table[subject.table["outcome"] == Outcome.SCORED.value]
     each = scored["user_label"].value_counts()
     again = int((each > 1).sum())
-    if not again or not subject.biomarkers:
+    if not again:
         sentence = "No participant has scores of more than one recording."
         return Section("time", title, (Text(sentence),))
+    if not subject.biomarkers:
+        return Section("time", title, (Text(NO_FIGURES),))
     by = subject.repeating_tag or _time_of(scored)
     if by is None:
         sentence = (

@@ -8,6 +8,8 @@ import pandas as pd
 from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.report.blocks import NOTHING
 
+NO_FIGURES = "This report was made without figures of scores."
+
 
 def count(number: float) -> str:
     """Word a count.

@@ -47,11 +47,6 @@ def test_an_unknown_biomarker_is_refused(study):
         tables.choose_biomarkers(study, "speech_s")
 
 
-def test_no_biomarker_is_not_taken_for_all(study):
-    with pytest.raises(ResultsError, match="name at least one, or None for all of them"):
-        tables.choose_biomarkers(study, [])
-
-
 def test_a_score_counts_only_where_the_recording_is_scored_and_its_person_known(make_results):
     table = make_results(["a", "a", None], mental_strain=[0.1, 0.2, 0.3])
     table.loc[1, "outcome"] = "failed"

@@ -119,9 +119,10 @@ def test_a_server_that_is_not_helios(helios, refused, manifest, website) -> None
 # --- the study -----------------------------------------------------------------------------------
 
 
-def test_a_study_that_does_not_exist(helios, refused) -> None:
-    refused(helios("status", "nowhere"), "There is no study in nowhere", "submit")
-    refused(helios("export", "nowhere", "--to", "scores.csv"), "There is no study in nowhere")
+def test_a_study_that_does_not_exist(helios, refused, tmp_path) -> None:
+    words = f"There is no study in {tmp_path / 'nowhere'}: check the path"
+    refused(helios("status", "nowhere"), words, "submit")
+    refused(helios("export", "nowhere", "--to", "scores.csv"), words)
 
 
 def test_a_file_where_the_study_should_be(helios, refused, manifest, tmp_path) -> None:

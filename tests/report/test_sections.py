@@ -5,7 +5,7 @@ import pytest
 
 from helios_research.codes import explain
 from helios_research.report.blocks import Bullets, Facts, Pictures, Section, Table, Text
-from helios_research.report.findings import comparisons
+from helios_research.report.findings import comparisons, scores
 from helios_research.report.methods import columns, methods
 from helios_research.report.over_time import over_time
 from helios_research.report.overview import at_a_glance, errors
@@ -136,6 +136,14 @@ def test_time_is_a_visit_or_else_the_clock(
     assert said in words(section)
     has_picture = any(isinstance(block, Pictures) for block in section.blocks)
     assert has_picture == said.startswith("They")
+
+
+def test_a_report_without_figures_does_not_say_that_there_are_no_scores(
+    study: pd.DataFrame,
+) -> None:
+    subject = subject_of(study, tags=["arm"], biomarkers=[])
+    for section in (scores(subject), over_time(subject)):
+        assert words(section) == "This report was made without figures of scores."
 
 
 def test_a_tag_that_does_not_run_with_time_is_no_visit(study: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def by_csv_module(path: Path) -> Columns:
 
 
 def by_openpyxl(path: Path) -> Columns:
-    sheet = openpyxl.load_workbook(path, read_only=True)["results"]
-    header, *rows = sheet.iter_rows(values_only=True)
+    with closing(openpyxl.load_workbook(path, read_only=True)) as book:
+        header, *rows = book["results"].iter_rows(values_only=True)
     return {str(name): [row[place] for row in rows] for place, name in enumerate(header)}
 
 
