@@ -13,6 +13,9 @@ from helios_research.sandbox.disturbance import Connection
 
 HOST = "127.0.0.1"
 
+# Of the event loop, from accepting a connection to its protocol: two by asyncio's source.
+_TURNS_TO_JOIN = 5
+
 
 class _Server(uvicorn.Server):
     """A server of uvicorn's that ends at once: whoever stops a sandbox is done with it."""
@@ -34,6 +37,13 @@ class _Server(uvicorn.Server):
                     await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A server that is closed drops connections that it accepted a moment ago without closing
+        # them, so they join the others first.
+        loop = asyncio.get_running_loop()
+        for listener in [sock for server in self.servers for sock in server.sockets]:
+            loop.remove_reader(listener.fileno())
+        for _ in range(_TURNS_TO_JOIN):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for sock in sockets or ():

@@ -1,6 +1,7 @@
 """The sandbox starts and stops cleanly wherever it is used."""
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -8,6 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
+from contextlib import ExitStack, suppress
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -141,3 +145,34 @@ def test_a_client_knows_its_address():
         client = sandbox.client()
         assert sandbox.api_key not in repr(client)
         assert sandbox.base_url in repr(client)
+
+
+def test_whoever_connects_while_it_stops_is_hung_up_on(monkeypatch):
+    left: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: left.append(found.exc_value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        for _ in range(5):
+            knock_while_it_stops()
+            gc.collect()
+    assert left == []
+
+
+def knock_while_it_stops():
+    stopped = threading.Event()
+    with Sandbox() as sandbox, ExitStack() as callers:
+        address = urlsplit(sandbox.base_url)
+
+        def knock():
+            while not stopped.is_set():
+                with suppress(OSError):
+                    callers.enter_context(
+                        socket.create_connection((address.hostname, address.port), 0.2)
+                    )
+
+        caller = threading.Thread(target=knock)
+        caller.start()
+        time.sleep(0.02)
+        sandbox.stop()
+        stopped.set()
+        caller.join()
