@@ -170,9 +170,11 @@ def knock_while_it_stops():
                         socket.create_connection((address.hostname, address.port), 0.2)
                     )
 
-        caller = threading.Thread(target=knock)
-        caller.start()
+        knocking = [threading.Thread(target=knock) for _ in range(2)]
+        for thread in knocking:
+            thread.start()
         time.sleep(0.02)
         sandbox.stop()
         stopped.set()
-        caller.join()
+        for thread in knocking:
+            thread.join()
