@@ -173,7 +173,8 @@ class Engine:
     def _survey(self) -> Survey:
         """Look at all recordings at once, for the same audio in several rows above all."""
         known = self.inspector.known_hashes()
-        locations = [row.location for row in self.rows if row.location and not row.rejection]
+        # A row that cannot be sent may still hold another's audio, and then nobody knows whose it is.
+        locations = [row.location for row in self.rows if row.location]
         hashes = shared_audio(locations, known, self._is_over.is_set)
         conflicts = duplicate_rejections(
             self.cohort, [hashes.get(row.location or "") for row in self.rows]

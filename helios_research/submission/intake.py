@@ -142,10 +142,14 @@ class Intake:
                 task.cancel()
 
     def _others(self) -> Iterator[tuple[Row, Standing]]:
-        """Give the rows whose recordings have to be looked at."""
+        """Give the rows whose recordings have to be looked at.
+
+        Of those that cannot be sent, it is those whose audio keeps another row from being sent: the
+        results have to know of it, too.
+        """
         for row, standing in zip(self.rows, self.standings, strict=True):
-            can_be_sent = row.rejection is None and row.location is not None
-            if can_be_sent and not self._is_settled(row, standing):
+            counts = row.rejection is None or row.position in self._surveyed.conflicts
+            if row.location and counts and not self._is_settled(row, standing):
                 yield row, standing
 
     def _is_settled(self, row: Row, standing: Standing) -> bool:

@@ -230,6 +230,34 @@ def test_metadata_changed_after_submission_is_said_and_not_sent_again(
     assert runs_per_audio(sandbox) == {2}
 
 
+@pytest.mark.parametrize("preflight", [True, False])
+@pytest.mark.parametrize("wrong", ["a third row with the same file", "an error of its own"])
+def test_audio_of_a_row_that_cannot_be_sent_is_not_sent_for_another_participant(
+    make_cohort, make_sandbox, make_study, quick, preflight, wrong
+) -> None:
+    quick |= {"preflight": preflight}
+    sandbox = make_sandbox()
+    table = make_cohort(3, user_label=["P000", "P001", "P002"])
+    first, second, third = map(Path, table["recording"])
+    second.write_bytes(first.read_bytes())
+    if wrong == "an error of its own":
+        table.loc[1, "birth_sex"] = "woman"
+        concerned = [0, 1]
+    else:
+        third.write_bytes(first.read_bytes())
+        table.loc[2, "recording"] = str(second)
+        concerned = [0, 1, 2]
+    study = make_study(sandbox)
+    submission = study.start(hr.Cohort.from_frame(table), **quick)
+    results = submission.wait()
+    assert [n for n, outcome in enumerate(results["outcome"]) if outcome == "invalid"] == concerned
+    assert results["error_code"][0] == "INVALID_DUPLICATE_AUDIO"
+    assert len(sandbox.log.runs_by_audio) == 3 - len(concerned)
+    assert submission.progress.outcomes["invalid"] == len(concerned)
+    again = study.submit(progress=False, **quick)
+    assert again["outcome"].tolist() == results["outcome"].tolist()
+
+
 def test_a_file_replaced_after_its_scores_is_a_new_recording(
     make_cohort, make_sandbox, make_study, quick
 ) -> None:
