@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_UNREADABLE = re.compile("decode to UTF-8|malformed JSON")
+_DAMAGE = re.compile("decode to UTF-8|malformed JSON|unsupported file format")
 
 NO_SENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What understanding a value raises that is not what is only ever written in its place."""
@@ -40,8 +40,8 @@ def making_sense() -> Iterator[None]:
         raise DamagedValueError from error
 
 
-def is_unreadable_text(error: Exception) -> bool:
-    """Tell whether SQLite could not read some text.
+def is_damage_without_code(error: Exception) -> bool:
+    """Tell whether SQLite found damage to which it gives no code of its own.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def is_unreadable_text(error: Exception) -> bool:
     Returns
     -------
     bool
-        True for what the sqlite3 module and SQLite's JSON functions say without a code of its own.
+        True for text that cannot be decoded, JSON that is none, and a head that makes no sense.
     """
     is_sqlites = isinstance(error, sqlite3.OperationalError)
-    return is_sqlites and _UNREADABLE.search(str(error)) is not None
+    return is_sqlites and _DAMAGE.search(str(error)) is not None

@@ -17,7 +17,7 @@ from helios_research.errors import (
     StudyStorageError,
 )
 from helios_research.ledger.attempts import SecretUrl
-from helios_research.ledger.damage import is_unreadable_text
+from helios_research.ledger.damage import is_damage_without_code
 
 DATABASE_NAME = "helios.sqlite"
 DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))
@@ -345,7 +345,7 @@ def study_error(error: Exception, path: Path) -> StudyError | None:
     """
     # Extended codes refine the primary one in their lowest byte (https://sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-    if is_unreadable_text(error) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if is_damage_without_code(error) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StudyDamagedError(path, str(error))
     if code in _STORAGE_FAILURES:
         name = getattr(error, "sqlite_errorname", "")

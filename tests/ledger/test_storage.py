@@ -138,6 +138,17 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(
     assert path.read_bytes() == b"Dear diary, " * 1000
 
 
+def test_a_ledger_with_a_damaged_head_is_said_to_be_damaged(tmp_path: Path) -> None:
+    Ledger.open(tmp_path).close()
+    path = tmp_path / "helios.sqlite"
+    content = bytearray(path.read_bytes())
+    # The number of SQLite's schema format (https://sqlite.org/fileformat.html, section 1.3).
+    content[44:48] = b"\x7f" * 4
+    path.write_bytes(content)
+    with pytest.raises(StudyDamagedError, match="cannot be used: unsupported file format"):
+        Ledger.open(tmp_path)
+
+
 async def test_damage_in_the_middle_of_a_ledger_is_named_when_it_is_read(
     tmp_path: Path, new_attempt: Callable[..., NewAttempt]
 ) -> None:
