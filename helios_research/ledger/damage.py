@@ -5,7 +5,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_DAMAGE = re.compile("decode to UTF-8|malformed JSON|unsupported file format")
+# Our statements fit every ledger of the version that it says, unless what it says was damaged.
+_DAMAGE = re.compile(
+    "decode to UTF-8|malformed JSON|unsupported file format|no such (table|column)|already exists"
+)
 
 NO_SENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What understanding a value raises that is not what is only ever written in its place."""
@@ -51,7 +54,8 @@ def is_damage_without_code(error: Exception) -> bool:
     Returns
     -------
     bool
-        True for text that cannot be decoded, JSON that is none, and a head that makes no sense.
+        True for text that cannot be decoded, JSON that is none, a head that makes no sense, and
+        tables that are not those of the ledger's version.
     """
     is_sqlites = isinstance(error, sqlite3.OperationalError)
     return is_sqlites and _DAMAGE.search(str(error)) is not None

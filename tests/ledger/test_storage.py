@@ -138,14 +138,21 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(
     assert path.read_bytes() == b"Dear diary, " * 1000
 
 
-def test_a_ledger_with_a_damaged_head_is_said_to_be_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [(44, 2**31 - 1, "unsupported file format"), (60, 0, "table attempts already exists")],
+    ids=["schema format", "version of the schema"],
+)
+def test_a_ledger_with_a_damaged_head_is_said_to_be_damaged(
+    tmp_path: Path, place: int, value: int, why: str
+) -> None:
     Ledger.open(tmp_path).close()
     path = tmp_path / "helios.sqlite"
     content = bytearray(path.read_bytes())
-    # The number of SQLite's schema format (https://sqlite.org/fileformat.html, section 1.3).
-    content[44:48] = b"\x7f" * 4
+    # Places in the file are those of https://sqlite.org/fileformat.html, section 1.3.
+    content[place : place + 4] = value.to_bytes(4, "big")
     path.write_bytes(content)
-    with pytest.raises(StudyDamagedError, match="cannot be used: unsupported file format"):
+    with pytest.raises(StudyDamagedError, match=f"cannot be used: {why}"):
         Ledger.open(tmp_path)
 
 
