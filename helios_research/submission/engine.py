@@ -18,7 +18,7 @@ from helios_research.submission.asks import Row
 from helios_research.submission.background import REFRESH_S
 from helios_research.submission.calls import Calls, PostponedError
 from helios_research.submission.clock import Clock
-from helios_research.submission.inspection import Inspector
+from helios_research.submission.inspection import Inspector, all_hashes
 from helios_research.submission.intake import Intake, Survey
 from helios_research.submission.lifecycle import Lifecycle
 from helios_research.submission.limits import Lane, Pacer, Retries
@@ -179,7 +179,14 @@ class Engine:
         conflicts = duplicate_rejections(
             self.cohort, [hashes.get(row.location or "") for row in self.rows]
         )
-        return Survey(hashes, conflicts.keys())
+        seen = all_hashes(self.ledger)
+        outdated = {
+            row.position
+            for row in self.rows
+            if row.rejection and row.location and seen.get(row.location)
+            if seen[row.location] != hashes.get(row.location)
+        }
+        return Survey(hashes, conflicts.keys(), outdated)
 
     async def _keep(self, pacer: Pacer, polling: CompletionModel) -> None:
         """Remember what was learned of the service, for the next submission and for onlookers."""

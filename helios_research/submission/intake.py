@@ -54,10 +54,13 @@ class Survey:
         SHA-256 by location, of recordings to which nothing was written since they were last read.
     conflicts
         Positions of rows whose audio also stands in another row with other metadata.
+    outdated
+        Positions of rows that cannot be sent, and whose recordings are not those last seen there.
     """
 
     hashes: Mapping[str, str] = field(default_factory=dict)
     conflicts: Collection[int] = ()
+    outdated: Collection[int] = ()
 
 
 @dataclass(slots=True)
@@ -144,11 +147,12 @@ class Intake:
     def _others(self) -> Iterator[tuple[Row, Standing]]:
         """Give the rows whose recordings have to be looked at.
 
-        Of those that cannot be sent, it is those whose audio keeps another row from being sent: the
-        results have to know of it, too.
+        Of those that cannot be sent, it is those whose audio keeps another row from being sent, or
+        no longer does: the results have to know of it, too.
         """
+        looked_at = {*self._surveyed.conflicts, *self._surveyed.outdated}
         for row, standing in zip(self.rows, self.standings, strict=True):
-            counts = row.rejection is None or row.position in self._surveyed.conflicts
+            counts = row.rejection is None or row.position in looked_at
             if row.location and counts and not self._is_settled(row, standing):
                 yield row, standing
 

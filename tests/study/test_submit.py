@@ -273,6 +273,26 @@ def test_a_file_replaced_after_its_scores_is_a_new_recording(
     assert_scores_are_the_servers(second, sandbox)
 
 
+@pytest.mark.parametrize("preflight", [True, False])
+def test_a_row_with_an_error_keeps_no_audio_that_its_file_does_not_hold_any_more(
+    make_cohort, make_sandbox, make_study, quick, preflight
+) -> None:
+    quick |= {"preflight": preflight}
+    sandbox = make_sandbox()
+    table = make_cohort(2, user_label=["P000", "P001"])
+    study = make_study(sandbox)
+    study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    first, second = map(Path, table["recording"])
+    mine, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(mine)
+    table.loc[1, "birth_sex"] = "woman"
+    results = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
+    assert results["error_code"][0] == "METADATA_CHANGED"
+    assert results["outcome"][0] == "scored"
+    assert runs_per_audio(sandbox) == {1}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="only POSIX tells when a file was renamed")
 @pytest.mark.parametrize("preflight", [True, False])
 def test_files_that_are_swapped_between_participants_take_their_scores_along(
