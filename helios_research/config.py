@@ -44,19 +44,6 @@ class TimeOuts:
 
     There is no limit on waiting for a free connection: the number of requests in flight is
     bounded in front of it instead (a limit there fails healthy requests under load).
-
-    Attributes
-    ----------
-    connect_s
-        Opening a connection.
-    read_s
-        Between two pieces of an answer.
-    write_s
-        Handing over one block of a request, at most 256 kB.
-    answer_s
-        A whole request to the API; a server that sends a byte now and then cannot hold it longer.
-    upload_s
-        A whole upload. Half of the hour that an upload URL lives.
     """
 
     connect_s: float = 10.0
@@ -68,15 +55,7 @@ class TimeOuts:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """How many requests may be under way at once; further ones wait.
-
-    Attributes
-    ----------
-    api_requests
-        Requests to the API.
-    uploads
-        Uploads of recordings.
-    """
+    """How many requests may be under way at once; further ones wait."""
 
     api_requests: int = 10
     uploads: int = 8
@@ -111,30 +90,7 @@ def resolve_connection(
     base_url: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Put together the connection from arguments, or else from where they are kept.
-
-    Parameters
-    ----------
-    api_key
-        The key; without it ``THYMIA_API_KEY``, the keyring, or whoever is there to be asked.
-    region
-        ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
-    base_url
-        Another origin, which wins over the region; without it ``THYMIA_BASE_URL``.
-    environment
-        The environment to read; by default this process's own.
-
-    Returns
-    -------
-    Connection
-        A checked connection.
-
-    Raises
-    ------
-    ConfigError
-        No key or one that cannot be a key, an unknown region, or a base URL that is neither
-        https nor on this machine.
-    """
+    """Put together the connection from arguments, or else from where they are kept."""
     # Neither the key nor the environment may stand in a local variable, which a traceback shows.
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
     base_url = resolve_base_url(region, base_url, environment)
@@ -149,25 +105,6 @@ def resolve_base_url(
     environment: Mapping[str, str] | None = None,
 ) -> str:
     """Find out at which address the API is.
-
-    Parameters
-    ----------
-    region
-        ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
-    base_url
-        Another origin, which wins over the region; without it ``THYMIA_BASE_URL``.
-    environment
-        The environment to read; by default this process's own.
-
-    Returns
-    -------
-    str
-        The origin of the API, without a trailing slash.
-
-    Raises
-    ------
-    ConfigError
-        An unknown region, or a base URL that is neither https nor on this machine.
 
     Notes
     -----
@@ -196,18 +133,7 @@ def _found_key(base_url: str, environment: Mapping[str, str] | None) -> SecretSt
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host is this machine.
-
-    Parameters
-    ----------
-    host
-        Name or address, as it stands in a URL.
-
-    Returns
-    -------
-    bool
-        True for ``localhost`` and for loopback addresses.
-    """
+    """Tell whether a host is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:
@@ -215,25 +141,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def checked_key(key: SecretStr | None) -> SecretStr:
-    """Make sure that a key can be one.
-
-    Parameters
-    ----------
-    key
-        A key as it was given; None where none was found.
-
-    Returns
-    -------
-    SecretStr
-        The key, without white space around it.
-
-    Raises
-    ------
-    MissingKeyError
-        There is none.
-    InvalidKeyError
-        It holds what no key does.
-    """
+    """Make sure that a key can be one."""
     stripped = SecretStr("" if key is None else key.get_secret_value().strip())
     if not stripped.get_secret_value():
         raise MissingKeyError

@@ -270,21 +270,7 @@ class StudyStorageError(StudyError):
 
     @classmethod
     def from_system(cls, path: Path, error: OSError) -> Self:
-        """Word what the operating system refused.
-
-        Parameters
-        ----------
-        path
-            What could not be written.
-        error
-            What was raised. Its own text is only used where it has no number: libraries put
-            theirs in its place.
-
-        Returns
-        -------
-        StudyStorageError
-            The error to raise, with what can be done about it.
-        """
+        """Word what the operating system refused."""
         words = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
         return cls(path, words[:1].lower() + words[1:], error.errno)
 
@@ -472,16 +458,5 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """Word a moment as the reader's own wall clock shows it, for use in a sentence.
-
-    Parameters
-    ----------
-    moment
-        A moment with a time zone.
-
-    Returns
-    -------
-    str
-        Such as ``2026-11-22 14:05``, to the minute.
-    """
+    """Word a moment as the reader's own wall clock shows it, for use in a sentence."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")

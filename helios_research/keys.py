@@ -38,19 +38,7 @@ class KeyInCodeWarning(UserWarning):
 
 
 def key_from_keyring(base_url: str) -> SecretStr | None:
-    """Look for the key in the operating system's keyring.
-
-    Parameters
-    ----------
-    base_url
-        Origin of the API that the key is for; each has an entry of its own, so that a key never
-        reaches another service than the one it was stored for.
-
-    Returns
-    -------
-    SecretStr or None
-        The key; None where there is no entry, or no keyring that can be used.
-    """
+    """Look for the key in the operating system's keyring."""
     try:
         import keyring
     except ImportError:
@@ -65,18 +53,7 @@ def key_from_keyring(base_url: str) -> SecretStr | None:
 
 
 def ask_for_key(base_url: str) -> SecretStr | None:
-    """Ask whoever sits there for the key, without showing what is typed.
-
-    Parameters
-    ----------
-    base_url
-        Origin of the API that the key is for.
-
-    Returns
-    -------
-    SecretStr or None
-        What was typed; None where nobody can be asked, or what is typed would be seen.
-    """
+    """Ask whoever sits there for the key, without showing what is typed."""
     if not _somebody_is_there():
         return None
     with warnings.catch_warnings():
@@ -103,25 +80,7 @@ def _somebody_is_there() -> bool:
 
 
 def store_key(base_url: str, key: SecretStr) -> str:
-    """Put the key into the operating system's keyring, in place of what was there.
-
-    Parameters
-    ----------
-    base_url
-        Origin of the API that the key is for.
-    key
-        The key.
-
-    Returns
-    -------
-    str
-        What the keyring calls itself.
-
-    Raises
-    ------
-    KeyringUnusableError
-        There is none that can be used.
-    """
+    """Put the key into the operating system's keyring, in place of what was there."""
     keyring = _usable_keyring()
     try:
         keyring.set_password(SERVICE, base_url, key.get_secret_value())
@@ -135,23 +94,7 @@ def store_key(base_url: str, key: SecretStr) -> str:
 
 
 def forget_key(base_url: str) -> bool:
-    """Take the key out of the operating system's keyring.
-
-    Parameters
-    ----------
-    base_url
-        Origin of the API that the key is for.
-
-    Returns
-    -------
-    bool
-        Whether there was one.
-
-    Raises
-    ------
-    KeyringUnusableError
-        There is no keyring that can be used.
-    """
+    """Take the key out of the operating system's keyring."""
     keyring = _usable_keyring()
     try:
         if keyring.get_password(SERVICE, base_url) is None:
@@ -187,11 +130,6 @@ def warn_of_key_in_code(caller: FrameType) -> None:
 
     A key that comes from a variable, a function or the environment gives no warning. Where the
     source cannot be had, nothing is said.
-
-    Parameters
-    ----------
-    caller
-        The frame that calls `Client`.
     """
     if _spells_out_key(caller):
         # Not `warnings.warn`: it would show the caller's line, and the key with it.

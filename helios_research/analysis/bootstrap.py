@@ -54,18 +54,7 @@ class Bootstrap:
 
 
 def check_confidence(confidence: float) -> None:
-    """Make sure that a confidence is a share, not a percentage.
-
-    Parameters
-    ----------
-    confidence
-        Coverage of an interval.
-
-    Raises
-    ------
-    ResultsError
-        If it does not lie between 0 and 1.
-    """
+    """Make sure that a confidence is a share, not a percentage."""
     if not 0 < confidence < 1:
         message = (
             f"The confidence is {confidence:g}, but it has to lie between 0 and 1, such as 0.95."
@@ -75,23 +64,7 @@ def check_confidence(confidence: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSums:
-    """Sums of the recordings of one participant in one group.
-
-    Attributes
-    ----------
-    person
-        Number of the participant, one per participant and group.
-    group
-        Number of the group.
-    top
-        Sums over the recordings, shape (participants and groups, ratios): scores for a mean, hits
-        for a proportion.
-    bottom
-        Sums of what they are divided by, shape (participants and groups, divisors): the number
-        of scores.
-    divisor
-        For each ratio the column of ``bottom`` that divides it.
-    """
+    """Sums of the recordings of one participant in one group."""
 
     person: Codes
     group: Codes
@@ -102,13 +75,7 @@ class ClusterSums:
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """What is added up over recordings and then divided.
-
-    Attributes
-    ----------
-    top, bottom, divisor
-        As in ``ClusterSums``, with a row per recording.
-    """
+    """What is added up over recordings and then divided."""
 
     top: Floats
     bottom: Floats
@@ -116,21 +83,7 @@ class Ratios:
 
 
 def sum_clusters(person: Codes, group: Codes, ratios: Ratios) -> ClusterSums:
-    """Add up the recordings of each participant in each group.
-
-    Parameters
-    ----------
-    person, group
-        Numbers of participant and group for each recording; negative where unknown, which
-        leaves the recording out.
-    ratios
-        What to add up.
-
-    Returns
-    -------
-    ClusterSums
-        Ordered by group, then participant.
-    """
+    """Add up the recordings of each participant in each group."""
     known = (person >= 0) & (group >= 0)
     n_people = int(person.max(initial=0)) + 1
     pair = (group * n_people + person)[known]
@@ -151,20 +104,6 @@ def ratio_intervals(
     bootstrap: Davison & Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8).
     Where each participant has one recording this is the ordinary bootstrap, against which
     (``scipy.stats.bootstrap``) the tests check it.
-
-    Parameters
-    ----------
-    sums
-        Per participant and group.
-    n_groups
-        How many groups there are.
-    bootstrap
-        Resamples, confidence and seed.
-
-    Returns
-    -------
-    low, high : ndarray of float, shape (groups, ratios)
-        NaN for a ratio with fewer than two participants behind it.
     """
     # People are numbered as they appear, group by group, so that groups whose participants are in
     # no other span a run of columns of the weights, and no copy of them is needed.
@@ -217,20 +156,7 @@ def _lay_out(sums: NDArray[np.float32], place: Codes, group: Codes, groups: rang
 
 
 def draw_weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.float32]]:
-    """Draw how often each participant is in each resample, a chunk of resamples at a time.
-
-    Parameters
-    ----------
-    n_people
-        How many participants there are to draw from, and how many are drawn each time.
-    bootstrap
-        Resamples and seed.
-
-    Yields
-    ------
-    ndarray of float, shape (some resamples, participants)
-        Each row adds up to the number of participants.
-    """
+    """Draw how often each participant is in each resample, a chunk of resamples at a time."""
     rng = np.random.default_rng(bootstrap.seed)
     size = max(1, _CHUNK // max(n_people, 1))
     for start in range(0, bootstrap.resamples, size):
@@ -265,22 +191,6 @@ def bound_certainty(
     Every resample of a group without a hit is without a hit, so the bootstrap would claim
     certainty. The exact binomial interval (Clopper & Pearson 1934) with the participants as its
     number of trials takes its place; the tests check it against ``scipy.stats.binomtest``.
-
-    Parameters
-    ----------
-    proportion
-        The observed proportions.
-    low, high
-        Their bootstrap intervals.
-    people
-        Participants behind each.
-    confidence
-        Coverage, between 0 and 1.
-
-    Returns
-    -------
-    low, high : ndarray of float
-        Changed only where the proportion is 0 or 1 and at least two participants are behind it.
     """
     tail = (1 - confidence) / 2
     trials = np.maximum(people, 1)

@@ -213,19 +213,7 @@ def _proportions(name: str, groups: list[_Group]) -> list[dict[str, object]]:
 
 
 def mean_difference(first: Floats, second: Floats) -> float:
-    """Give the standardized difference of two means.
-
-    Parameters
-    ----------
-    first, second
-        One value per participant; NaN is left out.
-
-    Returns
-    -------
-    float
-        Second less first, over the root of the mean of both variances; NaN where a group has
-        fewer than two values or nobody varies.
-    """
+    """Give the standardized difference of two means."""
     first, second = first[~np.isnan(first)], second[~np.isnan(second)]
     if min(len(first), len(second)) < 2:
         return np.nan
@@ -234,18 +222,7 @@ def mean_difference(first: Floats, second: Floats) -> float:
 
 
 def proportion_difference(first: Floats, second: Floats) -> float:
-    """Give the standardized difference of two distributions over categories.
-
-    Parameters
-    ----------
-    first, second
-        Participants in each category.
-
-    Returns
-    -------
-    float
-        Yang & Dalton's (2012) Mahalanobis distance, never negative; NaN for an empty group.
-    """
+    """Give the standardized difference of two distributions over categories."""
     if first.sum() == 0 or second.sum() == 0:
         return np.nan
     one, two = first / first.sum(), second / second.sum()

@@ -18,25 +18,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How a level differs from the reference.
-
-    Attributes
-    ----------
-    test
-        Name of the test; empty where none was possible.
-    sentence
-        What was done, or why nothing was.
-    statistic, df, p
-        Test statistic, its degrees of freedom (NaN where it has none) and two-sided p.
-    difference, difference_low, difference_high
-        Difference of means with interval, in points of the score; NaN for ordinal scores.
-    effect_name
-        What the standardized effect is.
-    effect, effect_low, effect_high
-        The standardized effect with interval.
-    converged
-        Whether a mixed model converged; None where there was none to fit.
-    """
+    """How a level differs from the reference."""
 
     test: str
     sentence: str
@@ -54,22 +36,7 @@ class Estimate:
 
 
 def nothing(sentence: str, difference: float = NAN, *, converged: bool | None = None) -> Estimate:
-    """Say that no test was possible.
-
-    Parameters
-    ----------
-    sentence
-        Why.
-    difference
-        Difference of means, where there are means.
-    converged
-        False where a mixed model was tried first.
-
-    Returns
-    -------
-    Estimate
-        Without a test.
-    """
+    """Say that no test was possible."""
     return Estimate("", sentence, difference=difference, converged=converged)
 
 
@@ -79,18 +46,6 @@ def compare_means(reference: Floats, level: Floats, confidence: float) -> Estima
     The effect is Hedges' g: the difference over the pooled SD, corrected for small samples, with
     the interval of Hedges & Olkin (1985, p. 86). Checked against ``pingouin.ttest``,
     ``compute_effsize`` and ``compute_esci``.
-
-    Parameters
-    ----------
-    reference, level
-        One mean per participant.
-    confidence
-        Coverage of the intervals.
-
-    Returns
-    -------
-    Estimate
-        Test "Welch's t", effect "Hedges' g".
     """
     if min(len(reference), len(level)) < 2:
         return nothing("Fewer than two participants on one side: not compared.")
@@ -127,18 +82,6 @@ def compare_paired_means(reference: Floats, level: Floats, confidence: float) ->
 
     The effect is Hedges' g with the average of the two variances (Cumming 2012, ch. 11), so that
     it can be held beside one from different participants. Checked against ``pingouin``.
-
-    Parameters
-    ----------
-    reference, level
-        One mean per participant and side, in the same order.
-    confidence
-        Coverage of the intervals.
-
-    Returns
-    -------
-    Estimate
-        Test "paired t", effect "Hedges' g (paired)".
     """
     n = len(level)
     if n < 2:
@@ -176,19 +119,6 @@ def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estima
     agrees with its p. The effect is Cliff's delta: how much more likely a participant of the
     level has the higher score than the lower one, from -1 to 1. Checked against the example
     of Brunner & Munzel (2000, Biometrical Journal 42, table 1) and ``scipy.stats``.
-
-    Parameters
-    ----------
-    reference, level
-        One ordinal score per participant.
-    confidence
-        Coverage of the interval.
-
-    Returns
-    -------
-    Estimate
-        Test "Brunner-Munzel" ("Mann-Whitney U" where the sides do not overlap at all), effect
-        "Cliff's delta".
     """
     if min(len(reference), len(level)) < 2:
         return nothing("Fewer than two participants on one side: not compared.")
@@ -238,18 +168,6 @@ def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) ->
     The effect is the share of participants who are higher minus the share who are lower, from
     -1 to 1 (Cliff's paired delta within participants, 1996), with a t interval. Checked against
     ``scipy.stats``.
-
-    Parameters
-    ----------
-    reference, level
-        One ordinal score per participant and side, in the same order, in steps of one.
-    confidence
-        Coverage of the interval.
-
-    Returns
-    -------
-    Estimate
-        Test "Wilcoxon signed-rank", effect "paired delta".
     """
     n = len(level)
     change = level - reference

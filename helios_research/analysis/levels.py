@@ -26,15 +26,7 @@ _SEX_SPELLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The levels of one grouping column, in an order that a reader expects.
-
-    Attributes
-    ----------
-    codes
-        For each row of the table, the place of its level in ``labels``.
-    labels
-        The levels as text; last, if there are such rows, "not given".
-    """
+    """The levels of one grouping column, in an order that a reader expects."""
 
     codes: Codes
     labels: tuple[str, ...]
@@ -49,23 +41,6 @@ def levels_of(table: pd.DataFrame, column: str) -> Levels:
 
     An ordered category keeps its order, numbers go by size, text goes as people count ("2" before
     "10"); blank and missing values, and any spelled so, become the last level, "not given".
-
-    Parameters
-    ----------
-    table
-        The results.
-    column
-        A tag, or any other column with few values.
-
-    Returns
-    -------
-    Levels
-        Only levels that occur.
-
-    Raises
-    ------
-    ResultsError
-        If the column is missing or has more than 500 levels.
     """
     if column not in table.columns:
         raise UnknownColumnError(column, table.columns)
@@ -112,18 +87,7 @@ def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
 
 
 def natural_key(text: str) -> list[tuple[int, float, str]]:
-    """Give the sort key under which numbers inside a text count as numbers.
-
-    Parameters
-    ----------
-    text
-        Any text, such as "visit 10" or "-0.5".
-
-    Returns
-    -------
-    list of tuple
-        A key for ``sorted``; "visit 2" comes before "visit 10".
-    """
+    """Give the sort key under which numbers inside a text count as numbers."""
     number = _number(text)
     if number is not None:
         return [(0, number, "")]

@@ -178,22 +178,7 @@ def _tested(levels: Levels, events: _Events, reason: str) -> dict[str, object]:
 
 
 def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[float, int]:
-    """Test whether an event is equally frequent at every level, participants being clusters.
-
-    Parameters
-    ----------
-    happened
-        1 where it happened to a recording, else 0.
-    levels, people
-        Numbers of each recording's level and participant.
-
-    Returns
-    -------
-    statistic : float
-        Chi-square statistic; NaN where there is nothing to test.
-    df : int
-        Its degrees of freedom: levels less one, or 0 where there is nothing to test.
-    """
+    """Test whether an event is equally frequent at every level, participants being clusters."""
     found, level = np.unique(levels, return_inverse=True)
     who = np.unique(people, return_inverse=True)[1]
     n_people = int(who.max(initial=-1)) + 1

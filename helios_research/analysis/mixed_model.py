@@ -18,17 +18,7 @@ _LEAST_SHARE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class MixedFit:
-    """What a fitted model says.
-
-    Attributes
-    ----------
-    differences, standard_errors
-        Of each level after the first from the first, shape (levels - 1,).
-    person_variance, residual_variance
-        Between participants and within.
-    problem
-        Why the fit cannot be used; empty where it converged.
-    """
+    """What a fitted model says."""
 
     differences: Floats
     standard_errors: Floats
@@ -52,21 +42,6 @@ def fit_random_intercept(scores: Floats, levels: Codes, people: Codes) -> MixedF
 
     What the optimizer warns of is in ``problem``, never printed. The tests check the fit against
     the closed form that balanced data have.
-
-    Parameters
-    ----------
-    scores
-        One per recording, none missing.
-    levels
-        Number of each recording's level; 0 is the reference, every number below the highest
-        occurs.
-    people
-        Number of each recording's participant.
-
-    Returns
-    -------
-    MixedFit
-        With NaN in it and a ``problem`` where the model could not be fitted.
     """
     # statsmodels takes about a second to import; only a mixed model needs it.
     from statsmodels.regression.mixed_linear_model import MixedLM

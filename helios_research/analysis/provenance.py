@@ -10,18 +10,7 @@ from helios_research.wording import counted
 
 
 def sources_of(table: pd.DataFrame) -> list[str]:
-    """List where the scores of a table come from.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    list of str
-        Values of ``columns.Source``, sorted; empty where the table does not say.
-    """
+    """List where the scores of a table come from."""
     if "source" not in table.columns:
         return []
     return sorted(str(source) for source in table["source"].dropna().unique())
@@ -49,18 +38,7 @@ def source_note(table: pd.DataFrame) -> str | None:
 
 
 def flagged_note(table: pd.DataFrame) -> str | None:
-    """Say in a sentence how many scores are of recordings whose row was changed since.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    str or None
-        None where there is no such recording.
-    """
+    """Say in a sentence how many scores are of recordings whose row was changed since."""
     flagged = is_flagged(table)
     number = int(flagged.sum())
     if not number:
@@ -76,42 +54,14 @@ def flagged_note(table: pd.DataFrame) -> str | None:
 
 
 def not_ended(pending: int) -> str:
-    """Say how many recordings are still on their way.
-
-    Parameters
-    ----------
-    pending
-        How many.
-
-    Returns
-    -------
-    str
-        The beginning of a sentence, such as "2 recordings have not ended yet".
-    """
+    """Say how many recordings are still on their way."""
     return f"{counted(pending, 'recording')} {'has' if pending == 1 else 'have'} not ended yet"
 
 
 def finished(
     rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Put on a finished analysis what a reader has to know about it.
-
-    Parameters
-    ----------
-    rows
-        The analysis.
-    table
-        The results that it was made from.
-    method
-        What was done, in sentences.
-    warnings
-        What to be careful about, one sentence each; how many scores are flagged is added.
-
-    Returns
-    -------
-    DataFrame
-        ``rows``, with ``attrs`` "method", "warnings", "sources" and "source_note".
-    """
+    """Put on a finished analysis what a reader has to know about it."""
     rows.attrs = {
         "method": method,
         "warnings": [*warnings, *filter(None, [flagged_note(table)])],

@@ -11,21 +11,7 @@ REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
 
 
 def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
-    """Say for each row without a score why it has none.
-
-    Parameters
-    ----------
-    table
-        The results.
-    scores
-        The scores of one biomarker, NaN where missing.
-
-    Returns
-    -------
-    Series of str
-        The error code, else the outcome's name; for a scored recording "several sections",
-        "no participant" or "no score"; null where there is a score.
-    """
+    """Say for each row without a score why it has none."""
     missing = np.isnan(scores)
     reasons = np.full(len(table), None, dtype=object)
     reasons[missing] = _why(table[missing])
@@ -48,36 +34,14 @@ def _why(table: pd.DataFrame) -> "pd.Series[str]":
 
 
 def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
-    """Count the reasons of missing scores.
-
-    Parameters
-    ----------
-    reasons
-        One per recording; null where there is none.
-
-    Returns
-    -------
-    dict of str to int
-        The most frequent first; equally frequent ones by name.
-    """
+    """Count the reasons of missing scores."""
     counted = reasons.value_counts().items()
     ordered = sorted(counted, key=lambda item: (-item[1], str(item[0])))
     return {str(reason): int(count) for reason, count in ordered}
 
 
 def has_warning(table: pd.DataFrame) -> Flags:
-    """Mark the recordings with a warning from Helios.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,)
-        True where ``warnings`` holds at least one text.
-    """
+    """Mark the recordings with a warning from Helios."""
     if "warnings" not in table.columns:
         return np.zeros(len(table), dtype=bool)
     return np.array(
@@ -90,16 +54,6 @@ def is_flagged(table: pd.DataFrame) -> Flags:
 
     Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
     longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,)
-        True where there are both a score and an error code.
     """
     if "error_code" not in table.columns:
         return np.zeros(len(table), dtype=bool)

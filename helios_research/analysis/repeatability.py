@@ -179,22 +179,7 @@ def _alpha(scores: Floats, who: Codes, bootstrap: Bootstrap) -> dict[str, object
 
 
 def coincidences(steps: Codes, who: Codes, n_levels: int) -> Floats:
-    """Count for each participant how often two levels stand in two of their recordings.
-
-    Parameters
-    ----------
-    steps
-        Level of each recording, from 0.
-    who
-        Participant of each recording, from 0, each with at least two.
-    n_levels
-        How many levels there are.
-
-    Returns
-    -------
-    ndarray of float, shape (participants, levels, levels)
-        Krippendorff's coincidence matrices, each pair weighted by 1 / (recordings - 1).
-    """
+    """Count for each participant how often two levels stand in two of their recordings."""
     n_people = int(who.max()) + 1
     counts = np.bincount(who * n_levels + steps, minlength=n_people * n_levels)
     counts = counts.reshape(n_people, n_levels).astype(np.float64)
@@ -206,18 +191,7 @@ def coincidences(steps: Codes, who: Codes, n_levels: int) -> Floats:
 
 
 def ordinal_alpha(pairs: Floats) -> Floats:
-    """Give Krippendorff's alpha for ordinal data.
-
-    Parameters
-    ----------
-    pairs
-        Coincidence matrices, shape (data sets, levels, levels).
-
-    Returns
-    -------
-    ndarray of float, shape (data sets,)
-        1 for perfect agreement, 0 for chance; NaN where there is only one level.
-    """
+    """Give Krippendorff's alpha for ordinal data."""
     at_level = pairs.sum(axis=2)
     total = at_level.sum(axis=1)
     up_to = np.cumsum(at_level, axis=1) - at_level / 2

@@ -25,27 +25,7 @@ Flags = NDArray[np.bool_]
 
 
 def load_results(results: Results, needs: Iterable[str] = ()) -> pd.DataFrame:
-    """Take a results table, or read it from a Parquet file, and make sure of its columns.
-
-    Parameters
-    ----------
-    results
-        One row per recording with the columns of ``columns.RESULTS`` and the manifest's own, or
-        the path of a Parquet file that holds it.
-    needs
-        Columns that the analysis cannot do without, besides ``outcome`` and ``user_label``.
-
-    Returns
-    -------
-    DataFrame
-        The same rows in the same order, numbered from 0.
-
-    Raises
-    ------
-    ResultsError
-        If there is no such file, it is not Parquet, or a needed column is missing, there twice, or
-        has several values in one cell.
-    """
+    """Take a results table, or read it from a Parquet file, and make sure of its columns."""
     table = results if isinstance(results, pd.DataFrame) else _read(Path(results))
     for name in ("outcome", "user_label", *needs):
         if name not in table.columns:
@@ -81,25 +61,7 @@ def _read(path: Path) -> pd.DataFrame:
 def choose_biomarkers(
     table: pd.DataFrame, biomarkers: str | Sequence[str] | None
 ) -> tuple[Biomarker, ...]:
-    """Find the biomarkers that were asked for.
-
-    Parameters
-    ----------
-    table
-        The results.
-    biomarkers
-        One name or several; None means every biomarker that the table has.
-
-    Returns
-    -------
-    tuple of Biomarker
-        In the order asked for; for None, in the order of ``columns.BIOMARKERS``.
-
-    Raises
-    ------
-    UnknownColumnError
-        If a name is not a biomarker, or the table does not have it.
-    """
+    """Find the biomarkers that were asked for."""
     present = [marker for marker in BIOMARKERS if marker.name in table.columns]
     if biomarkers is None:
         if not present:
@@ -114,74 +76,24 @@ def choose_biomarkers(
 
 
 def scores_of(table: pd.DataFrame, biomarker: str) -> Floats:
-    """Take the scores that count: of scored recordings with a known participant.
-
-    Parameters
-    ----------
-    table
-        The results.
-    biomarker
-        Name of the score's column.
-
-    Returns
-    -------
-    ndarray of float, shape (rows,)
-        NaN where there is no score.
-    """
+    """Take the scores that count: of scored recordings with a known participant."""
     return all_scores_of(table, [biomarker])[biomarker]
 
 
 def all_scores_of(table: pd.DataFrame, biomarkers: Iterable[str]) -> dict[str, Floats]:
-    """Take the scores that count of several biomarkers at once, which is quicker.
-
-    Parameters
-    ----------
-    table
-        The results.
-    biomarkers
-        Names of the scores' columns.
-
-    Returns
-    -------
-    dict of str to ndarray of float, shape (rows,)
-        By biomarker; NaN where there is no score.
-    """
+    """Take the scores that count of several biomarkers at once, which is quicker."""
     counts = _counts(table)
     return {name: np.where(counts, _numbers(table[name]), np.nan) for name in biomarkers}
 
 
 def has_any_score(table: pd.DataFrame, biomarkers: Sequence[str]) -> Flags:
-    """Mark the recordings with a score of at least one biomarker, whatever the score is.
-
-    Parameters
-    ----------
-    table
-        The results.
-    biomarkers
-        Names of the scores' columns.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,)
-        Only scored recordings with a known participant.
-    """
+    """Mark the recordings with a score of at least one biomarker, whatever the score is."""
     given = table[list(biomarkers)].notna().any(axis=1)
     return _counts(table) & given.to_numpy(dtype=bool)
 
 
 def bucket_steps(scores: Floats) -> Codes:
-    """Give the scores of a bucketed biomarker the places of their levels.
-
-    Parameters
-    ----------
-    scores
-        Scores, none of them missing.
-
-    Returns
-    -------
-    ndarray of int, shape (scores,)
-        0 for the lowest of ``columns.BUCKET_LEVELS`` to 3 for the highest.
-    """
+    """Give the scores of a bucketed biomarker the places of their levels."""
     # Half of the least distance between two levels, so that rounding cannot move a score.
     return np.searchsorted(BUCKET_LEVELS, scores - 0.15)
 
@@ -206,60 +118,19 @@ def _numbers(column: "pd.Series[Any]") -> Floats:
 
 
 def people_of(table: pd.DataFrame) -> tuple[Codes, int]:
-    """Give each participant a number.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    codes : ndarray of int, shape (rows,)
-        The participant's number, from 0; -1 where the row has no ``user_label``.
-    count : int
-        How many participants there are.
-    """
+    """Give each participant a number."""
     # Sorted, so that a seeded bootstrap gives the same whatever the order of the rows.
     codes, labels = pd.factorize(table["user_label"], sort=True)
     return codes.astype(np.intp), len(labels)
 
 
 def count_people(people: Codes, rows: Flags) -> int:
-    """Count the participants behind some rows.
-
-    Parameters
-    ----------
-    people
-        The participants' numbers, -1 where unknown.
-    rows
-        Which rows count.
-
-    Returns
-    -------
-    int
-        Different participants among them.
-    """
+    """Count the participants behind some rows."""
     return len(np.unique(people[rows & (people >= 0)]))
 
 
 def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
-    """Count the participants at each level.
-
-    Parameters
-    ----------
-    people
-        The participants' numbers, -1 where unknown.
-    codes
-        The number of each recording's level.
-    n_levels
-        How many levels there are.
-
-    Returns
-    -------
-    ndarray of int, shape (levels,)
-        Different participants; one who is at several levels counts at each.
-    """
+    """Count the participants at each level."""
     n_people = int(people.max(initial=0)) + 1
     known = people >= 0
     pairs = pd.unique(codes[known] * n_people + people[known])

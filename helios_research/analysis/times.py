@@ -10,19 +10,7 @@ _ZERO = pd.Timestamp("2000-01-01", tz="UTC")
 
 
 def times_of(values: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
-    """Read a column of times.
-
-    Parameters
-    ----------
-    values
-        ISO 8601 text, dates or times. Where they have no zone they count as UTC, which is right for
-        their distance from each other.
-
-    Returns
-    -------
-    Series of datetime64[us, UTC]
-        Missing where there is no time.
-    """
+    """Read a column of times."""
     if not pd.api.types.is_datetime64_any_dtype(values):
         # Without a whole date, "12" would be taken for a year.
         text = values.astype("str")
@@ -32,32 +20,10 @@ def times_of(values: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
 
 
 def days_of(values: "pd.Series[str]") -> Floats:
-    """Count the days to each time of a column.
-
-    Parameters
-    ----------
-    values
-        As for ``times_of``.
-
-    Returns
-    -------
-    ndarray of float, shape (rows,)
-        Days since 2000; NaN where there is no time.
-    """
+    """Count the days to each time of a column."""
     return np.asarray((times_of(values) - _ZERO) / _DAY, dtype=np.float64)
 
 
 def times_from(days: Floats) -> pd.DatetimeIndex:
-    """Turn days since 2000 into times.
-
-    Parameters
-    ----------
-    days
-        What ``days_of`` gave.
-
-    Returns
-    -------
-    DatetimeIndex
-        In UTC.
-    """
+    """Turn days since 2000 into times."""
     return _ZERO + pd.to_timedelta(days, unit="D")

@@ -32,18 +32,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Success(Generic[T]):
-    """An answer that could be read.
-
-    Attributes
-    ----------
-    value
-        What it says.
-    raw
-        Its JSON object, with everything that `value` has no place for. It may hold transcripts;
-        an upload URL has been taken out.
-    status
-        HTTP status.
-    """
+    """An answer that could be read."""
 
     value: T
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -52,23 +41,7 @@ class Success(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Anything but a success. Holds no key and no upload URL, so that it may be shown and kept.
-
-    Attributes
-    ----------
-    kind
-        What it asks of the caller.
-    code
-        For the results' ``error_code``: ``HTTP_503``, ``TIMED_OUT``, …
-    reason
-        For the results' ``error_reason``: one or more sentences.
-    retry_after_s
-        How long the service asks to wait, in seconds, at most 120; None where it does not say.
-    columns
-        Of metadata that was not accepted: the manifest's columns, each with what is wrong.
-    status
-        HTTP status; None where no answer came.
-    """
+    """Anything but a success. Holds no key and no upload URL, so that it may be shown and kept."""
 
     kind: FailureKind
     code: str
@@ -78,18 +51,7 @@ class Failure:
     status: int | None = None
 
     def as_error(self, base_url: str) -> ServiceError:
-        """Turn the failure into the error that ends a submission.
-
-        Parameters
-        ----------
-        base_url
-            Where the request went.
-
-        Returns
-        -------
-        ServiceError
-            ``AccountError``, ``NotHeliosError``, or else ``UnreachableError``.
-        """
+        """Turn the failure into the error that ends a submission."""
         if self.kind is FailureKind.ACCOUNT:
             return AccountError(base_url, self.status or 401)
         if self.kind is FailureKind.NOT_HELIOS:

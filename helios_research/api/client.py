@@ -170,13 +170,6 @@ class Service:
 
     No method raises for anything that a server or the network does. Cancelling a call is safe:
     its connection is closed and no other is concerned.
-
-    Parameters
-    ----------
-    connection
-        Where and with which key.
-    now
-        The clock.
     """
 
     def __init__(self, connection: Connection, now: Callable[[], datetime] = _utc_now) -> None:
@@ -200,33 +193,14 @@ class Service:
             raise ProxySettingsError(settings_words(problem)) from None
 
     async def account(self) -> Answer[Account]:
-        """Ask which account the key belongs to.
-
-        Returns
-        -------
-        Answer
-            The account; `FailureKind.NOT_HELIOS` where something else answers.
-        """
+        """Ask which account the key belongs to."""
         reply = await self._ask(protocol.account_call())
         if isinstance(reply, Failure):
             return reply
         return self._safe(protocol.read_account(reply, self._now()))
 
     async def create(self, request: RunRequest, *, delete_data: bool = False) -> Answer[CreatedRun]:
-        """Create a model run; nothing is processed until its recording is uploaded.
-
-        Parameters
-        ----------
-        request
-            The recording's metadata.
-        delete_data
-            Whether Helios deletes everything 12 hours after completion.
-
-        Returns
-        -------
-        Answer
-            The run and its upload URL.
-        """
+        """Create a model run; nothing is processed until its recording is uploaded."""
         reply = await self._ask(protocol.create_call(request, delete_data=delete_data))
         if isinstance(reply, Failure):
             return reply
@@ -235,39 +209,14 @@ class Service:
         )
 
     async def fetch(self, run_id: str) -> Answer[ModelRun]:
-        """Ask how things stand with a model run.
-
-        Parameters
-        ----------
-        run_id
-            Helios' id of the run.
-
-        Returns
-        -------
-        Answer
-            Its state, with the scores once it is complete.
-        """
+        """Ask how things stand with a model run."""
         reply = await self._ask(protocol.fetch_call(run_id))
         if isinstance(reply, Failure):
             return reply
         return self._safe(protocol.read_run(reply, self._now(), run_id))
 
     async def upload(self, url: str, body: UploadBody) -> Answer[None]:
-        """Upload a recording, from disk and in constant memory.
-
-        Parameters
-        ----------
-        url
-            The run's upload URL.
-        body
-            The recording.
-
-        Returns
-        -------
-        Answer
-            Success, or a failure. `FailureKind.CHANGED` where the bytes are not the expected
-            ones: the upload was broken off before its end, so the run still has no recording.
-        """
+        """Upload a recording, from disk and in constant memory."""
         problem = protocol.upload_url_problem(url, self._connection.base_url)
         if problem is not None:
             return protocol.refused_upload_url(problem)

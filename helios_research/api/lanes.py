@@ -22,13 +22,6 @@ class Lanes(Generic[L]):
     A pool of connections that many tasks share is corrupted when a request in it is cancelled
     (after some thousands of cancellations, healthy requests fail). Here a request that does not
     end well takes its own connection with it and touches no other.
-
-    Parameters
-    ----------
-    make
-        Makes a client.
-    count
-        How many requests may be under way at once.
     """
 
     def __init__(self, make: Callable[[], L], count: int) -> None:
@@ -40,13 +33,7 @@ class Lanes(Generic[L]):
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[L]:
-        """Lend a client, the one used last first, since its connection is the warmest.
-
-        Yields
-        ------
-        Closable
-            The client; it is closed and not lent again if the block raises or is cancelled.
-        """
+        """Lend a client, the one used last first, since its connection is the warmest."""
         async with self._free:
             client = self._idle.pop() if self._idle else self._make()
             is_sound = False

@@ -66,48 +66,18 @@ class Call:
 
 
 def account_call() -> Call:
-    """Build the request for the account, the cheapest that proves a key.
-
-    Returns
-    -------
-    Call
-        The request.
-    """
+    """Build the request for the account, the cheapest that proves a key."""
     return Call("GET", ACCOUNT_PATH)
 
 
 def create_call(request: RunRequest, *, delete_data: bool = False) -> Call:
-    """Build the request that creates a model run.
-
-    Parameters
-    ----------
-    request
-        The recording's metadata.
-    delete_data
-        Whether Helios deletes everything 12 hours after completion.
-
-    Returns
-    -------
-    Call
-        The request.
-    """
+    """Build the request that creates a model run."""
     body = request.to_record() | ({"deleteData": True} if delete_data else {})
     return Call("POST", RUNS_PATH, json.dumps(body, ensure_ascii=False).encode())
 
 
 def fetch_call(run_id: str) -> Call:
-    """Build the request for how things stand with a model run.
-
-    Parameters
-    ----------
-    run_id
-        Helios' id of the run.
-
-    Returns
-    -------
-    Call
-        The request.
-    """
+    """Build the request for how things stand with a model run."""
     return Call("GET", f"{RUNS_PATH}/{quote(run_id, safe='')}")
 
 
@@ -115,21 +85,7 @@ def fetch_call(run_id: str) -> Call:
 
 
 def read_account(reply: Reply, now: datetime) -> Answer[Account]:
-    """Read the answer to `account_call`.
-
-    Parameters
-    ----------
-    reply
-        The answer.
-    now
-        This moment, for a ``Retry-After`` that is a date.
-
-    Returns
-    -------
-    Answer
-        The account. An answer that is none says that this is not Helios, since nothing has yet
-        spoken for it.
-    """
+    """Read the answer to `account_call`."""
     refusal = _refusal(reply, now)
     if refusal is not None:
         return refusal
@@ -142,24 +98,7 @@ def read_account(reply: Reply, now: datetime) -> Answer[Account]:
 def read_created(
     reply: Reply, now: datetime, request: RunRequest, base_url: str
 ) -> Answer[CreatedRun]:
-    """Read the answer to `create_call`.
-
-    Parameters
-    ----------
-    reply
-        The answer.
-    now
-        This moment.
-    request
-        What was asked, to name the tags that were not accepted.
-    base_url
-        Where it was asked, since it decides which upload URLs are safe.
-
-    Returns
-    -------
-    Answer
-        The run and its upload URL. The URL is not in `Success.raw`, which may be kept.
-    """
+    """Read the answer to `create_call`."""
     if reply.status in _ROW_STATUSES:
         # A gateway in between refuses with a page, or with nothing, and then it is no verdict of
         # Helios on the recording.
@@ -180,23 +119,7 @@ def read_created(
 
 
 def read_run(reply: Reply, now: datetime, run_id: str) -> Answer[ModelRun]:
-    """Read the answer to `fetch_call`.
-
-    Parameters
-    ----------
-    reply
-        The answer.
-    now
-        This moment.
-    run_id
-        The run that was asked for: an answer about another one, as a cache on the way may give,
-        is not believed.
-
-    Returns
-    -------
-    Answer
-        The state of the run.
-    """
+    """Read the answer to `fetch_call`."""
     if reply.status in _GONE_STATUSES and not reply.is_web_page:
         return _failure(FailureKind.GONE, reply, "Helios does not have this model run.", now)
     refusal = _refusal(reply, now, others=FailureKind.RETRY)
@@ -257,22 +180,7 @@ def _rejected(reply: Reply, now: datetime, request: RunRequest) -> Failure:
 
 
 def read_upload(reply: Reply, now: datetime) -> Answer[None]:
-    """Read the upload host's answer.
-
-    Parameters
-    ----------
-    reply
-        The answer.
-    now
-        This moment.
-
-    Returns
-    -------
-    Answer
-        Success, or a failure. 429 is `FailureKind.RETRY` here, since this host does not count
-        towards the API's limit. The host's error code is quoted, its other words are not: they
-        may hold the signature.
-    """
+    """Read the upload host's answer."""
     status, code = reply.status, reply.storage_code
     if 200 <= status < 300:
         return Success(None, {}, status)
@@ -292,20 +200,7 @@ def read_upload(reply: Reply, now: datetime) -> Answer[None]:
 
 
 def upload_url_problem(url: str, base_url: str) -> str | None:
-    """Say why a recording must not be sent to an upload URL.
-
-    Parameters
-    ----------
-    url
-        The upload URL that came with a model run.
-    base_url
-        The API's base URL: http is only for an API on this machine with uploads to this machine.
-
-    Returns
-    -------
-    str or None
-        The end of a sentence that begins with "the upload URL"; None where all is well.
-    """
+    """Say why a recording must not be sent to an upload URL."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -322,34 +217,12 @@ def upload_url_problem(url: str, base_url: str) -> str | None:
 
 
 def refused_upload_url(problem: str) -> Failure:
-    """Give the failure for an upload URL that `upload_url_problem` has something against.
-
-    Parameters
-    ----------
-    problem
-        What it said.
-
-    Returns
-    -------
-    Failure
-        `FailureKind.NOT_HELIOS`.
-    """
+    """Give the failure for an upload URL that `upload_url_problem` has something against."""
     return Failure(FailureKind.NOT_HELIOS, UNREADABLE_ANSWER, f"its upload URL {problem}")
 
 
 def recording_changed(reason: str) -> Failure:
-    """Give the failure for a recording that is not what it was when it was checked.
-
-    Parameters
-    ----------
-    reason
-        What is the matter, as a sentence.
-
-    Returns
-    -------
-    Failure
-        `FailureKind.CHANGED`.
-    """
+    """Give the failure for a recording that is not what it was when it was checked."""
     return Failure(FailureKind.CHANGED, RECORDING_CHANGED, reason)
 
 
@@ -357,21 +230,7 @@ def recording_changed(reason: str) -> Failure:
 
 
 def unanswered(trouble: Trouble, detail: str = "") -> Failure:
-    """Classify a request that got no complete answer.
-
-    Parameters
-    ----------
-    trouble
-        What went wrong.
-    detail
-        The operating system's or OpenSSL's words for it.
-
-    Returns
-    -------
-    Failure
-        To be tried again; but `FailureKind.NOT_HELIOS` for a server that cannot prove who it is
-        and for a proxy that refuses, since trying again changes neither.
-    """
+    """Classify a request that got no complete answer."""
     said = f": {detail}" if detail else ""
     if trouble in (Trouble.UNTRUSTED, Trouble.PROXY):
         return Failure(FailureKind.NOT_HELIOS, UNREACHABLE, f"{trouble.value}{said}")

@@ -71,23 +71,7 @@ class WireAnswer(BaseModel):
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Self:
-        """Read an answer, leaving out what does not fit.
-
-        Parameters
-        ----------
-        raw
-            The answer's JSON object.
-
-        Returns
-        -------
-        Self
-            The record; a field whose value is of the wrong type is as if it were missing.
-
-        Raises
-        ------
-        pydantic.ValidationError
-            A field without which the answer means nothing is missing or of the wrong type.
-        """
+        """Read an answer, leaving out what does not fit."""
         try:
             return cls.model_validate(raw)
         except ValidationError as problem:
@@ -123,16 +107,7 @@ class Account(WireAnswer):
 
 
 class CreatedRun(WireAnswer):
-    """A model run that waits for its recording.
-
-    Attributes
-    ----------
-    id
-        Helios' id of the run: letters, digits, ``-`` and ``_``, so that it is safe in a path.
-    recording_upload_url
-        Pre-signed URL for the recording, valid for 1 hour. A secret while it lives, therefore
-        not in the repr.
-    """
+    """A model run that waits for its recording."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
     recording_upload_url: str = Field(min_length=1, repr=False)
@@ -166,23 +141,11 @@ class Section(WireAnswer):
     uniform_low_self_esteem: _Finite | None = _score("uniform_low_self_esteem")
 
     def scores(self) -> dict[str, float | None]:
-        """Give the scores by the names that `columns.BIOMARKERS` has for them.
-
-        Returns
-        -------
-        dict
-            One entry per biomarker, None where Helios gave none.
-        """
+        """Give the scores by the names that `columns.BIOMARKERS` has for them."""
         return {marker.name: getattr(self, marker.name) for marker in BIOMARKERS}
 
     def flat(self) -> dict[str, Any]:
-        """Give the section as one flat mapping.
-
-        Returns
-        -------
-        dict
-            ``start_secs``, ``finish_secs``, ``transcript`` and one entry per biomarker.
-        """
+        """Give the section as one flat mapping."""
         return dict(self.__dict__)
 
 
@@ -242,15 +205,7 @@ class ModelRun(WireAnswer):
         return self.status in (COMPLETE_OK, COMPLETE_ERROR)
 
     def flat(self) -> dict[str, Any]:
-        """Give the run as a flat row.
-
-        Returns
-        -------
-        dict
-            ``model_run_id``, ``status``, the times, ``error_code``, ``error_reason``,
-            ``warnings`` (list), ``n_sections``, and of a single section its bounds, transcript
-            and scores; with several these are None and ``sections`` lists them.
-        """
+        """Give the run as a flat row."""
         sections = self.sections
         return {
             "model_run_id": self.id,
@@ -267,18 +222,7 @@ class ModelRun(WireAnswer):
 
 
 def flatten_answer(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
-    """Turn the raw answer about a model run into a flat row.
-
-    Parameters
-    ----------
-    raw
-        The answer as JSON text or as the object read from it.
-
-    Returns
-    -------
-    dict
-        See `ModelRun.flat`.
-    """
+    """Turn the raw answer about a model run into a flat row."""
     if not isinstance(raw, str | bytes):
         return ModelRun.read(raw).flat()
     try:
@@ -289,19 +233,7 @@ def flatten_answer(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
 
 
 def without_transcripts(raw: Any) -> Any:
-    """Copy a raw answer without what the participant said.
-
-    Parameters
-    ----------
-    raw
-        JSON as Helios sent it.
-
-    Returns
-    -------
-    Any
-        The same without any field, at any depth, that has ``transcript`` in its name: a field
-        that Helios may add one day is taken out too.
-    """
+    """Copy a raw answer without what the participant said."""
     if isinstance(raw, Mapping):
         return {
             key: without_transcripts(value)

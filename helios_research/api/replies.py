@@ -27,19 +27,7 @@ _QUOTED_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer before anyone has understood it.
-
-    Attributes
-    ----------
-    status
-        HTTP status.
-    headers
-        Header fields, names in lower case.
-    body
-        At most `MAX_ANSWER_BYTES`; not in the repr, since it may hold an upload URL.
-    is_whole
-        False where the answer was longer than that.
-    """
+    """An answer before anyone has understood it."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -89,16 +77,6 @@ class Reply:
     def retry_after_s(self, now: datetime) -> float | None:
         """Read how long the server asks to wait.
 
-        Parameters
-        ----------
-        now
-            This moment, used where the server does not say what time it is there.
-
-        Returns
-        -------
-        float or None
-            Seconds, 0 to `MAX_RETRY_AFTER_S`; None where it does not say, or not understandably.
-
         Notes
         -----
         ``Retry-After`` is a whole number of seconds or a date (RFC 9110, section 10.2.3), and
@@ -117,18 +95,7 @@ class Reply:
         return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
     def field_messages(self, tags: tuple[str, ...]) -> dict[str, str]:
-        """Read the messages of a 422 (FastAPI's form) as messages about the manifest's columns.
-
-        Parameters
-        ----------
-        tags
-            Names of the tags that were sent, in that order: the answer names them by number.
-
-        Returns
-        -------
-        dict
-            What is wrong, by column; the first message where there are several about one.
-        """
+        """Read the messages of a 422 (FastAPI's form) as messages about the manifest's columns."""
         details = self._object().get("detail")
         columns: dict[str, str] = {}
         for item in details if isinstance(details, list) else ():

@@ -99,13 +99,7 @@ class RunRequest(BaseModel):
     )
 
     def to_record(self) -> dict[str, Any]:
-        """Lay the metadata out as Helios reads it, to be sent or kept.
-
-        Returns
-        -------
-        dict
-            JSON-ready; what was not given is left out rather than sent as null.
-        """
+        """Lay the metadata out as Helios reads it, to be sent or kept."""
         given = self.model_dump(mode="json", exclude_none=True, exclude={"tags"})
         user = {_WIRE_NAMES[name]: given.pop(name) for name in _USER_FIELDS}
         record = {"user": user} | {_WIRE_NAMES[name]: value for name, value in given.items()}
@@ -115,32 +109,14 @@ class RunRequest(BaseModel):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_record` gave.
-
-        Parameters
-        ----------
-        record
-            The metadata in Helios' form, as kept in a ledger.
-
-        Returns
-        -------
-        RunRequest
-            The same request.
-        """
+        """Read what `to_record` gave."""
         wire = {name: value for name, value in record.items() if name not in ("user", "tags")}
         values = {to_snake(name): value for name, value in (wire | record["user"]).items()}
         tags = {tag["name"]: tag["value"] for tag in record.get("tags", ())}
         return cls.model_validate(values | {"tags": tags})
 
     def canonical(self) -> str:
-        """Write the request as text.
-
-        Returns
-        -------
-        str
-            The record as canonical JSON (sorted keys, tags sorted by name): equal metadata, equal
-            text, whatever order it was given in.
-        """
+        """Write the request as text."""
         given = self.__dict__
         user = {wire: given[name] for name, wire in _CANONICAL_USER}
         tags = [{"name": name, "value": self.tags[name]} for name in sorted(self.tags)]
@@ -151,29 +127,11 @@ class RunRequest(BaseModel):
         ).decode()
 
     def digest(self) -> str:
-        """Identify the request by its content.
-
-        Returns
-        -------
-        str
-            SHA-256 of the canonical text, as 64 hexadecimal digits.
-        """
+        """Identify the request by its content."""
         return digest_of(self.canonical())
 
     def differences(self, other: Self) -> dict[str, tuple[str | None, str | None]]:
-        """Compare with another request, column by column.
-
-        Parameters
-        ----------
-        other
-            The request to compare with.
-
-        Returns
-        -------
-        dict
-            For each manifest column that differs, its value here and in `other`;
-            None where it is not given. Tags appear under their own names.
-        """
+        """Compare with another request, column by column."""
         mine, theirs = self._by_column(), other._by_column()
         columns = dict.fromkeys((*mine, *theirs))
         return {
@@ -183,18 +141,7 @@ class RunRequest(BaseModel):
         }
 
     def describe_difference(self, other: Self) -> str:
-        """Word what has changed from this request to another.
-
-        Parameters
-        ----------
-        other
-            The later request.
-
-        Returns
-        -------
-        str
-            Such as ``date_of_birth was 1990-01-01 and is now 1991-01-01``; empty if equal.
-        """
+        """Word what has changed from this request to another."""
         return "; ".join(
             f"{column} was {_worded(before)} and is now {_worded(after)}"
             for column, (before, after) in self.differences(other).items()
@@ -215,34 +162,12 @@ _CANONICAL = sorted(
 
 
 def user_label_in(record: Mapping[str, Any]) -> str:
-    """Tell whose recording a request is about, without validating all of it.
-
-    Parameters
-    ----------
-    record
-        The metadata in Helios' form, as `RunRequest.to_record` gave them.
-
-    Returns
-    -------
-    str
-        The label of the participant.
-    """
+    """Tell whose recording a request is about, without validating all of it."""
     return str(record["user"][_WIRE_NAMES["user_label"]])
 
 
 def digest_of(canonical: str) -> str:
-    """Identify a request by its canonical text.
-
-    Parameters
-    ----------
-    canonical
-        What `RunRequest.canonical` gave.
-
-    Returns
-    -------
-    str
-        As `RunRequest.digest`.
-    """
+    """Identify a request by its canonical text."""
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

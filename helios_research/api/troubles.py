@@ -21,19 +21,7 @@ class Trouble(Enum):
 
 
 def distrust(problem: BaseException) -> str | None:
-    """Say why a server was not trusted, if that is what happened.
-
-    Parameters
-    ----------
-    problem
-        What a request raised.
-
-    Returns
-    -------
-    str or None
-        OpenSSL's reason, or that the server does not speak TLS at all; None for other troubles,
-        as a connection that broke off during the handshake.
-    """
+    """Say why a server was not trusted, if that is what happened."""
     for cause in causes(problem):
         # OpenSSL sets these attributes; on an error that Python itself raised they are missing.
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -44,18 +32,7 @@ def distrust(problem: BaseException) -> str | None:
 
 
 def system_words(problem: BaseException) -> str:
-    """Find the operating system's words for what happened.
-
-    Parameters
-    ----------
-    problem
-        What a request raised.
-
-    Returns
-    -------
-    str
-        Such as ``Connection refused``; empty where it has none.
-    """
+    """Find the operating system's words for what happened."""
     known = (_words(cause) for cause in causes(problem) if isinstance(cause, OSError))
     return next((words for words in known if words), "")
 
@@ -68,18 +45,7 @@ def _words(problem: OSError) -> str:
 
 
 def settings_words(problem: Exception) -> str:
-    """Say what is wrong with the proxy or the certificates that the environment names.
-
-    Parameters
-    ----------
-    problem
-        What making a connection of them raised.
-
-    Returns
-    -------
-    str
-        A clause without the setting itself, since a proxy's URL may hold a password.
-    """
+    """Say what is wrong with the proxy or the certificates that the environment names."""
     if isinstance(problem, ImportError):
         return "a SOCKS proxy needs the package socksio (`pip install httpx[socks]`)"
     if isinstance(problem, OSError):
@@ -88,18 +54,7 @@ def settings_words(problem: Exception) -> str:
 
 
 def causes(problem: BaseException | None) -> Iterator[BaseException]:
-    """Walk through an exception, what is behind it, and the members of groups.
-
-    Parameters
-    ----------
-    problem
-        Where to begin.
-
-    Yields
-    ------
-    BaseException
-        The exception itself first.
-    """
+    """Walk through an exception, what is behind it, and the members of groups."""
     while problem is not None:
         yield problem
         if isinstance(problem, BaseExceptionGroup):

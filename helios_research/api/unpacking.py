@@ -13,18 +13,6 @@ class Unpacker:
     Answers are asked for as they are, but something on the way may pack them all the same, and 64 kB
     of it may hold 64 MB: httpx would unpack a piece as a whole before anybody could stop it. Other
     ways of packing than these are left as they are, and then no JSON is found in them.
-
-    Parameters
-    ----------
-    encoding
-        The answer's ``Content-Encoding``; empty where it has none.
-    most
-        Bytes that are kept; one more is, to tell that there were more.
-
-    Attributes
-    ----------
-    body
-        What was unpacked.
     """
 
     def __init__(self, encoding: str, most: int) -> None:
@@ -39,18 +27,7 @@ class Unpacker:
         return len(self.body) > self._most
 
     def take(self, piece: bytes) -> None:
-        """Take the next piece; what no longer fits is left out.
-
-        Parameters
-        ----------
-        piece
-            Bytes as they came.
-
-        Raises
-        ------
-        zlib.error
-            They are not packed as the answer says.
-        """
+        """Take the next piece; what no longer fits is left out."""
         left = self._most + 1 - len(self.body)
         # To the inflater 0 means: without limit.
         if left > 0:

@@ -23,19 +23,7 @@ class RecordingChangedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UploadBody:
-    """The bytes to upload, opened again for each attempt.
-
-    Attributes
-    ----------
-    size_bytes
-        Length, as found when the recording was hashed.
-    media_type
-        Content type of the real format; None when it is none of the six.
-    sha256
-        SHA-256 that the bytes must have, as 64 hexadecimal digits.
-    open
-        Begins to read anew, and gives the bytes in blocks; runs in a thread.
-    """
+    """The bytes to upload, opened again for each attempt."""
 
     size_bytes: int
     media_type: str | None
@@ -47,16 +35,6 @@ class UploadBody:
 
         An upload whose last block never comes is never completed by the upload host, so a
         file that changed since it was hashed cannot be scored in place of the one intended.
-
-        Yields
-        ------
-        bytes
-            Blocks as `open` gives them, never an empty one.
-
-        Raises
-        ------
-        RecordingChangedError
-            Length or hash differ, or the recording cannot be read any more.
         """
         digest, seen, held = hashlib.sha256(), 0, b""
         for block in self._blocks():

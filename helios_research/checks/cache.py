@@ -15,30 +15,12 @@ class CheckCache(Protocol):
     """
 
     def load(self, rules: str) -> Mapping[str, Check]:
-        """Load all checks that were made by these rules.
-
-        Parameters
-        ----------
-        rules
-            Key of the rules.
-
-        Returns
-        -------
-        Mapping
-            Checks by location.
-        """
+        """Load all checks that were made by these rules."""
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
         """Keep checks, in place of what was kept for the same locations and rules.
 
         It may be called from any thread, but only from one at a time.
-
-        Parameters
-        ----------
-        rules
-            Key of the rules.
-        checks
-            Checks by location.
         """
 
 
@@ -49,28 +31,9 @@ class MemoryCache:
         self._checks: dict[str, dict[str, Check]] = {}
 
     def load(self, rules: str) -> dict[str, Check]:
-        """Load all checks that were made by these rules.
-
-        Parameters
-        ----------
-        rules
-            Key of the rules.
-
-        Returns
-        -------
-        dict
-            Checks by location.
-        """
+        """Load all checks that were made by these rules."""
         return dict(self._checks.get(rules, {}))
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
-        """Keep checks, in place of what was kept for the same locations and rules.
-
-        Parameters
-        ----------
-        rules
-            Key of the rules.
-        checks
-            Checks by location.
-        """
+        """Keep checks, in place of what was kept for the same locations and rules."""
         self._checks.setdefault(rules, {}).update(checks)

@@ -89,29 +89,12 @@ class Check:
         return self.sha256 is not None and self.stamp is not None and bool(self.stamp.version)
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the check as JSON values, for a cache.
-
-        Returns
-        -------
-        dict
-            Its fields by name, the stamp as text.
-        """
+        """Write the check as JSON values, for a cache."""
         return asdict(self) | {"stamp": str(self.stamp) if self.stamp else None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read a check from the values that ``to_dict`` gave.
-
-        Parameters
-        ----------
-        values
-            Such values.
-
-        Returns
-        -------
-        Check
-            The same check.
-        """
+        """Read a check from the values that ``to_dict`` gave."""
         stamp = Stamp.parse(values["stamp"]) if values["stamp"] else None
         known: dict[str, Any] = {**values, "verdict": _VERDICTS[values["verdict"]], "stamp": stamp}
         return cls(**known)
@@ -132,28 +115,7 @@ def check_recording(
     previous: Check | None = None,
     alike: Sequence[Check] = (),
 ) -> Check:
-    """Check one recording. Whatever is wrong with it becomes its verdict, never an exception.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-    thresholds
-        The limits.
-    full_speech
-        Count speech to the end instead of stopping at enough.
-    previous
-        The check that was made before, by the same rules, at this location: it holds if the stamp
-        is still the same.
-    alike
-        Checks made before, by the same rules, of recordings of the same size: if the bytes are
-        those of one of them, they are read but not decoded again.
-
-    Returns
-    -------
-    Check
-        What was found.
-    """
+    """Check one recording. Whatever is wrong with it becomes its verdict, never an exception."""
     try:
         return (
             _still_valid(location, previous)
@@ -168,20 +130,7 @@ def check_recording(
 
 
 def identified(location: str, check: Check) -> Check:
-    """Say what a recording is, where its check could not: read, but not decoded.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-    check
-        What was said of it.
-
-    Returns
-    -------
-    Check
-        The same with hash, container, size and stamp; a refusal where it cannot be read.
-    """
+    """Say what a recording is, where its check could not: read, but not decoded."""
     try:
         found = fingerprint(location)
     except RecordingUnavailableError as error:
@@ -197,39 +146,12 @@ def identified(location: str, check: Check) -> Check:
 
 
 def unchecked(why: str, code: str | None = None) -> Check:
-    """Word the check of a recording that could not be made, through no known fault of its own.
-
-    Parameters
-    ----------
-    why
-        What happened, as the part of a sentence.
-    code
-        The error code that Helios is expected to give, if any.
-
-    Returns
-    -------
-    Check
-        A warning, so that the recording is still sent.
-    """
+    """Word the check of a recording that could not be made, through no known fault of its own."""
     return Check(Verdict.WARN, code, f"It could not be checked ({why}).")
 
 
 def rules_key(thresholds: Thresholds, *, full_speech: bool) -> str:
-    """Name the rules of a check, so that a cache never answers by others.
-
-    Parameters
-    ----------
-    thresholds
-        The limits.
-    full_speech
-        Whether speech is counted to the end.
-
-    Returns
-    -------
-    str
-        A key that changes with the limits, with ``full_speech``, and with versions of this
-        package that measure or judge otherwise.
-    """
+    """Name the rules of a check, so that a cache never answers by others."""
     rules = [MEASURING_VERSION, _JUDGING_VERSION, full_speech, asdict(thresholds)]
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -38,25 +38,7 @@ _STALL_FACTOR = 2
 
 
 class CheckPool:
-    """Checks recordings as they are asked for; use it in a ``with`` statement.
-
-    Parameters
-    ----------
-    thresholds
-        The limits.
-    full_speech
-        Count speech to the end instead of stopping at enough.
-    executor
-        Where to check: any ``concurrent.futures.Executor``, also a cluster's. It is not shut
-        down. By default one process per core, in which a recording that crashes or hangs its
-        decoder costs nothing but its own check.
-    cache
-        Checks made before; new ones are stored in it.
-    workers
-        Number of processes where no executor is given; by default one per core.
-    store_every
-        Checks that are stored at once. With 1, a check is in the cache before it is given out.
-    """
+    """Checks recordings as they are asked for; use it in a ``with`` statement."""
 
     def __init__(
         self,
@@ -83,31 +65,13 @@ class CheckPool:
         self.close(abandon=kind is not None)
 
     def close(self, *, abandon: bool = False) -> None:
-        """End the processes and store what has not been stored yet.
-
-        Parameters
-        ----------
-        abandon
-            Do not wait for the checks under way.
-        """
+        """End the processes and store what has not been stored yet."""
         if self._own is not None:
             self._own.shutdown(cancel_futures=abandon)
         self._memory.flush()
 
     def check(self, location: str) -> Future[Check]:
-        """Have one recording checked, without waiting for it.
-
-        Parameters
-        ----------
-        location
-            Absolute path or URL.
-
-        Returns
-        -------
-        concurrent.futures.Future
-            The check, for ``asyncio.wrap_future`` or ``result()``. Whatever is wrong with the
-            recording is in the check; an exception means that nothing can be checked at all.
-        """
+        """Have one recording checked, without waiting for it."""
         answer: Future[Check] = Future()
         recalled = self._memory.recall(location)
         if recalled is None:
@@ -120,19 +84,6 @@ class CheckPool:
         """Have a recording identified that could not be checked, in a process of its own.
 
         What hangs its check may hang whoever reads it, as a network drive that was lost does.
-
-        Parameters
-        ----------
-        location
-            Absolute path or URL.
-        check
-            What was said of it.
-
-        Returns
-        -------
-        concurrent.futures.Future
-            The same check with hash, container and size; a refusal where it cannot be read in
-            the time for a check.
         """
         answer: Future[Check] = Future()
         task = self._own_pool().submit(identified, location, check)
@@ -140,18 +91,7 @@ class CheckPool:
         return answer
 
     def check_many(self, locations: Iterable[str]) -> Iterator[tuple[str, Check]]:
-        """Check recordings, each once, a bounded number at a time.
-
-        Parameters
-        ----------
-        locations
-            Absolute paths or URLs.
-
-        Yields
-        ------
-        tuple of str and Check
-            Location and check, in the order in which the checks are done.
-        """
+        """Check recordings, each once, a bounded number at a time."""
         pending: dict[Future[Check], str] = {}
         try:
             for location in dict.fromkeys(locations):

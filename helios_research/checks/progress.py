@@ -15,13 +15,7 @@ _ELSEWHERE_S = 10.0
 
 
 class ProgressLine:
-    """Writes how many recordings are done, to standard error by default.
-
-    Parameters
-    ----------
-    stream
-        Where to write.
-    """
+    """Writes how many recordings are done, to standard error by default."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -30,15 +24,7 @@ class ProgressLine:
         self._written = self._began
 
     def __call__(self, done: int, total: int) -> None:
-        """Write the line, if the last one is not too recent.
-
-        Parameters
-        ----------
-        done
-            Number of recordings done.
-        total
-            Number of all recordings.
-        """
+        """Write the line, if the last one is not too recent."""
         now = time.monotonic()
         pause_s = _ON_TERMINAL_S if self._is_terminal else _ELSEWHERE_S
         is_last = done >= total
@@ -55,18 +41,7 @@ class ProgressLine:
 
 
 def chosen(progress: bool | Progress) -> Progress:  # noqa: FBT001 - the public argument
-    """Turn what the caller asked for into something to call.
-
-    Parameters
-    ----------
-    progress
-        True for a line on standard error, False for nothing, or a function.
-
-    Returns
-    -------
-    Callable
-        A function of the number done and the number of all.
-    """
+    """Turn what the caller asked for into something to call."""
     if callable(progress):
         return progress
     return ProgressLine() if progress else lambda _done, _total: None

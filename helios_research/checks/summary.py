@@ -20,30 +20,7 @@ _Measure = tuple[str, float, str]
 
 @dataclass(frozen=True, slots=True)
 class OverviewLimits:
-    """What is marked in an overview.
-
-    Attributes
-    ----------
-    small_cell
-        Groups of fewer participants than this are marked: findings about them are shaky, and a
-        person may be recognized in them. Source: the rule of five of many statistics offices.
-    youngest_years
-        Ages at recording below this, in years, are marked. Source: our choice; a child younger
-        than this hardly speaks for 10 s alone, so a wrong date is likelier.
-    oldest_years
-        Ages at recording above this, in years, are marked. Source: our choice; about one person
-        in ten thousand grows older.
-    longest_awake_h
-        Longer wakefulness than this, in hours, is marked. Source: our choice; 24 hours on call
-        and a journey home.
-    longest_asleep_h
-        Longer sleep than this, in hours, is marked. Source: our choice.
-    requests_per_recording
-        API requests that a recording takes on average: one creates the run, one fetches the
-        result, and some come too early. Source: simulations of our polling take 2.13 to 2.35.
-    processing_s
-        Seconds that the last recordings take to be processed. Source: "seconds to a minute".
-    """
+    """What is marked in an overview."""
 
     small_cell: int = 5
     youngest_years: float = 5.0
@@ -59,28 +36,7 @@ DEFAULT_OVERVIEW_LIMITS = OverviewLimits()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overview:
-    """Tables about a cohort, each ready to be printed.
-
-    Attributes
-    ----------
-    totals
-        One row per measure: ``measure``, ``value``, ``unit``.
-    per_participant
-        How many participants have how many recordings: ``recordings``, ``participants``.
-    tag_levels
-        One row per level of each tag: ``tag``, ``level`` (NA where none is given),
-        ``participants``, ``recordings``, ``is_small`` (fewer participants than
-        ``OverviewLimits.small_cell``).
-    odd_ages
-        Rows whose age at recording is implausible: ``row``, ``recording_id``, ``user_label``,
-        ``age_years``.
-    odd_sleep
-        Rows whose sleep or wakefulness is implausible: ``row``, ``recording_id``, ``awake_h``,
-        ``asleep_h``.
-    awake
-        One row: ``recordings`` with known hours awake, and the ``least_h``, ``median_h`` and
-        ``most_h`` of them.
-    """
+    """Tables about a cohort, each ready to be printed."""
 
     totals: pd.DataFrame
     per_participant: pd.DataFrame
@@ -140,25 +96,7 @@ def overview(
     rate: float | None = None,
     limits: OverviewLimits = DEFAULT_OVERVIEW_LIMITS,
 ) -> Overview:
-    """Look at a cohort as a whole.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    checks
-        The table that ``preflight`` gave for it; without it, nothing is said about the audio, and
-        every valid row counts as one to send.
-    rate
-        API requests allowed per second, to tell how long it will take.
-    limits
-        What is marked.
-
-    Returns
-    -------
-    Overview
-        The tables.
-    """
+    """Look at a cohort as a whole."""
     spans = sleep_spans(cohort)
     return Overview(
         totals=_totals([*_holdings(cohort, checks), *_effort(cohort, checks, rate, limits)]),
@@ -171,62 +109,21 @@ def overview(
 
 
 def expected_requests(recordings: int, limits: OverviewLimits = DEFAULT_OVERVIEW_LIMITS) -> int:
-    """Say how many API requests a number of recordings takes.
-
-    Parameters
-    ----------
-    recordings
-        Number of recordings to send.
-    limits
-        Where the requests per recording stand.
-
-    Returns
-    -------
-    int
-        Number of requests, rounded.
-    """
+    """Say how many API requests a number of recordings takes."""
     return round(recordings * limits.requests_per_recording)
 
 
 def expected_time_s(
     recordings: int, rate: float, limits: OverviewLimits = DEFAULT_OVERVIEW_LIMITS
 ) -> float:
-    """Say how long a number of recordings takes where requests are what limits.
-
-    Parameters
-    ----------
-    recordings
-        Number of recordings to send.
-    rate
-        API requests allowed per second.
-    limits
-        Where the requests per recording and the time of processing stand.
-
-    Returns
-    -------
-    float
-        Time in seconds; 0 for no recordings.
-    """
+    """Say how long a number of recordings takes where requests are what limits."""
     if recordings == 0:
         return 0.0
     return expected_requests(recordings, limits) / rate + limits.processing_s
 
 
 def sleep_spans(cohort: "Cohort") -> pd.DataFrame:
-    """Say how long each speaker had slept and been awake.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per row of the cohort: ``row``, ``recording_id``, ``awake_h`` (from waking up to
-        the recording) and ``asleep_h`` (from falling asleep to waking up), in hours; NA where a
-        time is not given, negative where the times contradict each other.
-    """
+    """Say how long each speaker had slept and been awake."""
     asleep, woke, recorded = (
         _moments(cohort, name) for name in ("sleep_time", "wake_time", "recording_time")
     )

@@ -74,21 +74,7 @@ def preflight(
 
 
 def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> "pd.DataFrame":
-    """Put checks into a table.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    checks
-        Checks by location.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per row of the cohort, in its order; the columns are ``columns.CHECKS``. Rows
-        whose recording was not checked have no verdict.
-    """
+    """Put checks into a table."""
     # Imported here because the worker processes need no tables, and it costs each half a second.
     import pandas as pd
 
@@ -102,15 +88,7 @@ def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> "pd.DataFrame"
 
 
 def write_checks(checks: "pd.DataFrame", path: Path) -> None:
-    """Write a table of checks to a file: beside it first, and then in its place.
-
-    Parameters
-    ----------
-    checks
-        The table that ``preflight`` gave.
-    path
-        The file, replaced if it exists: Parquet if its name ends in ``.parquet``, else CSV.
-    """
+    """Write a table of checks to a file: beside it first, and then in its place."""
     beside = path.with_name(f".{path.name}.part")
     if path.suffix.lower() == ".parquet":
         checks.to_parquet(beside, index=False)

@@ -25,18 +25,7 @@ MISNAMED = "Its name ends in"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is expected of one recording.
-
-    Attributes
-    ----------
-    verdict
-        Whether to send it.
-    code
-        The error code that Helios is expected to give, or None. A borderline recording may have
-        one and still be worth sending.
-    reason
-        What is behind it, in sentences; empty where there is nothing to say.
-    """
+    """What is expected of one recording."""
 
     verdict: Verdict
     code: str | None
@@ -44,22 +33,7 @@ class Judgement:
 
 
 def judge(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Judgement:
-    """Say what Helios will make of a recording. The first rule that matches decides.
-
-    Parameters
-    ----------
-    facts
-        What its bytes hold.
-    thresholds
-        The limits.
-    name
-        Its file name, path or URL, only to report an extension that does not fit.
-
-    Returns
-    -------
-    Judgement
-        Verdict, predicted error code and the reasons for them.
-    """
+    """Say what Helios will make of a recording. The first rule that matches decides."""
     notes = [note] if (note := misnamed(facts.audio_format, name)) else []
     for rule in (_undecodable, _too_long, _too_little_speech):
         refusal = rule(facts, thresholds)
@@ -174,20 +148,7 @@ def _doubts_on_sound(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]
 
 
 def misnamed(audio_format: str | None, name: str) -> str:
-    """Word an extension that does not fit the bytes. Harmless, as the bytes decide.
-
-    Parameters
-    ----------
-    audio_format
-        What the bytes are.
-    name
-        File name, path or URL.
-
-    Returns
-    -------
-    str
-        A sentence, or nothing where the name fits or promises no format.
-    """
+    """Word an extension that does not fit the bytes. Harmless, as the bytes decide."""
     path = urlsplit(name).path if "://" in name else name
     extension = PurePath(path).suffix.lower()
     fitting = _EXTENSIONS.get((audio_format or "").partition("/")[0])

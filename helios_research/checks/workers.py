@@ -54,15 +54,7 @@ class WorkerHungError(HeliosResearchError):
 
 
 class WorkerPool(ThreadPoolExecutor):
-    """An executor over processes where a crash or a hang costs one task.
-
-    Parameters
-    ----------
-    max_workers
-        Number of processes; by default one for each core that this process may use.
-    time_limit_s
-        Seconds after which a task is given up and its process ended.
-    """
+    """An executor over processes where a crash or a hang costs one task."""
 
     def __init__(self, max_workers: int | None = None, *, time_limit_s: float) -> None:
         super().__init__(max_workers or usable_cores(), thread_name_prefix="helios-check")
@@ -73,35 +65,11 @@ class WorkerPool(ThreadPoolExecutor):
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a function called in one of the processes.
-
-        Parameters
-        ----------
-        fn
-            A function that can be pickled, as are its arguments and what it returns.
-        *args
-            Its positional arguments.
-        **kwargs
-            Its keyword arguments.
-
-        Returns
-        -------
-        concurrent.futures.Future
-            What it returns or raises; ``WorkerCrashedError`` or ``WorkerHungError`` where the
-            process did not survive it.
-        """
+        """Have a function called in one of the processes."""
         return super().submit(self._supervise, pickle.dumps((fn, args, kwargs)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
-        """End the pool and its processes.
-
-        Parameters
-        ----------
-        wait
-            Whether to return only when the tasks under way are done.
-        cancel_futures
-            Cancel tasks that have not begun, and end the processes of those that have.
-        """
+        """End the pool and its processes."""
         if cancel_futures:
             super().shutdown(wait=False, cancel_futures=True)
             self._end_all()
@@ -221,13 +189,7 @@ class _Worker:
 
 
 def usable_cores() -> int:
-    """Count the cores that this process may use.
-
-    Returns
-    -------
-    int
-        At least 1; less than the machine has where a scheduler or a container limits us.
-    """
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -29,13 +29,7 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run the command line, once the libraries have loaded.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Interrupted, for ``__main__`` to say so.
-    """
+    """Run the command line, once the libraries have loaded."""
     # A terminal has no use for the line of code that warned.
     warnings.showwarning = _show_warning
     try:

@@ -14,15 +14,7 @@ from helios_research.wording import counted
 
 
 def print_issues(cohort: Cohort, most: int = 20) -> None:
-    """Tell on stderr what is wrong with a table.
-
-    Parameters
-    ----------
-    cohort
-        The table.
-    most
-        Issues told one by one.
-    """
+    """Tell on stderr what is wrong with a table."""
     issues = cohort.issues
     errors = (issues["severity"] == Severity.ERROR).sum()
     typer.echo(
@@ -41,15 +33,7 @@ def print_issues(cohort: Cohort, most: int = 20) -> None:
 
 
 def print_checks(checks: pd.DataFrame, most: int = 20) -> None:
-    """Tell what the preflight expects.
-
-    Parameters
-    ----------
-    checks
-        One row per recording, with the columns of ``columns.CHECKS``.
-    most
-        Recordings told one by one.
-    """
+    """Tell what the preflight expects."""
     counts = checks["verdict"].value_counts()
     typer.echo(", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in Verdict))
     doubtful = checks[checks["verdict"] != Verdict.OK]
@@ -60,13 +44,7 @@ def print_checks(checks: pd.DataFrame, most: int = 20) -> None:
 
 
 def print_outcomes(results: pd.DataFrame) -> None:
-    """Count recordings by outcome and error code, with what to do about each code.
-
-    Parameters
-    ----------
-    results
-        One row per recording.
-    """
+    """Count recordings by outcome and error code, with what to do about each code."""
     counts = results.groupby(["outcome", "error_code"], observed=True, dropna=False).size()
     width = max(len(outcome) for outcome in ("outcome", *Outcome))
     typer.echo(f"{'outcome':<{width}}  {'rows':>7}  error code, and what to do")
@@ -85,18 +63,7 @@ class _OnStderr(logging.Handler):
 
 @contextmanager
 def told_on_stderr(name: str) -> Iterator[None]:
-    """Tell on stderr what a part of the package logs while it works.
-
-    Parameters
-    ----------
-    name
-        The logger of that part.
-
-    Yields
-    ------
-    None
-        While it is told.
-    """
+    """Tell on stderr what a part of the package logs while it works."""
     logger, handler = logging.getLogger(name), _OnStderr(logging.INFO)
     before = logger.level
     logger.addHandler(handler)

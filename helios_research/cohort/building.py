@@ -14,27 +14,7 @@ from helios_research.columns import RECORDING_ID, STANDARD_FIELDS
 
 
 def build(raw: RawTable, wishes: Wishes, root: str) -> Content:
-    """Check a table and take from it what a cohort holds.
-
-    Parameters
-    ----------
-    raw
-        The table.
-    wishes
-        What the researcher says about its columns.
-    root
-        Absolute folder or URL from which relative paths are taken.
-
-    Returns
-    -------
-    Content
-        The cohort: as many rows as the table, and every problem in them.
-
-    Raises
-    ------
-    CohortError
-        The table as a whole cannot be a cohort.
-    """
+    """Check a table and take from it what a cohort holds."""
     layout = lay_out(raw.source, raw.frame.columns, wishes)
     findings = raw.findings
     draft = _draft(raw, layout, root)

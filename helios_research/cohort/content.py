@@ -10,27 +10,7 @@ from helios_research.columns import STANDARD_FIELDS
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The tables of a cohort, with the same rows in the same order.
-
-    Attributes
-    ----------
-    source
-        What messages call the table from which it was read.
-    layout
-        Which of the table's columns feeds which field.
-    frame
-        The table's own columns.
-    fields
-        The standard fields as text.
-    tag_values
-        The tags as text.
-    row_numbers
-        Row of each position as a person counts.
-    header_row
-        Row number of the header.
-    findings
-        Every problem, with the columns of `findings.COLUMNS`.
-    """
+    """The tables of a cohort, with the same rows in the same order."""
 
     source: str
     layout: Layout

@@ -29,25 +29,7 @@ _SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)
 
 
 def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
-    """Read a CSV or TSV file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    expected
-        Names by which the header is recognised, besides the standard fields.
-
-    Returns
-    -------
-    RawTable
-        All cells as text; rows that are wholly blank are left out but counted.
-
-    Raises
-    ------
-    CohortError
-        The file is empty, not text, of an unknown encoding, or its quotes do not match.
-    """
+    """Read a CSV or TSV file."""
     content = path.read_bytes()
     encoding = find_encoding(path, content)
     text = content.decode(encoding)
@@ -67,25 +49,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
 
 
 def find_encoding(path: Path, content: bytes) -> str:
-    """Find out how a text file is encoded.
-
-    Parameters
-    ----------
-    path
-        The file, for the message.
-    content
-        Its bytes.
-
-    Returns
-    -------
-    str
-        UTF-8, UTF-16 or UTF-32; Windows-1252 where it is none of these but fits.
-
-    Raises
-    ------
-    CohortError
-        None of them fits.
-    """
+    """Find out how a text file is encoded."""
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
     if not marked and content[:2000].count(0) * 3 > len(content[:2000]):

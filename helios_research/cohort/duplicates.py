@@ -15,20 +15,7 @@ _MOST_NAMED = 5
 
 
 def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Series[str]":
-    """Give every row a key of its own.
-
-    Parameters
-    ----------
-    given
-        The researcher's keys; missing where there are none.
-    recordings
-        The recordings as they stand in the table, which are the keys otherwise.
-
-    Returns
-    -------
-    pandas.Series
-        The keys, repeats with ``#2``, ``#3`` and so on behind them.
-    """
+    """Give every row a key of its own."""
     wanted = given.fillna(recordings).fillna("row").tolist()
     taken = set(wanted)
     seen: dict[str, int] = {}
@@ -52,21 +39,7 @@ def check_ids(
     row_numbers: "pd.Series[int]",
     findings: Findings,
 ) -> None:
-    """Check that no key stands in two rows.
-
-    Parameters
-    ----------
-    keys
-        The researcher's keys as given.
-    repeats
-        True for rows that only repeat an earlier row, and may share its key.
-    layout
-        Where each field comes from.
-    row_numbers
-        Row of each position as a person counts.
-    findings
-        Where to note problems.
-    """
+    """Check that no key stands in two rows."""
     keys = keys.where(~repeats)
     positions: list[int] = []
     problems: list[Problem] = []
@@ -85,25 +58,7 @@ def check_ids(
 def check_shared_audio(
     content: Content, identities: "pd.Series[str]", shown_as: "pd.Series[str]"
 ) -> tuple[Findings, "pd.Series[bool]"]:
-    """Check rows that have the same audio.
-
-    Parameters
-    ----------
-    content
-        The cohort.
-    identities
-        What identifies each row's audio; missing where that is not known.
-    shown_as
-        The recordings as they stand in the table.
-
-    Returns
-    -------
-    Findings
-        Errors where the metadata differ, for all rows of that audio; else a warning for the
-        later rows, which share one run with the first.
-    pandas.Series
-        True for rows that say the same as an earlier row.
-    """
+    """Check rows that have the same audio."""
     repeats = np.zeros(len(identities), dtype=bool)
     positions: list[int] = []
     problems: list[Problem] = []

@@ -21,17 +21,7 @@ COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "erro
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one value, in words.
-
-    Attributes
-    ----------
-    problem
-        What is wrong: a sentence.
-    remedy
-        What to do about it: a sentence.
-    severity
-        Whether the row can be sent all the same.
-    """
+    """What is wrong with one value, in words."""
 
     problem: str
     remedy: str
@@ -43,13 +33,7 @@ Judge = Callable[[str], Problem | None]
 
 @dataclass(slots=True)
 class Findings:
-    """Problems found so far.
-
-    Attributes
-    ----------
-    parts
-        Tables with the columns of `COLUMNS`, in the order in which they were found.
-    """
+    """Problems found so far."""
 
     parts: list[pd.DataFrame] = field(default_factory=list)
 
@@ -61,21 +45,7 @@ class Findings:
         problems: Sequence[Problem] | Problem,
         error_code: str,
     ) -> None:
-        """Note one problem per position.
-
-        Parameters
-        ----------
-        positions
-            Rows concerned, counted from 0; `HEADER` for the whole table.
-        column
-            The column's own name in the table.
-        values
-            What stands there, one per position.
-        problems
-            What is wrong, one per position or one for all.
-        error_code
-            Code with which a row ends that has such an error.
-        """
+        """Note one problem per position."""
         if len(positions) == 0:
             return
         each = [problems] * len(positions) if isinstance(problems, Problem) else problems
@@ -96,24 +66,7 @@ class Findings:
     def judge(
         self, values: "pd.Series[str]", column: str, error_code: str, judge: Judge
     ) -> "pd.Series[bool]":
-        """Judge every value of a column, each different value once.
-
-        Parameters
-        ----------
-        values
-            Text; missing values are passed over.
-        column
-            The column's own name in the table.
-        error_code
-            Code with which a row ends that has such an error.
-        judge
-            Gives what is wrong with a value, or None.
-
-        Returns
-        -------
-        pandas.Series
-            True where a value is there and has no error.
-        """
+        """Judge every value of a column, each different value once."""
         labels, distinct = pd.factorize(values)
         verdicts = [judge(value) for value in distinct.tolist()]
         flagged = np.array([verdict is not None for verdict in verdicts] + [False], dtype=bool)
@@ -126,13 +79,7 @@ class Findings:
         return pd.Series(~wrong[labels], index=values.index)
 
     def table(self) -> pd.DataFrame:
-        """Put all problems into one table.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per problem, ordered by row of the cohort and then as found.
-        """
+        """Put all problems into one table."""
         if not self.parts:
             return empty()
         table = typed(pd.concat(self.parts, ignore_index=True))
@@ -140,29 +87,12 @@ class Findings:
 
 
 def empty() -> pd.DataFrame:
-    """Make a table of no problems.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `COLUMNS`, no rows.
-    """
+    """Make a table of no problems."""
     return typed(pd.DataFrame(columns=list(COLUMNS)))
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table of problems its dtypes, and shorten what stands in huge cells.
-
-    Parameters
-    ----------
-    table
-        A table with the columns of `COLUMNS`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same rows.
-    """
+    """Give a table of problems its dtypes, and shorten what stands in huge cells."""
     table = table.astype(
         {
             "position": "int64",

@@ -54,29 +54,12 @@ _NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
 
 def latest_now() -> datetime:
-    """Tell the local time where the day is furthest on: what is later is in the future anywhere.
-
-    Returns
-    -------
-    datetime.datetime
-        Without a zone, as the times of a table are.
-    """
+    """Tell the local time where the day is furthest on: what is later is in the future anywhere."""
     return (datetime.now(UTC) + timedelta(hours=14)).replace(tzinfo=None)
 
 
 def date_of_birth(now: datetime) -> Judge:
-    """Make the judge of dates of birth.
-
-    Parameters
-    ----------
-    now
-        The present.
-
-    Returns
-    -------
-    Judge
-        Accepts ISO 8601 dates from 1900 until now.
-    """
+    """Make the judge of dates of birth."""
 
     def _judge(value: str) -> Problem | None:
         if not _DATE.fullmatch(value):
@@ -91,18 +74,7 @@ def date_of_birth(now: datetime) -> Judge:
 
 
 def local_time(now: datetime) -> Judge:
-    """Make the judge of local dates and times.
-
-    Parameters
-    ----------
-    now
-        The present.
-
-    Returns
-    -------
-    Judge
-        Accepts ISO 8601 date-times without a zone from 1900 until now.
-    """
+    """Make the judge of local dates and times."""
 
     def _judge(value: str) -> Problem | None:
         if _ZONED_TIME.fullmatch(value):
@@ -122,18 +94,7 @@ def local_time(now: datetime) -> Judge:
 
 
 def birth_sex(value: str) -> Problem | None:
-    """Judge a sex at birth.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A problem unless it is one of the four values or its first letter, in any case.
-    """
+    """Judge a sex at birth."""
     # Beyond ASCII, other letters become these in upper case, such as the dotless i.
     if value.isascii() and value.upper() in SEX_OF:
         return None
@@ -145,18 +106,7 @@ def birth_sex(value: str) -> Problem | None:
 
 
 def language(value: str) -> Problem | None:
-    """Judge a language tag.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A problem unless it has the form of BCP 47 that the API accepts.
-    """
+    """Judge a language tag."""
     if value.endswith("-UK") and _LANGUAGE.fullmatch(value):
         suggestion = value.removesuffix("UK") + "GB"
         return Problem(
@@ -170,18 +120,7 @@ def language(value: str) -> Problem | None:
 
 
 def user_label(value: str) -> Problem | None:
-    """Judge the length of a participant's label.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A problem if it is longer than the API allows.
-    """
+    """Judge the length of a participant's label."""
     if len(value) <= LONGEST_LABEL:
         return None
     return Problem(
@@ -191,66 +130,22 @@ def user_label(value: str) -> Problem | None:
 
 
 def personal_label(value: str) -> Problem | None:
-    """Judge whether a participant's label could identify the person.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A warning where it has the shape of an identifier, a name or a date.
-    """
+    """Judge whether a participant's label could identify the person."""
     return _personal(value, _IN_LABEL)
 
 
 def personal_tag(value: str) -> Problem | None:
-    """Judge whether a tag could identify a person.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A warning where it has the shape of an identifier.
-    """
+    """Judge whether a tag could identify a person."""
     return _personal(value, _IDENTIFIERS)
 
 
 def field_text(value: str) -> Problem | None:
-    """Judge the characters of a field.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A problem where there are control characters or characters that could not be read.
-    """
+    """Judge the characters of a field."""
     return _UNTEXT if _NOT_TEXT.search(value) else None
 
 
 def tag_text(value: str) -> Problem | None:
-    """Judge the characters of a tag, which may have several lines.
-
-    Parameters
-    ----------
-    value
-        Text of the cell.
-
-    Returns
-    -------
-    Problem or None
-        A problem where there are control characters or characters that could not be read.
-    """
+    """Judge the characters of a tag, which may have several lines."""
     return _UNTEXT if _NOT_TEXT_IN_TAG.search(value) else None
 
 

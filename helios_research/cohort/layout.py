@@ -21,51 +21,20 @@ _NEVER_CONSTANT = (RECORDING_ID.name, "recording")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each field of a cohort comes from.
-
-    Attributes
-    ----------
-    columns
-        The table's own column for each field that has one.
-    constants
-        One value for all rows, for each field that has no column.
-    tags
-        The table's own columns that are sent as tags.
-    """
+    """Where each field of a cohort comes from."""
 
     columns: Mapping[str, str]
     constants: Mapping[str, Any]
     tags: tuple[str, ...]
 
     def name_of(self, field: str) -> str:
-        """Name a field as the researcher knows it.
-
-        Parameters
-        ----------
-        field
-            A standard field.
-
-        Returns
-        -------
-        str
-            The table's own name for it, or else the standard one.
-        """
+        """Name a field as the researcher knows it."""
         return self.columns.get(field, field)
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the researcher says about the columns of a table.
-
-    Attributes
-    ----------
-    columns
-        The table's own column for each field that is named otherwise there.
-    constants
-        Values that hold for all rows.
-    tags
-        Columns to be sent as tags.
-    """
+    """What the researcher says about the columns of a table."""
 
     columns: Mapping[str, Hashable]
     constants: Mapping[str, Any]
@@ -78,49 +47,14 @@ class Wishes:
         constants: Mapping[str, Any] | None,
         tags: Iterable[Hashable] | str,
     ) -> "Wishes":
-        """Take the arguments of a call as they come.
-
-        Parameters
-        ----------
-        columns
-            The table's own column for each field that is named otherwise there.
-        constants
-            Values that hold for all rows.
-        tags
-            Columns to be sent as tags; a single name stands for itself.
-
-        Returns
-        -------
-        Wishes
-            The same, with one type each.
-        """
+        """Take the arguments of a call as they come."""
         names = (tags,) if isinstance(tags, str) else tags
         tag_names = tuple(dict.fromkeys(str(name) for name in names))
         return cls(dict(columns or {}), dict(constants or {}), tag_names)
 
 
 def lay_out(source: str, available: Iterable[str], wishes: Wishes) -> Layout:
-    """Decide where each field comes from.
-
-    Parameters
-    ----------
-    source
-        What messages call the table.
-    available
-        The table's own columns.
-    wishes
-        What the researcher says about them.
-
-    Returns
-    -------
-    Layout
-        A layout in which every needed field has its place.
-
-    Raises
-    ------
-    CohortError
-        The table lacks a column, a name is used twice, or tags cannot be sent.
-    """
+    """Decide where each field comes from."""
     names = list(available)
     _check_names(source, names)
     mapped = _mapped_columns(source, names, wishes.columns)

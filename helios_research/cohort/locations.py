@@ -19,20 +19,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def resolve(cell: str, root: str) -> str:
-    """Resolve what stands in the table.
-
-    Parameters
-    ----------
-    cell
-        Path or URL as given.
-    root
-        Absolute folder or URL from which relative paths are taken.
-
-    Returns
-    -------
-    str
-        An absolute local path, or a URL.
-    """
+    """Resolve what stands in the table."""
     url = _SCHEME.match(cell) if "://" in cell else None
     if url is not None:
         return _local_path(cell) if url[1].lower() == "file" else cell
@@ -42,20 +29,7 @@ def resolve(cell: str, root: str) -> str:
 
 
 def resolve_root(root: str | os.PathLike[str] | None, default: Path) -> str:
-    """Make a root absolute.
-
-    Parameters
-    ----------
-    root
-        Folder or URL from which relative paths are taken.
-    default
-        The folder without it.
-
-    Returns
-    -------
-    str
-        An absolute local path, or a URL.
-    """
+    """Make a root absolute."""
     text = os.fspath(default if root is None else root)
     url = _SCHEME.match(text)
     if url is None:
@@ -64,20 +38,7 @@ def resolve_root(root: str | os.PathLike[str] | None, default: Path) -> str:
 
 
 def look(location: str) -> tuple[str, Problem | None]:
-    """Look at a recording without opening it.
-
-    Parameters
-    ----------
-    location
-        Absolute local path or URL.
-
-    Returns
-    -------
-    str
-        What identifies the file: the same for two paths that lead to one file.
-    Problem or None
-        Why it cannot be sent. A URL is not looked at.
-    """
+    """Look at a recording without opening it."""
     url = _SCHEME.match(location) if "://" in location else None
     if url is not None:
         return location, _scheme_problem(url[1])

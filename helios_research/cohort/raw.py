@@ -24,24 +24,7 @@ choice). As Python objects, which is how text and workbooks are read, they take 
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """A table as it came.
-
-    Attributes
-    ----------
-    source
-        What messages call it.
-    frame
-        The columns that are carried into the results, with a RangeIndex and text names.
-    cells
-        The same columns with the values from which the fields are read. They differ from the
-        frame only for Excel, where a cell's date is rendered as its field needs it.
-    row_numbers
-        Row of each position as a person counts.
-    header_row
-        Row number of the header, for problems that concern the whole table.
-    findings
-        What was already found while reading.
-    """
+    """A table as it came."""
 
     source: str
     frame: pd.DataFrame
@@ -54,27 +37,7 @@ class RawTable:
 def from_records(
     source: str, header: Sequence[str], records: Sequence[Sequence[object]]
 ) -> pd.DataFrame:
-    """Put the records of a text file or a sheet together, all of them as long as the header.
-
-    Parameters
-    ----------
-    source
-        What messages call the table.
-    header
-        Names of the columns.
-    records
-        One sequence of cells per row.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of dtype ``object``, without those that have neither a name nor a cell.
-
-    Raises
-    ------
-    CohortError
-        Two columns have the same name.
-    """
+    """Put the records of a text file or a sheet together, all of them as long as the header."""
     names = column_names(header)
     twice = sorted(_repeated(names))
     if twice:
@@ -104,18 +67,6 @@ def check_extent(path: Path, rows: int, columns: int) -> None:
     """Refuse a table that would take the memory of this machine, before it does.
 
     A file of a few MB may span millions of blank cells.
-
-    Parameters
-    ----------
-    path
-        Its file.
-    rows, columns
-        What it spans.
-
-    Raises
-    ------
-    UnreadableTableError
-        It has more than `MOST_COLUMNS` or `MOST_CELLS`.
     """
     if columns <= MOST_COLUMNS and rows * columns <= MOST_CELLS:
         return
@@ -128,18 +79,7 @@ def check_extent(path: Path, rows: int, columns: int) -> None:
 
 
 def column_names(header: Sequence[object]) -> list[str]:
-    """Name the columns, also those whose header cell is blank.
-
-    Parameters
-    ----------
-    header
-        Cells of the header.
-
-    Returns
-    -------
-    list of str
-        The names, without spaces around them.
-    """
+    """Name the columns, also those whose header cell is blank."""
     named = ["" if cell is None else str(cell).strip() for cell in header]
     taken = set(named)
     for place, name in enumerate(named):
@@ -153,27 +93,7 @@ def column_names(header: Sequence[object]) -> list[str]:
 
 
 def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTable:
-    """Take a DataFrame as it is, with its named index levels as columns.
-
-    Parameters
-    ----------
-    frame
-        Any table with one level of column names.
-    source
-        What messages call it.
-    first_row
-        Number of the first row as a person counts.
-
-    Returns
-    -------
-    RawTable
-        A table that no longer depends on the DataFrame's index.
-
-    Raises
-    ------
-    CohortError
-        The columns have several levels or share a name.
-    """
+    """Take a DataFrame as it is, with its named index levels as columns."""
     if isinstance(frame.columns, pd.MultiIndex):
         raise ColumnNamesError(
             source,
@@ -194,18 +114,7 @@ def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTa
 
 
 def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Keep a column as it is if Parquet can give it back, else as text.
-
-    Parameters
-    ----------
-    column
-        A column of any dtype.
-
-    Returns
-    -------
-    pandas.Series
-        The same column; text, mixed types, complex numbers and other objects as dtype ``str``.
-    """
+    """Keep a column as it is if Parquet can give it back, else as text."""
     if column.dtype == object and pd.api.types.infer_dtype(column) in {"string", "empty"}:
         return as_text(column)
     try:

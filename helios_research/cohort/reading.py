@@ -22,27 +22,7 @@ _MAGIC = ((b"PK\x03\x04", EXCEL_SUFFIXES), (b"PAR1", PARQUET_SUFFIXES))
 
 
 def read_table(path: Path, *, sheet: str | None, expected: Iterable[str]) -> RawTable:
-    """Read a table, with every text as it stands in the file.
-
-    Parameters
-    ----------
-    path
-        A CSV, TSV, Excel or Parquet file.
-    sheet
-        Sheet of an Excel workbook.
-    expected
-        Names by which the header of a text file is recognised, besides the standard fields.
-
-    Returns
-    -------
-    RawTable
-        The table, with at least one row.
-
-    Raises
-    ------
-    CohortError
-        The file is not there, not one of these formats, or holds no rows.
-    """
+    """Read a table, with every text as it stands in the file."""
     suffix = _checked_suffix(path)
     if sheet is not None and suffix not in EXCEL_SUFFIXES:
         raise UnreadableTableError(path, "only Excel workbooks have sheets", "Leave out sheet=.")

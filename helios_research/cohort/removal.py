@@ -17,18 +17,6 @@ def remove_rows(content: Content, gone: NDArray[np.bool_]) -> Content:
     What was found out about the rows that stay is kept as it is, so that they are judged as
     before; row numbers are still those of the table. Categories that only the removed rows had, and
     sentences about other rows that name a label which is gone, are removed too.
-
-    Parameters
-    ----------
-    content
-        The cohort.
-    gone
-        Which rows to remove; shape (rows,).
-
-    Returns
-    -------
-    Content
-        The cohort with the other rows.
     """
     labels = content.fields["user_label"]
     lost = set(labels[gone].dropna()) - set(labels[~gone].dropna())

@@ -18,19 +18,7 @@ IDS = ("recording_id", "user_label")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A cohort that is being checked.
-
-    Attributes
-    ----------
-    given
-        Text of every standard field as it stands in the table.
-    fields
-        The same without spaces around it; blank cells are missing.
-    tag_values
-        Text of every tag, likewise.
-    layout
-        Where each field comes from.
-    """
+    """A cohort that is being checked."""
 
     given: pd.DataFrame
     fields: pd.DataFrame
@@ -40,75 +28,24 @@ class Draft:
     def note(
         self, findings: Findings, field: str, wrong: "pd.Series[bool]", problem: Problem
     ) -> None:
-        """Note the same problem for several rows of one field.
-
-        Parameters
-        ----------
-        findings
-            Where to note it.
-        field
-            The field concerned.
-        wrong
-            True for each row concerned.
-        problem
-            What is wrong.
-        """
+        """Note the same problem for several rows of one field."""
         positions = np.flatnonzero(wrong)
         values = self.given[field].iloc[positions]
         findings.add(positions, self.layout.name_of(field), values, problem, code_of(field))
 
     def judge(self, findings: Findings, field: str, judge: Judge) -> "pd.Series[bool]":
-        """Judge every value of a field.
-
-        Parameters
-        ----------
-        findings
-            Where to note problems.
-        field
-            The field concerned.
-        judge
-            Gives what is wrong with a value, or None.
-
-        Returns
-        -------
-        pandas.Series
-            True where a value is there and has no error.
-        """
+        """Judge every value of a field."""
         name = self.layout.name_of(field)
         return findings.judge(self.fields[field], name, code_of(field), judge)
 
 
 def code_of(field: str) -> str:
-    """Name the error code of a row with an error in a field.
-
-    Parameters
-    ----------
-    field
-        A standard field.
-
-    Returns
-    -------
-    str
-        ``INVALID_`` and the field.
-    """
+    """Name the error code of a row with an error in a field."""
     return f"INVALID_{field.upper()}"
 
 
 def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
-    """Check every field of every row by itself, and the order of times within a row.
-
-    Parameters
-    ----------
-    draft
-        The cohort.
-    findings
-        Where to note problems.
-
-    Returns
-    -------
-    pandas.DataFrame
-        For each standard field, True where its value is there and has no error.
-    """
+    """Check every field of every row by itself, and the order of times within a row."""
     now = judges.latest_now()
     judge_of: dict[str, Judge] = {
         "user_label": judges.user_label,
@@ -132,20 +69,7 @@ def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
 
 
 def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
-    """Look at every local recording.
-
-    Parameters
-    ----------
-    draft
-        The cohort.
-    findings
-        Where to note recordings that cannot be sent.
-
-    Returns
-    -------
-    pandas.Series
-        What identifies each row's file; missing where the row names none.
-    """
+    """Look at every local recording."""
     labels, distinct = pd.factorize(draft.fields["recording"])
     looked = [locations.look(location) for location in distinct.tolist()]
     # A missing value has the label -1, which picks the entry appended at the end.
@@ -159,17 +83,7 @@ def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
 
 
 def check_header(source_columns: list[str], layout: Layout, findings: Findings) -> None:
-    """Point out columns that look like a field but are only carried along.
-
-    Parameters
-    ----------
-    source_columns
-        The table's own columns.
-    layout
-        Where each field comes from.
-    findings
-        Where to note them.
-    """
+    """Point out columns that look like a field but are only carried along."""
     used = {*layout.columns.values(), *layout.tags}
     absent = {
         field.replace("_", ""): field

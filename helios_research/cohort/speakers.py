@@ -18,21 +18,7 @@ def check_speakers(
     row_numbers: "pd.Series[int]",
     findings: Findings,
 ) -> None:
-    """Check that each participant is one person throughout.
-
-    Parameters
-    ----------
-    fields
-        Text of every standard field.
-    good
-        True where a value is there and has no error.
-    layout
-        Where each field comes from.
-    row_numbers
-        Row of each position as a person counts.
-    findings
-        Where to note problems.
-    """
+    """Check that each participant is one person throughout."""
     for field in _WORDS:
         usable = fields.loc[good["user_label"] & good[field], ["user_label", field]]
         problem_of = _conflicts(field, usable, row_numbers)
@@ -48,17 +34,7 @@ def check_speakers(
 
 
 def check_birth_in_label(fields: pd.DataFrame, findings: Findings, column: str) -> None:
-    """Warn where a participant's label contains the participant's own date of birth.
-
-    Parameters
-    ----------
-    fields
-        Text of every standard field.
-    findings
-        Where to note problems.
-    column
-        The table's own name of the label's column.
-    """
+    """Warn where a participant's label contains the participant's own date of birth."""
     pairs = fields[["user_label", "date_of_birth"]].dropna().drop_duplicates()
     telling = {
         (label, born)

@@ -27,20 +27,7 @@ _ROW, _FINDINGS = "row", "findings"
 
 
 def write(content: Content, path: Path) -> None:
-    """Write a cohort beside its place and move it there.
-
-    Parameters
-    ----------
-    content
-        The cohort.
-    path
-        The file to be written; one that is there is replaced at once, or not at all.
-
-    Raises
-    ------
-    StudyStorageError
-        The file cannot be written there.
-    """
+    """Write a cohort beside its place and move it there."""
     table = _to_table(content)
     try:
         _write_beside(table, path)
@@ -63,23 +50,7 @@ def _write_beside(table: pa.Table, path: Path) -> None:
 
 
 def read(path: Path) -> Content:
-    """Read a cohort that was written here.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    Content
-        The cohort as it was.
-
-    Raises
-    ------
-    CohortError
-        The file is not there or not a saved cohort.
-    """
+    """Read a cohort that was written here."""
     try:
         table = pq.read_table(path)
         # Text that is not UTF-8 would show only when it is used.

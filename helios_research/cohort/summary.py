@@ -22,40 +22,14 @@ def _facts(content: Content, is_valid: NDArray[np.bool_]) -> dict[str, str]:
 
 
 def as_text(content: Content, is_valid: NDArray[np.bool_]) -> str:
-    """Summarise a cohort in one line.
-
-    Parameters
-    ----------
-    content
-        The cohort.
-    is_valid
-        For each row, whether it can be sent.
-
-    Returns
-    -------
-    str
-        As ``repr`` shows it.
-    """
+    """Summarise a cohort in one line."""
     facts = _facts(content, is_valid)
     listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
     return f"<Cohort from {_lower_first(content.source)} ({listed})>"
 
 
 def as_html(content: Content, is_valid: NDArray[np.bool_]) -> str:
-    """Summarise a cohort as a small table.
-
-    Parameters
-    ----------
-    content
-        The cohort.
-    is_valid
-        For each row, whether it can be sent.
-
-    Returns
-    -------
-    str
-        HTML in which nothing of the table's own text is markup.
-    """
+    """Summarise a cohort as a small table."""
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
         for name, value in _facts(content, is_valid).items()

@@ -308,21 +308,7 @@ def read_cohort(
 
 
 def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:
-    """Find rows that have the same audio, by content.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    sha256
-        SHA-256 of each row's audio, in the cohort's order; missing where it is not known.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `columns.ISSUES`. Where the metadata differ, an error on all rows of that
-        audio; else a warning on the later ones, which share one run with the first.
-    """
+    """Find rows that have the same audio, by content."""
     if len(sha256) != len(cohort):
         message = f"There are {len(sha256)} hashes for {len(cohort)} recordings."
         raise ValueError(message)

@@ -19,21 +19,7 @@ _MOST_BITS = 10_000
 
 
 def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Series[str]":
-    """Render a column as text; what is missing stays missing.
-
-    Parameters
-    ----------
-    values
-        A column of any dtype.
-    as_dates
-        Whether date-times at midnight are written as dates. By default they are when all
-        date-times of the column are at midnight, which is how tables hold plain dates.
-
-    Returns
-    -------
-    pandas.Series
-        Text of dtype ``str`` with the same index.
-    """
+    """Render a column as text; what is missing stays missing."""
     if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
         return values.astype("str")
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
@@ -55,20 +41,7 @@ def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Se
 
 
 def text_column(cells: Iterable[Any], index: pd.Index | None = None) -> "pd.Series[str]":
-    """Build a column of dtype ``str``, with U+FFFD for what no encoding can write.
-
-    Parameters
-    ----------
-    cells
-        Text, or a missing value.
-    index
-        Index of the column; by default a RangeIndex.
-
-    Returns
-    -------
-    pandas.Series
-        Text of dtype ``str``.
-    """
+    """Build a column of dtype ``str``, with U+FFFD for what no encoding can write."""
     cells = list(cells)
     try:
         return pd.Series(cells, index=index, dtype="str")
@@ -78,35 +51,13 @@ def text_column(cells: Iterable[Any], index: pd.Index | None = None) -> "pd.Seri
 
 
 def shown(value: str) -> str:
-    """Shorten text for a message.
-
-    Parameters
-    ----------
-    value
-        Any text.
-
-    Returns
-    -------
-    str
-        At most 200 characters of it.
-    """
+    """Shorten text for a message."""
     return value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 1] + "…"
 
 
 @singledispatch
 def cell_text(cell: Any) -> str | None:
-    """Render one cell as text.
-
-    Parameters
-    ----------
-    cell
-        Whatever a table can hold.
-
-    Returns
-    -------
-    str or None
-        None where the cell is missing.
-    """
+    """Render one cell as text."""
     missing = pd.isna(cell) if pd.api.types.is_scalar(cell) else False
     return None if missing else str(cell)
 

@@ -47,25 +47,7 @@ class _Formula(str):
 
 
 def read_workbook(path: Path, sheet: str | None) -> RawTable:
-    """Read one sheet of an Excel workbook.
-
-    Parameters
-    ----------
-    path
-        The file.
-    sheet
-        Name of the sheet; may be left out where only one holds anything.
-
-    Returns
-    -------
-    RawTable
-        Cells as text: whole numbers without ``.0``, dates in ISO 8601, ``TRUE`` and ``FALSE``.
-
-    Raises
-    ------
-    CohortError
-        The file is not a workbook that can be read, or it is not clear which sheet is meant.
-    """
+    """Read one sheet of an Excel workbook."""
     name, rows = _choose(path, _sheets(path), sheet)
     source = f"{path.name} (sheet {name!r})"
     number, header = rows[0]

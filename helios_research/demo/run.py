@@ -22,38 +22,14 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo made.
-
-    Attributes
-    ----------
-    results
-        One row per recording of the demo cohort.
-    files
-        What was written, by what it is.
-    """
+    """What the demo made."""
 
     results: pd.DataFrame
     files: dict[str, Path]
 
 
 def run_demo(folder: Path) -> Demo:
-    """Submit the demo cohort to a sandbox, and write what a study would end with.
-
-    Parameters
-    ----------
-    folder
-        Where to put the study; an earlier demo there is replaced, since its sandbox is gone.
-
-    Returns
-    -------
-    Demo
-        The results and where the files are.
-
-    Raises
-    ------
-    NotADemoStudyError
-        There is something else in the folder.
-    """
+    """Submit the demo cohort to a sandbox, and write what a study would end with."""
     _clear(folder)
     cohort = read_cohort(demo_cohort_path() / "manifest.csv", tags=TAGS)
     with Sandbox(SandboxSettings(processing_s=1.0)) as sandbox:

@@ -52,16 +52,6 @@ class State(StrEnum):
 
         Nothing follows a final state, and an attempt never goes back, with one exception: an
         upload that is known not to have arrived takes ``UPLOADING`` back to ``CREATED``.
-
-        Parameters
-        ----------
-        state
-            The state to move to; the same one is a note on what happened meanwhile.
-
-        Returns
-        -------
-        bool
-            True if the move is allowed.
         """
         if self.is_final:
             return False
@@ -75,29 +65,7 @@ _ORDER = (State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED)
 
 @dataclass(frozen=True, slots=True)
 class NewAttempt:
-    """What is known of an attempt before anything is sent.
-
-    Attributes
-    ----------
-    sha256
-        Fingerprint of the recording's bytes, hexadecimal.
-    request_digest
-        Fingerprint of the request, hexadecimal.
-    request
-        The request's JSON body as it is sent.
-    number
-        1 for the first attempt with this recording and request, 2 for the next, and so on.
-    media_type
-        Content type under which the bytes are uploaded.
-    size_bytes
-        Length of the recording in bytes.
-    duration_s
-        Duration in seconds where it is known.
-    delete_data
-        True when the service is asked to delete its data soon after completion.
-    source
-        Where the scores come from, ``thymia`` or ``sandbox``.
-    """
+    """What is known of an attempt before anything is sent."""
 
     sha256: str
     request_digest: str
@@ -169,21 +137,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One entry of the audit trail.
-
-    Attributes
-    ----------
-    transition_id
-        Key of the entry; later entries have larger ones.
-    attempt_id
-        The attempt that moved.
-    state
-        The state that it moved to.
-    at
-        When, UTC by this machine's clock.
-    note
-        What else changed with it, without the upload URL.
-    """
+    """One entry of the audit trail."""
 
     transition_id: int
     attempt_id: int
@@ -211,29 +165,6 @@ def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Att
 
     The time of the move is filled in where `changes` does not give it, an error is taken back
     by a score, and the upload URL goes as soon as the upload is settled.
-
-    Parameters
-    ----------
-    attempt
-        The attempt before the move.
-    state
-        The state to move to.
-    at
-        When it moves, UTC.
-    changes
-        What else is set.
-
-    Returns
-    -------
-    Attempt
-        The attempt after the move.
-
-    Raises
-    ------
-    ValueError
-        The state may not follow the attempt's own.
-    TypeError
-        `changes` names something that cannot be changed.
     """
     if not attempt.state.may_become(state):
         raise ValueError(
@@ -270,23 +201,7 @@ def _safe(reason: str, upload_url: str | None) -> str:
 
 
 def to_microseconds(moment: datetime | None) -> int | None:
-    """Turn a moment into microseconds since 1970, as the ledger stores it.
-
-    Parameters
-    ----------
-    moment
-        A moment with a time zone, or None.
-
-    Returns
-    -------
-    int or None
-        Microseconds since 1970-01-01 UTC.
-
-    Raises
-    ------
-    ValueError
-        The moment has no time zone, so nobody can say when it was.
-    """
+    """Turn a moment into microseconds since 1970, as the ledger stores it."""
     if moment is None:
         return None
     if moment.tzinfo is None:
@@ -295,16 +210,5 @@ def to_microseconds(moment: datetime | None) -> int | None:
 
 
 def to_moment(microseconds: int) -> datetime:
-    """Turn microseconds since 1970 back into a moment.
-
-    Parameters
-    ----------
-    microseconds
-        Microseconds since 1970-01-01 UTC.
-
-    Returns
-    -------
-    datetime
-        The moment, in UTC.
-    """
+    """Turn microseconds since 1970 back into a moment."""
     return _EPOCH + timedelta(0, 0, microseconds)

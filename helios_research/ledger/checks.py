@@ -18,78 +18,25 @@ class CheckReader(Connected):
     """
 
     def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Read what earlier checks found out about recordings, in constant memory.
-
-        Parameters
-        ----------
-        settings
-            Key of the settings that they were made with.
-
-        Yields
-        ------
-        tuple of str, str and dict
-            A location, the stamp that the recording had then, and the facts.
-        """
+        """Read what earlier checks found out about recordings, in constant memory."""
         for place, stamp, facts in self._checks(settings, "facts"):
             yield place, stamp, self._read(facts)
 
     def cached_fact(self, settings: str, path: str) -> Iterator[tuple[str, str, Any]]:
-        """Read one of the facts about each recording, in constant memory and without the rest.
-
-        Parameters
-        ----------
-        settings
-            Key of the settings that the checks were made with.
-        path
-            Where the fact is, as a JSON path of SQLite such as ``$.sha256``.
-
-        Yields
-        ------
-        tuple of str, str and object
-            A location, the stamp that the recording had then, and the fact; None where there is
-            none.
-        """
+        """Read one of the facts about each recording, in constant memory and without the rest."""
         return self._checks(settings, "facts ->> ?", path)
 
     def checks_at(
         self, settings: str, locations: Iterable[str]
     ) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Read what earlier checks found out about some recordings.
-
-        Parameters
-        ----------
-        settings
-            Key of the settings that they were made with.
-        locations
-            Where the recordings are.
-
-        Returns
-        -------
-        dict of str to tuple of str and dict
-            By location, the stamp that the recording had then, and the facts.
-        """
+        """Read what earlier checks found out about some recordings."""
         found = self._checks_at(settings, "facts", locations)
         # Once around all of them: around each it would take as long as reading them.
         with storage_errors(self._path), making_sense():
             return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
 
     def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
-        """Read one of the facts about some recordings, without the rest.
-
-        Parameters
-        ----------
-        settings
-            Key of the settings that the checks were made with.
-        path
-            Where the fact is, as in `cached_fact`.
-        locations
-            Where the recordings are.
-
-        Returns
-        -------
-        dict of str to object
-            The fact by location; None where there is none.
-        """
+        """Read one of the facts about some recordings, without the rest."""
         found = self._checks_at(settings, "facts ->> ?", locations, path)
         return {place: fact for place, _, fact in found}
 

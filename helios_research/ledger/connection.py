@@ -15,13 +15,7 @@ ROWS_IN_A_BLOCK = 2_000
 
 
 class Connected:
-    """A ledger that is open for reading; its methods are those of `LedgerReader`.
-
-    Parameters
-    ----------
-    path
-        The ledger's file.
-    """
+    """A ledger that is open for reading; its methods are those of `LedgerReader`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -25,18 +25,7 @@ class DamagedValueError(sqlite3.DatabaseError):
 
 @contextmanager
 def making_sense() -> Iterator[None]:
-    """Take values that cannot be understood for damage to the file.
-
-    Yields
-    ------
-    None
-        Nothing; the block is run.
-
-    Raises
-    ------
-    DamagedValueError
-        In place of what understanding them raises.
-    """
+    """Take values that cannot be understood for damage to the file."""
     try:
         yield
     except NO_SENSE as error:
@@ -44,18 +33,6 @@ def making_sense() -> Iterator[None]:
 
 
 def is_damage_without_code(error: Exception) -> bool:
-    """Tell whether SQLite found damage to which it gives no code of its own.
-
-    Parameters
-    ----------
-    error
-        What a piece of work raised.
-
-    Returns
-    -------
-    bool
-        True for text that cannot be decoded, JSON that is none, a head that makes no sense, and
-        tables that are not those of the ledger's version.
-    """
+    """Tell whether SQLite found damage to which it gives no code of its own."""
     is_sqlites = isinstance(error, sqlite3.OperationalError)
     return is_sqlites and _DAMAGE.search(str(error)) is not None

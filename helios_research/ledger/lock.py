@@ -19,17 +19,7 @@ HOLDER_NAME = "helios.lock.json"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has the right to write to a study.
-
-    Attributes
-    ----------
-    pid
-        Number of the process.
-    host
-        Name of its machine.
-    since
-        When it took the lock, UTC.
-    """
+    """Who has the right to write to a study."""
 
     pid: int
     host: str
@@ -42,20 +32,6 @@ class StudyLock:
     The lock itself is the system's (``flock``), so that a killed process leaves nothing behind
     that has to be cleared. Who holds it stands in a second file, which is only ever read when
     the lock is refused: what a killed process left there is overwritten by the next holder.
-
-    Parameters
-    ----------
-    folder
-        The study folder, which exists.
-    now
-        The present moment, UTC; shown to whoever is refused.
-
-    Raises
-    ------
-    StudyLockedError
-        Another process, or another part of this one, holds the lock.
-    StudyStorageError
-        The lock's file cannot be made.
     """
 
     def __init__(self, folder: Path, now: datetime) -> None:
@@ -98,16 +74,6 @@ def holder_of(folder: Path) -> Holder | None:
 
     Trying the lock would be exact, but for that moment it would turn away a submission that
     wants to begin.
-
-    Parameters
-    ----------
-    folder
-        The study folder.
-
-    Returns
-    -------
-    Holder or None
-        Who signed last, unless the process is known to be gone.
     """
     holder = _signed(folder / HOLDER_NAME)
     return holder if holder is not None and _may_live(holder) else None

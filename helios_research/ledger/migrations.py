@@ -107,25 +107,7 @@ MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Read the schema version of a ledger, and make sure that it is one.
-
-    Parameters
-    ----------
-    connection
-        Any connection to it.
-    path
-        Its file, for the message.
-
-    Returns
-    -------
-    int
-        Number of migrations done; 0 for an empty file.
-
-    Raises
-    ------
-    StudyDamagedError
-        The file is a database of something else.
-    """
+    """Read the schema version of a ledger, and make sure that it is one."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -135,22 +117,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def check_version(version: int, path: Path, migrations: Sequence[str]) -> None:
-    """Refuse a ledger that a newer version of the package wrote.
-
-    Parameters
-    ----------
-    version
-        Its schema version.
-    path
-        Its file.
-    migrations
-        The migrations that this version of the package knows.
-
-    Raises
-    ------
-    StudyVersionError
-        The ledger is newer than this package.
-    """
+    """Refuse a ledger that a newer version of the package wrote."""
     if version > len(migrations):
         raise StudyVersionError(path.parent, found=version, supported=len(migrations))
 
@@ -160,22 +127,6 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
 
     Each migration and the record that it was done are one transaction, so a kill or a full disk
     in between leaves the ledger at the version before.
-
-    Parameters
-    ----------
-    connection
-        A connection that may write, in autocommit mode.
-    path
-        The ledger's file.
-    migrations
-        The migrations to apply, oldest first.
-
-    Raises
-    ------
-    StudyVersionError
-        The ledger is newer than this package.
-    StudyDamagedError
-        The file is a database of something else.
     """
     version = version_of(connection, path)
     check_version(version, path, migrations)

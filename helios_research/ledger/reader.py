@@ -52,25 +52,7 @@ _STATES = {state.value: state for state in State}
 
 
 def load_attempt(connection: sqlite3.Connection, attempt_id: int) -> Attempt:
-    """Read one attempt on a given connection.
-
-    Parameters
-    ----------
-    connection
-        Any connection to the ledger.
-    attempt_id
-        Its key.
-
-    Returns
-    -------
-    Attempt
-        The attempt.
-
-    Raises
-    ------
-    KeyError
-        There is no such attempt.
-    """
+    """Read one attempt on a given connection."""
     row = connection.execute(f"{_ATTEMPTS} WHERE attempt_id = ?", (attempt_id,)).fetchone()
     if row is None:
         raise KeyError(attempt_id)
@@ -88,69 +70,25 @@ class LedgerReader(CheckReader):
     """
 
     def attempt(self, attempt_id: int) -> Attempt:
-        """Read one attempt.
-
-        Parameters
-        ----------
-        attempt_id
-            Its key.
-
-        Returns
-        -------
-        Attempt
-            The attempt as it stands.
-
-        Raises
-        ------
-        KeyError
-            There is no such attempt.
-        """
+        """Read one attempt."""
         with self._connected() as connection:
             return load_attempt(connection, attempt_id)
 
     def attempts(self) -> list[Attempt]:
-        """Read all attempts, oldest first.
-
-        Returns
-        -------
-        list of Attempt
-            The attempts as they stand.
-        """
+        """Read all attempts, oldest first."""
         with self._connected() as connection:
             rows = connection.execute(f"{_ATTEMPTS} ORDER BY attempt_id")
             return [_to_attempt(row) for row in rows]
 
     def attempts_of(self, sha256: str) -> list[Attempt]:
-        """Read all attempts with one recording, oldest first.
-
-        Parameters
-        ----------
-        sha256
-            Fingerprint of the recording's bytes, hexadecimal.
-
-        Returns
-        -------
-        list of Attempt
-            The attempts as they stand, whatever the request.
-        """
+        """Read all attempts with one recording, oldest first."""
         query = f"{_ATTEMPTS} WHERE sha256 = ? ORDER BY attempt_id"
         with self._connected() as connection:
             rows = connection.execute(query, (sha256,)).fetchall()
             return [_to_attempt(row) for row in rows]
 
     def attempts_with(self, recordings: Iterable[str]) -> list[Attempt]:
-        """Read all attempts with some recordings, oldest first.
-
-        Parameters
-        ----------
-        recordings
-            Fingerprints of the recordings' bytes, hexadecimal.
-
-        Returns
-        -------
-        list of Attempt
-            The attempts as they stand, whatever the request.
-        """
+        """Read all attempts with some recordings, oldest first."""
         among = "SELECT value FROM json_each(?)"
         query = f"{_ATTEMPTS} WHERE sha256 IN ({among}) ORDER BY attempt_id"
         with self._connected() as connection:
@@ -158,14 +96,7 @@ class LedgerReader(CheckReader):
             return [_to_attempt(row) for row in rows]
 
     def attempts_frame(self) -> pd.DataFrame:
-        """Read all attempts as a table, without their requests and upload URLs.
-
-        Returns
-        -------
-        DataFrame
-            One row per attempt, oldest first; the columns are the attributes of `Attempt`.
-            Text is ``str``, moments are ``datetime64[us, UTC]``.
-        """
+        """Read all attempts as a table, without their requests and upload URLs."""
         query = f"SELECT {', '.join(_FRAME_COLUMNS)} FROM attempts ORDER BY attempt_id"  # noqa: S608 - column names of ours
         with self._connected() as connection:
             rows = connection.execute(query).fetchall()
@@ -179,13 +110,7 @@ class LedgerReader(CheckReader):
         return frame.assign(**moments).astype(_TYPES)
 
     def answers(self) -> Iterator[tuple[int, str]]:
-        """Read the raw final answers, oldest attempt first, in constant memory.
-
-        Yields
-        ------
-        tuple of int and str
-            An attempt's key and the JSON text of the answer to it.
-        """
+        """Read the raw final answers, oldest attempt first, in constant memory."""
         last = -1
         query = (
             "SELECT attempt_id, body FROM answers WHERE attempt_id > ? ORDER BY attempt_id LIMIT ?"
@@ -199,18 +124,7 @@ class LedgerReader(CheckReader):
             last = rows[-1][0]
 
     def answers_to(self, attempt_ids: Iterable[int]) -> dict[int, str]:
-        """Read the raw final answers to some attempts.
-
-        Parameters
-        ----------
-        attempt_ids
-            Keys of the attempts.
-
-        Returns
-        -------
-        dict of int to str
-            The JSON text of the answer to each attempt that has one.
-        """
+        """Read the raw final answers to some attempts."""
         query = (
             "SELECT attempt_id, body FROM answers "
             "WHERE attempt_id IN (SELECT value FROM json_each(?))"
@@ -219,18 +133,7 @@ class LedgerReader(CheckReader):
             return dict(connection.execute(query, (json.dumps(list(attempt_ids)),)).fetchall())
 
     def answer(self, attempt_id: int) -> dict[str, Any] | None:
-        """Read the raw final answer to one attempt.
-
-        Parameters
-        ----------
-        attempt_id
-            Key of the attempt.
-
-        Returns
-        -------
-        dict or None
-            The parsed JSON body, or None while there is none.
-        """
+        """Read the raw final answer to one attempt."""
         query = "SELECT body FROM answers WHERE attempt_id = ?"
         with self._connected() as connection:
             row = connection.execute(query, (attempt_id,)).fetchone()
@@ -238,20 +141,7 @@ class LedgerReader(CheckReader):
                 return None if row is None else json.loads(row[0])
 
     def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
-        """Read the audit trail, oldest entry first.
-
-        Parameters
-        ----------
-        attempt_id
-            Only entries of this attempt; None for all.
-        after
-            Only entries with a larger `transition_id`: what is new since the last look.
-
-        Returns
-        -------
-        list of Transition
-            The entries.
-        """
+        """Read the audit trail, oldest entry first."""
         query = (
             "SELECT transition_id, attempt_id, state, at, note FROM transitions "
             "WHERE transition_id > :after AND (:attempt IS NULL OR attempt_id = :attempt) "
@@ -268,25 +158,13 @@ class LedgerReader(CheckReader):
                 ]
 
     def newest_transition(self) -> int:
-        """Tell how far the audit trail goes, to read only what comes after it later.
-
-        Returns
-        -------
-        int
-            The largest `transition_id`; 0 while there is none.
-        """
+        """Tell how far the audit trail goes, to read only what comes after it later."""
         query = "SELECT coalesce(max(transition_id), 0) FROM transitions"
         with self._connected() as connection:
             return int(connection.execute(query).fetchone()[0])
 
     def counts(self) -> dict[State, int]:
-        """Count recordings by the state of their latest attempt.
-
-        Returns
-        -------
-        dict of State to int
-            States in which there is any.
-        """
+        """Count recordings by the state of their latest attempt."""
         # SQLite takes the bare column from the row that holds the maximum.
         query = (
             "SELECT state, count(*) FROM (SELECT state, max(attempt_id) FROM attempts "
@@ -297,20 +175,7 @@ class LedgerReader(CheckReader):
         return {state: found[state.value] for state in State if state.value in found}
 
     def get_setting(self, name: str, default: Any = None) -> Any:
-        """Read a setting of the study.
-
-        Parameters
-        ----------
-        name
-            Its name.
-        default
-            What to return when it was never set.
-
-        Returns
-        -------
-        object
-            A JSON value.
-        """
+        """Read a setting of the study."""
         query = "SELECT value FROM settings WHERE name = ?"
         with self._connected() as connection:
             row = connection.execute(query, (name,)).fetchone()
@@ -318,29 +183,12 @@ class LedgerReader(CheckReader):
                 return default if row is None else json.loads(row[0])
 
     def withdrawn(self) -> Withdrawn:
-        """Tell who has withdrawn from the study, as far as it may know.
-
-        Returns
-        -------
-        Withdrawn
-            Marks of labels and recordings.
-        """
+        """Tell who has withdrawn from the study, as far as it may know."""
         with self._connected() as connection:
             return load_withdrawn(connection)
 
     def withdrawn_runs(self, label: str) -> list[dict[str, Any]]:
-        """Read the runs of a participant who has withdrawn, until they are handed over.
-
-        Parameters
-        ----------
-        label
-            The participant's label.
-
-        Returns
-        -------
-        list of dict
-            What was known of each, oldest first.
-        """
+        """Read the runs of a participant who has withdrawn, until they are handed over."""
         with self._connected() as connection:
             return load_runs(connection, label)
 

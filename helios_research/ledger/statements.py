@@ -32,46 +32,13 @@ ANSWER = "INSERT OR REPLACE INTO answers (attempt_id, body) VALUES (?, ?)"
 
 
 def to_json(value: Any) -> str:
-    """Write a JSON value as the ledger keeps it.
-
-    Parameters
-    ----------
-    value
-        The value.
-
-    Returns
-    -------
-    str
-        Compact JSON in ASCII.
-    """
+    """Write a JSON value as the ledger keeps it."""
     # Escaped to ASCII: an answer may hold half a surrogate pair, which SQLite refuses as text.
     return json.dumps(value, separators=(",", ":"))
 
 
 def insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Connection) -> Attempt:
-    """Begin an attempt.
-
-    Parameters
-    ----------
-    new
-        What is known of it.
-    request
-        The request's JSON body as text.
-    at
-        The present moment, UTC.
-    connection
-        A writing connection, with a transaction open.
-
-    Returns
-    -------
-    Attempt
-        The attempt, in state ``CREATING``.
-
-    Raises
-    ------
-    RepeatedAttemptError
-        The same recording and request is under way already, or has its scores.
-    """
+    """Begin an attempt."""
     begun = to_microseconds(at)
     row = (
         *(new.sha256, new.request_digest, request, new.number, new.media_type, new.size_bytes),
@@ -95,35 +62,7 @@ def move(
     body: str | None,
     connection: sqlite3.Connection,
 ) -> Attempt:
-    """Move an attempt to a state, with all that changes with it.
-
-    Parameters
-    ----------
-    attempt_id
-        Key of the attempt.
-    state
-        The state that it moves to.
-    at
-        The present moment, UTC.
-    changes
-        What else changes.
-    body
-        The raw final answer as text, where there is one.
-    connection
-        A writing connection, with a transaction open.
-
-    Returns
-    -------
-    Attempt
-        The attempt after the move.
-
-    Raises
-    ------
-    KeyError
-        There is no such attempt.
-    ValueError
-        The state may not follow the attempt's own.
-    """
+    """Move an attempt to a state, with all that changes with it."""
     before = load_attempt(connection, attempt_id)
     after = moved(before, state, at, changes)
     moments = (after.created_at, after.upload_began_at, after.uploaded_at)
@@ -157,30 +96,12 @@ def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | 
 
 
 def put_setting(name: str, value: str, connection: sqlite3.Connection) -> None:
-    """Keep a setting in place of what it was.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    value
-        JSON text.
-    connection
-        A writing connection, with a transaction open.
-    """
+    """Keep a setting in place of what it was."""
     connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
 
 def store_checks(rows: list[tuple[bytes, str, str, str]], connection: sqlite3.Connection) -> None:
-    """Keep checks in place of what was known of the same recordings.
-
-    Parameters
-    ----------
-    rows
-        Location, settings, stamp and facts of each.
-    connection
-        A writing connection, with a transaction open.
-    """
+    """Keep checks in place of what was known of the same recordings."""
     connection.executemany(
         "INSERT OR REPLACE INTO checks (location, settings, stamp, facts) VALUES (?, ?, ?, ?)", rows
     )

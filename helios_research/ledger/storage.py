@@ -51,23 +51,7 @@ _STORAGE_FAILURES = {
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make the study folder, readable by its owner only, unless it is there already.
-
-    Parameters
-    ----------
-    folder
-        The study folder; a link to one is followed, so that both names share one lock.
-
-    Returns
-    -------
-    Path
-        The folder, absolute and without links.
-
-    Raises
-    ------
-    StudyStorageError
-        It cannot be made, or something else is in its place.
-    """
+    """Make the study folder, readable by its owner only, unless it is there already."""
     folder = folder.expanduser()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,11 +68,6 @@ def warn_if_open_to_others(folder: Path) -> None:
 
     What this package writes is for its owner alone, but a folder that was made before, or files
     that were copied there, need not be.
-
-    Parameters
-    ----------
-    folder
-        The study folder.
     """
     # Into a closed folder nobody reaches, whatever its files allow. Windows has permissions of
     # another kind, which this number does not tell.
@@ -102,23 +81,7 @@ def warn_if_open_to_others(folder: Path) -> None:
 
 
 def prepare_database(folder: Path) -> Path:
-    """Make the ledger's file, readable by its owner only, unless it is there already.
-
-    Parameters
-    ----------
-    folder
-        The study folder, whose lock is held.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    StudyStorageError
-        It cannot be made or written to.
-    """
+    """Make the ledger's file, readable by its owner only, unless it is there already."""
     path = folder / DATABASE_NAME
     if path.is_symlink():
         reason = "it is a link, so two studies could share one ledger"
@@ -138,25 +101,7 @@ def prepare_database(folder: Path) -> Path:
 
 
 def existing_database(folder: Path) -> Path:
-    """Find the ledger of a study that must exist.
-
-    Parameters
-    ----------
-    folder
-        The study folder.
-
-    Returns
-    -------
-    Path
-        Its ledger's file.
-
-    Raises
-    ------
-    StudyMissingError
-        There is none.
-    StudyStorageError
-        The folder cannot be looked into.
-    """
+    """Find the ledger of a study that must exist."""
     path = folder.expanduser().absolute() / DATABASE_NAME
     try:
         if path.is_file() and path.stat().st_size > 0:
@@ -167,18 +112,7 @@ def existing_database(folder: Path) -> Path:
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
-    """Open the ledger for writing, durable and with deleted content overwritten.
-
-    Parameters
-    ----------
-    path
-        The ledger's file.
-
-    Returns
-    -------
-    sqlite3.Connection
-        In autocommit mode, and usable from another thread than this one.
-    """
+    """Open the ledger for writing, durable and with deleted content overwritten."""
     connection = sqlite3.connect(
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
     )
@@ -194,18 +128,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open the ledger for reading beside a process that writes to it.
-
-    Parameters
-    ----------
-    path
-        The ledger's file.
-
-    Returns
-    -------
-    sqlite3.Connection
-        Read-only, and usable from another thread than this one.
-    """
+    """Open the ledger for reading beside a process that writes to it."""
     connection = sqlite3.connect(
         f"{path.as_uri()}?{_reading_mode(path)}",
         uri=True,
@@ -233,11 +156,6 @@ def tidy(connection: sqlite3.Connection) -> None:
     The table of upload URLs is emptied, which zeroes all of its pages, and what still lives is
     put back; then the WAL, in which erased URLs linger, is copied into the file and cut to
     nothing. Cheap, because only a few uploads are ever open.
-
-    Parameters
-    ----------
-    connection
-        A writing connection; while another process reads, the WAL is left to the next time.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -254,18 +172,7 @@ def tidy(connection: sqlite3.Connection) -> None:
 
 
 def rewrite(connection: sqlite3.Connection) -> bool:
-    """Write the whole file anew, so that nothing of what was deleted is left in it or its WAL.
-
-    Parameters
-    ----------
-    connection
-        A writing connection without a transaction.
-
-    Returns
-    -------
-    bool
-        False while another process reads the ledger, so that the WAL could not be emptied.
-    """
+    """Write the whole file anew, so that nothing of what was deleted is left in it or its WAL."""
     # Otherwise a copy of the whole ledger would lie in the system's folder for temporary files.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("VACUUM")
@@ -273,39 +180,13 @@ def rewrite(connection: sqlite3.Connection) -> bool:
 
 
 def empty_wal(connection: sqlite3.Connection) -> bool:
-    """Copy the WAL into the file and cut it to nothing.
-
-    Parameters
-    ----------
-    connection
-        A writing connection without a transaction.
-
-    Returns
-    -------
-    bool
-        False while another process reads the ledger.
-    """
+    """Copy the WAL into the file and cut it to nothing."""
     ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return not busy
 
 
 def journal_mode(path: Path, mounts: Path = _MOUNTS) -> str:
-    r"""Choose how SQLite keeps transactions whole on the file system of a path.
-
-    Parameters
-    ----------
-    path
-        An absolute path without links.
-    mounts
-        The system's table of mounts; where there is none (macOS, Windows) only network paths
-        of the form ``\\server\share`` are recognised.
-
-    Returns
-    -------
-    str
-        ``WAL`` where processes can share memory over the file, else ``DELETE``, which works
-        everywhere and is slower.
-    """
+    r"""Choose how SQLite keeps transactions whole on the file system of a path."""
     if str(path).startswith("\\\\"):
         return "DELETE"
     try:
@@ -328,21 +209,7 @@ def _file_system(path: Path, table: str) -> str:
 
 
 def study_error(error: Exception, path: Path) -> StudyError | None:
-    """Put a failure of the disk or of the file into the words of a study.
-
-    Parameters
-    ----------
-    error
-        What a piece of work raised.
-    path
-        The ledger's file.
-
-    Returns
-    -------
-    StudyError or None
-        `StudyDamagedError` for a file that is no ledger, `StudyStorageError` for what keeps
-        anything from being written, None for anything else: that is the work's own fault.
-    """
+    """Put a failure of the disk or of the file into the words of a study."""
     # Extended codes refine the primary one in their lowest byte (https://sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     if is_damage_without_code(error) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -356,23 +223,7 @@ def study_error(error: Exception, path: Path) -> StudyError | None:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises inside the block into a `StudyError`.
-
-    Parameters
-    ----------
-    path
-        The ledger's file.
-
-    Yields
-    ------
-    None
-        Nothing; the block is run.
-
-    Raises
-    ------
-    StudyError
-        In place of an error of SQLite that comes from the disk or from the file.
-    """
+    """Turn what SQLite raises inside the block into a `StudyError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -383,16 +234,5 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def in_words(error: OSError) -> str:
-    """Name what the system refused, for use in a sentence.
-
-    Parameters
-    ----------
-    error
-        What the system raised.
-
-    Returns
-    -------
-    str
-        Its own words, in lower case.
-    """
+    """Name what the system refused, for use in a sentence."""
     return (error.strerror or type(error).__name__).lower()

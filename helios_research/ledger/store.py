@@ -48,17 +48,6 @@ class Ledger(LedgerReader):
 
     Made by `Ledger.open`; a context manager. Everything that returns has been committed and
     handed to the disk, so a kill at any moment loses nothing that was acknowledged.
-
-    Parameters
-    ----------
-    path
-        The ledger's file.
-    connection
-        A writing connection to it, migrated to the present schema.
-    lock
-        The right to write; given back by `close`, as the connection is closed by it.
-    clock
-        Tells the present moment, UTC.
     """
 
     def __init__(
@@ -77,31 +66,7 @@ class Ledger(LedgerReader):
 
     @classmethod
     def open(cls, folder: Path, *, clock: Callable[[], datetime] = _now) -> Self:
-        """Open the ledger in a folder, or begin one, and keep others from writing to it.
-
-        Parameters
-        ----------
-        folder
-            The study folder; made if there is none.
-        clock
-            Tells the present moment, UTC.
-
-        Returns
-        -------
-        Ledger
-            The open ledger.
-
-        Raises
-        ------
-        StudyLockedError
-            Another process, or this one, has it open.
-        StudyVersionError
-            A newer version of the package wrote it.
-        StudyStorageError
-            The folder cannot be written to.
-        StudyDamagedError
-            What is there is not a ledger.
-        """
+        """Open the ledger in a folder, or begin one, and keep others from writing to it."""
         folder = prepare_folder(Path(folder))
         warn_if_open_to_others(folder)
         with ExitStack() as undo:
@@ -119,27 +84,7 @@ class Ledger(LedgerReader):
 
     @classmethod
     def read(cls, folder: Path) -> LedgerReader:
-        """Open the ledger in a folder for reading only, also while another process writes.
-
-        Parameters
-        ----------
-        folder
-            The study folder.
-
-        Returns
-        -------
-        LedgerReader
-            The ledger, without anything that writes.
-
-        Raises
-        ------
-        StudyMissingError
-            There is no ledger in the folder.
-        StudyVersionError
-            A newer version of the package wrote it.
-        StudyDamagedError
-            What is there is not a ledger.
-        """
+        """Open the ledger in a folder for reading only, also while another process writes."""
         path = existing_database(Path(folder))
         with storage_errors(path):
             connection = connect_reader(path)
@@ -169,25 +114,7 @@ class Ledger(LedgerReader):
             self._lock.release()
 
     async def begin(self, new: NewAttempt) -> Attempt:
-        """Write down that an attempt is about to be made.
-
-        Parameters
-        ----------
-        new
-            What is known of it.
-
-        Returns
-        -------
-        Attempt
-            The attempt, in state ``CREATING``.
-
-        Raises
-        ------
-        RepeatedAttemptError
-            The same recording and request is under way already, or has its scores.
-        StudyStorageError
-            It could not be written; nothing must be sent.
-        """
+        """Write down that an attempt is about to be made."""
         work = partial(insert, new, to_json(new.request), self._clock())
         return await self._writer.write(work)
 
@@ -203,31 +130,6 @@ class Ledger(LedgerReader):
 
         ``created_at``, ``upload_began_at`` and ``uploaded_at`` are filled in from the clock where
         they are not given. The upload URL is erased as soon as the upload is settled.
-
-        Parameters
-        ----------
-        attempt_id
-            Key of the attempt.
-        state
-            The state that it moves to; its own again to note something meanwhile.
-        answer
-            The raw final answer, to be kept.
-        **changes
-            Attributes of the attempt that change with it.
-
-        Returns
-        -------
-        Attempt
-            The attempt after the move.
-
-        Raises
-        ------
-        KeyError
-            There is no such attempt.
-        ValueError
-            The state may not follow the attempt's own.
-        StudyStorageError
-            It could not be written.
         """
         if changes.get("upload_url"):
             changes["upload_url"] = SecretUrl(changes["upload_url"])
@@ -236,40 +138,16 @@ class Ledger(LedgerReader):
         return await self._writer.write(work)
 
     async def keep_answer(self, attempt_id: int, body: Mapping[str, Any]) -> None:
-        """Keep a raw answer in place of the one kept before.
-
-        Parameters
-        ----------
-        attempt_id
-            Key of the attempt.
-        body
-            The JSON body.
-        """
+        """Keep a raw answer in place of the one kept before."""
         row = (attempt_id, to_json(body))
         await self._writer.write(lambda connection: connection.execute(ANSWER, row) and None)
 
     async def put_setting(self, name: str, value: Any) -> None:
-        """Keep a setting of the study.
-
-        Parameters
-        ----------
-        name
-            Its name.
-        value
-            A JSON value.
-        """
+        """Keep a setting of the study."""
         await self._writer.write(partial(put_setting, name, to_json(value)))
 
     def put_setting_blocking(self, name: str, value: Any) -> None:
-        """Keep a setting of the study, from code that is not async.
-
-        Parameters
-        ----------
-        name
-            Its name.
-        value
-            A JSON value.
-        """
+        """Keep a setting of the study, from code that is not async."""
         self._writer.write_blocking(partial(put_setting, name, to_json(value)))
 
     def store_checks(
@@ -278,13 +156,6 @@ class Ledger(LedgerReader):
         """Keep what was found out about recordings, in place of what was known of them before.
 
         Blocks until all of it is on the disk.
-
-        Parameters
-        ----------
-        settings
-            Key of the settings that the checks were made with.
-        checks
-            Location, stamp and facts (JSON values) of each recording.
         """
         rows = [
             (os.fsencode(location), settings, stamp, to_json(facts))
@@ -296,22 +167,6 @@ class Ledger(LedgerReader):
         """Remove a participant for good, and leave marks by which they are known again.
 
         Blocks until nothing of what was removed can be found in the ledger's files.
-
-        Parameters
-        ----------
-        removal
-            What is to be removed.
-
-        Returns
-        -------
-        bool
-            False when remains of it are still in the write-ahead log, because another process
-            reads the ledger: call it again then.
-
-        Raises
-        ------
-        StudyStorageError
-            It could not be written.
         """
         self._writer.write_blocking(partial(remove, removal))
         # The writer's thread has the connection to itself, so it is ended for a moment.
@@ -323,28 +178,9 @@ class Ledger(LedgerReader):
             self._writer = GroupWriter(self._writing, self._path)
 
     def hand_over_runs(self, label: str) -> None:
-        """Forget the runs of a participant who has withdrawn, for good once the ledger is closed.
-
-        Parameters
-        ----------
-        label
-            The participant's label.
-        """
+        """Forget the runs of a participant who has withdrawn, for good once the ledger is closed."""
         self._writer.write_blocking(partial(hand_over_runs, label))
 
     def take_back_withdrawal(self, label: str, code: str) -> bool:
-        """Take a withdrawal back, so that what is of the participant may be sent again.
-
-        Parameters
-        ----------
-        label
-            The participant's label.
-        code
-            Error code of checks that only say that their recording is withdrawn.
-
-        Returns
-        -------
-        bool
-            Whether there was such a withdrawal.
-        """
+        """Take a withdrawal back, so that what is of the participant may be sent again."""
         return self._writer.write_blocking(partial(take_back, label, code))

@@ -25,15 +25,6 @@ class Withdrawn:
     A mark is HMAC-SHA256 of a label, or of the SHA-256 of a recording, with a random salt of the
     study. Whoever has the ledger and guesses a label can find out that it has withdrawn; nobody
     can read the label from it, or compare the marks of two studies.
-
-    Attributes
-    ----------
-    salt
-        The study's salt; empty while nobody has withdrawn.
-    labels
-        Marks of the labels.
-    audio
-        Marks of the recordings.
     """
 
     salt: bytes = b""
@@ -44,33 +35,11 @@ class Withdrawn:
         return bool(self.labels)
 
     def has_label(self, label: str) -> bool:
-        """Tell whether a participant has withdrawn.
-
-        Parameters
-        ----------
-        label
-            The participant's label.
-
-        Returns
-        -------
-        bool
-            True when so.
-        """
+        """Tell whether a participant has withdrawn."""
         return bool(self) and label_mark(self.salt, label) in self.labels
 
     def has_audio(self, sha256: str | None) -> bool:
-        """Tell whether a recording is of a participant who has withdrawn.
-
-        Parameters
-        ----------
-        sha256
-            Fingerprint of its bytes, hexadecimal; None where it is not known.
-
-        Returns
-        -------
-        bool
-            True when so.
-        """
+        """Tell whether a recording is of a participant who has withdrawn."""
         return (
             bool(self.audio)
             and sha256 is not None
@@ -79,20 +48,7 @@ class Withdrawn:
 
 
 def label_mark(salt: bytes, label: str) -> str:
-    """Work out the mark of a label; how a letter with an accent is encoded makes no difference.
-
-    Parameters
-    ----------
-    salt
-        The study's salt.
-    label
-        The participant's label.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
+    """Work out the mark of a label; how a letter with an accent is encoded makes no difference."""
     return _mark(salt, "label", unicodedata.normalize("NFC", label))
 
 
@@ -102,18 +58,7 @@ def _mark(salt: bytes, what: str, value: str) -> str:
 
 
 def load_withdrawn(connection: sqlite3.Connection) -> Withdrawn:
-    """Read who has withdrawn.
-
-    Parameters
-    ----------
-    connection
-        Any connection to the ledger.
-
-    Returns
-    -------
-    Withdrawn
-        The marks.
-    """
+    """Read who has withdrawn."""
     salt = _salt(connection)
     if salt is None:
         return Withdrawn()
@@ -123,20 +68,7 @@ def load_withdrawn(connection: sqlite3.Connection) -> Withdrawn:
 
 
 def load_runs(connection: sqlite3.Connection, label: str) -> list[dict[str, Any]]:
-    """Read the runs of a participant who has withdrawn, as long as they are known.
-
-    Parameters
-    ----------
-    connection
-        Any connection to the ledger.
-    label
-        The participant's label.
-
-    Returns
-    -------
-    list of dict
-        What was known of each, oldest first.
-    """
+    """Read the runs of a participant who has withdrawn, as long as they are known."""
     query = (
         "SELECT facts FROM withdrawn_runs JOIN withdrawals USING (withdrawal_id) "
         "WHERE label_mark = ? ORDER BY withdrawn_runs.rowid"
@@ -147,21 +79,7 @@ def load_runs(connection: sqlite3.Connection, label: str) -> list[dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is to be removed of a participant.
-
-    Attributes
-    ----------
-    label
-        The participant's label.
-    attempt_ids
-        The participant's attempts.
-    runs
-        What is to be known of their runs until they are passed on; JSON values.
-    audio
-        SHA-256 of recordings that must not be sent again.
-    locations
-        Places of recordings whose checks are to be forgotten.
-    """
+    """What is to be removed of a participant."""
 
     label: str
     attempt_ids: Collection[int]
@@ -171,15 +89,7 @@ class Removal:
 
 
 def remove(removal: Removal, connection: sqlite3.Connection) -> None:
-    """Remove a participant, and leave marks in their place, in the transaction that is open.
-
-    Parameters
-    ----------
-    removal
-        What is to be removed.
-    connection
-        A writing connection.
-    """
+    """Remove a participant, and leave marks in their place, in the transaction that is open."""
     salt = _salt(connection)
     if salt is None:
         salt = secrets.token_bytes(_SALT_BYTES)
@@ -208,15 +118,7 @@ def remove(removal: Removal, connection: sqlite3.Connection) -> None:
 
 
 def hand_over_runs(label: str, connection: sqlite3.Connection) -> None:
-    """Forget the runs of a participant who has withdrawn.
-
-    Parameters
-    ----------
-    label
-        The participant's label.
-    connection
-        A writing connection, with a transaction open.
-    """
+    """Forget the runs of a participant who has withdrawn."""
     query = (
         "SELECT withdrawal_id, facts FROM withdrawn_runs JOIN withdrawals USING (withdrawal_id) "
     )
@@ -228,22 +130,7 @@ def hand_over_runs(label: str, connection: sqlite3.Connection) -> None:
 
 
 def take_back(label: str, code: str, connection: sqlite3.Connection) -> bool:
-    """Take a withdrawal back, so that what is of the participant may be sent again.
-
-    Parameters
-    ----------
-    label
-        The participant's label.
-    code
-        Error code of checks that only say that their recording is withdrawn.
-    connection
-        A writing connection, with a transaction open.
-
-    Returns
-    -------
-    bool
-        Whether there was such a withdrawal.
-    """
+    """Take a withdrawal back, so that what is of the participant may be sent again."""
     mark = label_mark(_salt(connection) or b"", label)
     query = "SELECT withdrawal_id FROM withdrawals WHERE label_mark = ?"
     keys = connection.execute(query, (mark,)).fetchall()

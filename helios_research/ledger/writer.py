@@ -45,13 +45,6 @@ class GroupWriter:
 
     A piece of work is a function of the connection. It may be run again after a group was rolled
     back, so it must do nothing but work on the connection.
-
-    Parameters
-    ----------
-    connection
-        In autocommit mode; nothing else uses it until `close`.
-    path
-        The database's file, for messages.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -67,21 +60,6 @@ class GroupWriter:
         """Do a piece of work and wait until it is on the disk.
 
         Cancelling the wait does not take the work back.
-
-        Parameters
-        ----------
-        work
-            What to do with the connection.
-
-        Returns
-        -------
-        object
-            What `work` returned.
-
-        Raises
-        ------
-        StudyError
-            The database cannot be written to; nothing of the work was kept.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Value] = loop.create_future()
@@ -89,23 +67,7 @@ class GroupWriter:
         return await future
 
     def write_blocking(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
-        """Do a piece of work and block this thread until it is on the disk.
-
-        Parameters
-        ----------
-        work
-            What to do with the connection.
-
-        Returns
-        -------
-        object
-            What `work` returned.
-
-        Raises
-        ------
-        StudyError
-            The database cannot be written to; nothing of the work was kept.
-        """
+        """Do a piece of work and block this thread until it is on the disk."""
         future: Future[Value] = Future()
         self._submit(_Job(work, future, None))
         return future.result()

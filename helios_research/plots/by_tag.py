@@ -205,18 +205,7 @@ def _prepare(
 
 
 def points_each(markers: Sequence[Biomarker]) -> int:
-    """Share the points of a figure out to its panels.
-
-    Parameters
-    ----------
-    markers
-        The biomarkers, of which the continuous ones have points.
-
-    Returns
-    -------
-    int
-        How many each panel draws at most.
-    """
+    """Share the points of a figure out to its panels."""
     return MOST_POINTS // max(1, sum(not marker.bucketed for marker in markers))
 
 

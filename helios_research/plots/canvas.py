@@ -40,15 +40,7 @@ _PAST_LABEL = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence below the figure.
-
-    Attributes
-    ----------
-    text
-        The sentence.
-    stands_out
-        Whether a reader must not miss it.
-    """
+    """A sentence below the figure."""
 
     text: str
     stands_out: bool = False
@@ -56,32 +48,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """Panels to draw into.
-
-    Attributes
-    ----------
-    axes
-        One Axes per panel.
-    style
-        Its style.
-    """
+    """Panels to draw into."""
 
     axes: tuple[Axes, ...]
     style: Style
 
     def as_asked(self, biomarkers: object) -> "Axes | NDArray[np.object_]":
-        """Give the panels in the form in which biomarkers were asked for.
-
-        Parameters
-        ----------
-        biomarkers
-            The name of one, or several, or None for all.
-
-        Returns
-        -------
-        Axes or ndarray of Axes
-            One Axes for a name; else an array.
-        """
+        """Give the panels in the form in which biomarkers were asked for."""
         if isinstance(biomarkers, str):
             return self.axes[0]
         return np.array(self.axes, dtype=object)
@@ -95,32 +68,7 @@ def open_canvas(
     *,
     ticks_in: float = 0.0,
 ) -> Canvas:
-    """Make the panels of a figure and write its notes below them.
-
-    Parameters
-    ----------
-    ax
-        None for a new figure; a Figure to take over whole; an Axes where there is one panel.
-    heights_in
-        Height of each panel in inches, its titles and labels included.
-    notes
-        What stands below.
-    style
-        Sizes.
-    ticks_in
-        How far the names below a panel reach in inches, where that is further than numbers and a
-        label would.
-
-    Returns
-    -------
-    Canvas
-        With as many panels as heights.
-
-    Raises
-    ------
-    ResultsError
-        If several panels are to go into one Axes, or the Figure is not empty.
-    """
+    """Make the panels of a figure and write its notes below them."""
     if isinstance(ax, Axes):
         if len(heights_in) > 1:
             message = (
@@ -235,13 +183,7 @@ def _inside_a_cell() -> bool:
 
 
 def settle(canvas: Canvas) -> None:
-    """Give panels that have no ticks or labels their final size.
-
-    Parameters
-    ----------
-    canvas
-        A canvas that is a figure of its own.
-    """
+    """Give panels that have no ticks or labels their final size."""
     figure = canvas.axes[0].get_figure(root=True)
     engine = figure.get_layout_engine() if figure else None
     if figure and engine:
@@ -249,18 +191,7 @@ def settle(canvas: Canvas) -> None:
 
 
 def size_in(ax: Axes) -> tuple[float, float]:
-    """Measure a panel.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-
-    Returns
-    -------
-    tuple of float
-        Width and height in inches.
-    """
+    """Measure a panel."""
     box, dpi = ax.get_window_extent(), ax.figure.dpi
     return box.width / dpi, box.height / dpi
 
@@ -268,26 +199,7 @@ def size_in(ax: Axes) -> tuple[float, float]:
 def say_instead(
     ax: Target, panels: int, sentence: str, notes: Sequence[Note], style: Style
 ) -> Canvas:
-    """Make panels that only say why there is nothing to see.
-
-    Parameters
-    ----------
-    ax
-        As for ``open_canvas``.
-    panels
-        How many panels were asked for; there is always one.
-    sentence
-        The reason.
-    notes
-        What stands below.
-    style
-        Sizes.
-
-    Returns
-    -------
-    Canvas
-        With the sentence in each panel.
-    """
+    """Make panels that only say why there is nothing to see."""
     canvas = open_canvas(ax, [_SENTENCE_IN] * max(1, panels), notes, style)
     for panel in canvas.axes:
         write_sentence(panel, sentence, style)
@@ -295,17 +207,7 @@ def say_instead(
 
 
 def write_sentence(ax: Axes, sentence: str, style: Style) -> None:
-    """Say in a panel why there is nothing to see.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    sentence
-        The reason.
-    style
-        Sizes.
-    """
+    """Say in a panel why there is nothing to see."""
     ax.set_axis_off()
     text = wrap(plain(sentence), max(1.5, 0.8 * size_in(ax)[0]), style.font_pt)
     where: Look = {"transform": ax.transAxes, "ha": "center", "va": "center"}

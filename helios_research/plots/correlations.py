@@ -90,23 +90,7 @@ def biomarker_correlations(
 
 
 def correlate(table: pd.DataFrame, markers: Sequence[Biomarker]) -> tuple[Floats, Codes]:
-    """Correlate the participants' medians.
-
-    Parameters
-    ----------
-    table
-        The recordings shown.
-    markers
-        The biomarkers.
-
-    Returns
-    -------
-    correlations : ndarray of float, shape (biomarkers, biomarkers)
-        Below the diagonal; NaN elsewhere, for a pair that fewer than three participants have,
-        and where one of both does not vary.
-    participants : ndarray of int, shape (biomarkers, biomarkers)
-        How many have both.
-    """
+    """Correlate the participants' medians."""
     people, _ = people_of(table)
     scores = pd.DataFrame({marker.name: scores_of(table, marker.name) for marker in markers})
     medians = scores.groupby(people).quantile(0.5, interpolation="lower").to_numpy(dtype=float)

@@ -18,23 +18,7 @@ MOST_HOURS_AWAKE = 48.0
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """An axis along which scores change.
-
-    Attributes
-    ----------
-    x
-        Place of each recording.
-    bins
-        Number of each recording's bin.
-    centres
-        Place of each bin.
-    names
-        What a tick at each bin says.
-    label
-        What the axis shows.
-    words
-        Whether the names are words, so that none of them can be left out.
-    """
+    """An axis along which scores change."""
 
     x: Floats
     bins: Codes
@@ -50,19 +34,7 @@ class Course:
 
 
 def hours_awake(table: pd.DataFrame) -> Floats:
-    """Count the hours from waking to recording.
-
-    Parameters
-    ----------
-    table
-        The results, with ``recording_time`` and ``wake_time``.
-
-    Returns
-    -------
-    ndarray of float, shape (rows,)
-        NaN where a time is missing, the recording came first, or more than 48 hours lie between,
-        which is taken for a mistake in the manifest.
-    """
+    """Count the hours from waking to recording."""
     hours = 24 * (days_of(table["recording_time"]) - days_of(table["wake_time"]))
     usable = (hours >= 0) & (hours <= MOST_HOURS_AWAKE)
     counted: Floats = np.where(usable, hours, np.nan)
@@ -70,18 +42,7 @@ def hours_awake(table: pd.DataFrame) -> Floats:
 
 
 def by_hours(hours: Floats) -> Course:
-    """Divide hours into bins of two, or of four where they reach beyond a day.
-
-    Parameters
-    ----------
-    hours
-        Hours awake of each recording.
-
-    Returns
-    -------
-    Course
-        With only the bins that occur.
-    """
+    """Divide hours into bins of two, or of four where they reach beyond a day."""
     width = 2 if hours.max(initial=0) <= 24 else 4
     found, bins = np.unique((hours // width).astype(np.intp), return_inverse=True)
     names = tuple(f"{width * start}\N{EN DASH}{width * (start + 1)}" for start in found)
@@ -91,20 +52,7 @@ def by_hours(hours: Floats) -> Course:
 
 
 def by_time(table: pd.DataFrame, column: str) -> Course:
-    """Divide dates into days, weeks or months, whichever makes at most 40 bins.
-
-    Parameters
-    ----------
-    table
-        The recordings shown, all with a time.
-    column
-        The column of the times.
-
-    Returns
-    -------
-    Course
-        With only the bins that occur.
-    """
+    """Divide dates into days, weeks or months, whichever makes at most 40 bins."""
     days = days_of(table[column])
     first = np.floor(days.min())
     span = days.max() - first
@@ -122,20 +70,7 @@ def by_time(table: pd.DataFrame, column: str) -> Course:
 
 
 def by_level(table: pd.DataFrame, column: str) -> Course:
-    """Place levels at their numbers, or one after another where they are words.
-
-    Parameters
-    ----------
-    table
-        The recordings shown.
-    column
-        A tag, such as the visit.
-
-    Returns
-    -------
-    Course
-        Numbers with more than 40 different values are gathered into 30 bins.
-    """
+    """Place levels at their numbers, or one after another where they are words."""
     levels = levels_of(table, column)
     numbers = pd.to_numeric(pd.Series(levels.labels, dtype="str"), errors="coerce").to_numpy(float)
     names = tuple(plain(label) for label in levels.labels)

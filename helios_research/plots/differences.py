@@ -12,14 +12,7 @@ from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The second level less the first.
-
-    Attributes
-    ----------
-    value, low, high
-        Shape (1,) for a difference of means, (4,) for differences of the proportions at the
-        four levels of a bucketed biomarker.
-    """
+    """The second level less the first."""
 
     value: Floats
     low: Floats
@@ -34,22 +27,6 @@ def differences(
     Participants are drawn with all their recordings, at both levels where they have both, so that
     the interval holds for tags between participants and within them. Checked against
     ``scipy.stats.bootstrap`` of independent samples.
-
-    Parameters
-    ----------
-    scores
-        Scores by biomarker, NaN where missing.
-    levels
-        0 or 1 for each recording; negative leaves it out.
-    people
-        Number of each recording's participant; negative leaves it out.
-    bootstrap
-        Resamples, confidence and seed.
-
-    Returns
-    -------
-    dict of str to Difference
-        For the biomarkers that at least two participants have at each of the two levels.
     """
     able = {name: values for name, values in scores.items() if _bears(values, levels, people)}
     if not able:

@@ -30,19 +30,7 @@ _FOR_NAMES = 0.38
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One group of recordings, as a row of the figure.
-
-    Attributes
-    ----------
-    level
-        Level of the tag.
-    by_level
-        Level of the second tag; None without one.
-    y
-        Place of its middle, counted downwards in heights of a row.
-    colour
-        Colour of its points.
-    """
+    """One group of recordings, as a row of the figure."""
 
     level: str
     by_level: str | None
@@ -52,17 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """All rows, and the headers above them where there is a second tag.
-
-    Attributes
-    ----------
-    rows
-        From top to bottom.
-    headers
-        Level of the tag and place of its header.
-    depth
-        Height of all in heights of a row.
-    """
+    """All rows, and the headers above them where there is a second tag."""
 
     rows: tuple[Row, ...]
     headers: tuple[tuple[str, float], ...]
@@ -82,35 +60,11 @@ class Groups:
         return self.lines >= 3
 
     def height_in(self, style: Style) -> float:
-        """Give the height of all rows.
-
-        Parameters
-        ----------
-        style
-            Size of the type.
-
-        Returns
-        -------
-        float
-            In inches.
-        """
+        """Give the height of all rows."""
         return self.depth * self.lines * style.line_in
 
     def code_rows(self, table: pd.DataFrame, tag: str, colour: str | None) -> np.ndarray:
-        """Find the row of each recording.
-
-        Parameters
-        ----------
-        table
-            The recordings shown.
-        tag, colour
-            The columns that the rows were made from.
-
-        Returns
-        -------
-        ndarray of int, shape (recordings,)
-            Places in ``rows``.
-        """
+        """Find the row of each recording."""
         outer = levels_of(table, tag)
         inner = None if colour in (None, tag) else levels_of(table, str(colour))
         place = {(row.level, row.by_level): number for number, row in enumerate(self.rows)}
@@ -124,23 +78,7 @@ class Groups:
 
 
 def arrange(table: pd.DataFrame, tag: str, colour: str | None) -> Groups:
-    """Give every group that occurs a row.
-
-    Parameters
-    ----------
-    table
-        The recordings shown.
-    tag
-        Column of the rows.
-    colour
-        Column of the colours; the tag itself gives each row its own colour, another column
-        divides the rows.
-
-    Returns
-    -------
-    Groups
-        Levels in the order of ``analysis.tables.levels_of``.
-    """
+    """Give every group that occurs a row."""
     outer = levels_of(table, tag)
     if colour is None or colour == tag:
         looks = [OKABE_ITO[0 if colour is None else n % len(OKABE_ITO)] for n in range(len(outer))]
@@ -166,20 +104,7 @@ def _under_headers(pairs: np.ndarray, outer: Sequence[str], inner: Sequence[str]
 
 
 def keep_largest(selection: Selection, tag: str, colour: str | None) -> Selection:
-    """Keep the levels with most recordings where there are too many for one figure.
-
-    Parameters
-    ----------
-    selection
-        What would be shown.
-    tag, colour
-        The columns of the rows.
-
-    Returns
-    -------
-    Selection
-        With at most 60 rows; the others say that they are at other levels.
-    """
+    """Keep the levels with most recordings where there are too many for one figure."""
     if colour in (None, tag):
         return keep_levels(selection, tag, MOST_ROWS)
     outer, inner = (levels_of(selection.table, name) for name in (tag, str(colour)))
@@ -191,25 +116,7 @@ def keep_largest(selection: Selection, tag: str, colour: str | None) -> Selectio
 def keep_levels(
     selection: Selection, column: str, most: int, each: Codes | None = None
 ) -> Selection:
-    """Keep the levels of a column with most recordings.
-
-    Parameters
-    ----------
-    selection
-        What would be shown.
-    column
-        A tag.
-    most
-        How much room there is for levels.
-    each
-        How much room each level takes; None means 1.
-
-    Returns
-    -------
-    Selection
-        The same where all levels have room; else without those of fewest recordings. One is always
-        kept.
-    """
+    """Keep the levels of a column with most recordings."""
     levels = levels_of(selection.table, column)
     counts = np.bincount(levels.codes[selection.shown], minlength=len(levels))
     takes = (counts > 0).astype(np.intp) if each is None else each
@@ -224,33 +131,12 @@ def keep_levels(
 
 
 def room_for_names(ax: Axes) -> float:
-    """Give the room for names beside a panel.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-
-    Returns
-    -------
-    float
-        In inches.
-    """
+    """Give the room for names beside a panel."""
     return _FOR_NAMES * size_in(ax)[0]
 
 
 def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
-    """Write the names of the rows beside them.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    groups
-        Its rows.
-    style
-        Size of the type.
-    """
+    """Write the names of the rows beside them."""
     size = style if groups.lines >= 1.3 else style.small
     limit = room_for_names(ax)
     most = max(1, int(groups.lines / 1.2))
@@ -272,19 +158,7 @@ def name_rows(ax: Axes, groups: Groups, style: Style) -> None:
 
 
 def count_rows(ax: Axes, groups: Groups, counts: Sequence[str], style: Style) -> None:
-    """Write how many recordings and participants each row has, to its right.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    groups
-        Its rows.
-    counts
-        What to write beside each row, such as "662 (60)".
-    style
-        Size of the type.
-    """
+    """Write how many recordings and participants each row has, to its right."""
     longest = max(range(len(counts)), key=lambda place: len(counts[place]))
     for place, (row, text) in enumerate(zip(groups.rows, counts, strict=True)):
         # One is enough for the layout to make room for all, and measuring text is slow.
@@ -294,24 +168,7 @@ def count_rows(ax: Axes, groups: Groups, counts: Sequence[str], style: Style) ->
 
 
 def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
-    """Write something to the right of a row.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    y
-        The row's place.
-    text
-        What to write.
-    style
-        Size of the type.
-
-    Returns
-    -------
-    Annotation
-        The text.
-    """
+    """Write something to the right of a row."""
     return ax.annotate(
         text,
         xy=(1, y),
@@ -326,17 +183,5 @@ def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
 
 
 def rule_rows(ax: Axes, groups: Groups, ticks: ArrayLike, style: Style) -> None:
-    """Draw faint lines behind the rows, but not behind what stands below them.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    groups
-        Its rows.
-    ticks
-        Where.
-    style
-        Size of the type.
-    """
+    """Draw faint lines behind the rows, but not behind what stands below them."""
     ax.vlines(ticks, 0, groups.depth, color=FAINT, linewidth=0.06 * style.font_pt, zorder=0.5)

@@ -44,60 +44,21 @@ LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), 
 
 
 def about_bars(markers: Sequence[Biomarker]) -> str | None:
-    """Say how to read the bars of bucketed biomarkers.
-
-    Parameters
-    ----------
-    markers
-        The biomarkers of a figure.
-
-    Returns
-    -------
-    str or None
-        None where all are continuous.
-    """
+    """Say how to read the bars of bucketed biomarkers."""
     if any(marker.bucketed for marker in markers):
         return "Bars: recordings at each of the four ordered levels."
     return None
 
 
 def about_points(count: int, thing: str, most: int = MOST_POINTS) -> str:
-    """Say of how many recordings or participants something is drawn.
-
-    Parameters
-    ----------
-    count
-        How many there are.
-    thing
-        The singular.
-    most
-        How many are drawn at most.
-
-    Returns
-    -------
-    str
-        Such as "recordings" or "5,000 of 92,540 recordings, drawn at random".
-    """
+    """Say of how many recordings or participants something is drawn."""
     if count <= most:
         return f"{thing}s"
     return f"{most:,} of {counted(count, thing)}, drawn at random"
 
 
 def sample(count: int, most: int = MOST_POINTS) -> Codes:
-    """Choose which recordings are drawn as points, at random, always the same.
-
-    Parameters
-    ----------
-    count
-        How many there are.
-    most
-        How many are drawn at most.
-
-    Returns
-    -------
-    ndarray of int
-        Their places, in order; all of them where they are few enough.
-    """
+    """Choose which recordings are drawn as points, at random, always the same."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
@@ -106,21 +67,7 @@ def sample(count: int, most: int = MOST_POINTS) -> Codes:
 def draw_points(
     ax: Axes, x: Floats, y: Floats, colour: str, style: Style, *, rows: int = 1
 ) -> None:
-    """Draw recordings as points, fainter the more there are.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    x, y
-        Where they are.
-    colour
-        Their colour.
-    style
-        Size of the type, which sets that of the points.
-    rows
-        Over how many rows they are spread.
-    """
+    """Draw recordings as points, fainter the more there are."""
     crowd = len(x) / rows
     opacity = float(np.clip(6 / np.sqrt(max(crowd, 1)), 0.12, 0.6))
     size = style.font_pt * (0.42 if crowd < 60 else 0.3)
@@ -141,19 +88,6 @@ def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -
 
     The density is a histogram of 256 bins smoothed by a Gaussian of Silverman's width (1986,
     *Density Estimation*, eq. 3.31), mirrored at 0 and 1, beyond which there are no scores.
-
-    Parameters
-    ----------
-    ax
-        The panel; its y axis points down.
-    scores
-        The scores, 0 to 1.
-    y
-        The line.
-    height
-        Height of the hill.
-    colour
-        Its colour.
     """
     spread = min(np.std(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.34)
     if len(scores) < FEWEST_FOR_SHAPE or spread < 1e-6:
@@ -169,15 +103,7 @@ def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Means, or other estimates, with their intervals.
-
-    Attributes
-    ----------
-    value, low, high
-        Estimates and the ends of their intervals; NaN where there is none.
-    few
-        Whether few participants are behind each, so that its dot is hollow.
-    """
+    """Means, or other estimates, with their intervals."""
 
     value: Floats
     low: Floats
@@ -186,18 +112,7 @@ class Estimates:
 
 
 def means_of(summary: pd.DataFrame) -> Estimates:
-    """Take the means from a summary of a continuous biomarker.
-
-    Parameters
-    ----------
-    summary
-        Rows of ``analysis.summarize_by_tag``.
-
-    Returns
-    -------
-    Estimates
-        One per row.
-    """
+    """Take the means from a summary of a continuous biomarker."""
     value, low, high = summary[["mean", "mean_low", "mean_high"]].to_numpy(dtype=np.float64).T
     few = (summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy(dtype=bool)
     return Estimates(value, low, high, few)
@@ -206,21 +121,7 @@ def means_of(summary: pd.DataFrame) -> Estimates:
 def draw_estimates(
     ax: Axes, places: Floats, found: Estimates, style: Style, *, thin: bool = False
 ) -> None:
-    """Draw estimates as dots on the lines of their intervals.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    places
-        Their y.
-    found
-        The estimates.
-    style
-        Size of the type.
-    thin
-        Whether rows are too low for the full size.
-    """
+    """Draw estimates as dots on the lines of their intervals."""
     width = style.font_pt * (0.14 if thin else 0.2)
     size = style.font_pt * (0.5 if thin else 0.7)
     known = ~np.isnan(found.low)
@@ -235,19 +136,7 @@ def draw_estimates(
 
 
 def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
-    """Draw the proportions at the four levels of a bucketed biomarker as a bar per row.
-
-    Parameters
-    ----------
-    ax
-        The panel, with 0 to 100 % along x.
-    shares
-        The four proportions, lowest level first, shape (rows, 4); they add up to 1.
-    places
-        Middle of each bar.
-    style
-        Size of the type.
-    """
+    """Draw the proportions at the four levels of a bucketed biomarker as a bar per row."""
     left = np.zeros(len(places))
     for level, part in zip(BUCKET_LEVELS, 100 * shares.T, strict=True):
         look: Look = {
@@ -265,15 +154,7 @@ def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
 
 
 def level_key(ax: Axes, style: Style) -> None:
-    """Say above a panel which shade is which of the four levels.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    style
-        Size of the type.
-    """
+    """Say above a panel which shade is which of the four levels."""
     patches = [
         Patch(facecolor=ORDINAL_RAMP[level], edgecolor=MUTED, linewidth=0.04 * style.font_pt)
         for level in BUCKET_LEVELS
@@ -282,19 +163,7 @@ def level_key(ax: Axes, style: Style) -> None:
 
 
 def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: Style) -> None:
-    """Put a key between the title, which moves up, and the panel.
-
-    Parameters
-    ----------
-    ax
-        The panel, with its title.
-    handles
-        What the key explains.
-    names
-        What each means.
-    style
-        Size of the type.
-    """
+    """Put a key between the title, which moves up, and the panel."""
     small = style.small
     widest = max(width_in(name, small.font_pt) for name in names) + 2.8 * small.font_pt / 72
     most = int(np.clip(size_in(ax)[0] // widest, 1, len(names)))
@@ -324,21 +193,7 @@ def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: 
 
 
 def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) -> None:
-    """Set up an axis for scores from 0 to 1.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    axis
-        "x" or "y".
-    scores
-        The scores drawn; the axis reaches further only where they do.
-    style
-        Size of the type.
-    label
-        What the axis shows.
-    """
+    """Set up an axis for scores from 0 to 1."""
     low, high = min(0.0, scores.min(initial=0)), max(1.0, scores.max(initial=1))
     pad = _PADDING * (high - low)
     set_limits, set_ticks, set_label = (
@@ -351,17 +206,7 @@ def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) ->
 
 
 def share_axis(ax: Axes, axis: str, style: Style) -> None:
-    """Set up an axis for proportions of recordings.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    axis
-        "x" or "y".
-    style
-        Size of the type.
-    """
+    """Set up an axis for proportions of recordings."""
     set_limits, set_ticks, set_label = (
         getattr(ax, f"set_{axis}{what}") for what in ("lim", "ticks", "label")
     )

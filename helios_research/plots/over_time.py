@@ -143,20 +143,7 @@ def _placed(chosen: Selection, by: str, *, timed: bool) -> Selection:
 
 
 def keep_numbers(chosen: Selection, by: str) -> Selection:
-    """Keep all levels that are numbers, which can be binned, and else the largest.
-
-    Parameters
-    ----------
-    chosen
-        What would be shown.
-    by
-        A column with many levels.
-
-    Returns
-    -------
-    Selection
-        With all levels if they are numbers, else with the 60 of most recordings.
-    """
+    """Keep all levels that are numbers, which can be binned, and else the largest."""
     levels = pd.Series(levels_of(chosen.rows(), by).labels, dtype="str")
     numeric = pd.to_numeric(levels, errors="coerce").notna().all()
     return chosen if numeric else keep_levels(chosen, by, MOST_ROWS)

@@ -23,21 +23,7 @@ _RULER = 6.8
 def draw_mean_difference(
     ax: Axes, groups: Groups, means: Sequence[float], difference: Difference, style: Style
 ) -> None:
-    """Draw a difference of means under the means, zero under the first (Gardner & Altman 1986).
-
-    Parameters
-    ----------
-    ax
-        The panel of the two rows.
-    groups
-        The rows.
-    means
-        Their means.
-    difference
-        The second less the first.
-    style
-        Size of the type.
-    """
+    """Draw a difference of means under the means, zero under the first (Gardner & Altman 1986)."""
     first = means[0]
     value, low, high = (float(numbers[0]) for numbers in _numbers(difference))
     y = _below(groups, (_ESTIMATES + _RULER) / 2)
@@ -59,19 +45,7 @@ def draw_mean_difference(
 
 
 def draw_share_differences(ax: Axes, groups: Groups, difference: Difference, style: Style) -> None:
-    """Draw the differences of the four proportions, each on a line of its own.
-
-    Parameters
-    ----------
-    ax
-        The panel of the two rows.
-    groups
-        The rows.
-    difference
-        The second less the first, per level.
-    style
-        Size of the type.
-    """
+    """Draw the differences of the four proportions, each on a line of its own."""
     value, low, high = (100 * numbers for numbers in _numbers(difference))
     bottom = _below(groups, _RULER)
     line: Look = {"linewidth": 0.11 * style.font_pt, "zorder": 3}

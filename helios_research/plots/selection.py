@@ -33,17 +33,7 @@ NO_NUMBER = "with a score that cannot be drawn"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The recordings behind a figure.
-
-    Attributes
-    ----------
-    table
-        The results, with scores that cannot be drawn blanked.
-    shown
-        Which rows the figure shows.
-    reasons
-        For each other row why not; null for those shown.
-    """
+    """The recordings behind a figure."""
 
     table: pd.DataFrame
     shown: Flags
@@ -64,20 +54,7 @@ class Selection:
         return self.table[self.shown].reset_index(drop=True)
 
     def without(self, rows: Flags, reason: str) -> "Selection":
-        """Leave out more rows.
-
-        Parameters
-        ----------
-        rows
-            Which, among all rows of the table.
-        reason
-            Why, in words.
-
-        Returns
-        -------
-        Selection
-            Without those that were shown so far.
-        """
+        """Leave out more rows."""
         gone = self.shown & rows
         return Selection(self.table, self.shown & ~rows, self.reasons.mask(gone, reason))
 
@@ -94,19 +71,7 @@ class Selection:
         )
 
     def notes(self, *about: str | None) -> list[Note]:
-        """Word what stands below a figure.
-
-        Parameters
-        ----------
-        *about
-            How to read the figure; None is left out.
-
-        Returns
-        -------
-        list of Note
-            How to read it, who is in it, whose row was changed after it was sent, and that scores
-            are synthetic where they are.
-        """
+        """Word what stands below a figure."""
         notes = [Note(joined(about))] if joined(about) else []
         notes.append(Note(joined([self.count(), self._about_flagged()])))
         synthetic = source_note(self.table)
@@ -128,23 +93,7 @@ class Selection:
 def select(
     table: pd.DataFrame, markers: Sequence[Biomarker], needs: Iterable[str | None] = ()
 ) -> Selection:
-    """Take the recordings that have a score of at least one biomarker.
-
-    Parameters
-    ----------
-    table
-        The results.
-    markers
-        The biomarkers that are drawn.
-    needs
-        Further columns that the figure needs; all others are left behind, since every selection
-        of rows would copy them.
-
-    Returns
-    -------
-    Selection
-        With the other rows' reasons.
-    """
+    """Take the recordings that have a score of at least one biomarker."""
     kept = dict.fromkeys([*REASON_COLUMNS, "source", *needs])
     cleaned = table[[name for name in kept if name in table.columns]].assign(
         **{marker.name: _drawable(table, marker) for marker in markers}

@@ -70,18 +70,7 @@ class Style:
         return replace(self, font_pt=0.875 * self.font_pt)
 
     def text(self, **more: Any) -> Look:
-        """Give the properties of a text, in which ``$`` and ``_`` are only characters.
-
-        Parameters
-        ----------
-        **more
-            Further properties of ``matplotlib.text.Text``, or others in place of these.
-
-        Returns
-        -------
-        dict of str to object
-            Keyword arguments for whatever writes the text.
-        """
+        """Give the properties of a text, in which ``$`` and ``_`` are only characters."""
         plain: Look = {"parse_math": False, "usetex": False}
         type_: Look = {"fontsize": self.font_pt, "fontfamily": list(font_families()), "color": INK}
         return {**plain, **type_, **more}
@@ -93,18 +82,7 @@ SLIDE = Style(width_in=12.0, font_pt=17.0, panels_per_row=2, dpi=110.0)
 
 
 def dress(ax: Axes, style: Style, *, grid: str = "x") -> None:
-    """Take from an Axes what carries no information, and set its lines and type.
-
-    Parameters
-    ----------
-    ax
-        The Axes.
-    style
-        Its style.
-    grid
-        Direction in which values are read, "x" or "y", which gets faint lines; or "" for none (then
-        "x" is the axis that is drawn).
-    """
+    """Take from an Axes what carries no information, and set its lines and type."""
     ax.set_facecolor(PAPER)
     for side, spine in ax.spines.items():
         spine.set_visible(side == ("left" if grid == "y" else "bottom"))
@@ -127,18 +105,6 @@ def dress(ax: Axes, style: Style, *, grid: str = "x") -> None:
 
 
 def entitle(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
-    """Write the title of a panel above its left edge.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    title
-        The title.
-    style
-        Its style.
-    pad
-        Distance from the panel in points; None means matplotlib's own.
-    """
+    """Write the title of a panel above its left edge."""
     # Where its place is said, matplotlib need not measure what might be in its way.
     ax.set_title(title, loc="left", y=1.0, pad=pad, **style.text(fontweight="bold"))

@@ -31,13 +31,7 @@ Measure = Callable[[str, float], float]
 
 @cache
 def font_families() -> tuple[str, ...]:
-    """List the fonts to draw with: the first, then where it lacks a character, the next.
-
-    Returns
-    -------
-    tuple of str
-        Only fonts that this machine has.
-    """
+    """List the fonts to draw with: the first, then where it lacks a character, the next."""
     there = {font.name for font in font_manager.fontManager.ttflist}
     return (_BASE, *(name for name in _WITH_MORE_SCRIPTS if name in there))
 
@@ -55,19 +49,7 @@ def _font(*, bold: bool = False) -> FT2Font:
 
 
 def plain(text: object) -> str:
-    """Make a text from people drawable, in one line.
-
-    Parameters
-    ----------
-    text
-        A level, a column's name or a code, whatever is in it.
-
-    Returns
-    -------
-    str
-        With single spaces, without control characters, and with U+FFFD in place of what no font
-        of this machine can draw (matplotlib would warn and draw an empty box).
-    """
+    """Make a text from people drawable, in one line."""
     line = " ".join(str(text).split())
     shown = (char for char in line if not unicodedata.category(char).startswith("C"))
     return "".join(char if ord(char) in _characters() else UNDRAWABLE for char in shown)
@@ -75,20 +57,7 @@ def plain(text: object) -> str:
 
 @lru_cache(4096)
 def width_in(text: str, font_pt: float) -> float:
-    """Measure a line of text.
-
-    Parameters
-    ----------
-    text
-        A line that went through ``plain``.
-    font_pt
-        Size of the font in points.
-
-    Returns
-    -------
-    float
-        Its width in inches.
-    """
+    """Measure a line of text."""
     font = _font()
     font.set_size(font_pt, 72)
     # Hinted, letters are rounded to whole pixels, which is a tenth of their width at small sizes.
@@ -102,20 +71,6 @@ def widest_in(text: str, font_pt: float, *, bold: bool = False) -> float:
 
     Letters are rounded to whole dots there. The smaller the type, the more this changes a line: by
     an eighth at 6 points and 100 dots per inch. How many dots there are, only ``savefig`` knows.
-
-    Parameters
-    ----------
-    text
-        A line that went through ``plain``.
-    font_pt
-        Size of the font in points.
-    bold
-        Whether it is bold.
-
-    Returns
-    -------
-    float
-        Its width in inches, with 72 to 300 dots per inch.
     """
     return max(sum(_letter_in(char, font_pt, dpi, bold) for char in text) for dpi in _COMMON_DPI)
 
@@ -131,24 +86,7 @@ def _letter_in(char: str, font_pt: float, dpi: float, bold: bool) -> float:  # n
 
 
 def shorten(text: str, limit_in: float, font_pt: float, measure: Measure = width_in) -> str:
-    """Leave out the middle of a line that is too long, since names often differ at their ends.
-
-    Parameters
-    ----------
-    text
-        A line that went through ``plain``.
-    limit_in
-        The room in inches.
-    font_pt
-        Size of the font in points.
-    measure
-        How wide a line is.
-
-    Returns
-    -------
-    str
-        The text, or its beginning and end with "…" between them.
-    """
+    """Leave out the middle of a line that is too long, since names often differ at their ends."""
     text = text[:400]
     if measure(text, font_pt) <= limit_in:
         return text
@@ -174,26 +112,7 @@ def wrap(
     most: int | None = None,
     measure: Measure = width_in,
 ) -> str:
-    """Break a text into lines that fit.
-
-    Parameters
-    ----------
-    text
-        A line that went through ``plain``.
-    limit_in
-        The room in inches.
-    font_pt
-        Size of the font in points.
-    most
-        Lines at most; the rest is shortened into the last.
-    measure
-        How wide a line is.
-
-    Returns
-    -------
-    str
-        Lines with line breaks between them.
-    """
+    """Break a text into lines that fit."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()
@@ -212,18 +131,6 @@ def told_apart(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
     What is left out of a long name is its middle. Where names differ just there, the end that they
     share is left out in its place and, if that does not do, their shared beginning too:
     whole words at first, then letters.
-
-    Parameters
-    ----------
-    names
-        Lines that went through ``plain``.
-    fit
-        Shortens or wraps a line.
-
-    Returns
-    -------
-    list of str
-        One per name, in order.
     """
     fitted = [fit(name) for name in names]
     for kept in chain(_less_and_less(names, " "), _less_and_less(names, "")):
@@ -251,18 +158,7 @@ def _shared(words: Sequence[Sequence[str]]) -> int:
 
 
 def name_of(reason: str) -> str:
-    """Say an error code or outcome in small letters.
-
-    Parameters
-    ----------
-    reason
-        Such as ``ERR_RECORDING_TOO_SHORT``, ``INVALID_DATE_OF_BIRTH``, ``HTTP_422`` or "pending".
-
-    Returns
-    -------
-    str
-        Such as "too short", "invalid date of birth", "HTTP 422" or "pending".
-    """
+    """Say an error code or outcome in small letters."""
     if not reason.isupper():
         return plain(reason)
     if reason.startswith("HTTP_"):
@@ -272,34 +168,12 @@ def name_of(reason: str) -> str:
 
 
 def with_minus(number: str) -> str:
-    """Write a number with the sign that is as wide as its plus.
-
-    Parameters
-    ----------
-    number
-        A number, or several, with hyphens for minus signs.
-
-    Returns
-    -------
-    str
-        The same with minus signs.
-    """
+    """Write a number with the sign that is as wide as its plus."""
     return number.replace("-", MINUS)
 
 
 def about_fonts(names: Iterable[str]) -> str | None:
-    """Explain the sign that stands for what no font of this machine can draw.
-
-    Parameters
-    ----------
-    names
-        Names in a figure, as they are in the results.
-
-    Returns
-    -------
-    str or None
-        None where all can be drawn.
-    """
+    """Explain the sign that stands for what no font of this machine can draw."""
     if any(UNDRAWABLE in plain(name) for name in names):
         return (
             f"{UNDRAWABLE}: a character that no font here can draw; a font such as Noto Sans CJK "
@@ -309,36 +183,12 @@ def about_fonts(names: Iterable[str]) -> str | None:
 
 
 def listed(reasons: Mapping[str, int], most: int = 5) -> str:
-    """List what was lost and why.
-
-    Parameters
-    ----------
-    reasons
-        How many for each reason, the most frequent first.
-    most
-        Reasons to name; the others are summed up.
-
-    Returns
-    -------
-    str
-        Such as "58 too short, 21 transcription failed, 3 for other reasons".
-    """
+    """List what was lost and why."""
     named = [f"{number:,} {name_of(reason)}" for reason, number in list(reasons.items())[:most]]
     others = sum(list(reasons.values())[most:])
     return ", ".join([*named, f"{others:,} for other reasons"] if others else named)
 
 
 def joined(sentences: Iterable[str | None]) -> str:
-    """Put sentences behind each other.
-
-    Parameters
-    ----------
-    sentences
-        Sentences; those that are None or empty are left out.
-
-    Returns
-    -------
-    str
-        One line.
-    """
+    """Put sentences behind each other."""
     return " ".join(sentence for sentence in sentences if sentence)

@@ -34,19 +34,7 @@ class _Labels:
 
 
 def label_bins(ax: Axes, course: Course, counts: Codes, style: Style) -> None:
-    """Name bins below a panel, as many as have room, with their recordings if all have.
-
-    Parameters
-    ----------
-    ax
-        The panel, with its limits along x.
-    course
-        Its axis.
-    counts
-        Recordings in each bin.
-    style
-        Size of the type.
-    """
+    """Name bins below a panel, as many as have room, with their recordings if all have."""
     small = style.small
     low, high = ax.get_xlim()
     places_in = course.centres * (size_in(ax)[0] / (high - low))
@@ -96,20 +84,7 @@ def _widest_in(labels: Sequence[str], small: Style) -> float:
 
 
 def spaced(places_in: Floats, apart_in: float) -> list[int]:
-    """Choose places that are far enough from each other, from the first on.
-
-    Parameters
-    ----------
-    places_in
-        Places in inches, in any order.
-    apart_in
-        How far they have to be from each other.
-
-    Returns
-    -------
-    list of int
-        The numbers of those chosen, in order.
-    """
+    """Choose places that are far enough from each other, from the first on."""
     kept: list[int] = []
     for number in np.argsort(places_in, kind="stable"):
         if not kept or places_in[number] - places_in[kept[-1]] >= apart_in - 1e-9:

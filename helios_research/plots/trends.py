@@ -65,17 +65,7 @@ _NAME_LINES = 11.5
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where scores usually lie, and the recordings that do not.
-
-    Attributes
-    ----------
-    low, high
-        Ends of the band.
-    outside
-        Places of recordings, among those shown, outside their participant's own range.
-    later
-        How many recordings have such a range to lie in.
-    """
+    """Where scores usually lie, and the recordings that do not."""
 
     low: float
     high: float
@@ -85,25 +75,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What one biomarker's panel is made from.
-
-    Attributes
-    ----------
-    marker
-        The biomarker.
-    table
-        The recordings shown.
-    course
-        The axis.
-    colour
-        Column of the groups, or None.
-    band
-        The usual range, or None.
-    style
-        Sizes.
-    lines
-        Whether recordings are joined to a line per participant; else they are points.
-    """
+    """What one biomarker's panel is made from."""
 
     marker: Biomarker
     table: pd.DataFrame
@@ -135,26 +107,7 @@ class Trend:
 def draw_trends(
     ax: Target, trends: Sequence[Trend], chosen: Selection, about_raw: str | None, *more: str | None
 ) -> Canvas:
-    """Draw one panel per biomarker along the same axis.
-
-    Parameters
-    ----------
-    ax
-        As for ``canvas.open_canvas``.
-    trends
-        The panels; there is at least one.
-    chosen
-        The recordings behind them.
-    about_raw
-        How single recordings are drawn.
-    *more
-        What else has to be said below the figure.
-
-    Returns
-    -------
-    Canvas
-        With a panel per trend.
-    """
+    """Draw one panel per biomarker along the same axis."""
     first = trends[0]
     summary = _summarize(first, [trend.marker.name for trend in trends])
     notes = chosen.notes(about_raw, _about_means(trends, summary), *more)
@@ -280,18 +233,7 @@ def _draw_lines(ax: Axes, trend: Trend, scores: Floats) -> None:
 
 
 def drawn_people(people: Codes) -> Codes:
-    """Choose whose lines are drawn, so that they have about 5,000 recordings at most.
-
-    Parameters
-    ----------
-    people
-        Number of each recording's participant.
-
-    Returns
-    -------
-    ndarray of int
-        Numbers of participants, drawn at random, always the same.
-    """
+    """Choose whose lines are drawn, so that they have about 5,000 recordings at most."""
     everyone = np.unique(people)
     most = max(1, MOST_POINTS * len(everyone) // max(len(people), 1))
     return everyone[sample(len(everyone), most)]

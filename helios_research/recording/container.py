@@ -20,17 +20,7 @@ _MPEG1_SAMPLE_RATES_HZ = (44_100, 48_000, 32_000)
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A kind of file that can hold audio.
-
-    Attributes
-    ----------
-    name
-        What it is called in ``audio_format``.
-    demuxer
-        FFmpeg's demuxer for it, or None where the file is not to be opened at all.
-    media_type
-        Media type to upload it with, or None when Helios does not list it.
-    """
+    """A kind of file that can hold audio."""
 
     name: str
     demuxer: str | None
@@ -76,18 +66,7 @@ _BY_MAGIC = (
 
 
 def sniff(file: SeekableFile) -> Container | None:
-    """Tell a file's container from its bytes.
-
-    Parameters
-    ----------
-    file
-        A seekable file; where it stands afterwards is not defined.
-
-    Returns
-    -------
-    Container or None
-        The container, or None when the bytes are none that we know.
-    """
+    """Tell a file's container from its bytes."""
     start = _skip_id3(file)
     head = _read_at(file, start, 64)
     for magic, container in _BY_MAGIC:

@@ -32,15 +32,7 @@ _DEMUXER_OPTIONS = {"wav": {"max_size": "65536", "probesize": "32768"}}
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some consecutive samples.
-
-    Attributes
-    ----------
-    samples
-        32-bit floats, full scale is 1, of shape (channels, samples).
-    sample_rate_hz
-        Sample rate in Hz.
-    """
+    """Some consecutive samples."""
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
@@ -77,30 +69,7 @@ class _Gatherer:
 
 @dataclass(slots=True)
 class Decoding:
-    """One pass over a recording; its attributes fill while ``blocks`` is consumed.
-
-    Attributes
-    ----------
-    file
-        The recording, seekable.
-    container
-        Its container, as told from its bytes; a demuxer is never guessed, so that a text file
-        cannot be taken for a playlist that names other files.
-    codec
-        FFmpeg's name of the codec.
-    duration_s
-        Seconds decoded, and beyond ``DECODED_AT_MOST_S`` the seconds in the packets that follow.
-    sample_rate_hz
-        Sample rate in Hz of the first audio stream.
-    channels
-        Channels of the first audio stream.
-    damaged_packets
-        Packets that the decoder refused.
-    has_video
-        True when there are moving pictures, too.
-    problem
-        Why nothing (more) could be decoded; None when all went well.
-    """
+    """One pass over a recording; its attributes fill while ``blocks`` is consumed."""
 
     file: SeekableFile
     container: Container
@@ -114,13 +83,7 @@ class Decoding:
     _gatherer: _Gatherer = field(default_factory=_Gatherer, repr=False)
 
     def blocks(self) -> Iterator[Block]:
-        """Decode the recording, block by block, in constant memory.
-
-        Yields
-        ------
-        Block
-            The next samples, up to ``DECODED_AT_MOST_S`` in all.
-        """
+        """Decode the recording, block by block, in constant memory."""
         try:
             with av.open(
                 self.file,

@@ -26,23 +26,7 @@ class _Heard:
 
 
 def fingerprint(location: str) -> Fingerprint:
-    """Read a recording once, without decoding it.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-
-    Returns
-    -------
-    Fingerprint
-        Its hash, size, stamp and container.
-
-    Raises
-    ------
-    RecordingUnavailableError
-        It cannot be read.
-    """
+    """Read a recording once, without decoding it."""
     with _opened(location) as (reader, stamp):
         container = sniff(reader)
         sha256, size_bytes = reader.finish()
@@ -58,27 +42,7 @@ def fingerprint(location: str) -> Fingerprint:
 def examine(
     source: str | SeekableFile, *, full_speech: bool = False, enough_speech_s: float = 12.0
 ) -> AudioFacts:
-    """Hash and decode a recording in one pass and in constant memory.
-
-    Parameters
-    ----------
-    source
-        Absolute path, URL, or a seekable file.
-    full_speech
-        Count speech to the end instead of stopping at ``enough_speech_s``.
-    enough_speech_s
-        Seconds of speech at which counting stops.
-
-    Returns
-    -------
-    AudioFacts
-        What the bytes hold; where they cannot be decoded, ``problem`` says why.
-
-    Raises
-    ------
-    RecordingUnavailableError
-        The bytes cannot be read at all.
-    """
+    """Hash and decode a recording in one pass and in constant memory."""
     with _opened(source) as (reader, stamp):
         container = sniff(reader)
         heard, promised = None, None

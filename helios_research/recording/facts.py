@@ -8,17 +8,7 @@ MEASURING_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A cheap identity of a recording: enough to tell that it is the same and not written to.
-
-    Attributes
-    ----------
-    size_bytes
-        Size in bytes, or None where a server does not tell it.
-    version
-        Times in nanoseconds at which a local file was last written to, and last changed in any
-        way (renamed, too); the ETag or modification time of a remote one; empty where neither is
-        known, and then nothing can be told from the stamp.
-    """
+    """A cheap identity of a recording: enough to tell that it is the same and not written to."""
 
     size_bytes: int | None
     version: str
@@ -29,39 +19,14 @@ class Stamp:
 
     @classmethod
     def parse(cls, text: str) -> "Stamp":
-        """Read a stamp back from the text that ``str(stamp)`` gave.
-
-        Parameters
-        ----------
-        text
-            Such a text.
-
-        Returns
-        -------
-        Stamp
-            The same stamp.
-        """
+        """Read a stamp back from the text that ``str(stamp)`` gave."""
         size, _, version = text.partition(":")
         return cls(int(size) if size else None, version)
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a recording is, without decoding it.
-
-    Attributes
-    ----------
-    sha256
-        SHA-256 of all its bytes, in hexadecimal digits.
-    size_bytes
-        Number of bytes read.
-    stamp
-        Its cheap identity when it was read.
-    media_type
-        Media type to upload it with, or None when it is not one of the six formats.
-    audio_format
-        Container found in the bytes, such as ``wav``; None when it is unknown.
-    """
+    """What a recording is, without decoding it."""
 
     sha256: str
     size_bytes: int

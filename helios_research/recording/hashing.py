@@ -11,24 +11,10 @@ class SeekableFile(Protocol):
     """The part of a binary file that reading a recording needs."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read some bytes.
-
-        Parameters
-        ----------
-        size
-            How many at most; all that are left where it is negative.
-        """
+        """Read some bytes."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to a position and return it.
-
-        Parameters
-        ----------
-        offset
-            Where to, in bytes.
-        whence
-            From where, as in ``io.IOBase.seek``.
-        """
+        """Move to a position and return it."""
 
     def tell(self) -> int:
         """Return the position."""
@@ -39,17 +25,6 @@ class HashingReader:
 
     A decoder that jumps about (MP4 keeps its index at the end) leaves gaps, which ``finish``
     reads afterwards.
-
-    Parameters
-    ----------
-    file
-        The file to read.
-
-    Attributes
-    ----------
-    failure
-        What kept us from reading, if anything did: decoders swallow it or turn it into an
-        error of their own.
     """
 
     def __init__(self, file: SeekableFile) -> None:
@@ -59,18 +34,7 @@ class HashingReader:
         self._hashed = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read, and hash what has not been hashed yet.
-
-        Parameters
-        ----------
-        size
-            Most bytes to read; -1 reads to the end.
-
-        Returns
-        -------
-        bytes
-            What was read, empty at the end.
-        """
+        """Read, and hash what has not been hashed yet."""
         try:
             at = self._file.tell()
             data = self._file.read(size)
@@ -83,45 +47,15 @@ class HashingReader:
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a position.
-
-        Parameters
-        ----------
-        offset
-            Bytes from where ``whence`` says.
-        whence
-            As for any file in Python.
-
-        Returns
-        -------
-        int
-            The new position in bytes.
-        """
+        """Move to a position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Say where the file stands.
-
-        Returns
-        -------
-        int
-            The position in bytes.
-        """
+        """Say where the file stands."""
         return self._file.tell()
 
     def finish(self) -> tuple[str, int]:
-        """Hash what was not read yet.
-
-        Returns
-        -------
-        tuple of str and int
-            SHA-256 in hexadecimal digits, and the number of bytes.
-
-        Raises
-        ------
-        Exception
-            Whatever kept us from reading, now or before.
-        """
+        """Hash what was not read yet."""
         if self.failure is not None:
             raise self.failure
         self.seek(self._hashed)

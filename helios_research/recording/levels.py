@@ -36,19 +36,7 @@ class Levels:
         self._rest = np.zeros((0, 0), np.float32)
 
     def add(self, block: Block) -> NDArray[np.float32]:
-        """Take one more block into account.
-
-        Parameters
-        ----------
-        block
-            The next samples.
-
-        Returns
-        -------
-        numpy.ndarray
-            Its channels' mean, of shape (samples,), with samples that are no numbers taken as
-            silence.
-        """
+        """Take one more block into account."""
         samples, peak = self._finite(block.samples)
         channels, length = samples.shape
         if channels > self._energy.size:

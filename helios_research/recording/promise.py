@@ -16,21 +16,7 @@ _STREAMINFO_RATE_AT = 4 + 4 + 10
 
 
 def promised_s(file: SeekableFile, container: Container) -> float | None:
-    """Read how long a recording is meant to be.
-
-    Parameters
-    ----------
-    file
-        The recording; where it stands afterwards is not defined.
-    container
-        Its container.
-
-    Returns
-    -------
-    float or None
-        Length in seconds by the header of WAV (PCM) or FLAC; None where it does not say, as in
-        what was streamed, and for all other containers, whose headers only estimate it.
-    """
+    """Read how long a recording is meant to be."""
     if container is WAV:
         return _promised_by_wav(file)
     if container is FLAC:

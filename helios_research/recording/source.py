@@ -27,34 +27,12 @@ _REASONS = {
 
 
 def is_remote(location: str) -> bool:
-    """Tell whether a location is a URL rather than a path on this machine.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-
-    Returns
-    -------
-    bool
-        True for a URL.
-    """
+    """Tell whether a location is a URL rather than a path on this machine."""
     return "://" in location
 
 
 def shown(location: str) -> str:
-    """Word a location for a message, without the secrets that a URL may carry.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-
-    Returns
-    -------
-    str
-        The path as it is; the URL without user, password, query and fragment.
-    """
+    """Word a location for a message, without the secrets that a URL may carry."""
     if not is_remote(location):
         return location
     try:
@@ -65,23 +43,7 @@ def shown(location: str) -> str:
 
 
 def stamp_of(location: str) -> Stamp:
-    """Look up a recording's cheap identity, without reading it.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-
-    Returns
-    -------
-    Stamp
-        Size, and times or ETag.
-
-    Raises
-    ------
-    RecordingUnavailableError
-        It is missing, a folder, not a regular file, or cannot be reached.
-    """
+    """Look up a recording's cheap identity, without reading it."""
     if is_remote(location):
         with _worded(location):
             filesystem, path = _filesystem(location)
@@ -92,25 +54,7 @@ def stamp_of(location: str) -> Stamp:
 
 
 def read_blocks(location: str, size: int = 262_144) -> Iterator[bytes]:
-    """Read a recording block by block, in constant memory.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-    size
-        Bytes per block.
-
-    Yields
-    ------
-    bytes
-        The next block; all but the last have the size asked for.
-
-    Raises
-    ------
-    RecordingUnavailableError
-        It cannot be read, or no longer.
-    """
+    """Read a recording block by block, in constant memory."""
     with open_recording(location) as (file, _), _worded(location):
         while block := file.read(size):
             yield block
@@ -122,21 +66,6 @@ def open_recording(location: str) -> Iterator[tuple[BinaryIO, Stamp]]:
 
     A remote recording is read in ranges. Only where its server cannot serve ranges is it kept
     for the time being: in memory up to 8 MB, beyond that in a temporary file.
-
-    Parameters
-    ----------
-    location
-        Absolute path or URL.
-
-    Yields
-    ------
-    tuple of BinaryIO and Stamp
-        The open file and its cheap identity at this moment.
-
-    Raises
-    ------
-    RecordingUnavailableError
-        It cannot be opened.
     """
     with ExitStack() as stack:
         opener = _open_remote if is_remote(location) else _open_local

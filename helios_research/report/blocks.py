@@ -10,15 +10,7 @@ NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph.
-
-    Attributes
-    ----------
-    text
-        Its words.
-    look
-        "plain", "note" for what is said in passing, or "caution" for what must not be missed.
-    """
+    """A paragraph."""
 
     text: str
     look: str = "plain"
@@ -27,15 +19,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list of sentences.
-
-    Attributes
-    ----------
-    items
-        The sentences.
-    look
-        "plain", or "caution" for what must not be missed.
-    """
+    """A list of sentences."""
 
     items: tuple[str, ...]
     look: str = "plain"
@@ -44,13 +28,7 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Numbers that stand out, each with what it counts.
-
-    Attributes
-    ----------
-    items
-        Pairs of a number and its words.
-    """
+    """Numbers that stand out, each with what it counts."""
 
     items: tuple[tuple[str, str], ...]
     kind: str = "facts"
@@ -58,21 +36,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text.
-
-    Attributes
-    ----------
-    caption
-        What it shows.
-    header
-        Names of the columns.
-    rows
-        The cells; as many in each row as there are columns.
-    numeric
-        Whether each column holds numbers, which are set to the right.
-    notes
-        What stands below it.
-    """
+    """A table of text."""
 
     caption: str
     header: tuple[str, ...]
@@ -84,19 +48,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure.
-
-    Attributes
-    ----------
-    source
-        The picture itself, as a ``data:`` URL.
-    width, height
-        Its size in CSS pixels.
-    alt
-        What it shows, for who cannot see it.
-    caption
-        What it shows, for who can.
-    """
+    """A figure."""
 
     source: str
     width: int
@@ -107,15 +59,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Figures beside each other, below each other on a phone.
-
-    Attributes
-    ----------
-    items
-        The figures.
-    wide
-        Whether each takes the whole width.
-    """
+    """Figures beside each other, below each other on a phone."""
 
     items: tuple[Picture, ...]
     wide: bool = False
@@ -124,13 +68,7 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """The title of a part of a section.
-
-    Attributes
-    ----------
-    text
-        Its words.
-    """
+    """The title of a part of a section."""
 
     text: str
     kind: str = "heading"
@@ -141,17 +79,7 @@ Block = Text | Bullets | Facts | Table | Pictures | Heading
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of the report.
-
-    Attributes
-    ----------
-    anchor
-        Its id in the page.
-    title
-        Its title.
-    blocks
-        What stands in it.
-    """
+    """A section of the report."""
 
     anchor: str
     title: str
@@ -161,24 +89,7 @@ class Section:
 def table_of(
     frame: pd.DataFrame, caption: str, *, numeric: Iterable[str] = (), notes: Sequence[str] = ()
 ) -> Table:
-    """Make a table of a DataFrame of text.
-
-    Parameters
-    ----------
-    frame
-        Text; what is missing becomes a dash.
-    caption
-        What it shows.
-    numeric
-        Columns that hold numbers.
-    notes
-        What stands below it.
-
-    Returns
-    -------
-    Table
-        One row per row.
-    """
+    """Make a table of a DataFrame of text."""
     right = set(numeric)
     rows = tuple(
         tuple(NOTHING if pd.isna(cell) or cell == "" else str(cell) for cell in row)

@@ -50,18 +50,7 @@ NO_SCORES = "No recording has scores yet."
 
 
 def scores(subject: Subject) -> Section:
-    """Show the scores at each level of each tag.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        A figure per tag and biomarker.
-    """
+    """Show the scores at each level of each tag."""
     title = f"Scores by {', '.join(subject.tags)}" if subject.tags else "Scores"
     if not subject.n_with(Outcome.SCORED):
         return Section("scores", title, (Text(NO_SCORES),))
@@ -130,20 +119,7 @@ def _in_words(part: pd.DataFrame, *, bucketed: bool) -> str:
 
 
 def comparisons(subject: Subject) -> tuple[Section, list[str]]:
-    """Compare the levels of each tag.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    section : Section
-        A table per tag, with what was done.
-    cautions : list of str
-        What to be careful about, for the first page.
-    """
+    """Compare the levels of each tag."""
     title = "Comparisons"
     if not subject.n_with(Outcome.SCORED):
         return Section("comparisons", title, (Text(NO_SCORES),)), []

@@ -18,18 +18,7 @@ _LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "matplotlib")
 
 
 def methods(subject: Subject) -> Section:
-    """Word a methods paragraph, with versions and settings.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        Paragraphs and the settings.
-    """
+    """Word a methods paragraph, with versions and settings."""
     settings = tuple(f"{what}: {value}" for what, value in _settings(subject) if value)
     return Section(
         "methods",
@@ -112,18 +101,7 @@ def _settings(subject: Subject) -> list[tuple[str, str]]:
 
 
 def columns(subject: Subject) -> Section:
-    """Give the codebook of the results.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        A row per column; of the researcher's own columns, only tags have their values listed.
-    """
+    """Give the codebook of the results."""
     sent = [tag for tag in subject.provenance.get("tags") or () if tag in subject.as_given.columns]
     book = codebook(content_of(subject.as_given, sent), values_of=subject.tags)
     book["origin"] = book["origin"].replace("helios_research", "the toolkit")

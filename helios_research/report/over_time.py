@@ -18,18 +18,7 @@ _ENOUGH_FOR_A_BASELINE = 5
 
 
 def over_time(subject: Subject) -> Section:
-    """Show how scores change over visits or dates.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        A figure per biomarker, or why there is none.
-    """
+    """Show how scores change over visits or dates."""
     title = "Over time"
     scored = subject.table[subject.table["outcome"] == Outcome.SCORED.value]
     each = scored["user_label"].value_counts()

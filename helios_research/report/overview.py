@@ -22,20 +22,7 @@ _STILL = "of them scored"
 
 
 def at_a_glance(subject: Subject, cautions: Iterable[str]) -> Section:
-    """Say what was submitted and how it ended.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-    cautions
-        What the analyses warn of.
-
-    Returns
-    -------
-    Section
-        Numbers, sentences, the outcomes and the cautions.
-    """
+    """Say what was submitted and how it ended."""
     blocks: list[Block] = [Facts(_numbers(subject)), Text(_submitted(subject))]
     careful = tuple(dict.fromkeys([*_cautions(subject), *cautions]))
     if careful:
@@ -123,18 +110,7 @@ def _outcomes(subject: Subject) -> Table:
 
 
 def errors(subject: Subject) -> Section:
-    """List every error with what to do about it, and the warnings of Helios.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        A table of errors and one of warnings, where there are any.
-    """
+    """List every error with what to do about it, and the warnings of Helios."""
     codes = subject.text_of("error_code").astype("str")
     blocks: list[Block] = []
     if codes.notna().any():

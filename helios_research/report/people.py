@@ -37,18 +37,7 @@ _NOTHING_TO_TEST = "No test: too few participants or levels, or no failures to c
 
 
 def participants(subject: Subject) -> Section:
-    """Describe the participants by the first tag that can be the arm.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        Table 1, or a sentence.
-    """
+    """Describe the participants by the first tag that can be the arm."""
     title = "Who took part"
     if not subject.n_people:
         return Section("participants", title, (Text("There is no participant yet."),))
@@ -81,18 +70,7 @@ def participants(subject: Subject) -> Section:
 
 
 def way(subject: Subject) -> Section:
-    """Follow the recordings from the manifest to scores without warning.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    Section
-        The diagram and the table behind it.
-    """
+    """Follow the recordings from the manifest to scores without warning."""
     title = "From the manifest to scores"
     if subject.table.empty:
         return Section("flow", title, (Text("There is no recording yet."),))
@@ -125,20 +103,7 @@ def way(subject: Subject) -> Section:
 
 
 def missing(subject: Subject) -> tuple[Section, list[str]]:
-    """Say where scores are missing, and whether they are missing unequally.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    section : Section
-        Warnings, figures and a table.
-    warnings : list of str
-        The warnings, for the first page.
-    """
+    """Say where scores are missing, and whether they are missing unequally."""
     title = "Missing scores"
     grouping, blocks = _countable(subject)
     if subject.table.empty or not grouping:

@@ -23,22 +23,7 @@ _CSS_PIXELS_PER_INCH = 96
 
 
 def picture_of(draw: Callable[[], Any], *, alt: str, caption: str) -> Picture:
-    """Draw a figure and put it into a ``data:`` URL.
-
-    Parameters
-    ----------
-    draw
-        Draws the figure and gives its Axes, or an array of them.
-    alt
-        What it shows, for who cannot see it.
-    caption
-        What it shows, for who can.
-
-    Returns
-    -------
-    Picture
-        The picture as PNG.
-    """
+    """Draw a figure and put it into a ``data:`` URL."""
     # On the main thread of a notebook, figures would be made through pyplot and shown below the cell.
     with ThreadPoolExecutor(max_workers=1) as drawer:
         drawn = drawer.submit(draw).result()

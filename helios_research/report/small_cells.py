@@ -22,22 +22,7 @@ HIDDEN = "hidden"
 def pool_small_levels(
     table: pd.DataFrame, columns: Iterable[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Pool the levels of each column that fewer than five participants have.
-
-    Parameters
-    ----------
-    table
-        The results.
-    columns
-        Tags and other grouping columns.
-
-    Returns
-    -------
-    table : DataFrame
-        The same rows, with pooled levels.
-    notes : list of str
-        What was pooled, a sentence per column.
-    """
+    """Pool the levels of each column that fewer than five participants have."""
     pooled, notes = table, []
     for name in columns:
         values, sizes = _pooled(table, name)
@@ -84,18 +69,6 @@ def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.Data
     Where a characteristic has a small cell in any group, its counts are hidden in all groups,
     because rows and columns add up; in the column of all participants a small count takes the
     next smallest with it.
-
-    Parameters
-    ----------
-    described
-        What ``analysis.table_one`` gave.
-    printed
-        The same as ``analysis.format_table_one`` prints it.
-
-    Returns
-    -------
-    DataFrame
-        ``printed``, with "hidden" in such cells.
     """
     safe = printed.copy()
     groups = [name for name in described["group"].unique() if name != OVERALL]
@@ -124,20 +97,7 @@ def _has_few_values(part: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def with_company(counts: Floats, hidden: Flags) -> Flags:
-    """Hide a second cell where only one is hidden, which the total would give away.
-
-    Parameters
-    ----------
-    counts
-        Participants in each cell.
-    hidden
-        Which cells are to be hidden.
-
-    Returns
-    -------
-    ndarray of bool
-        Which cells to hide; where one was, also the smallest of the others.
-    """
+    """Hide a second cell where only one is hidden, which the total would give away."""
     chosen = np.asarray(hidden, dtype=bool).copy()
     if chosen.sum() == 1 and len(chosen) > 1:
         others = np.where(chosen, np.inf, np.asarray(counts, dtype=np.float64))

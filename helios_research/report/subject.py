@@ -27,23 +27,7 @@ DEMOGRAPHICS = ("birth_sex", "language")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a report is about.
-
-    Attributes
-    ----------
-    table
-        One row per recording; with small groups pooled, if that was asked for.
-    as_given
-        The same rows before that.
-    tags
-        The columns by which results are shown.
-    biomarkers
-        The scores that have figures.
-    provenance
-        What is known of the study: its name, the base URL, the source.
-    pooled
-        What was pooled, in sentences; None where small groups are shown.
-    """
+    """What a report is about."""
 
     table: pd.DataFrame
     as_given: pd.DataFrame
@@ -102,53 +86,15 @@ class Subject:
         return int(self.table[tag].nunique(dropna=False))
 
     def n_with(self, outcome: Outcome) -> int:
-        """Count the recordings with an outcome.
-
-        Parameters
-        ----------
-        outcome
-            The outcome.
-
-        Returns
-        -------
-        int
-            Recordings.
-        """
+        """Count the recordings with an outcome."""
         return int((self.table["outcome"] == outcome.value).sum())
 
     def levels_of(self, tag: str) -> tuple[str, ...]:
-        """List the levels of a tag.
-
-        Parameters
-        ----------
-        tag
-            The tag.
-
-        Returns
-        -------
-        tuple of str
-            In order.
-
-        Raises
-        ------
-        ResultsError
-            There are more than 500.
-        """
+        """List the levels of a tag."""
         return levels_of(self.table, tag).labels
 
     def text_of(self, name: str) -> "pd.Series[Any]":
-        """Give a column, or an empty one where the results lack it.
-
-        Parameters
-        ----------
-        name
-            The column.
-
-        Returns
-        -------
-        Series
-            One value per recording.
-        """
+        """Give a column, or an empty one where the results lack it."""
         if name in self.table.columns:
             return self.table[name]
         return pd.Series(None, index=self.table.index, dtype="object")
@@ -162,31 +108,7 @@ def subject_of(
     provenance: Mapping[str, Any] | None = None,
     hide_small_cells: bool = False,
 ) -> Subject:
-    """Gather what a report is about.
-
-    Parameters
-    ----------
-    results
-        One row per recording, or the path of a ``results.parquet``.
-    tags
-        The columns by which results are shown; by default those that the file names.
-    biomarkers
-        The scores that have figures; None means mental strain and the five bucketed ones.
-    provenance
-        ``study``, ``base_url``, ``source``, ``tags``; by default what the file says of itself.
-    hide_small_cells
-        Whether groups of fewer than five participants are pooled.
-
-    Returns
-    -------
-    Subject
-        The subject.
-
-    Raises
-    ------
-    ResultsError
-        The results cannot be read, or lack a column.
-    """
+    """Gather what a report is about."""
     known: dict[str, Any] = {}
     table = load_results(results)
     if not isinstance(results, pd.DataFrame):

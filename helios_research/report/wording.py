@@ -12,52 +12,17 @@ NO_FIGURES = "This report was made without figures of scores."
 
 
 def count(number: float) -> str:
-    """Word a count.
-
-    Parameters
-    ----------
-    number
-        A whole number, or NaN.
-
-    Returns
-    -------
-    str
-        With thousands set apart; a dash for NaN.
-    """
+    """Word a count."""
     return NOTHING if isnan(number) else f"{int(number):,}"
 
 
 def percent(share: float) -> str:
-    """Word a share.
-
-    Parameters
-    ----------
-    share
-        Between 0 and 1, or NaN.
-
-    Returns
-    -------
-    str
-        In percent with one decimal; a dash for NaN.
-    """
+    """Word a share."""
     return NOTHING if isnan(share) else f"{100 * share:.1f} %"
 
 
 def decimal(number: float, digits: int = 2) -> str:
-    """Word a number with decimals.
-
-    Parameters
-    ----------
-    number
-        Any number, or NaN.
-    digits
-        Decimals.
-
-    Returns
-    -------
-    str
-        With a true minus sign; a dash for NaN.
-    """
+    """Word a number with decimals."""
     if isnan(number):
         return NOTHING
     # Adding 0.0 makes the zero that a small negative number is rounded to a plain one.
@@ -65,20 +30,7 @@ def decimal(number: float, digits: int = 2) -> str:
 
 
 def with_interval(estimate: float, low: float, high: float, digits: int = 2) -> str:
-    """Word an estimate with its interval.
-
-    Parameters
-    ----------
-    estimate, low, high
-        The estimate and the ends of its interval; NaN where there is none.
-    digits
-        Decimals.
-
-    Returns
-    -------
-    str
-        Such as "0.12 (0.03 to 0.21)".
-    """
+    """Word an estimate with its interval."""
     if isnan(estimate) or isnan(low) or isnan(high):
         return decimal(estimate, digits)
     ends = f"{decimal(low, digits)} to {decimal(high, digits)}"
@@ -86,52 +38,19 @@ def with_interval(estimate: float, low: float, high: float, digits: int = 2) -> 
 
 
 def p_value(p: float) -> str:
-    """Word a p-value.
-
-    Parameters
-    ----------
-    p
-        Between 0 and 1, or NaN.
-
-    Returns
-    -------
-    str
-        Three decimals, "< 0.001", or a dash.
-    """
+    """Word a p-value."""
     if isnan(p):
         return NOTHING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def biomarker_label(name: str) -> str:
-    """Say what figures and tables call a biomarker.
-
-    Parameters
-    ----------
-    name
-        Its column.
-
-    Returns
-    -------
-    str
-        Such as "Mental strain".
-    """
+    """Say what figures and tables call a biomarker."""
     return BIOMARKERS_BY_NAME[name].label
 
 
 def span(moments: "pd.Series[pd.Timestamp]") -> str:
-    """Word from when to when something happened.
-
-    Parameters
-    ----------
-    moments
-        Moments in UTC; missing ones are left out.
-
-    Returns
-    -------
-    str
-        Days, or for a single day its hours; empty where there is no moment.
-    """
+    """Word from when to when something happened."""
     known = moments.dropna()
     if known.empty:
         return ""
@@ -147,17 +66,6 @@ def span(moments: "pd.Series[pd.Timestamp]") -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Put words into a row.
-
-    Parameters
-    ----------
-    words
-        The words.
-
-    Returns
-    -------
-    str
-        Such as "arm, site and visit"; "none" for none.
-    """
+    """Put words into a row."""
     *others, last = [*words] or ["none"]
     return f"{', '.join(others)} and {last}" if others else last

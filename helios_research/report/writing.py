@@ -95,18 +95,7 @@ def write_report(
 
 
 def render(subject: Subject) -> str:
-    """Write the page.
-
-    Parameters
-    ----------
-    subject
-        What the report is about.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Write the page."""
     style = _template("style.css")
     environment = Environment(
         loader=FunctionLoader(_template),

@@ -18,23 +18,7 @@ _NEVER_LISTED = frozenset({"recording_id", "recording", "user_label", "date_of_b
 
 
 def codebook(content: Content, *, values_of: Iterable[str] | None = None) -> pd.DataFrame:
-    """Say what each column of a file is.
-
-    Parameters
-    ----------
-    content
-        The table and what is known about its columns.
-    values_of
-        The researcher's own columns whose values may be listed; None means all but the keys,
-        labels and dates of birth of participants.
-
-    Returns
-    -------
-    DataFrame
-        One row per column, in the file's order: its name (and the name in the file, where they
-        differ), whose it is, type, unit, meaning, the values that it takes where they are few,
-        and how many rows have one. ``in_file`` is left out where all names are the same.
-    """
+    """Say what each column of a file is."""
     listed = None if values_of is None else frozenset(values_of)
     rows = [
         _row(variable, content.table[name], listed) for name, variable in content.variables.items()
@@ -82,37 +66,13 @@ def _observed(values: "pd.Series[Any]", *, own: bool) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table as Markdown, whatever its cells hold.
-
-    Parameters
-    ----------
-    header
-        Names of the columns.
-    rows
-        The cells.
-
-    Returns
-    -------
-    str
-        The table, a line per row.
-    """
+    """Write a table as Markdown, whatever its cells hold."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(markdown_text, line))} |" for line in lines)
 
 
 def markdown_text(cell: object) -> str:
-    """Write text so that Markdown shows it as it is.
-
-    Parameters
-    ----------
-    cell
-        Anything; its text is taken.
-
-    Returns
-    -------
-    str
-        One line.
-    """
+    """Write text so that Markdown shows it as it is."""
     text = " ".join(str(cell).split()).replace("&", "&amp;").replace("<", "&lt;")
     for character in "\\`*[]|":
         text = text.replace(character, f"\\{character}")

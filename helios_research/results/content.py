@@ -38,25 +38,7 @@ _BY_NAME: Mapping[str, Column] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One column of a file.
-
-    Attributes
-    ----------
-    name
-        The column's name in the results.
-    origin
-        Whose column it is: the researcher's ("yours"), sent as a tag, or this package's.
-    type
-        What it holds, in words.
-    meaning
-        A sentence for the codebook.
-    unit
-        Unit of a number, or None.
-    labels
-        Words for values, where they are few.
-    in_file
-        The name in the file, where the file's format does not take the name as it is.
-    """
+    """One column of a file."""
 
     name: str
     origin: str
@@ -69,58 +51,19 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What goes into a file.
-
-    Attributes
-    ----------
-    table
-        The rows.
-    variables
-        What each of its columns is, by name and in order.
-    notes
-        What a reader has to know about what was changed on the way, in sentences.
-    """
+    """What goes into a file."""
 
     table: pd.DataFrame
     variables: Mapping[str, Variable]
     notes: tuple[str, ...] = ()
 
     def noting(self, *notes: str) -> "Content":
-        """Add sentences for the reader.
-
-        Parameters
-        ----------
-        *notes
-            The sentences.
-
-        Returns
-        -------
-        Content
-            The same rows, with more said about them.
-        """
+        """Add sentences for the reader."""
         return replace(self, notes=(*self.notes, *notes))
 
 
 def content_of(results: pd.DataFrame, tags: Sequence[str] = ()) -> Content:
-    """Describe a results table.
-
-    Parameters
-    ----------
-    results
-        One row per recording, with ``recording_id`` and ``outcome``.
-    tags
-        The columns that were sent as tags.
-
-    Returns
-    -------
-    Content
-        The same rows, numbered from 0, and what each column is.
-
-    Raises
-    ------
-    ResultsError
-        A column is missing, or two have the same name.
-    """
+    """Describe a results table."""
     table = results.reset_index(drop=True)
     table.columns = table.columns.map(str)
     for name in (RECORDING_ID.name, "outcome", *tags):
@@ -160,18 +103,7 @@ def _type_of(values: "pd.Series[Any]") -> str:
 
 
 def variable_of(column: Column) -> Variable:
-    """Describe a column that an export adds.
-
-    Parameters
-    ----------
-    column
-        The column.
-
-    Returns
-    -------
-    Variable
-        It, as this package's own.
-    """
+    """Describe a column that an export adds."""
     return Variable(
         column.name,
         "helios_research",
@@ -183,20 +115,7 @@ def variable_of(column: Column) -> Variable:
 
 
 def make_room(content: Content, names: Sequence[str]) -> Content:
-    """Rename the researcher's columns that bear the name of one that is to be added.
-
-    Parameters
-    ----------
-    content
-        The table.
-    names
-        Names that have to be free.
-
-    Returns
-    -------
-    Content
-        The same, with ``_own`` behind the names that were taken, and a note of each.
-    """
+    """Rename the researcher's columns that bear the name of one that is to be added."""
     new_names: dict[str, str] = {}
     for name in names:
         if name in content.variables:
@@ -233,19 +152,7 @@ def _renamed(content: Content, new_names: Mapping[str, str]) -> Content:
 
 
 def flattened(content: Content) -> Content:
-    """Give every cell one value, for formats that know no lists.
-
-    Parameters
-    ----------
-    content
-        Any table.
-
-    Returns
-    -------
-    Content
-        Columns of text (``str``), ``float64``, ``Int64``, ``boolean`` and date-times; warnings
-        joined by " | ", sections as JSON, control characters replaced by U+FFFD, in names too.
-    """
+    """Give every cell one value, for formats that know no lists."""
     content = _in_writable_letters(content)
     flat = {name: _flat(content.table[name]) for name in content.table.columns}
     cleaned = 0

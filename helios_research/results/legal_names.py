@@ -8,25 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one statistics program takes.
-
-    Attributes
-    ----------
-    name
-        The program.
-    longest_name
-        Characters of a variable's name.
-    longest_label
-        Bytes of a variable's label.
-    longest_text
-        Bytes of a text value.
-    largest_number
-        The largest number; beyond it stand codes of missing values, or infinity.
-    reserved
-        A regular expression of the names, in lower case, that mean something else there.
-    labels_fractions
-        Whether a value such as 0.33 can have a label.
-    """
+    """What one statistics program takes."""
 
     name: str
     longest_name: int
@@ -72,22 +54,7 @@ STATA = Dialect(
 
 
 def legal_names(names: Iterable[str], dialect: Dialect) -> dict[str, str]:
-    """Find a name for each column that a statistics program takes.
-
-    Parameters
-    ----------
-    names
-        The columns' own names.
-    dialect
-        For which program.
-
-    Returns
-    -------
-    dict of str to str
-        By own name: letters without accents, digits and underscores, beginning with a letter, not
-        reserved, short enough, and different also when capitals are ignored. Names that are legal
-        as they are stay, whatever comes before them.
-    """
+    """Find a name for each column that a statistics program takes."""
     own = list(names)
     chosen = {name: name for name in own if _is_legal(name, dialect)}
     taken = {name.lower() for name in chosen}

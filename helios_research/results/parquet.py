@@ -54,24 +54,6 @@ def write_parquet(
     """Write results, part by part, so that a table larger than memory can be written.
 
     The file is written beside its place and moved there when it is complete.
-
-    Parameters
-    ----------
-    parts
-        Parts of the results with the same columns, in order; at least one.
-    path
-        Where the file is to be.
-    own
-        The researcher's own columns of all rows, from which their types are told: a column
-        that is empty in the first part may hold numbers in the last.
-    provenance
-        What the footer tells beside versions and the meaning of the columns: the study, the base
-        URL, the tag columns; ``columns`` where they are not those of the vocabulary.
-
-    Raises
-    ------
-    StudyStorageError
-        The file cannot be written there.
     """
     types = _types_of(own)
     with moved_into_place(path) as unfinished:
@@ -131,18 +113,7 @@ def _as_list(value: Any) -> Any:
 
 
 def read_footer(path: Path) -> dict[str, Any]:
-    """Read what a results file says of itself.
-
-    Parameters
-    ----------
-    path
-        A Parquet file.
-
-    Returns
-    -------
-    dict
-        Versions, study, base URL, source, tags; empty where another program wrote the file.
-    """
+    """Read what a results file says of itself."""
     metadata = pq.read_schema(path).metadata or {}
     footer = json.loads(metadata.get(FOOTER_KEY, b"{}"))
     return {name: value for name, value in footer.items() if name != "columns"}
@@ -194,23 +165,7 @@ def _schema(
 
 @contextmanager
 def moved_into_place(path: Path) -> Iterator[Path]:
-    """Give a place beside a file to write to, and move the result there once it is complete.
-
-    Parameters
-    ----------
-    path
-        Where the file is to be.
-
-    Yields
-    ------
-    Path
-        Where to write it; removed where writing fails.
-
-    Raises
-    ------
-    StudyStorageError
-        The file cannot be written there.
-    """
+    """Give a place beside a file to write to, and move the result there once it is complete."""
     try:
         with NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False

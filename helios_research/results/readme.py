@@ -30,26 +30,7 @@ def readme_of(
     provenance: Mapping[str, Any],
     how_to_read: str,
 ) -> str:
-    """Write the README of a file.
-
-    Parameters
-    ----------
-    name
-        The file's name.
-    results
-        The results, one row per recording.
-    content
-        What went into the file.
-    provenance
-        The study, base URL, source and tags, as far as they are known.
-    how_to_read
-        How to read files of this format, as Markdown.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write the README of a file."""
     parts = [f"# {markdown_text(name)}"]
     if Source.SANDBOX.value in sources_of(results, provenance):
         parts.append(f"**{SYNTHETIC}**")
@@ -81,20 +62,7 @@ def _what_it_is(results: pd.DataFrame, content: Content) -> str:
 
 
 def sources_of(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[str]:
-    """List where the scores come from.
-
-    Parameters
-    ----------
-    results
-        The results.
-    provenance
-        May have ``source``.
-
-    Returns
-    -------
-    list of str
-        Values of ``columns.Source``, sorted.
-    """
+    """List where the scores come from."""
     known = {str(provenance["source"])} if provenance.get("source") else set()
     if "source" in results.columns:
         known |= {str(source) for source in results["source"].dropna().unique()}
@@ -102,21 +70,7 @@ def sources_of(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[str
 
 
 def origin_of(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List where results come from and what made the file.
-
-    Parameters
-    ----------
-    results
-        The results.
-    provenance
-        The study, base URL, source, tags and number of participants withdrawn, as far as they are
-        known.
-
-    Returns
-    -------
-    list of (str, str)
-        What, and its value; what is not known is left out.
-    """
+    """List where results come from and what made the file."""
     named = {
         "study": provenance.get("study"),
         "scores from": ", ".join(sources_of(results, provenance)),
@@ -143,22 +97,7 @@ def _span(results: pd.DataFrame, name: str) -> str | None:
 
 
 def outcomes_of(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """Count the recordings by outcome.
-
-    Parameters
-    ----------
-    results
-        The results.
-
-    Yields
-    ------
-    outcome : str
-        Each outcome that occurs, in the order of the vocabulary.
-    recordings : str
-        How many there are.
-    meaning : str
-        What it means.
-    """
+    """Count the recordings by outcome."""
     counts = results["outcome"].astype("str").value_counts()
     for outcome, meaning in OUTCOME_LABELS.items():
         if str(outcome) in counts:

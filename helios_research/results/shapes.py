@@ -40,22 +40,6 @@ def with_ages(content: Content) -> Content:
 
     Copies of the date of birth under other names are left out too, and so is the date where
     ``error_reason`` quotes it.
-
-    Parameters
-    ----------
-    content
-        Results with ``date_of_birth``.
-
-    Returns
-    -------
-    Content
-        The same rows with ``age_at_recording``, and notes of what was done, and of columns in
-        which a participant's date of birth still occurs.
-
-    Raises
-    ------
-    ResultsError
-        There are no dates of birth.
     """
     if _BORN not in content.table.columns:
         raise UnknownColumnError(_BORN, content.table.columns)
@@ -139,25 +123,7 @@ def _still_there(table: pd.DataFrame, born: "pd.Series[str]") -> list[str]:
 
 
 def long_table(content: Content) -> Content:
-    """Turn the scores of each recording into rows of their own.
-
-    Parameters
-    ----------
-    content
-        Results, one row per recording.
-
-    Returns
-    -------
-    Content
-        One row per recording and biomarker, missing ones included: ``recording_id``, the
-        researcher's own columns, ``outcome``, ``error_code``, ``biomarker``, ``kind``, ``value``
-        and ``source``.
-
-    Raises
-    ------
-    ResultsError
-        There is no biomarker in the table.
-    """
+    """Turn the scores of each recording into rows of their own."""
     content = make_room(content, [BIOMARKER.name, KIND.name, VALUE.name])
     table = content.table
     markers = [marker for marker in BIOMARKERS if marker.name in table.columns]

@@ -20,24 +20,7 @@ from helios_research.submission.standing import AS_USUAL, Rules, Standing
 
 
 class Snapshot:
-    """A study at one moment. Nothing is read before it is asked for, and then part by part.
-
-    Parameters
-    ----------
-    ledger
-        The study's ledger.
-    cohort
-        The cohort to look at it for.
-    rows
-        Its rows as requests, where somebody holds them.
-    rules
-        What the submission was told to do, where there is one.
-
-    Attributes
-    ----------
-    ledger, cohort
-        As given.
-    """
+    """A study at one moment. Nothing is read before it is asked for, and then part by part."""
 
     def __init__(
         self,
@@ -51,13 +34,7 @@ class Snapshot:
         self._evidence = Evidence(ledger, cohort, rows, rules)
 
     def standings(self) -> list[Standing]:
-        """Work out how things stand with every row.
-
-        Returns
-        -------
-        list of Standing
-            One per row of the cohort, in its order.
-        """
+        """Work out how things stand with every row."""
         return list(self._evidence.standings())
 
     @property
@@ -72,53 +49,18 @@ class Snapshot:
         return self.cohort.with_issues(duplicate_audio_issues(self.cohort, hashes)).issues
 
     def table(self) -> pd.DataFrame:
-        """Lay out the results.
-
-        Returns
-        -------
-        DataFrame
-            One row per row of the cohort, in its order: ``recording_id``, the manifest's own
-            columns, standard fields that the manifest has under other names, then
-            `columns.RESULTS`.
-        """
+        """Lay out the results."""
         found = joined(list(self._parts()))
         return pd.concat([own_columns(self.cohort), found], axis="columns")
 
     def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
-        """Write the results to a Parquet file, part by part.
-
-        Parameters
-        ----------
-        path
-            Where the file is to be.
-        study
-            Name of the study, for the footer.
-        table
-            The results, where they are laid out already.
-
-        Raises
-        ------
-        StudyStorageError
-            The file cannot be written there.
-        """
+        """Write the results to a Parquet file, part by part."""
         own = own_columns(self.cohort)
         laid_out = _beside(own, self._parts()) if table is None else _cut(table)
         write_parquet(laid_out, path, own=own, provenance=self.provenance(study))
 
     def provenance(self, study: str) -> dict[str, Any]:
-        """Tell where the results are from.
-
-        Parameters
-        ----------
-        study
-            Name of the study.
-
-        Returns
-        -------
-        dict
-            ``study``, ``base_url``, ``source`` and ``tags``; ``withdrawn``, the number of
-            participants who were removed, where there are any.
-        """
+        """Tell where the results are from."""
         withdrawn = len(self.ledger.withdrawn().labels)
         return {
             "study": study,
@@ -134,18 +76,7 @@ class Snapshot:
 
 
 def progress_of(outcomes: Sequence[Outcome]) -> Progress:
-    """Count rows by their outcome.
-
-    Parameters
-    ----------
-    outcomes
-        The outcome of every row.
-
-    Returns
-    -------
-    Progress
-        How many rows have come to which end.
-    """
+    """Count rows by their outcome."""
     return Progress(len(outcomes), dict(Counter(outcomes)))
 
 

@@ -42,16 +42,6 @@ def guarded(values: "pd.Series[str]") -> "pd.Series[str]":
     """Put an apostrophe before text that a spreadsheet would run as a formula.
 
     Undone by replacing the regular expression ``GUARD`` by nothing.
-
-    Parameters
-    ----------
-    values
-        Text.
-
-    Returns
-    -------
-    Series of str
-        The same; plain numbers such as ``-1.5`` stay as they are.
     """
     runs = values.str.contains(_RUN_BY_SPREADSHEETS, na=False)
     if not runs.any():
@@ -61,19 +51,7 @@ def guarded(values: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def prepared_for_csv(content: Content) -> Content:
-    """Make a table harmless and plain enough for CSV.
-
-    Parameters
-    ----------
-    content
-        A flat table.
-
-    Returns
-    -------
-    Content
-        Times as ISO 8601 text (with Z where they are UTC), text guarded, and a note where an
-        apostrophe was added.
-    """
+    """Make a table harmless and plain enough for CSV."""
     table = content.table.copy()
     changed = 0
     for name in table.columns:
@@ -102,15 +80,7 @@ def _iso_text(values: "pd.Series[Any]") -> "pd.Series[str]":
 
 
 def write_csv(content: Content, path: Path) -> None:
-    """Write a table that ``prepared_for_csv`` gave.
-
-    Parameters
-    ----------
-    content
-        The table.
-    path
-        Where to write.
-    """
+    """Write a table that ``prepared_for_csv`` gave."""
     header = guarded(pd.Series(content.table.columns, dtype="str"))
     content.table.to_csv(
         path,
@@ -123,23 +93,7 @@ def write_csv(content: Content, path: Path) -> None:
 
 
 def prepared_for_excel(content: Content) -> Content:
-    """Fit a table into what an Excel sheet can hold.
-
-    Parameters
-    ----------
-    content
-        A flat table.
-
-    Returns
-    -------
-    Content
-        Text cut at 32,767 characters, and a note where it was.
-
-    Raises
-    ------
-    ResultsError
-        There are more rows or columns than a sheet has.
-    """
+    """Fit a table into what an Excel sheet can hold."""
     rows, columns = content.table.shape
     if rows >= EXCEL_ROWS or columns > EXCEL_COLUMNS:
         message = (
@@ -165,19 +119,7 @@ def prepared_for_excel(content: Content) -> Content:
 
 
 def write_excel(content: Content, book: pd.DataFrame, readme: str, path: Path) -> None:
-    """Write a workbook with the sheets "results", "codebook" and "about".
-
-    Parameters
-    ----------
-    content
-        A table that ``prepared_for_excel`` gave.
-    book
-        Its codebook.
-    readme
-        What is to be known about it; a row per line.
-    path
-        Where to write.
-    """
+    """Write a workbook with the sheets "results", "codebook" and "about"."""
     from openpyxl import Workbook
 
     workbook = Workbook(write_only=True)

@@ -27,26 +27,7 @@ _YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
 
 
 def prepared_for(content: Content, dialect: Dialect) -> Content:
-    """Bring a table into a form that SPSS or Stata takes.
-
-    Parameters
-    ----------
-    content
-        A flat table.
-    dialect
-        For which program.
-
-    Returns
-    -------
-    Content
-        Categories as labelled whole numbers (``outcome``, ``birth_sex``, ``audio_format``,
-        ``source``), legal names, texts cut where they are too long, and a note of each change.
-
-    Raises
-    ------
-    ResultsError
-        pyreadstat is not installed.
-    """
+    """Bring a table into a form that SPSS or Stata takes."""
     _pyreadstat()
     content = _with_codes(content)
     if not dialect.labels_fractions:
@@ -188,17 +169,7 @@ def _with_legal_names(content: Content, dialect: Dialect) -> Content:
 
 
 def write_spss(content: Content, title: str, path: Path) -> None:
-    """Write an SPSS file.
-
-    Parameters
-    ----------
-    content
-        A table that ``prepared_for`` gave.
-    title
-        The file's label.
-    path
-        Where to write.
-    """
+    """Write an SPSS file."""
     pyreadstat = _pyreadstat()
     table, labels, value_labels = _labelled(content, SPSS)
     measures = {_name(v): _measure(v, content.table[v.name]) for v in content.variables.values()}
@@ -222,17 +193,7 @@ _FORMATS = {"scale": "F10.4", "ordinal": "F4.2"}
 
 
 def write_stata(content: Content, title: str, path: Path) -> None:
-    """Write a Stata file (version 14 and later).
-
-    Parameters
-    ----------
-    content
-        A table that ``prepared_for`` gave.
-    title
-        The file's label.
-    path
-        Where to write.
-    """
+    """Write a Stata file (version 14 and later)."""
     pyreadstat = _pyreadstat()
     table, labels, value_labels = _labelled(content, STATA)
     pyreadstat.write_dta(

@@ -45,21 +45,7 @@ _DAMAGED_REASON = (
 
 
 def results_table(part: Part, answers: Mapping[int, str]) -> pd.DataFrame:
-    """Lay out the results of some rows of a cohort.
-
-    Parameters
-    ----------
-    part
-        The rows, with all that is known of them.
-    answers
-        The raw final answers to the attempts that decide, as JSON text by attempt.
-
-    Returns
-    -------
-    DataFrame
-        One row per row given, in the same order, with ``columns.RESULTS`` except for
-        ``recording_id``, which stands among the researcher's own columns.
-    """
+    """Lay out the results of some rows of a cohort."""
     values = _values(part, answers)
     return pd.DataFrame(
         {column.name: as_column(values[column.name], column) for column in _COLUMNS}
@@ -67,18 +53,7 @@ def results_table(part: Part, answers: Mapping[int, str]) -> pd.DataFrame:
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put the results of consecutive rows together.
-
-    Parameters
-    ----------
-    tables
-        What `results_table` gave for them, in order; at least one.
-
-    Returns
-    -------
-    DataFrame
-        All rows, numbered from 0; the categories of a column are those of all tables.
-    """
+    """Put the results of consecutive rows together."""
     columns: dict[str, pd.Series[Any]] = {}
     for column in _COLUMNS:
         pieces = [table[column.name] for table in tables]
@@ -92,19 +67,7 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def own_columns(cohort: Cohort) -> pd.DataFrame:
-    """Give what the researcher brought: the key, their own columns, and the standard fields.
-
-    Parameters
-    ----------
-    cohort
-        A cohort.
-
-    Returns
-    -------
-    DataFrame
-        One row per row of the cohort; the manifest's own columns are unchanged, and standard
-        fields stand beside them where the manifest has them under another name or as a constant.
-    """
+    """Give what the researcher brought: the key, their own columns, and the standard fields."""
     fields, frame = cohort.fields, cohort.frame
     own = frame.drop(columns=RECORDING_ID.name, errors="ignore")
     added = [
@@ -116,20 +79,7 @@ def own_columns(cohort: Cohort) -> pd.DataFrame:
 
 
 def as_column(values: list[Any], column: Column) -> "pd.Series[Any]":
-    """Store values in the type that suits a column of the vocabulary.
-
-    Parameters
-    ----------
-    values
-        One value per row; None where there is none.
-    column
-        The column.
-
-    Returns
-    -------
-    Series
-        The values, typed by the column's kind.
-    """
+    """Store values in the type that suits a column of the vocabulary."""
     return _STORED[column.kind](values, column)
 
 

@@ -30,18 +30,7 @@ _FAULTS = TypeAdapter(Faults)
 
 
 def make_api(core: Core) -> ASGIApp:
-    """Put the API together.
-
-    Parameters
-    ----------
-    core
-        The sandbox's shared parts.
-
-    Returns
-    -------
-    ASGIApp
-        An ASGI application.
-    """
+    """Put the API together."""
     doors = Doors(core)
     routes = [
         Route("/v1/account", doors.account, methods=["GET"]),
@@ -62,18 +51,7 @@ def make_api(core: Core) -> ASGIApp:
 
 
 def step_of(scope: Scope) -> Step:
-    """Tell what kind a request to the API is.
-
-    Parameters
-    ----------
-    scope
-        The request's ASGI scope.
-
-    Returns
-    -------
-    Step
-        Its kind.
-    """
+    """Tell what kind a request to the API is."""
     match scope["method"], scope["path"].removeprefix(RUNS_PATH):
         case "GET", "/v1/account":
             return Step.ACCOUNT
@@ -85,28 +63,14 @@ def step_of(scope: Scope) -> Step:
 
 
 class Gate:
-    """Lets in who has the key, not too often and not too fast.
-
-    Parameters
-    ----------
-    app
-        What is behind it.
-    core
-        The sandbox's shared parts.
-    """
+    """Lets in who has the key, not too often and not too fast."""
 
     def __init__(self, app: ASGIApp, core: Core) -> None:
         self._app = app
         self._core = core
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in or refuse it.
-
-        Parameters
-        ----------
-        scope, receive, send
-            As ASGI defines them.
-        """
+        """Let a request in or refuse it."""
         answer = self._app
         if scope["type"] == "http":
             answer = self._refusal(Request(scope)) or self._app
@@ -134,45 +98,17 @@ class Gate:
 
 
 class Doors:
-    """What answers each request.
-
-    Parameters
-    ----------
-    core
-        The sandbox's shared parts.
-    """
+    """What answers each request."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     async def account(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
-        """Answer whose key it is.
-
-        Parameters
-        ----------
-        request
-            The request.
-
-        Returns
-        -------
-        Response
-            The account.
-        """
+        """Answer whose key it is."""
         return JSONResponse({"id": self._core.account_id, "features": ["mental-wellness"]})
 
     async def create(self, request: Request) -> Response:
-        """Create a model run.
-
-        Parameters
-        ----------
-        request
-            The request.
-
-        Returns
-        -------
-        Response
-            Its id and the URL for its recording, or 422.
-        """
+        """Create a model run."""
         body = await _read(request)
         if body is None:
             return JSONResponse({"detail": "Request body too large"}, 413)
@@ -184,18 +120,7 @@ class Doors:
         return JSONResponse({"id": run.run_id, "recordingUploadUrl": self._core.upload_url_of(run)})
 
     async def fetch(self, request: Request) -> Response:
-        """Answer how a run is doing.
-
-        Parameters
-        ----------
-        request
-            The request.
-
-        Returns
-        -------
-        Response
-            The run, 404, or 422 where the path holds no UUID.
-        """
+        """Answer how a run is doing."""
         text = request.path_params["model_run_id"]
         try:
             run_id = str(uuid.UUID(text))
@@ -207,34 +132,12 @@ class Doors:
         return JSONResponse(self._describe(run))
 
     async def show_log(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
-        """Show another process what arrived.
-
-        Parameters
-        ----------
-        request
-            The request.
-
-        Returns
-        -------
-        Response
-            The log's summary and the completions.
-        """
+        """Show another process what arrived."""
         completions = {run: _moment(at) for run, at in self._core.book.completions().items()}
         return JSONResponse({**self._core.log.summary(), "completions": completions})
 
     async def set_faults(self, request: Request) -> Response:
-        """Let another process change what goes wrong.
-
-        Parameters
-        ----------
-        request
-            The request; its body holds the fields of ``Faults``.
-
-        Returns
-        -------
-        Response
-            204, or 422 where they cannot be read.
-        """
+        """Let another process change what goes wrong."""
         try:
             faults = _FAULTS.validate_json(await request.body())
         except ValidationError as error:
@@ -243,18 +146,7 @@ class Doors:
         return Response(status_code=204)
 
     async def show_expected(self, request: Request) -> Response:
-        """Show another process the scores that some audio gets.
-
-        Parameters
-        ----------
-        request
-            The request, with ``sha256`` and ``userLabel`` in its query.
-
-        Returns
-        -------
-        Response
-            The scores by their names in the results, or 422.
-        """
+        """Show another process the scores that some audio gets."""
         query = request.query_params
         missing = [name for name in ("sha256", "userLabel") if name not in query]
         if missing:

@@ -87,21 +87,7 @@ class ModelRunRequest(_Wire):
 
 
 def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[str, Any]]:
-    """Read the body of a request for a model run.
-
-    Parameters
-    ----------
-    body
-        The bytes as they arrived.
-    content_type
-        The request's Content-Type; FastAPI reads a body as JSON only where it says so.
-
-    Returns
-    -------
-    ModelRunRequest | list[dict[str, Any]]
-        The request, or else what is wrong with it: FastAPI's ``loc``, ``msg``, ``type`` and
-        ``input`` for each field.
-    """
+    """Read the body of a request for a model run."""
     media_type = content_type.partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/([^/]+[+])?json", media_type):
         return [_refusal("body", "Input should be a valid dictionary", "model_attributes_type")]
@@ -113,18 +99,7 @@ def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[
 
 
 def not_a_run_id(text: str) -> list[dict[str, Any]]:
-    """Say that a path holds no run id.
-
-    Parameters
-    ----------
-    text
-        What stands in its place.
-
-    Returns
-    -------
-    list[dict[str, Any]]
-        FastAPI's refusal.
-    """
+    """Say that a path holds no run id."""
     refusal = _refusal("path", "Input should be a valid UUID", "uuid_parsing")
     return [{**refusal, "loc": ("path", "model_run_id"), "input": text}]
 

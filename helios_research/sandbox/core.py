@@ -25,17 +25,7 @@ Examine = Callable[[str], AudioFacts]
 
 
 class Analyst:
-    """Examines audio away from the event loop, each content once.
-
-    Parameters
-    ----------
-    examine
-        Tells what a file holds.
-    executor
-        Where it runs.
-    judged
-        Told the SHA-256 and the verdict, on the event loop.
-    """
+    """Examines audio away from the event loop, each content once."""
 
     def __init__(
         self, examine: Examine, executor: Executor, judged: Callable[[str, Verdict], None]
@@ -47,15 +37,7 @@ class Analyst:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, path: Path, sha256: str) -> None:
-        """Have a file examined, and deleted afterwards.
-
-        Parameters
-        ----------
-        path
-            The file; it is deleted in any case.
-        sha256
-            SHA-256 of its bytes.
-        """
+        """Have a file examined, and deleted afterwards."""
         if sha256 in self._known:
             path.unlink()
             return
@@ -78,19 +60,7 @@ class Analyst:
 
 
 class Core:
-    """State and parts of one sandbox; used on its event loop alone, except for the log.
-
-    Parameters
-    ----------
-    settings
-        How it behaves.
-    clock
-        Tells the time in seconds since the epoch.
-    faults
-        What goes wrong at first.
-    lines
-        Where the log writes its lines, if anywhere.
-    """
+    """State and parts of one sandbox; used on its event loop alone, except for the log."""
 
     def __init__(
         self, settings: SandboxSettings, clock: Clock, faults: Faults, lines: TextIO | None
@@ -108,68 +78,26 @@ class Core:
 
     @property
     def account_id(self) -> str:
-        """The id of the account that the key belongs to.
-
-        Returns
-        -------
-        str
-            Begins with ``sandbox``, by which a client knows that scores are synthetic.
-        """
+        """The id of the account that the key belongs to."""
         return f"sandbox-{hashlib.sha256(self.settings.api_key.encode()).hexdigest()[:12]}"
 
     def set_faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on.
-
-        Parameters
-        ----------
-        faults
-            What is to go wrong; counts begin anew.
-        """
+        """Let other things go wrong from now on."""
         self.plan = FaultPlan(faults)
         if not faults.keeps_runs_stuck:
             self.book.release()
 
     def draw_fate(self, earlier_runs: int, ordinal: int) -> Fate:
-        """Decide about a run by the faults of the moment.
-
-        Parameters
-        ----------
-        earlier_runs
-            How many runs have had the same audio before.
-        ordinal
-            The run's place among all.
-
-        Returns
-        -------
-        Fate
-            What happens to it whatever its audio.
-        """
+        """Decide about a run by the faults of the moment."""
         return self.plan.fate(earlier_runs, ordinal)
 
     def upload_url_of(self, run: Run) -> str:
-        """Make the URL that a run's recording is put to.
-
-        Parameters
-        ----------
-        run
-            The run.
-
-        Returns
-        -------
-        str
-            A pre-signed URL on the upload host.
-        """
+        """Make the URL that a run's recording is put to."""
         path = f"/recordings/{run.run_id}"
         return f"{self.upload_url}{path}?{self.signer.query(path, self.clock())}"
 
     async def pause(self, seconds: float) -> None:
-        """Wait, but not for longer than the sandbox runs.
-
-        Parameters
-        ----------
-        seconds
-            How long, in seconds of real time.
-        """
+        """Wait, but not for longer than the sandbox runs."""
         if seconds > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

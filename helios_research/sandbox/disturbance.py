@@ -29,13 +29,7 @@ class Connection(H11Protocol):
     def connection_made(  # type: ignore[override]  # narrowed as uvicorn narrows it
         self, transport: asyncio.Transport
     ) -> None:
-        """Hand the transport on with each request.
-
-        Parameters
-        ----------
-        transport
-            The connection's transport.
-        """
+        """Hand the transport on with each request."""
         super().connection_made(transport)
         application = cast(ASGIApp, self.app)
 
@@ -54,23 +48,11 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """The body.
-
-        Returns
-        -------
-        bytes
-            All of it.
-        """
+        """The body."""
         return b"".join(message.get("body", b"") for message in self.messages)
 
     async def hold(self, message: Message) -> None:
-        """Take the place of ASGI's send.
-
-        Parameters
-        ----------
-        message
-            A part of the answer.
-        """
+        """Take the place of ASGI's send."""
         self.messages.append(message)
 
 
@@ -88,13 +70,7 @@ class Exchange:
     dropping: Callable[[], None]
 
     async def disturb(self, rule: Rule) -> None:
-        """Let one thing go wrong.
-
-        Parameters
-        ----------
-        rule
-            What it is.
-        """
+        """Let one thing go wrong."""
         if rule.fault is Fault.SLOW and not rule.after_work:
             await self.pause(rule.delay_s)
             await self.app(self.scope, self.receive, self.send)

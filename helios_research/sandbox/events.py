@@ -8,22 +8,7 @@ from helios_research.sandbox.faults import Fault, Step
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request that was answered, or was meant not to be.
-
-    Attributes
-    ----------
-    at
-        When it arrived, UTC.
-    step
-        Its kind.
-    status
-        The status that was sent; None where a fault dropped the connection instead, 499 where the
-        client did.
-    fault
-        What was made to go wrong with it.
-    path
-        Its path, which names the run; without the query, where an upload's signature stands.
-    """
+    """One request that was answered, or was meant not to be."""
 
     at: datetime
     step: Step
@@ -34,23 +19,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One upload whose bytes all arrived.
-
-    Attributes
-    ----------
-    at
-        When it was complete, UTC.
-    sha256
-        SHA-256 of the bytes.
-    size_bytes
-        Their number.
-    media_type
-        The Content-Type it was sent with.
-    run_status
-        State of the run when it was complete.
-    taken
-        Whether it became the run's recording.
-    """
+    """One upload whose bytes all arrived."""
 
     at: datetime
     sha256: str
@@ -62,17 +31,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that a client must never do.
-
-    Attributes
-    ----------
-    at
-        When it happened, UTC.
-    what
-        What was done, in words.
-    run_id
-        The run that it was done to, where there is one.
-    """
+    """Something that a client must never do."""
 
     at: datetime
     what: str

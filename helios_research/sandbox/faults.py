@@ -46,32 +46,7 @@ NEEDS_ANSWER = frozenset({Fault.CUT, Fault.HALF_JSON})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that goes wrong with some requests.
-
-    Attributes
-    ----------
-    fault
-        What goes wrong.
-    on
-        The step that it happens to; None means any.
-    rate
-        Share of the requests that it happens to, from 0 to 1.
-    skip
-        Requests of the step that pass before it begins.
-    times
-        How often it happens at most; None sets no end.
-    after_work
-        True does the work first and spoils only the answer, so that the client cannot know. CUT and
-        HALF_JSON always do the work: there would be no answer to halve.
-    status
-        The status of STATUS, and of REDIRECT where it is a redirect's.
-    retry_after
-        The Retry-After of STATUS as it is sent; None sends none.
-    delay_s
-        Seconds by which SLOW is late.
-    location
-        Where REDIRECT points to; None means the sandbox's other host.
-    """
+    """One thing that goes wrong with some requests."""
 
     fault: Fault
     _: KW_ONLY
@@ -88,26 +63,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Everything that goes wrong in a sandbox.
-
-    Attributes
-    ----------
-    rules
-        Faults of requests; the first rule that strikes wins.
-    failing_first
-        How many runs of each audio end in ``failing_code`` before one succeeds.
-    failing_rate
-        Share of all runs that end in ``failing_code``.
-    failing_code
-        The error code of these runs.
-    stuck_first
-        How many runs of each audio stay RUNNING.
-    stuck_rate
-        Share of all runs that stay RUNNING. Stuck runs go on once the sandbox is given faults
-        without stuck runs.
-    seed
-        Makes the shares repeatable.
-    """
+    """Everything that goes wrong in a sandbox."""
 
     rules: tuple[Rule, ...] = ()
     failing_first: int = 0
@@ -119,32 +75,12 @@ class Faults:
 
     @property
     def keeps_runs_stuck(self) -> bool:
-        """Whether runs that are stuck stay so.
-
-        Returns
-        -------
-        bool
-            True while any run may get stuck.
-        """
+        """Whether runs that are stuck stay so."""
         return self.stuck_first > 0 or self.stuck_rate > 0
 
     @classmethod
     def hostile(cls, rate: float = 0.2, *, seed: int = 0) -> "Faults":
-        """Put together a service that fails in every way a network can.
-
-        Parameters
-        ----------
-        rate
-            Share of requests that go wrong, spread evenly over the ways, from 0 to 1.
-        seed
-            Makes it repeatable.
-
-        Returns
-        -------
-        Faults
-            Resets before and answers lost after the work, broken bodies, HTML and errors 500 to 504
-            with and without Retry-After; no redirects and nothing slow.
-        """
+        """Put together a service that fails in every way a network can."""
         kinds = (
             Rule(Fault.RESET),
             Rule(Fault.RESET, after_work=True),
@@ -167,15 +103,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What is decided about a run before its audio is looked at.
-
-    Attributes
-    ----------
-    error_code
-        The code that it ends in whatever its audio; None leaves it to the audio.
-    stuck
-        Whether it stays RUNNING.
-    """
+    """What is decided about a run before its audio is looked at."""
 
     error_code: str | None = None
     stuck: bool = False
@@ -185,13 +113,7 @@ LEFT_TO_ITS_AUDIO = Fate()
 
 
 class FaultPlan:
-    """Faults being carried out: counts what has come by, and draws.
-
-    Parameters
-    ----------
-    faults
-        What is to go wrong.
-    """
+    """Faults being carried out: counts what has come by, and draws."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -201,18 +123,7 @@ class FaultPlan:
         self._random = Random(faults.seed)  # noqa: S311
 
     def strike(self, step: Step) -> Rule | None:
-        """Decide about one request.
-
-        Parameters
-        ----------
-        step
-            The kind of the request.
-
-        Returns
-        -------
-        Rule | None
-            What goes wrong with it; None lets it pass.
-        """
+        """Decide about one request."""
         for position, rule in enumerate(self.faults.rules):
             if rule.on not in (None, step):
                 continue
@@ -225,20 +136,7 @@ class FaultPlan:
         return None
 
     def fate(self, earlier_runs: int, ordinal: int) -> Fate:
-        """Decide about one run when its audio has arrived.
-
-        Parameters
-        ----------
-        earlier_runs
-            How many runs have had the same audio before.
-        ordinal
-            The run's place among all, which its draws depend on.
-
-        Returns
-        -------
-        Fate
-            What happens to it whatever its audio.
-        """
+        """Decide about one run when its audio has arrived."""
         draw = Random(f"{self.faults.seed}:{ordinal}")  # noqa: S311 (as above)
         failing = draw.random() < self.faults.failing_rate
         stuck = draw.random() < self.faults.stuck_rate

@@ -16,39 +16,12 @@ CLIENT_CLOSED = 499  # as nginx logs it
 
 
 def note_disconnect(request: HttpRequest, error: Exception) -> Response:  # noqa: ARG001 (Starlette passes both)
-    """Answer a client that is gone, for the log alone.
-
-    Parameters
-    ----------
-    request
-        The request.
-    error
-        Starlette's ``ClientDisconnect``.
-
-    Returns
-    -------
-    Response
-        Reaches nobody.
-    """
+    """Answer a client that is gone, for the log alone."""
     return Response(status_code=CLIENT_CLOSED)
 
 
 class Front:
-    """Notes requests and disturbs them.
-
-    Parameters
-    ----------
-    app
-        What is behind it.
-    core
-        The sandbox's shared parts.
-    host
-        ``api`` or ``upload``.
-    step_of
-        Tells the kind of a request.
-    elsewhere
-        Tells the origin that redirects lead to.
-    """
+    """Notes requests and disturbs them."""
 
     def __init__(
         self,
@@ -66,13 +39,7 @@ class Front:
         self._elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note a request, and let it pass or go wrong.
-
-        Parameters
-        ----------
-        scope, receive, send
-            As ASGI defines them.
-        """
+        """Note a request, and let it pass or go wrong."""
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):
             await self._app(scope, receive, send)
             return
@@ -105,17 +72,6 @@ class Note:
 
     It is written just before the last of the answer goes out, so that whoever has the answer finds
     the request in the log.
-
-    Parameters
-    ----------
-    core
-        The sandbox's shared parts.
-    host
-        ``api`` or ``upload``.
-    step
-        The kind of the request.
-    path
-        The request's path.
     """
 
     def __init__(self, core: Core, host: str, step: Step, path: str) -> None:
@@ -128,25 +84,13 @@ class Note:
         self.rule = core.plan.strike(step)
 
     def watch(self, message: Message) -> None:
-        """See a part of the answer go out.
-
-        Parameters
-        ----------
-        message
-            The part.
-        """
+        """See a part of the answer go out."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
         elif not message.get("more_body"):
             self.close(self._status)
 
     def close(self, status: int | None = None) -> None:
-        """Write the entry.
-
-        Parameters
-        ----------
-        status
-            The status that was sent; None where the connection is dropped.
-        """
+        """Write the entry."""
         fault = None if self.rule is None else self.rule.fault
         self._log.ended(self._host, Request(self._at, self._step, status, fault, self._path))

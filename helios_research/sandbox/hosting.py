@@ -61,19 +61,7 @@ async def serve(
     stopping: asyncio.Event,
     ready: "Future[asyncio.AbstractEventLoop]",
 ) -> None:
-    """Serve until told to stop.
-
-    Parameters
-    ----------
-    apps
-        The ASGI applications.
-    sockets
-        A bound socket for each.
-    stopping
-        Ends it.
-    ready
-        Given the running loop once all of them answer.
-    """
+    """Serve until told to stop."""
     servers = [_Server(_config(app), stopping) for app in apps]
     serving = [
         asyncio.create_task(server.serve(sockets=[sock]))
@@ -99,23 +87,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 
 def bind(port: int) -> socket.socket:
-    """Take a port of this machine.
-
-    Parameters
-    ----------
-    port
-        Its number; 0 takes a free one.
-
-    Returns
-    -------
-    socket.socket
-        Bound, not yet listening.
-
-    Raises
-    ------
-    OSError
-        The port is taken.
-    """
+    """Take a port of this machine."""
     # Named as TCP, because asyncio turns off Nagle's delay (40 ms an answer) only where it is named.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,15 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Lets in ``burst`` requests at once and ``rate_per_s`` over time.
-
-    Attributes
-    ----------
-    rate_per_s
-        Requests per second; None lets everything in.
-    burst
-        Requests that may come at once.
-    """
+    """Lets in ``burst`` requests at once and ``rate_per_s`` over time."""
 
     rate_per_s: float | None
     burst: int
@@ -27,16 +19,6 @@ class TokenBucket:
         """Take a token, if there is one.
 
         A refused request takes nothing.
-
-        Parameters
-        ----------
-        now
-            Seconds on any clock that does not go back.
-
-        Returns
-        -------
-        float
-            0 where the request is let in, otherwise seconds until the next one would be.
         """
         if self.rate_per_s is None:
             return 0.0

@@ -21,15 +21,7 @@ class _RunEntry:
 
 
 class SandboxLog:
-    """Everything that arrived.
-
-    Parameters
-    ----------
-    clock
-        Tells the time in seconds since the epoch.
-    lines
-        Open text file that each event is appended to as a line of JSON, if any.
-    """
+    """Everything that arrived."""
 
     def __init__(self, clock: Callable[[], float], lines: TextIO | None = None) -> None:
         self._clock = clock
@@ -47,33 +39,14 @@ class SandboxLog:
     # What the servers note.
 
     def began(self, host: str) -> datetime:
-        """Note that a request has arrived.
-
-        Parameters
-        ----------
-        host
-            ``api`` or ``upload``.
-
-        Returns
-        -------
-        datetime
-            Now, UTC.
-        """
+        """Note that a request has arrived."""
         with self._lock:
             self._in_flight[host] += 1
             self._max_in_flight[host] = max(self._max_in_flight[host], self._in_flight[host])
         return self._now()
 
     def ended(self, host: str, request: Request) -> None:
-        """Note how a request ended.
-
-        Parameters
-        ----------
-        host
-            ``api`` or ``upload``.
-        request
-            The request.
-        """
+        """Note how a request ended."""
         with self._lock:
             self._in_flight[host] -= 1
             self._recent.append(request)
@@ -84,43 +57,19 @@ class SandboxLog:
         self._write("request", asdict(request))
 
     def created(self, run_id: str, request: bytes) -> None:
-        """Note a new run.
-
-        Parameters
-        ----------
-        run_id
-            Its id.
-        request
-            The request's body.
-        """
+        """Note a new run."""
         with self._lock:
             self._runs[run_id] = _RunEntry(request)
         self._write("created", {"run_id": run_id, "request": json.loads(request)})
 
     def put(self, run_id: str, put: Put) -> None:
-        """Note an upload.
-
-        Parameters
-        ----------
-        run_id
-            The run that it was for.
-        put
-            The upload.
-        """
+        """Note an upload."""
         with self._lock:
             self._runs[run_id].puts.append(put)
         self._write("put", {"run_id": run_id, **asdict(put)})
 
     def violated(self, what: str, run_id: str | None = None) -> None:
-        """Note something that a client must never do.
-
-        Parameters
-        ----------
-        what
-            What was done.
-        run_id
-            The run that it was done to, if any.
-        """
+        """Note something that a client must never do."""
         violation = Violation(self._now(), what, run_id)
         with self._lock:
             self._violations.append(violation)
@@ -130,31 +79,12 @@ class SandboxLog:
 
     @property
     def requests(self) -> list[Request]:
-        """The last requests, oldest first.
-
-        Returns
-        -------
-        list[Request]
-            At most 20,000; the counts go on for ever.
-        """
+        """The last requests, oldest first."""
         with self._lock:
             return list(self._recent)
 
     def count(self, step: Step | None = None, status: int | None = None) -> int:
-        """Count requests.
-
-        Parameters
-        ----------
-        step
-            Only of this kind.
-        status
-            Only those answered with this status.
-
-        Returns
-        -------
-        int
-            Their number since the start, dropped connections included unless a status is given.
-        """
+        """Count requests."""
         with self._lock:
             return sum(
                 number
@@ -164,30 +94,11 @@ class SandboxLog:
 
     @property
     def refused(self) -> int:
-        """How many requests came faster than the rate limit allows.
-
-        Returns
-        -------
-        int
-            The number of answers 429.
-        """
+        """How many requests came faster than the rate limit allows."""
         return self.count(status=429)
 
     def faults_struck(self, fault: Fault | None = None, step: Step | None = None) -> int:
-        """Count what was made to go wrong.
-
-        Parameters
-        ----------
-        fault
-            Only this fault.
-        step
-            Only at this step.
-
-        Returns
-        -------
-        int
-            How often it happened since the start.
-        """
+        """Count what was made to go wrong."""
         with self._lock:
             return sum(
                 number
@@ -196,18 +107,7 @@ class SandboxLog:
             )
 
     def per_second(self, step: Step | None = None) -> dict[int, int]:
-        """Count requests by the second in which they arrived.
-
-        Parameters
-        ----------
-        step
-            Only of this kind.
-
-        Returns
-        -------
-        dict[int, int]
-            Number by second since the epoch, seconds without requests left out.
-        """
+        """Count requests by the second in which they arrived."""
         counted: Counter[int] = Counter()
         with self._lock:
             for (kind, second), number in self._seconds.items():
@@ -217,25 +117,13 @@ class SandboxLog:
 
     @property
     def puts(self) -> dict[str, list[Put]]:
-        """The uploads of every run.
-
-        Returns
-        -------
-        dict[str, list[Put]]
-            The complete uploads of every run, oldest first; empty for a run that got none.
-        """
+        """The uploads of every run."""
         with self._lock:
             return {run_id: list(entry.puts) for run_id, entry in self._runs.items()}
 
     @property
     def runs_by_audio(self) -> dict[str, list[str]]:
-        """The runs that processed each audio: every one is something to be paid for.
-
-        Returns
-        -------
-        dict[str, list[str]]
-            Ids of the runs by SHA-256 of the audio that each finally had.
-        """
+        """The runs that processed each audio: every one is something to be paid for."""
         found: dict[str, list[str]] = {}
         for run_id, puts in self.puts.items():
             taken = [put.sha256 for put in puts if put.taken]
@@ -244,53 +132,24 @@ class SandboxLog:
         return found
 
     def request_of(self, run_id: str) -> Any:
-        """Show what was sent to create a run.
-
-        Parameters
-        ----------
-        run_id
-            The run's id.
-
-        Returns
-        -------
-        Any
-            The body, parsed.
-        """
+        """Show what was sent to create a run."""
         with self._lock:
             return json.loads(self._runs[run_id].request)
 
     @property
     def violations(self) -> list[Violation]:
-        """What clients must never do and did.
-
-        Returns
-        -------
-        list[Violation]
-            Oldest first.
-        """
+        """What clients must never do and did."""
         with self._lock:
             return list(self._violations)
 
     @property
     def max_in_flight(self) -> dict[str, int]:
-        """The most requests that were in work at once.
-
-        Returns
-        -------
-        dict[str, int]
-            By host, ``api`` and ``upload``.
-        """
+        """The most requests that were in work at once."""
         with self._lock:
             return dict(self._max_in_flight)
 
     def summary(self) -> dict[str, Any]:
-        """Put the log into plain values, for another process.
-
-        Returns
-        -------
-        dict[str, Any]
-            What the properties say, ready for JSON.
-        """
+        """Put the log into plain values, for another process."""
         with self._lock:
             counts = [
                 {"step": str(step), "status": status, "count": number}

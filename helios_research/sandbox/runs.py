@@ -50,15 +50,7 @@ class Judged:
 
 
 class RunBook:
-    """All model runs of a sandbox.
-
-    Parameters
-    ----------
-    settings
-        How long things take.
-    clock
-        Tells the time in seconds since the epoch.
-    """
+    """All model runs of a sandbox."""
 
     def __init__(self, settings: SandboxSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -72,38 +64,13 @@ class RunBook:
         return len(self._runs)
 
     def create(self, user_label: str, *, delete_data: bool) -> Run:
-        """Create a run.
-
-        Parameters
-        ----------
-        user_label
-            Who speaks.
-        delete_data
-            Whether it vanishes some time after completion.
-
-        Returns
-        -------
-        Run
-            The run, without audio. Its id is random: the ids of one sandbox must mean nothing to
-            another, or a study would fetch somebody else's scores.
-        """
+        """Create a run."""
         run = Run(str(uuid.uuid4()), user_label, delete_data, self._clock())
         self._runs[run.run_id] = run
         return run
 
     def find(self, run_id: str) -> Run | None:
-        """Look up a run.
-
-        Parameters
-        ----------
-        run_id
-            Its id.
-
-        Returns
-        -------
-        Run | None
-            None where there is none, or where its data has been deleted.
-        """
+        """Look up a run."""
         run = self._runs.get(run_id)
         if run is None or self._is_deleted(run):
             return None
@@ -114,20 +81,6 @@ class RunBook:
 
         The first upload sets the run going; another one replaces the audio for as long as the run
         is CREATED and changes nothing afterwards.
-
-        Parameters
-        ----------
-        run
-            The run.
-        sha256
-            SHA-256 of the audio.
-        draw_fate
-            Decides about the run from the number of earlier runs with this audio and its ordinal.
-
-        Returns
-        -------
-        bool
-            True where this is now the run's audio.
         """
         if self.status(run) is not Status.CREATED:
             return False
@@ -145,30 +98,11 @@ class RunBook:
         return True
 
     def judged(self, sha256: str, verdict: Verdict) -> None:
-        """Note what the examination of some audio came to.
-
-        Parameters
-        ----------
-        sha256
-            SHA-256 of the audio.
-        verdict
-            The outcome.
-        """
+        """Note what the examination of some audio came to."""
         self._verdicts[sha256] = Judged(verdict, self._clock())
 
     def verdict(self, run: Run) -> Verdict | None:
-        """Tell how a run ends, or has ended.
-
-        Parameters
-        ----------
-        run
-            The run.
-
-        Returns
-        -------
-        Verdict | None
-            None until its audio has been examined.
-        """
+        """Tell how a run ends, or has ended."""
         judged = self._judged(run)
         if judged is None or run.fate.error_code is None:
             return judged.verdict if judged else None
@@ -179,18 +113,7 @@ class RunBook:
         )
 
     def completed_at(self, run: Run) -> float:
-        """Tell when a run completes, or completed.
-
-        Parameters
-        ----------
-        run
-            The run.
-
-        Returns
-        -------
-        float
-            Seconds since the epoch; infinite while it cannot be told.
-        """
+        """Tell when a run completes, or completed."""
         judged = self._judged(run)
         if judged is None or run.fate.stuck:
             return math.inf
@@ -198,18 +121,7 @@ class RunBook:
         return max(run.processed_at + audio_s, judged.at, run.released_at)
 
     def status(self, run: Run) -> Status:
-        """Tell the state of a run now.
-
-        Parameters
-        ----------
-        run
-            The run.
-
-        Returns
-        -------
-        Status
-            Its state.
-        """
+        """Tell the state of a run now."""
         now = self._clock()
         if now < run.picked_up_at:
             return Status.CREATED
@@ -226,25 +138,13 @@ class RunBook:
                 run.released_at = self._clock()
 
     def completions(self) -> dict[str, float]:
-        """List the runs that are complete by now.
-
-        Returns
-        -------
-        dict[str, float]
-            Completion by run id, in seconds since the epoch; deleted runs included.
-        """
+        """List the runs that are complete by now."""
         now = self._clock()
         ends = {run_id: self.completed_at(run) for run_id, run in list(self._runs.items())}
         return {run_id: end for run_id, end in ends.items() if end <= now}
 
     def error_codes(self) -> dict[str, str | None]:
-        """List how the runs ended that are complete by now.
-
-        Returns
-        -------
-        dict[str, str | None]
-            Error code by run id, None where the run has scores; deleted runs included.
-        """
+        """List how the runs ended that are complete by now."""
         verdicts = {run_id: self.verdict(self._runs[run_id]) for run_id in self.completions()}
         return {run_id: verdict.error_code for run_id, verdict in verdicts.items() if verdict}
 

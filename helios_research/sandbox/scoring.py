@@ -44,22 +44,7 @@ class Scores:
 
 
 def expected_scores(sha256: str, user_label: str, *, section: int = 0) -> Scores:
-    """Compute the scores that the sandbox gives.
-
-    Parameters
-    ----------
-    sha256
-        SHA-256 of the recording's bytes, in lower-case hexadecimal.
-    user_label
-        The speaker's label.
-    section
-        Position of the section within the recording, from 0.
-
-    Returns
-    -------
-    Scores
-        The same for the same arguments, on every machine.
-    """
+    """Compute the scores that the sandbox gives."""
     shared = _latent("shared", sha256, user_label, section)
     uniform = {}
     for name in _DIMENSIONS:
@@ -74,36 +59,12 @@ def expected_scores(sha256: str, user_label: str, *, section: int = 0) -> Scores
 
 
 def level_of(uniform: float) -> float:
-    """Put a continuous score into its level.
-
-    Parameters
-    ----------
-    uniform
-        Continuous score from 0 to 1.
-
-    Returns
-    -------
-    float
-        0, 0.33, 0.66 or 1: the quarter that the score lies in.
-    """
+    """Put a continuous score into its level."""
     return LEVELS[min(int(uniform * len(LEVELS)), len(LEVELS) - 1)]
 
 
 def transcript(sha256: str, duration_s: float) -> str:
-    """Word what stands in for a transcript.
-
-    Parameters
-    ----------
-    sha256
-        SHA-256 of the recording's bytes.
-    duration_s
-        Length of the section in seconds.
-
-    Returns
-    -------
-    str
-        A sentence that nobody takes for something said.
-    """
+    """Word what stands in for a transcript."""
     return (
         f"[{TRANSCRIPT_MARK} of audio {sha256[:12]}: {duration_s:.1f} s; "
         "the sandbox does not write down what was said]"

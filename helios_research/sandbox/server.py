@@ -305,22 +305,7 @@ def serve_forever(
     faults: Faults | None = None,
     announce: Callable[[Sandbox], None] | None = None,
 ) -> None:
-    """Run a sandbox until Ctrl-C or SIGTERM; for the main thread of a process.
-
-    Parameters
-    ----------
-    settings
-        How it behaves.
-    faults
-        What goes wrong from the start.
-    announce
-        Called once it answers, with the sandbox.
-
-    Raises
-    ------
-    OSError
-        A port that was asked for is taken.
-    """
+    """Run a sandbox until Ctrl-C or SIGTERM; for the main thread of a process."""
     finished = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: finished.set())
     try:

@@ -21,32 +21,13 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs paths for a while, and checks the signatures that come back.
-
-    Attributes
-    ----------
-    lifetime_s
-        Seconds for which a signature is good.
-    """
+    """Signs paths for a while, and checks the signatures that come back."""
 
     lifetime_s: float
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def query(self, path: str, now: float) -> str:
-        """Sign a path.
-
-        Parameters
-        ----------
-        path
-            The path that may be written to.
-        now
-            Seconds since the epoch.
-
-        Returns
-        -------
-        str
-            The URL's query.
-        """
+        """Sign a path."""
         moment = datetime.fromtimestamp(now, UTC).strftime(_TIME_FORMAT)
         lifetime = f"{self.lifetime_s:g}"
         parameters = {
@@ -59,22 +40,7 @@ class Signer:
         return urlencode(parameters)
 
     def refusal(self, path: str, query: Mapping[str, str], now: float) -> Refusal | None:
-        """Check the signature of a request.
-
-        Parameters
-        ----------
-        path
-            The path that is to be written to.
-        query
-            The parameters of the request.
-        now
-            Seconds since the epoch.
-
-        Returns
-        -------
-        Refusal | None
-            Why it is refused; None where it is permitted.
-        """
+        """Check the signature of a request."""
         moment, lifetime = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
         expected = self._signature(path, moment, lifetime)
         given = query.get("X-Amz-Signature", "")

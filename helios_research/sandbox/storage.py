@@ -24,22 +24,7 @@ from helios_research.sandbox.front import Front, note_disconnect
 
 
 def make_storage(core: Core, analyst: Analyst, folder: Path) -> ASGIApp:
-    """Put the upload host together.
-
-    Parameters
-    ----------
-    core
-        The sandbox's shared parts.
-    analyst
-        Examines what arrives.
-    folder
-        Where uploads lie until they have been examined.
-
-    Returns
-    -------
-    ASGIApp
-        An ASGI application.
-    """
+    """Put the upload host together."""
     storage = Storage(core, analyst, folder)
     routes = [Route("/recordings/{run_id}", storage.put, methods=["PUT"])]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
@@ -53,18 +38,7 @@ def make_storage(core: Core, analyst: Analyst, folder: Path) -> ASGIApp:
 
 
 def step_of(scope: Scope) -> Step:
-    """Tell what kind a request to the upload host is.
-
-    Parameters
-    ----------
-    scope
-        The request's ASGI scope.
-
-    Returns
-    -------
-    Step
-        Its kind.
-    """
+    """Tell what kind a request to the upload host is."""
     return Step.UPLOAD if scope["method"] == "PUT" else Step.OTHER
 
 
@@ -77,13 +51,7 @@ class Refused:
     message: str
 
     def response(self) -> Response:
-        """Word the refusal.
-
-        Returns
-        -------
-        Response
-            XML.
-        """
+        """Word the refusal."""
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
@@ -92,28 +60,14 @@ class Refused:
 
 
 class KeyGuard:
-    """Refuses whatever carries an API key: this host is not the API.
-
-    Parameters
-    ----------
-    app
-        What is behind it.
-    core
-        The sandbox's shared parts.
-    """
+    """Refuses whatever carries an API key: this host is not the API."""
 
     def __init__(self, app: ASGIApp, core: Core) -> None:
         self._app = app
         self._core = core
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in or refuse it.
-
-        Parameters
-        ----------
-        scope, receive, send
-            As ASGI defines them.
-        """
+        """Let a request in or refuse it."""
         answer = self._app
         if scope["type"] == "http" and "x-api-key" in Headers(scope=scope):
             run_id = scope["path"].removeprefix("/recordings/")
@@ -124,13 +78,7 @@ class KeyGuard:
 
 
 class Incoming:
-    """A file that is being received; deleted again unless it is kept.
-
-    Parameters
-    ----------
-    folder
-        Where it goes.
-    """
+    """A file that is being received; deleted again unless it is kept."""
 
     def __init__(self, folder: Path) -> None:
         # Blocks of 64 kB go to the page cache in less time than a hop to another thread takes.
@@ -155,52 +103,24 @@ class Incoming:
 
     @property
     def sha256(self) -> str:
-        """The hash of what has arrived.
-
-        Returns
-        -------
-        str
-            SHA-256 in hexadecimal.
-        """
+        """The hash of what has arrived."""
         return self._digest.hexdigest()
 
     def write(self, block: bytes) -> None:
-        """Take a block.
-
-        Parameters
-        ----------
-        block
-            Bytes.
-        """
+        """Take a block."""
         self._file.write(block)
         self._digest.update(block)
         self.size_bytes += len(block)
 
     def keep(self) -> Path:
-        """Leave the file to somebody else.
-
-        Returns
-        -------
-        Path
-            Where it is, written to the end.
-        """
+        """Leave the file to somebody else."""
         self._file.flush()
         self._kept = True
         return self.path
 
 
 class Storage:
-    """What answers an upload.
-
-    Parameters
-    ----------
-    core
-        The sandbox's shared parts.
-    analyst
-        Examines what arrives.
-    folder
-        Where uploads lie until they have been examined.
-    """
+    """What answers an upload."""
 
     def __init__(self, core: Core, analyst: Analyst, folder: Path) -> None:
         self._core = core
@@ -208,18 +128,7 @@ class Storage:
         self._folder = folder
 
     async def put(self, request: Request) -> Response:
-        """Take an upload.
-
-        Parameters
-        ----------
-        request
-            The request.
-
-        Returns
-        -------
-        Response
-            200 with an ETag, or a refusal in XML.
-        """
+        """Take an upload."""
         await self._core.pause(self._core.settings.latency_s)
         run_id = request.path_params["run_id"]
         refused = self._refusal(request, run_id)

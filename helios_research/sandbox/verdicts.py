@@ -25,19 +25,7 @@ NOISY_DISTANCE_DB = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a run because of its audio.
-
-    Attributes
-    ----------
-    error_code
-        The documented code it fails with, or None.
-    error_reason
-        The same in words, or None.
-    warnings
-        Reasons for caution, of a run that succeeds.
-    duration_s
-        Length of the audio in seconds; 0 where it could not be decoded.
-    """
+    """What becomes of a run because of its audio."""
 
     error_code: str | None = None
     error_reason: str | None = None
@@ -46,18 +34,7 @@ class Verdict:
 
 
 def judge(facts: AudioFacts) -> Verdict:
-    """Decide about audio; the first rule that matches wins.
-
-    Parameters
-    ----------
-    facts
-        What its bytes hold.
-
-    Returns
-    -------
-    Verdict
-        The error, or else the warnings.
-    """
+    """Decide about audio; the first rule that matches wins."""
     duration_s, speech_s = facts.duration_s or 0.0, facts.speech_s or 0.0
     if facts.problem is not None:
         failure = ("ERR_RECORDING_INVALID_FORMAT", f"Unsupported recording: {facts.problem}")

@@ -19,23 +19,7 @@ _OF_THE_STUDY = frozenset({COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME, *D
 
 
 def sweep(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Remove exports, reports and half-written files from a study's folder.
-
-    Parameters
-    ----------
-    folder
-        The study's folder.
-    remove
-        Whether exports and reports are removed, too; what a killed process left half-written
-        always is.
-
-    Returns
-    -------
-    tuple of Path
-        What was removed.
-    tuple of Path
-        What else is there, which nobody looked into.
-    """
+    """Remove exports, reports and half-written files from a study's folder."""
     removed, left = [], []
     for path in _others(folder):
         if _is_half_written(path):

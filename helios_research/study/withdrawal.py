@@ -32,21 +32,7 @@ from helios_research.submission.inspection import all_hashes
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """What a study holds of one participant.
-
-    Attributes
-    ----------
-    label
-        The participant's label.
-    gone
-        Which rows of the cohort are theirs; shape (rows,).
-    attempts
-        Attempts to have their recordings scored.
-    audio
-        SHA-256 of their recordings, as far as no other participant's attempt has the same.
-    locations
-        Places of recordings that no row of another participant names, and of this audio.
-    """
+    """What a study holds of one participant."""
 
     label: str
     gone: NDArray[np.bool_]
@@ -56,22 +42,7 @@ class Participant:
 
     @classmethod
     def find(cls, ledger: LedgerReader, cohort: Cohort | None, label: str) -> Self:
-        """Look a participant up.
-
-        Parameters
-        ----------
-        ledger
-            The study's ledger.
-        cohort
-            The study's cohort, where it has one.
-        label
-            The participant's label.
-
-        Returns
-        -------
-        Participant
-            What is there; nothing where nobody has that label.
-        """
+        """Look a participant up."""
         labels, places = _labels_and_places(cohort)
         gone = labels == _as_seen(label)
         seen = all_hashes(ledger)
@@ -185,57 +156,13 @@ class Withdrawal:
 
 
 def find_participant(folder: Path, label: str) -> Participant:
-    """Look up what a study holds of a participant, without changing anything.
-
-    Parameters
-    ----------
-    folder
-        The study's folder.
-    label
-        The participant's label.
-
-    Returns
-    -------
-    Participant
-        What is there.
-
-    Raises
-    ------
-    UnknownParticipantError
-        Nobody has this label, now or before a withdrawal.
-    StudyError
-        There is no study in the folder, or it cannot be read.
-    """
+    """Look up what a study holds of a participant, without changing anything."""
     with Ledger.read(folder) as ledger:
         return _known(ledger, _cohort_in(ledger.folder), label)
 
 
 def withdraw(folder: Path, label: str, now: Callable[[], datetime]) -> Withdrawal:
-    """Remove a participant from a study for good.
-
-    Parameters
-    ----------
-    folder
-        The study's folder.
-    label
-        The participant's label.
-    now
-        The clock.
-
-    Returns
-    -------
-    Withdrawal
-        What was removed, and what to pass on to thymia.
-
-    Raises
-    ------
-    UnknownParticipantError
-        Nobody has this label, now or before a withdrawal.
-    UnfinishedWithdrawalError
-        Another program reads the ledger, so that remains could not be erased.
-    StudyError
-        There is no study in the folder, it is in use, or it cannot be written.
-    """
+    """Remove a participant from a study for good."""
     # Not made where there is none.
     Ledger.read(folder).close()
     with Ledger.open(folder, clock=now) as ledger:
@@ -251,24 +178,7 @@ def withdraw(folder: Path, label: str, now: Callable[[], datetime]) -> Withdrawa
 
 
 def readmit(folder: Path, label: str, now: Callable[[], datetime]) -> None:
-    """Take a withdrawal back, so that the participant's rows may be sent again.
-
-    Parameters
-    ----------
-    folder
-        The study's folder.
-    label
-        The participant's label.
-    now
-        The clock.
-
-    Raises
-    ------
-    UnknownParticipantError
-        Nobody with this label has withdrawn.
-    StudyError
-        There is no study in the folder, it is in use, or it cannot be written.
-    """
+    """Take a withdrawal back, so that the participant's rows may be sent again."""
     Ledger.read(folder).close()
     with Ledger.open(folder, clock=now) as ledger:
         if not ledger.take_back_withdrawal(label, WITHDRAWN):

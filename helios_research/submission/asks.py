@@ -94,13 +94,7 @@ class Job:
 
 
 class Requests:
-    """The rows of a cohort as requests, made when they are asked for.
-
-    Parameters
-    ----------
-    cohort
-        A validated cohort.
-    """
+    """The rows of a cohort as requests, made when they are asked for."""
 
     def __init__(self, cohort: Cohort) -> None:
         self._fields = cohort.fields
@@ -117,18 +111,7 @@ class Requests:
         return len(self._fields)
 
     def at(self, positions: Sequence[int]) -> list[Row]:
-        """Make some rows.
-
-        Parameters
-        ----------
-        positions
-            Their places in the cohort, from 0.
-
-        Returns
-        -------
-        list of Row
-            One per position, in the order given.
-        """
+        """Make some rows."""
         fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
         return [
             _row(position, values, tagged, self._rejected.get(position))
@@ -139,37 +122,13 @@ class Requests:
 
 
 def rows_of(cohort: Cohort) -> list[Row]:
-    """Turn a cohort into requests, row by row.
-
-    Parameters
-    ----------
-    cohort
-        A validated cohort.
-
-    Returns
-    -------
-    list of Row
-        One per row of the cohort, in its order.
-    """
+    """Turn a cohort into requests, row by row."""
     requests = Requests(cohort)
     return [row for part in parts(len(requests)) for row in requests.at(part)]
 
 
 def parts(total: int, size: int = ROWS_IN_A_PART) -> Iterator[range]:
-    """Divide the rows of a cohort into parts.
-
-    Parameters
-    ----------
-    total
-        Number of rows.
-    size
-        Number of rows in a part.
-
-    Yields
-    ------
-    range
-        The positions of the next rows; one empty part where there are no rows.
-    """
+    """Divide the rows of a cohort into parts."""
     for first in range(0, max(1, total), size):
         yield range(first, min(first + size, total))
 

@@ -32,19 +32,7 @@ class PostponedError(Exception):
 
 @dataclass(slots=True)
 class Calls:
-    """Makes requests within the budget, and tries again what may succeed later.
-
-    Attributes
-    ----------
-    base_url
-        For the words of errors.
-    pacer
-        The budget, shared by all recordings.
-    clock
-        Time.
-    retries
-        When to try again.
-    """
+    """Makes requests within the budget, and tries again what may succeed later."""
 
     base_url: str
     pacer: Pacer
@@ -54,28 +42,7 @@ class Calls:
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
 
     async def api(self, lane: Lane, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
-        """Make a request to the API until it has an answer that settles something.
-
-        Parameters
-        ----------
-        lane
-            What the request is for.
-        make
-            Makes the request once, and records its answer.
-
-        Returns
-        -------
-        Answer
-            A success, or a failure that trying again cannot mend.
-
-        Raises
-        ------
-        ServiceError
-            The key is refused, something else than Helios answers, or many recordings in a row
-            got no answer.
-        PostponedError
-            This request failed to the last try.
-        """
+        """Make a request to the API until it has an answer that settles something."""
         # Time asleep does not count: whatever was under way when a laptop was closed would be given
         # up as it wakes.
         began = self.clock.awake()
@@ -98,16 +65,6 @@ class Calls:
         """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
 
         An answer that nobody waits for any more would be lost, and with it what it tells.
-
-        Parameters
-        ----------
-        act
-            A request, with what is written down about its answer.
-
-        Returns
-        -------
-        T
-            What the act gives.
         """
         task = asyncio.ensure_future(act)
         self._acts.add(task)
@@ -122,30 +79,11 @@ class Calls:
             act.exception()
 
     def answered(self, host: str) -> None:
-        """Take note that a host is there.
-
-        Parameters
-        ----------
-        host
-            What answered, as an error would name it.
-        """
+        """Take note that a host is there."""
         self._postponed_in_a_row[host] = 0
 
     def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
-        """Give up one recording for now, or the submission where many in a row were given up.
-
-        Parameters
-        ----------
-        host
-            What failed, as an error would name it.
-        failure
-            How.
-
-        Returns
-        -------
-        PostponedError or ServiceError
-            The error to raise.
-        """
+        """Give up one recording for now, or the submission where many in a row were given up."""
         self._postponed_in_a_row[host] += 1
         if self._postponed_in_a_row[host] >= OUTAGE_AFTER:
             return failure.as_error(host)

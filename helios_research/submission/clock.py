@@ -27,40 +27,16 @@ class Clock(Protocol):
     """What the submission needs to know about time."""
 
     def now(self) -> datetime:
-        """Tell the time of day.
-
-        Returns
-        -------
-        datetime
-            Aware, in UTC.
-        """
+        """Tell the time of day."""
 
     def monotonic(self) -> float:
-        """Count seconds that never go backwards.
-
-        Returns
-        -------
-        float
-            Seconds since an arbitrary moment, time asleep included.
-        """
+        """Count seconds that never go backwards."""
 
     def awake(self) -> float:
-        """Count the seconds in which programs could run.
-
-        Returns
-        -------
-        float
-            Seconds since an arbitrary moment, without those for which the machine was suspended.
-        """
+        """Count the seconds in which programs could run."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait.
-
-        Parameters
-        ----------
-        seconds
-            How long, in seconds; zero or less only lets other tasks run.
-        """
+        """Wait."""
 
 
 class SystemClock:
@@ -70,47 +46,19 @@ class SystemClock:
         self._source: int | None = getattr(time, _COUNTS_SLEEP.get(sys.platform, ""), None)
 
     def now(self) -> datetime:
-        """Tell the time of day.
-
-        Returns
-        -------
-        datetime
-            Aware, in UTC.
-        """
+        """Tell the time of day."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Count seconds that never go backwards.
-
-        Returns
-        -------
-        float
-            Seconds since an arbitrary moment, time asleep included where the system can tell:
-            ``CLOCK_BOOTTIME`` on Linux, ``CLOCK_MONOTONIC`` on macOS (where Python's own
-            ``time.monotonic`` stops), and Python's on Windows.
-        """
+        """Count seconds that never go backwards."""
         return time.monotonic() if self._source is None else time.clock_gettime(self._source)
 
     def awake(self) -> float:
-        """Count the seconds in which programs could run.
-
-        Returns
-        -------
-        float
-            Seconds since an arbitrary moment: Python's ``time.monotonic``, which stands still while
-            a Linux or macOS machine is suspended; Windows counts that time too.
-        """
+        """Count the seconds in which programs could run."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, looking at the clock again every few seconds.
-
-        Parameters
-        ----------
-        seconds
-            How long, in seconds. What came due while the machine was suspended returns at
-            most `LONGEST_NAP_S` after it wakes.
-        """
+        """Wait, looking at the clock again every few seconds."""
         due = self.monotonic() + seconds
         await asyncio.sleep(min(seconds, LONGEST_NAP_S))
         # Nothing can signal that the machine woke up; looking again is the only way to tell.
@@ -124,14 +72,6 @@ class VirtualClock:
     It works underneath asyncio, as the time of an event loop of its own, so that everything
     which waits by that loop (``asyncio.sleep``, time-outs, queues) is virtual too, and the order
     of events is the same every time.
-
-    Parameters
-    ----------
-    start
-        The time of day at virtual second 0, aware.
-    grace_s
-        Real seconds to wait for other threads and sockets before each jump. The loop cannot
-        know that a thread is still at work; with 0 time may jump ahead of it.
 
     Examples
     --------
@@ -149,60 +89,25 @@ class VirtualClock:
         self.elapsed_s = 0.0
 
     def now(self) -> datetime:
-        """Tell the virtual time of day.
-
-        Returns
-        -------
-        datetime
-            Aware, in UTC.
-        """
+        """Tell the virtual time of day."""
         return self._start.astimezone(UTC) + timedelta(seconds=self.elapsed_s)
 
     def monotonic(self) -> float:
-        """Count virtual seconds.
-
-        Returns
-        -------
-        float
-            Seconds since the start.
-        """
+        """Count virtual seconds."""
         return self.elapsed_s
 
     def awake(self) -> float:
-        """Count virtual seconds; a virtual machine is never suspended.
-
-        Returns
-        -------
-        float
-            Seconds since the start.
-        """
+        """Count virtual seconds; a virtual machine is never suspended."""
         return self.elapsed_s
 
     async def sleep(self, seconds: float) -> None:
-        """Wait in virtual time.
-
-        Parameters
-        ----------
-        seconds
-            How long, in virtual seconds.
-        """
+        """Wait in virtual time."""
         # asyncio fires timers that are less than a nanosecond away without time moving on: a
         # loop that waits for the rest of a rounding error would never end.
         await asyncio.sleep(max(seconds, SHORTEST_STEP_S) if seconds > 0 else 0)
 
     def run(self, main: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine on an event loop whose time is this clock's.
-
-        Parameters
-        ----------
-        main
-            The coroutine; it and every task it starts see virtual time only.
-
-        Returns
-        -------
-        Result
-            What the coroutine returns.
-        """
+        """Run a coroutine on an event loop whose time is this clock's."""
         with asyncio.Runner(loop_factory=self._new_loop) as runner:
             return runner.run(main)
 

@@ -16,18 +16,7 @@ PLAIN_EVERY_S = 10.0
 
 
 def progress_line(stream: TextIO | None = None) -> Callable[[Progress], None]:
-    """Choose how to show progress here.
-
-    Parameters
-    ----------
-    stream
-        Where to write outside of a notebook; by default stderr.
-
-    Returns
-    -------
-    Callable
-        To be called with each new progress, at most a few times a second.
-    """
+    """Choose how to show progress here."""
     stream = sys.stderr if stream is None else stream
     if in_notebook():
         return _NotebookLine()
@@ -40,13 +29,7 @@ def progress_line(stream: TextIO | None = None) -> Callable[[Progress], None]:
 
 
 def in_notebook() -> bool:
-    """Tell whether this runs in a notebook's kernel.
-
-    Returns
-    -------
-    bool
-        False in a script and in a terminal, also in IPython's.
-    """
+    """Tell whether this runs in a notebook's kernel."""
     # A notebook has loaded IPython itself; nothing needs to be imported to find out.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

@@ -50,25 +50,7 @@ _KEEP_EVERY_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Everything that one submission needs.
-
-    Attributes
-    ----------
-    client
-        The connection to Helios.
-    ledger
-        The study's ledger, open for writing.
-    cohort, rows, standings
-        The cohort, its rows as requests, and how things stand with each.
-    inspector
-        Finds out what each recording is.
-    options
-        What the researcher has set.
-    clock
-        Time.
-    on_proved
-        Called once the service has taken the key, before anything is sent.
-    """
+    """Everything that one submission needs."""
 
     client: Client
     ledger: Ledger
@@ -82,22 +64,7 @@ class Engine:
     _is_over: threading.Event = field(default_factory=threading.Event)
 
     async def run(self, stop: asyncio.Event, report: Callable[[Progress], None]) -> None:
-        """Carry the submission out.
-
-        Parameters
-        ----------
-        stop
-            Asks it to stop.
-        report
-            Called with the progress, at most 5 times a second and once at the end.
-
-        Raises
-        ------
-        ServiceError
-            Helios cannot be worked with; nothing was marked as failed.
-        StudyError
-            The study belongs to another service, or its ledger cannot be written.
-        """
+        """Carry the submission out."""
         async with self.client.connect() as service:
             calls = self._calls()
             source = await _unless(stop, self._prove(service, calls))

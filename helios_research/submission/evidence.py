@@ -23,19 +23,7 @@ from helios_research.submission.withholding import without_withdrawn
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some consecutive rows of a cohort, with all that is known of them.
-
-    Attributes
-    ----------
-    rows
-        The rows as requests.
-    checks
-        What was last seen of each recording; None where nobody has looked yet.
-    standings
-        How things stand with each row.
-    attempts
-        The attempts with the rows' audio, by key.
-    """
+    """Some consecutive rows of a cohort, with all that is known of them."""
 
     rows: Sequence[Row]
     checks: Sequence[Check | None]
@@ -44,24 +32,7 @@ class Part:
 
 
 class Evidence:
-    """Looks at a study's ledger for the rows of a cohort.
-
-    Parameters
-    ----------
-    ledger
-        The study's ledger.
-    cohort
-        The cohort.
-    rows
-        Its rows as requests where somebody holds them; else each is made when it is needed.
-    rules
-        What the submission was told to do.
-
-    Attributes
-    ----------
-    hashes
-        SHA-256 of what was last seen of each row's recording, in the cohort's order.
-    """
+    """Looks at a study's ledger for the rows of a cohort."""
 
     def __init__(
         self,
@@ -86,13 +57,7 @@ class Evidence:
         self._asked = self._asked_with_shared_audio()
 
     def parts(self) -> Iterator[Part]:
-        """Look at the cohort part by part.
-
-        Yields
-        ------
-        Part
-            The next rows, in the cohort's order; one part without rows where there are none.
-        """
+        """Look at the cohort part by part."""
         for positions in parts(self._total):
             rows = self._rows_at(positions)
             attempts = self._attempts_with(rows)
@@ -104,13 +69,7 @@ class Evidence:
             yield Part(rows, checks, standings, by_key)
 
     def standings(self) -> Iterator[Standing]:
-        """Tell how things stand with every row, in half the time that `parts` takes.
-
-        Yields
-        ------
-        Standing
-            One per row, in the cohort's order.
-        """
+        """Tell how things stand with every row, in half the time that `parts` takes."""
         for positions in parts(self._total):
             rows = self._rows_at(positions)
             attempts = self._attempts_with(rows)
@@ -170,18 +129,5 @@ class Evidence:
 
 
 def rows_in(ledger: LedgerReader, cohort: Cohort) -> list[Row]:
-    """Turn a cohort into requests, without participants who have withdrawn from the study.
-
-    Parameters
-    ----------
-    ledger
-        The study's ledger.
-    cohort
-        A validated cohort.
-
-    Returns
-    -------
-    list of Row
-        One per row of the cohort, in its order.
-    """
+    """Turn a cohort into requests, without participants who have withdrawn from the study."""
     return without_withdrawn(rows_of(cohort), cohort.fields["user_label"], ledger.withdrawn())

@@ -21,31 +21,14 @@ _IDENTIFYING_THREADS = 4
 
 
 class LedgerCache:
-    """Keeps checks in a study's ledger, so that a second check is instant.
-
-    Parameters
-    ----------
-    ledger
-        The ledger, open for writing.
-    """
+    """Keeps checks in a study's ledger, so that a second check is instant."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._withdrawn = ledger.withdrawn()
 
     def load(self, rules: str) -> dict[str, Check]:
-        """Read all checks that were made by certain rules.
-
-        Parameters
-        ----------
-        rules
-            Key of the rules.
-
-        Returns
-        -------
-        dict
-            Checks by location.
-        """
+        """Read all checks that were made by certain rules."""
         found = (
             (location, _check_in(facts))
             for location, _, facts in self._ledger.cached_checks(_LATEST)
@@ -57,13 +40,6 @@ class LedgerCache:
         """Keep checks in place of what was known of the same locations.
 
         Blocks until they are on the disk.
-
-        Parameters
-        ----------
-        rules
-            Key of the rules.
-        checks
-            Checks by location.
         """
         self._ledger.store_checks(
             _LATEST,
@@ -76,15 +52,7 @@ class LedgerCache:
 
 
 class Inspector:
-    """Tells what a recording is, from memory where nothing was written to it since.
-
-    Parameters
-    ----------
-    ledger
-        The study's ledger, open for writing.
-    preflight
-        Whether recordings are decoded and judged; else they are only identified.
-    """
+    """Tells what a recording is, from memory where nothing was written to it since."""
 
     def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
         self._ledger = ledger
@@ -94,19 +62,7 @@ class Inspector:
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
 
     async def check(self, location: str) -> Check:
-        """Find out what a recording is, and write it down.
-
-        Parameters
-        ----------
-        location
-            Absolute path or URL.
-
-        Returns
-        -------
-        Check
-            What it is; without the preflight, nothing is said against sending it. Of a recording
-            that was withdrawn only that.
-        """
+        """Find out what a recording is, and write it down."""
         return unless_withdrawn(await self._found(location), self._withdrawn)
 
     async def _found(self, location: str) -> Check:
@@ -121,13 +77,7 @@ class Inspector:
         return await loop.run_in_executor(self._threads, self._noted, location, check)
 
     def known_hashes(self) -> dict[str, str]:
-        """Give the SHA-256 of local recordings to which nothing was written since.
-
-        Returns
-        -------
-        dict
-            SHA-256 by location.
-        """
+        """Give the SHA-256 of local recordings to which nothing was written since."""
         return {
             location: sha256
             for location, stamp, sha256 in self._ledger.cached_fact(_LATEST, _SHA256)
@@ -163,20 +113,7 @@ class Inspector:
 
 
 def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
-    """Read what was last seen of some recordings.
-
-    Parameters
-    ----------
-    ledger
-        A study's ledger.
-    locations
-        Where the recordings are.
-
-    Returns
-    -------
-    dict
-        Checks by location, of those at which anybody has looked yet.
-    """
+    """Read what was last seen of some recordings."""
     found = ledger.checks_at(_LATEST, locations)
     checks = ((location, _check_in(facts)) for location, (_, facts) in found.items())
     return {location: check for location, check in checks if check is not None}
@@ -191,37 +128,13 @@ def _check_in(facts: Mapping[str, Any]) -> Check | None:
 
 
 def hashes_seen(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:
-    """Read the identity of some recordings as they were last seen.
-
-    Parameters
-    ----------
-    ledger
-        A study's ledger.
-    locations
-        Where the recordings are; None where a row names none.
-
-    Returns
-    -------
-    list
-        SHA-256 of each; None where nobody could read it yet.
-    """
+    """Read the identity of some recordings as they were last seen."""
     found = ledger.fact_at(_LATEST, _SHA256, filter(None, locations))
     return [found.get(location or "") for location in locations]
 
 
 def all_hashes(ledger: LedgerReader) -> dict[str, str | None]:
-    """Read the identity of all recordings at which anybody has looked.
-
-    Parameters
-    ----------
-    ledger
-        A study's ledger.
-
-    Returns
-    -------
-    dict
-        SHA-256 by location; None of those that could not be read.
-    """
+    """Read the identity of all recordings at which anybody has looked."""
     return {location: sha256 for location, _, sha256 in ledger.cached_fact(_LATEST, _SHA256)}
 
 

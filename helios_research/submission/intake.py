@@ -46,17 +46,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What can be said of all recordings at once, before any of them is checked.
-
-    Attributes
-    ----------
-    hashes
-        SHA-256 by location, of recordings to which nothing was written since they were last read.
-    conflicts
-        Positions of rows whose audio also stands in another row with other metadata.
-    outdated
-        Positions of rows that cannot be sent, and whose recordings are not those last seen there.
-    """
+    """What can be said of all recordings at once, before any of them is checked."""
 
     hashes: Mapping[str, str] = field(default_factory=dict)
     conflicts: Collection[int] = ()
@@ -65,21 +55,7 @@ class Survey:
 
 @dataclass(slots=True)
 class Intake:
-    """Goes through the rows of a cohort.
-
-    Attributes
-    ----------
-    rows, standings
-        The rows, and how things stand with each.
-    history
-        Attempts of a recording by its SHA-256, oldest first.
-    check
-        Finds out what a recording is; from memory, where nothing was written to it since.
-    survey
-        Looks at all recordings at once.
-    rules
-        What the submission was told to do.
-    """
+    """Goes through the rows of a cohort."""
 
     rows: Sequence[Row]
     standings: Sequence[Standing]
@@ -91,14 +67,7 @@ class Intake:
     _surveyed: Survey = field(default_factory=Survey)
 
     async def items(self) -> AsyncIterator[Taken | Ended]:
-        """Yield what is to be done, row by row.
-
-        Yields
-        ------
-        Taken or Ended
-            First the runs that are under way, those that Helios will delete before all others;
-            then the rest in the cohort's order.
-        """
+        """Yield what is to be done, row by row."""
         self._claim_what_was_sent()
         for row, standing, attempt in self._under_way():
             yield Taken(_job_of(row, attempt), standing.outcome)

@@ -82,25 +82,7 @@ class Lifecycle:
         )
 
     async def live(self, job: Job, history: Sequence[Attempt]) -> Attempt:
-        """Do what is left for one recording.
-
-        Parameters
-        ----------
-        job
-            The recording and the request to make for it.
-        history
-            Its attempts so far, oldest first.
-
-        Returns
-        -------
-        Attempt
-            The attempt that it ended with.
-
-        Raises
-        ------
-        PostponedError
-            Something is left for the next submission.
-        """
+        """Do what is left for one recording."""
         attempts = {attempt.attempt_id: attempt for attempt in history}
         # Each submission may try again after internal errors, however many came before it.
         earlier = sum(_failed_inside(attempt) for attempt in history)

@@ -63,25 +63,6 @@ class Pacer:
     interval, and may go when that time is less than `burst` minus one intervals away, and at random
     somewhat later, which the next makes up for. Only the head of the queue waits for it, so a
     waiter that is cancelled takes nothing with it.
-
-    Parameters
-    ----------
-    rate
-        The allowed rate in requests per second, or None to find it.
-    clock
-        The time.
-    burst
-        Requests that may go at once after a quiet interval. 2 makes up for the event loop being
-        late now and then, and a strict server refuses under 1 % of it (measured).
-    learned
-        What an earlier pacer's `learned` returned, in requests per second.
-    random
-        A source of numbers from 0 up to 1.
-
-    Attributes
-    ----------
-    accepted_requests, refused_requests
-        Answers counted so far.
     """
 
     def __init__(
@@ -152,44 +133,20 @@ class Pacer:
         return "processing"
 
     def learned(self) -> float:
-        """Give what is worth knowing next time.
-
-        Returns
-        -------
-        float
-            The present rate, in requests per second.
-        """
+        """Give what is worth knowing next time."""
         return round(self.rate, 3)
 
     def set_rate(self, rate: float) -> None:
-        """Set another allowed rate; waiting requests follow it within a second.
-
-        Parameters
-        ----------
-        rate
-            Requests per second.
-        """
+        """Set another allowed rate; waiting requests follow it within a second."""
         _check_rate(rate)
         self._keeping_debt(self._clock.monotonic(), lambda: self._search.allow(rate))
 
     def pause_until(self, moment_s: float) -> None:
-        """Let nothing go before a moment; a longer pause that holds already stays.
-
-        Parameters
-        ----------
-        moment_s
-            Monotonic time in seconds.
-        """
+        """Let nothing go before a moment; a longer pause that holds already stays."""
         self._paused_until_s = max(self._paused_until_s, moment_s)
 
     async def slot(self, lane: Lane = Lane.CREATE) -> None:
-        """Wait for a request's turn; returns when it may be sent.
-
-        Parameters
-        ----------
-        lane
-            What the request is for.
-        """
+        """Wait for a request's turn; returns when it may be sent."""
         self._waiting[lane] += 1
         try:
             async with self._lanes[lane], self._turn:
@@ -210,13 +167,7 @@ class Pacer:
             self._refusals_in_a_row = 0
 
     def refused(self, retry_after_s: float | None = None) -> None:
-        """Tell that a request was refused (429 or 503): all requests pause together.
-
-        Parameters
-        ----------
-        retry_after_s
-            How long the server asked to be left alone, in seconds, if it said so.
-        """
+        """Tell that a request was refused (429 or 503): all requests pause together."""
         now_s = self._clock.monotonic()
         self.refused_requests += 1
         self._keeping_debt(now_s, lambda: self._search.refused(now_s))
@@ -263,17 +214,7 @@ class Pacer:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How long to wait before trying one request again: full jitter, capped by elapsed time.
-
-    Attributes
-    ----------
-    max_elapsed_s
-        Seconds since the first attempt after which no further attempt begins.
-    first_s
-        The longest wait before the second attempt, in seconds; doubles with each attempt.
-    cap_s
-        The longest wait at all, in seconds, unless the server asks for more.
-    """
+    """How long to wait before trying one request again: full jitter, capped by elapsed time."""
 
     max_elapsed_s: float = 600.0
     first_s: float = 0.5
@@ -286,24 +227,7 @@ class Retries:
         retry_after_s: float | None = None,
         random: Callable[[], float] = _RANDOM,
     ) -> float | None:
-        """Say how long to wait before the next attempt.
-
-        Parameters
-        ----------
-        attempt
-            The attempt that failed; the first is 0.
-        elapsed_s
-            Seconds since the first attempt began.
-        retry_after_s
-            Seconds that the server asked to wait; at most `LONGEST_RETRY_AFTER_S` are.
-        random
-            A source of numbers from 0 up to 1.
-
-        Returns
-        -------
-        float or None
-            Seconds to wait, or None when there is no time left for another attempt.
-        """
+        """Say how long to wait before the next attempt."""
         # 2.0 ** 1024 overflows; any cap is reached long before.
         longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt, 64))
         delay_s = random() * longest_s

@@ -79,17 +79,7 @@ WITHOUT_AUDIO = frozenset({State.CREATING, State.CREATED})
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the planner may decide by itself.
-
-    Attributes
-    ----------
-    internal_error_retries
-        How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
-    resend_changed
-        Whether a recording whose metadata changed after it was sent gets a new run.
-    delete_data
-        Whether Helios is to delete its data by itself, so that no run may begin that would not.
-    """
+    """What the planner may decide by itself."""
 
     internal_error_retries: int = 3
     resend_changed: bool = False
@@ -99,24 +89,7 @@ class Policy:
 def next_action(
     request_digest: str, history: Sequence[Attempt], policy: Policy, now: datetime
 ) -> Action:
-    """Decide what to do next for one recording.
-
-    Parameters
-    ----------
-    request_digest
-        Digest of the request that the manifest asks for now.
-    history
-        All attempts for this audio, oldest first.
-    policy
-        What may be tried again.
-    now
-        The present moment, UTC.
-
-    Returns
-    -------
-    Action
-        The one thing to do; ``Nothing`` when the recording has come to its end.
-    """
+    """Decide what to do next for one recording."""
     attempt = governing_attempt(request_digest, history, policy)
     if attempt is None or _may_try_again(attempt, history, policy):
         return Begin(number=len(history) + 1)
@@ -144,24 +117,7 @@ def _before_upload(attempt: Attempt, request_digest: str, policy: Policy, now: d
 def governing_attempt(
     request_digest: str, history: Sequence[Attempt], policy: Policy | None = None
 ) -> Attempt | None:
-    """Choose the attempt that decides a recording's fate, if any.
-
-    Parameters
-    ----------
-    request_digest
-        Digest of the request that the manifest asks for now; empty where its row makes none.
-    history
-        All attempts for this audio, oldest first.
-    policy
-        With ``resend_changed``, attempts made with other metadata than the row's do not count.
-
-    Returns
-    -------
-    Attempt or None
-        The latest attempt for this very request; else the latest one that has sent this audio
-        with other metadata, since sending it again would be paying twice; else one that is open
-        without audio; None where the recording may be sent as if for the first time.
-    """
+    """Choose the attempt that decides a recording's fate, if any."""
     same = [a for a in history if a.request_digest == request_digest]
     if same and same[-1].state is not State.ABANDONED:
         return same[-1]
@@ -182,20 +138,7 @@ def _was_sent(attempt: Attempt) -> bool:
 
 
 def has_expired(attempt: Attempt, now: datetime) -> bool:
-    """Tell whether a run's upload URL is too old to begin an upload with.
-
-    Parameters
-    ----------
-    attempt
-        The attempt with the run.
-    now
-        The present moment, UTC.
-
-    Returns
-    -------
-    bool
-        True when its hour is over, or nearly so.
-    """
+    """Tell whether a run's upload URL is too old to begin an upload with."""
     if attempt.created_at is None:
         return True
     age = now - attempt.created_at

@@ -53,14 +53,7 @@ MARGIN_S = 0.1
 
 
 class CompletionModel:
-    """What is known about how long runs take.
-
-    Parameters
-    ----------
-    floor_s
-        A run is never asked for more often than this, in seconds (the service's documentation
-        recommends 3).
-    """
+    """What is known about how long runs take."""
 
     def __init__(self, floor_s: float = 3.0) -> None:
         if not 0 <= floor_s < math.inf:
@@ -81,20 +74,7 @@ class CompletionModel:
         not_done_s: float = 0.0,
         done_s: float | None = None,
     ) -> None:
-        """Learn from a run that has finished.
-
-        Parameters
-        ----------
-        duration_s
-            Duration of the recording in seconds, if known.
-        took_s
-            Seconds from the upload to the end, from the server's times, if it told them.
-        not_done_s
-            Age in seconds at which the run was last found unfinished; 0 if never.
-        done_s
-            Age in seconds at which it was found finished. What we saw ourselves overrules the
-            server's times where its clock or its start differs from ours.
-        """
+        """Learn from a run that has finished."""
         took = _usable(took_s)
         found = _usable(done_s)
         if took is None and found is None:
@@ -106,13 +86,7 @@ class CompletionModel:
         self._unfitted += 1
 
     def still_running(self, age_s: float) -> None:
-        """Learn from a run that was asked for and has not finished.
-
-        Parameters
-        ----------
-        age_s
-            Seconds since its upload.
-        """
+        """Learn from a run that was asked for and has not finished."""
         self._still_running_s = sorted([*self._still_running_s, age_s])[-SCOUTS:]
 
     @property
@@ -132,27 +106,7 @@ class CompletionModel:
         spare: float = 0.0,
         backlog_s: float = 0.0,
     ) -> float:
-        """Say when to ask for a run.
-
-        Parameters
-        ----------
-        duration_s
-            Duration of its recording in seconds, if known.
-        age_s
-            Seconds since its upload.
-        last_ask_age_s
-            Its age when it was last asked for, in seconds; None if it was not yet.
-        spare
-            The pacer's spare share of the budget, from 0 to 1: the more there is, the earlier
-            the question.
-        backlog_s
-            Seconds that the question will wait in the pacer's queue: it joins that much earlier.
-
-        Returns
-        -------
-        float
-            Seconds from now; 0 when it is due.
-        """
+        """Say when to ask for a run."""
         asked_s = last_ask_age_s or 0.0
         due_s = self._due_s(_usable(duration_s), asked_s, spare) - backlog_s
         longest_s = LONGEST_STEP_S if asked_s else LONGEST_FIRST_S
@@ -160,31 +114,12 @@ class CompletionModel:
         return max(0.0, due_s - age_s)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what was learned, for a JSON file.
-
-        Returns
-        -------
-        dict
-            The remembered completions as pairs of duration and time taken, in seconds.
-        """
+        """Give what was learned, for a JSON file."""
         return {"completions": [[duration, round(took, 3)] for duration, took in self._seen]}
 
     @classmethod
     def from_dict(cls, known: Mapping[str, Any], floor_s: float = 3.0) -> "CompletionModel":
-        """Go on from what was learned before.
-
-        Parameters
-        ----------
-        known
-            What `to_dict` returned; entries that make no sense are left out.
-        floor_s
-            As for the constructor, in seconds.
-
-        Returns
-        -------
-        CompletionModel
-            A model that knows those completions.
-        """
+        """Go on from what was learned before."""
         model = cls(floor_s)
         completions = known.get("completions")
         for pair in completions if isinstance(completions, list) else []:

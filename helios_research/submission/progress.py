@@ -84,18 +84,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Word a length of time the way people say it.
-
-    Parameters
-    ----------
-    seconds
-        The length.
-
-    Returns
-    -------
-    str
-        Such as ``40 s``, ``12 min`` or ``3 h 05 min``.
-    """
+    """Word a length of time the way people say it."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"

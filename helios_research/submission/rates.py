@@ -33,16 +33,7 @@ PAUSE_S = 1.0
 
 
 class RateSearch:
-    """The rate that the service seems to allow; pure, told of every answer.
-
-    Parameters
-    ----------
-    rate
-        The allowed rate in requests per second, where it is known: never exceeded, but lowered
-        while the service refuses. None to find it.
-    learned
-        What an earlier search came to, in requests per second.
-    """
+    """The rate that the service seems to allow; pure, told of every answer."""
 
     def __init__(self, rate: float | None = None, learned: float | None = None) -> None:
         self._ceiling = HIGHEST_RATE if rate is None else rate
@@ -55,24 +46,12 @@ class RateSearch:
         self._accepted_at_s: deque[float] = deque()
 
     def allow(self, rate: float) -> None:
-        """Go at another rate from now on, and never above it.
-
-        Parameters
-        ----------
-        rate
-            Requests per second.
-        """
+        """Go at another rate from now on, and never above it."""
         self._ceiling = self.rate = rate
         self._refused_at = None
 
     def sent(self, seconds: float) -> None:
-        """Raise the rate a little.
-
-        Parameters
-        ----------
-        seconds
-            How long requests have been sent at the full rate since the last call, in seconds.
-        """
+        """Raise the rate a little."""
         growth = SEARCH_GROWTH
         if self._refused_at is not None:
             distance = abs(self.rate / self._refused_at - 1)
@@ -81,26 +60,14 @@ class RateSearch:
         self.rate = min(self._ceiling, self.rate * (1 + growth) ** seconds)
 
     def accepted(self, now_s: float) -> None:
-        """Count a request that was not refused.
-
-        Parameters
-        ----------
-        now_s
-            The monotonic time of the answer, in seconds.
-        """
+        """Count a request that was not refused."""
         if self._since_s is None:
             self._since_s = now_s
         self._accepted_at_s.append(now_s)
         self._forget(now_s)
 
     def refused(self, now_s: float) -> None:
-        """Cut the rate, at most once a second.
-
-        Parameters
-        ----------
-        now_s
-            The monotonic time of the refusal, in seconds.
-        """
+        """Cut the rate, at most once a second."""
         since_cut_s = now_s - self._cut_at_s
         if since_cut_s < CUT_EVERY_S:
             return

@@ -34,19 +34,7 @@ LOOK_AGAIN_S = 1.0
 
 
 class Runner:
-    """Runs one submission.
-
-    Parameters
-    ----------
-    lifecycle
-        Takes one recording through its life.
-    intake
-        Yields the recordings to be taken up, and the rows that end without.
-    history
-        Attempts of a recording by its SHA-256, oldest first.
-    outcomes
-        Outcome of every row at the start, in the cohort's order.
-    """
+    """Runs one submission."""
 
     def __init__(
         self,
@@ -69,25 +57,7 @@ class Runner:
         self._failed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> Progress:
-        """Take up recordings until none is left, or until asked to stop.
-
-        Parameters
-        ----------
-        stop
-            Set from outside to stop: nothing new is begun, what is in flight is kept.
-
-        Returns
-        -------
-        Progress
-            How things stand at the end.
-
-        Raises
-        ------
-        ServiceError
-            The account is refused, or the service is down.
-        StudyStorageError
-            The ledger cannot be written.
-        """
+        """Take up recordings until none is left, or until asked to stop."""
         ends = [
             asyncio.create_task(self._feed()),
             asyncio.create_task(self._failed.wait()),
@@ -100,18 +70,7 @@ class Runner:
         return self.progress(is_over=True)
 
     def progress(self, *, is_over: bool = False) -> Progress:
-        """Describe this moment.
-
-        Parameters
-        ----------
-        is_over
-            Whether the submission has come to its end.
-
-        Returns
-        -------
-        Progress
-            Counts, speed and what limits it.
-        """
+        """Describe this moment."""
         clock, pacer = self._lifecycle.clock, self._lifecycle.calls.pacer
         return Progress(
             total=self._total,

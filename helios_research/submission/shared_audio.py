@@ -27,23 +27,7 @@ _HEAD_BYTES = 65_536
 def shared_audio(
     locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool] = lambda: False
 ) -> dict[str, str]:
-    """Hash the local recordings that may be the same as another one.
-
-    Parameters
-    ----------
-    locations
-        Where the recordings are; repeats are allowed.
-    known
-        SHA-256 of recordings that were hashed before and have not changed, by location.
-    is_over
-        Tells when nobody waits for the answer any more, so that no further file is read.
-
-    Returns
-    -------
-    dict of str to str
-        SHA-256 by location, for all that are known and all whose size and beginning are those of
-        another recording.
-    """
+    """Hash the local recordings that may be the same as another one."""
     local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
     if all(location in known for location in local):
         return dict(known)
@@ -60,20 +44,7 @@ def shared_audio(
 
 
 def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[int, Rejection]:
-    """Find rows whose audio also stands in another row with other metadata.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    sha256
-        SHA-256 of each row's recording, where it is known.
-
-    Returns
-    -------
-    dict of int to Rejection
-        By position, why such a row is not sent.
-    """
+    """Find rows whose audio also stands in another row with other metadata."""
     hashes = pd.Series(list(sha256), dtype="str")
     if hashes.dropna().is_unique:
         return {}

@@ -40,15 +40,7 @@ class Next(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a submission was told to do.
-
-    Attributes
-    ----------
-    preflight
-        Whether recordings that Helios would refuse are left out.
-    resend_changed
-        Whether recordings whose metadata changed after they were sent are sent again.
-    """
+    """What a submission was told to do."""
 
     preflight: bool = True
     resend_changed: bool = False
@@ -99,24 +91,6 @@ def judge(
     3. A recording that changed while it was being sent: not sent, until it is submitted again.
     4. A recording that cannot be read, was withdrawn, or that Helios would refuse: not sent.
     5. Anything else waits to be sent.
-
-    Parameters
-    ----------
-    row
-        The row, as a request.
-    check
-        What was last seen of its recording; None where nobody has looked yet.
-    history
-        The attempts with this audio, oldest first, without those of other rows; see `own_history`.
-    duplicate
-        Why the row may not be sent because of another row with the same audio.
-    rules
-        What the submission was told to do.
-
-    Returns
-    -------
-    Standing
-        Outcome, what may be done, and what is wrong.
     """
     runs = sum(attempt.model_run_id is not None for attempt in history)
     rejection = row.rejection or duplicate
@@ -149,23 +123,7 @@ def judge(
 def own_history(
     row: Row, attempts: Sequence[Attempt], asked_elsewhere: Collection[str | None] = ()
 ) -> Sequence[Attempt]:
-    """Leave out the attempts that were made for other rows with the same audio.
-
-    Parameters
-    ----------
-    row
-        The row.
-    attempts
-        All attempts with its audio, oldest first.
-    asked_elsewhere
-        Digests of the requests that other rows with the same audio make.
-
-    Returns
-    -------
-    sequence of Attempt
-        Those made with this row's request, or with one that no row makes any more: then the
-        metadata of this row has changed.
-    """
+    """Leave out the attempts that were made for other rows with the same audio."""
     if not asked_elsewhere:
         return attempts
     return [
@@ -176,18 +134,7 @@ def own_history(
 
 
 def outcome_of(attempt: Attempt) -> Outcome:
-    """Tell what an attempt makes of its recording.
-
-    Parameters
-    ----------
-    attempt
-        The attempt that decides.
-
-    Returns
-    -------
-    Outcome
-        Final where the attempt is; ``invalid`` where the file changed under it.
-    """
+    """Tell what an attempt makes of its recording."""
     if attempt.state is State.ABANDONED and attempt.error_code == RECORDING_CHANGED:
         return Outcome.INVALID
     return _OUTCOMES.get(attempt.state, Outcome.PENDING)

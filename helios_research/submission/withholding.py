@@ -23,23 +23,7 @@ _AUDIO = (
 def without_withdrawn(
     rows: Sequence[Row], labels: Iterable[str | None], withdrawn: Withdrawn
 ) -> list[Row]:
-    """Reject the rows of participants who have withdrawn.
-
-    Parameters
-    ----------
-    rows
-        The rows of a cohort.
-    labels
-        The participant's label in each row; None where there is none.
-    withdrawn
-        Who has withdrawn.
-
-    Returns
-    -------
-    list of Row
-        The same rows; those rejected have no request and no location, so that nothing looks for
-        their recordings.
-    """
+    """Reject the rows of participants who have withdrawn."""
     if not withdrawn:
         return list(rows)
     labels = list(labels)
@@ -56,20 +40,7 @@ def _rejected(row: Row, label: str) -> Row:
 
 
 def unless_withdrawn(check: Check, withdrawn: Withdrawn) -> Check:
-    """Say of a withdrawn recording only that it is withdrawn.
-
-    Parameters
-    ----------
-    check
-        What was found out about a recording.
-    withdrawn
-        Who has withdrawn.
-
-    Returns
-    -------
-    Check
-        The same check, or one without hash, duration or anything else of the recording.
-    """
+    """Say of a withdrawn recording only that it is withdrawn."""
     if not withdrawn.has_audio(check.sha256):
         return check
     return Check(Verdict.FAIL, WITHDRAWN, _AUDIO)

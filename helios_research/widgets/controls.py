@@ -11,18 +11,7 @@ import ipywidgets
 
 
 def quiet(kind: Any) -> Any:
-    """Make a kind of control that does not send changes back to where they came from.
-
-    Parameters
-    ----------
-    kind
-        A class of ipywidgets.
-
-    Returns
-    -------
-    type
-        A class that behaves and looks the same.
-    """
+    """Make a kind of control that does not send changes back to where they came from."""
 
     def trait_metadata(self: Any, name: str, key: str, default: Any = None) -> Any:
         # Asked by ipywidgets before it echoes. A tag on the trait itself would change the

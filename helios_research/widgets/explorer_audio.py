@@ -28,21 +28,7 @@ _MEDIA_TYPES = {
 
 
 def player_html(location: object, folder: Path) -> str:
-    """Make a player for a recording, where its file is at hand.
-
-    Parameters
-    ----------
-    location
-        Its path or URL, as the results have it.
-    folder
-        Where relative paths start, beside the working directory.
-
-    Returns
-    -------
-    str
-        An audio player, which starts nothing by itself and repeats nothing, or a sentence that
-        says why there is none; empty where the results name no file.
-    """
+    """Make a player for a recording, where its file is at hand."""
     if not isinstance(location, str) or not location.strip():
         return ""
     if "://" in location:
@@ -84,18 +70,7 @@ def _audio_html(path: Path, name: str) -> str:
 
 
 def compressed(path: Path) -> bytes:
-    """Make a recording small enough to travel to the browser.
-
-    Parameters
-    ----------
-    path
-        Any file that FFmpeg can decode.
-
-    Returns
-    -------
-    bytes
-        Ogg with Opus, mono, 32 kbit/s: at most the first 3 minutes, 0.7 MB.
-    """
+    """Make a recording small enough to travel to the browser."""
     small = io.BytesIO()
     resampler = av.AudioResampler(format="s16", layout="mono", rate=_OPUS_HZ)
     with av.open(str(path)) as source, av.open(small, "w", format="ogg") as target:

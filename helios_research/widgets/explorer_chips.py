@@ -13,17 +13,7 @@ _LONGEST = 44
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One of the buttons.
-
-    Attributes
-    ----------
-    words
-        What stands on it.
-    tip
-        What a pointer that rests on it is told.
-    is_on
-        Whether it stands out.
-    """
+    """One of the buttons."""
 
     words: str
     tip: str
@@ -31,22 +21,7 @@ class Chip:
 
 
 class ChipRow:
-    """A row of chips that can be clicked; it wraps where it is too long.
-
-    Parameters
-    ----------
-    label
-        What the row holds.
-    guard
-        Wraps the callbacks.
-    act
-        Called with the place of the chip that was clicked, from 0.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    """
+    """A row of chips that can be clicked; it wraps where it is too long."""
 
     def __init__(self, label: str, guard: Guard, act: Callable[[int], None]) -> None:
         self._guard = guard
@@ -62,15 +37,7 @@ class ChipRow:
         return [button for button in self._buttons if button.layout.display != "none"]
 
     def show(self, chips: Sequence[Chip], label: str | None = None) -> None:
-        """Show other chips.
-
-        Parameters
-        ----------
-        chips
-            The chips, from left to right.
-        label
-            What stands before them; None leaves it.
-        """
+        """Show other chips."""
         if label is not None:
             self._label.value = label
         self._grow(len(chips))

@@ -30,33 +30,11 @@ class Condition(ABC):
         """What it asks for, short enough for a chip."""
 
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows that fulfil it.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        Series of bool
-            One per row; False where the value is missing that it asks about.
-        """
+        """Mark the rows that fulfil it."""
         return self._marks(table)
 
     def code(self, table: pd.DataFrame) -> str:
-        """Give an expression of pandas that marks the same rows of ``results``.
-
-        Parameters
-        ----------
-        table
-            The results, whose types decide how values are written.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+        """Give an expression of pandas that marks the same rows of ``results``."""
         return self._expression(table)
 
     @abstractmethod
@@ -68,15 +46,7 @@ class Condition(ABC):
 
 @dataclass(frozen=True, slots=True)
 class OneOf(Condition):
-    """A column has one of some values.
-
-    Attributes
-    ----------
-    column
-        The column.
-    values
-        The values as text; None stands for a missing one.
-    """
+    """A column has one of some values."""
 
     column: str
     values: tuple[str | None, ...]
@@ -115,15 +85,7 @@ class OneOf(Condition):
 
 @dataclass(frozen=True, slots=True)
 class ScoreBetween(Condition):
-    """A score lies in a range, both ends included.
-
-    Attributes
-    ----------
-    column
-        The biomarker.
-    low, high
-        Ends of the range; None where it is open.
-    """
+    """A score lies in a range, both ends included."""
 
     column: str
     low: float | None
@@ -156,13 +118,7 @@ class ScoreBetween(Condition):
 
 @dataclass(frozen=True, slots=True)
 class NoScore(Condition):
-    """A biomarker has no score.
-
-    Attributes
-    ----------
-    column
-        The biomarker.
-    """
+    """A biomarker has no score."""
 
     column: str
 
@@ -207,15 +163,7 @@ class HasWarning(Condition):
 
 @dataclass(frozen=True, slots=True)
 class DayBetween(Condition):
-    """A recording is of certain days, the first and the last included.
-
-    Attributes
-    ----------
-    column
-        The column that holds the time: ISO text, or dates and times.
-    first, last
-        The days; None where the range is open.
-    """
+    """A recording is of certain days, the first and the last included."""
 
     column: str
     first: date | None
@@ -258,18 +206,7 @@ class DayBetween(Condition):
 
 
 def label_of(column: str) -> str:
-    """Name a column for people.
-
-    Parameters
-    ----------
-    column
-        Its name.
-
-    Returns
-    -------
-    str
-        A biomarker's label; else the name as it is.
-    """
+    """Name a column for people."""
     marker = BIOMARKERS_BY_NAME.get(column)
     return column if marker is None else marker.label
 

@@ -64,22 +64,7 @@ class _Panel:
 
 
 class FilterPanel(_Panel):
-    """Controls that choose recordings.
-
-    Parameters
-    ----------
-    source
-        The results.
-    guard
-        Wraps the callbacks.
-    set_filter, drop_filter
-        Called with a condition that was set, and with what a condition that is gone was about.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    """
+    """Controls that choose recordings."""
 
     def __init__(
         self,
@@ -139,15 +124,7 @@ class FilterPanel(_Panel):
         self.widget.add_class("helios-filters")
 
     def show(self, filters: Filters, shown: Flags) -> None:
-        """Let the controls say which filters are on.
-
-        Parameters
-        ----------
-        filters
-            The filters.
-        shown
-            The rows of the results that they leave.
-        """
+        """Let the controls say which filters are on."""
         self._filters, self._shown = filters, shown
         with self._setting():
             self._offer_values()
@@ -225,28 +202,7 @@ class FilterPanel(_Panel):
 
 
 class FigurePanel(_Panel):
-    """Controls that choose a figure.
-
-    Parameters
-    ----------
-    source
-        The results.
-    view
-        The figure to begin with.
-    guard
-        Wraps the callbacks.
-    change
-        Called with the figure that was chosen.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    save
-        The button that saves the figure.
-    file_format
-        In which format.
-    """
+    """Controls that choose a figure."""
 
     def __init__(
         self, source: Source, view: View, guard: Guard, change: Callable[[View], None]
@@ -309,23 +265,7 @@ class FigurePanel(_Panel):
 
 
 def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
-    """Draw how often which score occurs: among the recordings shown, and behind it among all.
-
-    Parameters
-    ----------
-    scores
-        The scores, 0 to 1; NaN where there is none.
-    shown
-        Which of them are of recordings that are shown.
-    label
-        What the scores are of.
-
-    Returns
-    -------
-    str
-        A small inline SVG with a description. All and shown have a scale each, so that the shape
-        of a few among very many can be seen too.
-    """
+    """Draw how often which score occurs: among the recordings shown, and behind it among all."""
     there = ~np.isnan(scores)
     words = (
         f"{label}, from 0 to 1: {(there & shown).sum():,} scores shown (in front) of "

@@ -29,31 +29,14 @@ _SAID_ELSEWHERE = frozenset(
 
 @dataclass
 class Details:
-    """Describes recordings, and remembers everyone's baselines once they were computed.
-
-    Attributes
-    ----------
-    source
-        The results.
-    """
+    """Describes recordings, and remembers everyone's baselines once they were computed."""
 
     source: Source
     _compared: pd.DataFrame | None = field(default=None, init=False)
     _no_baseline: str = field(default="", init=False)
 
     def html(self, position: int) -> str:
-        """Describe one recording.
-
-        Parameters
-        ----------
-        position
-            Its row, from 0.
-
-        Returns
-        -------
-        str
-            HTML in which nothing from the results is markup.
-        """
+        """Describe one recording."""
         row = self.source.table.iloc[[position]]
         return "".join(
             [
@@ -73,14 +56,7 @@ class Details:
         return self._compared is not None
 
     def compared(self) -> pd.DataFrame:
-        """Give every score beside its participant's baseline.
-
-        Returns
-        -------
-        DataFrame
-            As ``analysis.baseline`` gives it, with rows of the results, from 0, as
-            ``recording_id``; empty where there is no order of the recordings.
-        """
+        """Give every score beside its participant's baseline."""
         if self._compared is None:
             self._compared = self._compare()
         return self._compared

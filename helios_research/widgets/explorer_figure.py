@@ -63,18 +63,7 @@ class Kind(StrEnum):
         return self is not Kind.OUTCOMES
 
     def is_possible(self, table: pd.DataFrame) -> bool:
-        """Tell whether results have what it needs.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        bool
-            Whether the columns are there.
-        """
+        """Tell whether results have what it needs."""
         if self.groups:
             return True
         needed = ["recording_time", "wake_time"] if self is Kind.AWAKE else ["recording_time"]
@@ -83,19 +72,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a figure shows of a selection.
-
-    Attributes
-    ----------
-    kind
-        Which figure.
-    biomarkers
-        Names of the biomarkers, at least one.
-    tag
-        Column to group by.
-    colour
-        Second column, for colour; None for one colour.
-    """
+    """What a figure shows of a selection."""
 
     kind: Kind
     biomarkers: tuple[str, ...]
@@ -117,55 +94,20 @@ class View:
         return f"{what}, colour by {self.colour}" if coloured else what
 
     def code(self) -> str:
-        """Give the line that draws the figure of ``selection``.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+        """Give the line that draws the figure of ``selection``."""
         function, arguments, settings = self._call()
         written = [literal(argument) for argument in arguments]
         written += [f"{name}={literal(value)}" for name, value in settings.items()]
         return f"hr.plots.{function.__name__}({', '.join(['selection', *written])})"
 
     def needs(self, table: pd.DataFrame) -> list[str]:
-        """List the columns that the figure is drawn from.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        list of str
-            Those of them that the results have.
-        """
+        """List the columns that the figure is drawn from."""
         times = () if self.kind in (Kind.BY_TAG, Kind.OUTCOMES) else _TIMES
         wanted = [*_NEEDED, *times, *self.biomarkers, self.tag, self.colour]
         return [name for name in dict.fromkeys(wanted) if name in table.columns]
 
     def draw(self, selection: pd.DataFrame, style: Style = PAGE) -> Figure:
-        """Draw the figure, in the size that its content asks for.
-
-        Parameters
-        ----------
-        selection
-            The recordings; columns that it does not need may be missing.
-        style
-            Sizes.
-
-        Returns
-        -------
-        Figure
-            One that pyplot knows nothing of.
-
-        Raises
-        ------
-        ResultsError
-            If the figure cannot be drawn of these columns.
-        """
+        """Draw the figure, in the size that its content asks for."""
         function, arguments, settings = self._call()
         table = selection[self.needs(selection)]
         made = _apart(lambda: function(table, *arguments, **settings, style=style))
@@ -196,20 +138,7 @@ def _apart(draw: Callable[[], Any]) -> Any:
 
 
 def png_of(figure: Figure, dpi: float = _SCREEN_DPI) -> bytes:
-    """Paint a figure.
-
-    Parameters
-    ----------
-    figure
-        The figure.
-    dpi
-        Dots per inch.
-
-    Returns
-    -------
-    bytes
-        PNG.
-    """
+    """Paint a figure."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     # Unlike savefig, this draws once; and a third of the time would go into the last tenth of size.
@@ -221,20 +150,7 @@ def png_of(figure: Figure, dpi: float = _SCREEN_DPI) -> bytes:
 
 
 def picture_html(figure: Figure, words: str) -> str:
-    """Paint a figure as HTML.
-
-    Parameters
-    ----------
-    figure
-        The figure.
-    words
-        What is to be seen, for those who do not see it.
-
-    Returns
-    -------
-    str
-        An image with its picture inside.
-    """
+    """Paint a figure as HTML."""
     width, height = (round(_CSS_DPI * inches) for inches in figure.get_size_inches())
     picture = base64.b64encode(png_of(figure)).decode("ascii")
     return (
@@ -244,27 +160,7 @@ def picture_html(figure: Figure, words: str) -> str:
 
 
 def save_figure(view: View, selection: pd.DataFrame, path: Path) -> Path:
-    """Draw a figure anew, in full, and save it.
-
-    Parameters
-    ----------
-    view
-        Which figure.
-    selection
-        The recordings.
-    path
-        Where to; a file of that name is kept, and a number is added to the new one's.
-
-    Returns
-    -------
-    Path
-        Where it is.
-
-    Raises
-    ------
-    ResultsError
-        If it cannot be written there.
-    """
+    """Draw a figure anew, in full, and save it."""
     figure = view.draw(selection)
     free = _free(path)
     try:

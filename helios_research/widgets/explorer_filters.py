@@ -13,13 +13,7 @@ from helios_research.widgets.explorer_conditions import Condition
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """All conditions at once; a recording is shown where every one holds.
-
-    Attributes
-    ----------
-    conditions
-        By what they are about, in the order in which they were set.
-    """
+    """All conditions at once; a recording is shown where every one holds."""
 
     conditions: Mapping[str, Condition] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -32,82 +26,27 @@ class Filters:
         return len(self.conditions)
 
     def get(self, key: str) -> Condition | None:
-        """Find the condition about something.
-
-        Parameters
-        ----------
-        key
-            What it is about.
-
-        Returns
-        -------
-        Condition or None
-            None where there is none.
-        """
+        """Find the condition about something."""
         return self.conditions.get(key)
 
     def having(self, condition: Condition) -> "Filters":
-        """Set a condition, in place of one about the same.
-
-        Parameters
-        ----------
-        condition
-            The condition.
-
-        Returns
-        -------
-        Filters
-            With it.
-        """
+        """Set a condition, in place of one about the same."""
         return Filters(MappingProxyType({**self.conditions, condition.key: condition}))
 
     def without(self, key: str) -> "Filters":
-        """Take a condition away.
-
-        Parameters
-        ----------
-        key
-            What it is about; nothing happens where there is none.
-
-        Returns
-        -------
-        Filters
-            Without it.
-        """
+        """Take a condition away."""
         kept = {name: each for name, each in self.conditions.items() if name != key}
         return Filters(MappingProxyType(kept))
 
     def mask(self, table: pd.DataFrame) -> Flags:
-        """Mark the recordings that are shown.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        ndarray of bool, shape (rows,)
-            True where every condition holds.
-        """
+        """Mark the recordings that are shown."""
         shown = np.ones(len(table), dtype=bool)
         for condition in self:
             shown &= condition.holds(table).to_numpy(dtype=bool, na_value=False)
         return shown
 
     def code(self, table: pd.DataFrame) -> str:
-        """Give the line that makes ``selection`` from ``results``.
-
-        Parameters
-        ----------
-        table
-            The results.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+        """Give the line that makes ``selection`` from ``results``."""
         if not len(self):
             return "selection = results"
         lines = "\n    & ".join(condition.code(table) for condition in self)

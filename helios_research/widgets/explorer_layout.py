@@ -64,15 +64,7 @@ _CSS_DPI = 96
 
 
 class FigurePlace:
-    """Where the figure is seen; it keeps its height, so that nothing below it jumps.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    html
-        What is shown now.
-    """
+    """Where the figure is seen; it keeps its height, so that nothing below it jumps."""
 
     def __init__(self) -> None:
         self.widget = markup()
@@ -82,17 +74,7 @@ class FigurePlace:
         self._width, self._height = _EMPTY_IN
 
     def show(self, figure: Figure, words: str, kind: Hashable) -> None:
-        """Show a figure.
-
-        Parameters
-        ----------
-        figure
-            The figure.
-        words
-            Its description.
-        kind
-            What it is; as long as that stays the same, the place does not become lower.
-        """
+        """Show a figure."""
         width, height = (float(inches) for inches in figure.get_size_inches())
         self._height = max(height, self._height) if kind == self._kind else height
         self._width = width
@@ -100,13 +82,7 @@ class FigurePlace:
         self._set(picture_html(figure, words))
 
     def say(self, sentence: str) -> None:
-        """Say why there is no figure.
-
-        Parameters
-        ----------
-        sentence
-            The reason, as text.
-        """
+        """Say why there is no figure."""
         self._set(f'<p role="status">{escape(sentence)}</p>')
 
     def _set(self, content: str) -> None:
@@ -118,18 +94,7 @@ class FigurePlace:
 
 
 def beside(*columns: list[Any]) -> Any:
-    """Put columns beside each other, or one above the other where the page is narrow.
-
-    Parameters
-    ----------
-    *columns
-        Each from top to bottom.
-
-    Returns
-    -------
-    ipywidgets.Box
-        All of them.
-    """
+    """Put columns beside each other, or one above the other where the page is narrow."""
     parts = []
     for column in columns:
         part = column[0] if len(column) == 1 else ipywidgets.VBox(column)

@@ -17,26 +17,7 @@ _COMPARING = '<p class="helios-muted" role="status">Working out everyone\'s base
 
 
 class RecordingPart:
-    """One recording in detail, with previous and next in the order of the table.
-
-    Parameters
-    ----------
-    source
-        The results.
-    guard
-        Wraps the callbacks.
-    order
-        Gives the order in which the selection is shown: places in it, from 0.
-    mark
-        Called with the place, in the selection, of the recording that is shown, or None.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    position
-        Row of the results that is shown, from 0; None where none is.
-    """
+    """One recording in detail, with previous and next in the order of the table."""
 
     def __init__(
         self,
@@ -73,13 +54,7 @@ class RecordingPart:
         self.widget = ipywidgets.VBox([head, walk, self.audio, self.content])
 
     def select_from(self, rows: Codes) -> None:
-        """Let another selection be walked through; what is shown stays if it is in it.
-
-        Parameters
-        ----------
-        rows
-            Rows of the results that are selected, from 0.
-        """
+        """Let another selection be walked through; what is shown stays if it is in it."""
         self._rows = rows
         place = None if self.position is None else self._place_of(self.position)
         self._is_setting = True
@@ -95,18 +70,7 @@ class RecordingPart:
         self._mark_ends()
 
     def show(self, place: int) -> None:
-        """Show a recording.
-
-        Parameters
-        ----------
-        place
-            Its place in the selection, from 0.
-
-        Raises
-        ------
-        ResultsError
-            If the selection has no such place.
-        """
+        """Show a recording."""
         rows = self._rows
         if rows is None or not 0 <= place < len(rows):
             message = f"There is no recording number {place + 1} in the selection."

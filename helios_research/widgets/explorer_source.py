@@ -33,23 +33,7 @@ class HasResults(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """Results, and where they are from.
-
-    Attributes
-    ----------
-    table
-        One row per recording; the very DataFrame that was given, never written to.
-    code
-        Lines of Python after which ``results`` is that table.
-    folder
-        Where relative paths of recordings are looked for, beside the working directory.
-    locations
-        Path or URL of each recording; None where the results do not say.
-    tags
-        Columns to group and filter by, the researcher's own first; at least the outcome.
-    biomarkers
-        Names of the biomarkers that the table has.
-    """
+    """Results, and where they are from."""
 
     table: pd.DataFrame
     code: str
@@ -87,23 +71,7 @@ class Source:
 
 
 def open_source(results: object) -> Source:
-    """Take results in any of the forms in which a researcher has them.
-
-    Parameters
-    ----------
-    results
-        A DataFrame, the path of a Parquet file, or something with ``.results()``.
-
-    Returns
-    -------
-    Source
-        The results, made sure to have what an explorer needs.
-
-    Raises
-    ------
-    HeliosResearchError
-        If there is nothing of the kind, or it has no rows, scores or participants.
-    """
+    """Take results in any of the forms in which a researcher has them."""
     if isinstance(results, pd.DataFrame):
         code = "# `results` is the DataFrame that the Explorer was given."
         return _examined(results, code, Path.cwd())
@@ -183,18 +151,7 @@ def _has_few_values(values: "pd.Series[Any]") -> bool:
 
 
 def literal(value: Any) -> str:
-    """Write a value as Python, text in double quotes where that needs no more escapes.
-
-    Parameters
-    ----------
-    value
-        Text, a number, or a list of them.
-
-    Returns
-    -------
-    str
-        Python that gives the value.
-    """
+    """Write a value as Python, text in double quotes where that needs no more escapes."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(literal(each) for each in value)}]"
     written = repr(value)
@@ -204,34 +161,12 @@ def literal(value: Any) -> str:
 
 
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Write the values of a column as text, which is how they are chosen.
-
-    Parameters
-    ----------
-    values
-        The column.
-
-    Returns
-    -------
-    Series
-        Text; missing where the value is. A column of text is given back as it is.
-    """
+    """Write the values of a column as text, which is how they are chosen."""
     return values if is_text(values) else values.astype("str")
 
 
 def is_text(values: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds text and nothing else.
-
-    Parameters
-    ----------
-    values
-        The column.
-
-    Returns
-    -------
-    bool
-        True for pandas' ``str`` and for categories of it.
-    """
+    """Tell whether a column holds text and nothing else."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         dtype = dtype.categories.dtype
@@ -239,19 +174,7 @@ def is_text(values: "pd.Series[Any]") -> bool:
 
 
 def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
-    """Count the values of a column.
-
-    Parameters
-    ----------
-    values
-        The column.
-
-    Returns
-    -------
-    list of (str or None, int)
-        Each value that occurs, in the order in which people count, and how often; None, for
-        missing, comes last.
-    """
+    """Count the values of a column."""
     counted: dict[Hashable, int] = texts_of(values).value_counts().to_dict()
     found = {str(text): int(count) for text, count in counted.items() if count}
     rows: list[tuple[str | None, int]] = [
@@ -262,20 +185,7 @@ def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
 
 
 def id_of(table: pd.DataFrame, position: int) -> str:
-    """Name a recording.
-
-    Parameters
-    ----------
-    table
-        The results.
-    position
-        Its row, from 0.
-
-    Returns
-    -------
-    str
-        Its ``recording_id``, or its row as a person counts.
-    """
+    """Name a recording."""
     if RECORDING_ID.name in table.columns:
         value = table[RECORDING_ID.name].iloc[position]
         if pd.notna(value):

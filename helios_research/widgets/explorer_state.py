@@ -28,17 +28,7 @@ _MOST_REASONS = 12
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Something that is wrong with recordings, to be looked at with one click.
-
-    Attributes
-    ----------
-    condition
-        Shows only these recordings.
-    count
-        How many there are, among all.
-    words
-        What it is called.
-    """
+    """Something that is wrong with recordings, to be looked at with one click."""
 
     condition: Condition
     count: int
@@ -47,17 +37,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class State:
-    """What is shown: results, filters, figure.
-
-    Attributes
-    ----------
-    source
-        The results.
-    filters
-        Which recordings.
-    view
-        Which figure.
-    """
+    """What is shown: results, filters, figure."""
 
     source: Source
     view: View
@@ -94,43 +74,15 @@ class State:
         )
 
     def having(self, condition: Condition) -> "State":
-        """Set a filter.
-
-        Parameters
-        ----------
-        condition
-            What recordings have to fulfil.
-
-        Returns
-        -------
-        State
-            With the filter.
-        """
+        """Set a filter."""
         return replace(self, filters=self.filters.having(condition))
 
     def without(self, key: str) -> "State":
-        """Take a filter away.
-
-        Parameters
-        ----------
-        key
-            What it is about.
-
-        Returns
-        -------
-        State
-            Without it.
-        """
+        """Take a filter away."""
         return replace(self, filters=self.filters.without(key))
 
     def rows(self) -> pd.DataFrame:
-        """Give the columns of the selection that its table shows.
-
-        Returns
-        -------
-        DataFrame
-            A row per recording shown, with its number, from 1, in front.
-        """
+        """Give the columns of the selection that its table shows."""
         table, view = self.source.table, self.view
         tags = [view.tag, view.colour, *self.source.tags]
         wanted = [
@@ -145,13 +97,7 @@ class State:
         return rows
 
     def code(self) -> str:
-        """Give the lines that reproduce selection and figure.
-
-        Returns
-        -------
-        str
-            Python; after it ``selection`` is the selection, and the figure was drawn.
-        """
+        """Give the lines that reproduce selection and figure."""
         return "\n".join(
             [
                 "import pandas as pd",
@@ -167,34 +113,12 @@ class State:
 
 
 def begin(source: Source) -> State:
-    """Show everything, its first biomarker by its first tag.
-
-    Parameters
-    ----------
-    source
-        The results.
-
-    Returns
-    -------
-    State
-        Without filters.
-    """
+    """Show everything, its first biomarker by its first tag."""
     return State(source, View(Kind.BY_TAG, source.biomarkers[:1], source.tags[0], None))
 
 
 def reasons_of(source: Source) -> Sequence[Reason]:
-    """List what is wrong with recordings, most frequent first.
-
-    Parameters
-    ----------
-    source
-        The results.
-
-    Returns
-    -------
-    sequence of Reason
-        Error codes, outcomes without a code, scores that are missing, warnings.
-    """
+    """List what is wrong with recordings, most frequent first."""
     table = source.table
     lost = table["outcome"] != Outcome.SCORED.value
     found = []

@@ -74,18 +74,7 @@ _FIELD_OF: Mapping[str, str] = MappingProxyType(
 
 
 def guess_columns(names: Iterable[str]) -> dict[str, str]:
-    """Guess which column holds which field.
-
-    Parameters
-    ----------
-    names
-        The table's columns.
-
-    Returns
-    -------
-    dict of str to str
-        A column for each field for which one is likely; no column twice.
-    """
+    """Guess which column holds which field."""
     found: dict[str, tuple[float, str]] = {}
     for name in names:
         field, similarity = _closest(name)

@@ -20,22 +20,7 @@ _NEEDS_A_COLUMN = ("recording", RECORDING_ID.name)
 
 
 class MapperControls:
-    """The controls, filled in by what is known and what the names suggest.
-
-    Parameters
-    ----------
-    names
-        The table's columns.
-    wished
-        What the researcher said already.
-
-    Attributes
-    ----------
-    fields, constants, tags
-        The controls by field, and the tags' by column.
-    root
-        The control for the folder of the recordings.
-    """
+    """The controls, filled in by what is known and what the names suggest."""
 
     def __init__(self, names: Iterable[str], wished: ColumnMapping) -> None:
         self._names = list(names)
@@ -60,13 +45,7 @@ class MapperControls:
         self._settle()
 
     def mapping(self) -> ColumnMapping:
-        """Read the choices.
-
-        Returns
-        -------
-        ColumnMapping
-            What is chosen at present; a constant without a value is not chosen yet.
-        """
+        """Read the choices."""
         columns = {
             name: control.value
             for name, control in self.fields.items()
@@ -81,13 +60,7 @@ class MapperControls:
         return ColumnMapping(columns, constants, tags, self.root.value.strip() or None)
 
     def observe(self, changed: Callable[..., None]) -> None:
-        """Call something after each change that a person makes.
-
-        Parameters
-        ----------
-        changed
-            Called once per change, when the other choices fit it.
-        """
+        """Call something after each change that a person makes."""
 
         def settled(change: object) -> None:
             if not self._is_settling:

@@ -30,36 +30,12 @@ MAPPER_STYLE = """
 
 
 def heading_html(text: str) -> str:
-    """Head a part of the mapper.
-
-    Parameters
-    ----------
-    text
-        What the part shows.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Head a part of the mapper."""
     return f'<h2 class="helios-heading">{escape(text)}</h2>'
 
 
 def verdict_html(cohort: Cohort, position: int) -> str:
-    """Say whether a row would be sent, and why not.
-
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    position
-        The row, from 0.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Say whether a row would be sent, and why not."""
     if cohort.is_valid[position]:
         return '<p class="helios-status">This and the recording would be sent.</p>'
     # Reasons are worded for a whole cohort at a time.
@@ -69,18 +45,7 @@ def verdict_html(cohort: Cohort, position: int) -> str:
 
 
 def sent_html(content: str) -> str:
-    """Put what would be sent into its place.
-
-    Parameters
-    ----------
-    content
-        HTML.
-
-    Returns
-    -------
-    str
-        HTML that keeps its height.
-    """
+    """Put what would be sent into its place."""
     return (
         '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
         f'aria-label="What would be sent">{content}</div>'
@@ -88,18 +53,7 @@ def sent_html(content: str) -> str:
 
 
 def request_html(request: Mapping[str, Any] | None) -> str:
-    """Lay out a request's JSON.
-
-    Parameters
-    ----------
-    request
-        The body; None where there is none.
-
-    Returns
-    -------
-    str
-        A table of its fields and values; nothing for None.
-    """
+    """Lay out a request's JSON."""
     if request is None:
         return ""
     rows = pd.DataFrame(_flat(request), columns=["Field", "Value"])

@@ -13,19 +13,7 @@ from helios_research.submission.asks import rows_of
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Where each field of a cohort comes from.
-
-    Attributes
-    ----------
-    columns
-        The table's own column for each field that has one.
-    constants
-        One value for all rows, for fields that have no column.
-    tags
-        Columns to be sent as tags.
-    root
-        Folder or URL from which relative paths are taken; None for the working folder.
-    """
+    """Where each field of a cohort comes from."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
@@ -37,16 +25,6 @@ class ColumnMapping:
 
         Such are columns that are called like a field and are not to be it, and columns that are
         called like one of the results' own.
-
-        Parameters
-        ----------
-        names
-            The table's columns.
-
-        Returns
-        -------
-        dict of str to str
-            The new name by the old one.
         """
         taken, new_names = set(names), {}
         for name in names:
@@ -57,41 +35,12 @@ class ColumnMapping:
         return new_names
 
     def cohort(self, df: pd.DataFrame) -> Cohort:
-        """Make the cohort.
-
-        Parameters
-        ----------
-        df
-            The table.
-
-        Returns
-        -------
-        Cohort
-            As many rows as the table.
-
-        Raises
-        ------
-        CohortError
-            The mapping does not fit the table.
-        """
+        """Make the cohort."""
         new_names = self.renamed(df.columns)
         return Cohort.from_frame(df.rename(columns=new_names), **self._arguments(new_names))
 
     def code(self, names: Collection[str], *, table: str) -> str:
-        """Write the lines that make the same cohort.
-
-        Parameters
-        ----------
-        names
-            The table's columns.
-        table
-            What the DataFrame is called there.
-
-        Returns
-        -------
-        str
-            Python.
-        """
+        """Write the lines that make the same cohort."""
         new_names = self.renamed(names)
         source = f"{table}.rename(columns={_literal(new_names, 4)})" if new_names else table
         given = {name: value for name, value in self._arguments(new_names).items() if value}
@@ -100,41 +49,12 @@ class ColumnMapping:
         return f"import helios_research as hr\n\n{call}\n"
 
     def request(self, df: pd.DataFrame, position: int) -> dict[str, Any] | None:
-        """Lay out what would be sent for one row, as Helios would read it.
-
-        Parameters
-        ----------
-        df
-            The table.
-        position
-            The row, from 0.
-
-        Returns
-        -------
-        dict or None
-            The request's JSON body; None where the row cannot make one.
-
-        Raises
-        ------
-        CohortError
-            The mapping does not fit the table.
-        """
+        """Lay out what would be sent for one row, as Helios would read it."""
         row = rows_of(self.cohort(df.iloc[[position]]))[0]
         return None if row.request is None else row.request.to_record()
 
     def staying(self, names: Collection[str]) -> list[str]:
-        """List the columns of which nothing is sent.
-
-        Parameters
-        ----------
-        names
-            The table's columns.
-
-        Returns
-        -------
-        list of str
-            Their names, in the table's order.
-        """
+        """List the columns of which nothing is sent."""
         # The key stays too: Helios never learns it.
         sent = {name for field_name, name in self.columns.items() if field_name != "recording_id"}
         return [name for name in names if name not in sent | set(self.tags)]

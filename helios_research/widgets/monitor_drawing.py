@@ -49,20 +49,7 @@ _NOT_KNOWN = "—"
 
 
 def progress_html(progress: Progress, *, still: bool = False) -> str:
-    """Draw the bar and the numbers.
-
-    Parameters
-    ----------
-    progress
-        How far the submission has come.
-    still
-        Whether to leave out what only matters while it runs, and differs between two runs.
-
-    Returns
-    -------
-    str
-        HTML that keeps its height, whatever the numbers.
-    """
+    """Draw the bar and the numbers."""
     facts = "" if still else _tiles(_facts(progress), "helios-tiles helios-facts")
     return f"{_bar(progress)}{_outcome_tiles(progress)}{facts}"
 
@@ -72,18 +59,6 @@ def news_html(moment: datetime, *, patient: bool) -> str:
 
     The warning is shown by the page after a while, with no word from the kernel, since it is for
     those whose kernel is gone; every piece of news replaces it before that.
-
-    Parameters
-    ----------
-    moment
-        When the study was looked at; UTC.
-    patient
-        Whether to wait 45 seconds instead of 15, as where nothing runs that would bring news.
-
-    Returns
-    -------
-    str
-        HTML.
     """
     late = "helios-late helios-patient" if patient else "helios-late"
     return (
@@ -157,23 +132,7 @@ def _tiles(tiles: Iterable[tuple[str, str, str]], classes: str) -> str:
 
 
 def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, still: bool = False) -> str:
-    """Draw the errors, each with what to do about it.
-
-    Parameters
-    ----------
-    groups
-        Errors by code.
-    steady
-        Whether to keep one height, since more may come.
-    still
-        Whether to leave out the words of single recordings: they hold paths and values of
-        participants, which have no place in a notebook that is handed on.
-
-    Returns
-    -------
-    str
-        HTML in which nothing from the study is markup.
-    """
+    """Draw the errors, each with what to do about it."""
     table = '<p class="helios-muted">No errors.</p>'
     if groups:
         explained = [(group, explain(group.code)) for group in groups]

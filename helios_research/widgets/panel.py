@@ -35,16 +35,6 @@ class Panel(ABC):
     A notebook is saved without the state of its widgets, and JupyterLab shows an error in their
     place when it is opened again. So a panel leaves a second output below itself: a still picture
     in HTML, hidden while the widget lives, and renewed soon after each change.
-
-    Parameters
-    ----------
-    children
-        The widgets from top to bottom.
-
-    Attributes
-    ----------
-    widget
-        The widget behind it, to be put into layouts of your own.
     """
 
     def __init__(self, children: Iterable[Any]) -> None:
@@ -58,13 +48,7 @@ class Panel(ABC):
 
     @abstractmethod
     def static_html(self) -> str:
-        """Draw how things stand, for a notebook that is opened again.
-
-        Returns
-        -------
-        str
-            HTML without scripts, the same for the same content.
-        """
+        """Draw how things stand, for a notebook that is opened again."""
 
     @abstractmethod
     def __repr__(self) -> str: ...
@@ -171,13 +155,7 @@ def _running_cell() -> tuple[str | None, int]:
 
 
 def close_tree(widget: Any) -> None:
-    """Close a widget, everything in it, and their layouts and styles.
-
-    Parameters
-    ----------
-    widget
-        The widget; closing one that is closed already does nothing.
-    """
+    """Close a widget, everything in it, and their layouts and styles."""
     for child in getattr(widget, "children", ()):
         close_tree(child)
     for name in ("layout", "style"):

@@ -77,20 +77,7 @@ STYLE = """
 
 
 def cut(text: object, longest: int = 40) -> str:
-    """Write text as HTML, shortened where it is long, the whole of it at hand.
-
-    Parameters
-    ----------
-    text
-        Anything; it is shown as text, never as markup.
-    longest
-        Characters to show at most.
-
-    Returns
-    -------
-    str
-        HTML; the whole text is in its ``title`` where it was cut.
-    """
+    """Write text as HTML, shortened where it is long, the whole of it at hand."""
     whole = str(text)
     if len(whole) <= longest:
         return escape(whole)
@@ -98,31 +85,12 @@ def cut(text: object, longest: int = 40) -> str:
 
 
 def markup(html: str = "") -> Any:
-    """Make a place for HTML that the widgets wrote themselves.
-
-    Parameters
-    ----------
-    html
-        The HTML; text from elsewhere in it is escaped.
-
-    Returns
-    -------
-    ipywidgets.HTML
-        The place.
-    """
+    """Make a place for HTML that the widgets wrote themselves."""
     return ipywidgets.HTML(html, layout=ipywidgets.Layout(margin="0", max_width="100%"))
 
 
 class StatusLine:
-    """One line that says what happened last, to eyes and to screen readers.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    text
-        What it says.
-    """
+    """One line that says what happened last, to eyes and to screen readers."""
 
     def __init__(self) -> None:
         self.widget = markup()
@@ -130,23 +98,11 @@ class StatusLine:
         self.clear()
 
     def tell(self, text: str) -> None:
-        """Say something.
-
-        Parameters
-        ----------
-        text
-            A sentence; shown as text, never as markup.
-        """
+        """Say something."""
         self._set(text, "helios-status")
 
     def fail(self, text: str) -> None:
-        """Say what went wrong.
-
-        Parameters
-        ----------
-        text
-            A sentence, with what to do about it.
-        """
+        """Say what went wrong."""
         self._set(text, "helios-status helios-failed")
 
     def clear(self) -> None:
@@ -163,16 +119,6 @@ class Guard:
 
     An exception in a widget's callback appears in no cell, and since ipykernel 7 callbacks may
     run on any thread.
-
-    Parameters
-    ----------
-    status
-        Where to say it.
-
-    Attributes
-    ----------
-    lock
-        Held while a callback runs; whoever changes what callbacks use takes it too.
     """
 
     def __init__(self, status: StatusLine) -> None:
@@ -180,18 +126,7 @@ class Guard:
         self.lock = RLock()
 
     def __call__(self, act: Callable[..., None]) -> Callable[..., None]:
-        """Wrap a callback.
-
-        Parameters
-        ----------
-        act
-            What to do; called with whatever the event brings.
-
-        Returns
-        -------
-        Callable
-            Never raises.
-        """
+        """Wrap a callback."""
 
         @wraps(act)
         def guarded(*event: Any) -> None:
@@ -209,17 +144,6 @@ class Guard:
 
 
 def in_words(error: Exception) -> str:
-    """Name an error that nobody expected, for use in a sentence.
-
-    Parameters
-    ----------
-    error
-        The error.
-
-    Returns
-    -------
-    str
-        Its own words and its type, without a full stop.
-    """
+    """Name an error that nobody expected, for use in a sentence."""
     words = str(error).strip().rstrip(".")
     return f"{words} ({type(error).__name__})" if words else type(error).__name__

@@ -28,26 +28,7 @@ _AS_GIVEN = "the table's own order"
 
 
 class PagedTable:
-    """A table with controls to sort it and to turn its pages.
-
-    Parameters
-    ----------
-    caption
-        What the table holds, for its heading and for screen readers.
-    guard
-        Wraps the callbacks.
-    rows_on_a_page
-        Rows to show at a time. The table keeps that height, so that nothing below it jumps.
-    sortable
-        Whether there are controls to sort by a column.
-    wrapped
-        Whether long text is wrapped instead of cut; for tables of sentences.
-
-    Attributes
-    ----------
-    widget
-        To be put into a layout.
-    """
+    """A table with controls to sort it and to turn its pages."""
 
     def __init__(
         self,
@@ -119,17 +100,7 @@ class PagedTable:
         labels: Mapping[str, str] | None = None,
         empty: str = "There is nothing to show.",
     ) -> None:
-        """Show another table; the sorting stays where it can.
-
-        Parameters
-        ----------
-        frame
-            The table; it is not copied.
-        labels
-            Headings for columns that are to be called otherwise.
-        empty
-            What to say where it has no rows.
-        """
+        """Show another table; the sorting stays where it can."""
         self._frame, self._labels, self._empty = frame, labels or {}, empty
         self._marked = None
         # Whoever chose a column keeps it while there is one of that name.
@@ -147,13 +118,7 @@ class PagedTable:
         self.sort_by.observe(self._sorting, "value")
 
     def mark(self, position: int | None) -> None:
-        """Highlight a row, and turn to its page.
-
-        Parameters
-        ----------
-        position
-            Its position in the frame, from 0; None for no row.
-        """
+        """Highlight a row, and turn to its page."""
         self._marked = position
         if position is None:
             self._draw()
@@ -162,13 +127,7 @@ class PagedTable:
             self.turn_to(place // self._rows + 1)
 
     def turn_to(self, page: int) -> None:
-        """Show a page.
-
-        Parameters
-        ----------
-        page
-            Its number, from 1; outside of what there is, the nearest.
-        """
+        """Show a page."""
         self._page_number = min(max(1, page), self.pages)
         self._draw()
 
@@ -219,22 +178,7 @@ class PagedTable:
 def sorted_positions(
     frame: pd.DataFrame, column: Any, *, descending: bool = False
 ) -> "NDArray[np.int64]":
-    """Sort a table without moving it.
-
-    Parameters
-    ----------
-    frame
-        The table.
-    column
-        Column to sort by; one that the table does not have leaves its own order.
-    descending
-        Whether the largest comes first. What is missing comes last in either case.
-
-    Returns
-    -------
-    ndarray of int
-        Positions of the rows, from 0, in the order asked for; equal ones in the table's own.
-    """
+    """Sort a table without moving it."""
     if column not in frame.columns:
         return np.arange(len(frame))[:: -1 if descending else 1]
     values = frame[column].reset_index(drop=True)
@@ -252,26 +196,7 @@ def table_html(
     marked: Sequence[bool] = (),
     wrapped: bool = False,
 ) -> str:
-    """Draw a small table.
-
-    Parameters
-    ----------
-    frame
-        The rows; all of them are drawn.
-    caption
-        What the table holds, for screen readers.
-    labels
-        Headings for columns that are to be called otherwise.
-    marked
-        For each row, whether it is highlighted; none if it is empty.
-    wrapped
-        Whether long text is wrapped instead of cut.
-
-    Returns
-    -------
-    str
-        HTML in which nothing from the table is markup.
-    """
+    """Draw a small table."""
     names = labels or {}
     numeric = [_is_number(frame[name]) for name in frame.columns]
     head = "".join(
@@ -308,19 +233,7 @@ def _is_number(values: "pd.Series[Any]") -> bool:
 
 
 def cell_texts(values: "pd.Series[Any]") -> list[str]:
-    """Write the values of one column the way people read them.
-
-    Parameters
-    ----------
-    values
-        The column, or a page of it.
-
-    Returns
-    -------
-    list of str
-        Text per value: numbers to three decimals, or fewer where none of them needs so many,
-        moments to the second, lists with commas, nothing where a value is missing.
-    """
+    """Write the values of one column the way people read them."""
     if is_datetime64_any_dtype(values.dtype):
         return list(values.dt.strftime("%Y-%m-%d %H:%M:%S").fillna(""))
     texts = [_cell_text(value) for value in values.tolist()]

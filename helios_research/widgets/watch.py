@@ -74,15 +74,7 @@ class WatchedStudy(Protocol):
         """Give the results as they stand."""
 
     def start(self, *, monitor: bool, **settings: Unpack[SubmitSettings]) -> SubmissionHandle:
-        """Begin to send what is left to send.
-
-        Parameters
-        ----------
-        monitor
-            Whether another monitor is shown.
-        **settings
-            As in ``Study.start``.
-        """
+        """Begin to send what is left to send."""
 
 
 class Activity(Enum):
@@ -95,17 +87,7 @@ class Activity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Recordings that have the same error.
-
-    Attributes
-    ----------
-    code
-        Its code.
-    count
-        Recordings.
-    reason
-        The words of the latest.
-    """
+    """Recordings that have the same error."""
 
     code: str
     count: int
@@ -114,19 +96,7 @@ class ErrorGroup:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How things stand, counted.
-
-    Attributes
-    ----------
-    outcomes
-        Rows by outcome.
-    errors
-        Errors by code.
-    mark
-        Key of the last transition that is counted in.
-    last_change
-        When something last happened to a recording, UTC; None if nothing ever did.
-    """
+    """How things stand, counted."""
 
     outcomes: Mapping[Outcome, int]
     errors: Mapping[str, ErrorGroup]
@@ -146,21 +116,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a monitor shows at one moment.
-
-    Attributes
-    ----------
-    progress
-        Counts, speed and what limits it.
-    errors
-        Errors, the most frequent first.
-    activity
-        Who is submitting.
-    sentence
-        How things stand, in words.
-    failed
-        Whether the sentence is about something that went wrong.
-    """
+    """What a monitor shows at one moment."""
 
     progress: Progress
     errors: tuple[ErrorGroup, ...]
@@ -170,20 +126,7 @@ class View:
 
 
 def tally_of(results: pd.DataFrame, mark: int) -> Tally:
-    """Count results.
-
-    Parameters
-    ----------
-    results
-        A study's results.
-    mark
-        Key of the newest transition before they were read.
-
-    Returns
-    -------
-    Tally
-        The counts.
-    """
+    """Count results."""
     outcomes = Counter(Outcome(name) for name in results["outcome"].astype(str))
     moments = results[["created_at", "uploaded_at", "completed_at"]].max().max()
     latest = results.sort_values("completed_at", kind="stable", na_position="first")
@@ -198,18 +141,6 @@ def advanced(tally: Tally, news: Iterable[Transition]) -> Tally:
     """Count in what has happened since.
 
     Retries of a recording that had failed are counted twice here; the next exact look corrects it.
-
-    Parameters
-    ----------
-    tally
-        The counts so far.
-    news
-        Later entries of the audit trail, oldest first.
-
-    Returns
-    -------
-    Tally
-        The counts now.
     """
     outcomes, errors = Counter(tally.outcomes), dict(tally.errors)
     mark, last_change = tally.mark, tally.last_change
@@ -238,15 +169,7 @@ def _text(reason: Any) -> str:
 
 
 class StudyWatch:
-    """Looks at a study as often as it may.
-
-    Parameters
-    ----------
-    study
-        The study.
-    clock
-        Monotonic seconds.
-    """
+    """Looks at a study as often as it may."""
 
     def __init__(
         self, study: WatchedStudy, *, clock: Callable[[], float] = time.perf_counter
@@ -261,23 +184,7 @@ class StudyWatch:
         self._ended: tuple[SubmissionHandle, str, bool] | None = None
 
     def look(self, *, exactly: bool = False) -> View:
-        """Look how things stand.
-
-        Parameters
-        ----------
-        exactly
-            Whether to work it out anew, however long that takes.
-
-        Returns
-        -------
-        View
-            How they stand.
-
-        Raises
-        ------
-        StudyError
-            There is no study, or its ledger cannot be read.
-        """
+        """Look how things stand."""
         submission = self._study.submission
         holder = None
         activity = Activity.HERE
