@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from helios_research.ledger import Attempt, Ledger, LedgerReader, NewAttempt, State
-from helios_research.ledger.migrations import MIGRATIONS, migrate
+from helios_research.ledger.schema import MIGRATIONS, migrate
 from helios_research.ledger.storage import connect_writer, prepare_database, prepare_folder
 
 PRODUCERS = 64

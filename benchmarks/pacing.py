@@ -25,15 +25,15 @@ from kill_and_resume import write_recordings
 from support.remote_sandbox import RemoteSandbox, remote_sandbox
 
 import helios_research as hr
-from helios_research.api.answers import Answer, Success
 from helios_research.api.client import Service
-from helios_research.api.uploads import UploadBody
+from helios_research.api.responses import Answer, Success
+from helios_research.api.transport import UploadBody
 from helios_research.ledger import Ledger
 from helios_research.recording import fingerprint, read_blocks
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission.asks import Row, rows_of
+from helios_research.state.rows import Row, rows_of
 from helios_research.submission.clock import SystemClock
-from helios_research.submission.limits import Lane, Pacer, Retries
+from helios_research.submission.rate_limiter import Lane, Pacer, Retries
 
 T = TypeVar("T")
 

@@ -138,8 +138,8 @@ def rates(paths: Sequence[str]) -> None:
     """Compare checking and decoding, with one process and with two."""
     import preflight as importable
 
-    from helios_research.checks import CheckPool
-    from helios_research.checks.workers import WorkerPool
+    from helios_research.preflight_checks.pool import CheckPool
+    from helios_research.preflight_checks.worker import WorkerPool
 
     names = ("decoding alone", "check", "check, all speech counted")
     table = {(name, workers): Measured() for name in names for workers in (1, 2)}
@@ -167,7 +167,8 @@ def rates(paths: Sequence[str]) -> None:
 
 def growth(paths: Sequence[str]) -> None:
     """Check many recordings and watch the memory of all processes; then check them again."""
-    from helios_research.checks import CheckPool, MemoryCache
+    from helios_research.preflight_checks.check import MemoryCache
+    from helios_research.preflight_checks.pool import CheckPool
 
     cache = MemoryCache()
     resident: dict[int, float] = {}

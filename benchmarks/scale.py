@@ -29,16 +29,16 @@ from support.memory import peak_memory_mb
 from support.remote_sandbox import remote_sandbox
 
 import helios_research as hr
-from helios_research.checks import Check
 from helios_research.columns import Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
+from helios_research.preflight_checks.check import Check
 from helios_research.recording import stamp_of
 from helios_research.sandbox import SandboxSettings
-from helios_research.sandbox.scoring import expected_scores
-from helios_research.study import COHORT_FILE
-from helios_research.submission.asks import Row, rows_of
-from helios_research.submission.evidence import Evidence
-from helios_research.submission.inspection import LedgerCache
+from helios_research.sandbox.runs import expected_scores
+from helios_research.state.loader import Evidence
+from helios_research.state.rows import Row, rows_of
+from helios_research.submission.work_queue import LedgerCache
+from helios_research.withdrawal import COHORT_FILE
 
 PRODUCERS = 64
 

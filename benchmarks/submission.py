@@ -27,7 +27,7 @@ from support.remote_sandbox import remote_sandbox
 
 import helios_research as hr
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission.rates import HIGHEST_RATE
+from helios_research.submission.rate_limiter import HIGHEST_RATE
 
 SIZE_BYTES = 100_000
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from helios_research._version import __version__
 
 if TYPE_CHECKING:
-    from helios_research import analysis, plots, widgets
     from helios_research.api.client import Client
-    from helios_research.checks import Thresholds, preflight
     from helios_research.cohort import Cohort, read_cohort
+    from helios_research.preflight_checks.rules import Thresholds
+    from helios_research.preflight_checks.table import preflight
     from helios_research.pseudonyms import pseudonymize
     from helios_research.sandbox import Sandbox
     from helios_research.study import Study
@@ -38,8 +38,8 @@ _HOMES = {
     "Cohort": "helios_research.cohort",
     "Sandbox": "helios_research.sandbox",
     "Study": "helios_research.study",
-    "Thresholds": "helios_research.checks",
-    "preflight": "helios_research.checks",
+    "Thresholds": "helios_research.preflight_checks",
+    "preflight": "helios_research.preflight_checks",
     "pseudonymize": "helios_research.pseudonyms",
     "read_cohort": "helios_research.cohort",
 }

@@ -6,14 +6,12 @@ What was done is in ``attrs["method"]`` of each table, what to be careful about 
 
 from helios_research.analysis.bootstrap import Bootstrap
 from helios_research.analysis.change import Baseline, baseline
-from helios_research.analysis.cohort_table import format_table_one, table_one
 from helios_research.analysis.comparisons import Comparison, compare_by_tag
-from helios_research.analysis.levels import canonical_sex
-from helios_research.analysis.losses import flow
-from helios_research.analysis.missing import missingness_by_tag
-from helios_research.analysis.provenance import source_note
-from helios_research.analysis.repeatability import reliability
+from helios_research.analysis.missingness import flow, missingness_by_tag
+from helios_research.analysis.reliability import reliability
 from helios_research.analysis.summaries import summarize_by_tag
+from helios_research.analysis.table_one import format_table_one, table_one
+from helios_research.analysis.tables import canonical_sex, source_note
 
 __all__ = [
     "Baseline",

@@ -9,16 +9,17 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import check_confidence
-from helios_research.analysis.levels import NOT_GIVEN, levels_of
-from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
+    NOT_GIVEN,
     Results,
     bucket_steps,
     choose_biomarkers,
+    days_of,
+    finished,
+    levels_of,
     load_results,
     scores_of,
 )
-from helios_research.analysis.times import days_of
 from helios_research.columns import Biomarker
 from helios_research.errors import ResultsError
 

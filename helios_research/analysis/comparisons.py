@@ -11,22 +11,24 @@ from scipy import stats
 from helios_research.analysis.bootstrap import check_confidence
 from helios_research.analysis.effects import (
     Estimate,
+    MixedFit,
     compare_means,
     compare_paired_means,
     compare_paired_ranks,
     compare_ranks,
+    fit_random_intercept,
     nothing,
 )
-from helios_research.analysis.levels import NOT_GIVEN, levels_of
-from helios_research.analysis.mixed_model import MixedFit, fit_random_intercept
-from helios_research.analysis.provenance import finished
 from helios_research.analysis.tables import (
+    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
     Results,
     bucket_steps,
     choose_biomarkers,
+    finished,
+    levels_of,
     load_results,
     people_of,
     scores_of,

@@ -13,10 +13,9 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
-from helios_research.analysis.levels import MOST_LEVELS, levels_of
-from helios_research.analysis.provenance import finished
-from helios_research.analysis.reasons import REASON_COLUMNS, missing_reasons
 from helios_research.analysis.tables import (
+    MOST_LEVELS,
+    REASON_COLUMNS,
     Codes,
     Flags,
     Floats,
@@ -24,7 +23,10 @@ from helios_research.analysis.tables import (
     all_scores_of,
     choose_biomarkers,
     count_people_by_level,
+    finished,
+    levels_of,
     load_results,
+    missing_reasons,
     people_of,
 )
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS

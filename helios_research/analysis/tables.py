@@ -1,6 +1,9 @@
-"""What every analysis needs from a results table: scores, levels, people and reasons."""
+"""What every analysis needs from a results table: scores, levels, people, reasons, and where it comes from."""
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,19 +12,216 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helios_research._util.text import counted
 from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
     BUCKET_LEVELS,
     Biomarker,
     Outcome,
+    Source,
 )
 from helios_research.errors import ResultsError, UnknownColumnError
 
-Results = pd.DataFrame | str | PathLike[str]
-Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
+
+
 Flags = NDArray[np.bool_]
+
+
+Floats = NDArray[np.float64]
+
+
+_DAY = pd.Timedelta(days=1)
+_ZERO = pd.Timestamp("2000-01-01", tz="UTC")
+
+
+def times_of(values: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
+    """Read a column of times."""
+    if not pd.api.types.is_datetime64_any_dtype(values):
+        # Without a whole date, "12" would be taken for a year.
+        text = values.astype("str")
+        values = text.where(text.str.match(r"\d{4}-\d\d-\d\d", na=False))
+    times = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
+    return times.astype("datetime64[us, UTC]")
+
+
+def days_of(values: "pd.Series[str]") -> Floats:
+    """Count the days to each time of a column."""
+    return np.asarray((times_of(values) - _ZERO) / _DAY, dtype=np.float64)
+
+
+def times_from(days: Floats) -> pd.DatetimeIndex:
+    """Turn days since 2000 into times."""
+    return _ZERO + pd.to_timedelta(days, unit="D")
+
+
+NOT_GIVEN = "not given"
+MOST_LEVELS = 500
+
+# Spelled in manifests as people write them; Helios knows the four words on the right.
+_SEX_SPELLINGS = {
+    "M": "MALE",
+    "MAN": "MALE",
+    "F": "FEMALE",
+    "WOMAN": "FEMALE",
+    "I": "INTERSEX",
+    "U": "UNKNOWN",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The levels of one grouping column, in an order that a reader expects."""
+
+    codes: Codes
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the levels."""
+        return len(self.labels)
+
+
+def levels_of(table: pd.DataFrame, column: str) -> Levels:
+    """Sort the values of a grouping column into levels.
+
+    An ordered category keeps its order, numbers go by size, text goes as people count ("2" before
+    "10"); blank and missing values, and any spelled so, become the last level, "not given".
+    """
+    if column not in table.columns:
+        raise UnknownColumnError(column, table.columns)
+    each, different = _different(table[column])
+    spelled = canonical_sex(different) if column == "birth_sex" else different
+    text = _as_text(spelled)
+    found = list(text.dropna().unique())
+    if len(found) > MOST_LEVELS:
+        message = (
+            f"The column {column!r} has {len(found):,} different values, more than {MOST_LEVELS}: "
+            "group by a column with fewer, such as the arm or the visit."
+        )
+        raise ResultsError(message)
+    order = _ordered(found, spelled)
+    # The last place is for rows without a value, whose number is -1.
+    places = np.append(pd.Categorical(text, categories=order).codes, -1).astype(np.intp)
+    codes = places[each]
+    if (codes < 0).any():
+        codes, order = np.where(codes < 0, len(order), codes), [*order, NOT_GIVEN]
+    return Levels(codes, tuple(order))
+
+
+def _different(values: "pd.Series[str]") -> "tuple[Codes, pd.Series[str]]":
+    """Give the different values numbers, to put each into words once and not in every row."""
+    # Among objects 1 equals True, and a list has no hash; as texts they are what they look like.
+    hashable = values.astype("str") if values.dtype == object else values
+    each, different = pd.factorize(hashable)
+    return each, pd.Series(different)
+
+
+def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
+    if pd.api.types.is_float_dtype(values):
+        # A blank cell makes floats of whole numbers; 15 digits leave them as they were written.
+        return values.map(lambda value: f"{value:.15g}", na_action="ignore").astype("str")
+    text = values.astype("str").str.strip()
+    return text.mask(values.isna() | text.isin(["", NOT_GIVEN]))
+
+
+def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
+        ordered = _as_text(pd.Series(values.cat.categories)).dropna()
+        return [level for level in dict.fromkeys(ordered) if level in set(found)]
+    return sorted(found, key=natural_key)
+
+
+def natural_key(text: str) -> list[tuple[int, float, str]]:
+    """Give the sort key under which numbers inside a text count as numbers."""
+    number = _number(text)
+    if number is not None:
+        return [(0, number, "")]
+    parts = re.split(r"(\d+)", text)
+    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part.lower()) for part in parts]
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if isnan(number) else number
+
+
+def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
+    """Bring the spellings of a manifest ("f", "Female") to the words that Helios knows.
+
+    Parameters
+    ----------
+    values
+        Birth sex as given.
+
+    Returns
+    -------
+    Series of str
+        MALE, FEMALE, INTERSEX, UNKNOWN, or the text itself in capitals where it is none of them.
+    """
+    text = values.astype("str").str.strip().str.upper()
+    return text.replace(_SEX_SPELLINGS)
+
+
+# What the reason of a missing score is read from.
+REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
+
+
+def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
+    """Say for each row without a score why it has none."""
+    missing = np.isnan(scores)
+    reasons = np.full(len(table), None, dtype=object)
+    reasons[missing] = _why(table[missing])
+    return pd.Series(reasons, index=table.index, dtype="str")
+
+
+def _why(table: pd.DataFrame) -> "pd.Series[str]":
+    # A file of another program may lack some; every missing score has a reason.
+    outcome = table["outcome"].astype("str").fillna("no outcome")
+    code = table["error_code"] if "error_code" in table.columns else None
+    why = outcome if code is None else code.astype("str").fillna(outcome)
+    scored = outcome == Outcome.SCORED.value
+    if "n_sections" in table.columns:
+        sections = pd.to_numeric(table["n_sections"], errors="coerce")
+        several = sections.fillna(1).to_numpy(dtype=float) > 1
+        why = why.mask(scored & several, "several sections")
+        scored &= ~several
+    why = why.mask(scored & table["user_label"].isna(), "no participant")
+    return why.mask(scored & table["user_label"].notna(), "no score")
+
+
+def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
+    """Count the reasons of missing scores."""
+    counted = reasons.value_counts().items()
+    ordered = sorted(counted, key=lambda item: (-item[1], str(item[0])))
+    return {str(reason): int(count) for reason, count in ordered}
+
+
+def has_warning(table: pd.DataFrame) -> Flags:
+    """Mark the recordings with a warning from Helios."""
+    if "warnings" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return np.array(
+        [hasattr(found, "__len__") and len(found) > 0 for found in table["warnings"]], dtype=bool
+    )
+
+
+def is_flagged(table: pd.DataFrame) -> Flags:
+    """Mark the recordings that were scored and have an error code all the same.
+
+    Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
+    longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
+    """
+    if "error_code" not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    flagged = (table["outcome"] == Outcome.SCORED) & table["error_code"].notna()
+    return flagged.to_numpy(dtype=bool)
+
+
+Results = pd.DataFrame | str | PathLike[str]
 
 
 def load_results(results: Results, needs: Iterable[str] = ()) -> pd.DataFrame:
@@ -135,3 +335,65 @@ def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
     known = people >= 0
     pairs = pd.unique(codes[known] * n_people + people[known])
     return np.bincount(pairs // n_people, minlength=n_levels).astype(np.intp)
+
+
+def sources_of(table: pd.DataFrame) -> list[str]:
+    """List where the scores of a table come from."""
+    if "source" not in table.columns:
+        return []
+    return sorted(str(source) for source in table["source"].dropna().unique())
+
+
+def source_note(table: pd.DataFrame) -> str | None:
+    """Say in a sentence that scores are synthetic, for figures and reports to repeat.
+
+    Parameters
+    ----------
+    table
+        The results.
+
+    Returns
+    -------
+    str or None
+        None where all scores come from thymia's Helios, or the table does not say.
+    """
+    sources = sources_of(table)
+    if Source.SANDBOX.value not in sources:
+        return None
+    if len(sources) == 1:
+        return "Synthetic scores from the sandbox, not measurements of anyone."
+    return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
+
+
+def flagged_note(table: pd.DataFrame) -> str | None:
+    """Say in a sentence how many scores are of recordings whose row was changed since."""
+    flagged = is_flagged(table)
+    number = int(flagged.sum())
+    if not number:
+        return None
+    codes = count_reasons(table["error_code"][flagged].astype("str"))
+    which = ", ".join(f"{count:,} {code}" for code, count in codes.items())
+    are = "recording is" if number == 1 else "recordings are"
+    return (
+        f"{number:,} scored {are} flagged ({which}): the manifest was changed after the recording "
+        "was sent. The scores are those of what was sent, and they count; error_reason says what "
+        "changed."
+    )
+
+
+def not_ended(pending: int) -> str:
+    """Say how many recordings are still on their way."""
+    return f"{counted(pending, 'recording')} {'has' if pending == 1 else 'have'} not ended yet"
+
+
+def finished(
+    rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Put on a finished analysis what a reader has to know about it."""
+    rows.attrs = {
+        "method": method,
+        "warnings": [*warnings, *filter(None, [flagged_note(table)])],
+        "sources": sources_of(table),
+        "source_note": source_note(table),
+    }
+    return rows

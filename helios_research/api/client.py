@@ -23,15 +23,19 @@ from pydantic import SecretStr
 
 from helios_research._version import __version__
 from helios_research.api import protocol
-from helios_research.api.answers import Answer, Failure
-from helios_research.api.lanes import Lanes
+from helios_research.api.models import Account, CreatedRun, ModelRun, RunRequest
 from helios_research.api.protocol import Call
-from helios_research.api.records import Account, CreatedRun, ModelRun
-from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
-from helios_research.api.requests import RunRequest
-from helios_research.api.troubles import Trouble, distrust, settings_words, system_words
-from helios_research.api.unpacking import Unpacker
-from helios_research.api.uploads import FALLBACK_MEDIA_TYPE, RecordingChangedError, UploadBody
+from helios_research.api.responses import MAX_ANSWER_BYTES, Answer, Failure, Reply, Unpacker
+from helios_research.api.transport import (
+    FALLBACK_MEDIA_TYPE,
+    Lanes,
+    RecordingChangedError,
+    Trouble,
+    UploadBody,
+    distrust,
+    settings_words,
+    system_words,
+)
 from helios_research.config import Connection, is_loopback, resolve_connection
 from helios_research.errors import ProxySettingsError
 from helios_research.keys import warn_of_key_in_code

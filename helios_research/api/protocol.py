@@ -14,11 +14,16 @@ from urllib.parse import quote, urlsplit
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from helios_research.api.answers import Answer, Failure, FailureKind, Success
-from helios_research.api.records import Account, CreatedRun, ModelRun, WireAnswer
-from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
-from helios_research.api.requests import RunRequest
-from helios_research.api.troubles import Trouble
+from helios_research.api.models import Account, CreatedRun, ModelRun, RunRequest, WireAnswer
+from helios_research.api.responses import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Failure,
+    FailureKind,
+    Reply,
+    Success,
+)
+from helios_research.api.transport import Trouble
 from helios_research.codes import RECORDING_CHANGED, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
 from helios_research.config import is_loopback
 

@@ -1,9 +1,8 @@
 """The command line: parses, calls the same functions as a notebook would, prints.
 
-Importing a module of commands is what registers them.
+Importing the module of commands is what registers them.
 """
 
-from helios_research.cli import commands, confidential
 from helios_research.cli.application import app, main
 
-__all__ = ["app", "commands", "confidential", "main"]
+__all__ = ["app", "commands", "main"]

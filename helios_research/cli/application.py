@@ -1,18 +1,84 @@
-"""The application: its entry point, its exit statuses, and how it words what it could not do.
+"""How tables are told on a terminal."""
 
-Exit status: 0 all is well; 1 some recordings did not end ``scored`` (for ``check``: some cannot be
-sent; for ``withdraw``: nothing was removed, since it was not confirmed); 2 it could not run; 130
-interrupted.
-"""
-
+import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
+import pandas as pd
 import typer
 
+from helios_research._util.text import counted
 from helios_research._version import __version__
+from helios_research.codes import explain
+from helios_research.cohort import Cohort
+from helios_research.columns import Outcome, Severity, Verdict
 from helios_research.errors import HeliosResearchError
+
+
+def print_issues(cohort: Cohort, most: int = 20) -> None:
+    """Tell on stderr what is wrong with a table."""
+    issues = cohort.issues
+    errors = (issues["severity"] == Severity.ERROR).sum()
+    typer.echo(
+        f"{counted(len(cohort), 'recording')}: {int(cohort.is_valid.sum()):,} can be sent; "
+        f"{counted(errors, 'error')} and {counted(len(issues) - errors, 'warning')} in the table.",
+        err=True,
+    )
+    for issue in issues.head(most).itertuples():
+        typer.echo(
+            f"  row {issue.row}, {issue.column}: {issue.problem} {issue.remedy}"
+            f"{'' if issue.severity == Severity.ERROR else ' (warning)'}",
+            err=True,
+        )
+    if len(issues) > most:
+        typer.echo(f"  … and {len(issues) - most:,} more: see cohort.issues", err=True)
+
+
+def print_checks(checks: pd.DataFrame, most: int = 20) -> None:
+    """Tell what the preflight expects."""
+    counts = checks["verdict"].value_counts()
+    typer.echo(", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in Verdict))
+    doubtful = checks[checks["verdict"] != Verdict.OK]
+    for check_ in doubtful.head(most).itertuples():
+        typer.echo(f"  {check_.verdict}: {check_.recording_id}: {check_.reason}")
+    if len(doubtful) > most:
+        typer.echo(f"  … and {len(doubtful) - most:,} more: --out FILE writes them all")
+
+
+def print_outcomes(results: pd.DataFrame) -> None:
+    """Count recordings by outcome and error code, with what to do about each code."""
+    counts = results.groupby(["outcome", "error_code"], observed=True, dropna=False).size()
+    width = max(len(outcome) for outcome in ("outcome", *Outcome))
+    typer.echo(f"{'outcome':<{width}}  {'rows':>7}  error code, and what to do")
+    for outcome, code, rows in counts.reset_index().itertuples(index=False):
+        advice = "" if pd.isna(code) else f"{code}: {explain(code).remedy}"
+        typer.echo(f"{outcome:<{width}}  {rows:>7,}  {advice}".rstrip())
+    typer.echo(f"{'all':<{width}}  {len(results):>7,}")
+
+
+class _OnStderr(logging.Handler):
+    """Writes what is logged to stderr, as it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(record.getMessage(), err=True)
+
+
+@contextmanager
+def told_on_stderr(name: str) -> Iterator[None]:
+    """Tell on stderr what a part of the package logs while it works."""
+    logger, handler = logging.getLogger(name), _OnStderr(logging.INFO)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
 
 SOME_NOT_SCORED = 1
 NOT_CONFIRMED = 1

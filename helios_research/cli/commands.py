@@ -1,21 +1,103 @@
-"""What the command line can do; each command calls the same functions as a notebook would."""
+"""Commands around what is confidential: the API key, and participants who withdraw."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
-from helios_research.cli.application import SOME_NOT_SCORED, app
-from helios_research.cli.printing import print_checks, print_issues, print_outcomes, told_on_stderr
+from helios_research._util.text import counted
+from helios_research.cli.application import (
+    NOT_CONFIRMED,
+    SOME_NOT_SCORED,
+    app,
+    print_checks,
+    print_issues,
+    print_outcomes,
+    told_on_stderr,
+)
 from helios_research.cohort import Cohort, read_cohort
 from helios_research.columns import Outcome, Verdict
-from helios_research.submission.progress import duration
-from helios_research.wording import counted
+from helios_research.config import checked_key, resolve_base_url
+from helios_research.keys import ask_for_key, forget_key, store_key
+from helios_research.state.status import duration
+
+key = typer.Typer(no_args_is_help=True)
+app.add_typer(key, name="key", help="Keep the API key in the operating system's keyring.")
+
+Region = Annotated[str | None, typer.Option(help="default, ca or us.")]
+Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
+Label = Annotated[str, typer.Argument(help="The participant's label, as it was sent.")]
+BaseUrl = Annotated[str | None, typer.Option(help="Another address of the API.")]
+
+
+@key.command("set")
+def set_key(region: Region = None, base_url: BaseUrl = None) -> None:
+    """Ask for the API key, without showing it, and put it into the system's keyring.
+
+    Where it is not typed, one line of standard input is taken for it.
+    """
+    address = resolve_base_url(region, base_url)
+    typed = ask_for_key(address) if sys.stdin.isatty() else SecretStr(sys.stdin.readline())
+    keyring = store_key(address, checked_key(typed))
+    typer.echo(f"The key for {address} is kept in {keyring}. THYMIA_API_KEY, if set, wins over it.")
+
+
+@key.command("forget")
+def forget(region: Region = None, base_url: BaseUrl = None) -> None:
+    """Take the API key out of the system's keyring."""
+    address = resolve_base_url(region, base_url)
+    if forget_key(address):
+        typer.echo(f"The key for {address} is no longer kept.")
+    else:
+        typer.echo(f"No key for {address} was kept.")
+
+
+@app.command()
+def withdraw(
+    study: Folder,
+    label: Label,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Remove a participant from a study for good, and list the runs to pass on to thymia."""
+    from helios_research.study import Study
+    from helios_research.withdrawal import find_participant
+
+    label = label.strip()
+    found = find_participant(study, label)
+    typer.echo(
+        f"{label!r} has {int(found.gone.sum()):,} rows and {len(found.runs):,} model runs in "
+        f"{study}. All of it will be removed for good, with the exports and reports in the folder."
+    )
+    for run in found.runs:
+        typer.echo(f"  {run['model_run_id']}  {run['state']}")
+    if not yes and not _is_confirmed():
+        typer.echo("Nothing was removed.")
+        raise typer.Exit(NOT_CONFIRMED)
+    typer.echo(f"\n{Study(study).withdraw(label)}")
+
+
+def _is_confirmed() -> bool:
+    if not sys.stdin.isatty():
+        message = "nobody is there to confirm it: add --yes"
+        raise typer.BadParameter(message, param_hint="withdraw")
+    return typer.confirm("Remove it?")
+
+
+@app.command()
+def readmit(study: Folder, label: Label) -> None:
+    """Take a withdrawal back: the participant's rows may be sent, and paid for, again."""
+    from helios_research.study import Study
+
+    Study(study).readmit(label)
+    typer.echo(f"{label.strip()!r} may be sent again. Nothing that was removed comes back.")
+
 
 Manifest = Annotated[
     Path, typer.Argument(help="The table of recordings: CSV, TSV, Excel or Parquet.")
 ]
-Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
+Folder_commands = Annotated[Path, typer.Argument(help="The study's folder.")]
 Tags = Annotated[str, typer.Option(help="Columns to send as tags, with commas between.")]
 Columns = Annotated[
     list[str] | None,
@@ -60,7 +142,8 @@ def check(
     ] = 5.0,
 ) -> None:
     """Check a table and its recordings before anything is sent."""
-    from helios_research.checks import overview, preflight, write_checks
+    from helios_research.preflight_checks.summary import overview
+    from helios_research.preflight_checks.table import preflight, write_checks
 
     if out is not None and not out.absolute().parent.is_dir():
         # Said now, since the checks may take an hour.
@@ -112,7 +195,8 @@ def submit(
 ) -> None:
     """Send what is left to send, wait for the scores, and write results.parquet."""
     from helios_research.api.client import Client
-    from helios_research.study import RESULTS_FILE, Study
+    from helios_research.study import Study
+    from helios_research.withdrawal import RESULTS_FILE
 
     cohort = _read(manifest, tags, column, constant, sheet)
     print_issues(cohort)
@@ -132,7 +216,7 @@ def submit(
 
 
 @app.command()
-def status(study: Folder) -> None:
+def status(study: Folder_commands) -> None:
     """Tell how far a study has come, also while it is being submitted."""
     from helios_research.study import Study
 
@@ -150,7 +234,7 @@ def status(study: Folder) -> None:
 
 @app.command()
 def export(
-    study: Folder,
+    study: Folder_commands,
     to: Annotated[
         Path, typer.Option(help="The file to write: .parquet, .csv, .xlsx, .sav or .dta.")
     ],
@@ -168,7 +252,7 @@ def export(
 
 @app.command()
 def report(
-    study: Folder,
+    study: Folder_commands,
     to: Annotated[
         Path | None, typer.Option(help="The file to write; by default report.html in the study.")
     ] = None,

@@ -1,4 +1,4 @@
-"""A table as it came, before anything is known about its columns."""
+"""A table as it came, each cell as the text that a person would have typed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from helios_research.cohort.findings import Findings, Positions
 from helios_research.cohort.text import as_text, cell_text, text_column
+from helios_research.cohort.validators import Findings, Positions
 from helios_research.errors import ColumnNamesError, UnreadableTableError
 
 MOST_COLUMNS = 20_000

@@ -1,16 +1,157 @@
-"""Tables from files, by what their names end in."""
+"""Tables from files: which encoding, delimiter and cells; text stays text."""
 
-from collections.abc import Iterable
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helios_research.cohort.delimited import read_delimited
-from helios_research.cohort.raw import RawTable, check_extent, from_dataframe
+from helios_research.cohort.raw import RawTable, check_extent, from_dataframe, from_records
+from helios_research.cohort.text import text_column
+from helios_research.cohort.validators import Findings, Problem
 from helios_research.cohort.workbook import read_workbook
+from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
+
+DELIMITERS = (",", ";", "\t", "|")
+WINDOWS_ENCODING = "cp1252"
+
+# Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)."
+
+
+def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
+    """Read a CSV or TSV file."""
+    content = path.read_bytes()
+    encoding = find_encoding(path, content)
+    text = content.decode(encoding)
+    if encoding == WINDOWS_ENCODING and "\0" in text:
+        raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
+    delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
+    header, numbered = _records(path, text, delimiter)
+    check_extent(path, len(numbered), len(header))
+    findings = Findings()
+    records = _level(numbered, len(header), findings)
+    objects = from_records(path.name, header, records)
+    frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
+    if encoding == WINDOWS_ENCODING:
+        _warn_of_guess(frame, findings)
+    rows = np.array([number for number, _ in numbered], dtype=np.int64)
+    return RawTable(path.name, frame, frame, rows, 1, findings)
+
+
+def find_encoding(path: Path, content: bytes) -> str:
+    """Find out how a text file is encoded."""
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
+    if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
+        # Text without accents in UTF-16 is half NULs; which half tells the byte order.
+        candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]
+    for encoding in candidates:
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    tried = " nor ".join(candidates)
+    raise UnreadableTableError(path, f"its text is not encoded as {tried}", _SAVE_AS_UTF8)
+
+
+def _find_delimiter(text: str, known: set[str]) -> tuple[str, str]:
+    first, _, rest = text.partition("\n")
+    hint = first.strip().casefold()
+    # Excel writes and hides such a line; it does not count as a row.
+    if hint.startswith("sep=") and len(hint) == len("sep=") + 1:
+        return hint[-1], rest
+    header = text[:100_000]
+
+    def recognised(delimiter: str) -> tuple[int, int]:
+        reader = csv.reader(io.StringIO(header, newline=""), delimiter=delimiter)
+        cells = next(reader, [])
+        return len({cell.strip() for cell in cells} & known), len(cells)
+
+    return max(DELIMITERS, key=recognised), text
+
+
+def _records(
+    path: Path, text: str, delimiter: str
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    # Strict, because a quote that is never closed would otherwise swallow rows silently.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    numbered: list[tuple[int, list[str]]] = []
+    number = 0
+    try:
+        for number, cells in enumerate(reader, start=1):
+            if "".join(cells).strip():
+                numbered.append((number, cells))
+    except csv.Error as error:
+        raise UnreadableTableError(
+            path,
+            f"row {number + 1} cannot be split into cells ({error})",
+            "Look there for a quotation mark that is not closed or not doubled.",
+        ) from error
+    if not numbered or numbered[0][0] != 1:
+        raise UnreadableTableError(path, "row 1 has no column names", "Put them into row 1.")
+    header = numbered[0][1]
+    return header, numbered[1:]
+
+
+def _level(
+    numbered: list[tuple[int, list[str]]], width: int, findings: Findings
+) -> list[Sequence[str | None]]:
+    records: list[Sequence[str | None]] = [cells for _, cells in numbered]
+    ragged = [position for position, cells in enumerate(records) if len(cells) != width]
+    extras: list[str | None] = []
+    problems: list[Problem] = []
+    noted: list[int] = []
+    for position in ragged:
+        cells = numbered[position][1]
+        extra = ", ".join(filter(None, cells[width:]))
+        records[position] = [*cells[:width], *[None] * (width - len(cells))]
+        if extra or len(cells) < width:
+            noted.append(position)
+            extras.append(extra or None)
+            problems.append((_too_long if extra else _too_short)(len(cells), width))
+    findings.add(noted, "row", extras, problems, "INVALID_ROW")
+    return records
+
+
+def _too_long(found: int, expected: int) -> Problem:
+    return Problem(
+        f"The row has {found} cells where the header has {expected}, so cells may be shifted.",
+        "Put quotation marks around cells that contain the delimiter.",
+    )
+
+
+def _too_short(found: int, expected: int) -> Problem:
+    return Problem(
+        f"The row has {found} cells where the header has {expected}; the rest is taken as blank.",
+        "Check that no delimiter is missing in the row.",
+        Severity.WARNING,
+    )
+
+
+def _warn_of_guess(frame: pd.DataFrame, findings: Findings) -> None:
+    problem = Problem(
+        "The file is not UTF-8, so letters beyond ASCII were read as Windows-1252.",
+        f"Check that they are right. {_SAVE_AS_UTF8}",
+        Severity.WARNING,
+    )
+    for name in frame.columns:
+        positions = np.flatnonzero(~frame[name].str.isascii().fillna(value=True).astype(bool))
+        findings.add(positions, name, frame[name].iloc[positions], problem, "INVALID_ROW")
+
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")

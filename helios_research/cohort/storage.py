@@ -1,10 +1,11 @@
-"""A cohort as one Parquet file, without loss."""
+"""A cohort as one Parquet file, without loss, and without rows that were removed."""
 
 import base64
 import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,82 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from helios_research.cohort.content import Content
-from helios_research.cohort.findings import HEADER, typed
-from helios_research.cohort.layout import Layout
-from helios_research.cohort.text import cell_text
+from helios_research.cohort.mapping import Layout
+from helios_research.cohort.text import cell_text, shown
+from helios_research.cohort.validators import HEADER, typed
 from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import StudyStorageError, UnreadableTableError
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The tables of a cohort, with the same rows in the same order."""
+
+    source: str
+    layout: Layout
+    frame: pd.DataFrame
+    fields: pd.DataFrame
+    tag_values: pd.DataFrame
+    row_numbers: "pd.Series[int]"
+    header_row: int
+    findings: pd.DataFrame
+
+    @property
+    def sent(self) -> pd.DataFrame:
+        """The metadata that are sent with each recording, under the table's own names."""
+        names = [name for name in STANDARD_FIELDS if name not in {"recording_id", "recording"}]
+        own = {name: self.layout.name_of(name) for name in names}
+        return pd.concat([self.fields[names].rename(columns=own), self.tag_values], axis=1)
+
+
+def remove_rows(content: Content, gone: NDArray[np.bool_]) -> Content:
+    """Take rows out of a cohort.
+
+    What was found out about the rows that stay is kept as it is, so that they are judged as
+    before; row numbers are still those of the table. Categories that only the removed rows had, and
+    sentences about other rows that name a label which is gone, are removed too.
+    """
+    labels = content.fields["user_label"]
+    lost = set(labels[gone].dropna()) - set(labels[~gone].dropna())
+    return replace(
+        content,
+        # What was said of all rows was said of those that stay, if any do.
+        layout=replace(content.layout, constants={} if gone.all() else content.layout.constants),
+        frame=_without(content.frame, gone),
+        fields=_kept(content.fields, gone),
+        tag_values=_kept(content.tag_values, gone),
+        row_numbers=content.row_numbers[~gone].reset_index(drop=True),
+        findings=_findings(content.findings, gone, lost),
+    )
+
+
+def _kept(table: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
+    return table[~gone].reset_index(drop=True)
+
+
+def _without(frame: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
+    kept = _kept(frame, gone)
+    for place, name in enumerate(frame.columns):
+        values = frame.iloc[:, place]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            lost = set(values[gone].dropna()) - set(values[~gone].dropna())
+            kept[name] = kept[name].cat.remove_categories(list(lost))
+    return kept
+
+
+def _findings(findings: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) -> pd.DataFrame:
+    positions = findings["position"].to_numpy()
+    header = positions == HEADER
+    stays = header | ~gone[np.where(header, 0, positions)] if len(gone) else header
+    for label in lost:
+        stays &= ~findings["problem"].str.contains(repr(shown(label)), regex=False).to_numpy()
+    new_positions = np.cumsum(~gone) - 1
+    moved = [HEADER if place == HEADER else new_positions[place] for place in positions[stays]]
+    kept: pd.DataFrame = findings[stays].reset_index(drop=True)
+    return kept.assign(position=np.array(moved, dtype=np.int64))
+
 
 VERSION = 1
 _KEY = b"helios_research_cohort"

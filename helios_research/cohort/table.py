@@ -1,8 +1,9 @@
-"""A cohort: recordings with their metadata, checked, with every problem in one table."""
+"""A cohort in a few words, for a prompt or a notebook."""
 
 import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
+from html import escape
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -13,17 +14,139 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helios_research import columns as vocabulary
-from helios_research.cohort import storage, summary
-from helios_research.cohort.building import build
-from helios_research.cohort.content import Content
-from helios_research.cohort.duplicates import check_shared_audio
-from helios_research.cohort.findings import HEADER, typed
-from helios_research.cohort.layout import Wishes
-from helios_research.cohort.locations import resolve_root
-from helios_research.cohort.raw import from_dataframe
+from helios_research.cohort import storage
+from helios_research.cohort.mapping import Layout, Wishes, lay_out
+from helios_research.cohort.raw import RawTable, from_dataframe
 from helios_research.cohort.reading import read_table
-from helios_research.cohort.removal import remove_rows
-from helios_research.cohort.text import cell_text, shown, text_column
+from helios_research.cohort.recordings import (
+    check_ids,
+    check_shared_audio,
+    resolve,
+    resolve_root,
+    unique_ids,
+)
+from helios_research.cohort.storage import Content, remove_rows
+from helios_research.cohort.text import as_text, cell_text, shown, text_column
+from helios_research.cohort.validation import (
+    TIMES,
+    Draft,
+    check_files,
+    check_header,
+    check_speakers,
+    check_values,
+)
+from helios_research.cohort.validators import HEADER, SEX_OF, empty, typed
+from helios_research.columns import RECORDING_ID, STANDARD_FIELDS
+
+
+def _facts(content: Content, is_valid: NDArray[np.bool_]) -> dict[str, str]:
+    warned = (content.findings["severity"] == "warning").sum()
+    invalid = int((~is_valid).sum())
+    return {
+        "recordings": f"{len(is_valid):,}",
+        "participants": f"{content.fields['user_label'].nunique():,}",
+        "tags": ", ".join(content.layout.tags) or "none",
+        "can be sent": f"{int(is_valid.sum()):,}",
+        "cannot be sent": f"{invalid:,}",
+        "warnings": f"{int(warned):,}",
+    }
+
+
+def summary_text(content: Content, is_valid: NDArray[np.bool_]) -> str:
+    """Summarise a cohort in one line."""
+    facts = _facts(content, is_valid)
+    listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
+    return f"<Cohort from {_lower_first(content.source)} ({listed})>"
+
+
+def as_html(content: Content, is_valid: NDArray[np.bool_]) -> str:
+    """Summarise a cohort as a small table."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        for name, value in _facts(content, is_valid).items()
+    )
+    hint = "" if content.findings.empty else "<p>What to correct is in <code>.issues</code>.</p>"
+    return (
+        f"<table><caption>Cohort from {escape(_lower_first(content.source))}</caption><tbody>{rows}</tbody>"
+        f"</table>{hint}"
+    )
+
+
+def _lower_first(source: str) -> str:
+    """Let "The DataFrame", which begins sentences elsewhere, stand within one."""
+    return source.replace("The ", "the ", 1) if source.startswith("The ") else source
+
+
+def build(raw: RawTable, wishes: Wishes, root: str) -> Content:
+    """Check a table and take from it what a cohort holds."""
+    layout = lay_out(raw.source, raw.frame.columns, wishes)
+    findings = raw.findings
+    draft = _draft(raw, layout, root)
+    check_header(list(raw.frame.columns), layout, findings)
+    good = check_values(draft, findings)
+    identities = check_files(draft, findings)
+    content = _content(raw, layout, draft, good)
+    rows = content.row_numbers
+    check_speakers(content.fields, good, layout, rows, findings)
+    shared, repeats = check_shared_audio(content, identities, draft.given["recording"])
+    check_ids(draft.fields[RECORDING_ID.name], repeats, layout, rows, findings)
+    findings.parts.extend(shared.parts)
+    return replace(content, findings=findings.table())
+
+
+def _draft(raw: RawTable, layout: Layout, root: str) -> Draft:
+    given = pd.DataFrame(
+        {field: _given(raw.cells, layout, field) for field in STANDARD_FIELDS},
+        index=raw.cells.index,
+    )
+    stripped = {field: _stripped(given[field]) for field in given}
+    stripped["recording"] = _resolved(stripped["recording"], root)
+    tags = {name: _stripped(as_text(raw.cells[name])) for name in layout.tags}
+    tag_values = pd.DataFrame(tags, index=raw.cells.index)
+    return Draft(given, pd.DataFrame(stripped), tag_values, layout)
+
+
+def _given(cells: pd.DataFrame, layout: Layout, field: str) -> "pd.Series[str]":
+    as_dates = field == "date_of_birth" if field in ("date_of_birth", *TIMES) else None
+    if field in layout.columns:
+        return as_text(cells[layout.columns[field]], as_dates=as_dates)
+    constant = as_text(pd.Series([layout.constants.get(field)], dtype=object), as_dates=as_dates)
+    return pd.Series(constant.iloc[0], index=cells.index, dtype="str")
+
+
+def _stripped(values: "pd.Series[str]") -> "pd.Series[str]":
+    stripped = values.str.strip()
+    return stripped.where(stripped != "")
+
+
+def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
+    resolved = [
+        resolve(cell, root) if isinstance(cell, str) else None for cell in recordings.tolist()
+    ]
+    return pd.Series(resolved, index=recordings.index, dtype="str")
+
+
+def _content(raw: RawTable, layout: Layout, draft: Draft, good: pd.DataFrame) -> Content:
+    fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
+    sexes = fields["birth_sex"].str.upper().map(SEX_OF).astype("str")
+    canonical = {
+        # A space for the T is common and leaves no doubt.
+        name: fields[name].str.replace(" ", "T").where(good[name], fields[name])
+        for name in TIMES
+    }
+    canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
+    canonical[RECORDING_ID.name] = unique_ids(keys, _stripped(draft.given["recording"]))
+    return Content(
+        source=raw.source,
+        layout=layout,
+        frame=raw.frame,
+        fields=fields.assign(**canonical),
+        tag_values=draft.tag_values,
+        row_numbers=pd.Series(raw.row_numbers, index=raw.frame.index, name="row"),
+        header_row=raw.header_row,
+        findings=empty(),
+    )
+
 
 _ISSUES = [column.name for column in vocabulary.ISSUES]
 
@@ -247,10 +370,10 @@ class Cohort:
         return len(self._content.frame)
 
     def __repr__(self) -> str:
-        return summary.as_text(self._content, self.is_valid)
+        return summary_text(self._content, self.is_valid)
 
     def _repr_html_(self) -> str:
-        return summary.as_html(self._content, self.is_valid)
+        return as_html(self._content, self.is_valid)
 
     def _errors(self) -> pd.DataFrame:
         found = self._content.findings

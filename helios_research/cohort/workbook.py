@@ -10,9 +10,9 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from helios_research.cohort.findings import Findings, Problem
 from helios_research.cohort.raw import RawTable, check_extent, from_records
 from helios_research.cohort.text import as_text, shown
+from helios_research.cohort.validators import Findings, Problem
 from helios_research.errors import UnreadableTableError
 
 _ZEROS = re.compile("0{2,}")

@@ -11,9 +11,10 @@ from helios_research.columns import Source
 from helios_research.demo import demo_cohort_path
 from helios_research.errors import NotADemoStudyError
 from helios_research.ledger import Ledger
+from helios_research.ledger.schema import SETTING_SOURCE
 from helios_research.sandbox import Sandbox, SandboxSettings
-from helios_research.study import COHORT_FILE, RESULTS_FILE, Study
-from helios_research.submission.engine import SOURCE
+from helios_research.study import Study
+from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE
 
 TAGS = ("arm", "visit")
 FIGURE_FILE = "scores_by_arm.png"
@@ -64,7 +65,7 @@ def _holds_a_demo(folder: Path) -> bool:
     if not (folder / COHORT_FILE).exists():
         return False
     with Ledger.open(folder) as ledger:
-        source = ledger.get_setting(SOURCE)
+        source = ledger.get_setting(SETTING_SOURCE)
     recordings = Study(folder).cohort.fields["recording"].dropna()
     is_from_here = recordings.str.startswith(str(demo_cohort_path()))
     return source == Source.SANDBOX and not recordings.empty and bool(is_from_here.all())

@@ -1,7 +1,8 @@
-"""The study folder and the SQLite file in it: made, opened, and their failures put into words."""
+"""A connection to a ledger that several threads may read through."""
 
 import errno
 import os
+import re
 import shlex
 import sqlite3
 import sys
@@ -9,6 +10,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
 
 from helios_research.errors import (
     StudyDamagedError,
@@ -17,7 +21,84 @@ from helios_research.errors import (
     StudyStorageError,
 )
 from helios_research.ledger.attempts import SecretUrl
-from helios_research.ledger.damage import is_damage_without_code
+
+# Our statements fit every ledger of the version that it says, unless what it says was damaged.
+_DAMAGE = re.compile(
+    "decode to UTF-8|malformed JSON|unsupported file format|no such (table|column)|already exists"
+)
+
+
+NO_SENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What understanding a value raises that is not what is only ever written in its place."""
+
+
+class DamagedValueError(sqlite3.DatabaseError):
+    """A value makes no sense; `study_error` words it like SQLite's own finding of damage."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+    def __init__(self) -> None:
+        super().__init__("a value in it makes no sense")
+
+
+@contextmanager
+def making_sense() -> Iterator[None]:
+    """Take values that cannot be understood for damage to the file."""
+    try:
+        yield
+    except NO_SENSE as error:
+        raise DamagedValueError from error
+
+
+def is_damage_without_code(error: Exception) -> bool:
+    """Tell whether SQLite found damage to which it gives no code of its own."""
+    is_sqlites = isinstance(error, sqlite3.OperationalError)
+    return is_sqlites and _DAMAGE.search(str(error)) is not None
+
+
+ROWS_IN_A_BLOCK = 2_000
+"""Enough to make reading one block cheap against parsing it, and little enough to hold in memory."""
+
+
+class Connected:
+    """A ledger that is open for reading; its methods are those of `LedgerReader`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reading = Lock()
+        self._is_closed = False
+        with storage_errors(path):
+            self._connection = connect_reader(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The study folder, with links resolved."""
+        return self._path.parent
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        with self._reading:
+            self._is_closed = True
+            self._connection.close()
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        with self._reading, storage_errors(self._path):
+            if self._is_closed:
+                raise ValueError(f"The ledger {self._path} is closed: open the study again.")
+            yield self._connection
+
 
 DATABASE_NAME = "helios.sqlite"
 DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, SecretUrl, State
-from helios_research.ledger.lock import StudyLock
-from helios_research.ledger.migrations import MIGRATIONS, check_version, migrate, version_of
 from helios_research.ledger.reader import LedgerReader
-from helios_research.ledger.statements import (
+from helios_research.ledger.schema import (
     ANSWER,
+    MIGRATIONS,
+    check_version,
     insert,
+    migrate,
     move,
     put_setting,
     store_checks,
     to_json,
+    version_of,
 )
 from helios_research.ledger.storage import (
     connect_reader,
@@ -34,7 +36,7 @@ from helios_research.ledger.storage import (
     warn_if_open_to_others,
 )
 from helios_research.ledger.withdrawals import Removal, hand_over_runs, remove, take_back
-from helios_research.ledger.writer import GroupWriter
+from helios_research.ledger.writer import GroupWriter, StudyLock
 
 _LOGGER = logging.getLogger(__name__)
 

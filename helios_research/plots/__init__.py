@@ -6,12 +6,10 @@ both columns of a paper, ``SLIDE`` for a slide.
 """
 
 from helios_research.plots.by_tag import scores_by_tag
+from helios_research.plots.canvas import COLUMN, PAGE, SLIDE, Style
 from helios_research.plots.correlations import biomarker_correlations
-from helios_research.plots.flow_chart import flow_diagram
-from helios_research.plots.outcomes import outcomes_by_tag
-from helios_research.plots.over_time import score_over_time
-from helios_research.plots.since_waking import awake_hours
-from helios_research.plots.style import COLUMN, PAGE, SLIDE, Style
+from helios_research.plots.outcomes import flow_diagram, outcomes_by_tag
+from helios_research.plots.over_time import awake_hours, score_over_time
 
 __all__ = [
     "COLUMN",

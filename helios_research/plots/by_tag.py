@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
-from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import (
+    NOT_GIVEN,
     Codes,
     Results,
     all_scores_of,
@@ -21,15 +21,33 @@ from helios_research.analysis.tables import (
     people_of,
 )
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots.canvas import Target, open_canvas, say_instead, write_sentence
-from helios_research.plots.differences import Difference, differences
+from helios_research.plots.canvas import (
+    PAGE,
+    Style,
+    Target,
+    dress,
+    entitle,
+    open_canvas,
+    say_instead,
+    write_sentence,
+)
+from helios_research.plots.difference_axis import (
+    DEPTH_LINES,
+    Difference,
+    differences,
+    draw_mean_difference,
+    draw_share_differences,
+)
 from helios_research.plots.groups import (
+    NO_SCORE,
     Groups,
+    Selection,
     arrange,
     count_rows,
     keep_largest,
     name_rows,
     rule_rows,
+    select,
 )
 from helios_research.plots.marks import (
     ABOUT_FEW,
@@ -47,9 +65,6 @@ from helios_research.plots.marks import (
     score_axis,
     share_axis,
 )
-from helios_research.plots.rulers import DEPTH_LINES, draw_mean_difference, draw_share_differences
-from helios_research.plots.selection import NO_SCORE, Selection, select
-from helios_research.plots.style import PAGE, Style, dress, entitle
 from helios_research.plots.text import about_fonts
 
 # In a figure 1,000 resamples cannot be told from more.

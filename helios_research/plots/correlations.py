@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from scipy import stats
 
+from helios_research._util.text import counted
 from helios_research.analysis.tables import (
     Codes,
     Floats,
@@ -19,11 +20,20 @@ from helios_research.analysis.tables import (
     scores_of,
 )
 from helios_research.columns import Biomarker
-from helios_research.plots.canvas import Target, open_canvas, size_in, write_sentence
-from helios_research.plots.selection import select
-from helios_research.plots.style import INK, MUTED, PAGE, PAPER, Style, entitle
+from helios_research.plots.canvas import (
+    INK,
+    MUTED,
+    PAGE,
+    PAPER,
+    Style,
+    Target,
+    entitle,
+    open_canvas,
+    size_in,
+    write_sentence,
+)
+from helios_research.plots.groups import select
 from helios_research.plots.text import MINUS, width_in
-from helios_research.wording import counted
 
 FEWEST = 3
 

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from scipy import ndimage
 
+from helios_research._util.text import counted
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.analysis.tables import Codes, Flags, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots.canvas import size_in
-from helios_research.plots.style import (
+from helios_research.plots.canvas import (
     INK,
     MUTED,
     ORDINAL_RAMP,
@@ -23,9 +23,9 @@ from helios_research.plots.style import (
     Look,
     Style,
     entitle,
+    size_in,
 )
 from helios_research.plots.text import width_in
-from helios_research.wording import counted
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20

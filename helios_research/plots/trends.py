@@ -10,12 +10,34 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
-from helios_research.analysis.levels import levels_of
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
-from helios_research.analysis.tables import Codes, Floats, count_people, people_of, scores_of
+from helios_research.analysis.tables import (
+    Codes,
+    Floats,
+    count_people,
+    levels_of,
+    people_of,
+    scores_of,
+)
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots.canvas import Canvas, Target, open_canvas, write_sentence
-from helios_research.plots.courses import Course
+from helios_research.plots.canvas import (
+    BAND,
+    INK,
+    MARKS,
+    MUTED,
+    OKABE_ITO,
+    ORDINAL_RAMP,
+    PAPER,
+    Canvas,
+    Look,
+    Style,
+    Target,
+    dress,
+    entitle,
+    open_canvas,
+    write_sentence,
+)
+from helios_research.plots.groups import Selection
 from helios_research.plots.marks import (
     MOST_POINTS,
     NO_INTERVAL,
@@ -26,22 +48,8 @@ from helios_research.plots.marks import (
     sample,
     score_axis,
 )
-from helios_research.plots.selection import Selection
-from helios_research.plots.style import (
-    BAND,
-    INK,
-    MARKS,
-    MUTED,
-    OKABE_ITO,
-    ORDINAL_RAMP,
-    PAPER,
-    Look,
-    Style,
-    dress,
-    entitle,
-)
 from helios_research.plots.text import about_fonts, joined, plain, shorten, told_apart
-from helios_research.plots.ticks import label_bins
+from helios_research.plots.x_axis import Course, label_bins
 
 MOST_COLOURS = len(OKABE_ITO)
 RESAMPLES = Bootstrap(1000)

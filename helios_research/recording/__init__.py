@@ -1,9 +1,20 @@
 """One recording's bytes: where they are, what they really are, and what can be heard in them."""
 
-from helios_research.recording.container import Container, sniff
-from helios_research.recording.examination import examine, fingerprint
-from helios_research.recording.facts import MEASURING_VERSION, AudioFacts, Fingerprint, Stamp
-from helios_research.recording.source import is_remote, read_blocks, shown, stamp_of
+from helios_research.recording.decoding import Container, sniff
+from helios_research.recording.examination import (
+    MEASURING_VERSION,
+    AudioFacts,
+    examine,
+    fingerprint,
+)
+from helios_research.recording.source import (
+    Fingerprint,
+    Stamp,
+    is_remote,
+    read_blocks,
+    shown,
+    stamp_of,
+)
 
 __all__ = [
     "MEASURING_VERSION",

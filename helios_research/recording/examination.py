@@ -6,14 +6,89 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording.container import Container, sniff
-from helios_research.recording.decoding import Decoding
-from helios_research.recording.facts import AudioFacts, Fingerprint, Stamp
-from helios_research.recording.hashing import HashingReader, SeekableFile
-from helios_research.recording.levels import Levels
-from helios_research.recording.promise import promised_s
-from helios_research.recording.source import open_recording, shown
-from helios_research.recording.speech import SpeechMeter
+from helios_research.recording.decoding import Container, Decoding, promised_s, sniff
+from helios_research.recording.source import (
+    Fingerprint,
+    HashingReader,
+    SeekableFile,
+    Stamp,
+    open_recording,
+    shown,
+)
+from helios_research.recording.speech import Levels, SpeechMeter
+
+MEASURING_VERSION = 2
+"""Raised whenever the same bytes would be measured differently, so that caches start afresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """What the bytes of one recording really hold.
+
+    Attributes
+    ----------
+    sha256
+        SHA-256 of all its bytes, in hexadecimal digits.
+    size_bytes
+        Number of bytes read.
+    stamp
+        Its cheap identity when it was read.
+    media_type
+        Media type to upload it with, or None when it is not one of the six formats.
+    audio_format
+        Container and codec found in the bytes, such as ``wav/pcm`` or ``ogg/opus``; the container
+        alone where nothing could be decoded; None when even that is unknown.
+    duration_s
+        Decoded length in seconds. Beyond the time that is decoded (181 s), the length of the
+        packets that follow.
+    sample_rate_hz
+        Sample rate in Hz, or None when nothing could be decoded.
+    channels
+        Number of channels, or None when nothing could be decoded.
+    level_dbfs
+        RMS level of the loudest channel in dBFS, or None when nothing could be decoded.
+    clipped_fraction
+        Samples at full scale as a share (0 to 1) of all samples, or None.
+    noise_floor_dbfs
+        Level in dBFS below which the quietest tenth of all 50 ms frames lies, or None.
+    speech_s
+        Seconds of speech counted, or None when nothing could be decoded.
+    speech_counted_to_end
+        False where counting stopped because there was clearly enough speech.
+    problem
+        Why it could not be decoded, in words; None when it could.
+    damaged_packets
+        Packets that the decoder refused.
+    has_video
+        True when it also holds moving pictures (cover art does not count).
+    cancels_out
+        True when its channels are in opposite phase, so that a mono downmix is close to silence.
+    invalid_samples
+        Samples that are not finite numbers; they are measured as silence.
+    missing_s
+        Seconds that its header promises and that are not there, as of a file of which only a part
+        was copied; 0 where its header does not say.
+    """
+
+    sha256: str
+    size_bytes: int
+    stamp: Stamp
+    media_type: str | None
+    audio_format: str | None
+    duration_s: float | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    level_dbfs: float | None = None
+    clipped_fraction: float | None = None
+    noise_floor_dbfs: float | None = None
+    speech_s: float | None = None
+    speech_counted_to_end: bool = True
+    problem: str | None = None
+    damaged_packets: int = 0
+    has_video: bool = False
+    cancels_out: bool = False
+    invalid_samples: int = 0
+    missing_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

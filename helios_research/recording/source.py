@@ -1,18 +1,50 @@
 """Where a recording's bytes are: a local file, or any address that fsspec can open."""
 
 import errno
+import hashlib
+import io
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording.facts import Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A cheap identity of a recording: enough to tell that it is the same and not written to."""
+
+    size_bytes: int | None
+    version: str
+
+    def __str__(self) -> str:
+        size = "" if self.size_bytes is None else str(self.size_bytes)
+        return f"{size}:{self.version}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Stamp":
+        """Read a stamp back from the text that ``str(stamp)`` gave."""
+        size, _, version = text.partition(":")
+        return cls(int(size) if size else None, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a recording is, without decoding it."""
+
+    sha256: str
+    size_bytes: int
+    stamp: Stamp
+    media_type: str | None
+    audio_format: str | None
+
 
 REMOTE_BLOCK_BYTES = 1_048_576
 _IN_MEMORY_BYTES = 8_388_608
@@ -150,3 +182,63 @@ def _explained(error: Exception, location: str) -> tuple[str, str]:
         return _REASONS[error.errno]
     words = str(error).replace(location, shown(location)) or "no reason given"
     return f"cannot be read ({type(error).__name__}: {words})", "check the location and try again"
+
+
+_BLOCK_BYTES = 262_144
+
+
+class SeekableFile(Protocol):
+    """The part of a binary file that reading a recording needs."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read some bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position and return it."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
+class HashingReader:
+    """Hashes a file while others read it, each byte once and in order.
+
+    A decoder that jumps about (MP4 keeps its index at the end) leaves gaps, which ``finish``
+    reads afterwards.
+    """
+
+    def __init__(self, file: SeekableFile) -> None:
+        self.failure: Exception | None = None
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read, and hash what has not been hashed yet."""
+        try:
+            at = self._file.tell()
+            data = self._file.read(size)
+        except Exception as error:
+            self.failure = error
+            raise
+        if at <= self._hashed < at + len(data):
+            self._hash.update(memoryview(data)[self._hashed - at :])
+            self._hashed = at + len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a position."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Say where the file stands."""
+        return self._file.tell()
+
+    def finish(self) -> tuple[str, int]:
+        """Hash what was not read yet."""
+        if self.failure is not None:
+            raise self.failure
+        self.seek(self._hashed)
+        while self.read(_BLOCK_BYTES):
+            pass
+        return self._hash.hexdigest(), self._hashed

@@ -1,4 +1,9 @@
-"""Who took part, and what became of their recordings."""
+"""Keeping groups of a few participants out of sight, so that nobody is recognized by their group.
+
+Small groups are pooled before anything is computed, so that every table and figure shows the same
+groups. A pool holds at least two groups and five participants: what is in it cannot be found by
+taking the other groups from the total.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
-from helios_research.analysis.cohort_table import OVERALL
-from helios_research.analysis.missing import ANY_REASON, BIOMARKER_FAILED
-from helios_research.analysis.provenance import flagged_note
+from helios_research.analysis.missingness import ANY_REASON, BIOMARKER_FAILED
+from helios_research.analysis.table_one import OVERALL
+from helios_research.analysis.tables import flagged_note
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, flow_diagram, outcomes_by_tag
 from helios_research.report.blocks import (
@@ -19,12 +24,13 @@ from helios_research.report.blocks import (
     Section,
     Table,
     Text,
+    count,
+    p_value,
+    percent,
+    picture_of,
     table_of,
 )
-from helios_research.report.pictures import picture_of
-from helios_research.report.small_cells import FEWEST, HIDDEN, hide_small_counts
-from helios_research.report.subject import Subject
-from helios_research.report.wording import count, p_value, percent
+from helios_research.report.data import FEWEST, HIDDEN, Subject, hide_small_counts
 
 _EVERYONE = "__everyone__"
 _MOST_ROWS = 40

@@ -15,12 +15,10 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from helios_research._version import __version__
 from helios_research.report.blocks import Section
-from helios_research.report.findings import comparisons, scores
-from helios_research.report.methods import columns, methods
-from helios_research.report.over_time import over_time
-from helios_research.report.overview import NOT_MEDICAL, at_a_glance, errors
+from helios_research.report.data import Subject, subject_of
+from helios_research.report.findings import comparisons, over_time, scores
+from helios_research.report.overview import NOT_MEDICAL, at_a_glance, columns, errors, methods
 from helios_research.report.people import missing, participants, way
-from helios_research.report.subject import Subject, subject_of
 from helios_research.results.parquet import moved_into_place
 
 _log = logging.getLogger(__name__)

@@ -10,17 +10,21 @@ import pandas as pd
 
 from helios_research.columns import RESULTS_BY_NAME
 from helios_research.errors import ResultsError
-from helios_research.results.codebook import codebook, markdown_table, markdown_text
-from helios_research.results.content import Content, content_of, flattened
-from helios_research.results.legal_names import SPSS, STATA, Dialect
+from helios_research.results.codebook import (
+    SYNTHETIC,
+    codebook,
+    markdown_table,
+    markdown_text,
+    readme_of,
+    sources_of,
+)
 from helios_research.results.parquet import (
     moved_into_place,
     read_footer,
     read_parquet,
     write_parquet,
 )
-from helios_research.results.readme import SYNTHETIC, readme_of, sources_of
-from helios_research.results.shapes import long_table, with_ages
+from helios_research.results.shapes import Content, content_of, flattened, long_table, with_ages
 from helios_research.results.spreadsheets import (
     CSV_ENCODING,
     GUARD,
@@ -29,7 +33,14 @@ from helios_research.results.spreadsheets import (
     write_csv,
     write_excel,
 )
-from helios_research.results.statistics_files import prepared_for, write_spss, write_stata
+from helios_research.results.statistics_files import (
+    SPSS,
+    STATA,
+    Dialect,
+    prepared_for,
+    write_spss,
+    write_stata,
+)
 
 
 @dataclass(frozen=True, slots=True)

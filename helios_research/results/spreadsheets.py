@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import counted
 from helios_research.columns import Kind
 from helios_research.errors import ResultsError
-from helios_research.results.content import Content
-from helios_research.wording import counted
+from helios_research.results.shapes import Content
 
 if TYPE_CHECKING:
     from openpyxl import Workbook

@@ -1,14 +1,16 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from helios_research.api.records import flatten_answer
+from helios_research.api.models import flatten_answer
 from helios_research.codes import UNREADABLE_ANSWER
-from helios_research.cohort import Cohort
+from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import (
     AUDIO,
     RECORDING_ID,
@@ -18,9 +20,14 @@ from helios_research.columns import (
     STANDARD_FIELDS,
     Column,
     Kind,
+    Outcome,
 )
-from helios_research.ledger import Attempt
-from helios_research.submission.evidence import Part
+from helios_research.ledger import Attempt, LedgerReader
+from helios_research.ledger.schema import SETTING_BASE_URL, SETTING_SOURCE
+from helios_research.results.parquet import write_parquet
+from helios_research.state.loader import Evidence, Part
+from helios_research.state.rows import Row, parts
+from helios_research.state.status import AS_USUAL, Progress, Rules, Standing
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
 
@@ -150,3 +157,79 @@ def _told(attempt: Attempt | None, answers: Mapping[int, str]) -> dict[str, Any]
         return {} if body is None else flatten_answer(body)
     except ValueError:
         return _DAMAGED
+
+
+class Snapshot:
+    """A study at one moment. Nothing is read before it is asked for, and then part by part."""
+
+    def __init__(
+        self,
+        ledger: LedgerReader,
+        cohort: Cohort,
+        rows: Sequence[Row] | None = None,
+        rules: Rules = AS_USUAL,
+    ) -> None:
+        self.ledger = ledger
+        self.cohort = cohort
+        self._evidence = Evidence(ledger, cohort, rows, rules)
+
+    def standings(self) -> list[Standing]:
+        """Work out how things stand with every row."""
+        return list(self._evidence.standings())
+
+    @property
+    def progress(self) -> Progress:
+        """How many rows have come to which end."""
+        return progress_of([standing.outcome for standing in self._evidence.standings()])
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """Every problem of every row: the cohort's, and the same audio in several rows."""
+        hashes = pd.Series(self._evidence.hashes, dtype="str")
+        return self.cohort.with_issues(duplicate_audio_issues(self.cohort, hashes)).issues
+
+    def table(self) -> pd.DataFrame:
+        """Lay out the results."""
+        found = joined(list(self._parts()))
+        return pd.concat([own_columns(self.cohort), found], axis="columns")
+
+    def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
+        """Write the results to a Parquet file, part by part."""
+        own = own_columns(self.cohort)
+        laid_out = _beside(own, self._parts()) if table is None else _cut(table)
+        write_parquet(laid_out, path, own=own, provenance=self.provenance(study))
+
+    def provenance(self, study: str) -> dict[str, Any]:
+        """Tell where the results are from."""
+        withdrawn = len(self.ledger.withdrawn().labels)
+        return {
+            "study": study,
+            "base_url": self.ledger.get_setting(SETTING_BASE_URL),
+            "source": self.ledger.get_setting(SETTING_SOURCE),
+            "tags": list(self.cohort.tags),
+        } | ({"withdrawn": withdrawn} if withdrawn else {})
+
+    def _parts(self) -> Iterator[pd.DataFrame]:
+        for part in self._evidence.parts():
+            decided = [standing.attempt_id for standing in part.standings if standing.attempt_id]
+            yield results_table(part, self.ledger.answers_to(decided))
+
+
+def progress_of(outcomes: Sequence[Outcome]) -> Progress:
+    """Count rows by their outcome."""
+    return Progress(len(outcomes), dict(Counter(outcomes)))
+
+
+def _beside(own: pd.DataFrame, parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Put the results of each part behind the researcher's own columns."""
+    first = 0
+    for found in parts:
+        mine = own.iloc[first : first + len(found)].reset_index(drop=True)
+        yield pd.concat([mine, found], axis="columns")
+        first += len(found)
+
+
+def _cut(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Cut results that are laid out already into parts."""
+    for positions in parts(len(table)):
+        yield table.iloc[positions.start : positions.stop]

@@ -1,9 +1,8 @@
 """A local stand-in for Helios: real HTTP, real audio checks, synthetic scores."""
 
-from helios_research.sandbox.events import Put, Request, Violation
 from helios_research.sandbox.faults import Fault, Faults, Rule, Step
-from helios_research.sandbox.log import SandboxLog
-from helios_research.sandbox.scoring import TRANSCRIPT_MARK, Scores, expected_scores
+from helios_research.sandbox.log import Put, Request, SandboxLog, Violation
+from helios_research.sandbox.runs import TRANSCRIPT_MARK, Scores, expected_scores
 from helios_research.sandbox.server import Sandbox, serve_forever
 from helios_research.sandbox.settings import SandboxSettings
 

@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helios_research.sandbox.core import Core
 from helios_research.sandbox.disturbance import Exchange
-from helios_research.sandbox.events import Request
 from helios_research.sandbox.faults import Step
+from helios_research.sandbox.log import Request
 
 CONTROL_PREFIX = "/_sandbox/"
 CLIENT_CLOSED = 499  # as nginx logs it

@@ -1,4 +1,4 @@
-"""What arrived at the sandbox, for tests to look at from any thread."""
+"""The records that the sandbox's log keeps."""
 
 import json
 import threading
@@ -8,8 +8,40 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from helios_research.sandbox.events import Put, Request, Violation
 from helios_research.sandbox.faults import Fault, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that was answered, or was meant not to be."""
+
+    at: datetime
+    step: Step
+    status: int | None
+    fault: Fault | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One upload whose bytes all arrived."""
+
+    at: datetime
+    sha256: str
+    size_bytes: int
+    media_type: str
+    run_status: str
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that a client must never do."""
+
+    at: datetime
+    what: str
+    run_id: str | None
+
 
 RECENT_REQUESTS = 20_000
 

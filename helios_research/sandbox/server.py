@@ -20,7 +20,7 @@ from helios_research.sandbox.faults import Faults
 from helios_research.sandbox.hosting import HOST, bind, serve
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.sandbox.log import SandboxLog
-from helios_research.sandbox.scoring import Scores, expected_scores
+from helios_research.sandbox.runs import Scores, expected_scores
 from helios_research.sandbox.settings import SandboxSettings
 from helios_research.sandbox.storage import make_storage
 
@@ -40,7 +40,7 @@ class Sandbox:
     of its own, so it works in scripts, tests and notebooks. Audio is really examined: format,
     length and speech decide between scores, warnings and the documented error codes. The scores
     themselves are made up from the audio's hash and the speaker's label (see
-    ``helios_research.sandbox.scoring``), and every answer says so.
+    ``helios_research.sandbox.runs``), and every answer says so.
 
     Use it as a context manager.
 

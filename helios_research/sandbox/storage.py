@@ -1,4 +1,4 @@
-"""The upload host: object storage that takes what a pre-signed URL permits, and nothing else."""
+"""Upload URLs that carry their own permission, as object storage's pre-signed URLs do."""
 
 import hashlib
 import tempfile
@@ -18,9 +18,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from helios_research.sandbox.core import Analyst, Core
-from helios_research.sandbox.events import Put
 from helios_research.sandbox.faults import Step
 from helios_research.sandbox.front import Front, note_disconnect
+from helios_research.sandbox.log import Put
 
 
 def make_storage(core: Core, analyst: Analyst, folder: Path) -> ASGIApp:

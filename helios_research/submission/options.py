@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from helios_research.config import Parallel
 from helios_research.errors import SettingError
-from helios_research.submission.standing import Rules
+from helios_research.state.status import Rules
 
 MOST_UPLOADS = Parallel().uploads
 """Uploads for which a client keeps connections; more would only wait for each other."""

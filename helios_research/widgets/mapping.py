@@ -8,7 +8,7 @@ import pandas as pd
 
 from helios_research.cohort import Cohort
 from helios_research.columns import RESERVED_NAMES, STANDARD_FIELDS
-from helios_research.submission.asks import rows_of
+from helios_research.state.rows import rows_of
 
 
 @dataclass(frozen=True, slots=True)

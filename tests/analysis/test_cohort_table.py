@@ -6,7 +6,7 @@ import pingouin
 import pytest
 
 from helios_research.analysis import format_table_one, table_one
-from helios_research.analysis.cohort_table import mean_difference, proportion_difference
+from helios_research.analysis.table_one import mean_difference, proportion_difference
 from helios_research.errors import ResultsError, UnknownColumnError
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from helios_research.analysis.levels import levels_of
+from helios_research.analysis.tables import levels_of
 from helios_research.errors import ResultsError
 
 

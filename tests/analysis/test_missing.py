@@ -9,7 +9,7 @@ from statsmodels.genmod.cov_struct import Independence
 from statsmodels.genmod.generalized_estimating_equations import GEE
 
 from helios_research.analysis import Bootstrap, missingness_by_tag
-from helios_research.analysis.missing import equal_rates_test
+from helios_research.analysis.missingness import equal_rates_test
 from helios_research.errors import UnknownColumnError
 
 QUICK = Bootstrap(200)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helios_research.analysis.mixed_model import fit_random_intercept
+from helios_research.analysis.effects import fit_random_intercept
 
 
 def balanced(people: int, each: int, person_sd: float, seed: int):

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from helios_research.api.client import Client
-from helios_research.api.requests import RunRequest
-from helios_research.api.uploads import UploadBody
+from helios_research.api.models import RunRequest
+from helios_research.api.transport import UploadBody
 from helios_research.config import Connection, Parallel, TimeOuts
 
 KEY = "key-that-nobody-may-see"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helios_research.api.answers import Failure, FailureKind, Success
+from helios_research.api.responses import Failure, FailureKind, Success
 from helios_research.errors import AccountError, NotHeliosError, ServiceError, UnreachableError
 
 

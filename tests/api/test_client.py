@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from helios_research.api.answers import Failure, FailureKind, Success
 from helios_research.api.client import Client
-from helios_research.api.requests import RunRequest
-from helios_research.api.uploads import UploadBody
+from helios_research.api.models import RunRequest
+from helios_research.api.responses import Failure, FailureKind, Success
+from helios_research.api.transport import UploadBody
 from helios_research.config import BASE_URLS, Parallel
 from helios_research.errors import ProxySettingsError
 from helios_research.recording import fingerprint, read_blocks

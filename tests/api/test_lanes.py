@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from helios_research.api.lanes import Lanes
+from helios_research.api.transport import Lanes
 
 
 class Pretended:

@@ -14,10 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_research.api import protocol
-from helios_research.api.answers import Answer, Failure, FailureKind, Success
-from helios_research.api.replies import MAX_ANSWER_BYTES, Reply
-from helios_research.api.requests import RunRequest
-from helios_research.api.troubles import Trouble
+from helios_research.api.models import RunRequest
+from helios_research.api.responses import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Failure,
+    FailureKind,
+    Reply,
+    Success,
+)
+from helios_research.api.transport import Trouble
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 BASE_URL = "https://api.thymia.ai"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helios_research.api.records import (
+from helios_research.api.models import (
     Account,
     CreatedRun,
     ModelRun,

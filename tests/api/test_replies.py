@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.api.replies import MAX_RETRY_AFTER_S, Reply
+from helios_research.api.responses import MAX_RETRY_AFTER_S, Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 

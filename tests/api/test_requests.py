@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helios_research.api.requests import RunRequest
+from helios_research.api.models import RunRequest
 
 FULL: dict[str, Any] = {
     "user_label": "P07",

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from helios_research.api.troubles import causes, distrust, settings_words, system_words
+from helios_research.api.transport import causes, distrust, settings_words, system_words
 
 
 def behind(*layers: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.api.unpacking import Unpacker
+from helios_research.api.responses import Unpacker
 
 PACKING = {"gzip": gzip.compress, "x-gzip": gzip.compress, "Deflate ": zlib.compress, "": bytes}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.api.uploads import RecordingChangedError, UploadBody
+from helios_research.api.transport import RecordingChangedError, UploadBody
 from helios_research.errors import RecordingUnavailableError
 
 DATA = b"RIFF, and then the sound of somebody talking"

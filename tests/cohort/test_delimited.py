@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from helios_research.cohort.delimited import read_delimited
+from helios_research.cohort.reading import read_delimited
 from helios_research.errors import ColumnNamesError, UnreadableTableError
 
 

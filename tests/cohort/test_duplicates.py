@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from helios_research.cohort import duplicate_audio_issues
-from helios_research.cohort.duplicates import unique_ids
+from helios_research.cohort.recordings import unique_ids
 
 
 def texts(*values):

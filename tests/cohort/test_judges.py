@@ -4,14 +4,14 @@ from datetime import datetime
 
 import pytest
 
-from helios_research.cohort import judges
+from helios_research.cohort import validators
 
 NOW = datetime(2026, 11, 22, 12, 0)  # noqa: DTZ001  # as the times of a table, without a zone
 
 
 @pytest.mark.parametrize("value", ["1985-03-14", "1900-01-01", "2026-11-22", "2000-02-29"])
 def test_iso_dates_from_1900_until_today_are_accepted(value):
-    assert judges.date_of_birth(NOW)(value) is None
+    assert validators.date_of_birth(NOW)(value) is None
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,16 @@ def test_iso_dates_from_1900_until_today_are_accepted(value):
     ],
 )
 def test_other_dates_are_refused_and_say_why(value, problem):
-    assert judges.date_of_birth(NOW)(value).problem == problem
+    assert validators.date_of_birth(NOW)(value).problem == problem
 
 
 def test_the_remedy_shows_the_form_and_never_reads_the_ambiguous_date():
-    remedy = judges.date_of_birth(NOW)("04/03/1985").remedy
+    remedy = validators.date_of_birth(NOW)("04/03/1985").remedy
     assert remedy == "Write year-month-day, as in 1985-03-31 for 31 March 1985."
 
 
 def test_a_part_of_a_date_is_completed_as_helios_wants_it():
-    judge = judges.date_of_birth(NOW)
+    judge = validators.date_of_birth(NOW)
     assert judge("1985").remedy == "Write 01 for an unknown day or month, as in 1985-01-01."
     assert judge("1985-07").remedy == "Write 01 for an unknown day or month, as in 1985-07-01."
 
@@ -50,7 +50,7 @@ def test_a_part_of_a_date_is_completed_as_helios_wants_it():
     "value", ["2026-01-05T07:45:00", "2026-01-05T07:45", "2026-01-05 07:45:00.25"]
 )
 def test_local_times_without_a_zone_are_accepted(value):
-    assert judges.local_time(NOW)(value) is None
+    assert validators.local_time(NOW)(value) is None
 
 
 @pytest.mark.parametrize(
@@ -69,25 +69,25 @@ def test_local_times_without_a_zone_are_accepted(value):
     ],
 )
 def test_other_times_are_refused_and_say_why(value, problem):
-    assert judges.local_time(NOW)(value).problem == problem
+    assert validators.local_time(NOW)(value).problem == problem
 
 
 @pytest.mark.parametrize("value", ["MALE", "female", "Intersex", "u", "F", "m"])
 def test_the_four_sexes_and_their_first_letters_are_accepted_in_any_case(value):
-    assert judges.birth_sex(value) is None
-    assert judges.SEX_OF[value.upper()].startswith(value[0].upper())
+    assert validators.birth_sex(value) is None
+    assert validators.SEX_OF[value.upper()].startswith(value[0].upper())
 
 
 @pytest.mark.parametrize("value", ["männlich", "1", "woman", "w", "fem", "\u0131", "MALE FEMALE"])
 def test_nothing_else_is_guessed_to_be_a_sex(value):
-    assert judges.birth_sex(value).remedy == (
+    assert validators.birth_sex(value).remedy == (
         "Write one of: MALE or M, FEMALE or F, INTERSEX or I, UNKNOWN or U (in any case)."
     )
 
 
 @pytest.mark.parametrize("value", ["en-GB", "es", "zh-Hant-TW", "es-419", "fil"])
 def test_language_tags_of_the_contract_are_accepted(value):
-    assert judges.language(value) is None
+    assert validators.language(value) is None
 
 
 @pytest.mark.parametrize(
@@ -101,18 +101,18 @@ def test_language_tags_of_the_contract_are_accepted(value):
     ],
 )
 def test_other_languages_are_refused_with_a_suggestion(value, remedy):
-    assert judges.language(value).problem == "Not a BCP 47 language tag."
-    assert judges.language(value).remedy == remedy
+    assert validators.language(value).problem == "Not a BCP 47 language tag."
+    assert validators.language(value).remedy == remedy
 
 
 def test_the_united_kingdom_is_a_warning_because_the_form_is_right():
-    found = judges.language("en-UK")
+    found = validators.language("en-UK")
     assert (found.severity, found.remedy) == ("warning", "Did you mean en-GB?")
 
 
 def test_a_label_may_have_fifty_characters_and_no_more():
-    assert judges.user_label("é" * 50) is None
-    assert judges.user_label("é" * 51).problem == "The label has 51 characters; 50 are allowed."
+    assert validators.user_label("é" * 50) is None
+    assert validators.user_label("é" * 51).problem == "The label has 51 characters; 50 are allowed."
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_label_may_have_fifty_characters_and_no_more():
     ],
 )
 def test_labels_that_look_like_personal_data_are_a_warning(value, what):
-    found = judges.personal_label(value)
+    found = validators.personal_label(value)
     assert found.severity == "warning"
     assert found.problem == f"This looks like {what}, and it would be sent."
 
@@ -139,23 +139,25 @@ def test_labels_that_look_like_personal_data_are_a_warning(value, what):
     "value", ["007", "P01", "P-0001-visit", "94347659190", "123456789", "site 3 P12", "Jane", "a@b"]
 )
 def test_pseudonyms_are_not_taken_for_personal_data(value):
-    assert judges.personal_label(value) is None
+    assert validators.personal_label(value) is None
 
 
 def test_dates_and_words_are_what_tags_are_made_of():
     for value in ("2026-01-05", "Night Shift", "Usual Care"):
-        assert judges.personal_tag(value) is None
-    assert "an e-mail address" in judges.personal_tag("a@b.org").problem
-    assert "a 10-digit patient number" in judges.personal_tag("943-476-5919").problem
+        assert validators.personal_tag(value) is None
+    assert "an e-mail address" in validators.personal_tag("a@b.org").problem
+    assert "a 10-digit patient number" in validators.personal_tag("943-476-5919").problem
 
 
 def test_control_characters_and_unreadable_ones_are_not_text():
-    assert judges.field_text("a\x00b").problem == "There are characters in it that are not text."
-    assert judges.field_text("caf\ufffd") is not None
-    assert judges.field_text("two\nlines") is not None
-    assert judges.tag_text("two\nlines") is None
-    assert judges.tag_text("a\x07") is not None
+    assert (
+        validators.field_text("a\x00b").problem == "There are characters in it that are not text."
+    )
+    assert validators.field_text("caf\ufffd") is not None
+    assert validators.field_text("two\nlines") is not None
+    assert validators.tag_text("two\nlines") is None
+    assert validators.tag_text("a\x07") is not None
 
 
 def test_what_is_in_the_future_is_so_in_every_time_zone():
-    assert judges.latest_now().tzinfo is None
+    assert validators.latest_now().tzinfo is None

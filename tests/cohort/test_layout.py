@@ -2,7 +2,7 @@
 
 import pytest
 
-from helios_research.cohort.layout import Wishes, lay_out
+from helios_research.cohort.mapping import Wishes, lay_out
 from helios_research.errors import (
     ColumnMappingError,
     ColumnNamesError,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helios_research.cohort.locations import look, resolve, resolve_root
+from helios_research.cohort.recordings import look, resolve, resolve_root
 
 
 @pytest.mark.parametrize(

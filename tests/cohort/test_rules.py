@@ -175,7 +175,7 @@ def test_a_column_that_looks_like_a_field_is_pointed_out_at_the_header(cohort_of
 
 
 def test_only_one_look_is_taken_at_a_file_that_many_rows_name(cohort_of, monkeypatch):
-    from helios_research.cohort import locations
+    from helios_research.cohort import recordings as locations
 
     looked = []
     real = locations.look

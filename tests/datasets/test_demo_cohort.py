@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helios_research.checks import preflight
 from helios_research.cohort import read_cohort
 from helios_research.demo import demo_cohort_path
+from helios_research.preflight_checks.table import preflight
 
 COHORT = Path(__file__).parents[2] / "datasets" / "demo_cohort"
 README = (COHORT.parent / "README.md").read_text(encoding="utf-8")

@@ -17,11 +17,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import helios_research as hr
-from helios_research.api.answers import Failure, Success
 from helios_research.api.client import Client
-from helios_research.api.records import flatten_answer, without_transcripts
-from helios_research.api.requests import RunRequest
-from helios_research.api.uploads import UploadBody
+from helios_research.api.models import RunRequest, flatten_answer, without_transcripts
+from helios_research.api.responses import Failure, Success
+from helios_research.api.transport import UploadBody
 from helios_research.ledger import Ledger
 
 RUN = "6f0f7a0e-2f5c-4b8e-9d55-0d9d8b1c1d11"

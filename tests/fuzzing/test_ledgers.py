@@ -20,7 +20,7 @@ from helios_research.errors import (
     StudyVersionError,
 )
 from helios_research.ledger import Ledger
-from helios_research.ledger.migrations import APPLICATION_ID, MIGRATIONS
+from helios_research.ledger.schema import APPLICATION_ID, MIGRATIONS
 from helios_research.ledger.storage import DATABASE_NAME
 
 PAGE_BYTES = 4_096

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import helios_research as hr
 from helios_research.errors import CohortError
-from helios_research.submission.asks import rows_of
+from helios_research.state.rows import rows_of
 
 HEADER = ["recording", "user_label", "date_of_birth", "birth_sex", "language"]
 ROW = ["a.wav", "P01", "1985-03-14", "FEMALE", "en-GB"]

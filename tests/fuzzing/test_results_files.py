@@ -15,7 +15,7 @@ import helios_research as hr
 from helios_research.columns import RESULTS_BY_NAME
 from helios_research.errors import HeliosResearchError
 from helios_research.results import read_parquet
-from helios_research.widgets.explorer_source import open_source
+from helios_research.widgets.explorer.source import open_source
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helios_research.ledger import Ledger, checks
+from helios_research.ledger import Ledger, reader
 
 # A name that is no text, the two ways to write one letter, a line break.
 STRANGE = ("/r/caf\udce9.wav", "/r/café.wav", "/r/cafe\u0301.wav", "/r/two\nlines.wav")
@@ -11,7 +11,7 @@ STRANGE = ("/r/caf\udce9.wav", "/r/café.wav", "/r/cafe\u0301.wav", "/r/two\nlin
 @pytest.fixture
 def seen(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger that has seen four recordings, read two at a time."""
-    monkeypatch.setattr(checks, "ROWS_IN_A_BLOCK", 2)
+    monkeypatch.setattr(reader, "ROWS_IN_A_BLOCK", 2)
     facts = [{"check": {"sha256": f"{n:02}"}} if n else {"check": {}} for n in range(len(STRANGE))]
     ledger.store_checks(
         "latest", [(p, f"{n}:1", f) for n, (p, f) in enumerate(zip(STRANGE, facts, strict=True))]

@@ -14,7 +14,7 @@ import pytest
 
 from helios_research.errors import StudyDamagedError, StudyLockedError, local_time
 from helios_research.ledger import Ledger, NewAttempt, State
-from helios_research.ledger.lock import HOLDER_NAME, StudyLock, holder_of
+from helios_research.ledger.writer import HOLDER_NAME, StudyLock, holder_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOLD = """

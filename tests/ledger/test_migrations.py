@@ -9,7 +9,7 @@ import pytest
 
 from helios_research.errors import StudyDamagedError, StudyVersionError
 from helios_research.ledger import Ledger, NewAttempt, State, store
-from helios_research.ledger.migrations import MIGRATIONS, migrate, version_of
+from helios_research.ledger.schema import MIGRATIONS, migrate, version_of
 
 NEXT = "ALTER TABLE attempts ADD COLUMN device TEXT; CREATE TABLE devices (name TEXT) STRICT"
 

@@ -13,7 +13,7 @@ import pytest
 
 from helios_research.errors import StudyDamagedError, StudyMissingError, StudyStorageError
 from helios_research.ledger import Ledger, NewAttempt, State, storage
-from helios_research.ledger.migrations import MIGRATIONS, migrate
+from helios_research.ledger.schema import MIGRATIONS, migrate
 from helios_research.ledger.storage import (
     connect_writer,
     journal_mode,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helios_research.plots.courses import by_hours, by_level, by_time, hours_awake
+from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake
 
 
 def of(**columns: list[object]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from helios_research.analysis import Bootstrap
-from helios_research.plots.differences import differences
+from helios_research.plots.difference_axis import differences
 
 
 def test_the_interval_agrees_with_scipys_bootstrap_of_independent_samples() -> None:

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from helios_research import plots
 from helios_research.analysis import Baseline, baseline, summarize_by_tag
 from helios_research.errors import ResultsError
-from helios_research.plots.style import PAPER
+from helios_research.plots.canvas import PAPER
 
 
 def test_each_participant_is_a_line_through_their_scores(study) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from helios_research import plots
-from helios_research.plots.courses import hours_awake
+from helios_research.plots.x_axis import hours_awake
 
 
 def test_each_recording_is_a_point_at_its_hours(study) -> None:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from helios_research import plots
-from helios_research.plots.ticks import spaced
+from helios_research.plots.x_axis import spaced
 
 WEEKS = ("0", "1", "2", "4", "12", "26", "52")
 WORDS = ("after six weeks", "baseline", "follow-up at 12 months", "screening")

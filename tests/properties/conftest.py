@@ -22,7 +22,7 @@ from helios_research.ledger import Ledger
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings, Step
-from helios_research.submission import engine, lifecycle, limits, polling
+from helios_research.submission import engine, polling, rate_limiter, recording_task
 from helios_research.submission.clock import SystemClock
 
 SETTLE_AFTER_S = 0.02
@@ -250,10 +250,12 @@ def world(
     monkeypatch: pytest.MonkeyPatch,
 ) -> World:
     """Make studies whose service answers within a moment, so that nothing has to be waited for."""
-    hasty = functools.partial(limits.Retries, first_s=SETTLE_AFTER_S, cap_s=5 * SETTLE_AFTER_S)
-    monkeypatch.setattr(lifecycle, "SETTLE_AFTER_S", SETTLE_AFTER_S)
-    monkeypatch.setattr(lifecycle, "AFTER_INTERNAL_S", (SETTLE_AFTER_S,))
-    monkeypatch.setattr(limits, "FIRST_PAUSE_S", SETTLE_AFTER_S)
+    hasty = functools.partial(
+        rate_limiter.Retries, first_s=SETTLE_AFTER_S, cap_s=5 * SETTLE_AFTER_S
+    )
+    monkeypatch.setattr(recording_task, "SETTLE_AFTER_S", SETTLE_AFTER_S)
+    monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (SETTLE_AFTER_S,))
+    monkeypatch.setattr(rate_limiter, "FIRST_PAUSE_S", SETTLE_AFTER_S)
     monkeypatch.setattr(polling, "MARGIN_S", 0.0)
     monkeypatch.setattr(engine, "Retries", hasty)
     monkeypatch.setattr(engine, "_FIRST_CALL", hasty(max_elapsed_s=1.0))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.recording.container import LISTED, sniff
+from helios_research.recording.decoding import LISTED, sniff
 
 MEDIA_TYPES = {
     "wav/pcm": "audio/wav",

@@ -5,8 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from helios_research.recording.container import WAV, sniff
-from helios_research.recording.decoding import DECODED_AT_MOST_S, Decoding
+from helios_research.recording.decoding import DECODED_AT_MOST_S, WAV, Decoding, sniff
 
 
 def decoded(data):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.recording.hashing import HashingReader
+from helios_research.recording.source import HashingReader
 
 DATA = bytes(range(256)) * 8
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helios_research.recording.decoding import Block
-from helios_research.recording.levels import SILENCE_DBFS, Levels
+from helios_research.recording.speech import SILENCE_DBFS, Levels
 
 RATE = 8_000
 

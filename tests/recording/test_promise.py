@@ -6,8 +6,7 @@ import struct
 import pytest
 
 from helios_research.recording import examine
-from helios_research.recording.container import FLAC, WAV, sniff
-from helios_research.recording.promise import promised_s
+from helios_research.recording.decoding import FLAC, WAV, promised_s, sniff
 
 
 @pytest.mark.parametrize("audio_format", ["wav/pcm", "flac"])

@@ -5,12 +5,10 @@ import pytest
 
 from helios_research.codes import explain
 from helios_research.report.blocks import Bullets, Facts, Pictures, Section, Table, Text
-from helios_research.report.findings import comparisons, scores
-from helios_research.report.methods import columns, methods
-from helios_research.report.over_time import over_time
-from helios_research.report.overview import at_a_glance, errors
+from helios_research.report.data import subject_of
+from helios_research.report.findings import comparisons, over_time, scores
+from helios_research.report.overview import at_a_glance, columns, errors, methods
 from helios_research.report.people import missing, participants, way
-from helios_research.report.subject import subject_of
 
 
 def only_table(section: Section, place: int = 0) -> Table:

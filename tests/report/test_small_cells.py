@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helios_research.analysis import format_table_one, table_one
-from helios_research.report.small_cells import (
+from helios_research.report.data import (
     FEWEST,
     HIDDEN,
     hide_small_counts,

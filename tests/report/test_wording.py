@@ -5,24 +5,24 @@ from math import nan
 import pandas as pd
 import pytest
 
-from helios_research.report import wording
+from helios_research.report import blocks
 
 
 def test_numbers_and_lists_are_worded() -> None:
-    assert wording.count(1487.0) == "1,487"
-    assert wording.count(nan) == "\N{EN DASH}"
-    assert wording.percent(0.0754) == "7.5 %"
-    assert wording.percent(nan) == "\N{EN DASH}"
-    assert wording.decimal(-0.126) == "\N{MINUS SIGN}0.13"
-    assert wording.decimal(-0.001) == "0.00"
-    assert wording.with_interval(0.1, -0.2, 0.3) == "0.10 (\N{MINUS SIGN}0.20 to 0.30)"
-    assert wording.with_interval(0.1, nan, nan) == "0.10"
-    assert wording.p_value(0.0004) == "< 0.001"
-    assert wording.p_value(0.0454) == "0.045"
-    assert wording.p_value(nan) == "\N{EN DASH}"
-    assert wording.listed(["arm", "site", "visit"]) == "arm, site and visit"
-    assert wording.listed([]) == "none"
-    assert wording.biomarker_label("uniform_stress") == "Stress (uniform)"
+    assert blocks.count(1487.0) == "1,487"
+    assert blocks.count(nan) == "\N{EN DASH}"
+    assert blocks.percent(0.0754) == "7.5 %"
+    assert blocks.percent(nan) == "\N{EN DASH}"
+    assert blocks.decimal(-0.126) == "\N{MINUS SIGN}0.13"
+    assert blocks.decimal(-0.001) == "0.00"
+    assert blocks.with_interval(0.1, -0.2, 0.3) == "0.10 (\N{MINUS SIGN}0.20 to 0.30)"
+    assert blocks.with_interval(0.1, nan, nan) == "0.10"
+    assert blocks.p_value(0.0004) == "< 0.001"
+    assert blocks.p_value(0.0454) == "0.045"
+    assert blocks.p_value(nan) == "\N{EN DASH}"
+    assert blocks.listed(["arm", "site", "visit"]) == "arm, site and visit"
+    assert blocks.listed([]) == "none"
+    assert blocks.biomarker_label("uniform_stress") == "Stress (uniform)"
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_numbers_and_lists_are_worded() -> None:
     ],
 )
 def test_spans_are_as_exact_as_they_are_long(moments: list[str | None], expected: str) -> None:
-    assert wording.span(pd.to_datetime(pd.Series(moments), utc=True, format="ISO8601")) == expected
+    assert blocks.span(pd.to_datetime(pd.Series(moments), utc=True, format="ISO8601")) == expected

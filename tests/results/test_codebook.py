@@ -3,7 +3,7 @@
 import pandas as pd
 
 from helios_research.results.codebook import codebook, markdown_table
-from helios_research.results.content import content_of
+from helios_research.results.shapes import content_of
 
 
 def test_each_column_has_a_row_with_meaning_values_and_how_many_are_filled(

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from helios_research.errors import ResultsError, UnknownColumnError
-from helios_research.results.content import content_of, flattened
+from helios_research.results.shapes import content_of, flattened
 
 
 def test_every_column_is_described_and_tags_are_marked(study: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ import pyreadstat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.results.legal_names import SPSS, STATA, legal_names
+from helios_research.results.statistics_files import SPSS, STATA, legal_names
 
 
 def test_names_that_are_legal_stay_and_others_make_way() -> None:

@@ -13,8 +13,8 @@ import helios_research as hr
 from helios_research.errors import ResultsError, StudyStorageError
 from helios_research.ledger import Ledger
 from helios_research.results import read_parquet, write_parquet
-from helios_research.study import COHORT_FILE
-from helios_research.submission import asks
+from helios_research.state import rows
+from helios_research.withdrawal import COHORT_FILE
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_column_that_is_empty_in_one_part_and_not_in_the_next_keeps_its_type(
         late=pd.Series([None, None, None, 1.5, 2.5], dtype="object"),
         word=pd.Series([None, None, None, None, "x"], dtype="object"),
     )
-    monkeypatch.setattr(asks.parts, "__defaults__", (2,))
+    monkeypatch.setattr(rows.parts, "__defaults__", (2,))
     read = pd.read_parquet(study.to_parquet(study.folder / "scores.parquet"))
     pd.testing.assert_series_equal(read["late"], pd.Series([np.nan] * 3 + [1.5, 2.5], name="late"))
     assert read["word"].tolist()[4] == "x"

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from helios_research.results.content import content_of
-from helios_research.results.readme import NOT_MEDICAL, outcomes_of, readme_of
+from helios_research.results.codebook import NOT_MEDICAL, outcomes_of, readme_of
+from helios_research.results.shapes import content_of
 
 
 def readme(table: pd.DataFrame, **provenance: object) -> str:

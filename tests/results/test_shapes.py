@@ -5,8 +5,7 @@ import pytest
 
 from helios_research.columns import BIOMARKERS
 from helios_research.errors import UnknownColumnError
-from helios_research.results.content import content_of
-from helios_research.results.shapes import REMOVED, long_table, with_ages
+from helios_research.results.shapes import REMOVED, content_of, long_table, with_ages
 
 
 def table_of(**columns: object) -> pd.DataFrame:

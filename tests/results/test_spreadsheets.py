@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helios_research.errors import ResultsError
 from helios_research.results import export
-from helios_research.results.content import content_of
+from helios_research.results.shapes import content_of
 from helios_research.results.spreadsheets import (
     EXCEL_CHARACTERS,
     GUARD,

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import helios_research as hr
-from helios_research.checks import Check
 from helios_research.columns import BIOMARKERS, Outcome, Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
+from helios_research.preflight_checks.check import Check
 from helios_research.recording import fingerprint
-from helios_research.study import COHORT_FILE
-from helios_research.submission.asks import rows_of
-from helios_research.submission.inspection import LedgerCache
+from helios_research.state.rows import rows_of
+from helios_research.submission.work_queue import LedgerCache
+from helios_research.withdrawal import COHORT_FILE
 
 MOST_ROWS = 6
 MISTAKES = ("birth_sex", "date_of_birth", "language")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helios_research.sandbox import TRANSCRIPT_MARK, Scores, expected_scores
-from helios_research.sandbox.scoring import LEVELS, level_of, transcript
+from helios_research.sandbox.runs import LEVELS, level_of, transcript
 
 CONTINUOUS = [name for name in Scores.__dataclass_fields__ if name.startswith("uniform_")]
 

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from helios_research.sandbox.signing import Refusal, Signer
+from helios_research.sandbox.core import Refusal, Signer
 
 NOW = 1_795_000_000.0
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from helios_research.recording import AudioFacts, Stamp
-from helios_research.sandbox.verdicts import judge
+from helios_research.sandbox.runs import judge
 
 
 @pytest.fixture

@@ -108,8 +108,8 @@ def test_a_recording_that_cannot_be_checked_is_sent_all_the_same(
 ) -> None:
     from concurrent.futures import Future
 
-    from helios_research.checks import CheckPool
-    from helios_research.checks.check import unchecked
+    from helios_research.preflight_checks.check import unchecked
+    from helios_research.preflight_checks.pool import CheckPool
 
     def hung(self, location: str) -> Future:
         answer: Future = Future()
@@ -208,7 +208,7 @@ def test_several_sections_are_kept_whole_and_leave_the_single_scores_empty(
 def test_an_error_of_ours_outside_of_any_recording_is_raised_and_not_swallowed(
     make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:
-    from helios_research.submission import intake
+    from helios_research.submission import work_queue as intake
 
     def broken(self, *arguments: object) -> None:
         raise ZeroDivisionError("a defect")

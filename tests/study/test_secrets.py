@@ -25,7 +25,7 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger
 from helios_research.sandbox import Fault, Faults, Rule, Step
-from helios_research.sandbox.scoring import TRANSCRIPT_MARK
+from helios_research.sandbox.runs import TRANSCRIPT_MARK
 
 KEY = "a-key-that-must-not-be-seen"
 TRANSCRIPT = TRANSCRIPT_MARK.encode()

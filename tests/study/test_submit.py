@@ -23,8 +23,8 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger, State
 from helios_research.sandbox import Fault, Faults, Rule, Step
-from helios_research.submission import lifecycle
-from helios_research.submission.plan import UPLOAD_URL_LIFETIME
+from helios_research.state.status import UPLOAD_URL_LIFETIME
+from helios_research.submission import recording_task
 
 
 def runs_per_audio(sandbox: hr.Sandbox) -> set[int]:
@@ -450,7 +450,7 @@ def test_whoever_asks_whether_an_upload_arrived_and_finds_scores_asks_no_second_
 ) -> None:
     sandbox = make_sandbox(Faults(rules=(Rule(Fault.RESET, on=Step.UPLOAD, after_work=True),)))
     with monkeypatch.context() as patience:
-        patience.setattr(lifecycle, "SETTLE_AFTER_S", 60.0)
+        patience.setattr(recording_task, "SETTLE_AFTER_S", 60.0)
         submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
         while not sandbox.completions():
             time.sleep(0.01)
@@ -508,14 +508,14 @@ def test_a_file_that_changes_between_check_and_upload_is_not_sent(
     path = Path(table["recording"][0])
     original = path.read_bytes()
 
-    read_blocks = lifecycle.read_blocks
+    read_blocks = recording_task.read_blocks
 
     def someone_is_still_recording(location: str, size: int = 65_536):
         if location == str(path):
             path.write_bytes(original[:-3] + b"xyz")
         return read_blocks(location, size)
 
-    monkeypatch.setattr(lifecycle, "read_blocks", someone_is_still_recording)
+    monkeypatch.setattr(recording_task, "read_blocks", someone_is_still_recording)
     study = make_study(sandbox)
     results = study.submit(hr.Cohort.from_frame(table), progress=False, **quick)
     assert results["outcome"].tolist() == ["invalid", "scored"]

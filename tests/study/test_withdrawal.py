@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import helios_research as hr
-from helios_research import columns
+from helios_research import columns, withdrawal
 from helios_research.cohort import Cohort
 from helios_research.errors import (
     StudyLockedError,
@@ -26,7 +26,7 @@ from helios_research.errors import (
 from helios_research.ledger import Ledger, LedgerReader
 from helios_research.ledger.storage import DATABASE_NAME
 from helios_research.sandbox import Step
-from helios_research.study import COHORT_FILE, RESULTS_FILE, withdrawal
+from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE
 
 # Six rows of two participants; make_cohort labels three rows each.
 GONE, KEPT = "P000", "P001"
@@ -368,7 +368,7 @@ def test_categories_and_remarks_about_others_do_not_keep_a_label(make_cohort, tm
     "moment",
     [
         "helios_research.ledger.store.rewrite",
-        "helios_research.study.withdrawal.sweep",
+        "helios_research.withdrawal.sweep",
         "helios_research.cohort.Cohort.save",
         "helios_research.ledger.Ledger.hand_over_runs",
     ],

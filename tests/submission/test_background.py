@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from helios_research.columns import Outcome
+from helios_research.state.status import Progress
 from helios_research.submission.background import Submission
-from helios_research.submission.progress import Progress
 
 START = Progress(1, {Outcome.PENDING: 1})
 

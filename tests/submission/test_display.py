@@ -12,9 +12,9 @@ from typing import TextIO
 import pytest
 
 from helios_research.columns import Outcome
-from helios_research.submission import display
-from helios_research.submission.display import progress_line
-from helios_research.submission.progress import Progress
+from helios_research.state.status import Progress
+from helios_research.submission import background
+from helios_research.submission.background import progress_line
 
 HALF = Progress(10, {Outcome.SCORED: 5, Outcome.PENDING: 5}, in_flight=5)
 OVER = Progress(10, {Outcome.SCORED: 10}, is_over=True, elapsed_s=7)
@@ -64,7 +64,7 @@ def test_the_last_line_ends_once_however_often_it_is_shown(terminal) -> None:
 
 def test_elsewhere_a_line_is_written_at_the_start_now_and_then_and_at_the_end(monkeypatch) -> None:
     now = iter([0.0, 0.0, 1.0, 5.0, 11.0, 11.0, 12.0, 12.0]).__next__
-    monkeypatch.setattr(display.time, "monotonic", now)
+    monkeypatch.setattr(background.time, "monotonic", now)
     stream = io.StringIO()
     show = progress_line(stream)
     for done in range(4):
@@ -101,5 +101,5 @@ def test_a_terminal_that_was_closed_ends_the_line_and_not_the_submission() -> No
 
 def test_where_there_is_no_stream_nothing_is_shown(monkeypatch) -> None:
     """As under pythonw, or in a service."""
-    monkeypatch.setattr(display.sys, "stderr", None)
+    monkeypatch.setattr(background.sys, "stderr", None)
     progress_line()(OVER)

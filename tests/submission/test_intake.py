@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from helios_research.checks import Check
 from helios_research.codes import HeliosCode
 from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
-from helios_research.submission.asks import Rejection, Row
-from helios_research.submission.intake import Ended, Intake, Survey, Taken
-from helios_research.submission.standing import AS_USUAL, Rules, Standing, judge
+from helios_research.preflight_checks.check import Check
+from helios_research.state.rows import Rejection, Row
+from helios_research.state.status import AS_USUAL, Rules, Standing, judge
+from helios_research.submission.work_queue import Ended, Intake, Survey, Taken
 
 AUDIO = "ab" * 32
 NOT_SURVEYED = Survey()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.submission.clock import VirtualClock
-from helios_research.submission.limits import (
+from helios_research.submission.rate_limiter import (
     LANE_SHARES,
     LONGEST_OWN_PAUSE_S,
     LONGEST_PAUSE_S,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from helios_research.errors import ConfigError
+from helios_research.state.status import Rules
 from helios_research.submission.options import SubmitOptions, SubmitSettings
-from helios_research.submission.standing import Rules
 
 
 @pytest.mark.parametrize(

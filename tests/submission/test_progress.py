@@ -3,7 +3,7 @@
 import pytest
 
 from helios_research.columns import Outcome
-from helios_research.submission.progress import Progress, duration
+from helios_research.state.status import Progress, duration
 
 
 def test_a_submission_under_way_tells_counts_speed_time_left_and_what_holds_it_up() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.submission.rates import (
+from helios_research.submission.rate_limiter import (
     CUT,
     DEEPEST_CUT,
     HIGHEST_RATE,

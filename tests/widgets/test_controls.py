@@ -3,7 +3,7 @@
 import ipywidgets
 import pytest
 
-from helios_research.widgets import controls
+from helios_research.widgets.base import controls
 
 KINDS = [name for name in vars(controls) if name[0].isupper() and name != "Any"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from helios_research.errors import ResultsError
 from helios_research.widgets import Explorer
-from helios_research.widgets.explorer_figure import Kind
-from helios_research.widgets.explorer_state import NOTHING_LEFT
+from helios_research.widgets.explorer.figure import Kind
+from helios_research.widgets.explorer.state import NOTHING_LEFT
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 HOSTILE = "<script>alert(1)</script>"

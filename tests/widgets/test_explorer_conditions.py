@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helios_research.widgets.explorer_conditions import (
+from helios_research.widgets.explorer.conditions import (
     DayBetween,
+    Filters,
     HasWarning,
     NoScore,
     OneOf,
     ScoreBetween,
 )
-from helios_research.widgets.explorer_filters import Filters
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 HOSTILE = "<script>alert(1)</script> \"'\\"

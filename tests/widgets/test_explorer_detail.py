@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from helios_research.analysis import baseline
-from helios_research.widgets.explorer_audio import LARGEST_BYTES, LONGEST_S, player_html
-from helios_research.widgets.explorer_detail import Details
-from helios_research.widgets.explorer_source import open_source
+from helios_research.widgets.explorer.detail import LARGEST_BYTES, LONGEST_S, Details, player_html
+from helios_research.widgets.explorer.source import open_source
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 HOSTILE = "<script>alert('x')</script>"

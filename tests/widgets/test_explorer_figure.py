@@ -12,11 +12,10 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from helios_research.errors import ResultsError
-from helios_research.widgets.explorer_conditions import OneOf
-from helios_research.widgets.explorer_figure import Kind, View, picture_html, png_of, save_figure
-from helios_research.widgets.explorer_filters import Filters
-from helios_research.widgets.explorer_source import open_source
-from helios_research.widgets.explorer_state import State
+from helios_research.widgets.explorer.conditions import Filters, OneOf
+from helios_research.widgets.explorer.figure import Kind, View, picture_html, png_of, save_figure
+from helios_research.widgets.explorer.source import open_source
+from helios_research.widgets.explorer.state import State
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 BY_ARM = View(Kind.BY_TAG, ("mental_strain",), "arm", None)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helios_research.widgets.explorer_conditions import NoScore, OneOf
-from helios_research.widgets.explorer_figure import Kind, View
-from helios_research.widgets.explorer_source import open_source
-from helios_research.widgets.explorer_state import State, begin, reasons_of
+from helios_research.widgets.explorer.conditions import NoScore, OneOf
+from helios_research.widgets.explorer.figure import Kind, View
+from helios_research.widgets.explorer.source import open_source
+from helios_research.widgets.explorer.state import State, begin, reasons_of
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 

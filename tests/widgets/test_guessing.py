@@ -2,8 +2,8 @@
 
 import pytest
 
+from helios_research.cohort.guessing import guess_columns
 from helios_research.columns import STANDARD_FIELDS
-from helios_research.widgets.guessing import guess_columns
 
 
 @pytest.mark.parametrize(

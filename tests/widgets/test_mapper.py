@@ -9,8 +9,8 @@ import pytest
 from helios_research.demo import demo_cohort_path
 from helios_research.errors import CohortError
 from helios_research.widgets import CohortMapper
-from helios_research.widgets import mapper as mapper_module
-from helios_research.widgets.mapper_controls import NOT_GIVEN, SAME_FOR_ALL
+from helios_research.widgets.mapper import mapper as mapper_module
+from helios_research.widgets.mapper.controls import NOT_GIVEN, SAME_FOR_ALL
 
 
 @pytest.fixture

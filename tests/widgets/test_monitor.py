@@ -12,12 +12,12 @@ import helios_research as hr
 from helios_research.columns import Outcome
 from helios_research.ledger import Ledger
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission import display
-from helios_research.submission.progress import Progress
+from helios_research.state.status import Progress
+from helios_research.submission import background
 from helios_research.widgets import SubmissionMonitor
-from helios_research.widgets.monitor import REFRESH_S
-from helios_research.widgets.monitor_drawing import errors_html, progress_html
-from helios_research.widgets.watch import Activity, ErrorGroup, View
+from helios_research.widgets.monitor.drawing import errors_html, progress_html
+from helios_research.widgets.monitor.monitor import REFRESH_S
+from helios_research.widgets.monitor.poller import Activity, ErrorGroup, View
 
 SETTINGS = {"preflight": False, "rate": 40.0, "poll_floor_s": 0.05}
 
@@ -196,7 +196,7 @@ def test_a_notebook_shows_it_by_itself(
     study: hr.Study, make_cohort: CohortMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[SubmissionMonitor] = []
-    monkeypatch.setattr("helios_research.study.study.in_notebook", lambda: True)
+    monkeypatch.setattr("helios_research.study.in_notebook", lambda: True)
 
     def show(monitor: SubmissionMonitor) -> None:
         shown.append(monitor)
@@ -211,7 +211,7 @@ def test_a_notebook_shows_it_by_itself(
 
 
 def test_a_script_shows_none(study: hr.Study) -> None:
-    assert not display.in_notebook()
+    assert not background.in_notebook()
 
 
 def test_the_bar_says_in_words_and_widths_how_far_it_is() -> None:
@@ -266,7 +266,7 @@ def test_it_sends_at_most_five_messages_a_second(
     monitor._closing.set()
     monitor._thread.join(10)
     now_s = [1000.0]
-    monkeypatch.setattr("helios_research.widgets.monitor.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("helios_research.widgets.monitor.monitor.monotonic", lambda: now_s[0])
     sent: list[str] = []
     for widget in (monitor._numbers, monitor._errors, monitor._status.widget):
         widget.observe(lambda change: sent.append(change["new"]), "value")

@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
-from helios_research.widgets.panel import Panel, _Shown, close_tree
+from helios_research.widgets.base.panel import Panel, _Shown, close_tree
 
 
 class Greeting(Panel):
@@ -122,7 +122,7 @@ def test_closing_lets_go_of_every_widget_inside() -> None:
 def test_a_cell_that_runs_again_closes_what_it_had_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, first, second, third = _Shown(), Greeting("1"), Greeting("2"), Greeting("3")
     runs = iter([("cell", 1), ("cell", 1), ("cell", 2), ("another", 3)])
-    monkeypatch.setattr("helios_research.widgets.panel._running_cell", lambda: next(runs))
+    monkeypatch.setattr("helios_research.widgets.base.panel._running_cell", lambda: next(runs))
     for panel in (first, second, third):
         shown.take_place(panel)
         panel._handles.append(Handle())
@@ -136,7 +136,7 @@ def test_a_cell_that_runs_again_closes_what_it_had_shown(monkeypatch: pytest.Mon
 def test_a_panel_that_another_cell_shows_too_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, panel = _Shown(), Greeting()
     runs = iter([("one", 1), ("two", 2), ("one", 3)])
-    monkeypatch.setattr("helios_research.widgets.panel._running_cell", lambda: next(runs))
+    monkeypatch.setattr("helios_research.widgets.base.panel._running_cell", lambda: next(runs))
     for shown_panel in (panel, panel):
         shown.take_place(shown_panel)
         panel._handles.append(Handle())

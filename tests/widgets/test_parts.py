@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from helios_research.errors import MissingKeyError
-from helios_research.widgets.parts import Guard, StatusLine, cut
+from helios_research.widgets.base.panel import Guard, StatusLine, cut
 
 
 @pytest.fixture

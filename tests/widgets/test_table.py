@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helios_research.widgets.parts import Guard, StatusLine
-from helios_research.widgets.table import PagedTable, cell_texts, sorted_positions, table_html
+from helios_research.widgets.base.panel import Guard, StatusLine
+from helios_research.widgets.base.table import PagedTable, cell_texts, sorted_positions, table_html
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from helios_research.codes import RECORDING_CHANGED
 from helios_research.columns import Outcome
 from helios_research.errors import AccountError, StudyMissingError
 from helios_research.ledger import Ledger, NewAttempt, State, Transition
-from helios_research.ledger.lock import HOLDER_NAME
-from helios_research.submission.progress import Progress
-from helios_research.widgets.watch import (
+from helios_research.ledger.writer import HOLDER_NAME
+from helios_research.state.status import Progress
+from helios_research.widgets.monitor.poller import (
     SHARE,
     SOONEST_S,
     Activity,

@@ -6,7 +6,7 @@ import pytest
 
 from helios_research.ledger import Ledger, State
 from helios_research.sandbox import Step
-from helios_research.submission.plan import UPLOAD_URL_LIFETIME
+from helios_research.state.status import UPLOAD_URL_LIFETIME
 
 THREE_HOURS = timedelta(hours=3)
 SHIFTS = {

@@ -1,0 +1,348 @@
+"""Where scores are missing, in which group, and at which step recordings were lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helios_research.analysis.bootstrap import (
+    Bootstrap,
+    Ratios,
+    bound_certainty,
+    ratio_intervals,
+    sum_clusters,
+)
+from helios_research.analysis.tables import (
+    NOT_GIVEN,
+    Codes,
+    Flags,
+    Floats,
+    Levels,
+    Results,
+    choose_biomarkers,
+    count_people,
+    count_people_by_level,
+    count_reasons,
+    finished,
+    has_any_score,
+    has_warning,
+    levels_of,
+    load_results,
+    missing_reasons,
+    not_ended,
+    people_of,
+)
+from helios_research.columns import Outcome
+
+STEPS = ("listed", "valid", "passed preflight", "sent", "scored", "without warning")
+WITH_WARNING = "scored with a warning"
+
+FLOW_COLUMNS = ("step", "kind", "reason", "recordings", "participants")
+
+_METHOD = (
+    "Each recording is lost at the first step that it did not reach; a participant is lost where "
+    "none of their recordings goes on. A recording counts as sent once Helios had its audio."
+)
+
+
+def flow(results: Results) -> pd.DataFrame:
+    """Follow recordings and participants from the manifest to scores without warning.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+
+    Returns
+    -------
+    DataFrame
+        For each step a row of kind "remaining", before it a row of kind "lost" for each reason of
+        a loss (an error code, or the outcome where there is none). ``participants`` of a
+        "lost" row are those none of whose recordings reached the step and who lost one for that
+        reason, so that one may be counted under several reasons. ``attrs`` has "method",
+        "warnings", "sources" and "source_note".
+
+    Raises
+    ------
+    ResultsError
+        If the outcome or the participants are missing.
+
+    Examples
+    --------
+    >>> flow("datasets/shift_study_results.parquet").query("kind == 'remaining'")["step"].tolist()
+    ['listed', 'valid', 'passed preflight', 'sent', 'scored', 'without warning']
+    """
+    table = load_results(results)
+    people, _ = people_of(table)
+    reached = _steps_reached(table)
+    reasons = _reasons(table)
+    rows: list[dict[str, object]] = []
+    before = np.ones(len(table), dtype=bool)
+    for place, step in enumerate(STEPS):
+        remaining = reached >= place
+        lost = before & ~remaining
+        left = np.isin(people, people[remaining])
+        for reason, count in count_reasons(reasons[lost]).items():
+            gone = lost & (reasons == reason).to_numpy() & ~left
+            rows.append(_row(step, "lost", reason, count, count_people(people, gone)))
+        n_people = count_people(people, remaining)
+        rows.append(_row(step, "remaining", None, int(remaining.sum()), n_people))
+        before = remaining
+    made = pd.DataFrame(rows, columns=list(FLOW_COLUMNS))
+    made["reason"] = made["reason"].astype("str")
+    return finished(made, table, _METHOD, _cautions(table))
+
+
+def _row(
+    step: str, kind: str, reason: str | None, recordings: int, people: int
+) -> dict[str, object]:
+    return {
+        "step": step,
+        "kind": kind,
+        "reason": reason,
+        "recordings": recordings,
+        "participants": people,
+    }
+
+
+def _steps_reached(table: pd.DataFrame) -> Codes:
+    """Find the last step that each recording reached, as its place in ``STEPS``."""
+    outcome = table["outcome"].astype("str")
+    reached = np.full(len(table), STEPS.index("passed preflight"))
+    reached[_had_audio(table)] = STEPS.index("sent")
+    reached[(outcome == Outcome.INVALID.value).to_numpy()] = STEPS.index("listed")
+    reached[(outcome == Outcome.SKIPPED.value).to_numpy()] = STEPS.index("valid")
+    scored = (outcome == Outcome.SCORED.value).to_numpy()
+    reached[scored] = STEPS.index("scored")
+    reached[scored & ~has_warning(table)] = STEPS.index("without warning")
+    return reached
+
+
+def _had_audio(table: pd.DataFrame) -> Flags:
+    """Mark the recordings whose audio Helios had."""
+    if "uploaded_at" in table.columns:
+        return table["uploaded_at"].notna().to_numpy(dtype=bool) | (
+            table["outcome"] == Outcome.LOST
+        ).to_numpy(dtype=bool)
+    return table["outcome"].isin([Outcome.FAILED, Outcome.LOST]).to_numpy(dtype=bool)
+
+
+def _reasons(table: pd.DataFrame) -> "pd.Series[str]":
+    outcome = table["outcome"].astype("str")
+    code = table["error_code"] if "error_code" in table.columns else outcome.where(outcome.isna())
+    reasons = code.astype("str").fillna(outcome)
+    return reasons.mask(outcome == Outcome.SCORED.value, WITH_WARNING).astype("str")
+
+
+def _cautions(table: pd.DataFrame) -> list[str]:
+    pending = int((table["outcome"] == Outcome.PENDING).sum())
+    return [f"{not_ended(pending)}."] if pending else []
+
+
+ANY_REASON = "any reason"
+BIOMARKER_FAILED = "biomarker failed"
+UNEQUAL_BELOW = 0.05
+
+MISSINGNESS_COLUMNS = (
+    *("variable", "level", "reason", "recordings", "participants"),
+    *("missing", "rate", "rate_low", "rate_high", "statistic", "df", "p", "sentence"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """What may have gone wrong with each recording, a column per reason."""
+
+    names: tuple[str, ...]
+    happened: Floats
+    people: Codes
+
+
+def missingness_by_tag(
+    results: Results,
+    tag: str | Sequence[str],
+    *,
+    also: Sequence[str] = ("birth_sex", "language"),
+    bootstrap: Bootstrap | None = None,
+) -> pd.DataFrame:
+    """Count missing scores by tag, sex and language, and test whether they are missing equally.
+
+    A recording counts as missing where it ended without scores, whatever the reason; those still
+    pending are left out. "biomarker failed" counts only the recordings themselves: Helios ended
+    in an error, or the preflight expected one.
+
+    The test compares rates by a score test with a covariance that is robust to several recordings
+    per participant, within or between levels (Rotnitzky & Jewell 1990; Boos 1992). Checked against
+    the score test of ``statsmodels`` GEE. Intervals come from a bootstrap over participants.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    tag
+        One tag or several.
+    also
+        Further columns, taken where the table has them.
+    bootstrap
+        Resamples, confidence and seed; None means 2,000 resamples and 95 %.
+
+    Returns
+    -------
+    DataFrame
+        A row per variable, level and reason: "any reason", "biomarker failed", and each error
+        code or outcome. The test stands at the first two, the same for all levels of a
+        variable; ``sentence`` says what it did or why there is none. ``attrs`` has "method",
+        "warnings" (in plain words where the biomarker fails more in one group), "sources" and
+        "source_note".
+
+    Raises
+    ------
+    ResultsError
+        If a tag is missing.
+
+    Examples
+    --------
+    >>> missing = missingness_by_tag("datasets/shift_study_results.parquet", "site")
+    >>> missing.attrs["warnings"][0].split(":")[0]
+    'Recordings fail more often where site is Girona than where it is Leeds'
+    """
+    bootstrap = bootstrap or Bootstrap()
+    tags = [tag] if isinstance(tag, str) else list(tag)
+    table = load_results(results, tags)
+    ended = table[table["outcome"] != Outcome.PENDING].reset_index(drop=True)
+    events = _events(ended)
+    variables = dict.fromkeys([*tags, *(name for name in also if name in table.columns)])
+    parts, warnings = [], []
+    for variable in variables:
+        levels = levels_of(ended, variable)
+        rows = _rates(levels, events, bootstrap).assign(variable=variable)
+        tested = [_tested(levels, events, name) for name in (ANY_REASON, BIOMARKER_FAILED)]
+        rows = rows.merge(pd.DataFrame(tested), on="reason", how="left")
+        warnings += _warn(rows, levels, events)
+        parts.append(rows)
+    counted = pd.concat(parts, ignore_index=True)[list(MISSINGNESS_COLUMNS)]
+    pending = len(table) - len(ended)
+    if pending:
+        warnings.append(f"{not_ended(pending)} and {'is' if pending == 1 else 'are'} left out.")
+    return finished(counted, table, _method(bootstrap), warnings)
+
+
+def _events(table: pd.DataFrame) -> _Events:
+    markers = choose_biomarkers(table, None)
+    any_score = has_any_score(table, [marker.name for marker in markers])
+    reasons = missing_reasons(table, np.where(any_score, 1.0, np.nan))
+    failed = table["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
+    names = list(count_reasons(reasons))
+    happened = [reasons.notna(), failed, *(reasons == name for name in names)]
+    people, _ = people_of(table)
+    columns = np.column_stack([event.to_numpy() for event in happened]).astype(np.float64)
+    return _Events((ANY_REASON, BIOMARKER_FAILED, *names), columns, people)
+
+
+def _rates(levels: Levels, events: _Events, bootstrap: Bootstrap) -> pd.DataFrame:
+    n_levels, n_events = len(levels), len(events.names)
+    divisor = np.zeros(n_events, dtype=np.intp)
+    ratios = Ratios(events.happened, np.ones((len(events.people), 1)), divisor)
+    low, high = ratio_intervals(
+        sum_clusters(events.people, levels.codes, ratios), n_levels, bootstrap
+    )
+    recordings = np.bincount(levels.codes, minlength=n_levels)
+    missing = np.column_stack(
+        [np.bincount(levels.codes, event, n_levels) for event in events.happened.T]
+    )
+    rate = missing / recordings[:, None]
+    people = count_people_by_level(events.people, levels.codes, n_levels)
+    low, high = bound_certainty(
+        rate, low, high, people[:, None].astype(np.float64), bootstrap.confidence
+    )
+    return pd.DataFrame(
+        {
+            "level": pd.Series(np.repeat(levels.labels, n_events), dtype="str"),
+            "reason": pd.Series(np.tile(events.names, n_levels), dtype="str"),
+            "recordings": np.repeat(recordings, n_events),
+            "participants": np.repeat(people, n_events),
+            "missing": missing.ravel().astype(np.int64),
+            "rate": rate.ravel(),
+            "rate_low": low.ravel(),
+            "rate_high": high.ravel(),
+        }
+    )
+
+
+def _tested(levels: Levels, events: _Events, reason: str) -> dict[str, object]:
+    happened = events.happened[:, events.names.index(reason)]
+    # One participant says nothing about how a level varies.
+    usable = count_people_by_level(events.people, levels.codes, len(levels)) >= 2
+    usable &= np.array(levels.labels) != NOT_GIVEN
+    rows = (events.people >= 0) & usable[levels.codes]
+    statistic, df = equal_rates_test(happened[rows], levels.codes[rows], events.people[rows])
+    sentence = (
+        "Score test of equal rates between levels of two participants or more, robust to several "
+        "recordings per participant."
+        if df
+        else "No test: fewer than two levels with two participants, or no rate to compare."
+    )
+    p = float(stats.chi2.sf(statistic, df)) if df else np.nan
+    return {"reason": reason, "statistic": statistic, "df": df, "p": p, "sentence": sentence}
+
+
+def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[float, int]:
+    """Test whether an event is equally frequent at every level, participants being clusters."""
+    found, level = np.unique(levels, return_inverse=True)
+    who = np.unique(people, return_inverse=True)[1]
+    n_people = int(who.max(initial=-1)) + 1
+    if len(found) < 2 or n_people < 2:
+        return np.nan, 0
+    residual = happened - happened.mean()
+    shape = (n_people, len(found))
+    pair = who * len(found) + level
+    each = np.bincount(pair, residual, n_people * len(found)).reshape(shape)
+    share = np.bincount(level) / len(level)
+    # The common rate is itself estimated, which takes each person's part of it away again.
+    parts = each - np.outer(each.sum(axis=1), share)
+    score = each.sum(axis=0)
+    covariance = parts.T @ parts
+    df = int(np.linalg.matrix_rank(covariance, tol=1e-9 * max(np.trace(covariance), 1e-300)))
+    if df == 0 or np.ptp(happened) == 0:
+        return np.nan, 0
+    return float(score @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ score), df
+
+
+def _warn(rows: pd.DataFrame, levels: Levels, events: _Events) -> list[str]:
+    """Word a warning where failures are unequal, naming the extremes and the main reason."""
+    failed = rows[(rows["reason"] == BIOMARKER_FAILED) & (rows["level"] != NOT_GIVEN)]
+    if failed.empty or not failed["p"].iloc[0] < UNEQUAL_BELOW:
+        return []
+    by_rate = failed.sort_values("rate", kind="stable").to_dict("records")
+    least, most = by_rate[0], by_rate[-1]
+    here, there = (
+        f"{100 * row['rate']:.1f} % ({row['missing']:,} of {row['recordings']:,})"
+        for row in (most, least)
+    )
+    variable, p = most["variable"], most["p"]
+    # A word stands between the level and the numbers: a level in Arabic or Hebrew would draw them
+    # into its own direction.
+    main = _main_reason(levels.codes == levels.labels.index(most["level"]), events)
+    return [
+        f"Recordings fail more often where {variable} is {most['level']} than where it is "
+        f"{least['level']}: failed or skipped were {here} against {there}, "
+        f"{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'}, most of all for {main}. Scores of these "
+        "groups may differ because of which recordings are missing."
+    ]
+
+
+def _main_reason(rows: Flags, events: _Events) -> str:
+    failed = rows & (events.happened[:, 1] == 1)
+    return events.names[2 + int(events.happened[failed, 2:].sum(axis=0).argmax())]
+
+
+def _method(bootstrap: Bootstrap) -> str:
+    return (
+        "Rates are shares of recordings that have ended. "
+        f"{100 * bootstrap.confidence:g} % intervals come from {bootstrap.resamples:,} bootstrap "
+        "resamples of participants (exact binomial over participants where a rate is 0 or 1). "
+        "Levels are compared by a score test that is robust to several recordings per participant; "
+        "its p-values are not corrected for the number of variables."
+    )

@@ -1,0 +1,297 @@
+"""Table 1: who took part, by arm."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from helios_research.analysis.tables import (
+    NOT_GIVEN,
+    Floats,
+    Levels,
+    Results,
+    canonical_sex,
+    finished,
+    levels_of,
+    load_results,
+    natural_key,
+    people_of,
+    times_of,
+)
+from helios_research.columns import Outcome
+from helios_research.errors import ResultsError
+
+OVERALL = "overall"
+MOST_GROUPS = 20
+DAYS_PER_YEAR = 365.2425
+
+TABLE_ONE_COLUMNS = (
+    *("characteristic", "level", "group", "statistic"),
+    *("participants", "count", "percent", "mean", "sd", "median", "q1", "q3", "missing", "smd"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """One column of the table: a participant per row."""
+
+    name: str
+    people: pd.DataFrame
+
+
+def table_one(results: Results, by: str) -> pd.DataFrame:
+    """Describe the participants of each arm.
+
+    Ages are those at a participant's first recording in the group, in years; where its time is
+    not known, at its submission. The standardized mean difference is the difference over the
+    root of the mean variance; for sex and language it is the multinomial one of Yang & Dalton
+    (2012); with more than two groups it is the largest of all pairs (absolute). Checked against
+    scipy and, for two categories, the formula for proportions.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    by
+        The arm, or another column. A participant with recordings in several of its levels is
+        counted in each.
+
+    Returns
+    -------
+    DataFrame
+        A row per characteristic, level and group (the levels of ``by``, then "overall").
+        ``statistic`` says what the row holds: "count" has count and percent of participants
+        (for recordings, of recordings); "distribution" has mean, SD, median and quartiles.
+        ``missing`` counts participants without the value, who are not in the percentages. See
+        ``format_table_one`` for a version to print. ``attrs`` has "method", "warnings",
+        "sources" and "source_note".
+
+    Raises
+    ------
+    ResultsError
+        If ``by`` is missing or has more than 20 levels.
+
+    Examples
+    --------
+    >>> described = table_one("datasets/shift_study_results.parquet", "arm")
+    >>> described.query("characteristic == 'participants'")["count"].tolist()
+    [60.0, 60.0, 120.0]
+    """
+    table = load_results(results, [by])
+    levels = levels_of(table, by)
+    if len(levels) > MOST_GROUPS:
+        message = (
+            f"{by!r} has {len(levels)} levels, more than the {MOST_GROUPS} that a table can hold: "
+            "choose the arm or another column with few levels."
+        )
+        raise ResultsError(message)
+    described = _participants(table)
+    groups = _groups(described, levels, by)
+    rows = [*_totals(groups), *_distribution("age at recording, years", "age", groups)]
+    rows += _distribution("scored recordings per participant", "scored", groups)
+    for name in ("birth_sex", "language"):
+        if name in described.columns:
+            rows += _proportions(name, groups)
+    made = pd.DataFrame(rows).reindex(columns=list(TABLE_ONE_COLUMNS))
+    shared = sum(len(group.people) for group in groups[:-1]) - len(groups[-1].people)
+    warnings = [f"{shared} participants are in more than one {by}."] if shared > 0 else []
+    return finished(made, table, _METHOD, warnings)
+
+
+_METHOD = (
+    "Participants are counted once per group. Ages are those at the first recording (where its "
+    "time is not known, at submission). SMD: standardized mean difference, the largest between any "
+    "two groups; values above 0.1 are often taken for imbalance (Austin 2009)."
+)
+
+
+def _participants(table: pd.DataFrame) -> pd.DataFrame:
+    """Reduce every recording to what Table 1 asks of it."""
+    people, _ = people_of(table)
+    has_score = table["outcome"] == Outcome.SCORED
+    facts = pd.DataFrame(
+        {
+            "person": people,
+            "age": _ages(table),
+            "scored": has_score.astype(float),
+            "missing": ~has_score & (table["outcome"] != Outcome.PENDING),
+        }
+    )
+    if "birth_sex" in table.columns:
+        facts["birth_sex"] = canonical_sex(table["birth_sex"])
+    if "language" in table.columns:
+        facts["language"] = table["language"].astype("str")
+    return facts
+
+
+def _ages(table: pd.DataFrame) -> "pd.Series[float]":
+    if "date_of_birth" not in table.columns:
+        return pd.Series(np.nan, index=table.index)
+    born = times_of(table["date_of_birth"])
+    recorded = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
+    for name in ("recording_time", "created_at"):
+        if name in table.columns:
+            recorded = recorded.fillna(times_of(table[name]))
+    years = (recorded - born) / pd.Timedelta(days=DAYS_PER_YEAR)
+    return years.where(years >= 0)
+
+
+def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> list[_Group]:
+    named = [
+        _Group(
+            f"{by}: {label}" if label == OVERALL else label, _reduce(facts[levels.codes == level])
+        )
+        for level, label in enumerate(levels.labels)
+    ]
+    return [*named, _Group(OVERALL, _reduce(facts))]
+
+
+def _reduce(facts: pd.DataFrame) -> pd.DataFrame:
+    known = facts[facts["person"] >= 0].assign(recordings=1.0)
+    ways = {"age": "min", "scored": "sum", "missing": "sum", "recordings": "sum"}
+    first = {name: "first" for name in ("birth_sex", "language") if name in facts.columns}
+    return known.groupby("person").agg(ways | first)
+
+
+def _totals(groups: list[_Group]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for group in groups:
+        n, recordings = len(group.people), float(group.people["recordings"].sum())
+        common = {"level": "", "group": group.name, "statistic": "count", "participants": n}
+        rows.append({**common, "characteristic": "participants", "count": float(n)})
+        for name, column in (
+            ("recordings", "recordings"),
+            ("recordings scored", "scored"),
+            ("recordings ended without scores", "missing"),
+        ):
+            count = float(group.people[column].sum())
+            share = 100 * count / recordings if recordings else np.nan
+            percent = {} if column == "recordings" else {"percent": share}
+            rows.append({**common, "characteristic": name, "count": count, **percent})
+    order = list(dict.fromkeys(str(row["characteristic"]) for row in rows))
+    return sorted(rows, key=lambda row: order.index(str(row["characteristic"])))
+
+
+def _distribution(name: str, column: str, groups: list[_Group]) -> list[dict[str, object]]:
+    values = [group.people[column].to_numpy(dtype=np.float64) for group in groups]
+    smd = _largest([mean_difference(*pair) for pair in combinations(values[:-1], 2)])
+    rows = []
+    for group, numbers in zip(groups, values, strict=True):
+        known = pd.Series(numbers).dropna()
+        row: dict[str, object] = {
+            "characteristic": name,
+            "level": "",
+            "group": group.name,
+            "statistic": "distribution",
+            "participants": len(numbers),
+            "mean": known.mean(),
+            "sd": known.std(),
+            "missing": len(numbers) - len(known),
+            "smd": smd,
+        }
+        quartiles = known.quantile([0.25, 0.5, 0.75])
+        rows.append({**row, **dict(zip(("q1", "median", "q3"), quartiles, strict=True))})
+    return rows
+
+
+def _proportions(name: str, groups: list[_Group]) -> list[dict[str, object]]:
+    values = [group.people[name] for group in groups]
+    labels = sorted(values[-1].dropna().unique(), key=natural_key)
+    counts = [
+        np.array([(value == label).sum() for label in labels], dtype=np.float64) for value in values
+    ]
+    smd = _largest([proportion_difference(*pair) for pair in combinations(counts[:-1], 2)])
+    rows: list[dict[str, object]] = []
+    for place, label in enumerate(labels):
+        for group, value, count in zip(groups, values, counts, strict=True):
+            total = count.sum()
+            row: dict[str, object] = {
+                "characteristic": name,
+                "level": label,
+                "group": group.name,
+                "statistic": "count",
+                "participants": len(value),
+                "count": count[place],
+                "percent": 100 * count[place] / total if total else np.nan,
+                "missing": int(value.isna().sum()),
+                "smd": smd,
+            }
+            rows.append(row)
+    return rows
+
+
+def mean_difference(first: Floats, second: Floats) -> float:
+    """Give the standardized difference of two means."""
+    first, second = first[~np.isnan(first)], second[~np.isnan(second)]
+    if min(len(first), len(second)) < 2:
+        return np.nan
+    spread = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
+    return float((second.mean() - first.mean()) / spread) if spread > 0 else np.nan
+
+
+def proportion_difference(first: Floats, second: Floats) -> float:
+    """Give the standardized difference of two distributions over categories."""
+    if first.sum() == 0 or second.sum() == 0:
+        return np.nan
+    one, two = first / first.sum(), second / second.sum()
+    # The last category follows from the others.
+    difference = (two - one)[:-1]
+    spread = (np.diag(one) - np.outer(one, one) + np.diag(two) - np.outer(two, two)) / 2
+    if not difference.any():
+        return 0.0
+    return float(
+        np.sqrt(difference @ np.linalg.pinv(spread[:-1, :-1], hermitian=True) @ difference)
+    )
+
+
+def _largest(differences: list[float]) -> float:
+    known = [difference for difference in differences if not np.isnan(difference)]
+    if len(differences) == 1:
+        return differences[0]
+    return max(map(abs, known), default=np.nan)
+
+
+def format_table_one(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out Table 1 for print.
+
+    Parameters
+    ----------
+    table
+        What ``table_one`` gave.
+
+    Returns
+    -------
+    DataFrame
+        A row per characteristic and level, a column of text per group ("34.1 (9.8)" for mean and
+        SD, "31 (52 %)" for counts), and "SMD".
+    """
+    groups = list(table["group"].unique())
+    rows = []
+    described: object = None
+    for (name, level), part in table.groupby(["characteristic", "level"], sort=False):
+        distribution = part["statistic"].iloc[0] == "distribution"
+        cells = dict(zip(part["group"], part.apply(_cell, axis="columns"), strict=True))
+        smd = part["smd"].iloc[0]
+        row = {
+            "characteristic": f"{name}, mean (SD)" if distribution else str(name),
+            "level": level,
+            **cells,
+            "SMD": "" if np.isnan(smd) or name == described else f"{smd:.2f}",
+        }
+        rows.append(row)
+        described = name
+    printed = pd.DataFrame(rows, columns=["characteristic", "level", *groups, "SMD"], dtype="str")
+    printed.attrs = dict(table.attrs)
+    return printed
+
+
+def _cell(row: "pd.Series[float]") -> str:
+    missing = f"; {row['missing']:.0f} missing" if row["missing"] > 0 else ""
+    if not np.isnan(row["count"]):
+        percent = "" if np.isnan(row["percent"]) else f" ({row['percent']:.0f} %)"
+        return f"{row['count']:,.0f}{percent}{missing}"
+    if np.isnan(row["mean"]):
+        return NOT_GIVEN
+    spread = "" if np.isnan(row["sd"]) else f" ({row['sd']:.1f})"
+    return f"{row['mean']:.1f}{spread}{missing}"

@@ -1,0 +1,404 @@
+"""What is sent to Helios and what it answers, in its own form (camelCase) and in ours."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from operator import itemgetter
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel, to_snake
+from pydantic_core import from_json, to_json
+
+from helios_research.columns import BIOMARKERS
+
+MAX_LABEL_CHARACTERS = 50
+MAX_TAGS = 20
+
+_USER_FIELDS = ("user_label", "date_of_birth", "birth_sex")
+
+
+# ISO text only: pydantic itself would also take a number, as seconds since 1970. The messages do
+# not repeat the value, which says something about a participant.
+
+
+def _iso_date(value: Any) -> date:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        message = "not a date in ISO 8601"
+        raise ValueError(message) from None
+
+
+def _iso_local_time(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        # Python takes a date alone for midnight; nobody said midnight.
+        date_alone = len(value) <= len("2026-01-31")
+        return datetime.fromisoformat("" if date_alone else value)
+    except (TypeError, ValueError):
+        message = "not a date and time in ISO 8601"
+        raise ValueError(message) from None
+
+
+def _without_zone(moment: datetime) -> datetime:
+    if moment.tzinfo is not None:
+        message = "the time must be local, without a time zone"
+        raise ValueError(message)
+    return moment
+
+
+Text = Annotated[str, Field(min_length=1, strict=True)]
+_IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+_LocalTime = Annotated[datetime, BeforeValidator(_iso_local_time), AfterValidator(_without_zone)]
+
+
+class RunRequest(BaseModel):
+    """Everything that is sent about one recording, apart from its audio.
+
+    Attributes
+    ----------
+    user_label
+        Pseudonym of the speaker, 1 to 50 characters.
+    date_of_birth
+        Date of birth; 01 for an unknown day or month.
+    birth_sex
+        Sex at birth.
+    language
+        BCP 47 tag; Helios has the last word on which it serves.
+    accent
+        The speaker's accent, where it differs from the language's own.
+    recording_time, sleep_time, wake_time
+        Local date and time, without a zone.
+    tags
+        Names and values of at most 20 tags.
+
+    Notes
+    -----
+    Whether Helios deletes the data afterwards is no part of it: that is said when the run is
+    created, and asking for it another time is no change of the recording's metadata.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    user_label: Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARACTERS, strict=True)]
+    date_of_birth: _IsoDate = Field(repr=False)
+    birth_sex: Literal["MALE", "FEMALE", "INTERSEX", "UNKNOWN"] = Field(repr=False)
+    language: Text
+    accent: Text | None = None
+    recording_time: _LocalTime | None = None
+    sleep_time: _LocalTime | None = None
+    wake_time: _LocalTime | None = None
+    tags: dict[Text, Annotated[str, Field(strict=True)]] = Field(
+        default_factory=dict, max_length=MAX_TAGS
+    )
+
+    def to_record(self) -> dict[str, Any]:
+        """Lay the metadata out as Helios reads it, to be sent or kept."""
+        given = self.model_dump(mode="json", exclude_none=True, exclude={"tags"})
+        user = {_WIRE_NAMES[name]: given.pop(name) for name in _USER_FIELDS}
+        record = {"user": user} | {_WIRE_NAMES[name]: value for name, value in given.items()}
+        if self.tags:
+            record["tags"] = [{"name": name, "value": value} for name, value in self.tags.items()]
+        return record
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_record` gave."""
+        wire = {name: value for name, value in record.items() if name not in ("user", "tags")}
+        values = {to_snake(name): value for name, value in (wire | record["user"]).items()}
+        tags = {tag["name"]: tag["value"] for tag in record.get("tags", ())}
+        return cls.model_validate(values | {"tags": tags})
+
+    def canonical(self) -> str:
+        """Write the request as text."""
+        given = self.__dict__
+        user = {wire: given[name] for name, wire in _CANONICAL_USER}
+        tags = [{"name": name, "value": self.tags[name]} for name in sorted(self.tags)]
+        laid_out = given | {"user": user, "tags": tags or None}
+        # Laid out in order at once: a cohort of 100,000 rows spends a third of its preparation here.
+        return to_json(
+            {wire: laid_out[name] for name, wire in _CANONICAL if laid_out[name] is not None}
+        ).decode()
+
+    def digest(self) -> str:
+        """Identify the request by its content."""
+        return digest_of(self.canonical())
+
+    def differences(self, other: Self) -> dict[str, tuple[str | None, str | None]]:
+        """Compare with another request, column by column."""
+        mine, theirs = self._by_column(), other._by_column()
+        columns = dict.fromkeys((*mine, *theirs))
+        return {
+            column: (mine.get(column), theirs.get(column))
+            for column in columns
+            if mine.get(column) != theirs.get(column)
+        }
+
+    def describe_difference(self, other: Self) -> str:
+        """Word what has changed from this request to another."""
+        return "; ".join(
+            f"{column} was {_worded(before)} and is now {_worded(after)}"
+            for column, (before, after) in self.differences(other).items()
+        )
+
+    def _by_column(self) -> dict[str, str]:
+        given = self.model_dump(mode="json", exclude_none=True, exclude={"tags"})
+        return {name: str(value) for name, value in given.items()} | self.tags
+
+
+# Worked out once: a cohort of 100,000 rows would spend half of its time on it otherwise.
+_WIRE_NAMES = {name: to_camel(name) for name in RunRequest.model_fields}
+_CANONICAL_USER = sorted(((n, _WIRE_NAMES[n]) for n in _USER_FIELDS), key=itemgetter(1))
+_CANONICAL = sorted(
+    [*((n, w) for n, w in _WIRE_NAMES.items() if n not in _USER_FIELDS), ("user", "user")],
+    key=itemgetter(1),
+)
+
+
+def user_label_in(record: Mapping[str, Any]) -> str:
+    """Tell whose recording a request is about, without validating all of it."""
+    return str(record["user"][_WIRE_NAMES["user_label"]])
+
+
+def digest_of(canonical: str) -> str:
+    """Identify a request by its canonical text."""
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _worded(value: str | None) -> str:
+    return "not given" if value is None else value or "empty"
+
+
+__all__ = [
+    "COMPLETE_ERROR",
+    "COMPLETE_OK",
+    "CREATED",
+    "RUNNING",
+    "Account",
+    "CreatedRun",
+    "ModelRun",
+    "Results",
+    "RunRequest",
+    "Section",
+    "WireAnswer",
+    "flatten_answer",
+    "without_transcripts",
+]
+
+CREATED = "CREATED"
+RUNNING = "RUNNING"
+COMPLETE_OK = "COMPLETE_OK"
+COMPLETE_ERROR = "COMPLETE_ERROR"
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Read a moment without a zone as UTC, which is what servers mean by it."""
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # at the very edge of the calendar, where only nonsense is
+        message = "no date and time in UTC"
+        raise ValueError(message) from None
+
+
+_Moment = Annotated[datetime, AfterValidator(_in_utc)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class WireAnswer(BaseModel):
+    """Base of the answers; reads what fits and leaves out what does not."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        coerce_numbers_to_str=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Self:
+        """Read an answer, leaving out what does not fit."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as problem:
+            wrong = [error["loc"] for error in problem.errors(include_url=False)]
+        return cls.model_validate(_pruned(raw, wrong))
+
+
+def _pruned(value: Any, places: Iterable[tuple[int | str, ...]]) -> Any:
+    """Copy JSON with null at each of the given places, and lists without their null members."""
+    below: dict[int | str, list[tuple[int | str, ...]]] = {}
+    for place in places:
+        if not place:
+            return None
+        below.setdefault(place[0], []).append(place[1:])
+    if isinstance(value, dict):
+        return {
+            key: _pruned(item, below[key]) if key in below else item for key, item in value.items()
+        }
+    if isinstance(value, list):
+        pruned = (
+            _pruned(item, below[index]) if index in below else item
+            for index, item in enumerate(value)
+        )
+        return [item for item in pruned if item is not None]
+    return None
+
+
+class Account(WireAnswer):
+    """Which account the key belongs to."""
+
+    id: Text
+    features: tuple[str, ...] | None = ()
+
+
+class CreatedRun(WireAnswer):
+    """A model run that waits for its recording."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    recording_upload_url: str = Field(min_length=1, repr=False)
+
+
+# A score is an object with its value in it; taken out by pydantic, since eleven small records
+# for each section would take longer than all the rest of an answer.
+def _score(name: str) -> Any:
+    return Field(default=None, validation_alias=AliasPath(to_camel(name), "value"))
+
+
+class Section(WireAnswer):
+    """One scored stretch of a recording; a score that Helios did not give is None."""
+
+    # A score under its own name would be one without its object around it.
+    model_config = ConfigDict(validate_by_name=False)
+
+    start_secs: _Finite | None = None
+    finish_secs: _Finite | None = None
+    transcript: str | None = Field(default=None, repr=False)
+    mental_strain: _Finite | None = _score("mental_strain")
+    distress: _Finite | None = _score("distress")
+    stress: _Finite | None = _score("stress")
+    exhaustion: _Finite | None = _score("exhaustion")
+    sleep_propensity: _Finite | None = _score("sleep_propensity")
+    low_self_esteem: _Finite | None = _score("low_self_esteem")
+    uniform_distress: _Finite | None = _score("uniform_distress")
+    uniform_stress: _Finite | None = _score("uniform_stress")
+    uniform_exhaustion: _Finite | None = _score("uniform_exhaustion")
+    uniform_sleep_propensity: _Finite | None = _score("uniform_sleep_propensity")
+    uniform_low_self_esteem: _Finite | None = _score("uniform_low_self_esteem")
+
+    def scores(self) -> dict[str, float | None]:
+        """Give the scores by the names that `columns.BIOMARKERS` has for them."""
+        return {marker.name: getattr(self, marker.name) for marker in BIOMARKERS}
+
+    def flat(self) -> dict[str, Any]:
+        """Give the section as one flat mapping."""
+        return dict(self.__dict__)
+
+
+_NO_SECTION: dict[str, Any] = Section().flat()
+
+
+class Results(WireAnswer):
+    """The scored sections; today always one, which spans the recording."""
+
+    sections: tuple[Section, ...] | None = ()
+
+
+class ModelRun(WireAnswer):
+    """How things stand with a model run.
+
+    Attributes
+    ----------
+    id
+        Helios' id of the run.
+    status
+        ``CREATED``, ``RUNNING``, ``COMPLETE_OK``, ``COMPLETE_ERROR``, or a status that did not
+        exist when this was written.
+    user_label
+        Pseudonym that the run was created with.
+    delete_data
+        Whether everything is deleted 12 hours after completion.
+    created_at, run_at, completed_at
+        UTC; None where Helios gave none.
+    error_code, error_reason
+        Of a run that ended in an error; the code is kept as text, known or not.
+    warnings
+        Reasons to treat the scores with caution.
+    results
+        The scores of a run that is complete.
+    """
+
+    id: Text
+    status: Text
+    user_label: str | None = None
+    delete_data: bool | None = None
+    created_at: _Moment | None = None
+    run_at: _Moment | None = None
+    completed_at: _Moment | None = None
+    error_code: str | None = None
+    error_reason: str | None = None
+    warnings: tuple[str, ...] | None = ()
+    results: Results | None = None
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """The scored sections; none unless the run is complete."""
+        return (self.results.sections or ()) if self.results else ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether Helios is done with it, with scores or with an error."""
+        return self.status in (COMPLETE_OK, COMPLETE_ERROR)
+
+    def flat(self) -> dict[str, Any]:
+        """Give the run as a flat row."""
+        sections = self.sections
+        return {
+            "model_run_id": self.id,
+            "status": self.status,
+            "created_at": self.created_at,
+            "run_at": self.run_at,
+            "completed_at": self.completed_at,
+            "error_code": self.error_code,
+            "error_reason": self.error_reason,
+            "warnings": list(self.warnings or ()),
+            "n_sections": len(sections),
+            "sections": [section.flat() for section in sections] if len(sections) > 1 else None,
+        } | (sections[0].flat() if len(sections) == 1 else _NO_SECTION)
+
+
+def flatten_answer(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
+    """Turn the raw answer about a model run into a flat row."""
+    if not isinstance(raw, str | bytes):
+        return ModelRun.read(raw).flat()
+    try:
+        # Reading text and checking it in one go is a quarter faster than one after the other.
+        return ModelRun.model_validate_json(raw).flat()
+    except ValidationError:
+        return ModelRun.read(from_json(raw)).flat()
+
+
+def without_transcripts(raw: Any) -> Any:
+    """Copy a raw answer without what the participant said."""
+    if isinstance(raw, Mapping):
+        return {
+            key: without_transcripts(value)
+            for key, value in raw.items()
+            if "transcript" not in key.lower()
+        }
+    if isinstance(raw, list):
+        return [without_transcripts(item) for item in raw]
+    return raw

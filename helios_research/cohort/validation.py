@@ -1,0 +1,276 @@
+"""The checks of a cohort: field by field, within one row, and across the rows of one participant."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helios_research.cohort.mapping import Layout
+from helios_research.cohort.recordings import look
+from helios_research.cohort.text import shown
+from helios_research.cohort.validators import (
+    HEADER,
+    Findings,
+    Judge,
+    Problem,
+    birth_sex,
+    date_of_birth,
+    field_text,
+    language,
+    latest_now,
+    local_time,
+    personal_label,
+    personal_tag,
+    tag_text,
+    user_label,
+)
+from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Severity
+
+TIMES = ("sleep_time", "wake_time", "recording_time")
+"""Times of a row, in the order in which they must have happened."""
+
+IDS = ("recording_id", "user_label")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A cohort that is being checked."""
+
+    given: pd.DataFrame
+    fields: pd.DataFrame
+    tag_values: pd.DataFrame
+    layout: Layout
+
+    def note(
+        self, findings: Findings, field: str, wrong: "pd.Series[bool]", problem: Problem
+    ) -> None:
+        """Note the same problem for several rows of one field."""
+        positions = np.flatnonzero(wrong)
+        values = self.given[field].iloc[positions]
+        findings.add(positions, self.layout.name_of(field), values, problem, code_of(field))
+
+    def judge(self, findings: Findings, field: str, judge: Judge) -> "pd.Series[bool]":
+        """Judge every value of a field."""
+        name = self.layout.name_of(field)
+        return findings.judge(self.fields[field], name, code_of(field), judge)
+
+
+def code_of(field: str) -> str:
+    """Name the error code of a row with an error in a field."""
+    return f"INVALID_{field.upper()}"
+
+
+def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
+    """Check every field of every row by itself, and the order of times within a row."""
+    now = latest_now()
+    judge_of: dict[str, Judge] = {
+        "user_label": user_label,
+        "date_of_birth": date_of_birth(now),
+        "birth_sex": birth_sex,
+        "language": language,
+        **{name: local_time(now) for name in TIMES},
+    }
+    good = pd.DataFrame(index=draft.fields.index)
+    for field in STANDARD_FIELDS:
+        _check_blank(draft, findings, field)
+        good[field] = draft.judge(findings, field, field_text)
+        if field in judge_of:
+            good[field] &= draft.judge(findings, field, judge_of[field])
+    _check_order(draft, findings, good)
+    _check_privacy(draft, findings)
+    for tag in draft.tag_values.columns:
+        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", tag_text)
+        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", personal_tag)
+    return good
+
+
+def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
+    """Look at every local recording."""
+    labels, distinct = pd.factorize(draft.fields["recording"])
+    looked = [look(location) for location in distinct.tolist()]
+    # A missing value has the label -1, which picks the entry appended at the end.
+    identities = np.array([identity for identity, _ in looked] + [None], dtype=object)
+    problems = np.array([problem for _, problem in looked] + [None], dtype=object)[labels]
+    positions = np.flatnonzero(problems != None)  # noqa: E711  # compares element by element
+    values = draft.given["recording"].iloc[positions]
+    name = draft.layout.name_of("recording")
+    findings.add(positions, name, values, problems[positions].tolist(), code_of("recording"))
+    return pd.Series(identities[labels], index=draft.fields.index, dtype="str")
+
+
+def check_header(source_columns: list[str], layout: Layout, findings: Findings) -> None:
+    """Point out columns that look like a field but are only carried along."""
+    used = {*layout.columns.values(), *layout.tags}
+    absent = {
+        field.replace("_", ""): field
+        for field in STANDARD_FIELDS
+        if field not in layout.columns and field not in layout.constants
+    }
+    for name in source_columns:
+        plain = "".join(filter(str.isalnum, name.casefold()))
+        if name in used or plain not in absent:
+            continue
+        field = absent[plain]
+        remedy = f'If it is meant, rename it to {field} or use columns={{"{field}": "{name}"}}.'
+        problem = Problem(
+            f"The column looks like {field}, but it is not sent.", remedy, Severity.WARNING
+        )
+        findings.add([HEADER], name, [name], problem, "INVALID_ROW")
+
+
+def _check_blank(draft: Draft, findings: Findings, field: str) -> None:
+    stripped = draft.given[field].notna() & (draft.given[field] != draft.fields[field])
+    blank = draft.fields[field].isna()
+    if field in REQUIRED_FIELDS or (field in IDS and field in draft.layout.columns):
+        problem = Problem("The cell is blank.", f"Fill in the {field.replace('_', ' ')}.")
+        positions = np.flatnonzero(blank)
+        nothing = draft.fields[field].iloc[positions]
+        findings.add(positions, draft.layout.name_of(field), nothing, problem, code_of(field))
+    if field in IDS:
+        problem = Problem(
+            "There are spaces around it, which are left out.",
+            "Remove them from the table, so that it can be joined by this column.",
+            Severity.WARNING,
+        )
+        draft.note(findings, field, stripped & ~blank, problem)
+
+
+def _check_order(draft: Draft, findings: Findings, good: pd.DataFrame) -> None:
+    names = ("date_of_birth", *TIMES)
+    moments = {
+        name: pd.to_datetime(draft.fields[name].where(good[name]), format="ISO8601")
+        for name in names
+    }
+    for earlier, before, later in (
+        ("sleep_time", moments["sleep_time"], "wake_time"),
+        ("wake_time", moments["wake_time"], "recording_time"),
+        # Where there is a waking time, the two lines above have said it already.
+        ("sleep_time", moments["sleep_time"].where(~good["wake_time"]), "recording_time"),
+        ("date_of_birth", moments["date_of_birth"], "recording_time"),
+    ):
+        problem = Problem(
+            f"This is before {draft.layout.name_of(earlier)}.",
+            "Correct one of them: birth, falling asleep, waking up and recording come in this "
+            "order.",
+        )
+        draft.note(findings, later, before > moments[later], problem)
+
+
+def _check_privacy(draft: Draft, findings: Findings) -> None:
+    draft.judge(findings, "user_label", personal_label)
+    check_birth_in_label(draft.fields, findings, draft.layout.name_of("user_label"))
+
+
+_WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
+_UNKNOWN = "UNKNOWN"
+
+
+def check_speakers(
+    fields: pd.DataFrame,
+    good: pd.DataFrame,
+    layout: Layout,
+    row_numbers: "pd.Series[int]",
+    findings: Findings,
+) -> None:
+    """Check that each participant is one person throughout."""
+    for field in _WORDS:
+        usable = fields.loc[good["user_label"] & good[field], ["user_label", field]]
+        problem_of = _conflicts(field, usable, row_numbers)
+        verdicts = [problem_of.get(label) for label in usable["user_label"]] if problem_of else []
+        kept = [
+            (position, value, verdict)
+            for position, value, verdict in zip(usable.index, usable[field], verdicts, strict=False)
+            if verdict is not None and (verdict.severity is Severity.ERROR or value == _UNKNOWN)
+        ]
+        positions, values, problems = zip(*kept, strict=True) if kept else ((), (), ())
+        findings.add(positions, layout.name_of(field), values, problems, f"INVALID_{field.upper()}")
+    _check_case(fields["user_label"], layout.name_of("user_label"), row_numbers, findings)
+
+
+def check_birth_in_label(fields: pd.DataFrame, findings: Findings, column: str) -> None:
+    """Warn where a participant's label contains the participant's own date of birth."""
+    pairs = fields[["user_label", "date_of_birth"]].dropna().drop_duplicates()
+    telling = {
+        (label, born)
+        for label, born in zip(pairs["user_label"], pairs["date_of_birth"], strict=True)
+        if _tells(label, born)
+    }
+    if not telling:
+        return
+    rows = zip(fields["user_label"], fields["date_of_birth"], strict=True)
+    positions = [position for position, row in enumerate(rows) if row in telling]
+    problem = Problem(
+        "The label contains the date of birth, and it would be sent.",
+        "Use a pseudonym that cannot be traced to the person.",
+        Severity.WARNING,
+    )
+    values = fields["user_label"].iloc[positions]
+    findings.add(positions, column, values, problem, "INVALID_USER_LABEL")
+
+
+def _tells(label: str, date_of_birth: str) -> bool:
+    digits = "".join(filter(str.isdecimal, label))
+    born = date_of_birth.replace("-", "")
+    if len(born) != len("YYYYMMDD") or len(digits) < len("YYMMDD"):
+        return False
+    return any(spelling in digits for spelling in _spellings(born))
+
+
+def _spellings(born: str) -> tuple[str, ...]:
+    year, month, day = born[:4], born[4:6], born[6:]
+    return (
+        year + month + day,
+        day + month + year,
+        month + day + year,
+        year[2:] + month + day,
+        day + month + year[2:],
+    )
+
+
+def _conflicts(
+    field: str, usable: pd.DataFrame, row_numbers: "pd.Series[int]"
+) -> dict[str, Problem]:
+    first = usable.drop_duplicates()
+    contested = first[first["user_label"].duplicated(keep=False)]
+    rows_of: dict[str, dict[str, int]] = {}
+    for row, label, value in zip(
+        row_numbers[contested.index], contested["user_label"], contested[field], strict=True
+    ):
+        rows_of.setdefault(label, {})[value] = row
+    return {label: _conflict(field, rows) for label, rows in rows_of.items()}
+
+
+def _conflict(field: str, rows: dict[str, int]) -> Problem:
+    listed = ", ".join(f"{value} (row {row})" for value, row in rows.items())
+    if len(rows.keys() - {_UNKNOWN}) > 1:
+        return Problem(
+            f"This participant has {len(rows)} {_WORDS[field]}: {listed}.",
+            "Correct the wrong rows, or give different people different labels.",
+        )
+    return Problem(
+        f"Elsewhere this participant's sex is known: {listed}.",
+        "Write the same sex in all rows, so that all scores have the same benchmark.",
+        Severity.WARNING,
+    )
+
+
+def _check_case(
+    labels: "pd.Series[str]", column: str, row_numbers: "pd.Series[int]", findings: Findings
+) -> None:
+    first_of: dict[str, tuple[str, int]] = {}
+    first = ~labels.duplicated() & labels.notna()
+    for label, row in zip(labels[first].tolist(), row_numbers[first].tolist(), strict=True):
+        first_of.setdefault(label.casefold(), (label, row))
+
+    def judge(label: str) -> Problem | None:
+        earlier, row = first_of[label.casefold()]
+        if earlier == label:
+            return None
+        return Problem(
+            f"It differs only in upper and lower case from {shown(earlier)!r} (row {row}), "
+            "but counts as another participant.",
+            "Write both alike if they are the same person.",
+            Severity.WARNING,
+        )
+
+    findings.judge(labels, column, "INVALID_USER_LABEL", judge)

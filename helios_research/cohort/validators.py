@@ -1,0 +1,295 @@
+"""What is wrong with one value, and the table of issues."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from helios_research import columns
+from helios_research.cohort.text import LONGEST_SHOWN
+from helios_research.columns import BIRTH_SEXES, Severity
+
+HEADER = -1
+"""Position of a problem that concerns the whole table."""
+
+Positions = NDArray[np.int64]
+
+COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one value, in words."""
+
+    problem: str
+    remedy: str
+    severity: columns.Severity = columns.Severity.ERROR
+
+
+Judge = Callable[[str], Problem | None]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Problems found so far."""
+
+    parts: list[pd.DataFrame] = field(default_factory=list)
+
+    def add(
+        self,
+        positions: Positions | Sequence[int],
+        column: str,
+        values: "pd.Series[Any] | Sequence[Any]",
+        problems: Sequence[Problem] | Problem,
+        error_code: str,
+    ) -> None:
+        """Note one problem per position."""
+        if len(positions) == 0:
+            return
+        each = [problems] * len(positions) if isinstance(problems, Problem) else problems
+        self.parts.append(
+            pd.DataFrame(
+                {
+                    "position": np.asarray(positions, dtype=np.int64),
+                    "severity": [str(one.severity) for one in each],
+                    "column": column,
+                    "value": list(values),
+                    "problem": [one.problem for one in each],
+                    "remedy": [one.remedy for one in each],
+                    "error_code": error_code,
+                }
+            )
+        )
+
+    def judge(
+        self, values: "pd.Series[str]", column: str, error_code: str, judge: Judge
+    ) -> "pd.Series[bool]":
+        """Judge every value of a column, each different value once."""
+        labels, distinct = pd.factorize(values)
+        verdicts = [judge(value) for value in distinct.tolist()]
+        flagged = np.array([verdict is not None for verdict in verdicts] + [False], dtype=bool)
+        wrong = np.array([_is_error(verdict) for verdict in verdicts] + [True], dtype=bool)
+        # A missing value has the label -1, which picks the entry appended at the end.
+        positions = np.flatnonzero(flagged[labels])
+        chosen = [verdicts[label] for label in labels[positions]]
+        found = [verdict for verdict in chosen if verdict is not None]
+        self.add(positions, column, values.iloc[positions], found, error_code)
+        return pd.Series(~wrong[labels], index=values.index)
+
+    def table(self) -> pd.DataFrame:
+        """Put all problems into one table."""
+        if not self.parts:
+            return empty()
+        table = typed(pd.concat(self.parts, ignore_index=True))
+        return table.sort_values("position", kind="stable", ignore_index=True)
+
+
+def empty() -> pd.DataFrame:
+    """Make a table of no problems."""
+    return typed(pd.DataFrame(columns=list(COLUMNS)))
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table of problems its dtypes, and shorten what stands in huge cells."""
+    table = table.astype(
+        {
+            "position": "int64",
+            "severity": pd.CategoricalDtype([str(level) for level in columns.Severity]),
+            **dict.fromkeys(("column", "value", "problem", "remedy", "error_code"), "str"),
+        }
+    )
+    long = table["value"].str.len() > LONGEST_SHOWN
+    if long.any():
+        table.loc[long, "value"] = table.loc[long, "value"].str.slice(0, LONGEST_SHOWN - 1) + "…"
+    return table.loc[:, list(COLUMNS)]
+
+
+def _is_error(verdict: Problem | None) -> bool:
+    return verdict is not None and verdict.severity is columns.Severity.ERROR
+
+
+LONGEST_LABEL = 50
+"""Characters that a user label may have: the API's limit."""
+
+EARLIEST = date(1900, 1, 1)
+"""No speaker of a recording was born before: an older date is a slip."""
+
+# The pattern of the API's contract.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PART_OF_DATE = re.compile(r"[0-9]{4}(-[0-9]{2})?")
+_TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+_LOCAL_TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME_OF_DAY}")
+_ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)")
+
+SEX_OF: Mapping[str, str] = MappingProxyType(
+    {**{sex: sex for sex in BIRTH_SEXES}, **{sex[0]: sex for sex in BIRTH_SEXES}}
+)
+"""The sex that is meant by what may be written, in upper case."""
+
+_DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
+_TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
+
+# Shapes of what identifies a person; guesses, so they only warn.
+_IDENTIFIERS = (
+    (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
+    (
+        re.compile(r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])"),
+        "a 10-digit patient number",
+    ),
+    (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
+    (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
+)
+# In a tag, a date may be that of the visit, and two words the arm of the study.
+_IN_LABEL = (
+    *_IDENTIFIERS,
+    (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),
+    (re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+"), "a person's name"),
+)
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
+_NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+
+
+def latest_now() -> datetime:
+    """Tell the local time where the day is furthest on: what is later is in the future anywhere."""
+    return (datetime.now(UTC) + timedelta(hours=14)).replace(tzinfo=None)
+
+
+def date_of_birth(now: datetime) -> Judge:
+    """Make the judge of dates of birth."""
+
+    def _judge(value: str) -> Problem | None:
+        if not _DATE.fullmatch(value):
+            return Problem("Not an ISO 8601 date.", _date_remedy(value))
+        try:
+            born = date.fromisoformat(value)
+        except ValueError:
+            return Problem("There is no such day in the calendar.", _DATE_REMEDY)
+        return _out_of_range(born, now.date(), _DATE_REMEDY)
+
+    return _judge
+
+
+def local_time(now: datetime) -> Judge:
+    """Make the judge of local dates and times."""
+
+    def _judge(value: str) -> Problem | None:
+        if _ZONED_TIME.fullmatch(value):
+            return Problem(
+                "The time has a zone.",
+                "Write the speaker's own local time without a zone, as in 2026-03-31T07:45:00.",
+            )
+        if not _LOCAL_TIME.fullmatch(value):
+            return Problem("Not an ISO 8601 date and time.", _TIME_REMEDY)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return Problem("There is no such day or time.", _TIME_REMEDY)
+        return _out_of_range(moment, now, _TIME_REMEDY)
+
+    return _judge
+
+
+def birth_sex(value: str) -> Problem | None:
+    """Judge a sex at birth."""
+    # Beyond ASCII, other letters become these in upper case, such as the dotless i.
+    if value.isascii() and value.upper() in SEX_OF:
+        return None
+    accepted = ", ".join(f"{sex} or {sex[0]}" for sex in BIRTH_SEXES)
+    return Problem(
+        "Not a sex at birth that Helios knows.",
+        f"Write one of: {accepted} (in any case).",
+    )
+
+
+def language(value: str) -> Problem | None:
+    """Judge a language tag."""
+    if value.endswith("-UK") and _LANGUAGE.fullmatch(value):
+        suggestion = value.removesuffix("UK") + "GB"
+        return Problem(
+            "UK is not a region of BCP 47.", f"Did you mean {suggestion}?", Severity.WARNING
+        )
+    if _LANGUAGE.fullmatch(value):
+        return None
+    likely = _likely_language(value)
+    hint = f"Did you mean {likely}?" if likely else "Write it as in en-GB, es or zh-Hant-TW."
+    return Problem("Not a BCP 47 language tag.", hint)
+
+
+def user_label(value: str) -> Problem | None:
+    """Judge the length of a participant's label."""
+    if len(value) <= LONGEST_LABEL:
+        return None
+    return Problem(
+        f"The label has {len(value)} characters; {LONGEST_LABEL} are allowed.",
+        "Give the participant a shorter pseudonym, the same in all rows.",
+    )
+
+
+def personal_label(value: str) -> Problem | None:
+    """Judge whether a participant's label could identify the person."""
+    return _personal(value, _IN_LABEL)
+
+
+def personal_tag(value: str) -> Problem | None:
+    """Judge whether a tag could identify a person."""
+    return _personal(value, _IDENTIFIERS)
+
+
+def field_text(value: str) -> Problem | None:
+    """Judge the characters of a field."""
+    return _UNTEXT if _NOT_TEXT.search(value) else None
+
+
+def tag_text(value: str) -> Problem | None:
+    """Judge the characters of a tag, which may have several lines."""
+    return _UNTEXT if _NOT_TEXT_IN_TAG.search(value) else None
+
+
+_UNTEXT = Problem(
+    "There are characters in it that are not text.",
+    "Type the cell again, or save the table in UTF-8.",
+)
+
+
+def _personal(value: str, shapes: Iterable[tuple[re.Pattern[str], str]]) -> Problem | None:
+    if value.isalpha():
+        return None
+    for shape, what in shapes:
+        if shape.search(value):
+            return Problem(
+                f"This looks like {what}, and it would be sent.",
+                "Use a pseudonym that cannot be traced to the person.",
+                Severity.WARNING,
+            )
+    return None
+
+
+def _date_remedy(value: str) -> str:
+    if _PART_OF_DATE.fullmatch(value):
+        return f"Write 01 for an unknown day or month, as in {(value + '-01-01')[:10]}."
+    if _DATE.match(value):
+        return "Write the date alone, as in 1985-03-31."
+    return _DATE_REMEDY
+
+
+def _out_of_range(moment: date, now: date, remedy: str) -> Problem | None:
+    if moment > now:
+        return Problem("This is in the future.", f"Correct it. {remedy}")
+    if moment.year < EARLIEST.year:
+        return Problem(f"This is before {EARLIEST.year}.", f"Correct it. {remedy}")
+    return None
+
+
+def _likely_language(value: str) -> str | None:
+    parts = re.split(r"[-_]", value)
+    cased = [parts[0].lower()]
+    cased += [part.title() if len(part) == 4 else part.upper() for part in parts[1:]]
+    likely = "-".join(cased)
+    return likely if _LANGUAGE.fullmatch(likely) else None

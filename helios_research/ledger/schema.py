@@ -1,0 +1,253 @@
+"""The ledger's schema, how an older ledger gets it, and the statements that write to it."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from helios_research.errors import RepeatedAttemptError, StudyDamagedError, StudyVersionError
+from helios_research.ledger.attempts import (
+    Attempt,
+    Changes,
+    NewAttempt,
+    State,
+    moved,
+    to_microseconds,
+)
+from helios_research.ledger.reader import load_attempt
+
+# What a study remembers of the service, by the names of the ledger's settings.
+SETTING_BASE_URL = "base_url"
+
+
+SETTING_SOURCE = "source"
+
+
+SETTING_LEARNED_RATE = "learned_rate"
+
+
+# "HELR" in ASCII: tells a ledger from any other SQLite file.
+APPLICATION_ID = 0x48454C52
+
+# The index on live attempts is the last line of defence against processing a recording's audio
+# twice: while one attempt is under way or has scores, SQLite refuses another with the same bytes,
+# the same request and the same service.
+#
+# Locations are bytes, because a file's name need not be valid text.
+#
+# Upload URLs live in a table of their own, because it is small enough to be rewritten whole:
+# `secure_delete` zeroes what is deleted, but not the copies that stay behind in the unused part
+# of a page when SQLite moves rows between pages.
+_FIRST = f"""
+CREATE TABLE attempts (
+    attempt_id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    request_digest TEXT NOT NULL,
+    request_text TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    duration_s REAL,
+    delete_data INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('creating', 'created', 'uploading', 'uploaded',
+        'scored', 'failed', 'rejected', 'lost', 'abandoned')),
+    model_run_id TEXT,
+    error_code TEXT,
+    error_reason TEXT,
+    begun_at INTEGER NOT NULL,
+    created_at INTEGER,
+    upload_began_at INTEGER,
+    uploaded_at INTEGER,
+    run_at INTEGER,
+    completed_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source)
+    WHERE state IN ('creating', 'created', 'uploading', 'uploaded', 'scored');
+
+CREATE INDEX attempts_by_recording ON attempts (sha256);
+
+CREATE TABLE upload_urls (
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
+    upload_url TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE transitions (
+    transition_id INTEGER PRIMARY KEY,
+    attempt_id INTEGER NOT NULL REFERENCES attempts,
+    state TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    note TEXT
+) STRICT;
+
+CREATE TABLE answers (
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checks (
+    location BLOB NOT NULL,
+    settings TEXT NOT NULL,
+    stamp TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    PRIMARY KEY (location, settings)
+) STRICT, WITHOUT ROWID;
+
+PRAGMA application_id = {APPLICATION_ID};
+"""
+
+# Of a participant who has withdrawn, only marks are kept: salted hashes of the label and of the
+# audio, so that neither is sent again. Nothing tells which label they are of but the label itself.
+# The run ids stay only until they have been handed over to whoever asked for the withdrawal.
+_SECOND = """
+CREATE TABLE withdrawals (
+    withdrawal_id INTEGER PRIMARY KEY,
+    label_mark TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE withdrawn_audio (
+    audio_mark TEXT PRIMARY KEY,
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE withdrawn_runs (
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals,
+    facts TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+"""SQL that takes a ledger from version 0 to 1, from 1 to 2, and so on; never edited once released."""
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Read the schema version of a ledger, and make sure that it is one."""
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application != APPLICATION_ID and not (is_empty and application == version == 0):
+        raise StudyDamagedError(path, "it is a database of another program")
+    return version
+
+
+def check_version(version: int, path: Path, migrations: Sequence[str]) -> None:
+    """Refuse a ledger that a newer version of the package wrote."""
+    if version > len(migrations):
+        raise StudyVersionError(path.parent, found=version, supported=len(migrations))
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Bring a ledger to the newest schema.
+
+    Each migration and the record that it was done are one transaction, so a kill or a full disk
+    in between leaves the ledger at the version before.
+    """
+    version = version_of(connection, path)
+    check_version(version, path, migrations)
+    for number, statements in enumerate(migrations[version:], start=version + 1):
+        try:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version = {number}; COMMIT;"
+            )
+        except BaseException:
+            connection.rollback()
+            raise
+
+
+_INSERT = """
+INSERT INTO attempts (sha256, request_digest, request_text, number, media_type, size_bytes,
+    duration_s, delete_data, source, state, begun_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+RETURNING attempt_id
+"""
+_UPDATE = """
+UPDATE attempts SET state = ?, model_run_id = ?, error_code = ?, error_reason = ?, created_at = ?,
+    upload_began_at = ?, uploaded_at = ?, run_at = ?, completed_at = ?
+WHERE attempt_id = ?
+"""
+_TRANSITION = "INSERT INTO transitions (attempt_id, state, at, note) VALUES (?, ?, ?, ?)"
+ANSWER = "INSERT OR REPLACE INTO answers (attempt_id, body) VALUES (?, ?)"
+
+
+def to_json(value: Any) -> str:
+    """Write a JSON value as the ledger keeps it."""
+    # Escaped to ASCII: an answer may hold half a surrogate pair, which SQLite refuses as text.
+    return json.dumps(value, separators=(",", ":"))
+
+
+def insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Connection) -> Attempt:
+    """Begin an attempt."""
+    begun = to_microseconds(at)
+    row = (
+        *(new.sha256, new.request_digest, request, new.number, new.media_type, new.size_bytes),
+        *(new.duration_s, new.delete_data, new.source, State.CREATING.value, begun),
+    )
+    try:
+        ((attempt_id,),) = connection.execute(_INSERT, row).fetchall()
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
+            raise
+        raise RepeatedAttemptError(new.sha256) from error
+    connection.execute(_TRANSITION, (attempt_id, State.CREATING.value, begun, None))
+    return load_attempt(connection, attempt_id)
+
+
+def move(
+    attempt_id: int,
+    state: State,
+    at: datetime,
+    changes: Changes,
+    body: str | None,
+    connection: sqlite3.Connection,
+) -> Attempt:
+    """Move an attempt to a state, with all that changes with it."""
+    before = load_attempt(connection, attempt_id)
+    after = moved(before, state, at, changes)
+    moments = (after.created_at, after.upload_began_at, after.uploaded_at)
+    more_moments = (after.run_at, after.completed_at)
+    row = (
+        *(after.state.value, after.model_run_id, after.error_code, after.error_reason),
+        *map(to_microseconds, moments + more_moments),
+        attempt_id,
+    )
+    connection.execute(_UPDATE, row)
+    connection.execute(
+        _TRANSITION, (attempt_id, state.value, to_microseconds(at), _note(after, changes))
+    )
+    if after.upload_url != before.upload_url:
+        _put_upload_url(connection, attempt_id, after.upload_url)
+    if body is not None:
+        connection.execute(ANSWER, (attempt_id, body))
+    return after
+
+
+def _note(after: Attempt, changes: Changes) -> str | None:
+    note = {name: getattr(after, name) for name in changes if name != "upload_url"}
+    return json.dumps(note, default=datetime.isoformat) if note else None
+
+
+def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | None) -> None:
+    if url is None:
+        connection.execute("DELETE FROM upload_urls WHERE attempt_id = ?", (attempt_id,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO upload_urls VALUES (?, ?)", (attempt_id, url))
+
+
+def put_setting(name: str, value: str, connection: sqlite3.Connection) -> None:
+    """Keep a setting in place of what it was."""
+    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+
+def store_checks(rows: list[tuple[bytes, str, str, str]], connection: sqlite3.Connection) -> None:
+    """Keep checks in place of what was known of the same recordings."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO checks (location, settings, stamp, facts) VALUES (?, ?, ?, ?)", rows
+    )

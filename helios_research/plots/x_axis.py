@@ -1,0 +1,174 @@
+"""Where recordings are along an axis of visits, dates or hours, and the labels of its bins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from helios_research.analysis.tables import Codes, Floats, days_of, levels_of, times_from
+from helios_research.plots.canvas import Look, Style, size_in
+from helios_research.plots.text import MINUS, plain, shorten, told_apart, width_in, wrap
+
+MOST_BINS = 40
+
+# Local times carry no zone, so a clock change in the night moves hours awake by one.
+MOST_HOURS_AWAKE = 48.0
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """An axis along which scores change."""
+
+    x: Floats
+    bins: Codes
+    centres: Floats
+    names: tuple[str, ...]
+    label: str
+    words: bool = False
+
+    @property
+    def step(self) -> float:
+        """Distance of neighbouring bins."""
+        return float(np.diff(np.sort(self.centres)).min()) if len(self.centres) > 1 else 1.0
+
+
+def hours_awake(table: pd.DataFrame) -> Floats:
+    """Count the hours from waking to recording."""
+    hours = 24 * (days_of(table["recording_time"]) - days_of(table["wake_time"]))
+    usable = (hours >= 0) & (hours <= MOST_HOURS_AWAKE)
+    counted: Floats = np.where(usable, hours, np.nan)
+    return counted
+
+
+def by_hours(hours: Floats) -> Course:
+    """Divide hours into bins of two, or of four where they reach beyond a day."""
+    width = 2 if hours.max(initial=0) <= 24 else 4
+    found, bins = np.unique((hours // width).astype(np.intp), return_inverse=True)
+    names = tuple(f"{width * start}\N{EN DASH}{width * (start + 1)}" for start in found)
+    return Course(
+        hours, bins, width * (found.astype(np.float64) + 0.5), names, "Hours since waking"
+    )
+
+
+def by_time(table: pd.DataFrame, column: str) -> Course:
+    """Divide dates into days, weeks or months, whichever makes at most 40 bins."""
+    days = days_of(table[column])
+    first = np.floor(days.min())
+    span = days.max() - first
+    width, unit = next(
+        (width, unit)
+        for width, unit in ((1, "day"), (7, "week"), (30, "30 days"), (365, "year"), (1e9, "all"))
+        if span / width < MOST_BINS
+    )
+    found, bins = np.unique(np.floor((days - first) / width), return_inverse=True)
+    starts = times_from(first + width * found)
+    with_year = "%d %b %Y" if starts[0].year != starts[-1].year else "%d %b"
+    names = tuple(start.strftime(with_year).lstrip("0") for start in starts)
+    middle = first + width * (found + 0.5)
+    return Course(days, bins, middle, names, f"{_worded(column)} (by {unit})")
+
+
+def by_level(table: pd.DataFrame, column: str) -> Course:
+    """Place levels at their numbers, or one after another where they are words."""
+    levels = levels_of(table, column)
+    numbers = pd.to_numeric(pd.Series(levels.labels, dtype="str"), errors="coerce").to_numpy(float)
+    names = tuple(plain(label) for label in levels.labels)
+    if not np.isfinite(numbers).all() or len(np.unique(numbers)) < len(numbers):
+        x = levels.codes.astype(np.float64)
+        centres = np.arange(len(levels), dtype=float)
+        return Course(x, levels.codes, centres, names, _worded(column), words=True)
+    x = numbers[levels.codes]
+    if len(levels) <= MOST_BINS:
+        return Course(x, levels.codes, numbers, names, _worded(column))
+    edges = np.linspace(numbers.min(), numbers.max(), 31)
+    found, bins = np.unique(np.digitize(x, edges[1:-1]), return_inverse=True)
+    centres = (edges[found] + edges[found + 1]) / 2
+    names = tuple(f"{centre:.3g}".replace("-", MINUS) for centre in centres)
+    return Course(x, bins, centres, names, _worded(column))
+
+
+def _worded(column: str) -> str:
+    words = plain(column).replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+# Between two labels, as a share of the widest.
+_GAP = 0.2
+
+# A name in words is broken into lines where this share of the distance of neighbours has room for
+# so many letters, and else turned.
+_LETTERS = 7
+_ROOM = 0.96
+_MOST_LINES = 3
+_TURNED_IN_LINES = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Which bins are named, and how."""
+
+    bins: Sequence[int]
+    texts: Sequence[str]
+    counted: bool
+    turned: bool = False
+
+
+def label_bins(ax: Axes, course: Course, counts: Codes, style: Style) -> None:
+    """Name bins below a panel, as many as have room, with their recordings if all have."""
+    small = style.small
+    low, high = ax.get_xlim()
+    places_in = course.centres * (size_in(ax)[0] / (high - low))
+    find = _in_words if course.words else _on_scale
+    found = find(course, counts, places_in, small)
+    turned: Look = {"rotation": 90} if found.turned else {}
+    bins = list(found.bins)
+    ax.set_xticks(course.centres[bins], [found.texts[n] for n in bins], **small.text(**turned))
+    below = " · number of recordings below" if found.counted else ""
+    ax.set_xlabel(course.label + below, **style.text())
+
+
+def _on_scale(course: Course, counts: Codes, places_in: Floats, small: Style) -> _Labels:
+    """Name numbers and times, which are read even where some of them are left out."""
+    both = [f"{name}\n{count:,}" for name, count in zip(course.names, counts, strict=True)]
+    kept = spaced(places_in, (1 + _GAP) * _widest_in(both, small))
+    if len(kept) == len(both):
+        return _Labels(kept, both, counted=True)
+    most_in = (places_in.max() - places_in.min()) / 3
+    names = [shorten(name, most_in, small.font_pt) for name in course.names]
+    return _Labels(spaced(places_in, (1 + _GAP) * _widest_in(names, small)), names, counted=False)
+
+
+def _in_words(course: Course, counts: Codes, places_in: Floats, small: Style) -> _Labels:
+    """Name words, each of which is needed: in one line, else in several, else turned."""
+    step_in = course.step * places_in[-1] / max(course.centres[-1], 1) if len(places_in) > 1 else 9
+    room_in = _ROOM * step_in
+    numbers = [f"{count:,}" for count in counts]
+    one_line = _widest_in([*course.names, *numbers], small) <= room_in
+    if not one_line and room_in < width_in("n" * _LETTERS, small.font_pt):
+        most_in = _TURNED_IN_LINES * small.line_in
+        names = told_apart(course.names, lambda name: shorten(name, most_in, small.font_pt))
+        return _Labels(spaced(places_in, small.line_in), names, counted=False, turned=True)
+    names = told_apart(
+        course.names, lambda name: wrap(name, room_in, small.font_pt, most=_MOST_LINES)
+    )
+    lines = max(name.count("\n") for name in names)
+    texts = [
+        name + "\n" * (1 + lines - name.count("\n")) + number
+        for name, number in zip(names, numbers, strict=True)
+    ]
+    return _Labels(range(len(texts)), texts, counted=True)
+
+
+def _widest_in(labels: Sequence[str], small: Style) -> float:
+    return max(width_in(line, small.font_pt) for label in labels for line in label.split("\n"))
+
+
+def spaced(places_in: Floats, apart_in: float) -> list[int]:
+    """Choose places that are far enough from each other, from the first on."""
+    kept: list[int] = []
+    for number in np.argsort(places_in, kind="stable"):
+        if not kept or places_in[number] - places_in[kept[-1]] >= apart_in - 1e-9:
+            kept.append(int(number))
+    return sorted(kept)

@@ -1,0 +1,221 @@
+"""Checks that were made before, so that a second check is instant."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Protocol, Self
+
+from helios_research.columns import Verdict
+from helios_research.errors import RecordingUnavailableError
+from helios_research.preflight_checks.rules import (
+    DEFAULT_THRESHOLDS,
+    MISNAMED,
+    Thresholds,
+    judge,
+    misnamed,
+)
+from helios_research.recording import (
+    MEASURING_VERSION,
+    AudioFacts,
+    Stamp,
+    examine,
+    fingerprint,
+    stamp_of,
+)
+
+UNREADABLE = "INVALID_RECORDING"
+"""Our own code for a row whose recording cannot be read, and so cannot be sent."""
+
+_JUDGING_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the preflight found out about one recording. Picklable.
+
+    Attributes
+    ----------
+    verdict
+        Whether to send it.
+    predicted_error_code
+        The error code that Helios is expected to give, ``INVALID_RECORDING`` where it cannot be
+        read, or None.
+    reason
+        What is behind the verdict, in sentences.
+    sha256
+        SHA-256 of its bytes in hexadecimal digits; None where they were not all read.
+    audio_format
+        Container and codec found in the bytes.
+    duration_s
+        Decoded length in seconds.
+    speech_s
+        Speech in seconds.
+    sample_rate_hz
+        Sample rate in Hz.
+    channels
+        Number of channels.
+    level_dbfs
+        RMS level of the loudest channel in dBFS.
+    clipped_fraction
+        Samples at full scale as a share (0 to 1) of all samples.
+    speech_counted_to_end
+        False where counting stopped at enough speech; None where nothing was counted.
+    noise_floor_dbfs
+        Level in dBFS below which the quietest tenth of all 50 ms frames lies.
+    media_type
+        Media type to upload it with, or None when it is not one of the six formats.
+    size_bytes
+        Its size in bytes.
+    stamp
+        Its cheap identity when it was read.
+    """
+
+    verdict: Verdict
+    predicted_error_code: str | None
+    reason: str
+    sha256: str | None = None
+    audio_format: str | None = None
+    duration_s: float | None = None
+    speech_s: float | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    level_dbfs: float | None = None
+    clipped_fraction: float | None = None
+    speech_counted_to_end: bool | None = None
+    noise_floor_dbfs: float | None = None
+    media_type: str | None = None
+    size_bytes: int | None = None
+    stamp: Stamp | None = None
+
+    @property
+    def can_be_recalled(self) -> bool:
+        """Whether a later look can tell, without reading it, that nothing was written to it."""
+        return self.sha256 is not None and self.stamp is not None and bool(self.stamp.version)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the check as JSON values, for a cache."""
+        return asdict(self) | {"stamp": str(self.stamp) if self.stamp else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read a check from the values that ``to_dict`` gave."""
+        stamp = Stamp.parse(values["stamp"]) if values["stamp"] else None
+        known: dict[str, Any] = {**values, "verdict": _VERDICTS[values["verdict"]], "stamp": stamp}
+        return cls(**known)
+
+
+class CheckCache(Protocol):
+    """Where checks are kept between sessions; a study keeps them in its ledger.
+
+    ``rules`` is a key that changes with the thresholds, with ``full_speech`` and with the versions
+    of this package that measure otherwise. Whether a kept check still holds is decided by those
+    who load it, from its stamp and its hash.
+    """
+
+    def load(self, rules: str) -> Mapping[str, Check]:
+        """Load all checks that were made by these rules."""
+
+    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
+        """Keep checks, in place of what was kept for the same locations and rules.
+
+        It may be called from any thread, but only from one at a time.
+        """
+
+
+class MemoryCache:
+    """Keeps checks for as long as the process lives, for work without a study."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, dict[str, Check]] = {}
+
+    def load(self, rules: str) -> dict[str, Check]:
+        """Load all checks that were made by these rules."""
+        return dict(self._checks.get(rules, {}))
+
+    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
+        """Keep checks, in place of what was kept for the same locations and rules."""
+        self._checks.setdefault(rules, {}).update(checks)
+
+
+# Looking an enumeration's member up in it takes a tenth of reading a check back.
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+_SHARED = tuple(
+    field.name for field in fields(Check) if field.name in {own.name for own in fields(AudioFacts)}
+)
+
+
+def check_recording(
+    location: str,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    full_speech: bool = False,  # noqa: FBT001, FBT002 - executors pass it by position
+    previous: Check | None = None,
+    alike: Sequence[Check] = (),
+) -> Check:
+    """Check one recording. Whatever is wrong with it becomes its verdict, never an exception."""
+    try:
+        return (
+            _still_valid(location, previous)
+            or _recognized(location, alike)
+            or _examined(location, thresholds, full_speech=full_speech)
+        )
+    except RecordingUnavailableError as error:
+        return Check(Verdict.FAIL, UNREADABLE, str(error))
+    # A mistake of ours in one recording must not cost a researcher the other thousand.
+    except Exception as error:  # noqa: BLE001
+        return unchecked(f"{type(error).__name__}: {error}")
+
+
+def identified(location: str, check: Check) -> Check:
+    """Say what a recording is, where its check could not: read, but not decoded."""
+    try:
+        found = fingerprint(location)
+    except RecordingUnavailableError as error:
+        return Check(Verdict.FAIL, UNREADABLE, str(error))
+    return replace(
+        check,
+        sha256=found.sha256,
+        audio_format=found.audio_format,
+        media_type=found.media_type,
+        size_bytes=found.size_bytes,
+        stamp=found.stamp,
+    )
+
+
+def unchecked(why: str, code: str | None = None) -> Check:
+    """Word the check of a recording that could not be made, through no known fault of its own."""
+    return Check(Verdict.WARN, code, f"It could not be checked ({why}).")
+
+
+def rules_key(thresholds: Thresholds, *, full_speech: bool) -> str:
+    """Name the rules of a check, so that a cache never answers by others."""
+    rules = [MEASURING_VERSION, _JUDGING_VERSION, full_speech, asdict(thresholds)]
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _examined(location: str, thresholds: Thresholds, *, full_speech: bool) -> Check:
+    facts = examine(location, full_speech=full_speech, enough_speech_s=thresholds.enough_speech_s)
+    judgement = judge(facts, thresholds, location)
+    shared: Mapping[str, Any] = {name: getattr(facts, name) for name in _SHARED}
+    if facts.speech_s is None:
+        shared = {**shared, "speech_counted_to_end": None}
+    return Check(judgement.verdict, judgement.code, judgement.reason, **shared)
+
+
+def _still_valid(location: str, previous: Check | None) -> Check | None:
+    if previous is None or previous.stamp != stamp_of(location):
+        return None
+    return previous
+
+
+def _recognized(location: str, alike: Sequence[Check]) -> Check | None:
+    if not alike:
+        return None
+    read = fingerprint(location)
+    for check in alike:
+        # What was said of a name holds for that name alone.
+        speaks_of_name = MISNAMED in check.reason or misnamed(check.audio_format, location)
+        if check.sha256 == read.sha256 and not speaks_of_name:
+            return replace(check, stamp=read.stamp)
+    return None

@@ -1,0 +1,286 @@
+"""How far a check has come: a line that moves on a terminal, plain lines elsewhere."""
+
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from functools import partial
+from typing import Self, TextIO
+
+from helios_research._util.text import counted
+from helios_research.codes import HeliosCode
+from helios_research.columns import Verdict
+from helios_research.errors import RecordingUnavailableError
+from helios_research.preflight_checks.check import (
+    UNREADABLE,
+    Check,
+    CheckCache,
+    check_recording,
+    identified,
+    rules_key,
+    unchecked,
+)
+from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
+from helios_research.preflight_checks.worker import (
+    WorkerCrashedError,
+    WorkerHungError,
+    WorkerPool,
+    WorkerStartError,
+)
+from helios_research.recording import is_remote, shown, stamp_of
+
+ShowCount = Callable[[int, int], None]
+"""Called with the number of recordings done and the number of all."""
+
+_ON_TERMINAL_S = 0.2
+_ELSEWHERE_S = 10.0
+
+
+class ProgressLine:
+    """Writes how many recordings are done, to standard error by default."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._began = time.monotonic()
+        self._written = self._began
+
+    def __call__(self, done: int, total: int) -> None:
+        """Write the line, if the last one is not too recent."""
+        now = time.monotonic()
+        pause_s = _ON_TERMINAL_S if self._is_terminal else _ELSEWHERE_S
+        is_last = done >= total
+        if now - self._written < pause_s and not is_last:
+            return
+        self._written = now
+        per_minute = 60 * done / max(now - self._began, 1e-3)
+        words = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
+        if not self._is_terminal:
+            self._stream.write(f"{words}\n")
+        else:
+            self._stream.write(f"\r\x1b[K{words}" + ("\n" if is_last else ""))
+        self._stream.flush()
+
+
+def chosen(progress: bool | ShowCount) -> ShowCount:  # noqa: FBT001 - the public argument
+    """Turn what the caller asked for into something to call."""
+    if callable(progress):
+        return progress
+    return ProgressLine() if progress else lambda _done, _total: None
+
+
+_WINDOW = 256
+"""Recordings handed to an executor at once: enough for a cluster, few enough to stop quickly."""
+
+_STORED_AT_ONCE = 100
+_MOST_ALIKE = 50
+# An executor that is not ours cannot be asked which task hangs, so it gets twice the time of one.
+_STALL_FACTOR = 2
+
+
+class CheckPool:
+    """Checks recordings as they are asked for; use it in a ``with`` statement."""
+
+    def __init__(
+        self,
+        *,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        full_speech: bool = False,
+        executor: Executor | None = None,
+        cache: CheckCache | None = None,
+        workers: int | None = None,
+        store_every: int = _STORED_AT_ONCE,
+    ) -> None:
+        self._thresholds = thresholds
+        self._full_speech = full_speech
+        self._given = executor
+        self._workers = workers
+        self._own: WorkerPool | None = None
+        self._memory = _Memory(cache, rules_key(thresholds, full_speech=full_speech), store_every)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(abandon=kind is not None)
+
+    def close(self, *, abandon: bool = False) -> None:
+        """End the processes and store what has not been stored yet."""
+        if self._own is not None:
+            self._own.shutdown(cancel_futures=abandon)
+        self._memory.flush()
+
+    def check(self, location: str) -> Future[Check]:
+        """Have one recording checked, without waiting for it."""
+        answer: Future[Check] = Future()
+        recalled = self._memory.recall(location)
+        if recalled is None:
+            self._start(location, answer, self._given or self._own_pool())
+        else:
+            answer.set_result(recalled)
+        return answer
+
+    def identify(self, location: str, check: Check) -> Future[Check]:
+        """Have a recording identified that could not be checked, in a process of its own.
+
+        What hangs its check may hang whoever reads it, as a network drive that was lost does.
+        """
+        answer: Future[Check] = Future()
+        task = self._own_pool().submit(identified, location, check)
+        task.add_done_callback(partial(_answer_identity, location, answer))
+        return answer
+
+    def check_many(self, locations: Iterable[str]) -> Iterator[tuple[str, Check]]:
+        """Check recordings, each once, a bounded number at a time."""
+        pending: dict[Future[Check], str] = {}
+        try:
+            for location in dict.fromkeys(locations):
+                recalled = self._memory.recall(location)
+                if recalled is not None:
+                    yield location, recalled
+                    continue
+                pending[self.check(location)] = location
+                if len(pending) >= _WINDOW:
+                    yield from self._finished(pending)
+            while pending:
+                yield from self._finished(pending)
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _finished(self, pending: dict[Future[Check], str]) -> Iterator[tuple[str, Check]]:
+        limit_s = None if self._given is None else _STALL_FACTOR * self._thresholds.time_limit_s
+        done, _ = wait(pending, timeout=limit_s, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield pending.pop(future), future.result()
+        if not done:
+            why = f"nothing came back from the executor for {limit_s:g} s"
+            for future in list(pending):
+                future.cancel()
+                yield pending.pop(future), unchecked(why)
+
+    def _start(self, location: str, answer: Future[Check], executor: Executor) -> None:
+        alike = self._memory.alike(location)
+        previous = self._memory.previous(location)
+        arguments = (location, self._thresholds, self._full_speech, previous, alike)
+        try:
+            task = executor.submit(check_recording, *arguments)
+        except BrokenExecutor:
+            self._start(location, answer, self._own_pool())
+            return
+        task.add_done_callback(partial(self._settle, location, answer))
+
+    def _settle(self, location: str, answer: Future[Check], task: Future[Check]) -> None:
+        if task.cancelled():
+            answer.cancel()
+            answer.set_running_or_notify_cancel()
+            return
+        # A pool of another kind breaks as a whole. Ours finds out whose fault it was.
+        if isinstance(task.exception(), BrokenExecutor):
+            self._start(location, answer, self._own_pool())
+            return
+        if not answer.set_running_or_notify_cancel():
+            return
+        try:
+            check = _outcome(task)
+            self._memory.keep(location, check)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            answer.set_exception(error)
+        else:
+            answer.set_result(check)
+
+    def _own_pool(self) -> WorkerPool:
+        with self._lock:
+            if self._own is None:
+                limit_s = self._thresholds.time_limit_s
+                self._own = WorkerPool(self._workers, time_limit_s=limit_s)
+            return self._own
+
+
+def _answer_identity(location: str, answer: Future[Check], task: Future[Check]) -> None:
+    if task.cancelled() or not answer.set_running_or_notify_cancel():
+        answer.cancel()
+        return
+    error = task.exception()
+    if error is None:
+        answer.set_result(task.result())
+    elif isinstance(error, WorkerHungError):
+        stuck = RecordingUnavailableError(
+            shown(location), f"cannot be read ({error})", "check its drive or the network"
+        )
+        answer.set_result(Check(Verdict.FAIL, UNREADABLE, str(stuck)))
+    else:
+        answer.set_exception(error)
+
+
+def _outcome(task: Future[Check]) -> Check:
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, WorkerStartError):
+        raise error
+    if isinstance(error, WorkerCrashedError):
+        reason = f"Not a recording that can be decoded: {error}."
+        return Check(Verdict.FAIL, HeliosCode.INVALID_FORMAT.value, reason)
+    return unchecked(str(error) or type(error).__name__)
+
+
+class _Memory:
+    """What is known from before, and what is to be stored. Safe to use from several threads."""
+
+    def __init__(self, cache: CheckCache | None, rules: str, store_every: int) -> None:
+        self._cache = cache
+        self._rules = rules
+        self._store_every = store_every
+        self._checks = dict(cache.load(rules)) if cache is not None else {}
+        self._by_size: defaultdict[int, list[Check]] = defaultdict(list)
+        self._fresh: dict[str, Check] = {}
+        self._lock = threading.Lock()
+        for check in self._checks.values():
+            self._by_size[check.size_bytes or 0].append(check)
+
+    def recall(self, location: str) -> Check | None:
+        """Find the check of a local recording to which nothing was written since."""
+        check = self._checks.get(location)
+        if check is None or is_remote(location):
+            return None
+        try:
+            return check if check.stamp == stamp_of(location) else None
+        except RecordingUnavailableError:
+            return None
+
+    def previous(self, location: str) -> Check | None:
+        """Find the check of a remote recording, whose stamp takes a request to look up."""
+        return self._checks.get(location) if is_remote(location) else None
+
+    def alike(self, location: str) -> list[Check]:
+        """Find checks of recordings that may hold the same bytes as this local one."""
+        if is_remote(location) or not self._checks:
+            return []
+        try:
+            size_bytes = stamp_of(location).size_bytes
+        except RecordingUnavailableError:
+            return []
+        distinct = {check.sha256: check for check in self._by_size.get(size_bytes or 0, [])}
+        # Recordings of a fixed length are all alike in size: decoding anew is then cheaper than
+        # handing every one of them to the worker.
+        return list(distinct.values()) if len(distinct) <= _MOST_ALIKE else []
+
+    def keep(self, location: str, check: Check) -> None:
+        if self._cache is None or not check.can_be_recalled:
+            return
+        with self._lock:
+            self._checks[location] = check
+            self._fresh[location] = check
+            is_due = len(self._fresh) >= self._store_every
+        if is_due:
+            self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._cache is not None and self._fresh:
+                self._cache.store(self._rules, self._fresh)
+                self._fresh = {}

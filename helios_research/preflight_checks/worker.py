@@ -1,0 +1,261 @@
+"""What runs in a worker process: tasks come in on one pipe, answers go out on another."""
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, ParamSpec, TypeVar, cast
+
+from helios_research.errors import HeliosResearchError
+
+_LOOK_AGAIN_S = 1.0
+"""Seconds after which to see whether the parent is still there. Between tasks its pipe says so."""
+
+
+def main() -> None:
+    """Answer tasks until the other end of the pipe is closed."""
+    # An interrupt at the keyboard reaches every process of the terminal, and a scheduler's SIGTERM
+    # every process of a job; our parent decides.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Whatever a library prints must not get between the answers.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _adopt(pickle.load(requests))  # noqa: S301 - our own parent wrote it
+    answers.write(pickle.dumps("ready"))
+    answers.flush()
+    while True:
+        try:
+            task = pickle.load(requests)  # noqa: S301 - as above
+        except EOFError:
+            return
+        answers.write(_outcome(task))
+        answers.flush()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End in the middle of a task whose answer nobody waits for any more."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_AGAIN_S)
+    os._exit(1)
+
+
+def _adopt(settings: dict[str, Any]) -> None:
+    if settings:
+        from fsspec.config import conf
+
+        conf.update(settings)
+
+
+def _outcome(task: bytes) -> bytes:
+    try:
+        function, args, kwargs = pickle.loads(task)  # noqa: S301 - as above
+        return pickle.dumps(("returned", function(*args, **kwargs)))
+    # The caller gets it, in its own process; as text, because not every error survives the way.
+    except Exception as error:  # noqa: BLE001
+        return pickle.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+if __name__ == "__main__":
+    main()
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
+_READY = "ready"
+
+
+class WorkerStartError(HeliosResearchError):
+    """No worker process can be started on this machine."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"No process for checking recordings could be started with {sys.executable} "
+            f"({reason}): pass executor=concurrent.futures.ThreadPoolExecutor() to check within "
+            "this process."
+        )
+
+
+class WorkerCrashedError(HeliosResearchError):
+    """The process died on this task, and a fresh one did too."""
+
+    def __init__(self, exit_status: int) -> None:
+        super().__init__(f"the process that decoded it crashed, exit status {exit_status}")
+
+
+class WorkerHungError(HeliosResearchError):
+    """The task was given up after its time limit."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"it took longer than {limit_s:g} s")
+
+
+class WorkerPool(ThreadPoolExecutor):
+    """An executor over processes where a crash or a hang costs one task."""
+
+    def __init__(self, max_workers: int | None = None, *, time_limit_s: float) -> None:
+        super().__init__(max_workers or usable_cores(), thread_name_prefix="helios-check")
+        self._time_limit_s = time_limit_s
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._all: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a function called in one of the processes."""
+        return super().submit(self._supervise, pickle.dumps((fn, args, kwargs)))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
+        """End the pool and its processes."""
+        if cancel_futures:
+            super().shutdown(wait=False, cancel_futures=True)
+            self._end_all()
+        super().shutdown(wait=wait, cancel_futures=cancel_futures)
+        if wait:
+            self._end_all()
+
+    def _supervise(self, task: bytes) -> Any:
+        # A crash is believed when it happens twice: the first may be the system running out of
+        # memory, which ends any process it likes.
+        try:
+            return self._run(task)
+        except WorkerCrashedError:
+            return self._run(task)
+
+    def _run(self, task: bytes) -> Any:
+        worker = self._take()
+        try:
+            outcome, value = worker.run(task, self._time_limit_s)
+        except BaseException:
+            self._discard(worker)
+            raise
+        if worker.is_spent:
+            self._discard(worker)
+        else:
+            self._idle.put(worker)
+        if outcome == "raised":
+            raise value
+        return value
+
+    def _take(self) -> "_Worker":
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            worker = _Worker()
+        with self._lock:
+            self._all.add(worker)
+            if not self._closed:
+                return worker
+        self._discard(worker)
+        raise WorkerCrashedError(-signal.SIGTERM)
+
+    def _discard(self, worker: "_Worker") -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.end()
+
+    def _end_all(self) -> None:
+        with self._lock:
+            self._closed = True
+            workers, self._all = self._all, set()
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """One process, at work on at most one task."""
+
+    def __init__(self) -> None:
+        self.is_spent = False
+        self._process = subprocess.Popen(
+            # -P: a file of the researcher's that is called random.py must not be imported.
+            [sys.executable, "-P", "-m", "helios_research.preflight_checks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+        )
+        self._requests = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
+        try:
+            answer = self._ask(pickle.dumps(_remote_settings()), _START_LIMIT_S)
+        except HeliosResearchError as error:
+            self.end()
+            raise WorkerStartError(str(error)) from error
+        if answer != _READY:
+            self.end()
+            raise WorkerStartError(f"it answered {answer!r}")
+
+    def run(self, task: bytes, limit_s: float) -> tuple[str, Any]:
+        """Run one pickled task; return ("returned" or "raised", the value)."""
+        # Pickled twice, so that a task that cannot be unpickled there does not upset the pipe.
+        outcome: tuple[str, Any] = self._ask(pickle.dumps(task), limit_s)
+        return outcome
+
+    def _ask(self, message: bytes, limit_s: float) -> Any:
+        watch = threading.Timer(limit_s, self._give_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            self._requests.write(message)
+            self._requests.flush()
+            return pickle.load(self._answers)  # noqa: S301 - our own process wrote it
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            if self.is_spent:
+                raise WorkerHungError(limit_s) from error
+            raise WorkerCrashedError(self._process.wait()) from error
+        finally:
+            watch.cancel()
+            watch.join()
+
+    def _give_up(self) -> None:
+        self.is_spent = True
+        self._process.kill()
+
+    def end(self) -> None:
+        self._process.kill()
+        # A process that waits for a lost network drive cannot be ended before the drive is back.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT_S)
+        self._answers.close()
+        try:
+            self._requests.close()
+        except BrokenPipeError:
+            # What was left in the buffer has no reader any more; nothing is lost by that.
+            return
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _environment() -> dict[str, str]:
+    """Let the worker find this very package, wherever it was imported from."""
+    root = str(Path(__file__).parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _remote_settings() -> dict[str, Any]:
+    """Hand on what the researcher has set for remote recordings in ``fsspec.config.conf``."""
+    if "fsspec" not in sys.modules:
+        return {}
+    from fsspec.config import conf
+
+    return dict(conf)

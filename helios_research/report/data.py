@@ -1,0 +1,250 @@
+"""What a report is about: the results, their tags, and what is known of the study."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helios_research.analysis import (
+    source_note,
+)
+from helios_research.analysis.table_one import OVERALL
+from helios_research.analysis.tables import (
+    MOST_LEVELS,
+    Codes,
+    Flags,
+    Floats,
+    choose_biomarkers,
+    levels_of,
+    load_results,
+    people_of,
+    sources_of,
+)
+from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
+from helios_research.errors import UnknownColumnError
+from helios_research.results.parquet import read_footer
+
+# One figure each; the uniform versions of the bucketed scores are in the comparison tables.
+DEFAULT_BIOMARKERS = (
+    *("mental_strain", "distress", "stress", "exhaustion", "sleep_propensity", "low_self_esteem"),
+)
+_MOST_COLUMNS = 8
+DEMOGRAPHICS = ("birth_sex", "language")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a report is about."""
+
+    table: pd.DataFrame
+    as_given: pd.DataFrame
+    tags: tuple[str, ...]
+    biomarkers: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    pooled: tuple[str, ...] | None = None
+
+    @property
+    def hides_small_cells(self) -> bool:
+        """Whether groups of fewer than five participants are hidden."""
+        return self.pooled is not None
+
+    @property
+    def synthetic(self) -> str | None:
+        """The sentence that says so where scores are synthetic."""
+        said_to_be = self.provenance.get("source") == Source.SANDBOX.value
+        known = source_note(self.table)
+        if known is None and said_to_be and not sources_of(self.table):
+            return "Synthetic scores from the sandbox, not measurements of anyone."
+        return known
+
+    @property
+    def n_people(self) -> int:
+        """How many participants there are."""
+        return people_of(self.table)[1]
+
+    @property
+    def small_tags(self) -> list[str]:
+        """Tags whose levels fit beside each other on a page."""
+        return [tag for tag in self.tags if 2 <= self._n_levels(tag) <= _MOST_COLUMNS]
+
+    @property
+    def dividing_tag(self) -> str | None:
+        """The first tag that divides participants, such as the arm."""
+        each = self._levels_each()
+        return next((tag for tag in self.small_tags if (each[tag] <= 1).mean() > 0.5), None)
+
+    @property
+    def repeating_tag(self) -> str | None:
+        """The first tag that runs with time through a participant's recordings, such as a visit."""
+        each = self._levels_each()
+        differing = [
+            tag
+            for tag in self.tags
+            if (each[tag] > 1).mean() > 0.5 and self._n_levels(tag) <= MOST_LEVELS
+        ]
+        return next((tag for tag in differing if _runs_with_time(self.table, tag)), None)
+
+    def _levels_each(self) -> pd.DataFrame:
+        """Count the levels of each tag that each participant has."""
+        people = self.table.groupby("user_label", observed=True)
+        return pd.DataFrame({tag: people[tag].nunique() for tag in self.tags})
+
+    def _n_levels(self, tag: str) -> int:
+        return int(self.table[tag].nunique(dropna=False))
+
+    def n_with(self, outcome: Outcome) -> int:
+        """Count the recordings with an outcome."""
+        return int((self.table["outcome"] == outcome.value).sum())
+
+    def levels_of(self, tag: str) -> tuple[str, ...]:
+        """List the levels of a tag."""
+        return levels_of(self.table, tag).labels
+
+    def text_of(self, name: str) -> "pd.Series[Any]":
+        """Give a column, or an empty one where the results lack it."""
+        if name in self.table.columns:
+            return self.table[name]
+        return pd.Series(None, index=self.table.index, dtype="object")
+
+
+def subject_of(
+    results: pd.DataFrame | str | PathLike[str],
+    *,
+    tags: Sequence[str] = (),
+    biomarkers: Sequence[str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    hide_small_cells: bool = False,
+) -> Subject:
+    """Gather what a report is about."""
+    known: dict[str, Any] = {}
+    table = load_results(results)
+    if not isinstance(results, pd.DataFrame):
+        known = read_footer(Path(results))
+    known |= provenance or {}
+    chosen = tuple(dict.fromkeys(tags or known.get("tags") or ()))
+    for tag in chosen:
+        if tag not in table.columns:
+            raise UnknownColumnError(tag, table.columns)
+    wanted = _figures(table, biomarkers)
+    if not hide_small_cells:
+        return Subject(table, table, chosen, wanted, known)
+    grouping = [*chosen, *(name for name in DEMOGRAPHICS if name in table.columns)]
+    pooled, notes = pool_small_levels(table, grouping)
+    return Subject(pooled, table, chosen, wanted, known, tuple(notes))
+
+
+def _figures(table: pd.DataFrame, biomarkers: Sequence[str] | None) -> tuple[str, ...]:
+    if biomarkers is not None:
+        return tuple(marker.name for marker in choose_biomarkers(table, biomarkers))
+    return tuple(
+        name for name in DEFAULT_BIOMARKERS if name in table.columns and name in BIOMARKERS_BY_NAME
+    )
+
+
+def _runs_with_time(table: pd.DataFrame, tag: str) -> bool:
+    """Tell a visit, which runs with time, from a tag such as the prompt, which does not."""
+    levels = levels_of(table, tag)
+    if "recording_time" not in table.columns or table["recording_time"].isna().all():
+        return all(any(map(str.isdigit, label)) for label in levels.labels)
+    ordered = pd.DataFrame(
+        {"who": table["user_label"], "when": table["recording_time"], "level": levels.codes}
+    ).sort_values(["who", "when"], kind="stable")
+    steps = ordered.groupby("who")["level"].diff().dropna()
+    return bool((steps >= 0).mean() > 0.9)
+
+
+FEWEST = 5
+"""Participants that a group must have to be shown."""
+
+
+HIDDEN = "hidden"
+
+
+def pool_small_levels(
+    table: pd.DataFrame, columns: Iterable[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Pool the levels of each column that fewer than five participants have."""
+    pooled, notes = table, []
+    for name in columns:
+        values, sizes = _pooled(table, name)
+        if sizes:
+            pooled = pooled.assign(**{name: values})
+            notes.append(
+                f"{name}: {sizes} groups are shown as one, because at least one of them has fewer "
+                f"than {FEWEST} participants."
+            )
+    return pooled, notes
+
+
+def _pooled(table: pd.DataFrame, name: str) -> tuple[pd.Categorical, int]:
+    levels = levels_of(table, name)
+    people, _ = people_of(table)
+    chosen = _to_pool(levels.codes, people, len(levels))
+    if not chosen:
+        return pd.Categorical([]), 0
+    pool = f"{len(chosen)} groups pooled"
+    labels = [pool if level in chosen else label for level, label in enumerate(levels.labels)]
+    order = [*(label for label in labels if label != pool), pool]
+    values = [labels[code] for code in levels.codes]
+    return pd.Categorical(values, categories=order, ordered=True), len(chosen)
+
+
+def _to_pool(codes: Codes, people: Codes, n_levels: int) -> set[int]:
+    """Choose the small levels, and the next larger ones until the pool tells of nobody."""
+    members = [set(people[(codes == level) & (people >= 0)]) for level in range(n_levels)]
+    by_size = sorted(range(n_levels), key=lambda level: len(members[level]))
+    chosen: set[int] = set()
+    together: set[int] = set()
+    for level in by_size:
+        is_small = len(members[level]) < FEWEST
+        if not is_small and (not chosen or (len(chosen) > 1 and len(together) >= FEWEST)):
+            break
+        chosen.add(level)
+        together |= members[level]
+    return chosen
+
+
+def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
+    """Hide what Table 1 would tell of fewer than five participants.
+
+    Where a characteristic has a small cell in any group, its counts are hidden in all groups,
+    because rows and columns add up; in the column of all participants a small count takes the
+    next smallest with it.
+    """
+    safe = printed.copy()
+    groups = [name for name in described["group"].unique() if name != OVERALL]
+    for name, part in described.groupby("characteristic", sort=False):
+        rows = safe["characteristic"].str.removesuffix(", mean (SD)") == name
+        if part["statistic"].iloc[0] == "distribution":
+            few = part.set_index("group").pipe(_has_few_values)
+            for group in few.index[few]:
+                safe.loc[rows, group] = HIDDEN
+        elif (part["level"] != "").any():
+            cells = part.pivot_table(
+                index="level", columns="group", values="count", sort=False, observed=True
+            )
+            without = part.groupby("group")["missing"].first().between(1, FEWEST - 1)
+            is_small = cells.apply(lambda counts: counts.between(1, FEWEST - 1)) | without
+            if is_small[groups].to_numpy().any():
+                safe.loc[rows, [*groups, "SMD"]] = HIDDEN
+            company = with_company(cells[OVERALL].to_numpy(), is_small[OVERALL].to_numpy())
+            safe.loc[rows, OVERALL] = safe.loc[rows, OVERALL].mask(company, HIDDEN)
+    return safe
+
+
+def _has_few_values(part: pd.DataFrame) -> "pd.Series[bool]":
+    known = part["participants"] - part["missing"]
+    return known.between(1, FEWEST - 1) | part["missing"].between(1, FEWEST - 1)
+
+
+def with_company(counts: Floats, hidden: Flags) -> Flags:
+    """Hide a second cell where only one is hidden, which the total would give away."""
+    chosen = np.asarray(hidden, dtype=bool).copy()
+    if chosen.sum() == 1 and len(chosen) > 1:
+        others = np.where(chosen, np.inf, np.asarray(counts, dtype=np.float64))
+        chosen[int(np.argmin(others))] = True
+    return chosen

@@ -1,0 +1,218 @@
+"""What is asked of Helios for each row of a cohort."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from helios_research.api.models import RunRequest, digest_of
+from helios_research.codes import WITHDRAWN
+from helios_research.cohort import Cohort
+from helios_research.columns import Verdict
+from helios_research.ledger import Withdrawn
+from helios_research.preflight_checks.check import Check
+
+_SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
+_OPTIONAL = ("accent", "recording_time", "sleep_time", "wake_time")
+
+ROWS_IN_A_PART = 5_000
+"""Rows whose cells are Python objects at a time: some 10 MB, whatever the cohort's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a row cannot be sent as it stands."""
+
+    error_code: str
+    error_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the cohort, as the submission sees it.
+
+    Attributes
+    ----------
+    position
+        Place in the cohort, from 0.
+    recording_id
+        The researcher's key.
+    location
+        Absolute path or URL of the recording; None where the manifest has none.
+    request_text
+        What to ask of Helios, as canonical JSON, which for 100,000 rows is a tenth of the memory
+        that requests take; None where the row's metadata cannot make a request.
+    digest
+        Fingerprint of the request, which together with the audio's SHA-256 is what a recording
+        is known by.
+    rejection
+        Why the row cannot be sent; None where it can.
+    """
+
+    position: int
+    recording_id: str
+    location: str | None
+    request_text: str | None
+    digest: str | None
+    rejection: Rejection | None
+
+    @property
+    def request(self) -> RunRequest | None:
+        """What to ask of Helios."""
+        if self.request_text is None:
+            return None
+        return RunRequest.from_record(json.loads(self.request_text))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One recording that may be sent: its identity, its bytes and its request."""
+
+    row: Row
+    sha256: str
+    size_bytes: int
+    media_type: str | None
+    duration_s: float | None
+
+    @property
+    def request(self) -> RunRequest:
+        """What to ask of Helios."""
+        request = self.row.request
+        if request is None:
+            message = f"row {self.row.position} has no request"
+            raise ValueError(message)
+        return request
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the request."""
+        return self.row.digest or ""
+
+    @property
+    def location(self) -> str:
+        """Absolute path or URL of the recording."""
+        return self.row.location or ""
+
+
+class Requests:
+    """The rows of a cohort as requests, made when they are asked for."""
+
+    def __init__(self, cohort: Cohort) -> None:
+        self._fields = cohort.fields
+        self._tags = cohort.tag_values
+        rejections = cohort.rejections()
+        self._rejected = {
+            position: Rejection(code, reason)
+            for position, code, reason in zip(
+                rejections.index, rejections["error_code"], rejections["error_reason"], strict=True
+            )
+        }
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def at(self, positions: Sequence[int]) -> list[Row]:
+        """Make some rows."""
+        fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
+        return [
+            _row(position, values, tagged, self._rejected.get(position))
+            for position, values, tagged in zip(
+                positions, _given(fields), _given(tags), strict=True
+            )
+        ]
+
+
+def rows_of(cohort: Cohort) -> list[Row]:
+    """Turn a cohort into requests, row by row."""
+    requests = Requests(cohort)
+    return [row for part in parts(len(requests)) for row in requests.at(part)]
+
+
+def parts(total: int, size: int = ROWS_IN_A_PART) -> Iterator[range]:
+    """Divide the rows of a cohort into parts."""
+    for first in range(0, max(1, total), size):
+        yield range(first, min(first + size, total))
+
+
+def _given(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Give each row as a mapping of what is there, by way of plain lists."""
+    names = list(frame.columns)
+    if not names:
+        return iter([{} for _ in range(len(frame))])
+    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in names]
+    return (
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in zip(*columns, strict=True)
+    )
+
+
+def _row(
+    position: int, fields: dict[str, Any], tags: dict[str, str], rejection: Rejection | None
+) -> Row:
+    text = None
+    # A row that only lacks its file still has a request, by which earlier scores are found.
+    if rejection is None or rejection.error_code == "INVALID_RECORDING":
+        try:
+            text = RunRequest.model_validate(
+                {name: fields[name] for name in (*_SPEAKER, *_OPTIONAL) if name in fields}
+                | {"tags": tags}
+            ).canonical()
+        except ValidationError as error:
+            rejection = rejection or _unsendable(error)
+    return Row(
+        position,
+        fields.get("recording_id", ""),
+        fields.get("recording"),
+        text,
+        None if text is None else digest_of(text),
+        rejection,
+    )
+
+
+def _unsendable(error: ValidationError) -> Rejection:
+    first = error.errors(include_url=False, include_input=False)[0]
+    column = str(first["loc"][0]) if first["loc"] else "row"
+    return Rejection(
+        f"INVALID_{column.upper()}",
+        f"{column} cannot be sent to Helios: {first['msg']}. Correct it and submit again.",
+    )
+
+
+_LABEL = (
+    "The participant {label!r} has withdrawn from this study, so nothing of this row was sent. "
+    "Remove the row from the manifest; if it was a mistake, study.readmit({label!r}) takes it back."
+)
+_AUDIO = (
+    "This recording is of a participant who has withdrawn from this study, so it was not sent. "
+    "Remove the row from the manifest; if the withdrawal was a mistake, take it back with "
+    "study.readmit(…) and the label that was withdrawn."
+)
+
+
+def without_withdrawn(
+    rows: Sequence[Row], labels: Iterable[str | None], withdrawn: Withdrawn
+) -> list[Row]:
+    """Reject the rows of participants who have withdrawn."""
+    if not withdrawn:
+        return list(rows)
+    labels = list(labels)
+    gone = {label for label in set(labels) if isinstance(label, str) and withdrawn.has_label(label)}
+    return [
+        _rejected(row, str(label)) if label in gone else row
+        for row, label in zip(rows, labels, strict=True)
+    ]
+
+
+def _rejected(row: Row, label: str) -> Row:
+    why = Rejection(WITHDRAWN, _LABEL.format(label=label))
+    return replace(row, location=None, request_text=None, digest=None, rejection=why)
+
+
+def unless_withdrawn(check: Check, withdrawn: Withdrawn) -> Check:
+    """Say of a withdrawn recording only that it is withdrawn."""
+    if not withdrawn.has_audio(check.sha256):
+        return check
+    return Check(Verdict.FAIL, WITHDRAWN, _AUDIO)

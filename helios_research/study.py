@@ -1,0 +1,503 @@
+"""A study: one folder that holds a cohort, the ledger of what was done, and the results."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from threading import Event
+from typing import Unpack
+
+import pandas as pd
+
+from helios_research.api.client import Client
+from helios_research.cohort import Cohort
+from helios_research.columns import Outcome
+from helios_research.errors import EmptyStudyError, StudyFileError
+from helios_research.ledger import Ledger
+from helios_research.ledger.schema import SETTING_LEARNED_RATE
+from helios_research.ledger.storage import DATABASE_FILES
+from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
+from helios_research.preflight_checks.summary import expected_requests, expected_time_s
+from helios_research.preflight_checks.table import preflight
+from helios_research.results import export
+from helios_research.results.table import Snapshot, progress_of
+from helios_research.state.loader import rows_in
+from helios_research.state.rows import Row
+from helios_research.state.status import Progress
+from helios_research.submission.background import Submission, in_notebook, progress_line
+from helios_research.submission.clock import Clock, SystemClock
+from helios_research.submission.engine import Engine
+from helios_research.submission.options import SubmitOptions, SubmitSettings
+from helios_research.submission.work_queue import Inspector, LedgerCache
+from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE, Withdrawal, readmit, withdraw
+
+# What cannot be made again; results can.
+_NEEDED = frozenset({COHORT_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
+
+
+# API requests per second to reckon with until the study has learned what Helios allows.
+_RATE_UNTIL_LEARNED = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is left to do in a study.
+
+    Attributes
+    ----------
+    recordings
+        Recordings that have not come to their end.
+    requests
+        API requests that they take, as measured on average.
+    duration_s
+        Seconds that they take at the rate.
+    rate
+        API requests per second.
+    """
+
+    recordings: int
+    requests: int
+    duration_s: float
+    rate: float
+
+
+class Study:
+    """A folder on disk in which one study lives; opened again, it goes on.
+
+    Parameters
+    ----------
+    folder
+        The study's folder; made at the first submission, readable for its owner alone.
+    client
+        The connection to Helios. Without it, one is made when it is needed, with the key and the
+        address that `config` finds; looking at results needs none. To be asked for a key once
+        and not at each submission, make a `Client` and give it here.
+    clock
+        Time; only tests use another than the machine's.
+
+    Attributes
+    ----------
+    folder
+        The study's folder.
+    submission
+        What this object began to submit last, or None.
+
+    Examples
+    --------
+    >>> study = Study("studies/night-shift")  # doctest: +SKIP
+    >>> results = study.submit(cohort)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        folder: str | PathLike[str],
+        *,
+        client: Client | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        # Resolved once, so that it is the same study wherever the process goes.
+        self.folder = Path(folder).expanduser().absolute()
+        self.submission: Submission[pd.DataFrame] | None = None
+        self._client = client
+        self._clock = clock or SystemClock()
+
+    def __repr__(self) -> str:
+        return f"<Study {self.folder}>"
+
+    def submit(
+        self,
+        cohort: Cohort | None = None,
+        *,
+        progress: bool = True,
+        **settings: Unpack[SubmitSettings],
+    ) -> pd.DataFrame:
+        """Send what is left to send, and wait for it.
+
+        May be called again at any time: nothing is sent twice, and nothing that was answered is
+        asked again. Interrupting it (Ctrl-C, a notebook's stop button) keeps everything.
+
+        Parameters
+        ----------
+        cohort
+            The recordings; without it, those of the last submission.
+        progress
+            Whether a line tells how it goes.
+        **settings
+            The attributes of ``SubmitOptions``, such as ``rate=10``.
+
+        Returns
+        -------
+        DataFrame
+            The results, one row per recording; see `results`. Also written to
+            ``results.parquet`` in the study's folder.
+
+        Raises
+        ------
+        ConfigError
+            No key, or settings that cannot be used.
+        StudyError
+            The folder is in use, cannot be written, or belongs to another service.
+        ServiceError
+            Helios refuses the key or cannot be reached; nothing is marked as failed.
+        KeyboardInterrupt
+            Interrupted, after everything in flight was kept.
+        """
+        submission = self.start(cohort, monitor=False, **settings)
+        return submission.wait(watch=progress_line() if progress else None)
+
+    def start(
+        self,
+        cohort: Cohort | None = None,
+        *,
+        monitor: bool = True,
+        **settings: Unpack[SubmitSettings],
+    ) -> Submission[pd.DataFrame]:
+        """Begin to send what is left to send, in the background.
+
+        Parameters
+        ----------
+        cohort
+            The recordings; without it, those of the last submission.
+        monitor
+            Whether a notebook shows a `SubmissionMonitor` of it.
+        **settings
+            The attributes of ``SubmitOptions``, such as ``rate=10``.
+
+        Returns
+        -------
+        Submission
+            The handle: ``progress``, ``stop()`` and ``wait()``, which gives the results.
+
+        Raises
+        ------
+        ConfigError
+            No key, or settings that cannot be used.
+        StudyError
+            The folder is in use or cannot be written, or no cohort was ever submitted.
+        """
+        options = SubmitOptions(**settings)
+        client = self._client or Client()
+        ledger = Ledger.open(self.folder, clock=self._clock.now)
+        proved = Event()
+        try:
+            cohort = self._begin(cohort)
+            rows = rows_in(ledger, cohort)
+            standings = Snapshot(ledger, cohort, rows, options.rules).standings()
+            inspector = Inspector(ledger, preflight=options.preflight)
+        except BaseException:
+            ledger.close()
+            raise
+        engine = Engine(
+            client,
+            ledger,
+            cohort,
+            rows,
+            standings,
+            inspector,
+            options,
+            self._clock,
+            partial(self._keep, cohort, proved),
+        )
+        self.submission = Submission(
+            engine.run,
+            progress_of([standing.outcome for standing in standings]),
+            partial(self._conclude, ledger, proved, cohort, rows),
+        )
+        if monitor and in_notebook():
+            self._show_monitor(settings)
+        return self.submission
+
+    def _show_monitor(self, settings: SubmitSettings) -> None:
+        # Only a notebook needs the widgets.
+        from helios_research.widgets.monitor.monitor import SubmissionMonitor
+
+        SubmissionMonitor(self, **settings).show()
+
+    def _begin(self, cohort: Cohort | None) -> Cohort:
+        # What a process left half-written when it was killed. The ledger is ours, so nobody else
+        # is writing these just now.
+        for name in (COHORT_FILE, RESULTS_FILE):
+            for unfinished in self.folder.glob(f".{name}.*.part"):
+                unfinished.unlink(missing_ok=True)
+        if cohort is None:
+            return self.cohort
+        if not (self.folder / COHORT_FILE).exists():
+            cohort.save(self.folder / COHORT_FILE)
+        return cohort
+
+    def _keep(self, cohort: Cohort, proved: Event) -> None:
+        """Let a cohort take the place of the one before, now that the service takes it."""
+        cohort.save(self.folder / COHORT_FILE)
+        proved.set()
+
+    def _conclude(
+        self, ledger: Ledger, proved: Event, cohort: Cohort, rows: list[Row]
+    ) -> pd.DataFrame:
+        try:
+            ended = Snapshot(ledger, cohort, rows)
+            results = ended.table()
+            # A wrong key, or a mistyped folder, must not replace what the study holds.
+            if proved.is_set():
+                ended.write(self.folder / RESULTS_FILE, self._name, results)
+        finally:
+            ledger.close()
+        return results
+
+    def check(self, cohort: Cohort, *, full_speech: bool = False) -> pd.DataFrame:
+        """Check the recordings as `preflight` does, and remember it in the study.
+
+        What was checked before and has not been written to since is not read again, by the next
+        check or by a submission.
+
+        Parameters
+        ----------
+        cohort
+            The recordings.
+        full_speech
+            Count speech to the end of each recording.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the cohort; the columns are ``columns.CHECKS``.
+
+        Raises
+        ------
+        StudyError
+            The folder is in use or cannot be written.
+        """
+        with Ledger.open(self.folder, clock=self._clock.now) as ledger:
+            return preflight(cohort, full_speech=full_speech, cache=LedgerCache(ledger))
+
+    # --- participants who withdraw ---------------------------------------------------------------
+
+    def withdraw(self, user_label: str) -> Withdrawal:
+        """Remove a participant from the study for good.
+
+        The participant's attempts, raw answers and checks go from the ledger, their rows from the
+        cohort and from ``results.parquet``, and exports and reports that lie in the study's folder
+        go as a whole, since the participant stands in them. What is left are marks, salted hashes
+        of the label and of the recordings: a row with one of them is ``invalid`` from then on
+        (``INVALID_WITHDRAWN``) and never sent. Recordings are never deleted, nor is anything
+        outside of the folder.
+
+        A withdrawal that was interrupted is finished by withdrawing the same label again.
+
+        Parameters
+        ----------
+        user_label
+            The participant's label, as it was sent.
+
+        Returns
+        -------
+        Withdrawal
+            What was removed. Its ``letter`` is what to write to thymia, whose runs have to be
+            deleted there: it is the last time that this study knows their ids.
+
+        Raises
+        ------
+        UnknownParticipantError
+            Nobody in the study has this label.
+        UnfinishedWithdrawalError
+            Another program reads the ledger, so that remains could not be erased.
+        StudyError
+            There is no study in the folder, a submission is running, or it cannot be written.
+        """
+        return withdraw(self.folder, user_label.strip(), self._clock.now)
+
+    def readmit(self, user_label: str) -> None:
+        """Take a withdrawal back, so that the participant's rows may be sent again.
+
+        What was removed does not come back: their recordings are sent, and paid for, anew.
+
+        Parameters
+        ----------
+        user_label
+            The label that was withdrawn.
+
+        Raises
+        ------
+        UnknownParticipantError
+            Nobody with this label has withdrawn.
+        StudyError
+            There is no study in the folder, a submission is running, or it cannot be written.
+        """
+        readmit(self.folder, user_label.strip(), self._clock.now)
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort of the last submission."""
+        path = self.folder / COHORT_FILE
+        if not path.exists():
+            raise EmptyStudyError(self.folder)
+        return Cohort.load(path)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the study has come, also while another process submits."""
+        with self._snapshot() as snapshot:
+            return snapshot.progress
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """Every problem of every row: the cohort's, and the same audio in several rows."""
+        with self._snapshot() as snapshot:
+            return snapshot.issues
+
+    def plan(self, rate: float | None = None) -> Plan:
+        """Reckon what is left to do, and how long it takes where requests are what limits.
+
+        Parameters
+        ----------
+        rate
+            API requests per second; without it the rate that the study has learned, or 5.
+
+        Returns
+        -------
+        Plan
+            Recordings left, API requests and seconds.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or no cohort was ever submitted.
+        """
+        with self._snapshot() as snapshot:
+            left = snapshot.progress.outcomes.get(Outcome.PENDING, 0)
+            rate = rate or snapshot.ledger.get_setting(SETTING_LEARNED_RATE, _RATE_UNTIL_LEARNED)
+        return Plan(left, expected_requests(left), expected_time_s(left, rate), rate)
+
+    def results(self) -> pd.DataFrame:
+        """Give the results as they stand, at any time.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the cohort, in its order: ``recording_id``, the manifest's own
+            columns, then the columns of ``columns.RESULTS``.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or no cohort was ever submitted.
+        """
+        with self._snapshot() as snapshot:
+            return snapshot.table()
+
+    def to_parquet(self, path: str | PathLike[str]) -> Path:
+        """Write the results as they stand to a Parquet file, a few thousand rows at a time.
+
+        Parameters
+        ----------
+        path
+            Where the file is to be; one that is there is replaced once the new one is complete.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or the file cannot be written or is one that the
+            study needs.
+        """
+        path = self._target(path)
+        with self._snapshot() as snapshot:
+            snapshot.write(path, self._name)
+        return path
+
+    def export(
+        self, path: str | PathLike[str], *, ages: bool = False, long: bool = False
+    ) -> list[Path]:
+        """Write the results as they stand to a file for another program.
+
+        Parameters
+        ----------
+        path
+            Where the file is to be. Its ending chooses the format: ``.parquet``, ``.csv``,
+            ``.xlsx``, ``.sav`` (SPSS) or ``.dta`` (Stata).
+        ages
+            Whether dates of birth are replaced by ages at the recording.
+        long
+            Whether to write one row per recording and biomarker.
+
+        Returns
+        -------
+        list of Path
+            The file, its codebook as CSV and as Markdown, and a README.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or the file cannot be written or is one that the
+            study needs.
+        ResultsError
+            The format is not known or not installed, or cannot hold the results.
+        """
+        path = self._target(path)
+        with self._snapshot() as snapshot:
+            results, provenance = snapshot.table(), snapshot.provenance(self._name)
+        return export(results, path, ages=ages, long=long, provenance=provenance)
+
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        biomarkers: Sequence[str] | None = None,
+        hide_small_cells: bool = False,
+    ) -> Path:
+        """Write a report about the study as it stands: one HTML file that can be mailed.
+
+        Parameters
+        ----------
+        path
+            Where the file is to be.
+        biomarkers
+            The scores that have figures; None means mental strain and the five bucketed ones.
+        hide_small_cells
+            Whether groups of fewer than five participants are kept out of sight.
+
+        Returns
+        -------
+        Path
+            Where the file is.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or the file cannot be written or is one that the
+            study needs.
+        """
+        # Loads the libraries for figures and statistics, which no submission needs.
+        from helios_research.report import write_report
+
+        path = self._target(path)
+        with self._snapshot() as snapshot:
+            results, provenance = snapshot.table(), snapshot.provenance(self._name)
+        return write_report(
+            results,
+            path,
+            provenance=provenance,
+            biomarkers=biomarkers,
+            hide_small_cells=hide_small_cells,
+        )
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Snapshot]:
+        with Ledger.read(self.folder) as ledger:
+            yield Snapshot(ledger, self.cohort)
+
+    def _target(self, path: str | PathLike[str]) -> Path:
+        """Keep what the study needs from being written over."""
+        target = Path(path).expanduser()
+        if target.name in _NEEDED and target.parent.resolve() == self.folder.resolve():
+            raise StudyFileError(target)
+        return target
+
+    @property
+    def _name(self) -> str:
+        return self.folder.resolve().name

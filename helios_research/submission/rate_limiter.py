@@ -1,0 +1,325 @@
+"""When a request may go: the rate that the service allows, found out and kept."""
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from random import SystemRandom
+from types import MappingProxyType
+
+from helios_research.submission.clock import Clock
+
+START_RATE = 4.0
+"""Requests per second to begin with where no rate is known (our choice; the service publishes
+no limit)."""
+HIGHEST_RATE = 100.0
+"""Requests per second above which no rate is looked for: about 2 ms of CPU per request make
+this a fifth of one core."""
+LOWEST_RATE = 0.1
+"""Requests per second below which no refusal pushes the rate."""
+SEARCH_GROWTH = 0.15
+"""Growth per second of sending while nothing has been refused, and the fastest at all (measured:
+a limit of 10/s is found in 7 s)."""
+GROWTH_BY_DISTANCE = 0.3
+"""Growth per second for each unit of distance from the rate of the last refusal: quick where that
+is far, slow near it (in the manner of TCP CUBIC)."""
+GROWTH_AT_LIMIT = 0.003
+"""Growth per second at the very rate of the last refusal, for 10 requests per second and more;
+less in proportion below, so that as many requests go between two refusals."""
+CUT = 0.9
+"""The new rate after a refusal, as a share of what the service accepted."""
+DEEPEST_CUT = 0.65
+"""The least share of the old rate that one cut leaves."""
+CUT_EVERY_S = 1.0
+"""Seconds in which several refusals count as one: they answer requests sent together."""
+ACCEPTED_OVER_S = 2.0
+"""Seconds over which the accepted rate is counted."""
+PAUSE_S = 1.0
+"""Seconds that a refusal stops all requests for at least, where the server says so in whole ones."""
+
+
+class RateSearch:
+    """The rate that the service seems to allow; pure, told of every answer."""
+
+    def __init__(self, rate: float | None = None, learned: float | None = None) -> None:
+        self._ceiling = HIGHEST_RATE if rate is None else rate
+        if learned is not None:
+            learned = max(LOWEST_RATE, learned)
+        self.rate = min(self._ceiling, learned or rate or START_RATE)
+        self._refused_at = learned
+        self._cut_at_s = -math.inf
+        self._since_s: float | None = None
+        self._accepted_at_s: deque[float] = deque()
+
+    def allow(self, rate: float) -> None:
+        """Go at another rate from now on, and never above it."""
+        self._ceiling = self.rate = rate
+        self._refused_at = None
+
+    def sent(self, seconds: float) -> None:
+        """Raise the rate a little."""
+        growth = SEARCH_GROWTH
+        if self._refused_at is not None:
+            distance = abs(self.rate / self._refused_at - 1)
+            at_limit = GROWTH_AT_LIMIT * min(1.0, self.rate / 10)
+            growth = min(SEARCH_GROWTH, at_limit + GROWTH_BY_DISTANCE * distance)
+        self.rate = min(self._ceiling, self.rate * (1 + growth) ** seconds)
+
+    def accepted(self, now_s: float) -> None:
+        """Count a request that was not refused."""
+        if self._since_s is None:
+            self._since_s = now_s
+        self._accepted_at_s.append(now_s)
+        self._forget(now_s)
+
+    def refused(self, now_s: float) -> None:
+        """Cut the rate, at most once a second."""
+        since_cut_s = now_s - self._cut_at_s
+        if since_cut_s < CUT_EVERY_S:
+            return
+        self._cut_at_s = now_s
+        accepted = self._accepted_rate(now_s)
+        # Few were accepted while all paused after a cut. Whoever shares the limit with another
+        # client is often refused soon again, and would be cut the deeper the less it has.
+        if self._refused_at is not None and since_cut_s <= self._span_s + PAUSE_S:
+            accepted = self.rate
+        accepted = max(DEEPEST_CUT * self.rate, accepted)
+        self._refused_at = max(LOWEST_RATE, min(self.rate, accepted))
+        self.rate = max(LOWEST_RATE, CUT * self._refused_at)
+
+    def _accepted_rate(self, now_s: float) -> float:
+        self._forget(now_s)
+        since_s = now_s if self._since_s is None else self._since_s
+        span_s = min(self._span_s, max(now_s - since_s, 1 / self.rate))
+        return len(self._accepted_at_s) / span_s
+
+    @property
+    def _span_s(self) -> float:
+        # A slow rate has too few answers in two seconds to count by.
+        return max(ACCEPTED_OVER_S, 4 / self.rate)
+
+    def _forget(self, now_s: float) -> None:
+        while self._accepted_at_s and self._accepted_at_s[0] < now_s - self._span_s:
+            self._accepted_at_s.popleft()
+
+
+FIRST_PAUSE_S = 0.5
+"""Pause after a refusal that does not say how long to wait; doubles while refusals repeat."""
+LONGEST_OWN_PAUSE_S = 60.0
+"""The longest such pause."""
+LONGEST_PAUSE_S = 3600.0
+"""The longest pause that a server is believed: a ``Retry-After`` date of a wrong clock would
+otherwise stop the study for good, and after an hour upload URLs have expired anyway."""
+LONGEST_RETRY_AFTER_S = 120.0
+"""The longest ``Retry-After`` that a single request waits for."""
+SCATTER = 0.5
+"""The most that a request goes without of the burst, at random, as a share. Two clients of one key
+would otherwise fall into step, one of them always just after the other has taken what there was:
+it had 1 % of the budget for as long as both were at work (measured)."""
+NAP_S = 1.0
+"""Seconds after which the head of the queue looks again whether the rate or the pause changed."""
+LOAD_OVER_S = 10.0
+"""Seconds over which the use of the budget is averaged."""
+
+_RANDOM = SystemRandom().random
+
+
+class Lane(Enum):
+    """What a request is for. Within a lane requests go in the order in which they came."""
+
+    CREATE = "create"
+    ASK = "ask"
+
+
+LANE_SHARES: Mapping[Lane, int] = MappingProxyType({Lane.CREATE: 4, Lane.ASK: 5})
+"""How a contested budget is shared. A recording is created once and asked for 1.1 to 1.2 times
+(measured), so that with 4 : 5 runs are not created faster than their answers can be fetched: with
+more for creating, finished runs wait in the queue; with less, short studies end later."""
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 < rate < math.inf:
+        raise ValueError(f"rate must be a positive number of requests per second, not {rate}")
+
+
+class Pacer:
+    """One queue for all API requests, never faster than allowed.
+
+    A generic cell rate algorithm: each request pushes a theoretical arrival time ahead by one
+    interval, and may go when that time is less than `burst` minus one intervals away, and at random
+    somewhat later, which the next makes up for. Only the head of the queue waits for it, so a
+    waiter that is cancelled takes nothing with it.
+    """
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        *,
+        clock: Clock,
+        burst: int = 2,
+        learned: float | None = None,
+        random: Callable[[], float] = _RANDOM,
+    ) -> None:
+        if rate is not None:
+            _check_rate(rate)
+        if burst < 1:
+            raise ValueError(f"burst must be 1 or more, not {burst}")
+        self._clock = clock
+        self._burst = burst
+        self._search = RateSearch(rate, learned)
+        self._random = random
+        self._turn = asyncio.Lock()
+        # The turn is given in order of arrival, and each lane may have so many waiting for it.
+        self._lanes = {lane: asyncio.Semaphore(share) for lane, share in LANE_SHARES.items()}
+        self._arrival_s = -math.inf
+        self._scatter = SCATTER * self._random()
+        self._granted_s = -math.inf
+        self._paused_until_s = -math.inf
+        self._refusals_in_a_row = 0
+        self._load = 0.0
+        self._waiting = Counter[Lane]()
+        self.accepted_requests = 0
+        self.refused_requests = 0
+
+    @property
+    def rate(self) -> float:
+        """The present rate, in requests per second."""
+        return self._search.rate
+
+    @property
+    def spare(self) -> float:
+        """The unused share of the budget, from 0 (requests are what limits) to 1 (idle)."""
+        now_s = self._clock.monotonic()
+        if self.waiting or now_s < self._paused_until_s:
+            return 0.0
+        return max(0.0, 1.0 - self._faded_load(now_s) / (self.rate * LOAD_OVER_S))
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait for their turn."""
+        return self._waiting.total()
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds that a question would wait if it joined the queue now."""
+        pause_s = max(0.0, self._wait_s(self._clock.monotonic()))
+        asks, creates = self._waiting[Lane.ASK], self._waiting[Lane.CREATE]
+        creates_first = asks * LANE_SHARES[Lane.CREATE] / LANE_SHARES[Lane.ASK]
+        return pause_s + (asks + min(creates, creates_first)) / self.rate
+
+    @property
+    def limited_by(self) -> str:
+        """What holds the study up now, in words for a line of progress."""
+        pause_s = self._paused_until_s - self._clock.monotonic()
+        if pause_s > 0:
+            end = (self._clock.now() + timedelta(seconds=pause_s)).astimezone()
+            return f"paused by the server until {end:%H:%M:%S}"
+        if self.waiting:
+            return f"the request rate ({self.rate:.3g}/s)"
+        return "processing"
+
+    def learned(self) -> float:
+        """Give what is worth knowing next time."""
+        return round(self.rate, 3)
+
+    def set_rate(self, rate: float) -> None:
+        """Set another allowed rate; waiting requests follow it within a second."""
+        _check_rate(rate)
+        self._keeping_debt(self._clock.monotonic(), lambda: self._search.allow(rate))
+
+    def pause_until(self, moment_s: float) -> None:
+        """Let nothing go before a moment; a longer pause that holds already stays."""
+        self._paused_until_s = max(self._paused_until_s, moment_s)
+
+    async def slot(self, lane: Lane = Lane.CREATE) -> None:
+        """Wait for a request's turn; returns when it may be sent."""
+        self._waiting[lane] += 1
+        try:
+            async with self._lanes[lane], self._turn:
+                waited = False
+                while (wait_s := self._wait_s(self._clock.monotonic())) > 0:
+                    waited = True
+                    await self._clock.sleep(min(wait_s, NAP_S))
+                self._grant(waited=waited)
+        finally:
+            self._waiting[lane] -= 1
+
+    def accepted(self) -> None:
+        """Tell that a request was answered and not refused, whatever the answer was."""
+        now_s = self._clock.monotonic()
+        self.accepted_requests += 1
+        self._search.accepted(now_s)
+        if now_s >= self._paused_until_s:
+            self._refusals_in_a_row = 0
+
+    def refused(self, retry_after_s: float | None = None) -> None:
+        """Tell that a request was refused (429 or 503): all requests pause together."""
+        now_s = self._clock.monotonic()
+        self.refused_requests += 1
+        self._keeping_debt(now_s, lambda: self._search.refused(now_s))
+        # Answers that come in during a pause belong to requests sent before it.
+        if now_s >= self._paused_until_s:
+            self._refusals_in_a_row += 1
+        if retry_after_s is None:
+            doubled = FIRST_PAUSE_S * 2.0 ** min(self._refusals_in_a_row - 1, 20)
+            pause_s = min(LONGEST_OWN_PAUSE_S, doubled) * (0.5 + 0.5 * self._random())
+        else:
+            # Other clients of the same key were told the same moment.
+            pause_s = min(LONGEST_PAUSE_S, retry_after_s) + self._random() / self.rate
+        self.pause_until(now_s + pause_s)
+
+    def _wait_s(self, now_s: float) -> float:
+        # A server that has refused may count strictly: no two at once any more.
+        ahead = 0.0 if self.refused_requests else (self._burst - 1) * (1 - self._scatter)
+        due_s = self._arrival_s - ahead / self.rate
+        return max(due_s, self._paused_until_s) - now_s
+
+    def _grant(self, *, waited: bool) -> None:
+        now_s = self._clock.monotonic()
+        if waited:
+            # Only a rate that held requests up has been tried; an idle one proves nothing.
+            since_s = max(self._granted_s, self._paused_until_s)
+            self._keeping_debt(now_s, lambda: self._search.sent(max(0.0, now_s - since_s)))
+        self._arrival_s = max(now_s, self._arrival_s) + 1 / self.rate
+        self._scatter = SCATTER * self._random()
+        self._load = self._faded_load(now_s) + 1
+        self._granted_s = now_s
+
+    def _keeping_debt(self, now_s: float, change: Callable[[], None]) -> None:
+        """Change the rate; what was sent ahead of time stays the same number of requests."""
+        ahead = max(0.0, self._arrival_s - now_s) * self.rate
+        change()
+        if ahead:
+            self._arrival_s = now_s + ahead / self.rate
+
+    def _faded_load(self, now_s: float) -> float:
+        if self._granted_s == -math.inf:
+            return 0.0
+        return self._load * math.exp((self._granted_s - now_s) / LOAD_OVER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How long to wait before trying one request again: full jitter, capped by elapsed time."""
+
+    max_elapsed_s: float = 600.0
+    first_s: float = 0.5
+    cap_s: float = 30.0
+
+    def next_delay(
+        self,
+        attempt: int,
+        elapsed_s: float,
+        retry_after_s: float | None = None,
+        random: Callable[[], float] = _RANDOM,
+    ) -> float | None:
+        """Say how long to wait before the next attempt."""
+        # 2.0 ** 1024 overflows; any cap is reached long before.
+        longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt, 64))
+        delay_s = random() * longest_s
+        if retry_after_s is not None:
+            delay_s += min(retry_after_s, LONGEST_RETRY_AFTER_S)
+        return delay_s if elapsed_s + delay_s <= self.max_elapsed_s else None

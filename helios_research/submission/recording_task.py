@@ -1,0 +1,399 @@
+"""The life of one recording, from nothing to its scores: each act, and what the ledger is told.
+
+Every act is written to the ledger before it is done and after it, so that a process that dies in
+between leaves behind what the planner needs to go on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from helios_research.api.client import Service
+from helios_research.api.models import COMPLETE_OK, CREATED, ModelRun, without_transcripts
+from helios_research.api.responses import Answer, Failure, FailureKind, Success
+from helios_research.api.transport import FALLBACK_MEDIA_TYPE, UploadBody
+from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT, HeliosCode
+from helios_research.ledger import Attempt, Ledger, NewAttempt, State
+from helios_research.recording import read_blocks
+from helios_research.state.rows import Job
+from helios_research.state.status import (
+    Abandon,
+    Action,
+    Begin,
+    Create,
+    Nothing,
+    Policy,
+    Poll,
+    Settle,
+    Upload,
+    duration,
+    has_expired,
+    next_action,
+)
+from helios_research.submission.clock import Clock
+from helios_research.submission.options import SubmitOptions
+from helios_research.submission.polling import RECHECK_S, CompletionModel
+from helios_research.submission.rate_limiter import Lane
+from helios_research.submission.retrying_client import Calls, PostponedError
+
+# A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
+# without an answer is asked about after this many seconds at the earliest.
+SETTLE_AFTER_S = 5.0
+
+# Runs that a recording may lose to expired upload URLs within one submission. More than this is
+# no expiry: something refuses the upload.
+MOST_EXPIRIES = 3
+
+# Seconds to wait before a new run after the first, second and third internal error (our choice:
+# long enough for a restart, short enough for somebody who waits).
+AFTER_INTERNAL_S = (10.0, 60.0, 300.0)
+
+UPLOAD_HOST = "The upload host"
+
+_EXPIRED = Failure(
+    FailureKind.URL_EXPIRED, TIMED_OUT, "The upload URL expired before the upload arrived."
+)
+_WOULD_KEEP = Failure(
+    FailureKind.RETRY, TIMED_OUT, "The upload did not arrive before Helios was told to delete data."
+)
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Takes recordings through their lives, with what they all share."""
+
+    service: Service
+    ledger: Ledger
+    calls: Calls
+    polling: CompletionModel
+    options: SubmitOptions
+    clock: Clock
+    source: str
+    upload_slots: asyncio.Semaphore = field(init=False)
+    policy: Policy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.upload_slots = asyncio.Semaphore(self.options.uploads)
+        self.policy = Policy(
+            self.options.internal_error_retries,
+            self.options.resend_changed,
+            self.options.delete_data,
+        )
+
+    async def live(self, job: Job, history: Sequence[Attempt]) -> Attempt:
+        """Do what is left for one recording."""
+        attempts = {attempt.attempt_id: attempt for attempt in history}
+        # Each submission may try again after internal errors, however many came before it.
+        earlier = sum(_failed_inside(attempt) for attempt in history)
+        policy = replace(
+            self.policy, internal_error_retries=self.policy.internal_error_retries + earlier
+        )
+        abandoned = 0
+        while True:
+            action = next_action(job.digest, list(attempts.values()), policy, self.clock.now())
+            if isinstance(action, Nothing):
+                return action.attempt
+            if isinstance(action, Begin):
+                failed = sum(_failed_inside(attempt) for attempt in attempts.values())
+                await self.clock.sleep(_wait_after(failed - earlier))
+            try:
+                attempt = await self._perform(action, job)
+            except PostponedError as postponed:
+                await self._note(action, postponed.failure)
+                raise
+            attempts[attempt.attempt_id] = attempt
+            abandoned += attempt.state is State.ABANDONED
+            if attempt.error_code == RECORDING_CHANGED or abandoned > MOST_EXPIRIES:
+                return attempt
+
+    async def _note(self, action: Action, why: Failure) -> None:
+        """Write down what a recording waits for, beside the state that it is in."""
+        if isinstance(action, Begin):
+            return
+        attempt = self.ledger.attempt(action.attempt.attempt_id)
+        if not attempt.state.is_final:
+            await self._move(attempt, attempt.state, why)
+
+    async def _perform(self, action: Action, job: Job) -> Attempt:
+        match action:
+            case Begin(number):
+                return await self._begin(number, job)
+            case Create(attempt):
+                return await self._create_and_upload(attempt, job)
+            case Upload(attempt):
+                async with self.upload_slots:
+                    return await self._upload(attempt, job)
+            case Settle(attempt):
+                return await self._settle(attempt, job)
+            case Poll(attempt):
+                return await self._poll(attempt)
+            case Abandon(attempt, reason):
+                return await self.ledger.advance(
+                    attempt.attempt_id, State.ABANDONED, error_reason=reason
+                )
+            case Nothing(attempt):
+                return attempt
+
+    # --- creating and uploading ------------------------------------------------------------------
+
+    async def _create_and_upload(self, attempt: Attempt, job: Job) -> Attempt:
+        # The slot comes first: a run is created only when its upload can start, since the
+        # upload URL lives for an hour.
+        async with self.upload_slots:
+            attempt = await self._create(attempt, job)
+            if attempt.state is State.CREATED:
+                return await self._upload(attempt, job)
+            return attempt
+
+    async def _begin(self, number: int, job: Job) -> Attempt:
+        return await self.ledger.begin(
+            NewAttempt(
+                sha256=job.sha256,
+                request_digest=job.digest,
+                request=job.request.to_record(),
+                number=number,
+                media_type=job.media_type or FALLBACK_MEDIA_TYPE,
+                size_bytes=job.size_bytes,
+                duration_s=job.duration_s,
+                delete_data=self.options.delete_data,
+                source=self.source,
+            )
+        )
+
+    async def _create(self, attempt: Attempt, job: Job) -> Attempt:
+        async def once() -> Answer[Attempt]:
+            answer = await self.service.create(job.request, delete_data=attempt.delete_data)
+            if isinstance(answer, Failure):
+                return answer
+            created = await self.ledger.advance(
+                attempt.attempt_id,
+                State.CREATED,
+                model_run_id=answer.value.id,
+                upload_url=answer.value.recording_upload_url,
+                created_at=self.clock.now(),
+            )
+            return Success(created, answer.raw, answer.status)
+
+        answer = await self.calls.api(Lane.CREATE, once)
+        if isinstance(answer, Success):
+            return answer.value
+        return await self._move(attempt, State.REJECTED, answer)
+
+    async def _upload(self, attempt: Attempt, job: Job) -> Attempt:
+        first = attempt.state is State.CREATED
+        answer, attempt = await self.calls.shielded(self._put(attempt, job))
+        if isinstance(answer, Success):
+            return attempt
+        if answer.kind is FailureKind.CHANGED or (answer.kind is FailureKind.URL_EXPIRED and first):
+            # Nothing of this recording has reached the upload host, so another run may follow.
+            return await self._move(attempt, State.ABANDONED, answer)
+        if answer.kind is FailureKind.URL_EXPIRED:
+            return await self._abandon_if_empty(attempt, answer)
+        if answer.kind is FailureKind.ROW:
+            return await self._move(attempt, State.REJECTED, answer)
+        if answer.kind is FailureKind.NOT_HELIOS:
+            raise answer.as_error(self.calls.base_url)
+        attempt = await self._move(attempt, attempt.state, answer)
+        # With its slot kept: what the host asks for one upload holds for the others too.
+        await self.clock.sleep(answer.retry_after_s or 0.0)
+        return attempt
+
+    async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:
+        attempt = await self.ledger.advance(attempt.attempt_id, State.UPLOADING)
+        body = UploadBody(
+            size_bytes=job.size_bytes,
+            media_type=job.media_type,
+            sha256=job.sha256,
+            open=partial(read_blocks, job.location),
+        )
+        answer = await self.service.upload(attempt.upload_url or "", body)
+        if isinstance(answer, Success):
+            self.calls.answered(UPLOAD_HOST)
+            attempt = await self._arrived(attempt)
+        return answer, attempt
+
+    async def _arrived(self, attempt: Attempt) -> Attempt:
+        return await self.ledger.advance(
+            attempt.attempt_id, State.UPLOADED, error_code=None, error_reason=None
+        )
+
+    async def _settle(self, attempt: Attempt, job: Job) -> Attempt:
+        """Find out whether an upload without an answer has arrived; if not, put it again."""
+        began = self.clock.awake()
+        tries = 0
+        while True:
+            await self._wait_to_settle(attempt)
+            answer = await self._fetch(attempt)
+            if isinstance(answer, Failure):
+                return await self._gone(attempt, answer)
+            if answer.value.status != CREATED:
+                return await self._found(attempt, answer.value)
+            if has_expired(attempt, self.clock.now()):
+                # A refusal of a large upload can look like a broken connection, so the URL's age
+                # counts too, once the run itself shows that nothing has arrived.
+                return await self._abandon_if_empty(attempt, _EXPIRED)
+            if self.options.delete_data and not attempt.delete_data:
+                return await self._abandon_if_empty(attempt, _WOULD_KEEP)
+            async with self.upload_slots:
+                attempt = await self._upload(attempt, job)
+            if attempt.state is not State.UPLOADING:
+                return attempt
+            delay_s = self.calls.retries.next_delay(tries, self.clock.awake() - began)
+            if delay_s is None:
+                raise self.calls.postponed(UPLOAD_HOST, _failure_of(attempt))
+            await self.clock.sleep(delay_s)
+            tries += 1
+
+    async def _wait_to_settle(self, attempt: Attempt) -> None:
+        since = attempt.upload_began_at or self.clock.now()
+        waited = (self.clock.now() - since).total_seconds()
+        # A clock that was set back must not turn this into a long wait.
+        await self.clock.sleep(
+            min(max(SETTLE_AFTER_S - waited, SETTLE_AFTER_S / 5), SETTLE_AFTER_S)
+        )
+
+    async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
+        """Give up a run to which no more is sent, once it shows a while later that nothing arrived.
+
+        The while is counted by a clock that nobody sets: a run shows as CREATED for a moment after
+        its upload, and by a clock that was set ahead in that moment its URL has expired. It is a
+        long one, since too short a one would pay twice, and nobody waits for it.
+        """
+        await self.clock.sleep(6 * SETTLE_AFTER_S)
+        answer = await self._fetch(attempt)
+        if isinstance(answer, Failure):
+            return await self._gone(attempt, answer)
+        if answer.value.status == CREATED:
+            return await self._move(attempt, State.ABANDONED, why)
+        return await self._found(attempt, answer.value)
+
+    async def _found(self, attempt: Attempt, run: ModelRun) -> Attempt:
+        """Note that an upload has arrived, unless its scores are there and have said so."""
+        if run.is_complete:
+            return self.ledger.attempt(attempt.attempt_id)
+        return await self._arrived(attempt)
+
+    async def _move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:
+        return await self.ledger.advance(
+            attempt.attempt_id, state, error_code=why.code, error_reason=why.reason
+        )
+
+    # --- waiting for the scores ------------------------------------------------------------------
+
+    async def _poll(self, attempt: Attempt) -> Attempt:
+        # An answer from before the machine fell asleep is no reason to give a run up on waking.
+        began, began_awake = self.clock.monotonic(), self.clock.awake()
+        # From here on the age is counted by a clock that nobody sets back.
+        uploaded = began - self._age_s(attempt)
+        asked_s: float | None = None
+        while True:
+            await self._wait_until_likely(attempt, uploaded, asked_s)
+            answer = await self._fetch(attempt)
+            age_s = self.clock.monotonic() - uploaded
+            if isinstance(answer, Failure):
+                return await self._gone(attempt, answer)
+            if answer.value.status == CREATED and has_expired(attempt, self.clock.now()):
+                # Something took the upload and said so, but it may never have reached the run.
+                return await self._abandon_if_empty(attempt, _EXPIRED)
+            if answer.value.is_complete:
+                self._learn(attempt, answer.value, not_done_s=asked_s or 0.0, done_s=age_s)
+                return self.ledger.attempt(attempt.attempt_id)
+            self.polling.still_running(age_s)
+            asked_s = age_s
+            if self.clock.awake() - began_awake > self.options.deadline_s:
+                raise PostponedError(_overdue(self.options.deadline_s, answer.value))
+
+    async def _wait_until_likely(
+        self, attempt: Attempt, uploaded: float, asked_s: float | None
+    ) -> None:
+        """Wait until the run is likely to be done, looking again as other runs tell more."""
+        pacer = self.calls.pacer
+        while True:
+            wait_s = self.polling.next_ask_s(
+                attempt.duration_s,
+                self.clock.monotonic() - uploaded,
+                asked_s,
+                spare=pacer.spare,
+                backlog_s=pacer.backlog_s,
+            )
+            if wait_s <= 0:
+                return
+            await self.clock.sleep(min(wait_s, RECHECK_S))
+
+    async def _fetch(self, attempt: Attempt) -> Answer[ModelRun]:
+        """Ask for a run; its scores are written down with the answer, so no interrupt loses them."""
+
+        async def once() -> Answer[ModelRun]:
+            answer = await self.service.fetch(attempt.model_run_id or "")
+            if isinstance(answer, Success) and answer.value.is_complete:
+                await self._complete(attempt, answer)
+            return answer
+
+        return await self.calls.api(Lane.ASK, once)
+
+    async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> None:
+        if attempt.state is not State.UPLOADED:
+            await self._arrived(attempt)
+        run = answer.value
+        raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
+        await self.ledger.advance(
+            attempt.attempt_id,
+            State.SCORED if run.status == COMPLETE_OK else State.FAILED,
+            run_at=run.run_at,
+            completed_at=run.completed_at,
+            error_code=run.error_code,
+            error_reason=run.error_reason,
+            answer=raw,
+        )
+
+    async def _gone(self, attempt: Attempt, answer: Failure) -> Attempt:
+        """End a run whose data Helios has deleted, as it was told to; else wait for better news.
+
+        A run may also be unknown to the key of another account, or for a moment.
+        """
+        if answer.kind is FailureKind.GONE and attempt.delete_data:
+            return await self._move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
+        raise PostponedError(answer)
+
+    def _age_s(self, attempt: Attempt) -> float:
+        since = attempt.uploaded_at or self.clock.now()
+        return max(0.0, (self.clock.now() - since).total_seconds())
+
+    def _learn(self, attempt: Attempt, run: ModelRun, *, not_done_s: float, done_s: float) -> None:
+        """Tell the polling model how long this run took from its upload to its end.
+
+        Both clocks may differ, so each time is taken as seconds since the run's creation, by the
+        clock that wrote it.
+        """
+        took_s = None
+        if attempt.created_at and attempt.uploaded_at and run.created_at and run.completed_at:
+            until_upload = attempt.uploaded_at - attempt.created_at
+            took_s = (run.completed_at - run.created_at - until_upload).total_seconds()
+        self.polling.observe(attempt.duration_s, took_s, not_done_s=not_done_s, done_s=done_s)
+
+
+def _failed_inside(attempt: Attempt) -> bool:
+    return attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
+
+
+def _wait_after(failures: int) -> float:
+    """Give the service time to recover, more after each failure; seconds."""
+    return AFTER_INTERNAL_S[min(failures, len(AFTER_INTERNAL_S)) - 1] if failures > 0 else 0.0
+
+
+def _failure_of(attempt: Attempt) -> Failure:
+    return Failure(
+        FailureKind.RETRY,
+        attempt.error_code or TIMED_OUT,
+        attempt.error_reason or "The recording could not be uploaded.",
+    )
+
+
+def _overdue(deadline_s: float, run: ModelRun) -> Failure:
+    return Failure(
+        FailureKind.RETRY,
+        TIMED_OUT,
+        f"The run was still {run.status} after {duration(deadline_s)} of waiting; "
+        "the next submission asks for it again.",
+    )

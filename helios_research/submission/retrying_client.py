@@ -1,0 +1,113 @@
+"""One request at a time: wait for its turn, make it, and try again while that can help."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from helios_research.api.responses import Answer, Failure, FailureKind, Success
+from helios_research.errors import ServiceError
+from helios_research.submission.clock import Clock
+from helios_research.submission.rate_limiter import Lane, Pacer, Retries
+
+T = TypeVar("T")
+
+# So many recordings in a row whose requests failed to the last try mean that the service, or the
+# network, is down: going on would only spend the time-outs of every other recording as well.
+OUTAGE_AFTER = 10
+
+# What is in flight when a submission is stopped gets this long, in seconds: enough for answers
+# and most uploads, and short enough for somebody who has just pressed Ctrl-C.
+DRAIN_S = 10.0
+
+
+class PostponedError(Exception):
+    """A request failed to the last try; its recording waits for the next submission."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+@dataclass(slots=True)
+class Calls:
+    """Makes requests within the budget, and tries again what may succeed later."""
+
+    base_url: str
+    pacer: Pacer
+    clock: Clock
+    retries: Retries
+    _acts: set[asyncio.Task[object]] = field(default_factory=set)
+    _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
+
+    async def api(self, lane: Lane, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
+        """Make a request to the API until it has an answer that settles something."""
+        # Time asleep does not count: whatever was under way when a laptop was closed would be given
+        # up as it wakes.
+        began = self.clock.awake()
+        attempt = 0
+        while True:
+            await self.pacer.slot(lane)
+            answer = await self.shielded(make())
+            self._tell_pacer(answer)
+            if isinstance(answer, Success) or not self._may_mend(answer):
+                self.answered(self.base_url)
+                return answer
+            elapsed = self.clock.awake() - began
+            delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
+            if delay is None:
+                raise self.postponed(self.base_url, answer)
+            await self.clock.sleep(delay)
+            attempt += 1
+
+    async def shielded(self, act: Awaitable[T]) -> T:
+        """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
+
+        An answer that nobody waits for any more would be lost, and with it what it tells.
+        """
+        task = asyncio.ensure_future(act)
+        self._acts.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, act: asyncio.Task[object]) -> None:
+        self._acts.discard(act)
+        # Where nobody waits any more, asyncio would print an error on its own account; the ledger
+        # says what was begun.
+        if not act.cancelled():
+            act.exception()
+
+    def answered(self, host: str) -> None:
+        """Take note that a host is there."""
+        self._postponed_in_a_row[host] = 0
+
+    def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
+        """Give up one recording for now, or the submission where many in a row were given up."""
+        self._postponed_in_a_row[host] += 1
+        if self._postponed_in_a_row[host] >= OUTAGE_AFTER:
+            return failure.as_error(host)
+        return PostponedError(failure)
+
+    async def drain(self) -> None:
+        """Let the acts that were begun end; those that take long are broken off.
+
+        That is safe: the ledger says what was begun, as after a kill.
+        """
+        _, slow = await asyncio.wait(self._acts, timeout=DRAIN_S) if self._acts else ((), ())
+        for act in slow:
+            act.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    def _tell_pacer(self, answer: Answer[T]) -> None:
+        if isinstance(answer, Failure) and (
+            answer.kind is FailureKind.RATE_LIMITED or answer.retry_after_s is not None
+        ):
+            self.pacer.refused(answer.retry_after_s)
+        else:
+            self.pacer.accepted()
+
+    def _may_mend(self, failure: Failure) -> bool:
+        if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS}:
+            raise failure.as_error(self.base_url)
+        return failure.kind in {FailureKind.RETRY, FailureKind.RATE_LIMITED}

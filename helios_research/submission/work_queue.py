@@ -1,0 +1,332 @@
+"""Which recordings are sent, in which order, each with its bytes identified and checked."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from helios_research.api.transport import FALLBACK_MEDIA_TYPE
+from helios_research.codes import DUPLICATE_AUDIO
+from helios_research.columns import Outcome, Verdict
+from helios_research.errors import RecordingUnavailableError
+from helios_research.ledger import Attempt, Ledger
+from helios_research.preflight_checks.check import Check, identified
+from helios_research.preflight_checks.pool import CheckPool
+from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
+from helios_research.state.loader import LATEST, SHA256, check_in, seen_at
+from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
+from helios_research.state.status import Next, Rules, Standing, judge
+
+T = TypeVar("T")
+
+_HEAD_BYTES = 65_536
+
+
+def shared_audio(
+    locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool] = lambda: False
+) -> dict[str, str]:
+    """Hash the local recordings that may be the same as another one."""
+    local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
+    if all(location in known for location in local):
+        return dict(known)
+    alike = [
+        location
+        for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes, is_over)
+        if any(location not in known for location in same_size)
+        for same_head in _grouped(same_size, _head, is_over)
+        for location in same_head
+        if location not in known
+    ]
+    hashed = _by_value(alike, lambda location: fingerprint(location).sha256, is_over)
+    return {**known, **hashed}
+
+
+def _head(location: str) -> bytes:
+    # Not the bytes themselves: those of thousands of recordings would be in memory at once.
+    return hashlib.sha256(next(read_blocks(location, _HEAD_BYTES), b"")).digest()
+
+
+def _grouped(
+    locations: Iterable[str], key: Callable[[str], Hashable], is_over: Callable[[], bool]
+) -> list[list[str]]:
+    groups = defaultdict[Hashable, list[str]](list)
+    for location, value in _by_value(locations, key, is_over).items():
+        groups[value].append(location)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _by_value(
+    locations: Iterable[str], value: Callable[[str], T], is_over: Callable[[], bool]
+) -> dict[str, T]:
+    """Map locations to a value; those that cannot be read are left for their own check to say."""
+    found = {}
+    for location in locations:
+        if is_over():
+            break
+        try:
+            found[location] = value(location)
+        except RecordingUnavailableError:
+            continue
+    return found
+
+
+_IDENTITY_ONLY = "identity"
+_IDENTIFYING_THREADS = 4
+
+
+class LedgerCache:
+    """Keeps checks in a study's ledger, so that a second check is instant."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._withdrawn = ledger.withdrawn()
+
+    def load(self, rules: str) -> dict[str, Check]:
+        """Read all checks that were made by certain rules."""
+        found = (
+            (location, check_in(facts))
+            for location, _, facts in self._ledger.cached_checks(LATEST)
+            if facts.get("rules") == rules
+        )
+        return {location: check for location, check in found if check is not None}
+
+    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
+        """Keep checks in place of what was known of the same locations.
+
+        Blocks until they are on the disk.
+        """
+        self._ledger.store_checks(
+            LATEST,
+            (
+                (location, str(check.stamp), {"rules": rules, "check": check.to_dict()})
+                for location, found in checks.items()
+                for check in [unless_withdrawn(found, self._withdrawn)]
+            ),
+        )
+
+
+class Inspector:
+    """Tells what a recording is, from memory where nothing was written to it since."""
+
+    def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
+        self._ledger = ledger
+        self._cache = LedgerCache(ledger)
+        self._withdrawn = ledger.withdrawn()
+        self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
+        self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
+
+    async def check(self, location: str) -> Check:
+        """Find out what a recording is, and write it down."""
+        return unless_withdrawn(await self._found(location), self._withdrawn)
+
+    async def _found(self, location: str) -> Check:
+        loop = asyncio.get_running_loop()
+        if self._pool is None:
+            return await loop.run_in_executor(self._threads, self._identified, location)
+        check = await asyncio.wrap_future(self._pool.check(location))
+        if check.can_be_recalled:
+            return check
+        if check.sha256 is None:
+            check = await asyncio.wrap_future(self._pool.identify(location, check))
+        return await loop.run_in_executor(self._threads, self._noted, location, check)
+
+    def known_hashes(self) -> dict[str, str]:
+        """Give the SHA-256 of local recordings to which nothing was written since."""
+        return {
+            location: sha256
+            for location, stamp, sha256 in self._ledger.cached_fact(LATEST, SHA256)
+            if sha256 and _is_unchanged(location, stamp)
+        }
+
+    async def close(self) -> None:
+        """End the processes and threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            await asyncio.to_thread(self._pool.close, abandon=True)
+
+    def _identified(self, location: str) -> Check:
+        known = self._seen(location)
+        if known and _is_unchanged(location, str(known.stamp)):
+            return known
+        return self._noted(location, identified(location, Check(Verdict.OK, None, "")))
+
+    def _noted(self, location: str, check: Check) -> Check:
+        """Write down what the pool does not."""
+        # Of a recording that was sent and is gone now, what was seen of it stays: its scores are
+        # found by that.
+        if check.sha256 is not None or not self._was_sent(location):
+            self._cache.store(_IDENTITY_ONLY, {location: check})
+        return check
+
+    def _was_sent(self, location: str) -> bool:
+        known = self._seen(location)
+        return known is not None and bool(self._ledger.attempts_of(known.sha256 or ""))
+
+    def _seen(self, location: str) -> Check | None:
+        return seen_at(self._ledger, [location]).get(location)
+
+
+def _is_unchanged(location: str, stamp: str) -> bool:
+    """Compare the cheap identity of a local recording; a remote one's would cost a request."""
+    if is_remote(location):
+        return False
+    try:
+        return stamp == str(stamp_of(location))
+    except RecordingUnavailableError:
+        return False
+
+
+AHEAD = 64
+"""Recordings that are checked before their turn: enough to keep every core busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A recording to be taken up, and how its row stood until now."""
+
+    job: Job
+    before: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A row that comes to its end without being sent, and how it stood until now."""
+
+    outcome: Outcome
+    before: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What can be said of all recordings at once, before any of them is checked."""
+
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    conflicts: Collection[int] = ()
+    outdated: Collection[int] = ()
+
+
+@dataclass(slots=True)
+class Intake:
+    """Goes through the rows of a cohort."""
+
+    rows: Sequence[Row]
+    standings: Sequence[Standing]
+    history: Callable[[str], Sequence[Attempt]]
+    check: Callable[[str], Awaitable[Check]]
+    survey: Callable[[], Awaitable[Survey]]
+    rules: Rules
+    _claims: dict[str, str] = field(default_factory=dict)
+    _surveyed: Survey = field(default_factory=Survey)
+
+    async def items(self) -> AsyncIterator[Taken | Ended]:
+        """Yield what is to be done, row by row."""
+        self._claim_what_was_sent()
+        for row, standing, attempt in self._under_way():
+            yield Taken(_job_of(row, attempt), standing.outcome)
+        self._surveyed = await self.survey()
+        async for row, standing, check in self._checked_ahead():
+            item = self._decide(row, standing, check)
+            if item is not None:
+                yield item
+
+    def _claim_what_was_sent(self) -> None:
+        """Keep audio that was sent for one row from being sent for another."""
+        for row, standing in zip(self.rows, self.standings, strict=True):
+            # What changed while it was being sent never was.
+            if standing.sha256 is not None and standing.outcome is not Outcome.INVALID:
+                self._claims.setdefault(standing.sha256, row.digest or "")
+
+    def _under_way(self) -> list[tuple[Row, Standing, Attempt]]:
+        found = [
+            (row, standing, attempt)
+            for row, standing in zip(self.rows, self.standings, strict=True)
+            if standing.next is Next.GO_ON
+            for attempt in self.history(standing.sha256 or "")
+            if attempt.attempt_id == standing.attempt_id
+        ]
+        # What Helios deletes is gone 12 hours after completion, so it is asked for first.
+        return sorted(found, key=lambda item: not item[2].delete_data)
+
+    async def _checked_ahead(self) -> AsyncIterator[tuple[Row, Standing, Check]]:
+        others = self._others()
+        ahead: dict[asyncio.Task[Check], tuple[Row, Standing]] = {}
+        try:
+            while True:
+                for row, standing in islice(others, AHEAD - len(ahead)):
+                    ahead[asyncio.create_task(self._checked(row))] = row, standing
+                if not ahead:
+                    return
+                # Whichever is ready goes first, so that one slow file holds up no other.
+                ready, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in ahead if task in ready]:
+                    row, standing = ahead.pop(task)
+                    yield row, standing, task.result()
+        finally:
+            for task in ahead:
+                task.cancel()
+
+    def _others(self) -> Iterator[tuple[Row, Standing]]:
+        """Give the rows whose recordings have to be looked at.
+
+        Of those that cannot be sent, it is those whose audio keeps another row from being sent, or
+        no longer does: the results have to know of it, too.
+        """
+        looked_at = {*self._surveyed.conflicts, *self._surveyed.outdated}
+        for row, standing in zip(self.rows, self.standings, strict=True):
+            counts = row.rejection is None or row.position in looked_at
+            if row.location and counts and not self._is_settled(row, standing):
+                yield row, standing
+
+    def _is_settled(self, row: Row, standing: Standing) -> bool:
+        """Tell without another look at the recording that nothing is left to begin for it."""
+        if standing.next is Next.GO_ON:
+            return True
+        if standing.next is Next.SEND or standing.sha256 is None:
+            return False
+        return self._surveyed.hashes.get(row.location or "") == standing.sha256
+
+    async def _checked(self, row: Row) -> Check:
+        return await self.check(row.location or "")
+
+    def _decide(self, row: Row, standing: Standing, check: Check) -> Taken | Ended | None:
+        if check.sha256 is None:
+            return self._without_file(row, standing)
+        attempts = self.history(check.sha256)
+        seen = judge(row, check, attempts, self._conflict(row, check.sha256), self.rules)
+        if seen.next is Next.NOTHING:
+            return Ended(seen.outcome, standing.outcome)
+        job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
+        return Taken(job, standing.outcome)
+
+    def _without_file(self, row: Row, standing: Standing) -> Taken | Ended | None:
+        """How a run ended stays, though its file is gone; one that waits for the file will say."""
+        for attempt in self.history(standing.sha256 or ""):
+            if attempt.attempt_id == standing.attempt_id and not attempt.state.is_final:
+                return Taken(_job_of(row, attempt), standing.outcome)
+        return None if standing.sha256 else Ended(Outcome.INVALID, standing.outcome)
+
+    def _conflict(self, row: Row, sha256: str) -> Rejection | None:
+        """Keep the same audio from being sent for two rows that say different things of it."""
+        is_claimed = self._claims.setdefault(sha256, row.digest or "") != row.digest
+        if is_claimed or row.position in self._surveyed.conflicts:
+            return Rejection(DUPLICATE_AUDIO, "The same audio stands in another row.")
+        return None
+
+
+def _job_of(row: Row, attempt: Attempt) -> Job:
+    media_type = None if attempt.media_type == FALLBACK_MEDIA_TYPE else attempt.media_type
+    return Job(row, attempt.sha256, attempt.size_bytes, media_type, attempt.duration_s)

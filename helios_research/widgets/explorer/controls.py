@@ -1,0 +1,358 @@
+"""Rows of small buttons: the filters that are on, and what is wrong with recordings."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from typing import Any
+
+import ipywidgets
+import numpy as np
+
+from helios_research.analysis.tables import Flags, Floats, natural_key
+from helios_research.errors import ResultsError
+from helios_research.widgets.base.controls import Button, Dropdown, SelectMultiple, quiet
+from helios_research.widgets.base.panel import Guard, markup
+from helios_research.widgets.explorer.conditions import (
+    MISSING_WORDS,
+    Condition,
+    DayBetween,
+    Filters,
+    OneOf,
+    ScoreBetween,
+    label_of,
+)
+from helios_research.widgets.explorer.figure import FORMATS, Kind, View
+from helios_research.widgets.explorer.source import Source, counts_of
+
+_LONGEST = 44
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One of the buttons."""
+
+    words: str
+    tip: str
+    is_on: bool = False
+
+
+class ChipRow:
+    """A row of chips that can be clicked; it wraps where it is too long."""
+
+    def __init__(self, label: str, guard: Guard, act: Callable[[int], None]) -> None:
+        self._guard = guard
+        self._act = act
+        self._buttons: list[Button] = []
+        self._label = ipywidgets.Label(label)
+        self.widget = ipywidgets.HBox([self._label])
+        self.widget.add_class("helios-chips")
+
+    @property
+    def buttons(self) -> list[Button]:
+        """The chips that are to be seen."""
+        return [button for button in self._buttons if button.layout.display != "none"]
+
+    def show(self, chips: Sequence[Chip], label: str | None = None) -> None:
+        """Show other chips."""
+        if label is not None:
+            self._label.value = label
+        self._grow(len(chips))
+        for place, button in enumerate(self._buttons):
+            if place < len(chips):
+                _dress(button, chips[place])
+            else:
+                button.layout.display = "none"
+
+    def _grow(self, count: int) -> None:
+        """Make buttons that are missing; those that are too many wait, hidden, to be used again."""
+        if count <= len(self._buttons):
+            return
+        for place in range(len(self._buttons), count):
+            button = Button(layout=ipywidgets.Layout(width="auto", display="none"))
+            button.add_class("helios-chip")
+            button.on_click(self._guard(lambda _, place=place: self._act(place)))
+            self._buttons.append(button)
+        self.widget.children = (self._label, *self._buttons)
+
+
+def _dress(button: Button, chip: Chip) -> None:
+    words = chip.words
+    button.description = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    button.tooltip = chip.tip
+    (button.add_class if chip.is_on else button.remove_class)("helios-chip-on")
+    button.layout.display = ""
+
+
+BoundedFloatText = quiet(ipywidgets.BoundedFloatText)
+Combobox = quiet(ipywidgets.Combobox)
+DatePicker = quiet(ipywidgets.DatePicker)
+
+# More suggestions than anyone reads only slow the browser; any label can still be typed.
+_MOST_SUGGESTED = 1_000
+_LONGEST_OPTION = 32
+_BINS = 20
+_NO_COLOUR = "one colour"
+_WIDE = {"description_width": "6.2em"}
+
+# Whole range of every score; a filter of it would be none.
+_LOWEST, _HIGHEST = 0.0, 1.0
+
+
+class _Panel:
+    """A column of controls that can be set without calling back."""
+
+    def __init__(self) -> None:
+        self._is_setting = False
+
+    @contextmanager
+    def _setting(self) -> Iterator[None]:
+        before, self._is_setting = self._is_setting, True
+        try:
+            yield
+        finally:
+            self._is_setting = before
+
+    def _watch(self, guard: Guard, control: Any, act: Callable[[], None]) -> None:
+        def unless_setting(_: Any) -> None:
+            if not self._is_setting:
+                act()
+
+        control.observe(guard(unless_setting), "value")
+
+
+class FilterPanel(_Panel):
+    """Controls that choose recordings."""
+
+    def __init__(
+        self,
+        source: Source,
+        guard: Guard,
+        set_filter: Callable[[Condition], None],
+        drop_filter: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._filters = Filters()
+        self._shown = np.ones(len(source.table), dtype=bool)
+        self._set_filter = set_filter
+        self._drop_filter = drop_filter
+        self._make()
+        for control, act in (
+            (self.column, self._offer_values),
+            (self.levels, self._choose_values),
+            (self.participant, self._add_participants),
+            (self.first_day, self._choose_days),
+            (self.last_day, self._choose_days),
+            (self.score, self._offer_range),
+            (self.low, self._choose_range),
+            (self.high, self._choose_range),
+        ):
+            self._watch(guard, control, act)
+        self.show(Filters(), self._shown)
+
+    def _make(self) -> None:
+        source, full = self._source, ipywidgets.Layout(width="auto")
+        look = {"style": _WIDE, "layout": full}
+        self.column = Dropdown(description="Filter by", options=source.tags, **look)
+        self.levels = SelectMultiple(
+            description="Values", rows=5, tooltip="Hold Ctrl to choose several", **look
+        )
+        labels = sorted(map(str, source.table["user_label"].dropna().unique()), key=natural_key)
+        self._labels = frozenset(labels)
+        self.participant = Combobox(
+            description="Participant",
+            options=labels[:_MOST_SUGGESTED],
+            placeholder="P001, P002",
+            continuous_update=False,
+            **look,
+        )
+        self.first_day = DatePicker(description="From day", **look)
+        self.last_day = DatePicker(description="To day", **look)
+        options = [(label_of(name), name) for name in source.biomarkers]
+        self.score = Dropdown(description="Score", options=options, **look)
+        limits = {"min": _LOWEST, "max": _HIGHEST, "step": 0.05}
+        self.low = BoundedFloatText(description="At least", **limits, **look)
+        self.high = BoundedFloatText(description="At most", value=_HIGHEST, **limits, **look)
+        self._histogram = markup()
+        days = [self.first_day, self.last_day] if source.day_column else []
+        scores = [self.score, self._histogram, self.low, self.high]
+        parts = [self.column, self.levels, self.participant, *days, *scores]
+        self.widget = ipywidgets.VBox([markup("<h2>Choose recordings</h2>"), *parts])
+        self.widget.add_class("helios-filters")
+
+    def show(self, filters: Filters, shown: Flags) -> None:
+        """Let the controls say which filters are on."""
+        self._filters, self._shown = filters, shown
+        with self._setting():
+            self._offer_values()
+            self._offer_range()
+            days = filters.get(self._source.day_column or "")
+            between = days if isinstance(days, DayBetween) else DayBetween("", None, None)
+            self.first_day.value, self.last_day.value = between.first, between.last
+
+    def _offer_values(self) -> None:
+        column = self.column.value
+        counts = counts_of(self._source.table[column])
+        options = [(_option(value, count), value) for value, count in counts]
+        chosen = self._filters.get(column)
+        values = chosen.values if isinstance(chosen, OneOf) else ()
+        with self._setting():
+            if self.levels.options != tuple(options):
+                self.levels.options = options
+            self.levels.value = tuple(value for value in values if value in dict(counts))
+
+    def _choose_values(self) -> None:
+        column, values = self.column.value, tuple(self.levels.value)
+        if values:
+            self._set_filter(OneOf(column, values))
+        else:
+            self._drop_filter(column)
+
+    def _add_participants(self) -> None:
+        typed = [label.strip() for label in self.participant.value.split(",") if label.strip()]
+        # A label may have a comma in it.
+        whole = self.participant.value.strip()
+        wanted = [whole] if whole in self._labels else typed
+        unknown = [label for label in wanted if label not in self._labels]
+        if unknown:
+            message = f"No participant is called {unknown[0]!r}: choose from the list, or type a label as it stands in the results."
+            raise ResultsError(message)
+        before = self._filters.get("user_label")
+        known = before.values if isinstance(before, OneOf) else ()
+        with self._setting():
+            self.participant.value = ""
+        if wanted:
+            self._set_filter(OneOf("user_label", tuple(dict.fromkeys([*known, *wanted]))))
+
+    def _choose_days(self) -> None:
+        column = self._source.day_column or ""
+        first: date | None = self.first_day.value
+        last: date | None = self.last_day.value
+        if first is None and last is None:
+            self._drop_filter(column)
+        else:
+            self._set_filter(DayBetween(column, first, last))
+
+    def _offer_range(self) -> None:
+        chosen = self._filters.get(self.score.value)
+        low, high = _LOWEST, _HIGHEST
+        if isinstance(chosen, ScoreBetween):
+            low = _LOWEST if chosen.low is None else chosen.low
+            high = _HIGHEST if chosen.high is None else chosen.high
+        with self._setting():
+            self.low.value, self.high.value = low, high
+        self._draw_histogram()
+
+    def _choose_range(self) -> None:
+        low: float | None = self.low.value
+        high: float | None = self.high.value
+        low = None if low == _LOWEST else low
+        high = None if high == _HIGHEST else high
+        if low is None and high is None:
+            self._drop_filter(self.score.value)
+        else:
+            self._set_filter(ScoreBetween(self.score.value, low, high))
+
+    def _draw_histogram(self) -> None:
+        scores = self._source.table[self.score.value].to_numpy(dtype=np.float64, na_value=np.nan)
+        self._histogram.value = histogram_html(scores, self._shown, label_of(self.score.value))
+
+
+class FigurePanel(_Panel):
+    """Controls that choose a figure."""
+
+    def __init__(
+        self, source: Source, view: View, guard: Guard, change: Callable[[View], None]
+    ) -> None:
+        super().__init__()
+        self._change = change
+        kinds = [kind for kind in Kind if kind.is_possible(source.table)]
+        options = [(label_of(name), name) for name in source.biomarkers]
+        look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
+        tags = [(_cut(name), name) for name in source.tags]
+        self.kind = Dropdown(
+            description="Figure", options=[(kind.value, kind) for kind in kinds], **look
+        )
+        self.tag = Dropdown(description="Group by", options=tags, **look)
+        self.colour = Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
+        self.biomarkers = SelectMultiple(
+            description="Scores",
+            options=options,
+            rows=4,
+            tooltip="Hold Ctrl to choose several",
+            **look,
+        )
+        self.kind.value, self.biomarkers.value = view.kind, view.biomarkers
+        self.tag.value = view.tag
+        self._mark_unused()
+        for control in (self.kind, self.tag, self.colour, self.biomarkers):
+            self._watch(guard, control, self._choose)
+        narrow = ipywidgets.Layout(width="auto")
+        self.file_format = Dropdown(
+            description="Save as",
+            options=[(name.upper(), name) for name in FORMATS],
+            style=_WIDE,
+            layout=ipywidgets.Layout(width="12em"),
+        )
+        self.save = Button(description="Save the figure", layout=narrow)
+        left = ipywidgets.VBox([self.kind, self.tag, self.colour])
+        self.widget = ipywidgets.HBox([left, self.biomarkers])
+        self.widget.add_class("helios-choices")
+
+    def _choose(self) -> None:
+        if not self.biomarkers.value:
+            message = "Choose at least one score for the figure."
+            raise ResultsError(message)
+        self._mark_unused()
+        self._change(
+            # Not None for one colour: a Dropdown shows that as nothing chosen.
+            View(
+                self.kind.value,
+                tuple(self.biomarkers.value),
+                self.tag.value,
+                self.colour.value or None,
+            )
+        )
+
+    def _mark_unused(self) -> None:
+        kind = self.kind.value
+        self.tag.disabled = not kind.groups
+        self.colour.disabled = not kind.has_scores
+        self.biomarkers.disabled = not kind.has_scores
+
+
+def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
+    """Draw how often which score occurs: among the recordings shown, and behind it among all."""
+    there = ~np.isnan(scores)
+    words = (
+        f"{label}, from 0 to 1: {(there & shown).sum():,} scores shown (in front) of "
+        f"{there.sum():,} (behind), each to its own scale"
+    )
+    bars = _bars(scores[there], "helios-bar helios-all") + _bars(
+        scores[there & shown], "helios-bar"
+    )
+    return (
+        f'<svg class="helios-histogram" viewBox="0 0 200 33" role="img" '
+        f'aria-label="{escape(words)}" preserveAspectRatio="none"><title>{escape(words)}</title>'
+        f"{bars}</svg>"
+    )
+
+
+def _bars(scores: Floats, classes: str) -> str:
+    counts, _ = np.histogram(scores, bins=_BINS, range=(_LOWEST, _HIGHEST))
+    heights = 32 * counts / max(1, int(counts.max(initial=0)))
+    return "".join(
+        f'<rect x="{place * 10}" y="{32 - height:.1f}" width="9" height="{height:.1f}" '
+        f'class="{classes}"/>'
+        for place, height in enumerate(heights)
+    )
+
+
+def _option(value: str | None, count: int) -> str:
+    return f"{_cut(MISSING_WORDS if value is None else value)} ({count:,})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_OPTION else f"{text[: _LONGEST_OPTION - 1]}…"

@@ -1,0 +1,306 @@
+"""Listening to a recording: only files of this machine, compressed where they are large."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import av
+import pandas as pd
+
+from helios_research.analysis import Baseline, baseline
+from helios_research.codes import explain
+from helios_research.columns import (
+    BIOMARKERS_BY_NAME,
+    BUCKET_LABELS,
+    OUTCOME_LABELS,
+    RESULTS_BY_NAME,
+    STANDARD_FIELDS,
+    Outcome,
+)
+from helios_research.errors import ResultsError
+from helios_research.widgets.base.table import cell_texts
+from helios_research.widgets.explorer.source import Source, id_of
+
+# A Jupyter server drops messages beyond 1 MB a second, over 3 seconds (its default
+# iopub_data_rate_limit); text in base64 is a third longer than the bytes.
+LARGEST_BYTES = 2_000_000
+# Helios takes no longer recordings.
+LONGEST_S = 180
+_OPUS_HZ = 16_000
+_BITS_PER_S = 32_000
+
+_MEDIA_TYPES = {
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".mp4": "audio/mp4",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".webm": "audio/webm",
+    ".wav": "audio/wav",
+}
+
+
+def player_html(location: object, folder: Path) -> str:
+    """Make a player for a recording, where its file is at hand."""
+    if not isinstance(location, str) or not location.strip():
+        return ""
+    if "://" in location:
+        return _sentence("The recording is not on this machine, so it is not played here.")
+    path = _found(location, folder)
+    if path is None:
+        return _sentence("The audio file is not at hand, so it cannot be played here.")
+    try:
+        return _audio_html(path, location)
+    except (OSError, av.error.FFmpegError) as error:
+        return _sentence(f"The audio file cannot be played: {error.strerror or error}.")
+
+
+def _found(name: str, folder: Path) -> Path | None:
+    for path in (Path(name).expanduser(), folder / name):
+        try:
+            if path.is_file():
+                return path
+        except (OSError, ValueError):  # a name that no file can have
+            continue
+    return None
+
+
+def _audio_html(path: Path, name: str) -> str:
+    if path.stat().st_size <= LARGEST_BYTES:
+        content, kind = path.read_bytes(), _MEDIA_TYPES.get(path.suffix.lower(), "audio/wav")
+        note = ""
+    else:
+        content, kind = compressed(path), "audio/ogg"
+        note = _sentence(
+            f"Compressed for listening here, at most {LONGEST_S // 60} minutes; the file itself is "
+            f"{path}."
+        )
+    data = base64.b64encode(content).decode("ascii")
+    return (
+        f'<audio controls preload="metadata" aria-label="Recording {escape(name)}" '
+        f'src="data:{kind};base64,{data}"></audio>{note}'
+    )
+
+
+def compressed(path: Path) -> bytes:
+    """Make a recording small enough to travel to the browser."""
+    small = io.BytesIO()
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=_OPUS_HZ)
+    with av.open(str(path)) as source, av.open(small, "w", format="ogg") as target:
+        # The quickest setting: speech sounds the same, and a click should not take seconds.
+        quick = {"compression_level": "0"}
+        stream = target.add_stream("libopus", rate=_OPUS_HZ, layout="mono", options=quick)
+        stream.bit_rate = _BITS_PER_S
+        for frame in source.decode(audio=0):
+            if frame.time is not None and frame.time > LONGEST_S:
+                break
+            for resampled in resampler.resample(frame):
+                target.mux(stream.encode(resampled))
+        for resampled in resampler.resample(None):
+            target.mux(stream.encode(resampled))
+        target.mux(stream.encode(None))
+    return small.getvalue()
+
+
+def _sentence(text: str) -> str:
+    return f'<p class="helios-muted">{escape(text)}</p>'
+
+
+_NOTHING = "\u2013"
+_SAID_ELSEWHERE = frozenset(
+    {"outcome", "error_code", "error_reason", "warnings", "transcript", "sections"}
+) | frozenset(BIOMARKERS_BY_NAME)
+
+
+@dataclass
+class Details:
+    """Describes recordings, and remembers everyone's baselines once they were computed."""
+
+    source: Source
+    _compared: pd.DataFrame | None = field(default=None, init=False)
+    _no_baseline: str = field(default="", init=False)
+
+    def html(self, position: int) -> str:
+        """Describe one recording."""
+        row = self.source.table.iloc[[position]]
+        return "".join(
+            [
+                f'<h2 class="helios-title">{escape(id_of(self.source.table, position))}</h2>',
+                _fate_html(row),
+                '<div class="helios-columns">',
+                f"<div>{self._scores_html(row, position)}</div>",
+                f"<div>{_metadata_html(row)}</div>",
+                "</div>",
+                _transcript_html(row),
+            ]
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everyone's baselines are known; with 100,000 results that takes some seconds."""
+        return self._compared is not None
+
+    def compared(self) -> pd.DataFrame:
+        """Give every score beside its participant's baseline."""
+        if self._compared is None:
+            self._compared = self._compare()
+        return self._compared
+
+    def _compare(self) -> pd.DataFrame:
+        table = self.source.table
+        order = self.source.day_column
+        nothing = pd.DataFrame({"recording_id": [], "biomarker": []})
+        if order is None:
+            self._no_baseline = "No baseline: the results do not say when recordings were made."
+            return nothing
+        needed = ["user_label", "outcome", order, *self.source.biomarkers]
+        # Numbered anew, since nothing forbids a table in which two rows have the same id.
+        numbered = table[needed].assign(recording_id=range(len(table)))
+        try:
+            return baseline(numbered, settings=Baseline(order=order))
+        except ResultsError as error:
+            self._no_baseline = f"No baseline: {error}"
+            return nothing
+
+    def _scores_html(self, row: pd.DataFrame, position: int) -> str:
+        if row["outcome"].iloc[0] != Outcome.SCORED:
+            return "<p>It has no scores.</p>"
+        compared = self.compared()
+        own = compared[compared["recording_id"] == position]
+        known = {str(line["biomarker"]): line for _, line in own.iterrows()}
+        lines = [
+            _score_line(name, row[name].iloc[0], known.get(name)) for name in self.source.biomarkers
+        ]
+        heads = ("Biomarker", "Score", "Baseline", "Change", "Usual range")
+        return (
+            '<h3 class="helios-title">Scores and this participant\'s baseline</h3>'
+            f"{_table(heads, lines, 'Scores against the baseline')}"
+            f'<p class="helios-muted">{escape(self._how(own))}</p>'
+        )
+
+    def _how(self, own: pd.DataFrame) -> str:
+        if self._no_baseline:
+            return self._no_baseline
+        if own.empty:
+            return "No baseline: the recording has no time, or its participant is not known."
+        first = own.iloc[0]
+        if bool(first["in_baseline"]):
+            return (
+                f"This recording is one of the participant's first {Baseline().first}, which make "
+                "the baseline."
+            )
+        return (
+            f"Baseline: the participant's first {int(first['baseline_recordings'])} scored "
+            "recordings. Usual range: where 95 % of later recordings lie if nothing changes."
+        )
+
+
+def _score_line(name: str, score: Any, known: "pd.Series[Any] | None") -> tuple[str, ...]:
+    marker = BIOMARKERS_BY_NAME[name]
+    label = escape(marker.label)
+    if pd.isna(score):
+        return (label, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
+    written = f"{score:.2f}"
+    if marker.bucketed and score in BUCKET_LABELS:
+        written = f'<span title="{BUCKET_LABELS[score]}">{written}</span>'
+    if known is None or pd.isna(known["baseline"]):
+        return (label, written, _NOTHING, _NOTHING, _NOTHING)
+    return (label, written, f"{known['baseline']:.2f}", _change(known), _usual(known))
+
+
+def _change(known: "pd.Series[Any]") -> str:
+    change = known["change"]
+    if pd.isna(change):
+        return "part of it" if known["in_baseline"] else _NOTHING
+    if known["bucketed"] and change == 0:
+        return "same level"
+    if known["bucketed"]:
+        return f"{change:+.0f} level{'' if abs(change) == 1 else 's'}"
+    return f"{change:+.2f}"
+
+
+def _usual(known: "pd.Series[Any]") -> str:
+    if pd.isna(known["usual_low"]) or pd.isna(known["usual_high"]):
+        return _NOTHING
+    words = f"{known['usual_low']:.2f} to {known['usual_high']:.2f}"
+    outside = known["outside_usual"]
+    return words if pd.isna(outside) or not outside else f"{words} <strong>outside</strong>"
+
+
+def _fate_html(row: pd.DataFrame) -> str:
+    outcome = str(row["outcome"].iloc[0])
+    parts = [f"<p><strong>{escape(outcome)}</strong>: {escape(_outcome_words(outcome))}</p>"]
+    code = _value(row, "error_code")
+    if code is not None:
+        known = explain(str(code))
+        reason = _value(row, "error_reason")
+        said = "" if reason is None else f" {escape(str(reason))}"
+        parts.append(f"<p><strong>{escape(str(code))}</strong>{said}</p>")
+        parts.append(f"<p>{escape(known.meaning)} <em>What to do:</em> {escape(known.remedy)}</p>")
+    warnings = _value(row, "warnings")
+    told = [] if warnings is None else list(warnings)
+    parts += [f"<p><strong>Warning:</strong> {escape(str(each))}</p>" for each in told]
+    return f'<div class="helios-fate">{"".join(parts)}</div>'
+
+
+def _outcome_words(outcome: str) -> str:
+    return OUTCOME_LABELS.get(outcome, "an outcome that this version does not know")
+
+
+def _metadata_html(row: pd.DataFrame) -> str:
+    lines = []
+    for name in row.columns:
+        if name in _SAID_ELSEWHERE:
+            continue
+        text = cell_texts(row[name])[0]
+        if text:
+            lines.append((_named(name), escape(text)))
+    return (
+        '<h3 class="helios-title">What is known of it</h3>'
+        f"{_table(('Column', 'Value'), lines, 'Metadata of the recording')}"
+    )
+
+
+def _named(name: Any) -> str:
+    column = RESULTS_BY_NAME.get(name)
+    if column is None or name in STANDARD_FIELDS:
+        return escape(str(name))
+    unit = f" ({escape(column.unit)})" if column.unit and column.unit != "0 to 1" else ""
+    return f'<span title="{escape(column.meaning)}">{escape(name)}{unit}</span>'
+
+
+def _transcript_html(row: pd.DataFrame) -> str:
+    text = _value(row, "transcript")
+    if text is None:
+        return ""
+    return (
+        '<h3 class="helios-title">Transcript</h3>'
+        f'<blockquote class="helios-transcript">{escape(str(text))}</blockquote>'
+    )
+
+
+def _value(row: pd.DataFrame, name: str) -> Any:
+    if name not in row.columns:
+        return None
+    value = row[name].iloc[0]
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        return value if len(value) else None
+    return None if pd.isna(value) else value
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> str:
+    """Draw a table whose cells are HTML already."""
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    body = "".join(
+        f'<tr><th scope="row">{line[0]}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>'
+        for line in lines
+    )
+    return (
+        f'<table class="helios-table helios-wrapped" aria-label="{escape(label)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )

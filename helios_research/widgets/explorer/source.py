@@ -1,0 +1,192 @@
+"""What an explorer explores: the results, how to name them in code, and which columns group them."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+
+from helios_research.analysis.tables import MOST_LEVELS, Codes, load_results, natural_key, people_of
+from helios_research.columns import BIOMARKERS, RECORDING_ID, RESULTS_BY_NAME, STANDARD_FIELDS
+from helios_research.errors import ResultsError
+from helios_research.results import read_parquet
+
+# Of the columns that every results table has, those with a few values worth grouping by.
+_COMMON = ("outcome", "error_code", "birth_sex", "language", "accent", "audio_format", "source")
+# From how many rows on a column with another value in each is a key, not a tag.
+_MANY = 20
+# Keys, times and texts: each recording has its own.
+_EACH_ITS_OWN = frozenset(STANDARD_FIELDS) | frozenset(RESULTS_BY_NAME)
+
+
+@runtime_checkable
+class HasResults(Protocol):
+    """Anything that has results, such as a study."""
+
+    def results(self) -> pd.DataFrame:
+        """Give one row per recording."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Results, and where they are from."""
+
+    table: pd.DataFrame
+    code: str
+    folder: Path
+    locations: "pd.Series[Any] | None"
+    tags: tuple[str, ...]
+    biomarkers: tuple[str, ...]
+
+    @property
+    def day_column(self) -> str | None:
+        """The column by which recordings are filtered by date; None where there is none."""
+        for name in ("recording_time", "completed_at"):
+            if name in self.table.columns and self.table[name].notna().any():
+                return name
+        return None
+
+    @cached_property
+    def people(self) -> tuple[Codes, int]:
+        """The number of each recording's participant, -1 where unknown; how many there are."""
+        return people_of(self.table)
+
+    @cached_property
+    def compact(self) -> pd.DataFrame:
+        """The table with its texts as categories, so that figures of any selection come quickly.
+
+        Sorting and grouping 100,000 texts takes most of a figure's time; of categories, next to
+        none. Columns with another text in each row stay as they are.
+        """
+        texts = [
+            name
+            for name in dict.fromkeys(["user_label", "outcome", "error_code", *self.tags])
+            if name in self.table.columns and is_text(self.table[name])
+        ]
+        return self.table.astype(dict.fromkeys(texts, "category"))
+
+
+def open_source(results: object) -> Source:
+    """Take results in any of the forms in which a researcher has them."""
+    if isinstance(results, pd.DataFrame):
+        code = "# `results` is the DataFrame that the Explorer was given."
+        return _examined(results, code, Path.cwd())
+    if isinstance(results, str | PathLike):
+        return _from_path(Path(fspath(results)).expanduser())
+    if isinstance(results, HasResults):
+        folder = Path(getattr(results, "folder", Path.cwd()))
+        source = _examined(results.results(), _study_code(results), folder)
+        return replace(source, locations=_resolved(results, source))
+    message = (
+        f"An Explorer shows results, not an object of type {type(results).__name__}: give it a "
+        "DataFrame, the path of a Parquet file, or a study."
+    )
+    raise ResultsError(message)
+
+
+def _from_path(path: Path) -> Source:
+    if path.is_dir():
+        message = f"{path} is a folder: give its results.parquet, or hr.Study({str(path)!r})."
+        raise ResultsError(message)
+    if not path.is_file():
+        message = f"There is no results file at {path}: check the path, or export the study first."
+        raise ResultsError(message)
+    code = f"results = pd.read_parquet({literal(str(path))})"
+    return _examined(read_parquet(path), code, path.parent)
+
+
+def _study_code(study: HasResults) -> str:
+    folder = getattr(study, "folder", None)
+    if folder is None:
+        return f"# `results` is what .results() of the {type(study).__name__} gave."
+    return f"results = hr.Study({literal(str(folder))}).results()"
+
+
+def _examined(table: pd.DataFrame, code: str, folder: Path) -> Source:
+    load_results(table.head(0))
+    if table.empty:
+        message = "The results have no rows: there is nothing to explore yet."
+        raise ResultsError(message)
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        message = f"The results have two columns called {str(twice[0])!r}: rename one of them."
+        raise ResultsError(message)
+    markers = tuple(marker.name for marker in BIOMARKERS if marker.name in table.columns)
+    if not markers:
+        names = ", ".join(marker.name for marker in BIOMARKERS[:3])
+        message = f"The results have no column with scores, such as {names}: give those of a study."
+        raise ResultsError(message)
+    locations = table["recording"] if "recording" in table.columns else None
+    return Source(table, code, folder, locations, _tags(table), markers)
+
+
+def _resolved(study: HasResults, source: Source) -> "pd.Series[Any] | None":
+    """Take the paths that a study's cohort resolved against its manifest, if it has them."""
+    fields = getattr(getattr(study, "cohort", None), "fields", None)
+    if isinstance(fields, pd.DataFrame) and len(fields) == len(source.table):
+        resolved: pd.Series[Any] = fields["recording"]
+        return resolved
+    return source.locations
+
+
+def _tags(table: pd.DataFrame) -> tuple[str, ...]:
+    own = [name for name in table.columns if isinstance(name, str) and name not in _EACH_ITS_OWN]
+    common = [name for name in _COMMON if name in table.columns]
+    return tuple(
+        name for name in (*own, *common) if name == "outcome" or _has_few_values(table[name])
+    )
+
+
+def _has_few_values(values: "pd.Series[Any]") -> bool:
+    try:
+        different = values.nunique()
+    except TypeError:  # lists and the like
+        return False
+    each_its_own = len(values) >= _MANY and different == len(values)
+    return 1 <= different <= MOST_LEVELS and not each_its_own
+
+
+def literal(value: Any) -> str:
+    """Write a value as Python, text in double quotes where that needs no more escapes."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(literal(each) for each in value)}]"
+    written = repr(value)
+    if isinstance(value, str) and written.startswith("'") and '"' not in written:
+        return f'"{written[1:-1]}"'
+    return written
+
+
+def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Write the values of a column as text, which is how they are chosen."""
+    return values if is_text(values) else values.astype("str")
+
+
+def is_text(values: "pd.Series[Any]") -> bool:
+    """Tell whether a column holds text and nothing else."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    return isinstance(dtype, pd.StringDtype)
+
+
+def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
+    """Count the values of a column."""
+    counted: dict[Hashable, int] = texts_of(values).value_counts().to_dict()
+    found = {str(text): int(count) for text, count in counted.items() if count}
+    rows: list[tuple[str | None, int]] = [
+        (text, found[text]) for text in sorted(found, key=natural_key)
+    ]
+    missing = int(values.isna().sum())
+    return [*rows, (None, missing)] if missing else rows
+
+
+def id_of(table: pd.DataFrame, position: int) -> str:
+    """Name a recording."""
+    if RECORDING_ID.name in table.columns:
+        value = table[RECORDING_ID.name].iloc[position]
+        if pd.notna(value):
+            return str(value)
+    return f"row {position + 1:,}"

@@ -1,0 +1,1 @@
+"""The mapper of a table's columns."""

@@ -1,0 +1,367 @@
+"""Mapping the columns of a table to the fields of a cohort, with its issues in view."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from helios_research._util.text import counted
+from helios_research.cohort import Cohort
+from helios_research.cohort.raw import from_dataframe
+from helios_research.columns import REQUIRED_FIELDS
+from helios_research.errors import CohortError, HeliosResearchError
+from helios_research.widgets.base.controls import BoundedIntText, Button
+from helios_research.widgets.base.panel import Guard, Panel, StatusLine, cut, markup
+from helios_research.widgets.base.table import PagedTable
+from helios_research.widgets.mapper.controls import (
+    FIELDS,
+    MAPPER_STYLE,
+    SAME_FOR_ALL,
+    MapperControls,
+    heading_html,
+    request_html,
+    sent_html,
+    verdict_html,
+)
+from helios_research.widgets.mapping import ColumnMapping
+
+ISSUES_ON_A_PAGE = 8
+EXAMPLES = 3
+
+ROWS_AT_ONCE = 20_000
+"""Up to here a change is followed by all issues within half a second or so."""
+
+ROWS_LOOKED_AT_FIRST = 10_000
+"""Of a longer table, so many rows, evenly spread, are looked at before all of them are."""
+
+
+class CohortMapper(Panel):
+    """Say which column of a table is what, and see at once what comes of it.
+
+    Nothing is submitted and nothing leaves the machine. Choices are filled in by name where a
+    name leaves little doubt.
+
+    Parameters
+    ----------
+    df
+        One row per recording; not changed.
+    columns
+        Column for each field that is known already; instead of a guess.
+    constants
+        Values that hold for all rows.
+    tags
+        Columns to be sent as tags.
+    root
+        Folder or URL from which relative paths are taken; by default the working folder.
+
+    Examples
+    --------
+    >>> mapper = CohortMapper(df)  # doctest: +SKIP
+    >>> mapper.cohort  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        df: pd.DataFrame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        constants: Mapping[str, str] | None = None,
+        tags: Iterable[str] = (),
+        root: str | Path | None = None,
+    ) -> None:
+        self._status = StatusLine()
+        self._guard = Guard(self._status)
+        self._frame, problem = _readable(df)
+        self._cohort: Cohort | None = None
+        self._problem = problem or ""
+        self._building = Lock()
+        wished = ColumnMapping(
+            dict(columns or {}),
+            dict(constants or {}),
+            (tags,) if isinstance(tags, str) else tuple(tags),
+            None if root is None else str(root),
+        )
+        self.controls = MapperControls(self._frame.columns, wished)
+        self._make_views()
+        super().__init__(self._layout() if problem is None else [self._status.widget])
+        if problem is None:
+            self._follow_the_controls()
+            self.refresh()
+        else:
+            self._status.fail(problem)
+
+    # --- what comes of it ------------------------------------------------------------------------
+
+    @property
+    def mapping(self) -> ColumnMapping:
+        """What is chosen at present."""
+        return self.controls.mapping()
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort that the choices make.
+
+        Raises
+        ------
+        CohortError
+            They make none yet; the sentence says why.
+        """
+        with self._guard.lock:
+            if self._cohort is None and not self._problem:
+                self._make_all(self.mapping)
+            if self._cohort is None:
+                raise CohortError(self._problem)
+            return self._cohort
+
+    def code(self, table: str = "df") -> str:
+        """Write the lines of Python that make the same cohort.
+
+        Parameters
+        ----------
+        table
+            What the DataFrame is called in them.
+
+        Returns
+        -------
+        str
+            Python, to be kept with the study.
+        """
+        return self.mapping.code(self._frame.columns, table=table)
+
+    def __repr__(self) -> str:
+        return f"<CohortMapper: {self._status.text}>"
+
+    def static_html(self) -> str:
+        """Draw the choices and what comes of them.
+
+        Returns
+        -------
+        str
+            HTML.
+        """
+        summary = f"<p>{escape(self._status.text)}</p>"
+        if self._frame.empty:
+            return summary
+        return f"{MAPPER_STYLE}{self._title()}{summary}{self._code.value}"
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _make_views(self) -> None:
+        self._issues = PagedTable(
+            "Issues",
+            self._guard,
+            rows_on_a_page=ISSUES_ON_A_PAGE,
+            sortable=False,
+            wrapped=True,
+        )
+        self.row_control = BoundedIntText(
+            description="Row", min=1, max=max(1, len(self._frame)), value=1,
+            layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
+        )  # fmt: skip
+        narrow = ipywidgets.Layout(width="auto")
+        self.next_issue = Button(description="Next row with an issue", layout=narrow)
+        self._samples = {column.name: markup() for column in FIELDS}
+        self._sent, self._code = markup(), markup()
+
+    def _layout(self) -> list[Any]:
+        rows = [self._field_row(column.name) for column in FIELDS]
+        tags = ipywidgets.Box(
+            list(self.controls.tags.values()),
+            layout=ipywidgets.Layout(flex_flow="row wrap", max_height="9em", overflow="auto"),
+        )
+        sent = [ipywidgets.HBox([self.row_control, self.next_issue]), self._sent]
+        pair = ipywidgets.Box(
+            [
+                ipywidgets.VBox([markup(heading_html("Issues")), self._issues.widget]),
+                ipywidgets.VBox([markup(heading_html("What would be sent")), *sent]),
+            ]
+        )
+        pair.add_class("helios-pair")
+        return [
+            markup(MAPPER_STYLE + self._title()),
+            *rows,
+            self.controls.root,
+            markup(heading_html("Tags: columns that are sent along, at most 20")),
+            tags,
+            self._status.widget,
+            pair,
+            markup(heading_html("The same in Python")),
+            self._code,
+        ]
+
+    def _field_row(self, name: str) -> Any:
+        sample = self._samples[name]
+        sample.layout = ipywidgets.Layout(flex="1 1 10em", margin="0 0 0 0.8em", min_width="0")
+        # Where a value is typed there is no example to show; both have the same height.
+        constant = [self.controls.constants[name]] if name in self.controls.constants else []
+        return ipywidgets.HBox(
+            [self.controls.fields[name], *constant, sample],
+            layout=ipywidgets.Layout(flex_flow="row wrap"),
+        )
+
+    def _title(self) -> str:
+        rows, columns = self._frame.shape
+        return (
+            '<p class="helios-title">Map the columns of your table '
+            f'<span class="helios-muted">({rows:,} rows, {columns:,} columns; fields with * are '
+            "needed)</span></p>"
+        )
+
+    def _follow_the_controls(self) -> None:
+        self.controls.observe(self._guard(lambda _: self.refresh()))
+        self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
+        self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
+
+    # --- following the choices -------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Make the cohort anew and show what comes of it; this also happens at every choice."""
+        mapping = self.mapping
+        for name in self._samples:
+            self._samples[name].value = self._sample(name, mapping.columns.get(name))
+            is_typed = self.controls.fields[name].value == SAME_FOR_ALL
+            self._samples[name].layout.display = "none" if is_typed else ""
+        code = escape(mapping.code(self._frame.columns, table="df"))
+        self._code.value = f'<pre class="helios-code" tabindex="0">{code}</pre>'
+        self._cohort, self._problem = None, _still_to_choose(mapping)
+        if self._problem:
+            self._show_problem()
+        elif len(self._frame) <= ROWS_AT_ONCE:
+            self._make_all(mapping)
+        else:
+            self._look_at_some(mapping)
+            Thread(target=self._make_later, args=(mapping,), daemon=True).start()
+        self._show_sent()
+        self.freeze_soon()
+
+    def _make_all(self, mapping: ColumnMapping) -> None:
+        self._take(*_made(mapping, self._frame))
+
+    def _make_later(self, mapping: ColumnMapping) -> None:
+        # One at a time, and none that nobody waits for any more.
+        with self._building:
+            if self._is_awaited(mapping):
+                made = _made(mapping, self._frame)
+                with self._guard.lock:
+                    if self._is_awaited(mapping):
+                        self._guard(lambda: self._take(*made))()
+                        self._guard(self._show_sent)()
+                        self.freeze_soon()
+
+    def _is_awaited(self, mapping: ColumnMapping) -> bool:
+        return not self.is_closed and self._cohort is None and self.mapping == mapping
+
+    def _take(self, cohort: Cohort | None, problem: str) -> None:
+        self._cohort, self._problem = cohort, problem
+        if cohort is None:
+            self._show_problem()
+        else:
+            self._show_issues(cohort.issues)
+            self._status.tell(f"{_summary(cohort)}.")
+
+    def _show_problem(self) -> None:
+        self._status.fail(self._problem)
+        self._issues.show(pd.DataFrame(), empty="Issues are looked for in a whole cohort.")
+
+    def _look_at_some(self, mapping: ColumnMapping) -> None:
+        step = -(-len(self._frame) // ROWS_LOOKED_AT_FIRST)
+        some, problem = _made(mapping, self._frame.iloc[::step])
+        if some is None:
+            self._take(None, problem)
+            return
+        rows = f"{len(some):,} rows, spread over all {len(self._frame):,}"
+        self._status.tell(f"Of {rows}: {_summary(some)}. Looking at all of them …")
+        issues = some.issues
+        own = issues["row"] >= 1
+        self._show_issues(
+            issues.assign(row=issues["row"].mask(own, (issues["row"] - 1) * step + 1))
+        )
+
+    def _show_issues(self, issues: pd.DataFrame) -> None:
+        shown = issues[["row", "severity", "column", "value"]].assign(
+            **{"problem, and what to do": issues["problem"].str.cat(issues["remedy"], sep=" ")}
+        )
+        self._issues.show(shown, empty="There are no issues.")
+
+    def _sample(self, field: str, column: str | None) -> str:
+        meaning = next(known.meaning for known in FIELDS if known.name == field)
+        text = meaning
+        if column is not None:
+            values = self._frame[column].dropna().drop_duplicates().head(EXAMPLES)
+            text = "e.g. " + ", ".join(map(str, values)) if len(values) else "empty in all rows"
+        return (
+            f'<div class="helios-sample helios-muted" title="{escape(text)}">{escape(text)}</div>'
+        )
+
+    def _show_sent(self) -> None:
+        position = self.row_control.value - 1
+        if self._problem:
+            self._sent.value = sent_html('<p class="helios-muted">Nothing yet.</p>')
+            return
+        # Of a long table the row alone is looked at until all are.
+        cohort, place = self._cohort, position
+        if cohort is None:
+            cohort, place = self.mapping.cohort(self._frame.iloc[[position]]), 0
+        verdict = verdict_html(cohort, place)
+        if not cohort.is_valid[place]:
+            self._sent.value = sent_html(verdict)
+            return
+        request = self.mapping.request(self._frame, position)
+        staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
+        note = f"Of these columns nothing is sent: {cut(staying, 120)}"
+        table = request_html(request) + f'<p class="helios-muted">{note}</p>'
+        self._sent.value = sent_html(verdict + table)
+
+    def _go_to_next_issue(self) -> None:
+        rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
+        if not rows:
+            self._status.tell("There are no rows with issues.")
+            return
+        later = [row for row in rows if row > self.row_control.value]
+        self.row_control.value = (later or rows)[0]
+
+
+def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
+    """Take the table as a cohort would, or say why it cannot be one."""
+    if not isinstance(df, pd.DataFrame):
+        return pd.DataFrame(), (
+            f"CohortMapper takes a DataFrame, and this is a {type(df).__name__}; "
+            'read a file with pandas first, as in pd.read_csv(path, dtype="str").'
+        )
+    if df.empty:
+        return pd.DataFrame(), "The table has no rows, so there is nothing to map."
+    try:
+        return from_dataframe(df, "The DataFrame", first_row=1).frame, None
+    except CohortError as error:
+        return pd.DataFrame(), str(error)
+
+
+def _still_to_choose(mapping: ColumnMapping) -> str:
+    chosen = mapping.columns.keys() | mapping.constants.keys()
+    missing = [name for name in REQUIRED_FIELDS if name not in chosen]
+    if not missing:
+        return ""
+    return (
+        f"Still to choose: {', '.join(missing)}. Choose the column that holds it, or "
+        f"{SAME_FOR_ALL} and then the value."
+    )
+
+
+def _made(mapping: ColumnMapping, frame: pd.DataFrame) -> tuple[Cohort | None, str]:
+    try:
+        return mapping.cohort(frame), ""
+    except HeliosResearchError as error:
+        return None, str(error)
+
+
+def _summary(cohort: Cohort) -> str:
+    issues = cohort.issues
+    errors = int((issues["severity"] == "error").sum())
+    return (
+        f"{int(cohort.is_valid.sum()):,} of {len(cohort):,} rows can be sent; "
+        f"{counted(errors, 'error')}, {counted(len(issues) - errors, 'warning')}"
+    )

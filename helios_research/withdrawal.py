@@ -1,0 +1,326 @@
+"""Taking a participant out of a study for good.
+
+The ledger comes first: one transaction removes what is known of the participant, and leaves marks
+by which their rows are known again, and the ids of their runs. Then the files follow, the cohort
+last, and at the very end the run ids. Whatever is done is done again when it is asked for again, so
+a withdrawal that was killed half-way is finished by the next call.
+"""
+
+import os
+import unicodedata
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from helios_research.api.models import user_label_in
+from helios_research.codes import WITHDRAWN
+from helios_research.cohort import Cohort
+from helios_research.columns import WITHDRAWN_RUNS, Source
+from helios_research.errors import UnfinishedWithdrawalError, UnknownParticipantError
+from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal
+from helios_research.ledger.storage import DATABASE_FILES
+from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
+from helios_research.results.parquet import read_footer
+from helios_research.results.table import Snapshot, as_column
+from helios_research.state.loader import all_hashes
+
+COHORT_FILE = "cohort.parquet"
+
+
+RESULTS_FILE = "results.parquet"
+
+
+_COMPANIONS = (".codebook.csv", ".codebook.md", ".README.md")
+_REPORT = b'<meta name="generator" content="helios_research '
+# The report says what made it within its head.
+_HEAD_BYTES = 65_536
+
+_OF_THE_STUDY = frozenset({COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
+
+
+def sweep(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Remove exports, reports and half-written files from a study's folder."""
+    removed, left = [], []
+    for path in _others(folder):
+        if _is_half_written(path):
+            path.unlink()
+        elif remove and _is_ours(path):
+            path.unlink()
+            removed.append(path)
+        elif not _is_companion(path, {*removed}):
+            left.append(path)
+    for path in removed.copy():
+        for companion in _companions(path):
+            companion.unlink(missing_ok=True)
+    return tuple(removed), tuple(left)
+
+
+def _others(folder: Path) -> list[Path]:
+    found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
+    return [path for path in found if path.parent != folder or path.name not in _OF_THE_STUDY]
+
+
+def _is_half_written(path: Path) -> bool:
+    is_draft = path.name.startswith(".") and path.suffix == ".part"
+    return is_draft or path.name == Path(HOLDER_NAME).with_suffix(".draft").name
+
+
+def _is_ours(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    if all(companion.exists() for companion in _companions(path)):
+        return True
+    if path.suffix == ".parquet":
+        try:
+            return bool(read_footer(path))
+        except (OSError, ValueError, pa.ArrowException):
+            return False
+    if path.suffix != ".html":
+        return False
+    with path.open("rb") as file:
+        return _REPORT in file.read(_HEAD_BYTES)
+
+
+def _companions(path: Path) -> list[Path]:
+    return [path.with_name(path.name + ending) for ending in _COMPANIONS]
+
+
+def _is_companion(path: Path, removed: set[Path]) -> bool:
+    return any(path in _companions(export) for export in removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """What a study holds of one participant."""
+
+    label: str
+    gone: NDArray[np.bool_]
+    attempts: tuple[Attempt, ...]
+    audio: frozenset[str]
+    locations: tuple[str, ...]
+
+    @classmethod
+    def find(cls, ledger: LedgerReader, cohort: Cohort | None, label: str) -> Self:
+        """Look a participant up."""
+        labels, places = _labels_and_places(cohort)
+        gone = labels == _as_seen(label)
+        seen = all_hashes(ledger)
+        kept_places = set(places[~gone])
+        heard = {seen.get(place) for place in places[gone]} - {None}
+        labels_of: dict[str, set[str]] = {}
+        for other, place in zip(labels[~gone], places[~gone], strict=True):
+            labels_of.setdefault(seen.get(place) or "", set()).add(other)
+        attempts = ledger.attempts()
+        theirs = [
+            attempt
+            for attempt in attempts
+            if (sent_for := _as_seen(user_label_in(attempt.request))) == _as_seen(label)
+            # Sent under another label, as before the table was corrected.
+            or (attempt.sha256 in heard and sent_for not in labels_of.get(attempt.sha256, ()))
+        ]
+        keys = {attempt.attempt_id for attempt in theirs}
+        others = {attempt.sha256 for attempt in attempts if attempt.attempt_id not in keys}
+        audio = (heard | {attempt.sha256 for attempt in theirs}) - others
+        locations = [
+            place for place, sha256 in seen.items() if place not in kept_places or sha256 in audio
+        ]
+        return cls(label, gone, tuple(theirs), frozenset(map(str, audio)), tuple(locations))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the study holds anything of the participant."""
+        return bool(self.gone.any() or self.attempts)
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """Their runs at Helios, as JSON values by the names of ``columns.WITHDRAWN_RUNS``."""
+        return [_run(attempt) for attempt in self.attempts if attempt.model_run_id is not None]
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What became of a participant who has withdrawn.
+
+    Attributes
+    ----------
+    folder
+        The study's folder.
+    user_label
+        The participant's label.
+    rows
+        Rows of the table that were removed.
+    runs
+        Their model runs at Helios, which this study no longer knows: one row per run, with the
+        columns of ``columns.WITHDRAWN_RUNS``.
+    removed
+        Exports and reports in the study's folder that were removed, as they held the participant.
+    unsearched
+        Other files in the study's folder, which may hold the participant too.
+    """
+
+    folder: Path
+    user_label: str
+    rows: int
+    runs: pd.DataFrame
+    removed: tuple[Path, ...] = field(default=())
+    unsearched: tuple[Path, ...] = field(default=())
+
+    @property
+    def letter(self) -> str:
+        """What to write to thymia; empty where none of the runs is there."""
+        ids = self.runs.loc[self.runs["source"] != Source.SANDBOX, "model_run_id"].tolist()
+        if not ids:
+            return ""
+        listed = "\n".join(f"    {run}" for run in ids)
+        return (
+            "A participant in our study has withdrawn. Please delete everything that you hold of "
+            f"the user label {self.user_label!r} and of these model runs of Helios (recordings, "
+            f"metadata, transcripts and scores), and confirm it to us:\n\n{listed}"
+        )
+
+    def __str__(self) -> str:
+        parts = [self._summary(), *self._about_runs(), *self._about_files()]
+        parts.append(
+            "Not reached: the recordings themselves, the manifest, files outside of this folder, "
+            "saved notebooks, backups and copies. Remove the participant there too."
+        )
+        return "\n\n".join(parts)
+
+    __repr__ = __str__
+
+    def _summary(self) -> str:
+        if not self.rows and self.runs.empty:
+            return f"Nothing was left of {self.user_label!r} in {self.folder}."
+        return (
+            f"{self.user_label!r} was removed from {self.folder} for good: {self.rows:,} rows of "
+            f"the table, {len(self.runs):,} model runs. Rows with this label, or with the same "
+            "recordings, will not be sent again."
+        )
+
+    def _about_runs(self) -> list[str]:
+        if not self.letter:
+            return []
+        return [f"Write to thymia now, since the study has forgotten these ids:\n\n{self.letter}"]
+
+    def _about_files(self) -> list[str]:
+        told = []
+        if self.removed:
+            told.append(
+                "Removed with it, since the participant stood in them too (write them again with "
+                f"study.export or study.report): {_listed(self.removed)}"
+            )
+        if self.unsearched:
+            told.append(f"Look into these files yourself: {_listed(self.unsearched)}")
+        return told
+
+
+def find_participant(folder: Path, label: str) -> Participant:
+    """Look up what a study holds of a participant, without changing anything."""
+    with Ledger.read(folder) as ledger:
+        return _known(ledger, _cohort_in(ledger.folder), label)
+
+
+def withdraw(folder: Path, label: str, now: Callable[[], datetime]) -> Withdrawal:
+    """Remove a participant from a study for good."""
+    # Not made where there is none.
+    Ledger.read(folder).close()
+    with Ledger.open(folder, clock=now) as ledger:
+        cohort = _cohort_in(ledger.folder)
+        found = _known(ledger, cohort, label)
+        removal = Removal(label, _keys(found), found.runs, found.audio, found.locations)
+        if not ledger.remove(removal):
+            raise UnfinishedWithdrawalError(folder)
+        runs = ledger.withdrawn_runs(label)
+        removed, unsearched = _files(ledger, cohort, found, is_news=found.is_known or bool(runs))
+        ledger.hand_over_runs(label)
+    return Withdrawal(folder, label, int(found.gone.sum()), _table(runs), removed, unsearched)
+
+
+def readmit(folder: Path, label: str, now: Callable[[], datetime]) -> None:
+    """Take a withdrawal back, so that the participant's rows may be sent again."""
+    Ledger.read(folder).close()
+    with Ledger.open(folder, clock=now) as ledger:
+        if not ledger.take_back_withdrawal(label, WITHDRAWN):
+            raise UnknownParticipantError(folder, label, [])
+
+
+def _known(ledger: LedgerReader, cohort: Cohort | None, label: str) -> Participant:
+    found = Participant.find(ledger, cohort, label)
+    if not found.is_known and not ledger.withdrawn().has_label(label):
+        sent = {user_label_in(attempt.request) for attempt in ledger.attempts()}
+        labels, _ = _labels_and_places(cohort)
+        raise UnknownParticipantError(ledger.folder, label, sorted(sent | set(labels)))
+    return found
+
+
+def _cohort_in(folder: Path) -> Cohort | None:
+    path = folder / COHORT_FILE
+    return Cohort.load(path) if path.exists() else None
+
+
+def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give label as people see it and location of each row, empty where it has none."""
+    if cohort is None:
+        nothing = np.array([], dtype=object)
+        return nothing, nothing
+    fields = cohort.fields[["user_label", "recording"]].fillna("").astype(object)
+    labels = fields["user_label"].map(_as_seen).astype(object)
+    return labels.to_numpy(), fields["recording"].to_numpy()
+
+
+def _as_seen(label: str) -> str:
+    """Give a label in the form in which labels are compared: how accents are encoded is not seen."""
+    return unicodedata.normalize("NFC", label)
+
+
+def _keys(found: Participant) -> Collection[int]:
+    return [attempt.attempt_id for attempt in found.attempts]
+
+
+def _run(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "model_run_id": attempt.model_run_id,
+        "state": attempt.state.value,
+        "audio_may_be_there": attempt.upload_began_at is not None,
+        "delete_data": attempt.delete_data,
+        "created_at": _in_text(attempt.created_at),
+        "completed_at": _in_text(attempt.completed_at),
+        "source": attempt.source,
+    }
+
+
+def _in_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _table(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            column.name: as_column([run[column.name] for run in runs], column)
+            for column in WITHDRAWN_RUNS
+        }
+    )
+
+
+def _files(
+    ledger: Ledger, cohort: Cohort | None, found: Participant, *, is_news: bool
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    folder = ledger.folder
+    removed, unsearched = sweep(folder, remove=is_news)
+    if cohort is not None and is_news:
+        kept = cohort.without(found.gone)
+        if (folder / RESULTS_FILE).exists():
+            Snapshot(ledger, kept).write(folder / RESULTS_FILE, folder.name)
+        kept.save(folder / COHORT_FILE)
+    return removed, unsearched
+
+
+def _listed(paths: Collection[Path]) -> str:
+    return ", ".join(str(path) for path in paths)
