@@ -129,7 +129,7 @@ class Client:
 def start_client(
     manifest: Path, sandbox: RemoteSandbox, every_s: float, **options: object
 ) -> Client:
-    """Begin a submission in a fresh process."""
+    """StartAttempt a submission in a fresh process."""
     samples_file = manifest.parent / "samples.csv"
     arguments = [str(manifest), str(samples_file), str(every_s), json.dumps(options)]
     process = subprocess.Popen(

@@ -33,7 +33,7 @@ from helios_research.recording import fingerprint, read_blocks
 from helios_research.sandbox import SandboxSettings
 from helios_research.state.rows import Row, rows_of
 from helios_research.submission.clock import SystemClock
-from helios_research.submission.rate_limiter import Lane, Pacer, Retries
+from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
 
 T = TypeVar("T")
 
@@ -91,19 +91,19 @@ def every_3_s(
 async def _poll_all(
     case: Case, sandbox: RemoteSandbox, rows: list[Row], *, one_budget: bool
 ) -> dict[str, datetime]:
-    pacer = Pacer(case.rate_per_s, clock=SystemClock()) if one_budget else None
+    limiter = RateLimiter(case.rate_per_s, clock=SystemClock()) if one_budget else None
     window, uploads = asyncio.Semaphore(WINDOW), asyncio.Semaphore(UPLOADS)
     known: dict[str, datetime] = {}
 
     async def one(service: Service, row: Row) -> None:
         async with window:
-            ask = partial(_until_success, pacer)
+            ask = partial(_until_success, limiter)
             async with uploads:
-                run = await ask(Lane.CREATE, partial(service.create, row.request))
+                run = await ask(RequestKind.CREATE, partial(service.create, row.request))
                 await service.upload(run.recording_upload_url, _body(row.location or ""))
             while True:
                 await asyncio.sleep(INTERVAL_S)
-                if (await ask(Lane.ASK, partial(service.fetch, run.id))).is_complete:
+                if (await ask(RequestKind.ASK, partial(service.fetch, run.id))).is_complete:
                     known[run.id] = datetime.now(UTC)
                     return
 
@@ -114,17 +114,17 @@ async def _poll_all(
 
 
 async def _until_success(
-    pacer: Pacer | None, lane: Lane, make: Callable[[], Awaitable[Answer[T]]]
+    limiter: RateLimiter | None, lane: RequestKind, make: Callable[[], Awaitable[Answer[T]]]
 ) -> T:
-    retries = Retries()
+    retries = RetryPolicy()
     for attempt in range(1_000):
-        if pacer is not None:
-            await pacer.slot(lane)
+        if limiter is not None:
+            await limiter.slot(lane)
         answer = await make()
         if isinstance(answer, Success):
             return answer.value
-        if pacer is not None:
-            pacer.refused(answer.retry_after_s)
+        if limiter is not None:
+            limiter.refused(answer.retry_after_s)
         await asyncio.sleep(retries.next_delay(attempt, 0.0, answer.retry_after_s) or 0.0)
     raise RuntimeError("refused to the last try")
 

@@ -1,6 +1,6 @@
 """Simulate submissions in virtual time: requests, refusals, delays, time and memory.
 
-The pacer and the polling model are the package's own; the service is a strict token bucket in
+The limiter and the polling model are the package's own; the service is a strict token bucket in
 front of runs that take a while. No time is slept: an hour of submission takes seconds.
 
     python benchmarks/pacing_simulation.py [--recordings 100000]
@@ -19,7 +19,7 @@ from statistics import median, quantiles
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.polling import RECHECK_S, CompletionModel
-from helios_research.submission.rate_limiter import Lane, Pacer, Retries
+from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
 
 WINDOW_S = 20.0
 SLACK_S = 10.0
@@ -91,9 +91,9 @@ class Study:
     def __post_init__(self) -> None:
         known = self.scenario.limit if self.scenario.known else None
         self.service = Service(self.scenario, self.clock)
-        self.pacer = Pacer(known, clock=self.clock)
+        self.limiter = RateLimiter(known, clock=self.clock)
         self.model = CompletionModel()
-        self.retries = Retries()
+        self.retries = RetryPolicy()
         self.random = Random(self.scenario.seed + 1)
         self.in_flight = 0
         self.room = asyncio.Event()
@@ -116,7 +116,7 @@ class Study:
         """Recordings that may be under way at once."""
         # Half of the requests create: so many recordings are begun while one is processed.
         needed_s = ((self.model.typical_s or 0.0) + SLACK_S) / 2
-        return max(16, int(max(WINDOW_S, needed_s) * self.pacer.rate))
+        return max(16, int(max(WINDOW_S, needed_s) * self.limiter.rate))
 
     def ended(self, _task: asyncio.Task[None]) -> None:
         """Make room for the next recording."""
@@ -127,14 +127,14 @@ class Study:
         """Create, upload, and ask until it is done."""
         duration_s = self.random.uniform(20.0, 170.0)
         async with self.uploading:
-            await self.request(Lane.CREATE)
+            await self.request(RequestKind.CREATE)
             await self.clock.sleep(UPLOAD_S)
         uploaded_s = self.clock.monotonic()
         took_s = self.service.processing_s(duration_s)
         asked_s = None
         while True:
             await self.wait_to_ask(duration_s, uploaded_s, asked_s)
-            previous_s, asked_s = asked_s, await self.request(Lane.ASK) - uploaded_s
+            previous_s, asked_s = asked_s, await self.request(RequestKind.ASK) - uploaded_s
             if asked_s >= took_s:
                 break
             self.model.still_running(asked_s)
@@ -150,24 +150,28 @@ class Study:
             return
         while True:
             age_s = self.clock.monotonic() - uploaded_s
-            wait_s = self.model.next_ask_s(
-                duration_s, age_s, asked_s, spare=self.pacer.spare, backlog_s=self.pacer.backlog_s
+            wait_s = self.model.next_poll_s(
+                duration_s,
+                age_s,
+                asked_s,
+                spare=self.limiter.spare,
+                backlog_s=self.limiter.backlog_s,
             )
             if wait_s <= 0:
                 return
             await self.clock.sleep(min(wait_s, RECHECK_S))
 
-    async def request(self, lane: Lane) -> float:
-        """Make a request when the pacer says so, until it is let in; returns when it was."""
+    async def request(self, lane: RequestKind) -> float:
+        """Make a request when the limiter says so, until it is let in; returns when it was."""
         began_s = self.clock.monotonic()
         attempt = 0
         while True:
-            await self.pacer.slot(lane if self.scenario.lanes else Lane.CREATE)
+            await self.limiter.slot(lane if self.scenario.lanes else RequestKind.CREATE)
             arrived_s, retry_after_s = await self.service.request()
             if retry_after_s is None:
-                self.pacer.accepted()
+                self.limiter.accepted()
                 return arrived_s
-            self.pacer.refused(retry_after_s)
+            self.limiter.refused(retry_after_s)
             elapsed_s = self.clock.monotonic() - began_s
             delay_s = self.retries.next_delay(attempt, elapsed_s, retry_after_s, self.random.random)
             if delay_s is None:
@@ -195,7 +199,7 @@ def measure(scenario: Scenario) -> tuple[float, ...]:
         clock.monotonic() / scenario.floor_s,
         median(study.delays_s),
         quantiles(study.delays_s, n=20)[-1],
-        study.pacer.rate,
+        study.limiter.rate,
     )
 
 
@@ -223,7 +227,7 @@ refused  share of requests that the service refused
 time     virtual seconds in all; /floor: divided by 2 requests per recording at the limit
          plus one processing time
 delay    median seconds from a run's end to our knowing it; p95: the 95th percentile
-rate     requests per second that the pacer had come to at the end
+rate     requests per second that the limiter had come to at the end
 real s   seconds that the simulation took
 MB       the process's peak memory so far
 spread   standard deviation of the logarithm of the processing time (median 20 s)

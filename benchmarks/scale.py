@@ -35,7 +35,7 @@ from helios_research.preflight_checks.check import Check
 from helios_research.recording import stamp_of
 from helios_research.sandbox import SandboxSettings
 from helios_research.sandbox.runs import expected_scores
-from helios_research.state.loader import Evidence
+from helios_research.state.loader import StatusLoader
 from helios_research.state.rows import Row, rows_of
 from helios_research.submission.work_queue import LedgerCache
 from helios_research.withdrawal import COHORT_FILE
@@ -167,13 +167,13 @@ def _standings(_manifest: Path, study: Path) -> Callable[[], object]:
 
     def act() -> object:
         with Ledger.read(study) as ledger:
-            return list(Evidence(ledger, cohort, rows).standings())
+            return list(StatusLoader(ledger, cohort, rows).statuses())
 
     return act
 
 
 def _plan(_manifest: Path, study: Path) -> Callable[[], object]:
-    return lambda: hr.Study(study).plan()
+    return lambda: hr.Study(study).estimate()
 
 
 def _resume(_manifest: Path, study: Path) -> Callable[[], object]:
@@ -193,7 +193,7 @@ def _to_parquet(_manifest: Path, study: Path) -> Callable[[], object]:
 _PREPARED = {
     "validate": _validate,
     "requests": _requests,
-    "standings": _standings,
+    "statuses": _standings,
     "plan": _plan,
     "results": _results,
     "to_parquet": _to_parquet,

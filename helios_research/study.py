@@ -42,7 +42,7 @@ _RATE_UNTIL_LEARNED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Estimate:
     """What is left to do in a study.
 
     Attributes
@@ -154,7 +154,7 @@ class Study:
         monitor: bool = True,
         **settings: Unpack[SubmitSettings],
     ) -> Submission[pd.DataFrame]:
-        """Begin to send what is left to send, in the background.
+        """StartAttempt to send what is left to send, in the background.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class Study:
         try:
             cohort = self._begin(cohort)
             rows = rows_in(ledger, cohort)
-            standings = Snapshot(ledger, cohort, rows, options.rules).standings()
+            statuses = Snapshot(ledger, cohort, rows, options.rules).statuses()
             inspector = Inspector(ledger, preflight=options.preflight)
         except BaseException:
             ledger.close()
@@ -194,7 +194,7 @@ class Study:
             ledger,
             cohort,
             rows,
-            standings,
+            statuses,
             inspector,
             options,
             self._clock,
@@ -202,7 +202,7 @@ class Study:
         )
         self.submission = Submission(
             engine.run,
-            progress_of([standing.outcome for standing in standings]),
+            progress_of([status.outcome for status in statuses]),
             partial(self._conclude, ledger, proved, cohort, rows),
         )
         if monitor and in_notebook():
@@ -346,7 +346,7 @@ class Study:
         with self._snapshot() as snapshot:
             return snapshot.issues
 
-    def plan(self, rate: float | None = None) -> Plan:
+    def estimate(self, rate: float | None = None) -> Estimate:
         """Reckon what is left to do, and how long it takes where requests are what limits.
 
         Parameters
@@ -356,7 +356,7 @@ class Study:
 
         Returns
         -------
-        Plan
+        Estimate
             Recordings left, API requests and seconds.
 
         Raises
@@ -367,7 +367,7 @@ class Study:
         with self._snapshot() as snapshot:
             left = snapshot.progress.outcomes.get(Outcome.PENDING, 0)
             rate = rate or snapshot.ledger.get_setting(SETTING_LEARNED_RATE, _RATE_UNTIL_LEARNED)
-        return Plan(left, expected_requests(left), expected_time_s(left, rate), rate)
+        return Estimate(left, expected_requests(left), expected_time_s(left, rate), rate)
 
     def results(self) -> pd.DataFrame:
         """Give the results as they stand, at any time.

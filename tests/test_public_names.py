@@ -92,7 +92,19 @@ def test_answers_can_be_read_without_loading_the_http_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["api", "preflight_checks", "state", "withdrawal", "cohort", "config", "errors", "ledger", "recording", "sandbox"]
+    "module",
+    [
+        "api",
+        "preflight_checks",
+        "state",
+        "withdrawal",
+        "cohort",
+        "config",
+        "errors",
+        "ledger",
+        "recording",
+        "sandbox",
+    ],
 )
 def test_a_part_can_be_imported_first(module: str) -> None:
     """No part counts on another having been imported before it."""

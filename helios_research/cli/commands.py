@@ -222,7 +222,7 @@ def status(study: Folder_commands) -> None:
 
     opened = Study(study)
     print_outcomes(opened.results())
-    estimate = opened.plan()
+    estimate = opened.estimate()
     if not estimate.recordings:
         typer.echo("\nNothing is left to send.")
         return

@@ -25,14 +25,14 @@ from helios_research.columns import (
 from helios_research.ledger import Attempt, LedgerReader
 from helios_research.ledger.schema import SETTING_BASE_URL, SETTING_SOURCE
 from helios_research.results.parquet import write_parquet
-from helios_research.state.loader import Evidence, Part
+from helios_research.state.loader import Part, StatusLoader
 from helios_research.state.rows import Row, parts
-from helios_research.state.status import AS_USUAL, Progress, Rules, Standing
+from helios_research.state.status import AS_USUAL, Progress, RowStatus, Rules
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
 
 # Where the values of a column are found.
-_OF_STANDING = {
+_OF_STATUS = {
     "outcome": "outcome",
     "error_code": "error_code",
     "error_reason": "error_reason",
@@ -110,15 +110,15 @@ _STORED: Mapping[Kind, Callable[[list[Any], Column], "pd.Series[Any]"]] = {
 
 
 def _values(part: Part, answers: Mapping[int, str]) -> dict[str, list[Any]]:
-    attempts = [part.attempts.get(standing.attempt_id or 0) for standing in part.standings]
+    attempts = [part.attempts.get(status.attempt_id or 0) for status in part.statuses]
     told = [_told(attempt, answers) for attempt in attempts]
     return _admitting(
         told,
         {
             "warnings": [answer["warnings"] if answer else [] for answer in told],
             **{
-                name: [getattr(standing, source) for standing in part.standings]
-                for name, source in _OF_STANDING.items()
+                name: [getattr(status, source) for status in part.statuses]
+                for name, source in _OF_STATUS.items()
             },
             **{name: [getattr(check, name, None) for check in part.checks] for name in _OF_CHECK},
             **{
@@ -171,16 +171,16 @@ class Snapshot:
     ) -> None:
         self.ledger = ledger
         self.cohort = cohort
-        self._evidence = Evidence(ledger, cohort, rows, rules)
+        self._evidence = StatusLoader(ledger, cohort, rows, rules)
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[RowStatus]:
         """Work out how things stand with every row."""
-        return list(self._evidence.standings())
+        return list(self._evidence.statuses())
 
     @property
     def progress(self) -> Progress:
         """How many rows have come to which end."""
-        return progress_of([standing.outcome for standing in self._evidence.standings()])
+        return progress_of([status.outcome for status in self._evidence.statuses()])
 
     @property
     def issues(self) -> pd.DataFrame:
@@ -211,7 +211,7 @@ class Snapshot:
 
     def _parts(self) -> Iterator[pd.DataFrame]:
         for part in self._evidence.parts():
-            decided = [standing.attempt_id for standing in part.standings if standing.attempt_id]
+            decided = [status.attempt_id for status in part.statuses if status.attempt_id]
             yield results_table(part, self.ledger.answers_to(decided))
 
 

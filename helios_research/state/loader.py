@@ -18,8 +18,15 @@ from helios_research.cohort.table import duplicate_audio_issues
 from helios_research.columns import Severity
 from helios_research.ledger import Attempt, LedgerReader
 from helios_research.preflight_checks.check import Check
-from helios_research.state.rows import Rejection, Requests, Row, parts, rows_of, without_withdrawn
-from helios_research.state.status import AS_USUAL, Next, Rules, Standing, judge, own_history
+from helios_research.state.rows import (
+    Rejection,
+    Row,
+    RowRequests,
+    parts,
+    rows_of,
+    without_withdrawn,
+)
+from helios_research.state.status import AS_USUAL, NextStep, RowStatus, Rules, judge, own_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +35,11 @@ class Part:
 
     rows: Sequence[Row]
     checks: Sequence[Check | None]
-    standings: Sequence[Standing]
+    statuses: Sequence[RowStatus]
     attempts: Mapping[int, Attempt]
 
 
-class Evidence:
+class StatusLoader:
     """Looks at a study's ledger for the rows of a cohort."""
 
     def __init__(
@@ -45,7 +52,7 @@ class Evidence:
         self._ledger = ledger
         self._rules = rules
         self._rows = rows
-        self._requests = Requests(cohort) if rows is None else None
+        self._requests = RowRequests(cohort) if rows is None else None
         self._labels = cohort.fields["user_label"].tolist()
         self._withdrawn = ledger.withdrawn()
         self._total = len(cohort)
@@ -63,24 +70,24 @@ class Evidence:
             rows = self._rows_at(positions)
             attempts = self._attempts_with(rows)
             checks = self._checks_of(rows)
-            standings = [
+            statuses = [
                 self._judged(row, check, attempts) for row, check in zip(rows, checks, strict=True)
             ]
             by_key = {one.attempt_id: one for several in attempts.values() for one in several}
-            yield Part(rows, checks, standings, by_key)
+            yield Part(rows, checks, statuses, by_key)
 
-    def standings(self) -> Iterator[Standing]:
+    def statuses(self) -> Iterator[RowStatus]:
         """Tell how things stand with every row, in half the time that `parts` takes."""
         for positions in parts(self._total):
             rows = self._rows_at(positions)
             attempts = self._attempts_with(rows)
-            standings = [self._judged(row, None, attempts) for row in rows]
+            statuses = [self._judged(row, None, attempts) for row in rows]
             # What was seen of a recording only matters while nothing else keeps it from being sent.
-            unsent = [place for place, found in enumerate(standings) if found.next is Next.SEND]
+            unsent = [place for place, found in enumerate(statuses) if found.next is NextStep.SEND]
             checks = self._checks_of([rows[place] for place in unsent])
             for place, check in zip(unsent, checks, strict=True):
-                standings[place] = self._judged(rows[place], check, attempts)
-            yield from standings
+                statuses[place] = self._judged(rows[place], check, attempts)
+            yield from statuses
 
     def _attempts_with(self, rows: Sequence[Row]) -> dict[str, list[Attempt]]:
         """Read all attempts with the audio of some rows, by audio, oldest first."""
@@ -96,7 +103,7 @@ class Evidence:
 
     def _judged(
         self, row: Row, check: Check | None, attempts: Mapping[str, Sequence[Attempt]]
-    ) -> Standing:
+    ) -> RowStatus:
         sha256 = self.hashes[row.position] or ""
         history = own_history(row, attempts.get(sha256, ()), self._asked.get(sha256, ()))
         return judge(row, check, history, self._duplicates.get(row.position), self._rules)

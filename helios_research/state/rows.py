@@ -97,7 +97,7 @@ class Job:
         return self.row.location or ""
 
 
-class Requests:
+class RowRequests:
     """The rows of a cohort as requests, made when they are asked for."""
 
     def __init__(self, cohort: Cohort) -> None:
@@ -127,7 +127,7 @@ class Requests:
 
 def rows_of(cohort: Cohort) -> list[Row]:
     """Turn a cohort into requests, row by row."""
-    requests = Requests(cohort)
+    requests = RowRequests(cohort)
     return [row for part in parts(len(requests)) for row in requests.at(part)]
 
 

@@ -19,7 +19,7 @@ EXPIRY_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class StartAttempt:
     """Write down that a model run is about to be created, as the recording's n-th attempt."""
 
     number: int
@@ -40,7 +40,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class ConfirmUpload:
     """Find out whether an upload without an answer has arrived."""
 
     attempt: Attempt
@@ -62,13 +62,13 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class Done:
     """Nothing is left to do: the latest attempt says how it ended."""
 
     attempt: Attempt
 
 
-Action = Begin | Create | Upload | Settle | Poll | Abandon | Nothing
+Action = StartAttempt | Create | Upload | ConfirmUpload | Poll | Abandon | Done
 
 WITHOUT_AUDIO = frozenset({State.CREATING, State.CREATED})
 """States in which nothing of a recording can have reached the service."""
@@ -89,14 +89,14 @@ def next_action(
     """Decide what to do next for one recording."""
     attempt = governing_attempt(request_digest, history, policy)
     if attempt is None or _may_try_again(attempt, history, policy):
-        return Begin(number=len(history) + 1)
+        return StartAttempt(number=len(history) + 1)
     if attempt.state in WITHOUT_AUDIO:
         return _before_upload(attempt, request_digest, policy, now)
     if attempt.state is State.UPLOADING:
-        return Settle(attempt)
+        return ConfirmUpload(attempt)
     if attempt.state is State.UPLOADED:
         return Poll(attempt)
-    return Nothing(attempt)
+    return Done(attempt)
 
 
 def _before_upload(attempt: Attempt, request_digest: str, policy: Policy, now: datetime) -> Action:
@@ -162,16 +162,16 @@ _OUTCOMES = {
 }
 
 
-class Next(Enum):
+class NextStep(Enum):
     """What may be done about a row."""
 
-    NOTHING = "nothing"
+    NONE = "none"
     """It has come to its end, or cannot be sent as it is."""
 
     SEND = "send"
     """Its recording may be sent."""
 
-    GO_ON = "go on"
+    RESUME = "resume"
     """A model run is under way and is to be taken further."""
 
 
@@ -188,7 +188,7 @@ AS_USUAL = Rules()
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RowStatus:
     """How things stand with one row.
 
     Attributes
@@ -206,7 +206,7 @@ class Standing:
     """
 
     outcome: Outcome
-    next: Next = Next.NOTHING
+    next: NextStep = NextStep.NONE
     attempt_id: int | None = None
     sha256: str | None = None
     runs: int = 0
@@ -220,7 +220,7 @@ def judge(
     history: Sequence[Attempt],
     duplicate: Rejection | None = None,
     rules: Rules = AS_USUAL,
-) -> Standing:
+) -> RowStatus:
     """Decide how things stand with one row. The first that applies decides.
 
     1. Its audio was sent: what was paid for stands, whatever changed in the table since.
@@ -238,19 +238,19 @@ def judge(
     if rejection is not None:
         return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
     if history and outcome_of(history[-1]) is Outcome.INVALID:
-        return _sent(row, history[-1], runs, Next.SEND)
+        return _sent(row, history[-1], runs, NextStep.SEND)
     if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
         return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)
     if check is not None and check.verdict is Verdict.FAIL and rules.preflight:
         reason = f"Not sent. {check.reason}"
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
     if not history:
-        return Standing(Outcome.PENDING, Next.SEND)
+        return RowStatus(Outcome.PENDING, NextStep.SEND)
     # Why its last run was given up.
     last = history[-1]
-    return Standing(
+    return RowStatus(
         Outcome.PENDING,
-        Next.SEND,
+        NextStep.SEND,
         runs=runs,
         error_code=last.error_code,
         error_reason=last.error_reason,
@@ -277,32 +277,32 @@ def outcome_of(attempt: Attempt) -> Outcome:
     return _OUTCOMES.get(attempt.state, Outcome.PENDING)
 
 
-def _next_after(row: Row, attempt: Attempt, rejection: Rejection | None, rules: Rules) -> Next:
+def _next_after(row: Row, attempt: Attempt, rejection: Rejection | None, rules: Rules) -> NextStep:
     if attempt.state in WITHOUT_AUDIO:
         # Nothing was sent yet, so its recording is looked at like any other's.
-        return Next.SEND
+        return NextStep.SEND
     if not attempt.state.is_final:
         # A row that makes no request any more can still be asked about, but no more uploaded.
         may_go_on = row.digest is not None or attempt.state is State.UPLOADED
-        return Next.GO_ON if may_go_on else Next.NOTHING
+        return NextStep.RESUME if may_go_on else NextStep.NONE
     if rejection is not None:
-        return Next.NOTHING
+        return NextStep.NONE
     if rules.resend_changed and attempt.request_digest != row.digest:
-        return Next.SEND
+        return NextStep.SEND
     # The planner knows how often a run was tried; this only asks it.
     failed_inside = attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
-    return Next.SEND if failed_inside else Next.NOTHING
+    return NextStep.SEND if failed_inside else NextStep.NONE
 
 
-def _unsent(outcome: Outcome, runs: int, code: str | None, reason: str) -> Standing:
-    return Standing(outcome, runs=runs, error_code=code, error_reason=reason)
+def _unsent(outcome: Outcome, runs: int, code: str | None, reason: str) -> RowStatus:
+    return RowStatus(outcome, runs=runs, error_code=code, error_reason=reason)
 
 
-def _sent(row: Row, attempt: Attempt, runs: int, what_next: Next) -> Standing:
+def _sent(row: Row, attempt: Attempt, runs: int, what_next: NextStep) -> RowStatus:
     code, reason = attempt.error_code, attempt.error_reason
     if attempt.request_digest != row.digest:
         code, reason = _changed_since(row, attempt)
-    return Standing(
+    return RowStatus(
         outcome_of(attempt), what_next, attempt.attempt_id, attempt.sha256, runs, code, reason
     )
 

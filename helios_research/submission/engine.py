@@ -30,20 +30,20 @@ from helios_research.ledger import Attempt, Ledger
 from helios_research.ledger.schema import SETTING_BASE_URL, SETTING_LEARNED_RATE, SETTING_SOURCE
 from helios_research.state.loader import all_hashes, duplicate_rejections
 from helios_research.state.rows import Row
-from helios_research.state.status import Progress, Standing, outcome_of
+from helios_research.state.status import Progress, RowStatus, outcome_of
 from helios_research.submission.background import REFRESH_S
 from helios_research.submission.clock import Clock
 from helios_research.submission.options import SubmitOptions
 from helios_research.submission.polling import CompletionModel
-from helios_research.submission.rate_limiter import Lane, Pacer, Retries
-from helios_research.submission.recording_task import Lifecycle
-from helios_research.submission.retrying_client import Calls, PostponedError
+from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
+from helios_research.submission.recording_task import RecordingTask
+from helios_research.submission.retrying_client import PostponedError, RetryingClient
 from helios_research.submission.work_queue import (
-    Ended,
     Inspector,
-    Intake,
-    Survey,
-    Taken,
+    NotSent,
+    Scan,
+    WorkItem,
+    WorkQueue,
     shared_audio,
 )
 
@@ -63,17 +63,17 @@ class Runner:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
-        intake: AsyncIterator[Taken | Ended],
+        recording_task: RecordingTask,
+        queue: AsyncIterator[WorkItem | NotSent],
         history: Callable[[str], Sequence[Attempt]],
         outcomes: Sequence[Outcome],
     ) -> None:
-        self._lifecycle = lifecycle
-        self._intake = intake
+        self._recording_task = recording_task
+        self._queue = queue
         self._history = history
         self._counts = Counter(outcomes)
         self._total = len(outcomes)
-        self._began = lifecycle.clock.monotonic()
+        self._began = recording_task.clock.monotonic()
         self._finished_here = 0
         self._recordings: set[asyncio.Task[None]] = set()
         self._alone = WeakValueDictionary[str, asyncio.Lock]()
@@ -96,23 +96,23 @@ class Runner:
 
     def progress(self, *, is_over: bool = False) -> Progress:
         """Describe this moment."""
-        clock, pacer = self._lifecycle.clock, self._lifecycle.calls.pacer
+        clock, limiter = self._recording_task.clock, self._recording_task.client.limiter
         return Progress(
             total=self._total,
             outcomes=dict(self._counts),
             in_flight=len(self._recordings),
             finished_here=self._finished_here,
             elapsed_s=clock.monotonic() - self._began,
-            rate=pacer.rate,
-            limited_by=pacer.limited_by if self._recordings else "checking recordings",
+            rate=limiter.rate,
+            limited_by=limiter.limited_by if self._recordings else "checking recordings",
             at=clock.now(),
             is_over=is_over,
         )
 
     async def _feed(self) -> None:
         try:
-            async for item in self._intake:
-                if isinstance(item, Ended):
+            async for item in self._queue:
+                if isinstance(item, NotSent):
                     self._count(item.before, item.outcome)
                 else:
                     await self._take_up(item)
@@ -122,7 +122,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001
             self._fail(error)
 
-    async def _take_up(self, taken: Taken) -> None:
+    async def _take_up(self, taken: WorkItem) -> None:
         while len(self._recordings) >= self._window():
             await self._freed()
         task = asyncio.create_task(self._drive(taken))
@@ -142,12 +142,12 @@ class Runner:
     def _window(self) -> int:
         # Slow runs spend longer in the window, so it has to hold more of them to keep the budget
         # filled.
-        waiting_s = max(WINDOW_S, ((self._lifecycle.polling.typical_s or 0.0) + 10.0) / 2)
-        wide = max(SMALLEST_WINDOW, round(waiting_s * self._lifecycle.calls.pacer.rate))
-        most = self._lifecycle.options.max_in_flight
+        waiting_s = max(WINDOW_S, ((self._recording_task.polling.typical_s or 0.0) + 10.0) / 2)
+        wide = max(SMALLEST_WINDOW, round(waiting_s * self._recording_task.client.limiter.rate))
+        most = self._recording_task.options.max_in_flight
         return wide if most is None else min(most, wide)
 
-    async def _drive(self, taken: Taken) -> None:
+    async def _drive(self, taken: WorkItem) -> None:
         job = taken.job
         self._count(taken.before, Outcome.PENDING)
         # Rows with the same audio and the same request share one run: the second waits for the
@@ -155,7 +155,7 @@ class Runner:
         alone = self._alone.setdefault(job.sha256, asyncio.Lock())
         try:
             async with alone:
-                attempt = await self._lifecycle.live(job, self._history(job.sha256))
+                attempt = await self._recording_task.run(job, self._history(job.sha256))
             self._count(Outcome.PENDING, outcome_of(attempt))
         except PostponedError:
             # The ledger holds why; the next submission goes on from there.
@@ -173,7 +173,7 @@ class Runner:
         self._finished_here += after is not Outcome.PENDING and after is not before
 
     def _fail(self, error: Exception) -> None:
-        """End the submission at once: the intake may be waiting for a slow file for long."""
+        """End the submission at once: the queue may be waiting for a slow file for long."""
         self._fatal = self._fatal or error
         self._failed.set()
 
@@ -183,10 +183,10 @@ class Runner:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await self._lifecycle.calls.drain()
+        await self._recording_task.client.drain()
 
 
-_log_engine = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ LEARNED_TIMES = "learned_times"
 LIMITED_BY = "limited_by"
 
 # The first request tells whether the service can be worked with; a person is waiting for it.
-_FIRST_CALL = Retries(max_elapsed_s=20.0)
+_FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
 
 # What was learned is kept this often, so that a kill costs little of it.
 _KEEP_EVERY_S = 15.0
@@ -209,7 +209,7 @@ class Engine:
     ledger: Ledger
     cohort: Cohort
     rows: Sequence[Row]
-    standings: Sequence[Standing]
+    statuses: Sequence[RowStatus]
     inspector: Inspector
     options: SubmitOptions
     clock: Clock
@@ -219,8 +219,8 @@ class Engine:
     async def run(self, stop: asyncio.Event, report: Callable[[Progress], None]) -> None:
         """Carry the submission out."""
         async with self.client.connect() as service:
-            calls = self._calls()
-            source = await _unless(stop, self._prove(service, calls))
+            retrying = self._retrying_client()
+            source = await _unless(stop, self._prove(service, retrying))
             if source is None:
                 return
             self.on_proved()
@@ -228,9 +228,11 @@ class Engine:
                 self.ledger.get_setting(LEARNED_TIMES, {}), self.options.poll_floor_s
             )
             runner = self._runner(
-                Lifecycle(service, self.ledger, calls, polling, self.options, self.clock, source)
+                RecordingTask(
+                    service, self.ledger, retrying, polling, self.options, self.clock, source
+                )
             )
-            learning = partial(self._keep, calls.pacer, polling)
+            learning = partial(self._keep, retrying.limiter, polling)
             meanwhile = (
                 asyncio.create_task(_every(REFRESH_S, partial(_report_on, runner, report))),
                 asyncio.create_task(_every(_KEEP_EVERY_S, learning)),
@@ -244,17 +246,17 @@ class Engine:
                 await self.inspector.close()
                 await learning()
 
-    def _calls(self) -> Calls:
+    def _retrying_client(self) -> RetryingClient:
         learned = self.ledger.get_setting(SETTING_LEARNED_RATE)
-        pacer = Pacer(self.options.rate, clock=self.clock, learned=learned)
-        retries = Retries(max_elapsed_s=self.options.outage_s)
-        return Calls(self.client.base_url, pacer, self.clock, retries)
+        limiter = RateLimiter(self.options.rate, clock=self.clock, learned=learned)
+        retries = RetryPolicy(max_elapsed_s=self.options.outage_s)
+        return RetryingClient(self.client.base_url, limiter, self.clock, retries)
 
-    async def _prove(self, service: Service, calls: Calls) -> Source:
+    async def _prove(self, service: Service, retrying: RetryingClient) -> Source:
         """Find out, by the cheapest call, whether this is Helios and lets the key in."""
-        first = Calls(calls.base_url, calls.pacer, self.clock, _FIRST_CALL)
+        first = RetryingClient(retrying.base_url, retrying.limiter, self.clock, _FIRST_CALL)
         try:
-            answer = await first.api(Lane.CREATE, service.account)
+            answer = await first.request(RequestKind.CREATE, service.account)
         except PostponedError as postponed:
             raise postponed.failure.as_error(self.client.base_url) from None
         if isinstance(answer, Failure):
@@ -278,19 +280,19 @@ class Engine:
         await self.ledger.put_setting(SETTING_SOURCE, source.value)
         await self.ledger.put_setting(SETTING_BASE_URL, self.client.base_url)
 
-    def _runner(self, lifecycle: Lifecycle) -> Runner:
-        intake = Intake(
+    def _runner(self, recording_task: RecordingTask) -> Runner:
+        queue = WorkQueue(
             self.rows,
-            self.standings,
+            self.statuses,
             self.ledger.attempts_of,
             self.inspector.check,
-            partial(asyncio.to_thread, self._survey),
+            partial(asyncio.to_thread, self._scan),
             self.options.rules,
         )
-        outcomes = [standing.outcome for standing in self.standings]
-        return Runner(lifecycle, intake.items(), self.ledger.attempts_of, outcomes)
+        outcomes = [status.outcome for status in self.statuses]
+        return Runner(recording_task, queue.items(), self.ledger.attempts_of, outcomes)
 
-    def _survey(self) -> Survey:
+    def _scan(self) -> Scan:
         """Look at all recordings at once, for the same audio in several rows above all."""
         known = self.inspector.known_hashes()
         # A row that cannot be sent may still hold another's audio, and then nobody knows whose it is.
@@ -306,19 +308,17 @@ class Engine:
             if row.rejection and row.location and seen.get(row.location)
             if seen[row.location] != hashes.get(row.location)
         }
-        return Survey(hashes, conflicts.keys(), outdated)
+        return Scan(hashes, conflicts.keys(), outdated)
 
-    async def _keep(self, pacer: Pacer, polling: CompletionModel) -> None:
+    async def _keep(self, limiter: RateLimiter, polling: CompletionModel) -> None:
         """Remember what was learned of the service, for the next submission and for onlookers."""
         try:
-            await self.ledger.put_setting(SETTING_LEARNED_RATE, pacer.learned())
-            await self.ledger.put_setting(LIMITED_BY, pacer.limited_by)
+            await self.ledger.put_setting(SETTING_LEARNED_RATE, limiter.learned())
+            await self.ledger.put_setting(LIMITED_BY, limiter.limited_by)
             await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
         # It saves time, and no more: what must be written down ends the submission where it cannot.
         except StudyStorageError as error:
-            _log_engine.warning(
-                "What was learned of the service could not be written down: %s", error
-            )
+            _log.warning("What was learned of the service could not be written down: %s", error)
 
 
 async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, T]) -> T | None:

@@ -97,7 +97,7 @@ class CompletionModel:
         self._fit()
         return self._times[_rank(CERTAINTY, len(self._times))]
 
-    def next_ask_s(
+    def next_poll_s(
         self,
         duration_s: float | None,
         age_s: float,

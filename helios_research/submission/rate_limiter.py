@@ -13,13 +13,13 @@ from types import MappingProxyType
 from helios_research.submission.clock import Clock
 
 START_RATE = 4.0
-"""Requests per second to begin with where no rate is known (our choice; the service publishes
+"""RowRequests per second to begin with where no rate is known (our choice; the service publishes
 no limit)."""
 HIGHEST_RATE = 100.0
-"""Requests per second above which no rate is looked for: about 2 ms of CPU per request make
+"""RowRequests per second above which no rate is looked for: about 2 ms of CPU per request make
 this a fifth of one core."""
 LOWEST_RATE = 0.1
-"""Requests per second below which no refusal pushes the rate."""
+"""RowRequests per second below which no refusal pushes the rate."""
 SEARCH_GROWTH = 0.15
 """Growth per second of sending while nothing has been refused, and the fastest at all (measured:
 a limit of 10/s is found in 7 s)."""
@@ -41,7 +41,7 @@ PAUSE_S = 1.0
 """Seconds that a refusal stops all requests for at least, where the server says so in whole ones."""
 
 
-class RateSearch:
+class AdaptiveRate:
     """The rate that the service seems to allow; pure, told of every answer."""
 
     def __init__(self, rate: float | None = None, learned: float | None = None) -> None:
@@ -127,14 +127,16 @@ LOAD_OVER_S = 10.0
 _RANDOM = SystemRandom().random
 
 
-class Lane(Enum):
+class RequestKind(Enum):
     """What a request is for. Within a lane requests go in the order in which they came."""
 
     CREATE = "create"
-    ASK = "ask"
+    POLL = "poll"
 
 
-LANE_SHARES: Mapping[Lane, int] = MappingProxyType({Lane.CREATE: 4, Lane.ASK: 5})
+KIND_WEIGHTS: Mapping[RequestKind, int] = MappingProxyType(
+    {RequestKind.CREATE: 4, RequestKind.POLL: 5}
+)
 """How a contested budget is shared. A recording is created once and asked for 1.1 to 1.2 times
 (measured), so that with 4 : 5 runs are not created faster than their answers can be fetched: with
 more for creating, finished runs wait in the queue; with less, short studies end later."""
@@ -145,7 +147,7 @@ def _check_rate(rate: float) -> None:
         raise ValueError(f"rate must be a positive number of requests per second, not {rate}")
 
 
-class Pacer:
+class RateLimiter:
     """One queue for all API requests, never faster than allowed.
 
     A generic cell rate algorithm: each request pushes a theoretical arrival time ahead by one
@@ -169,18 +171,18 @@ class Pacer:
             raise ValueError(f"burst must be 1 or more, not {burst}")
         self._clock = clock
         self._burst = burst
-        self._search = RateSearch(rate, learned)
+        self._search = AdaptiveRate(rate, learned)
         self._random = random
         self._turn = asyncio.Lock()
         # The turn is given in order of arrival, and each lane may have so many waiting for it.
-        self._lanes = {lane: asyncio.Semaphore(share) for lane, share in LANE_SHARES.items()}
+        self._lanes = {lane: asyncio.Semaphore(share) for lane, share in KIND_WEIGHTS.items()}
         self._arrival_s = -math.inf
         self._scatter = SCATTER * self._random()
         self._granted_s = -math.inf
         self._paused_until_s = -math.inf
         self._refusals_in_a_row = 0
         self._load = 0.0
-        self._waiting = Counter[Lane]()
+        self._waiting = Counter[RequestKind]()
         self.accepted_requests = 0
         self.refused_requests = 0
 
@@ -206,8 +208,8 @@ class Pacer:
     def backlog_s(self) -> float:
         """Seconds that a question would wait if it joined the queue now."""
         pause_s = max(0.0, self._wait_s(self._clock.monotonic()))
-        asks, creates = self._waiting[Lane.ASK], self._waiting[Lane.CREATE]
-        creates_first = asks * LANE_SHARES[Lane.CREATE] / LANE_SHARES[Lane.ASK]
+        asks, creates = self._waiting[RequestKind.POLL], self._waiting[RequestKind.CREATE]
+        creates_first = asks * KIND_WEIGHTS[RequestKind.CREATE] / KIND_WEIGHTS[RequestKind.POLL]
         return pause_s + (asks + min(creates, creates_first)) / self.rate
 
     @property
@@ -234,7 +236,7 @@ class Pacer:
         """Let nothing go before a moment; a longer pause that holds already stays."""
         self._paused_until_s = max(self._paused_until_s, moment_s)
 
-    async def slot(self, lane: Lane = Lane.CREATE) -> None:
+    async def slot(self, lane: RequestKind = RequestKind.CREATE) -> None:
         """Wait for a request's turn; returns when it may be sent."""
         self._waiting[lane] += 1
         try:
@@ -302,7 +304,7 @@ class Pacer:
 
 
 @dataclass(frozen=True, slots=True)
-class Retries:
+class RetryPolicy:
     """How long to wait before trying one request again: full jitter, capped by elapsed time."""
 
     max_elapsed_s: float = 600.0

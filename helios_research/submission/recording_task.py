@@ -20,12 +20,12 @@ from helios_research.state.rows import Job
 from helios_research.state.status import (
     Abandon,
     Action,
-    Begin,
+    ConfirmUpload,
     Create,
-    Nothing,
+    Done,
     Policy,
     Poll,
-    Settle,
+    StartAttempt,
     Upload,
     duration,
     has_expired,
@@ -34,8 +34,8 @@ from helios_research.state.status import (
 from helios_research.submission.clock import Clock
 from helios_research.submission.options import SubmitOptions
 from helios_research.submission.polling import RECHECK_S, CompletionModel
-from helios_research.submission.rate_limiter import Lane
-from helios_research.submission.retrying_client import Calls, PostponedError
+from helios_research.submission.rate_limiter import RequestKind
+from helios_research.submission.retrying_client import PostponedError, RetryingClient
 
 # A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
 # without an answer is asked about after this many seconds at the earliest.
@@ -60,12 +60,12 @@ _WOULD_KEEP = Failure(
 
 
 @dataclass(slots=True)
-class Lifecycle:
+class RecordingTask:
     """Takes recordings through their lives, with what they all share."""
 
     service: Service
     ledger: Ledger
-    calls: Calls
+    client: RetryingClient
     polling: CompletionModel
     options: SubmitOptions
     clock: Clock
@@ -81,7 +81,7 @@ class Lifecycle:
             self.options.delete_data,
         )
 
-    async def live(self, job: Job, history: Sequence[Attempt]) -> Attempt:
+    async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
         """Do what is left for one recording."""
         attempts = {attempt.attempt_id: attempt for attempt in history}
         # Each submission may try again after internal errors, however many came before it.
@@ -92,9 +92,9 @@ class Lifecycle:
         abandoned = 0
         while True:
             action = next_action(job.digest, list(attempts.values()), policy, self.clock.now())
-            if isinstance(action, Nothing):
+            if isinstance(action, Done):
                 return action.attempt
-            if isinstance(action, Begin):
+            if isinstance(action, StartAttempt):
                 failed = sum(_failed_inside(attempt) for attempt in attempts.values())
                 await self.clock.sleep(_wait_after(failed - earlier))
             try:
@@ -109,7 +109,7 @@ class Lifecycle:
 
     async def _note(self, action: Action, why: Failure) -> None:
         """Write down what a recording waits for, beside the state that it is in."""
-        if isinstance(action, Begin):
+        if isinstance(action, StartAttempt):
             return
         attempt = self.ledger.attempt(action.attempt.attempt_id)
         if not attempt.state.is_final:
@@ -117,14 +117,14 @@ class Lifecycle:
 
     async def _perform(self, action: Action, job: Job) -> Attempt:
         match action:
-            case Begin(number):
+            case StartAttempt(number):
                 return await self._begin(number, job)
             case Create(attempt):
                 return await self._create_and_upload(attempt, job)
             case Upload(attempt):
                 async with self.upload_slots:
                     return await self._upload(attempt, job)
-            case Settle(attempt):
+            case ConfirmUpload(attempt):
                 return await self._settle(attempt, job)
             case Poll(attempt):
                 return await self._poll(attempt)
@@ -132,7 +132,7 @@ class Lifecycle:
                 return await self.ledger.advance(
                     attempt.attempt_id, State.ABANDONED, error_reason=reason
                 )
-            case Nothing(attempt):
+            case Done(attempt):
                 return attempt
 
     # --- creating and uploading ------------------------------------------------------------------
@@ -175,14 +175,14 @@ class Lifecycle:
             )
             return Success(created, answer.raw, answer.status)
 
-        answer = await self.calls.api(Lane.CREATE, once)
+        answer = await self.client.request(RequestKind.CREATE, once)
         if isinstance(answer, Success):
             return answer.value
         return await self._move(attempt, State.REJECTED, answer)
 
     async def _upload(self, attempt: Attempt, job: Job) -> Attempt:
         first = attempt.state is State.CREATED
-        answer, attempt = await self.calls.shielded(self._put(attempt, job))
+        answer, attempt = await self.client.shielded(self._put(attempt, job))
         if isinstance(answer, Success):
             return attempt
         if answer.kind is FailureKind.CHANGED or (answer.kind is FailureKind.URL_EXPIRED and first):
@@ -193,7 +193,7 @@ class Lifecycle:
         if answer.kind is FailureKind.ROW:
             return await self._move(attempt, State.REJECTED, answer)
         if answer.kind is FailureKind.NOT_HELIOS:
-            raise answer.as_error(self.calls.base_url)
+            raise answer.as_error(self.client.base_url)
         attempt = await self._move(attempt, attempt.state, answer)
         # With its slot kept: what the host asks for one upload holds for the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)
@@ -209,7 +209,7 @@ class Lifecycle:
         )
         answer = await self.service.upload(attempt.upload_url or "", body)
         if isinstance(answer, Success):
-            self.calls.answered(UPLOAD_HOST)
+            self.client.answered(UPLOAD_HOST)
             attempt = await self._arrived(attempt)
         return answer, attempt
 
@@ -239,9 +239,9 @@ class Lifecycle:
                 attempt = await self._upload(attempt, job)
             if attempt.state is not State.UPLOADING:
                 return attempt
-            delay_s = self.calls.retries.next_delay(tries, self.clock.awake() - began)
+            delay_s = self.client.retries.next_delay(tries, self.clock.awake() - began)
             if delay_s is None:
-                raise self.calls.postponed(UPLOAD_HOST, _failure_of(attempt))
+                raise self.client.postponed(UPLOAD_HOST, _failure_of(attempt))
             await self.clock.sleep(delay_s)
             tries += 1
 
@@ -308,14 +308,14 @@ class Lifecycle:
         self, attempt: Attempt, uploaded: float, asked_s: float | None
     ) -> None:
         """Wait until the run is likely to be done, looking again as other runs tell more."""
-        pacer = self.calls.pacer
+        limiter = self.client.limiter
         while True:
-            wait_s = self.polling.next_ask_s(
+            wait_s = self.polling.next_poll_s(
                 attempt.duration_s,
                 self.clock.monotonic() - uploaded,
                 asked_s,
-                spare=pacer.spare,
-                backlog_s=pacer.backlog_s,
+                spare=limiter.spare,
+                backlog_s=limiter.backlog_s,
             )
             if wait_s <= 0:
                 return
@@ -330,7 +330,7 @@ class Lifecycle:
                 await self._complete(attempt, answer)
             return answer
 
-        return await self.calls.api(Lane.ASK, once)
+        return await self.client.request(RequestKind.POLL, once)
 
     async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> None:
         if attempt.state is not State.UPLOADED:

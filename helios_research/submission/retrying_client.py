@@ -9,7 +9,7 @@ from typing import TypeVar
 from helios_research.api.responses import Answer, Failure, FailureKind, Success
 from helios_research.errors import ServiceError
 from helios_research.submission.clock import Clock
-from helios_research.submission.rate_limiter import Lane, Pacer, Retries
+from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
 
 T = TypeVar("T")
 
@@ -31,26 +31,28 @@ class PostponedError(Exception):
 
 
 @dataclass(slots=True)
-class Calls:
+class RetryingClient:
     """Makes requests within the budget, and tries again what may succeed later."""
 
     base_url: str
-    pacer: Pacer
+    limiter: RateLimiter
     clock: Clock
-    retries: Retries
+    retries: RetryPolicy
     _acts: set[asyncio.Task[object]] = field(default_factory=set)
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
 
-    async def api(self, lane: Lane, make: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
+    async def request(
+        self, lane: RequestKind, make: Callable[[], Awaitable[Answer[T]]]
+    ) -> Answer[T]:
         """Make a request to the API until it has an answer that settles something."""
         # Time asleep does not count: whatever was under way when a laptop was closed would be given
         # up as it wakes.
         began = self.clock.awake()
         attempt = 0
         while True:
-            await self.pacer.slot(lane)
+            await self.limiter.slot(lane)
             answer = await self.shielded(make())
-            self._tell_pacer(answer)
+            self._inform_limiter(answer)
             if isinstance(answer, Success) or not self._may_mend(answer):
                 self.answered(self.base_url)
                 return answer
@@ -99,13 +101,13 @@ class Calls:
             act.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
 
-    def _tell_pacer(self, answer: Answer[T]) -> None:
+    def _inform_limiter(self, answer: Answer[T]) -> None:
         if isinstance(answer, Failure) and (
             answer.kind is FailureKind.RATE_LIMITED or answer.retry_after_s is not None
         ):
-            self.pacer.refused(answer.retry_after_s)
+            self.limiter.refused(answer.retry_after_s)
         else:
-            self.pacer.accepted()
+            self.limiter.accepted()
 
     def _may_mend(self, failure: Failure) -> bool:
         if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS}:

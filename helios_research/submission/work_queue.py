@@ -29,7 +29,7 @@ from helios_research.preflight_checks.pool import CheckPool
 from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
 from helios_research.state.loader import LATEST, SHA256, check_in, seen_at
 from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
-from helios_research.state.status import Next, Rules, Standing, judge
+from helios_research.state.status import NextStep, RowStatus, Rules, judge
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class WorkItem:
     """A recording to be taken up, and how its row stood until now."""
 
     job: Job
@@ -203,7 +203,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class NotSent:
     """A row that comes to its end without being sent, and how it stood until now."""
 
     outcome: Outcome
@@ -211,7 +211,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Scan:
     """What can be said of all recordings at once, before any of them is checked."""
 
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -220,109 +220,109 @@ class Survey:
 
 
 @dataclass(slots=True)
-class Intake:
+class WorkQueue:
     """Goes through the rows of a cohort."""
 
     rows: Sequence[Row]
-    standings: Sequence[Standing]
+    statuses: Sequence[RowStatus]
     history: Callable[[str], Sequence[Attempt]]
     check: Callable[[str], Awaitable[Check]]
-    survey: Callable[[], Awaitable[Survey]]
+    scan: Callable[[], Awaitable[Scan]]
     rules: Rules
     _claims: dict[str, str] = field(default_factory=dict)
-    _surveyed: Survey = field(default_factory=Survey)
+    _scanned: Scan = field(default_factory=Scan)
 
-    async def items(self) -> AsyncIterator[Taken | Ended]:
+    async def items(self) -> AsyncIterator[WorkItem | NotSent]:
         """Yield what is to be done, row by row."""
         self._claim_what_was_sent()
-        for row, standing, attempt in self._under_way():
-            yield Taken(_job_of(row, attempt), standing.outcome)
-        self._surveyed = await self.survey()
-        async for row, standing, check in self._checked_ahead():
-            item = self._decide(row, standing, check)
+        for row, status, attempt in self._in_progress():
+            yield WorkItem(_job_of(row, attempt), status.outcome)
+        self._scanned = await self.scan()
+        async for row, status, check in self._checked_ahead():
+            item = self._decide(row, status, check)
             if item is not None:
                 yield item
 
     def _claim_what_was_sent(self) -> None:
         """Keep audio that was sent for one row from being sent for another."""
-        for row, standing in zip(self.rows, self.standings, strict=True):
+        for row, status in zip(self.rows, self.statuses, strict=True):
             # What changed while it was being sent never was.
-            if standing.sha256 is not None and standing.outcome is not Outcome.INVALID:
-                self._claims.setdefault(standing.sha256, row.digest or "")
+            if status.sha256 is not None and status.outcome is not Outcome.INVALID:
+                self._claims.setdefault(status.sha256, row.digest or "")
 
-    def _under_way(self) -> list[tuple[Row, Standing, Attempt]]:
+    def _in_progress(self) -> list[tuple[Row, RowStatus, Attempt]]:
         found = [
-            (row, standing, attempt)
-            for row, standing in zip(self.rows, self.standings, strict=True)
-            if standing.next is Next.GO_ON
-            for attempt in self.history(standing.sha256 or "")
-            if attempt.attempt_id == standing.attempt_id
+            (row, status, attempt)
+            for row, status in zip(self.rows, self.statuses, strict=True)
+            if status.next is NextStep.RESUME
+            for attempt in self.history(status.sha256 or "")
+            if attempt.attempt_id == status.attempt_id
         ]
         # What Helios deletes is gone 12 hours after completion, so it is asked for first.
         return sorted(found, key=lambda item: not item[2].delete_data)
 
-    async def _checked_ahead(self) -> AsyncIterator[tuple[Row, Standing, Check]]:
+    async def _checked_ahead(self) -> AsyncIterator[tuple[Row, RowStatus, Check]]:
         others = self._others()
-        ahead: dict[asyncio.Task[Check], tuple[Row, Standing]] = {}
+        ahead: dict[asyncio.Task[Check], tuple[Row, RowStatus]] = {}
         try:
             while True:
-                for row, standing in islice(others, AHEAD - len(ahead)):
-                    ahead[asyncio.create_task(self._checked(row))] = row, standing
+                for row, status in islice(others, AHEAD - len(ahead)):
+                    ahead[asyncio.create_task(self._checked(row))] = row, status
                 if not ahead:
                     return
                 # Whichever is ready goes first, so that one slow file holds up no other.
                 ready, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
                 for task in [task for task in ahead if task in ready]:
-                    row, standing = ahead.pop(task)
-                    yield row, standing, task.result()
+                    row, status = ahead.pop(task)
+                    yield row, status, task.result()
         finally:
             for task in ahead:
                 task.cancel()
 
-    def _others(self) -> Iterator[tuple[Row, Standing]]:
+    def _others(self) -> Iterator[tuple[Row, RowStatus]]:
         """Give the rows whose recordings have to be looked at.
 
         Of those that cannot be sent, it is those whose audio keeps another row from being sent, or
         no longer does: the results have to know of it, too.
         """
-        looked_at = {*self._surveyed.conflicts, *self._surveyed.outdated}
-        for row, standing in zip(self.rows, self.standings, strict=True):
+        looked_at = {*self._scanned.conflicts, *self._scanned.outdated}
+        for row, status in zip(self.rows, self.statuses, strict=True):
             counts = row.rejection is None or row.position in looked_at
-            if row.location and counts and not self._is_settled(row, standing):
-                yield row, standing
+            if row.location and counts and not self._is_settled(row, status):
+                yield row, status
 
-    def _is_settled(self, row: Row, standing: Standing) -> bool:
+    def _is_settled(self, row: Row, status: RowStatus) -> bool:
         """Tell without another look at the recording that nothing is left to begin for it."""
-        if standing.next is Next.GO_ON:
+        if status.next is NextStep.RESUME:
             return True
-        if standing.next is Next.SEND or standing.sha256 is None:
+        if status.next is NextStep.SEND or status.sha256 is None:
             return False
-        return self._surveyed.hashes.get(row.location or "") == standing.sha256
+        return self._scanned.hashes.get(row.location or "") == status.sha256
 
     async def _checked(self, row: Row) -> Check:
         return await self.check(row.location or "")
 
-    def _decide(self, row: Row, standing: Standing, check: Check) -> Taken | Ended | None:
+    def _decide(self, row: Row, status: RowStatus, check: Check) -> WorkItem | NotSent | None:
         if check.sha256 is None:
-            return self._without_file(row, standing)
+            return self._without_file(row, status)
         attempts = self.history(check.sha256)
         seen = judge(row, check, attempts, self._conflict(row, check.sha256), self.rules)
-        if seen.next is Next.NOTHING:
-            return Ended(seen.outcome, standing.outcome)
+        if seen.next is NextStep.NONE:
+            return NotSent(seen.outcome, status.outcome)
         job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
-        return Taken(job, standing.outcome)
+        return WorkItem(job, status.outcome)
 
-    def _without_file(self, row: Row, standing: Standing) -> Taken | Ended | None:
+    def _without_file(self, row: Row, status: RowStatus) -> WorkItem | NotSent | None:
         """How a run ended stays, though its file is gone; one that waits for the file will say."""
-        for attempt in self.history(standing.sha256 or ""):
-            if attempt.attempt_id == standing.attempt_id and not attempt.state.is_final:
-                return Taken(_job_of(row, attempt), standing.outcome)
-        return None if standing.sha256 else Ended(Outcome.INVALID, standing.outcome)
+        for attempt in self.history(status.sha256 or ""):
+            if attempt.attempt_id == status.attempt_id and not attempt.state.is_final:
+                return WorkItem(_job_of(row, attempt), status.outcome)
+        return None if status.sha256 else NotSent(Outcome.INVALID, status.outcome)
 
     def _conflict(self, row: Row, sha256: str) -> Rejection | None:
         """Keep the same audio from being sent for two rows that say different things of it."""
         is_claimed = self._claims.setdefault(sha256, row.digest or "") != row.digest
-        if is_claimed or row.position in self._surveyed.conflicts:
+        if is_claimed or row.position in self._scanned.conflicts:
             return Rejection(DUPLICATE_AUDIO, "The same audio stands in another row.")
         return None
 

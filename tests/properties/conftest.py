@@ -251,12 +251,12 @@ def world(
 ) -> World:
     """Make studies whose service answers within a moment, so that nothing has to be waited for."""
     hasty = functools.partial(
-        rate_limiter.Retries, first_s=SETTLE_AFTER_S, cap_s=5 * SETTLE_AFTER_S
+        rate_limiter.RetryPolicy, first_s=SETTLE_AFTER_S, cap_s=5 * SETTLE_AFTER_S
     )
     monkeypatch.setattr(recording_task, "SETTLE_AFTER_S", SETTLE_AFTER_S)
     monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (SETTLE_AFTER_S,))
     monkeypatch.setattr(rate_limiter, "FIRST_PAUSE_S", SETTLE_AFTER_S)
     monkeypatch.setattr(polling, "MARGIN_S", 0.0)
-    monkeypatch.setattr(engine, "Retries", hasty)
+    monkeypatch.setattr(engine, "RetryPolicy", hasty)
     monkeypatch.setattr(engine, "_FIRST_CALL", hasty(max_elapsed_s=1.0))
     return World(as_wav, speech, submit_and_die)

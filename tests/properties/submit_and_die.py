@@ -65,7 +65,7 @@ def submit(job: dict[str, Any]) -> int:
     recording_task.SETTLE_AFTER_S = job["settle_after_s"]
     recording_task.AFTER_INTERNAL_S = (job["settle_after_s"],)
     rate_limiter.FIRST_PAUSE_S = job["settle_after_s"]
-    engine._FIRST_CALL = rate_limiter.Retries(job["options"]["outage_s"])
+    engine._FIRST_CALL = rate_limiter.RetryPolicy(job["options"]["outage_s"])
     die_at(job["entry"], before=job["before"])
     study = hr.Study(
         job["study"],

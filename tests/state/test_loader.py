@@ -12,7 +12,7 @@ from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.state import loader
-from helios_research.state.loader import Evidence, rows_in
+from helios_research.state.loader import StatusLoader, rows_in
 from helios_research.state.rows import Row, parts, rows_of
 from helios_research.submission.work_queue import LedgerCache
 
@@ -78,11 +78,11 @@ EXPECTED = [
 def test_a_cohort_in_parts_stands_as_it_does_at_once(cohort, ledger, monkeypatch, size) -> None:
     monkeypatch.setattr(loader, "parts", lambda total: parts(total, size))
     for held in (None, rows_in(ledger, cohort)):
-        looked = list(Evidence(ledger, cohort, held).parts())
-        standings = [standing for part in looked for standing in part.standings]
-        assert [standing.outcome for standing in standings] == EXPECTED
+        looked = list(StatusLoader(ledger, cohort, held).parts())
+        statuses = [status for part in looked for status in part.statuses]
+        assert [status.outcome for status in statuses] == EXPECTED
         assert [row.position for part in looked for row in part.rows] == list(range(ROWS))
-        assert list(Evidence(ledger, cohort, held).standings()) == standings
+        assert list(StatusLoader(ledger, cohort, held).statuses()) == statuses
 
 
 def test_an_empty_cohort_is_one_part_without_rows(cohort, ledger) -> None:
@@ -99,8 +99,8 @@ def test_a_participant_who_has_withdrawn_has_neither_recording_nor_request(
         asyncio.run(scored(ledger, rows_of(cohort)[2], "cc" * 32))
     study.withdraw("P2")
     with Ledger.read(study.folder) as ledger:
-        (part,) = Evidence(ledger, cohort).parts()
+        (part,) = StatusLoader(ledger, cohort).parts()
         assert [row.location is None for row in part.rows] == [n == 2 for n in range(ROWS)]
         assert part.rows[2].request_text is None
         assert rows_in(ledger, cohort) == list(part.rows)
-        assert part.standings[2].error_code == "INVALID_WITHDRAWN"
+        assert part.statuses[2].error_code == "INVALID_WITHDRAWN"

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from helios_research.ledger import Attempt, State
 from helios_research.state.status import (
     Abandon,
-    Begin,
+    ConfirmUpload,
     Create,
-    Nothing,
+    Done,
     Policy,
     Poll,
-    Settle,
+    StartAttempt,
     Upload,
     governing_attempt,
     next_action,
@@ -58,7 +58,7 @@ def decide(*history: Attempt, policy: Policy | None = None) -> object:
 
 
 def test_a_recording_without_history_is_begun() -> None:
-    assert decide() == Begin(number=1)
+    assert decide() == StartAttempt(number=1)
 
 
 def test_an_unanswered_post_is_made_again_for_the_same_attempt() -> None:
@@ -74,7 +74,7 @@ def test_a_created_run_is_uploaded_to() -> None:
 def test_a_created_run_whose_url_expired_unused_is_given_up_and_then_replaced() -> None:
     expired = attempt(State.CREATED, created_at=NOW - timedelta(minutes=59))
     assert isinstance(decide(expired), Abandon)
-    assert decide(replace(expired, state=State.ABANDONED)) == Begin(number=2)
+    assert decide(replace(expired, state=State.ABANDONED)) == StartAttempt(number=2)
 
 
 def test_a_clock_set_back_leaves_the_expiry_to_the_upload_host() -> None:
@@ -84,7 +84,7 @@ def test_a_clock_set_back_leaves_the_expiry_to_the_upload_host() -> None:
 
 def test_an_unanswered_put_is_settled_however_old_it_is() -> None:
     unanswered = attempt(State.UPLOADING, created_at=NOW - timedelta(days=3))
-    assert decide(unanswered) == Settle(unanswered)
+    assert decide(unanswered) == ConfirmUpload(unanswered)
 
 
 def test_an_uploaded_recording_is_only_asked_for() -> None:
@@ -95,22 +95,22 @@ def test_an_uploaded_recording_is_only_asked_for() -> None:
 @pytest.mark.parametrize("state", [State.SCORED, State.REJECTED, State.LOST])
 def test_what_has_ended_is_left_alone(state: State) -> None:
     ended = attempt(state)
-    assert decide(ended) == Nothing(ended)
+    assert decide(ended) == Done(ended)
 
 
 def test_a_refused_recording_is_left_alone() -> None:
     refused = attempt(State.FAILED, error_code="ERR_RECORDING_TOO_SHORT")
-    assert decide(refused) == Nothing(refused)
+    assert decide(refused) == Done(refused)
 
 
 def test_an_internal_error_is_tried_again_three_times() -> None:
     history = []
     for number in range(1, 4):
         history.append(attempt(State.FAILED, number, error_code="ERR_INTERNAL"))
-        assert decide(*history) == Begin(number=number + 1)
+        assert decide(*history) == StartAttempt(number=number + 1)
     history.append(attempt(State.FAILED, 4, error_code="ERR_INTERNAL"))
-    assert decide(*history) == Nothing(history[-1])
-    assert decide(*history, policy=Policy(internal_error_retries=4)) == Begin(number=5)
+    assert decide(*history) == Done(history[-1])
+    assert decide(*history, policy=Policy(internal_error_retries=4)) == StartAttempt(number=5)
 
 
 def test_given_up_runs_do_not_use_up_the_tries_after_internal_errors() -> None:
@@ -119,19 +119,19 @@ def test_given_up_runs_do_not_use_up_the_tries_after_internal_errors() -> None:
         attempt(State.ABANDONED, 2),
         attempt(State.FAILED, 3, error_code="ERR_INTERNAL"),
     ]
-    assert decide(*history) == Begin(number=4)
+    assert decide(*history) == StartAttempt(number=4)
 
 
 @pytest.mark.parametrize("state", [State.UPLOADED, State.UPLOADING])
 def test_changed_metadata_never_sends_audio_again_that_is_under_way(state: State) -> None:
     sent = attempt(state, digest=OTHER)
-    assert isinstance(decide(sent), Poll | Settle)
+    assert isinstance(decide(sent), Poll | ConfirmUpload)
 
 
 def test_changed_metadata_is_sent_again_only_on_request() -> None:
     sent = attempt(State.SCORED, digest=OTHER)
-    assert decide(sent) == Nothing(sent)
-    assert decide(sent, policy=Policy(resend_changed=True)) == Begin(number=2)
+    assert decide(sent) == Done(sent)
+    assert decide(sent, policy=Policy(resend_changed=True)) == StartAttempt(number=2)
 
 
 def test_of_a_row_that_makes_no_request_any_more_the_run_is_asked_for_and_none_is_begun() -> None:
@@ -144,7 +144,7 @@ def test_of_a_row_that_makes_no_request_any_more_the_run_is_asked_for_and_none_i
 def test_a_run_that_would_keep_its_data_gives_way_once_they_are_to_be_deleted(state: State) -> None:
     kept = attempt(state)
     assert isinstance(decide(kept, policy=Policy(delete_data=True)), Abandon)
-    assert decide(replace(kept, state=State.ABANDONED)) == Begin(number=2)
+    assert decide(replace(kept, state=State.ABANDONED)) == StartAttempt(number=2)
 
 
 @pytest.mark.parametrize("state", [State.CREATING, State.CREATED])
@@ -159,11 +159,11 @@ def test_a_run_whose_data_are_to_be_deleted_goes_on_though_nobody_says_so_again(
 def test_metadata_corrected_before_the_upload_takes_the_place_of_the_old(state: State) -> None:
     unsent = attempt(state, digest=OTHER)
     assert isinstance(decide(unsent), Abandon)
-    assert decide(replace(unsent, state=State.ABANDONED)) == Begin(number=2)
+    assert decide(replace(unsent, state=State.ABANDONED)) == StartAttempt(number=2)
 
 
 def test_metadata_that_helios_rejected_may_be_corrected_and_sent() -> None:
-    assert decide(attempt(State.REJECTED, digest=OTHER)) == Begin(number=2)
+    assert decide(attempt(State.REJECTED, digest=OTHER)) == StartAttempt(number=2)
 
 
 attempts = st.builds(
@@ -182,7 +182,7 @@ def test_no_second_run_is_begun_while_an_earlier_one_may_have_the_audio(
 ) -> None:
     action = next_action(MINE, history, Policy(), NOW)
     deciding = governing_attempt(MINE, history)
-    if isinstance(action, Begin | Create | Upload) and deciding is not None:
+    if isinstance(action, StartAttempt | Create | Upload) and deciding is not None:
         assert deciding.state in {State.CREATING, State.CREATED} or (
             deciding.error_code == "ERR_INTERNAL" and deciding.state is State.FAILED
         )

@@ -116,9 +116,9 @@ def test_stopping_does_not_wait_for_a_service_that_has_yet_to_say_who_it_is(
 def test_stopping_does_not_wait_for_answers_that_do_not_come(
     make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:
-    from helios_research.submission import retrying_client as calls
+    from helios_research.submission import retrying_client
 
-    monkeypatch.setattr(calls, "DRAIN_S", 0.2)
+    monkeypatch.setattr(retrying_client, "DRAIN_S", 0.2)
     slow = Rule(Fault.SLOW, on=Step.UPLOAD, delay_s=25.0, after_work=True)
     sandbox = make_sandbox(Faults(rules=(slow,)))
     study = make_study(sandbox)

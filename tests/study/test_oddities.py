@@ -62,7 +62,7 @@ def test_a_cohort_without_rows_is_submitted_and_written_like_any_other(
     assert sandbox.log.count(Step.CREATE) == 0
     read = pd.read_parquet(study.folder / "results.parquet")
     assert list(read.columns) == list(results.columns)
-    assert study.plan().recordings == 0
+    assert study.estimate().recordings == 0
     assert len(study.issues) == 0
 
 
@@ -208,12 +208,12 @@ def test_several_sections_are_kept_whole_and_leave_the_single_scores_empty(
 def test_an_error_of_ours_outside_of_any_recording_is_raised_and_not_swallowed(
     make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:
-    from helios_research.submission import work_queue as intake
+    from helios_research.submission import work_queue
 
     def broken(self, *arguments: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(intake.Intake, "_decide", broken)
+    monkeypatch.setattr(work_queue.WorkQueue, "_decide", broken)
     study = make_study(make_sandbox())
     with pytest.raises(ZeroDivisionError, match="a defect"):
         study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)

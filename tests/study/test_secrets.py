@@ -175,7 +175,7 @@ def test_no_file_that_a_study_can_write_holds_key_signature_or_transcript(
     assert len(list(written.iterdir())) == 5 * 4 + 1
     assert results["transcript"].isna().all()
     out, err = capfd.readouterr()
-    said = f"{everything_logged.text}{out}{err}{results.to_csv()}{study.progress}{study.plan()}"
+    said = f"{everything_logged.text}{out}{err}{results.to_csv()}{study.progress}{study.estimate()}"
     for place in (bytes_of(written), bytes_in(study), said.encode()):
         assert KEY.encode() not in place
         assert not SIGNATURE.search(place)

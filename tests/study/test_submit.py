@@ -549,7 +549,7 @@ def test_nothing_at_the_address_is_said_in_one_sentence(
 ) -> None:
     from helios_research.submission import engine
 
-    monkeypatch.setattr(engine, "_FIRST_CALL", engine.Retries(max_elapsed_s=0.1))
+    monkeypatch.setattr(engine, "_FIRST_CALL", engine.RetryPolicy(max_elapsed_s=0.1))
     nobody = hr.Client(api_key="any", base_url="http://127.0.0.1:9")
     study = hr.Study(tmp_path / "study", client=nobody)
     with pytest.raises(UnreachableError, match="cannot be reached"):

@@ -41,7 +41,7 @@ def follow(
     asked: list[float] = []
     while not asked or asked[-1] < took_s:
         age_s = asked[-1] if asked else 0.0
-        wait_s = model.next_ask_s(duration_s, age_s, asked[-1] if asked else None, spare=spare)
+        wait_s = model.next_poll_s(duration_s, age_s, asked[-1] if asked else None, spare=spare)
         asked.append(age_s + wait_s)
     return asked
 
@@ -68,7 +68,7 @@ def test_a_question_is_never_under_the_floor_and_never_unbounded(
     for pair in seen:
         model.observe(*pair)
     asked_s = None if asked_share is None else age_s * asked_share
-    wait_s = model.next_ask_s(duration_s, age_s, asked_s, spare=spare, backlog_s=backlog_s)
+    wait_s = model.next_poll_s(duration_s, age_s, asked_s, spare=spare, backlog_s=backlog_s)
     since_s = asked_s or 0.0
     longest_s = max(LONGEST_STEP_S if since_s else LONGEST_FIRST_S, floor_s)
     assert 0.0 <= wait_s < math.inf
@@ -87,9 +87,9 @@ def test_a_longer_recording_is_never_asked_for_earlier_and_spare_budget_never_de
     two_spares: tuple[float, float],
 ) -> None:
     model = taught(*seen)
-    shorter, longer = (model.next_ask_s(each, 0.0) for each in sorted(two_durations))
+    shorter, longer = (model.next_poll_s(each, 0.0) for each in sorted(two_durations))
     assert shorter <= longer + 1e-6
-    busy, idle = (model.next_ask_s(60.0, 0.0, spare=each) for each in sorted(two_spares))
+    busy, idle = (model.next_poll_s(60.0, 0.0, spare=each) for each in sorted(two_spares))
     assert idle <= busy + 1e-6
 
 
@@ -99,8 +99,8 @@ def test_the_moment_of_a_question_does_not_move_while_waiting_for_it(
 ) -> None:
     model = constant(took_s)
     earlier_s, later_s = sorted((earlier_s, later_s))
-    due_s = earlier_s + model.next_ask_s(60.0, earlier_s)
-    assert later_s + model.next_ask_s(60.0, later_s) == pytest.approx(max(due_s, later_s))
+    due_s = earlier_s + model.next_poll_s(60.0, earlier_s)
+    assert later_s + model.next_poll_s(60.0, later_s) == pytest.approx(max(due_s, later_s))
 
 
 def test_with_constant_times_one_question_is_enough() -> None:
@@ -168,18 +168,18 @@ def test_it_beats_asking_every_3_s_under_drift_and_stragglers(
 
 def test_longer_recordings_are_asked_for_later_once_that_is_known() -> None:
     model = taught(*((float(d), 0.5 * d) for d in range(20, 160)))
-    assert model.next_ask_s(40.0, 0.0) == pytest.approx(20.0, abs=1.0)
-    assert model.next_ask_s(150.0, 0.0) == pytest.approx(75.0, abs=1.0)
+    assert model.next_poll_s(40.0, 0.0) == pytest.approx(20.0, abs=1.0)
+    assert model.next_poll_s(150.0, 0.0) == pytest.approx(75.0, abs=1.0)
 
 
 def test_a_recording_of_unknown_duration_is_asked_for_by_all_times_seen() -> None:
     model = taught(*((float(d), 0.25 * d) for d in range(20, 120)))
-    assert model.next_ask_s(None, 0.0) == pytest.approx(0.25 * 100, abs=1.5)
+    assert model.next_poll_s(None, 0.0) == pytest.approx(0.25 * 100, abs=1.5)
 
 
 def test_where_times_differ_widely_the_early_ones_do_not_wait_for_the_late_ones() -> None:
     model = taught(*((None, 5.0 if number % 2 else 100.0) for number in range(100)))
-    assert model.next_ask_s(None, 0.0) == pytest.approx(5.0 + LONGEST_STEP_S)
+    assert model.next_poll_s(None, 0.0) == pytest.approx(5.0 + LONGEST_STEP_S)
 
 
 def test_a_run_that_is_late_is_asked_for_in_growing_steps() -> None:
@@ -199,38 +199,38 @@ def test_while_nothing_is_known_younger_runs_wait_for_what_the_oldest_find_out()
     model = CompletionModel()
     for _ in range(2):
         model.still_running(25.0)
-    assert model.next_ask_s(60.0, 0.0) == 25.0 + COLD_STEP_S
-    assert model.next_ask_s(60.0, 25.0, 25.0) == COLD_STEP_S
+    assert model.next_poll_s(60.0, 0.0) == 25.0 + COLD_STEP_S
+    assert model.next_poll_s(60.0, 25.0, 25.0) == COLD_STEP_S
 
 
 def test_one_straggler_alone_does_not_hold_up_the_others() -> None:
     model = CompletionModel()
     model.still_running(90.0)
-    assert model.next_ask_s(60.0, 0.0) == COLD_FIRST_S
+    assert model.next_poll_s(60.0, 0.0) == COLD_FIRST_S
     model.still_running(90.0)
-    assert model.next_ask_s(60.0, 0.0) <= LONGEST_STEP_S
+    assert model.next_poll_s(60.0, 0.0) <= LONGEST_STEP_S
 
 
 def test_with_budget_to_spare_a_first_study_asks_from_the_floor_on() -> None:
-    assert CompletionModel().next_ask_s(60.0, 0.0, spare=1.0) == 3.0
+    assert CompletionModel().next_poll_s(60.0, 0.0, spare=1.0) == 3.0
 
 
 def test_a_question_joins_the_queue_early_but_never_under_the_floor() -> None:
     model = constant(20.0)
-    due_s = model.next_ask_s(60.0, 0.0)
-    assert model.next_ask_s(60.0, 0.0, backlog_s=5.0) == pytest.approx(due_s - 5.0)
-    assert model.next_ask_s(60.0, 12.0, 12.0, backlog_s=60.0) == 3.0
+    due_s = model.next_poll_s(60.0, 0.0)
+    assert model.next_poll_s(60.0, 0.0, backlog_s=5.0) == pytest.approx(due_s - 5.0)
+    assert model.next_poll_s(60.0, 12.0, 12.0, backlog_s=60.0) == 3.0
 
 
 def test_what_we_saw_overrules_a_server_whose_clock_starts_elsewhere() -> None:
     model = CompletionModel()
     for _ in range(50):
         model.observe(60.0, 19.0, not_done_s=20.0, done_s=23.0)
-    assert model.next_ask_s(60.0, 0.0) == pytest.approx(20.1)
+    assert model.next_poll_s(60.0, 0.0) == pytest.approx(20.1)
     skewed = CompletionModel()
     for _ in range(50):
         skewed.observe(60.0, 3_620.0, not_done_s=17.0, done_s=21.0)
-    assert skewed.next_ask_s(60.0, 0.0) == pytest.approx(21.1)
+    assert skewed.next_poll_s(60.0, 0.0) == pytest.approx(21.1)
 
 
 def test_without_server_times_it_closes_in_on_the_real_one() -> None:
@@ -264,7 +264,7 @@ def test_old_completions_are_forgotten() -> None:
     for _ in range(REMEMBERED):
         model.observe(60.0, 10.0)
     assert len(model.to_dict()["completions"]) == REMEMBERED
-    assert model.next_ask_s(60.0, 0.0) == pytest.approx(10.1)
+    assert model.next_poll_s(60.0, 0.0) == pytest.approx(10.1)
 
 
 def test_what_was_learned_survives_a_file() -> None:
@@ -272,8 +272,8 @@ def test_what_was_learned_survives_a_file() -> None:
     model = taught(*((random.uniform(20, 170), random.uniform(5, 50)) for _ in range(100)))
     again = CompletionModel.from_dict(json.loads(json.dumps(model.to_dict())))
     for duration_s in (None, 30.0, 150.0):
-        assert again.next_ask_s(duration_s, 0.0) == pytest.approx(
-            model.next_ask_s(duration_s, 0.0), abs=0.5
+        assert again.next_poll_s(duration_s, 0.0) == pytest.approx(
+            model.next_poll_s(duration_s, 0.0), abs=0.5
         )
 
 
@@ -288,7 +288,7 @@ def test_what_was_learned_survives_a_file() -> None:
 )
 def test_a_file_that_makes_no_sense_is_no_knowledge(known: dict[str, object]) -> None:
     model = CompletionModel.from_dict(known)
-    assert model.next_ask_s(60.0, 0.0) == COLD_FIRST_S
+    assert model.next_poll_s(60.0, 0.0) == COLD_FIRST_S
 
 
 @pytest.mark.parametrize("floor_s", [-1.0, math.nan, math.inf])

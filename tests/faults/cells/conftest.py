@@ -104,7 +104,7 @@ class Trial:
         return hr.Cohort.from_frame(self.table.head(count), tags=["arm"])
 
     def start(self, count: int = 3, **settings: object) -> Submission:
-        """Begin to submit the first recordings, with settings for a service without a limit."""
+        """StartAttempt to submit the first recordings, with settings for a service without a limit."""
         return self.study.start(self.cohort(count), **QUICK | settings)
 
     def submit(self, count: int = 3, **settings: object) -> pd.DataFrame:

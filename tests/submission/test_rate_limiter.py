@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.rate_limiter import (
-    LANE_SHARES,
+    KIND_WEIGHTS,
     LONGEST_OWN_PAUSE_S,
     LONGEST_PAUSE_S,
     LONGEST_RETRY_AFTER_S,
     NAP_S,
-    Lane,
-    Pacer,
-    Retries,
+    RateLimiter,
+    RequestKind,
+    RetryPolicy,
 )
 
 SLACK_S = 1e-4
@@ -30,21 +30,23 @@ NEVER_LATE: Callable[[], float] = float
 
 
 class Bench:
-    """A pacer on virtual time, with a record of its grants."""
+    """A limiter on virtual time, with a record of its grants."""
 
     def __init__(self, rate: float | None = 10.0, burst: int = 2, **known: Any) -> None:
         self.clock = VirtualClock()
-        self.pacer = Pacer(rate, clock=self.clock, burst=burst, **known)
+        self.limiter = RateLimiter(rate, clock=self.clock, burst=burst, **known)
         self.grants: list[tuple[float, str]] = []
 
     @property
     def times(self) -> list[float]:
         return [moment for moment, _ in self.grants]
 
-    async def take(self, name: str = "", lane: Lane = Lane.CREATE, after_s: float = 0.0) -> None:
+    async def take(
+        self, name: str = "", lane: RequestKind = RequestKind.CREATE, after_s: float = 0.0
+    ) -> None:
         if after_s:
             await self.clock.sleep(after_s)
-        await self.pacer.slot(lane)
+        await self.limiter.slot(lane)
         self.grants.append((self.clock.monotonic(), name))
 
     def run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
@@ -96,7 +98,7 @@ def test_cancelled_waiters_take_nothing_with_them(cancelled: list[bool], after_s
     bench = Bench(10.0)
 
     async def main() -> None:
-        lanes = list(Lane)
+        lanes = list(RequestKind)
         tasks = [
             asyncio.create_task(bench.take(str(number), lanes[number % 2]))
             for number in range(len(cancelled))
@@ -106,11 +108,11 @@ def test_cancelled_waiters_take_nothing_with_them(cancelled: list[bool], after_s
             if is_cancelled:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await bench.pacer.slot()
+        await bench.limiter.slot()
 
     bench.clock.run(main())
     granted = len(bench.grants)
-    assert bench.pacer.waiting == 0
+    assert bench.limiter.waiting == 0
     # One more slot than was granted, and no time lost on those that were given up.
     assert bench.clock.monotonic() <= max(after_s, (granted + 1 - 2) / 10) + 0.1 + SLACK_S
 
@@ -118,23 +120,23 @@ def test_cancelled_waiters_take_nothing_with_them(cancelled: list[bool], after_s
 def test_a_contested_budget_is_shared_between_creating_and_asking() -> None:
     bench = Bench(10.0)
     bench.run(
-        *(bench.take("create", Lane.CREATE) for _ in range(200)),
-        *(bench.take("ask", Lane.ASK) for _ in range(200)),
+        *(bench.take("create", RequestKind.CREATE) for _ in range(200)),
+        *(bench.take("ask", RequestKind.POLL) for _ in range(200)),
     )
     first = [name for _, name in bench.grants[:90]]
-    share = LANE_SHARES[Lane.ASK] / sum(LANE_SHARES.values())
+    share = KIND_WEIGHTS[RequestKind.POLL] / sum(KIND_WEIGHTS.values())
     assert first.count("ask") == pytest.approx(share * 90, abs=3)
 
 
 def test_a_lane_that_is_alone_has_the_whole_budget() -> None:
     bench = Bench(10.0, random=NEVER_LATE)
-    bench.run(*(bench.take("ask", Lane.ASK) for _ in range(102)))
+    bench.run(*(bench.take("ask", RequestKind.POLL) for _ in range(102)))
     assert bench.times[-1] == pytest.approx(10.0, abs=0.01)
 
 
 def test_nothing_goes_during_a_pause_and_no_two_at_once_after_it() -> None:
     bench = Bench(10.0)
-    bench.pacer.refused(7.0)
+    bench.limiter.refused(7.0)
     bench.run(*(bench.take() for _ in range(5)))
     gaps = [later - earlier for earlier, later in pairwise(bench.times)]
     assert bench.times[0] >= 7.0
@@ -149,7 +151,7 @@ def test_every_pause_is_respected_by_all(pauses: list[tuple[float, float]]) -> N
     async def pause(at_s: float, for_s: float) -> None:
         if at_s:
             await bench.clock.sleep(at_s)
-        bench.pacer.pause_until(bench.clock.monotonic() + for_s)
+        bench.limiter.pause_until(bench.clock.monotonic() + for_s)
 
     bench.run(
         *(pause(*each) for each in pauses),
@@ -162,15 +164,15 @@ def test_every_pause_is_respected_by_all(pauses: list[tuple[float, float]]) -> N
 
 def test_a_shorter_pause_does_not_shorten_a_longer_one() -> None:
     bench = Bench()
-    bench.pacer.pause_until(9.0)
-    bench.pacer.pause_until(3.0)
+    bench.limiter.pause_until(9.0)
+    bench.limiter.pause_until(3.0)
     bench.run(bench.take())
     assert bench.times[0] == pytest.approx(9.0)
 
 
 def test_a_pause_lasts_as_long_as_the_server_says_up_to_an_hour() -> None:
     bench = Bench()
-    bench.pacer.refused(1e6)
+    bench.limiter.refused(1e6)
     bench.run(bench.take())
     assert bench.times[0] == pytest.approx(LONGEST_PAUSE_S, abs=1.0)
 
@@ -181,17 +183,17 @@ def test_a_server_that_says_nothing_is_left_alone_longer_each_time() -> None:
 
     async def storm() -> None:
         for _ in range(12):
-            await bench.pacer.slot()
+            await bench.limiter.slot()
             began = bench.clock.monotonic()
-            bench.pacer.refused()
-            bench.pacer.refused()
-            await bench.pacer.slot()
+            bench.limiter.refused()
+            bench.limiter.refused()
+            await bench.limiter.slot()
             pauses.append(bench.clock.monotonic() - began)
 
     bench.run(storm())
     assert pauses[0] <= 1.0
     assert pauses[5] > 4 * pauses[0]
-    assert max(pauses) <= LONGEST_OWN_PAUSE_S + 1 / bench.pacer.rate
+    assert max(pauses) <= LONGEST_OWN_PAUSE_S + 1 / bench.limiter.rate
 
 
 def test_an_answer_after_the_storm_ends_the_doubling() -> None:
@@ -199,13 +201,13 @@ def test_an_answer_after_the_storm_ends_the_doubling() -> None:
 
     async def main() -> float:
         for _ in range(6):
-            await bench.pacer.slot()
-            bench.pacer.refused()
-        await bench.pacer.slot()
-        bench.pacer.accepted()
+            await bench.limiter.slot()
+            bench.limiter.refused()
+        await bench.limiter.slot()
+        bench.limiter.accepted()
         began = bench.clock.monotonic()
-        bench.pacer.refused()
-        while "paused" in bench.pacer.limited_by:
+        bench.limiter.refused()
+        while "paused" in bench.limiter.limited_by:
             await bench.clock.sleep(0.01)
         return bench.clock.monotonic() - began
 
@@ -214,11 +216,11 @@ def test_an_answer_after_the_storm_ends_the_doubling() -> None:
 
 def test_answers_that_come_in_during_a_pause_do_not_end_the_storm() -> None:
     bench = Bench()
-    bench.pacer.refused(5.0)
-    bench.pacer.accepted()
+    bench.limiter.refused(5.0)
+    bench.limiter.accepted()
     bench.run(bench.take())
     assert bench.times[0] >= 5.0
-    assert (bench.pacer.accepted_requests, bench.pacer.refused_requests) == (1, 1)
+    assert (bench.limiter.accepted_requests, bench.limiter.refused_requests) == (1, 1)
 
 
 def test_a_raised_rate_counts_for_those_who_wait_already() -> None:
@@ -226,7 +228,7 @@ def test_a_raised_rate_counts_for_those_who_wait_already() -> None:
 
     async def raise_rate() -> None:
         await bench.clock.sleep(5.0)
-        bench.pacer.set_rate(50.0)
+        bench.limiter.set_rate(50.0)
 
     bench.run(*(bench.take() for _ in range(10)), raise_rate())
     assert bench.times[-1] <= 5.0 + NAP_S + 10 / 50
@@ -236,70 +238,70 @@ def test_a_lowered_rate_keeps_what_was_sent_ahead_of_time() -> None:
     bench = Bench(10.0, random=NEVER_LATE)
 
     async def lower() -> None:
-        await bench.pacer.slot()
-        await bench.pacer.slot()
-        bench.pacer.set_rate(1.0)
-        await bench.pacer.slot()
+        await bench.limiter.slot()
+        await bench.limiter.slot()
+        bench.limiter.set_rate(1.0)
+        await bench.limiter.slot()
 
     bench.run(lower())
     assert bench.clock.monotonic() == pytest.approx(1.0, abs=0.01)
 
 
 async def strict_server(bench: Bench, limit: float, seconds: float) -> None:
-    """Let a token bucket of 5 answer as many requests as the pacer lets through."""
+    """Let a token bucket of 5 answer as many requests as the limiter lets through."""
     tokens, counted_s = 5.0, 0.0
     while (now_s := bench.clock.monotonic()) < seconds:
-        await bench.pacer.slot()
+        await bench.limiter.slot()
         now_s = bench.clock.monotonic()
         tokens = min(5.0, tokens + (now_s - counted_s) * limit)
         counted_s = now_s
         if tokens >= 1:
             tokens -= 1
-            bench.pacer.accepted()
+            bench.limiter.accepted()
         else:
-            bench.pacer.refused(1.0)
+            bench.limiter.refused(1.0)
 
 
 @pytest.mark.parametrize("limit", [5.0, 10.0, 50.0])
 def test_an_unknown_limit_is_found_filled_and_rarely_exceeded(limit: float) -> None:
     bench = Bench(rate=None, random=NEVER_LATE)
     bench.run(strict_server(bench, limit, 200.0))
-    accepted, refused = bench.pacer.accepted_requests, bench.pacer.refused_requests
+    accepted, refused = bench.limiter.accepted_requests, bench.limiter.refused_requests
     assert accepted >= 0.85 * limit * 200
     assert refused <= 0.03 * (accepted + refused)
-    assert bench.pacer.learned() == pytest.approx(limit, rel=0.2)
+    assert bench.limiter.learned() == pytest.approx(limit, rel=0.2)
 
 
 def test_a_known_rate_is_filled_without_a_refusal() -> None:
     bench = Bench(rate=10.0)
     bench.run(strict_server(bench, 10.0, 100.0))
-    assert bench.pacer.refused_requests == 0
-    assert bench.pacer.accepted_requests >= 1_000
+    assert bench.limiter.refused_requests == 0
+    assert bench.limiter.accepted_requests >= 1_000
 
 
 def test_a_given_rate_above_the_limit_is_cut_to_it() -> None:
     bench = Bench(rate=40.0)
     bench.run(strict_server(bench, 10.0, 200.0))
-    assert bench.pacer.rate == pytest.approx(10.0, rel=0.2)
-    assert bench.pacer.accepted_requests >= 0.85 * 10 * 200
+    assert bench.limiter.rate == pytest.approx(10.0, rel=0.2)
+    assert bench.limiter.accepted_requests >= 0.85 * 10 * 200
 
 
 TOGETHER_S = 300.0
 
 
 async def share_a_limit(
-    clock: VirtualClock, bucket: TokenBucket, pacer: Pacer, begins_s: float
+    clock: VirtualClock, bucket: TokenBucket, limiter: RateLimiter, begins_s: float
 ) -> None:
-    """Send as much as a pacer lets through to a limit that another client has as well."""
+    """Send as much as a limiter lets through to a limit that another client has as well."""
     await clock.sleep(begins_s)
     while clock.monotonic() < TOGETHER_S:
-        await pacer.slot()
+        await limiter.slot()
         refused_for_s = bucket.wait_s(clock.monotonic())
         await clock.sleep(0.02)
         if refused_for_s:
-            pacer.refused(math.ceil(refused_for_s))
+            limiter.refused(math.ceil(refused_for_s))
         else:
-            pacer.accepted()
+            limiter.accepted()
 
 
 @pytest.mark.parametrize("begins_s", [0.0, 30.0])
@@ -310,21 +312,21 @@ def test_two_studies_with_one_key_both_get_on_and_are_seldom_refused(
 ) -> None:
     clock, bucket = VirtualClock(), TokenBucket(limit, burst=5)
     rate = limit if knows_rate else None
-    pacers = [Pacer(rate, clock=clock, random=Random(seed).random) for seed in range(2)]
+    pacers = [RateLimiter(rate, clock=clock, random=Random(seed).random) for seed in range(2)]
 
     async def both() -> None:
         begins = (0.0, begins_s)
         await asyncio.gather(
             *(
-                share_a_limit(clock, bucket, pacer, begin_s)
-                for pacer, begin_s in zip(pacers, begins, strict=True)
+                share_a_limit(clock, bucket, limiter, begin_s)
+                for limiter, begin_s in zip(pacers, begins, strict=True)
                 for _ in range(6)
             )
         )
 
     clock.run(both())
-    accepted = [pacer.accepted_requests for pacer in pacers]
-    refused = sum(pacer.refused_requests for pacer in pacers)
+    accepted = [limiter.accepted_requests for limiter in pacers]
+    refused = sum(limiter.refused_requests for limiter in pacers)
     assert min(accepted) >= 0.2 * sum(accepted)
     assert sum(accepted) >= 0.8 * limit * TOGETHER_S
     # The slower the limit, the fewer requests lie between two cautious looks above it.
@@ -334,34 +336,34 @@ def test_two_studies_with_one_key_both_get_on_and_are_seldom_refused(
 def test_what_one_pacer_learned_another_starts_from() -> None:
     first = Bench(rate=None)
     first.run(strict_server(first, 10.0, 120.0))
-    second = Bench(rate=None, learned=first.pacer.learned())
+    second = Bench(rate=None, learned=first.limiter.learned())
     second.run(strict_server(second, 10.0, 20.0))
-    assert second.pacer.accepted_requests >= 0.85 * 10 * 20
+    assert second.limiter.accepted_requests >= 0.85 * 10 * 20
 
 
 def test_an_idle_rate_is_not_raised_because_it_was_not_tried() -> None:
     bench = Bench(rate=None)
-    start = bench.pacer.rate
+    start = bench.limiter.rate
     bench.run(*(bench.take(after_s=number * 2.0) for number in range(50)))
-    assert bench.pacer.rate == start
+    assert bench.limiter.rate == start
 
 
 def test_spare_tells_an_idle_budget_from_a_contested_one() -> None:
     bench = Bench(10.0)
-    seen = {"idle": bench.pacer.spare}
+    seen = {"idle": bench.limiter.spare}
 
     async def watch() -> None:
         await bench.clock.sleep(15.0)
-        seen["contested"] = bench.pacer.spare
+        seen["contested"] = bench.limiter.spare
         await bench.clock.sleep(300.0)
-        seen["over"] = bench.pacer.spare
+        seen["over"] = bench.limiter.spare
 
     bench.run(watch(), *(bench.take() for _ in range(200)))
-    bench.pacer.pause_until(math.inf)
+    bench.limiter.pause_until(math.inf)
     assert seen["idle"] == 1.0
     assert seen["contested"] == 0.0
     assert seen["over"] > 0.99
-    assert bench.pacer.spare == 0.0
+    assert bench.limiter.spare == 0.0
 
 
 def test_the_backlog_is_how_long_a_question_waits() -> None:
@@ -370,12 +372,12 @@ def test_the_backlog_is_how_long_a_question_waits() -> None:
 
     async def ask() -> None:
         await bench.clock.sleep(1.05)
-        expected.append(bench.pacer.backlog_s)
-        await bench.take("probe", Lane.ASK)
+        expected.append(bench.limiter.backlog_s)
+        await bench.take("probe", RequestKind.POLL)
 
     bench.run(
-        *(bench.take("", Lane.ASK) for _ in range(50)),
-        *(bench.take("", Lane.CREATE) for _ in range(50)),
+        *(bench.take("", RequestKind.POLL) for _ in range(50)),
+        *(bench.take("", RequestKind.CREATE) for _ in range(50)),
         ask(),
     )
     waited = next(moment for moment, name in bench.grants if name == "probe") - 1.05
@@ -384,15 +386,15 @@ def test_the_backlog_is_how_long_a_question_waits() -> None:
 
 def test_what_limits_is_told_in_words() -> None:
     bench = Bench(10.0)
-    said = [bench.pacer.limited_by]
+    said = [bench.limiter.limited_by]
 
     async def look() -> None:
         await bench.clock.sleep(0.55)
-        said.append(bench.pacer.limited_by)
+        said.append(bench.limiter.limited_by)
 
     bench.run(look(), *(bench.take() for _ in range(20)))
-    bench.pacer.pause_until(bench.clock.monotonic() + 60)
-    said.append(bench.pacer.limited_by)
+    bench.limiter.pause_until(bench.clock.monotonic() + 60)
+    said.append(bench.limiter.limited_by)
     assert said[:2] == ["processing", "the request rate (10/s)"]
     assert said[2].startswith("paused by the server until ")
     assert said[2].count(":") == 2
@@ -401,12 +403,12 @@ def test_what_limits_is_told_in_words() -> None:
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.inf, math.nan])
 def test_a_rate_that_makes_no_sense_is_refused_in_words(rate: float) -> None:
     with pytest.raises(ValueError, match="rate must be a positive number of requests per second"):
-        Pacer(rate, clock=VirtualClock())
+        RateLimiter(rate, clock=VirtualClock())
 
 
 def test_a_burst_below_one_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="burst must be 1 or more, not 0"):
-        Pacer(1.0, clock=VirtualClock(), burst=0)
+        RateLimiter(1.0, clock=VirtualClock(), burst=0)
 
 
 @given(
@@ -418,7 +420,7 @@ def test_a_burst_below_one_is_refused_in_words() -> None:
 def test_no_attempt_begins_after_the_time_for_retries_is_over(
     attempt: int, elapsed_s: float, retry_after_s: float | None, seed: int
 ) -> None:
-    retries = Retries(max_elapsed_s=600.0)
+    retries = RetryPolicy(max_elapsed_s=600.0)
     delay_s = retries.next_delay(attempt, elapsed_s, retry_after_s, Random(seed).random)
     if delay_s is not None:
         assert elapsed_s + delay_s <= 600.0
@@ -427,17 +429,17 @@ def test_no_attempt_begins_after_the_time_for_retries_is_over(
 
 
 def test_waits_double_up_to_the_cap_and_are_fully_jittered() -> None:
-    retries = Retries(first_s=1.0, cap_s=8.0)
+    retries = RetryPolicy(first_s=1.0, cap_s=8.0)
     longest = [retries.next_delay(attempt, 0.0, random=lambda: 1.0) for attempt in range(6)]
     assert longest == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert retries.next_delay(3, 0.0, random=lambda: 0.0) == 0.0
 
 
 def test_the_server_wish_comes_first_but_is_capped() -> None:
-    retries = Retries()
+    retries = RetryPolicy()
     assert retries.next_delay(0, 0.0, 7.0, lambda: 0.0) == 7.0
     assert retries.next_delay(0, 0.0, 4000.0, lambda: 0.0) == LONGEST_RETRY_AFTER_S
 
 
 def test_there_is_no_further_attempt_when_the_wait_would_take_too_long() -> None:
-    assert Retries(max_elapsed_s=60.0).next_delay(0, 55.0, 10.0) is None
+    assert RetryPolicy(max_elapsed_s=60.0).next_delay(0, 55.0, 10.0) is None

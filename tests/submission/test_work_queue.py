@@ -1,4 +1,4 @@
-"""The intake takes up what is to be sent, and nothing else, with one look at each recording."""
+"""The queue takes up what is to be sent, and nothing else, with one look at each recording."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,11 +9,11 @@ from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.state.rows import Rejection, Row
-from helios_research.state.status import AS_USUAL, Rules, Standing, judge
-from helios_research.submission.work_queue import Ended, Intake, Survey, Taken
+from helios_research.state.status import AS_USUAL, RowStatus, Rules, judge
+from helios_research.submission.work_queue import NotSent, Scan, WorkItem, WorkQueue
 
 AUDIO = "ab" * 32
-NOT_SURVEYED = Survey()
+NOT_SURVEYED = Scan()
 
 
 @pytest.fixture
@@ -24,29 +24,29 @@ def looked_at() -> list[str]:
 
 @pytest.fixture
 def taken_in(looked_at) -> Callable[..., object]:
-    """Everything that an intake yields for rows, what is seen of them, and what was sent."""
+    """Everything that an queue yields for rows, what is seen of them, and what was sent."""
 
     async def run(
         rows: Sequence[Row],
         seen: Mapping[str, Check],
         attempts: Sequence[Attempt] = (),
-        survey: Survey = NOT_SURVEYED,
+        survey: Scan = NOT_SURVEYED,
         rules: Rules = AS_USUAL,
-        standings: Sequence[Standing] | None = None,
-    ) -> list[Taken | Ended]:
+        statuses: Sequence[RowStatus] | None = None,
+    ) -> list[WorkItem | NotSent]:
         async def check(location: str) -> Check:
             looked_at.append(location)
             return seen[location]
 
-        async def surveyed() -> Survey:
+        async def surveyed() -> Scan:
             return survey
 
         def history(sha256: str) -> list[Attempt]:
             return [attempt for attempt in attempts if attempt.sha256 == sha256]
 
-        before = standings or [judge(row, None, history(AUDIO), rules=rules) for row in rows]
-        intake = Intake(rows, before, history, check, surveyed, rules)
-        return [item async for item in intake.items()]
+        before = statuses or [judge(row, None, history(AUDIO), rules=rules) for row in rows]
+        queue = WorkQueue(rows, before, history, check, surveyed, rules)
+        return [item async for item in queue.items()]
 
     return run
 
@@ -63,7 +63,7 @@ async def test_new_recordings_are_checked_and_taken_with_what_was_seen(
 ) -> None:
     (row,) = rows_at(row_of, "a")
     (item,) = await taken_in([row], {"/a.wav": check_of(media_type="audio/wav")})
-    assert isinstance(item, Taken)
+    assert isinstance(item, WorkItem)
     assert (item.job.row, item.job.sha256, item.job.size_bytes) == (row, AUDIO, 1000)
     assert (item.job.media_type, item.job.duration_s) == ("audio/wav", 30.0)
 
@@ -72,15 +72,15 @@ async def test_what_helios_would_refuse_ends_skipped_unless_all_is_sent(
     taken_in, row_of, check_of
 ) -> None:
     rows, seen = rows_at(row_of, "a"), {"/a.wav": check_of(Verdict.FAIL, HeliosCode.TOO_LONG)}
-    assert await taken_in(rows, seen) == [Ended(Outcome.SKIPPED, Outcome.PENDING)]
+    assert await taken_in(rows, seen) == [NotSent(Outcome.SKIPPED, Outcome.PENDING)]
     (sent,) = await taken_in(rows, seen, rules=Rules(preflight=False))
-    assert isinstance(sent, Taken)
+    assert isinstance(sent, WorkItem)
 
 
 async def test_a_recording_that_cannot_be_read_ends_invalid(taken_in, row_of, check_of) -> None:
     gone = check_of(Verdict.FAIL, "INVALID_RECORDING", sha256=None)
     items = await taken_in(rows_at(row_of, "a"), {"/a.wav": gone})
-    assert items == [Ended(Outcome.INVALID, Outcome.PENDING)]
+    assert items == [NotSent(Outcome.INVALID, Outcome.PENDING)]
 
 
 async def test_a_score_stays_when_its_file_is_gone(taken_in, row_of, check_of, attempt_of) -> None:
@@ -92,7 +92,7 @@ async def test_a_score_stays_when_its_file_is_gone(taken_in, row_of, check_of, a
 async def test_a_settled_recording_that_nobody_wrote_to_is_not_looked_at(
     taken_in, row_of, attempt_of, looked_at
 ) -> None:
-    survey = Survey(hashes={"/a.wav": AUDIO})
+    survey = Scan(hashes={"/a.wav": AUDIO})
     items = await taken_in(rows_at(row_of, "a"), {}, [attempt_of(State.SCORED)], survey)
     assert (items, looked_at) == ([], [])
 
@@ -102,9 +102,9 @@ async def test_a_settled_recording_that_somebody_wrote_to_is_sent_as_the_new_one
 ) -> None:
     other = check_of(sha256="cd" * 32)
     (item,) = await taken_in(
-        rows_at(row_of, "a"), {"/a.wav": other}, [attempt_of(State.SCORED)], Survey()
+        rows_at(row_of, "a"), {"/a.wav": other}, [attempt_of(State.SCORED)], Scan()
     )
-    assert isinstance(item, Taken)
+    assert isinstance(item, WorkItem)
     assert (item.job.sha256, item.before) == ("cd" * 32, Outcome.SCORED)
 
 
@@ -112,9 +112,9 @@ async def test_a_file_that_was_only_touched_keeps_its_score(
     taken_in, row_of, check_of, attempt_of
 ) -> None:
     items = await taken_in(
-        rows_at(row_of, "a"), {"/a.wav": check_of()}, [attempt_of(State.SCORED)], Survey()
+        rows_at(row_of, "a"), {"/a.wav": check_of()}, [attempt_of(State.SCORED)], Scan()
     )
-    assert items == [Ended(Outcome.SCORED, Outcome.SCORED)]
+    assert items == [NotSent(Outcome.SCORED, Outcome.SCORED)]
 
 
 async def test_runs_under_way_go_first_without_a_look_at_their_files(
@@ -122,9 +122,9 @@ async def test_runs_under_way_go_first_without_a_look_at_their_files(
 ) -> None:
     new, old = rows_at(row_of, "new", "old")
     under_way = attempt_of(State.UPLOADED, duration_s=12.0)
-    standings = [judge(new, None, []), judge(old, None, [under_way])]
+    statuses = [judge(new, None, []), judge(old, None, [under_way])]
     seen = {"/new.wav": check_of(sha256="cd" * 32)}
-    items = await taken_in([new, old], seen, [under_way], standings=standings)
+    items = await taken_in([new, old], seen, [under_way], statuses=statuses)
     assert [item.job.row for item in items] == [old, new]
     assert items[0].job.duration_s == 12.0
     assert looked_at == ["/new.wav"]
@@ -138,8 +138,8 @@ async def test_what_helios_deletes_soon_is_asked_for_before_all_else(
         attempt_of(State.UPLOADED, number=1, sha256="11" * 32),
         attempt_of(State.UPLOADED, number=2, sha256="22" * 32, delete_data=True),
     ]
-    standings = [judge(row, None, [one]) for row, one in zip(rows, attempts, strict=True)]
-    items = await taken_in(rows, {}, attempts, standings=standings)
+    statuses = [judge(row, None, [one]) for row, one in zip(rows, attempts, strict=True)]
+    items = await taken_in(rows, {}, attempts, statuses=statuses)
     assert [item.job.sha256 for item in items] == ["22" * 32, "11" * 32]
 
 
@@ -152,15 +152,15 @@ async def test_the_same_audio_with_other_metadata_is_sent_once_even_if_only_now_
     ]
     seen = dict.fromkeys(("s3://study/a.wav", "s3://study/b.wav"), check_of())
     items = await taken_in(rows, seen)
-    assert sorted(type(item).__name__ for item in items) == ["Ended", "Taken"]
+    assert sorted(type(item).__name__ for item in items) == ["NotSent", "WorkItem"]
 
 
 async def test_rows_that_the_survey_found_in_conflict_are_not_sent(
     taken_in, row_of, check_of
 ) -> None:
-    survey = Survey(conflicts={0})
+    survey = Scan(conflicts={0})
     items = await taken_in(rows_at(row_of, "a"), {"/a.wav": check_of()}, survey=survey)
-    assert items == [Ended(Outcome.INVALID, Outcome.PENDING)]
+    assert items == [NotSent(Outcome.INVALID, Outcome.PENDING)]
 
 
 async def test_rows_without_a_recording_or_with_an_error_are_passed_over(

@@ -10,48 +10,48 @@ from helios_research.submission.rate_limiter import (
     HIGHEST_RATE,
     LOWEST_RATE,
     START_RATE,
-    RateSearch,
+    AdaptiveRate,
 )
 
 
-def sending(search: RateSearch, seconds: float, step_s: float = 0.1) -> None:
+def sending(search: AdaptiveRate, seconds: float, step_s: float = 0.1) -> None:
     for _ in range(round(seconds / step_s)):
         search.sent(step_s)
 
 
-def accept_evenly(search: RateSearch, rate: float, until_s: float) -> None:
+def accept_evenly(search: AdaptiveRate, rate: float, until_s: float) -> None:
     for number in range(int(until_s * rate)):
         search.accepted((number + 1) / rate)
 
 
 def test_it_starts_gently_and_grows_by_15_percent_a_second() -> None:
-    search = RateSearch()
+    search = AdaptiveRate()
     assert search.rate == START_RATE
     sending(search, 5)
     assert search.rate == pytest.approx(START_RATE * 1.15**5)
 
 
 def test_it_never_looks_for_more_than_the_highest_rate() -> None:
-    search = RateSearch()
+    search = AdaptiveRate()
     sending(search, 120)
     assert search.rate == HIGHEST_RATE
 
 
 def test_a_given_rate_is_a_ceiling() -> None:
-    search = RateSearch(10)
+    search = AdaptiveRate(10)
     sending(search, 60)
     assert search.rate == 10
 
 
 def test_a_refusal_cuts_to_nine_tenths_of_what_was_accepted() -> None:
-    search = RateSearch(10)
+    search = AdaptiveRate(10)
     accept_evenly(search, 8, until_s=5)
     search.refused(5.0)
     assert search.rate == pytest.approx(CUT * 8, rel=0.1)
 
 
 def test_refusals_within_a_second_count_as_one() -> None:
-    search = RateSearch(10)
+    search = AdaptiveRate(10)
     accept_evenly(search, 10, until_s=5)
     search.refused(5.0)
     once = search.rate
@@ -63,7 +63,7 @@ def test_refusals_within_a_second_count_as_one() -> None:
 
 
 def test_a_refusal_soon_after_another_cuts_no_deeper_for_the_pause_between_them() -> None:
-    search = RateSearch(10)
+    search = AdaptiveRate(10)
     accept_evenly(search, 10, until_s=5)
     search.refused(5.0)
     once = search.rate
@@ -72,13 +72,13 @@ def test_a_refusal_soon_after_another_cuts_no_deeper_for_the_pause_between_them(
 
 
 def test_one_cut_is_never_deeper_than_its_bound() -> None:
-    search = RateSearch(50)
+    search = AdaptiveRate(50)
     search.refused(100.0)
     assert search.rate == pytest.approx(50 * DEEPEST_CUT * CUT)
 
 
 def test_after_a_refusal_a_given_rate_is_reached_again() -> None:
-    search = RateSearch(10)
+    search = AdaptiveRate(10)
     accept_evenly(search, 10, until_s=5)
     search.refused(5.0)
     assert search.rate < 10
@@ -87,7 +87,7 @@ def test_after_a_refusal_a_given_rate_is_reached_again() -> None:
 
 
 def test_growth_is_slowest_at_the_rate_of_the_last_refusal() -> None:
-    search = RateSearch(learned=10)
+    search = AdaptiveRate(learned=10)
     growths = []
     for rate in (7.0, 10.0, 13.0):
         search.rate = rate
@@ -98,7 +98,7 @@ def test_growth_is_slowest_at_the_rate_of_the_last_refusal() -> None:
 
 def test_a_slow_limit_is_approached_more_slowly_so_that_no_larger_share_is_refused() -> None:
     def growth(rate: float) -> float:
-        search = RateSearch(learned=rate)
+        search = AdaptiveRate(learned=rate)
         search.sent(1.0)
         return search.rate / rate - 1
 
@@ -107,15 +107,15 @@ def test_a_slow_limit_is_approached_more_slowly_so_that_no_larger_share_is_refus
 
 
 def test_a_rate_learned_in_a_bad_hour_does_not_last() -> None:
-    search = RateSearch(learned=0.5)
+    search = AdaptiveRate(learned=0.5)
     sending(search, 120)
     assert search.rate > 10
 
 
 def test_what_was_learned_is_where_it_starts_but_not_above_a_given_rate() -> None:
-    assert RateSearch(learned=7.5).rate == 7.5
-    assert RateSearch(5, learned=7.5).rate == 5
-    assert RateSearch(learned=0.0).rate == LOWEST_RATE
+    assert AdaptiveRate(learned=7.5).rate == 7.5
+    assert AdaptiveRate(5, learned=7.5).rate == 5
+    assert AdaptiveRate(learned=0.0).rate == LOWEST_RATE
 
 
 @given(
@@ -127,7 +127,7 @@ def test_what_was_learned_is_where_it_starts_but_not_above_a_given_rate() -> Non
 def test_whatever_happens_the_rate_stays_within_its_bounds(
     rate: float | None, events: list[tuple[str, float]]
 ) -> None:
-    search = RateSearch(rate)
+    search = AdaptiveRate(rate)
     now_s = 0.0
     for event, seconds in events:
         now_s += seconds
