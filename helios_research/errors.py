@@ -53,7 +53,8 @@ import errno
 import os
 import shlex
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -455,6 +456,15 @@ def _some(names: list[str]) -> list[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Raise what the operating system refuses inside the block as a `StudyStorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyStorageError.from_system(path, error) from None
 
 
 def local_time(moment: datetime) -> str:

@@ -16,6 +16,7 @@ from types import FrameType, ModuleType
 
 from pydantic import SecretStr
 
+from helios_research._util.notebook import notebook_kernel
 from helios_research.errors import KeyringUnusableError
 
 _LOGGER = logging.getLogger(__name__)
@@ -66,9 +67,7 @@ def ask_for_key(base_url: str) -> SecretStr | None:
 
 
 def _somebody_is_there() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = notebook_kernel()
     if kernel is not None:
         # While a cell runs, the kernel puts its own function in place. Otherwise, as in a button's
         # callback, the question would appear in the terminal from which Jupyter was started.

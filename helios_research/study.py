@@ -11,6 +11,8 @@ from typing import Unpack
 
 import pandas as pd
 
+from helios_research._util.files import remove_temporary_files
+from helios_research._util.notebook import in_notebook
 from helios_research.api.client import Client
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
@@ -26,7 +28,7 @@ from helios_research.results.table import Snapshot, progress_of
 from helios_research.state.loader import rows_in
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress
-from helios_research.submission.background import Submission, in_notebook, progress_line
+from helios_research.submission.background import Submission, progress_line
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.engine import Engine
 from helios_research.submission.options import SubmitOptions, SubmitSettings
@@ -219,8 +221,7 @@ class Study:
         # What a process left half-written when it was killed. The ledger is ours, so nobody else
         # is writing these just now.
         for name in (COHORT_FILE, RESULTS_FILE):
-            for unfinished in self.folder.glob(f".{name}.*.part"):
-                unfinished.unlink(missing_ok=True)
+            remove_temporary_files(self.folder / name)
         if cohort is None:
             return self.cohort
         if not (self.folder / COHORT_FILE).exists():

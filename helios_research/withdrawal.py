@@ -7,7 +7,6 @@ a withdrawal that was killed half-way is finished by the next call.
 """
 
 import os
-import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +18,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from helios_research._util.files import is_temporary
+from helios_research._util.text import composed
 from helios_research.api.models import user_label_in
 from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
@@ -49,7 +50,7 @@ def sweep(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, 
     """Remove exports, reports and half-written files from a study's folder."""
     removed, left = [], []
     for path in _others(folder):
-        if _is_half_written(path):
+        if is_temporary(path):
             path.unlink()
         elif remove and _is_ours(path):
             path.unlink()
@@ -65,11 +66,6 @@ def sweep(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, 
 def _others(folder: Path) -> list[Path]:
     found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
     return [path for path in found if path.parent != folder or path.name not in _OF_THE_STUDY]
-
-
-def _is_half_written(path: Path) -> bool:
-    is_draft = path.name.startswith(".") and path.suffix == ".part"
-    return is_draft or path.name == Path(HOLDER_NAME).with_suffix(".draft").name
 
 
 def _is_ours(path: Path) -> bool:
@@ -110,7 +106,7 @@ class Participant:
     def find(cls, ledger: LedgerReader, cohort: Cohort | None, label: str) -> Self:
         """Look a participant up."""
         labels, places = _labels_and_places(cohort)
-        gone = labels == _as_seen(label)
+        gone = labels == composed(label)
         seen = all_hashes(ledger)
         kept_places = set(places[~gone])
         heard = {seen.get(place) for place in places[gone]} - {None}
@@ -121,7 +117,7 @@ class Participant:
         theirs = [
             attempt
             for attempt in attempts
-            if (sent_for := _as_seen(user_label_in(attempt.request))) == _as_seen(label)
+            if (sent_for := composed(user_label_in(attempt.request))) == composed(label)
             # Sent under another label, as before the table was corrected.
             or (attempt.sha256 in heard and sent_for not in labels_of.get(attempt.sha256, ()))
         ]
@@ -271,13 +267,8 @@ def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any
         nothing = np.array([], dtype=object)
         return nothing, nothing
     fields = cohort.fields[["user_label", "recording"]].fillna("").astype(object)
-    labels = fields["user_label"].map(_as_seen).astype(object)
+    labels = fields["user_label"].map(composed).astype(object)
     return labels.to_numpy(), fields["recording"].to_numpy()
-
-
-def _as_seen(label: str) -> str:
-    """Give a label in the form in which labels are compared: how accents are encoded is not seen."""
-    return unicodedata.normalize("NFC", label)
 
 
 def _keys(found: Participant) -> Collection[int]:

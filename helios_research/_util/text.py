@@ -1,6 +1,46 @@
-"""How numbers of things are said, in figures, reports, widgets and on the command line."""
+"""How text is compared, ordered and written, wherever the package does it."""
+
+import re
+import unicodedata
+from math import isnan
+from typing import Any
 
 
 def counted(number: int, thing: str) -> str:
-    """Word a number of things."""
+    """Word a number of things, as in ``1 recording`` and ``2,000 recordings``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def composed(text: str) -> str:
+    """Give a text in Unicode's form NFC: how a letter with an accent is encoded cannot be seen."""
+    return unicodedata.normalize("NFC", text)
+
+
+def natural_key(text: str) -> list[tuple[int, float, str]]:
+    """Give the sort key under which numbers inside a text count as numbers."""
+    number = _number(text)
+    if number is not None:
+        return [(0, number, "")]
+    parts = re.split(r"(\d+)", text)
+    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part.lower()) for part in parts]
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if isnan(number) else number
+
+
+def literal(value: Any) -> str:
+    """Write a value as Python, text in double quotes where that needs no more escapes."""
+    if isinstance(value, dict):
+        entries = (f"{literal(key)}: {literal(part)}" for key, part in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    written = repr(value)
+    if isinstance(value, str) and written.startswith("'") and '"' not in written:
+        return f'"{written[1:-1]}"'
+    return written

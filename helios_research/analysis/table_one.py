@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import natural_key
 from helios_research.analysis.tables import (
     NOT_GIVEN,
     Floats,
@@ -15,7 +16,6 @@ from helios_research.analysis.tables import (
     finished,
     levels_of,
     load_results,
-    natural_key,
     people_of,
     times_of,
 )

@@ -1,9 +1,7 @@
 """What every analysis needs from a results table: scores, levels, people, reasons, and where it comes from."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research._util.text import counted
+from helios_research._util.text import counted, natural_key
 from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
@@ -130,23 +128,6 @@ def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
         ordered = _as_text(pd.Series(values.cat.categories)).dropna()
         return [level for level in dict.fromkeys(ordered) if level in set(found)]
     return sorted(found, key=natural_key)
-
-
-def natural_key(text: str) -> list[tuple[int, float, str]]:
-    """Give the sort key under which numbers inside a text count as numbers."""
-    number = _number(text)
-    if number is not None:
-        return [(0, number, "")]
-    parts = re.split(r"(\d+)", text)
-    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part.lower()) for part in parts]
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return None if isnan(number) else number
 
 
 def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":

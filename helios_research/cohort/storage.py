@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from helios_research._util.files import replaced
 from helios_research.cohort.mapping import Layout
 from helios_research.cohort.text import cell_text, shown
 from helios_research.cohort.validators import HEADER, typed
 from helios_research.columns import STANDARD_FIELDS
-from helios_research.errors import StudyStorageError, UnreadableTableError
+from helios_research.errors import UnreadableTableError, storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +98,10 @@ _ROW, _FINDINGS = "row", "findings"
 def write(content: Content, path: Path) -> None:
     """Write a cohort beside its place and move it there."""
     table = _to_table(content)
-    try:
-        _write_beside(table, path)
-    except OSError as error:
-        raise StudyStorageError.from_system(path, error) from error
-
-
-def _write_beside(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as unfinished:
+            pq.write_table(table, unfinished, compression="zstd")
 
 
 def read(path: Path) -> Content:

@@ -17,7 +17,7 @@ from helios_research.ledger.storage import (
     Connected,
     DamagedValueError,
     making_sense,
-    storage_errors,
+    sqlite_errors,
 )
 from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
 
@@ -43,7 +43,7 @@ class CheckReader(Connected):
         """Read what earlier checks found out about some recordings."""
         found = self._checks_at(settings, "facts", locations)
         # Once around all of them: around each it would take as long as reading them.
-        with storage_errors(self._path), making_sense():
+        with sqlite_errors(self._path), making_sense():
             return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
 
     def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class CheckReader(Connected):
         return {place: fact for place, _, fact in found}
 
     def _read(self, facts: str) -> dict[str, Any]:
-        with storage_errors(self._path), making_sense():
+        with sqlite_errors(self._path), making_sense():
             found: dict[str, Any] = from_json(facts)
             return found
 

@@ -67,7 +67,7 @@ class Connected:
         self._path = path
         self._reading = Lock()
         self._is_closed = False
-        with storage_errors(path):
+        with sqlite_errors(path):
             self._connection = connect_reader(path)
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class Connected:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._reading, storage_errors(self._path):
+        with self._reading, sqlite_errors(self._path):
             if self._is_closed:
                 raise ValueError(f"The ledger {self._path} is closed: open the study again.")
             yield self._connection
@@ -303,7 +303,7 @@ def study_error(error: Exception, path: Path) -> StudyError | None:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises inside the block into a `StudyError`."""
     try:
         yield

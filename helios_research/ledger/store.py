@@ -31,7 +31,7 @@ from helios_research.ledger.storage import (
     prepare_database,
     prepare_folder,
     rewrite,
-    storage_errors,
+    sqlite_errors,
     tidy,
     warn_if_open_to_others,
 )
@@ -75,7 +75,7 @@ class Ledger(LedgerReader):
             lock = StudyLock(folder, clock())
             undo.callback(lock.release)
             path = prepare_database(folder)
-            with storage_errors(path):
+            with sqlite_errors(path):
                 connection = connect_writer(path)
                 undo.callback(connection.close)
                 migrate(connection, path, MIGRATIONS)
@@ -88,7 +88,7 @@ class Ledger(LedgerReader):
     def read(cls, folder: Path) -> LedgerReader:
         """Open the ledger in a folder for reading only, also while another process writes."""
         path = existing_database(Path(folder))
-        with storage_errors(path):
+        with sqlite_errors(path):
             connection = connect_reader(path)
             try:
                 version = version_of(connection, path)
@@ -174,7 +174,7 @@ class Ledger(LedgerReader):
         # The writer's thread has the connection to itself, so it is ended for a moment.
         self._writer.close()
         try:
-            with storage_errors(self._path):
+            with sqlite_errors(self._path):
                 return rewrite(self._writing)
         finally:
             self._writer = GroupWriter(self._writing, self._path)

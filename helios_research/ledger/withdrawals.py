@@ -6,10 +6,11 @@ import json
 import os
 import secrets
 import sqlite3
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from helios_research._util.text import composed
 
 _SALT = "withdrawal_salt"
 _SALT_BYTES = 32
@@ -49,7 +50,7 @@ class Withdrawn:
 
 def label_mark(salt: bytes, label: str) -> str:
     """Work out the mark of a label; how a letter with an accent is encoded makes no difference."""
-    return _mark(salt, "label", unicodedata.normalize("NFC", label))
+    return _mark(salt, "label", composed(label))
 
 
 def _mark(salt: bytes, what: str, value: str) -> str:

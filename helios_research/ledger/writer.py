@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from helios_research._util.files import remove_temporary_files, replaced
 from helios_research.errors import StudyLockedError, StudyStorageError, local_time
 from helios_research.ledger.storage import study_error
 
@@ -62,12 +63,10 @@ class StudyLock:
 
     def _sign(self, now: datetime) -> None:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
-        draft = self._holder.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(holder, file)
-        draft.replace(self._holder)
+        # Only the holder of the lock comes here.
+        remove_temporary_files(self._holder)
+        with replaced(self._holder) as unfinished:
+            unfinished.write_text(json.dumps(holder), encoding="utf-8")
 
     def release(self) -> None:
         """Give the right back; safe to call twice."""

@@ -1,6 +1,5 @@
 """How every figure looks: sizes, fonts and colours, for a paper's column, its page, or a slide."""
 
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from helios_research._util.notebook import in_notebook
 from helios_research.columns import BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
 from helios_research.plots.text import font_families, plain, widest_in, wrap
@@ -273,9 +273,7 @@ def _inside_a_cell() -> bool:
     A widget's callback may run on another thread, and whoever calls from there shows the figure
     in a way of its own.
     """
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    if not hasattr(shell, "kernel") or threading.current_thread() is not threading.main_thread():
+    if not in_notebook() or threading.current_thread() is not threading.main_thread():
         return False
     return mpl.get_backend().lower() not in _FOR_FILES_ONLY
 

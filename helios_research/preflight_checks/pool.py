@@ -1,14 +1,14 @@
 """How far a check has come: a line that moves on a terminal, plain lines elsewhere."""
 
-import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from functools import partial
-from typing import Self, TextIO
+from typing import Self
 
+from helios_research._util.notebook import ProgressLine
 from helios_research._util.text import counted
 from helios_research.codes import HeliosCode
 from helios_research.columns import Verdict
@@ -34,41 +34,24 @@ from helios_research.recording import is_remote, shown, stamp_of
 ShowCount = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""
 
-_ON_TERMINAL_S = 0.2
-_ELSEWHERE_S = 10.0
-
-
-class ProgressLine:
-    """Writes how many recordings are done, to standard error by default."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._is_terminal = self._stream.isatty()
-        self._began = time.monotonic()
-        self._written = self._began
-
-    def __call__(self, done: int, total: int) -> None:
-        """Write the line, if the last one is not too recent."""
-        now = time.monotonic()
-        pause_s = _ON_TERMINAL_S if self._is_terminal else _ELSEWHERE_S
-        is_last = done >= total
-        if now - self._written < pause_s and not is_last:
-            return
-        self._written = now
-        per_minute = 60 * done / max(now - self._began, 1e-3)
-        words = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
-        if not self._is_terminal:
-            self._stream.write(f"{words}\n")
-        else:
-            self._stream.write(f"\r\x1b[K{words}" + ("\n" if is_last else ""))
-        self._stream.flush()
-
 
 def chosen(progress: bool | ShowCount) -> ShowCount:  # noqa: FBT001 - the public argument
     """Turn what the caller asked for into something to call."""
     if callable(progress):
         return progress
-    return ProgressLine() if progress else lambda _done, _total: None
+    return _progress_line() if progress else lambda _done, _total: None
+
+
+def _progress_line() -> ShowCount:
+    line = ProgressLine()
+    began = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        per_minute = 60 * done / max(time.monotonic() - began, 1e-3)
+        words = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
+        line(words, is_last=done >= total)
+
+    return show
 
 
 _WINDOW = 256

@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helios_research._util.files import replaced
 from helios_research.columns import CHECKS, RECORDING_ID, Kind, Verdict
 from helios_research.preflight_checks.check import UNREADABLE, Check, CheckCache
 from helios_research.preflight_checks.pool import CheckPool, ShowCount, chosen
@@ -88,12 +89,11 @@ def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> "pd.DataFrame"
 
 def write_checks(checks: "pd.DataFrame", path: Path) -> None:
     """Write a table of checks to a file: beside it first, and then in its place."""
-    beside = path.with_name(f".{path.name}.part")
-    if path.suffix.lower() == ".parquet":
-        checks.to_parquet(beside, index=False)
-    else:
-        checks.to_csv(beside, index=False)
-    beside.replace(path)
+    with replaced(path) as unfinished:
+        if path.suffix.lower() == ".parquet":
+            checks.to_parquet(unfinished, index=False)
+        else:
+            checks.to_csv(unfinished, index=False)
 
 
 def _dtype(name: str, kind: Kind) -> "pd.CategoricalDtype | str":

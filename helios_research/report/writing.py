@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from helios_research._util.files import replaced
 from helios_research._version import __version__
+from helios_research.errors import storage_errors
 from helios_research.report.blocks import Section
 from helios_research.report.data import Subject, subject_of
 from helios_research.report.findings import comparisons, over_time, scores
 from helios_research.report.overview import NOT_MEDICAL, at_a_glance, columns, errors, methods
 from helios_research.report.people import missing, participants, way
-from helios_research.results.parquet import moved_into_place
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def write_report(
         hide_small_cells=hide_small_cells,
     )
     page = render(subject)
-    with moved_into_place(target) as unfinished:
+    with storage_errors(target), replaced(target) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     return target
 

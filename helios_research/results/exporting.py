@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from helios_research._util.files import replaced
 from helios_research.columns import RESULTS_BY_NAME
-from helios_research.errors import ResultsError
+from helios_research.errors import ResultsError, storage_errors
 from helios_research.results.codebook import (
     SYNTHETIC,
     codebook,
@@ -19,7 +20,6 @@ from helios_research.results.codebook import (
     sources_of,
 )
 from helios_research.results.parquet import (
-    moved_into_place,
     read_footer,
     read_parquet,
     write_parquet,
@@ -124,7 +124,7 @@ def export(
     known |= provenance or {}
     known["tags"] = [*(tags or known.get("tags") or ())]
     job = _job(target.name, form, table, known, _shaped(table, known["tags"], ages=ages, long=long))
-    with moved_into_place(target) as unfinished:
+    with storage_errors(target), replaced(target) as unfinished:
         form.write(job, unfinished)
     return [target, *_write_companions(job, target)]
 
@@ -178,7 +178,7 @@ def _write_companions(job: _Job, target: Path) -> list[Path]:
         (".README.md", lambda path: path.write_text(job.readme, encoding="utf-8")),
     ):
         place = target.with_name(target.name + ending)
-        with moved_into_place(place) as unfinished:
+        with storage_errors(place), replaced(place) as unfinished:
             write(unfinished)
         written.append(place)
     return written

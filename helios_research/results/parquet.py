@@ -1,11 +1,9 @@
 """Results as Parquet: typed, described in its footer, and never half-written."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from helios_research._util.files import replaced
 from helios_research._version import __version__
 from helios_research.columns import (
     RESULTS_BY_NAME,
@@ -20,7 +19,7 @@ from helios_research.columns import (
     SCORES,
     Kind,
 )
-from helios_research.errors import ResultsError, StudyStorageError
+from helios_research.errors import ResultsError, storage_errors
 
 FOOTER_KEY = b"helios_research"
 
@@ -56,7 +55,7 @@ def write_parquet(
     The file is written beside its place and moved there when it is complete.
     """
     types = _types_of(own)
-    with moved_into_place(path) as unfinished:
+    with storage_errors(path), replaced(path) as unfinished:
         writer: pq.ParquetWriter | None = None
         try:
             for part in parts:
@@ -161,22 +160,3 @@ def _schema(
     }
     metadata = dict(inferred.metadata or {}) | {FOOTER_KEY: json.dumps(footer).encode()}
     return pa.schema(fields, metadata=metadata)
-
-
-@contextmanager
-def moved_into_place(path: Path) -> Iterator[Path]:
-    """Give a place beside a file to write to, and move the result there once it is complete."""
-    try:
-        with NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-        ) as file:
-            unfinished = Path(file.name)
-    except OSError as error:
-        raise StudyStorageError.from_system(path, error) from None
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    except OSError as error:
-        raise StudyStorageError.from_system(path, error) from None
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from helios_research._util.text import literal
 from helios_research.cohort import Cohort
 from helios_research.columns import RESERVED_NAMES, STANDARD_FIELDS
 from helios_research.state.rows import rows_of
@@ -84,20 +85,9 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
 
 def _literal(value: Any, indent: int) -> str:
     """Write a value as Python, one entry on each line where it is long."""
-    short = _python(value)
+    short = literal(value)
     if len(short) <= 60 or not isinstance(value, dict):
         return short
     inner = " " * (indent + 4)
-    entries = "".join(f"{inner}{_python(name)}: {_python(part)},\n" for name, part in value.items())
+    entries = "".join(f"{inner}{literal(name)}: {literal(part)},\n" for name, part in value.items())
     return f"{{\n{entries}{' ' * indent}}}"
-
-
-def _python(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_python(k)}: {_python(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_python, value)) + "]"
-    text = repr(value)
-    # Double quotes, as a formatter would write them, where nothing has to be escaped.
-    is_simple = text[:1] == "'" and '"' not in text and "\\" not in text
-    return f'"{text[1:-1]}"' if is_simple else text

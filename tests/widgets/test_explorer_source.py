@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from helios_research._util.text import literal
 from helios_research.errors import ResultsError, UnknownColumnError
-from helios_research.widgets.explorer.source import counts_of, id_of, literal, open_source
+from helios_research.widgets.explorer.source import counts_of, id_of, open_source
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 

@@ -13,7 +13,6 @@ from helios_research.columns import Outcome
 from helios_research.ledger import Ledger
 from helios_research.sandbox import SandboxSettings
 from helios_research.state.status import Progress
-from helios_research.submission import background
 from helios_research.widgets import SubmissionMonitor
 from helios_research.widgets.monitor.drawing import errors_html, progress_html
 from helios_research.widgets.monitor.monitor import REFRESH_S
@@ -208,10 +207,6 @@ def test_a_notebook_shows_it_by_itself(
     assert len(shown) == 1
     assert shown[0]._settings == SETTINGS
     shown[0].close()
-
-
-def test_a_script_shows_none(study: hr.Study) -> None:
-    assert not background.in_notebook()
 
 
 def test_the_bar_says_in_words_and_widths_how_far_it_is() -> None:

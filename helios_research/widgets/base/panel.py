@@ -1,7 +1,6 @@
 """What all widgets share: controls, HTML, the status line, and how a notebook shows and remembers them."""
 
 import logging
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -12,6 +11,7 @@ from weakref import WeakSet
 
 import ipywidgets
 
+from helios_research._util.notebook import ipython_shell
 from helios_research.errors import HeliosResearchError
 
 _log = logging.getLogger(__name__)
@@ -242,12 +242,11 @@ class Panel(ABC):
 
     def _ipython_display_(self) -> None:
         # Only called by IPython, which therefore is there.
-        from IPython import get_ipython
         from IPython.display import display
 
         _SHOWN.take_place(self)
         # VS Code keeps outputs apart, so that one cannot hide the other; there they are one.
-        if "__vsc_ipynb_file__" in get_ipython().user_ns:
+        if "__vsc_ipynb_file__" in ipython_shell().user_ns:
             display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
             return
         if not self._is_closed:
@@ -288,7 +287,7 @@ _SHOWN = _Shown()
 
 def _running_cell() -> tuple[str | None, int]:
     """Name the cell that is being run and count its run; front ends send the name along."""
-    shell = sys.modules["IPython"].get_ipython()
+    shell = ipython_shell()
     if shell is None or not hasattr(shell, "get_parent"):
         return None, 0
     metadata = (shell.get_parent() or {}).get("metadata", {})

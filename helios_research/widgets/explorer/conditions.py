@@ -9,9 +9,10 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import literal
 from helios_research.analysis.tables import Flags
 from helios_research.columns import BIOMARKERS_BY_NAME
-from helios_research.widgets.explorer.source import is_text, literal, texts_of
+from helios_research.widgets.explorer.source import is_text, texts_of
 
 MISSING_WORDS = "not given"
 _NAMED_IN_A_CHIP = 3

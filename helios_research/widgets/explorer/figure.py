@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
+from helios_research._util.text import literal
 from helios_research.errors import ResultsError
 from helios_research.plots import (
     PAGE,
@@ -28,7 +29,6 @@ from helios_research.plots import (
 )
 from helios_research.widgets.base.panel import markup
 from helios_research.widgets.explorer.conditions import label_of
-from helios_research.widgets.explorer.source import literal
 
 # Wide screens have the filters beside the figure, narrow ones above it.
 EXPLORER_STYLE = """

@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
-from helios_research.analysis.tables import MOST_LEVELS, Codes, load_results, natural_key, people_of
+from helios_research._util.text import literal, natural_key
+from helios_research.analysis.tables import MOST_LEVELS, Codes, load_results, people_of
 from helios_research.columns import BIOMARKERS, RECORDING_ID, RESULTS_BY_NAME, STANDARD_FIELDS
 from helios_research.errors import ResultsError
 from helios_research.results import read_parquet
@@ -147,16 +148,6 @@ def _has_few_values(values: "pd.Series[Any]") -> bool:
         return False
     each_its_own = len(values) >= _MANY and different == len(values)
     return 1 <= different <= MOST_LEVELS and not each_its_own
-
-
-def literal(value: Any) -> str:
-    """Write a value as Python, text in double quotes where that needs no more escapes."""
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(literal(each) for each in value)}]"
-    written = repr(value)
-    if isinstance(value, str) and written.startswith("'") and '"' not in written:
-        return f'"{written[1:-1]}"'
-    return written
 
 
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -1,0 +1,42 @@
+"""How text is compared, ordered and written."""
+
+import ast
+
+import pytest
+
+from helios_research._util.text import composed, counted, literal, natural_key
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (12_000, "12,000 rows")]
+)
+def test_things_are_counted_in_words(number: int, words: str) -> None:
+    assert counted(number, "row") == words
+
+
+def test_an_accent_is_the_same_however_it_is_encoded() -> None:
+    assert composed("Zoe\u0308") == composed("Zo\u00eb")
+    assert composed("zoe") != composed("Zoe")
+
+
+def test_levels_are_in_the_order_of_the_numbers_in_them() -> None:
+    ordered = ["-1", "2", "10", "nan", "visit 2", "Visit 10"]
+    assert sorted(set(ordered), key=natural_key) == ordered
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("night", '"night"'),
+        ('a "night"', "'a \"night\"'"),
+        ("it's", '"it\'s"'),
+        ("C:\\data\n", '"C:\\\\data\\n"'),
+        (["a", 1], '["a", 1]'),
+        (("a",), '["a"]'),
+        ({"user_label": "id", "n": None}, '{"user_label": "id", "n": None}'),
+        (True, "True"),
+    ],
+)
+def test_a_value_is_written_as_python_reads_it(value: object, written: str) -> None:
+    assert literal(value) == written
+    assert ast.literal_eval(written) == (list(value) if isinstance(value, tuple) else value)
