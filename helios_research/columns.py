@@ -88,6 +88,11 @@ class Column:
 
 BIRTH_SEXES = ("MALE", "FEMALE", "INTERSEX", "UNKNOWN")
 
+# What a manifest may write, in upper case: the word or its first letter.
+BIRTH_SEX_SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {spelling: sex for sex in BIRTH_SEXES for spelling in (sex, sex[0])}
+)
+
 REQUIRED_FIELDS = ("recording", "user_label", "date_of_birth", "birth_sex", "language")
 
 MANIFEST = (

@@ -8,10 +8,10 @@ from helios_research.analysis.bootstrap import Bootstrap
 from helios_research.analysis.change import Baseline, baseline
 from helios_research.analysis.comparisons import Comparison, compare_by_tag
 from helios_research.analysis.missingness import flow, missingness_by_tag
+from helios_research.analysis.prepared import canonical_sex, source_note
 from helios_research.analysis.reliability import reliability
 from helios_research.analysis.summaries import summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
-from helios_research.analysis.tables import canonical_sex, source_note
 
 __all__ = [
     "Baseline",

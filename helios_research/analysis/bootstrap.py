@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from helios_research.analysis.tables import Codes, Floats
+from helios_research.analysis.prepared import Codes, Floats
 from helios_research.errors import ResultsError
 
 # Numbers drawn at a time; keeps a chunk of weights near 8 MB whatever the size of the study.

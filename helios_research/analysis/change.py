@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import check_confidence
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Results,
     bucket_steps,

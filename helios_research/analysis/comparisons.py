@@ -19,7 +19,7 @@ from helios_research.analysis.effects import (
     fit_random_intercept,
     nothing,
 )
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Codes,
     Flags,

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from helios_research.analysis.tables import Codes, Floats
+from helios_research.analysis.prepared import Codes, Floats
 
 # BFGS is quick but often gives up where the variance between participants is small; Powell's
 # method then finds the maximum. statsmodels' own second choice, L-BFGS, may stop at a variance of

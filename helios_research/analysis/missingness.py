@@ -14,7 +14,7 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Codes,
     Flags,

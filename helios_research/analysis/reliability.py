@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import Bootstrap, draw_weights
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     Codes,
     Floats,
     Results,

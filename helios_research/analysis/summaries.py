@@ -13,7 +13,7 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     MOST_LEVELS,
     REASON_COLUMNS,
     Codes,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import natural_key
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Floats,
     Levels,

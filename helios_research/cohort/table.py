@@ -35,8 +35,8 @@ from helios_research.cohort.validation import (
     check_speakers,
     check_values,
 )
-from helios_research.cohort.validators import HEADER, SEX_OF, empty, typed
-from helios_research.columns import RECORDING_ID, STANDARD_FIELDS
+from helios_research.cohort.validators import HEADER, empty, typed
+from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
 
 
 def _facts(content: Content, is_valid: NDArray[np.bool_]) -> dict[str, str]:
@@ -128,7 +128,7 @@ def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
 
 def _content(raw: RawTable, layout: Layout, draft: Draft, good: pd.DataFrame) -> Content:
     fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
-    sexes = fields["birth_sex"].str.upper().map(SEX_OF).astype("str")
+    sexes = fields["birth_sex"].str.upper().map(BIRTH_SEX_SPELLINGS).astype("str")
     canonical = {
         # A space for the T is common and leaves no doubt.
         name: fields[name].str.replace(" ", "T").where(good[name], fields[name])

@@ -1,10 +1,9 @@
 """What is wrong with one value, and the table of issues."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from helios_research import columns
 from helios_research.cohort.text import LONGEST_SHOWN
-from helios_research.columns import BIRTH_SEXES, Severity
+from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, Severity
 
 HEADER = -1
 """Position of a problem that concerns the whole table."""
@@ -128,11 +127,6 @@ _TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
 _LOCAL_TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME_OF_DAY}")
 _ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)")
 
-SEX_OF: Mapping[str, str] = MappingProxyType(
-    {**{sex: sex for sex in BIRTH_SEXES}, **{sex[0]: sex for sex in BIRTH_SEXES}}
-)
-"""The sex that is meant by what may be written, in upper case."""
-
 _DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
 _TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
 
@@ -199,7 +193,7 @@ def local_time(now: datetime) -> Judge:
 def birth_sex(value: str) -> Problem | None:
     """Judge a sex at birth."""
     # Beyond ASCII, other letters become these in upper case, such as the dotless i.
-    if value.isascii() and value.upper() in SEX_OF:
+    if value.isascii() and value.upper() in BIRTH_SEX_SPELLINGS:
         return None
     accepted = ", ".join(f"{sex} or {sex[0]}" for sex in BIRTH_SEXES)
     return Problem(

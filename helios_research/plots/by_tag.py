@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
-from helios_research.analysis.summaries import FEW_PARTICIPANTS
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Codes,
     Results,
@@ -20,6 +19,7 @@ from helios_research.analysis.tables import (
     load_results,
     people_of,
 )
+from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     PAGE,

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 
 from helios_research._util.text import counted
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     Codes,
     Floats,
     Results,

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.markers import TICKDOWN
 
 from helios_research.analysis.bootstrap import Bootstrap, Ratios, draw_weights, sum_clusters
-from helios_research.analysis.tables import Codes, Floats
+from helios_research.analysis.prepared import Codes, Floats
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS
 from helios_research.plots.canvas import INK, MUTED, ORDINAL_RAMP, Look, Style
 from helios_research.plots.groups import Groups, beside_row, room_for_names

@@ -10,7 +10,7 @@ from matplotlib.text import Annotation
 from numpy.typing import ArrayLike
 
 from helios_research._util.text import counted
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     REASON_COLUMNS,
     Codes,
     Flags,

@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from scipy import ndimage
 
 from helios_research._util.text import counted
+from helios_research.analysis.prepared import Codes, Flags, Floats
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
-from helios_research.analysis.tables import Codes, Flags, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     INK,

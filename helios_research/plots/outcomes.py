@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from helios_research._util.text import counted
 from helios_research.analysis import Bootstrap, flow, missingness_by_tag
 from helios_research.analysis.missingness import ANY_REASON, WITH_WARNING
-from helios_research.analysis.tables import Floats, Results, flagged_note, load_results
+from helios_research.analysis.prepared import Floats, Results, flagged_note, load_results
 from helios_research.columns import Outcome
 from helios_research.plots.canvas import (
     INK,

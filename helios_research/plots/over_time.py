@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from helios_research._util.text import counted
 from helios_research.analysis import Baseline, baseline
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     Results,
     choose_biomarkers,
     days_of,

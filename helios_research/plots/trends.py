@@ -10,8 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from helios_research.analysis import Bootstrap, summarize_by_tag
-from helios_research.analysis.summaries import FEW_PARTICIPANTS
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     Codes,
     Floats,
     count_people,
@@ -19,6 +18,7 @@ from helios_research.analysis.tables import (
     people_of,
     scores_of,
 )
+from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     BAND,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from helios_research.analysis.tables import Codes, Floats, days_of, levels_of, times_from
+from helios_research.analysis.prepared import Codes, Floats, days_of, levels_of, times_from
 from helios_research.plots.canvas import Look, Style, size_in
 from helios_research.plots.text import MINUS, plain, shorten, told_apart, width_in, wrap
 

@@ -12,8 +12,7 @@ import pandas as pd
 from helios_research.analysis import (
     source_note,
 )
-from helios_research.analysis.table_one import OVERALL
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     MOST_LEVELS,
     Codes,
     Flags,
@@ -24,6 +23,7 @@ from helios_research.analysis.tables import (
     people_of,
     sources_of,
 )
+from helios_research.analysis.table_one import OVERALL
 from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
 from helios_research.errors import UnknownColumnError
 from helios_research.results.parquet import read_footer

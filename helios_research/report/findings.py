@@ -14,7 +14,7 @@ from helios_research.analysis import (
     summarize_by_tag,
 )
 from helios_research.analysis.comparisons import NOT_ALL_COMPARED
-from helios_research.analysis.tables import flagged_note
+from helios_research.analysis.prepared import flagged_note
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, score_over_time, scores_by_tag

@@ -8,7 +8,7 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research._version import __version__
-from helios_research.analysis.tables import flagged_note, is_flagged, sources_of
+from helios_research.analysis.prepared import flagged_note, is_flagged, sources_of
 from helios_research.codes import explain
 from helios_research.columns import OUTCOME_LABELS, Outcome, Source
 from helios_research.report.blocks import (

@@ -12,8 +12,8 @@ import pandas as pd
 
 from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
 from helios_research.analysis.missingness import ANY_REASON, BIOMARKER_FAILED
+from helios_research.analysis.prepared import flagged_note
 from helios_research.analysis.table_one import OVERALL
-from helios_research.analysis.tables import flagged_note
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, flow_diagram, outcomes_by_tag
 from helios_research.report.blocks import (

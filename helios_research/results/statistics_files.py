@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import counted
-from helios_research.cohort.validators import SEX_OF
 from helios_research.columns import (
     BIOMARKERS,
+    BIRTH_SEX_SPELLINGS,
     BIRTH_SEXES,
     BUCKET_LABELS,
     BUCKET_LEVELS,
@@ -142,7 +142,10 @@ def _with_codes(content: Content) -> Content:
         elif name == "birth_sex" or _is_category(name):
             text, known = table[name], [str(value) for value in variable.labels]
             if name == "birth_sex":
-                text, known = text.str.strip().str.upper().replace(dict(SEX_OF)), list(BIRTH_SEXES)
+                text, known = (
+                    text.str.strip().str.upper().replace(dict(BIRTH_SEX_SPELLINGS)),
+                    list(BIRTH_SEXES),
+                )
             table[name], labels = _coded(text, known)
             variables[name] = replace(variable, type="labelled category", labels=labels)
     return replace(content, table=table, variables=variables)

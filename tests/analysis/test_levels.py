@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from helios_research.analysis.tables import levels_of
+from helios_research.analysis.prepared import levels_of
 from helios_research.errors import ResultsError
 
 
@@ -37,7 +37,7 @@ def test_levels_are_in_the_order_that_a_reader_expects(values, expected):
 
 
 def test_spellings_of_birth_sex_are_one_level():
-    sexes = pd.Series(["f", "Female", " FEMALE", "m", "man", "INTERSEX", None], dtype="str")
+    sexes = pd.Series(["f", "Female", " FEMALE", "m", " M", "INTERSEX", None], dtype="str")
     levels = levels_of(pd.DataFrame({"birth_sex": sexes}), "birth_sex")
     assert levels.labels == ("FEMALE", "INTERSEX", "MALE", "not given")
 

@@ -2,21 +2,21 @@
 
 import pandas as pd
 
-from helios_research.analysis import tables
+from helios_research.analysis import prepared
 
 
 def test_synthetic_scores_are_called_synthetic_and_mixtures_too(study, make_results):
-    assert "Synthetic" in tables.source_note(study)
+    assert "Synthetic" in prepared.source_note(study)
     real = make_results(["a"], mental_strain=[0.5])
-    assert tables.source_note(real) is None
-    assert tables.source_note(real.drop(columns="source")) is None
+    assert prepared.source_note(real) is None
+    assert prepared.source_note(real.drop(columns="source")) is None
     mixed = pd.concat([real, study[["source"]].astype("str")])
-    assert "mixed with scores from Helios" in tables.source_note(mixed)
-    assert tables.sources_of(mixed) == ["sandbox", "thymia"]
+    assert "mixed with scores from Helios" in prepared.source_note(mixed)
+    assert prepared.sources_of(mixed) == ["sandbox", "thymia"]
 
 
 def test_a_finished_table_carries_what_was_done_and_can_be_copied(study):
-    rows = tables.finished(pd.DataFrame({"n": [1]}), study, "Counted.", ["Few rows."])
+    rows = prepared.finished(pd.DataFrame({"n": [1]}), study, "Counted.", ["Few rows."])
     assert rows.copy().attrs == {
         "method": "Counted.",
         "warnings": ["Few rows."],
@@ -37,13 +37,13 @@ def test_scores_of_changed_rows_are_counted_beside_every_finding(make_results):
         "was changed after the recording was sent. The scores are those of what was sent, and "
         "they count; error_reason says what changed."
     )
-    assert tables.flagged_note(table) == said
-    assert tables.finished(pd.DataFrame(), table, "Counted.", ["Few."]).attrs["warnings"] == [
+    assert prepared.flagged_note(table) == said
+    assert prepared.finished(pd.DataFrame(), table, "Counted.", ["Few."]).attrs["warnings"] == [
         *("Few.", said)
     ]
 
 
 def test_without_changed_rows_nothing_is_said_of_them(study, make_results):
-    assert tables.flagged_note(study) is None
+    assert prepared.flagged_note(study) is None
     bare = make_results(["a"]).drop(columns="error_code")
-    assert tables.flagged_note(bare) is None
+    assert prepared.flagged_note(bare) is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from helios_research.analysis import tables
+from helios_research.analysis import prepared
 
 
 def test_every_missing_score_has_a_reason(make_results):
@@ -14,7 +14,7 @@ def test_every_missing_score_has_a_reason(make_results):
     )
     table.loc[1, ["outcome", "error_code"]] = ["failed", "ERR_INTERNAL"]
     table.loc[2, "outcome"] = "pending"
-    found = tables.missing_reasons(table, tables.scores_of(table, "mental_strain"))
+    found = prepared.missing_reasons(table, prepared.scores_of(table, "mental_strain"))
     assert found.isna().tolist() == [True, *[False] * 5]
     assert found.tolist()[1:] == [
         "ERR_INTERNAL", "pending", "several sections", "no score", "no participant",
@@ -23,5 +23,5 @@ def test_every_missing_score_has_a_reason(make_results):
 
 def test_a_warning_is_a_text_in_the_list_not_an_empty_list():
     table = pd.DataFrame({"warnings": [None, [], ["noisy"], np.array(["a", "b"]), np.nan]})
-    assert tables.has_warning(table).tolist() == [False, False, True, True, False]
-    assert not tables.has_warning(pd.DataFrame({"outcome": ["scored"]})).any()
+    assert prepared.has_warning(table).tolist() == [False, False, True, True, False]
+    assert not prepared.has_warning(pd.DataFrame({"outcome": ["scored"]})).any()

@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from helios_research.analysis.tables import days_of, times_from, times_of
+from helios_research.analysis.prepared import days_of, times_from, times_of
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
-from helios_research.analysis.tables import Flags
+from helios_research.analysis.prepared import Flags
 from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.widgets.explorer.source import is_text, texts_of
 

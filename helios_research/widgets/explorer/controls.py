@@ -11,7 +11,7 @@ import ipywidgets
 import numpy as np
 
 from helios_research._util.text import natural_key
-from helios_research.analysis.tables import Flags, Floats
+from helios_research.analysis.prepared import Flags, Floats
 from helios_research.errors import ResultsError
 from helios_research.widgets.base.controls import Button, Dropdown, SelectMultiple, quiet
 from helios_research.widgets.base.panel import Guard, markup

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from helios_research.analysis.tables import Codes
+from helios_research.analysis.prepared import Codes
 from helios_research.errors import ResultsError
 from helios_research.widgets.base.controls import BoundedIntText, Button
 from helios_research.widgets.base.panel import Guard, markup

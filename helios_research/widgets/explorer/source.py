@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from helios_research._util.text import literal, natural_key
-from helios_research.analysis.tables import MOST_LEVELS, Codes, load_results, people_of
+from helios_research.analysis.prepared import MOST_LEVELS, Codes, load_results, people_of
 from helios_research.columns import BIOMARKERS, RECORDING_ID, RESULTS_BY_NAME, STANDARD_FIELDS
 from helios_research.errors import ResultsError
 from helios_research.results import read_parquet

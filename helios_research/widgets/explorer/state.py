@@ -6,7 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from helios_research.analysis.tables import (
+from helios_research.analysis.prepared import (
     Flags,
     count_people,
     count_reasons,
