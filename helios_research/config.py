@@ -22,10 +22,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from helios_research.errors import (
-    InvalidKeyError,
-    MissingKeyError,
-    UnknownRegionError,
-    UnsafeBaseUrlError,
+    ApiKeyError,
+    ConfigError,
 )
 from helios_research.keys import ask_for_key, key_from_keyring
 
@@ -116,7 +114,7 @@ def resolve_base_url(
     if base_url is None:
         region = region or _variable("THYMIA_REGION", environment) or "default"
         if region not in BASE_URLS:
-            raise UnknownRegionError(region, BASE_URLS)
+            raise ConfigError.region(region, BASE_URLS)
         base_url = BASE_URLS[region]
     return _checked_url(base_url.strip())
 
@@ -144,9 +142,9 @@ def checked_key(key: SecretStr | None) -> SecretStr:
     """Make sure that a key can be one."""
     stripped = SecretStr("" if key is None else key.get_secret_value().strip())
     if not stripped.get_secret_value():
-        raise MissingKeyError
+        raise ApiKeyError.missing()
     if not _could_be_key(stripped.get_secret_value()):
-        raise InvalidKeyError
+        raise ApiKeyError.invalid()
     return stripped
 
 
@@ -160,12 +158,12 @@ def _checked_url(base_url: str) -> str:
         parts = urlsplit(base_url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise UnsafeBaseUrlError("(not a URL)") from None
+        raise ConfigError.base_url("(not a URL)") from None
     encrypted = parts.scheme == "https"
     local = parts.scheme == "http" and is_loopback(host)
     extras = "@" in parts.netloc or parts.query or parts.fragment
     odd = not base_url.isascii() or not base_url.isprintable() or set(base_url) & set(' \\"<>')
     if not host or port == 0 or extras or odd or not (encrypted or local):
         # A password or a token may stand before the host or behind the path.
-        raise UnsafeBaseUrlError(f"{parts.scheme}://{host or ''}")
+        raise ConfigError.base_url(f"{parts.scheme}://{host or ''}")
     return base_url.rstrip("/")

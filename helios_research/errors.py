@@ -3,42 +3,27 @@
 ::
 
     HeliosResearchError
-    ├── ConfigError               settings that are missing or cannot be used
-    │   ├── SettingError          one is not of the kind that it has to be
-    │   ├── MissingKeyError       there is no API key
-    │   ├── InvalidKeyError       the API key cannot be one
-    │   ├── KeyringUnusableError  the system's keyring cannot keep it
-    │   ├── UnknownRegionError    thymia has no such region
-    │   ├── UnsafeBaseUrlError    the key could be read on its way there
-    │   └── ProxySettingsError    the environment's proxy or certificates
-    ├── CohortError               a table that cannot be read as a cohort at all
+    ├── ConfigError               a setting is missing or cannot be used
+    │   └── ApiKeyError           there is no API key, it is not valid, or it cannot be stored
+    ├── CohortError               a table cannot be read as a cohort at all
     │   ├── UnreadableTableError  its file cannot be opened or understood
-    │   ├── MissingColumnsError   it lacks columns that every recording needs
-    │   ├── ColumnMappingError    the columns cannot be assigned as asked
-    │   ├── ColumnNamesError      its column names cannot go into the results
-    │   └── TagsError             the columns named as tags cannot be sent
+    │   └── ColumnsError          its columns do not fit, or cannot be used as asked
     ├── PseudonymsError           labels for participants cannot be made
-    │   ├── ParticipantColumnError the column that tells participants apart
-    │   └── KeyFileError          the file of the key
-    ├── RecordingUnavailableError a recording whose bytes cannot be read
-    ├── StudyError                a study folder
-    │   ├── EmptyStudyError       no cohort was ever submitted to it
-    │   ├── MixedServicesError    its runs are at another service
-    │   ├── OtherAccountError     its runs belong to another account
-    │   ├── NotADemoStudyError    the demo would overwrite something else
-    │   ├── UnknownParticipantError nobody in the study has this label
-    │   ├── UnfinishedWithdrawalError remains of a participant could not be erased yet
+    ├── RecordingUnavailableError the bytes of a recording cannot be read
+    ├── StudyError                a study folder cannot be used
+    │   ├── StudyMissingError     there is no study in the folder, or no cohort in the study
+    │   ├── StudyMismatchError    the study belongs to something else
     │   ├── StudyLockedError      another process is using it
     │   ├── StudyVersionError     a newer version of the package wrote it
     │   ├── StudyStorageError     the disk is full, read-only or not ours
-    │   ├── StudyFileError        something would be written over a file that it needs
-    │   ├── StudyMissingError     there is no study in the folder
     │   ├── StudyDamagedError     its ledger cannot be read
+    │   ├── UnknownParticipantError no one in the study has this label
+    │   ├── UnfinishedWithdrawalError remains of a participant could not be erased yet
     │   └── RepeatedAttemptError  a recording would be processed twice
-    ├── ServiceError              Helios cannot be worked with at all
-    │   ├── AccountError          it refuses the key
-    │   ├── NotHeliosError        something else answers at that address
-    │   └── UnreachableError      nothing answers there
+    ├── ServiceError              it is not possible to work with Helios
+    │   ├── AccountError          it refuses the API key
+    │   ├── NotHeliosError        a different server answers at that address
+    │   └── UnreachableError      no server answers there
     └── ResultsError              a results table lacks what an analysis needs
         └── UnknownColumnError    a column is not in it
 
@@ -46,7 +31,7 @@ What is wrong with *one* recording is never an exception that reaches the resear
 in ``cohort.issues``, in the table of checks, or in the results (``RecordingUnavailableError`` is
 raised inside, and caught where that row is written).
 
-Constructors take facts and word the sentence: what is wrong, where, and what to do.
+Constructors take facts and write the sentence: what is wrong, where, and what to do.
 """
 
 import errno
@@ -55,7 +40,6 @@ import shlex
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
@@ -68,75 +52,66 @@ class HeliosResearchError(Exception):
 class ConfigError(HeliosResearchError):
     """A setting is missing or cannot be used."""
 
-
-class SettingError(ConfigError):
-    """A setting is not of the kind that it has to be."""
-
-    def __init__(self, name: str, value: object, expected: str) -> None:
+    @classmethod
+    def setting(cls, name: str, value: object, expected: str) -> Self:
+        """Report a setting that is not of the expected kind."""
         quoted = " (without quotation marks)" if isinstance(value, str) else ""
-        super().__init__(f"{name} is {value!r}: it has to be {expected}{quoted}.")
+        return cls(f"{name} is {value!r}, but must be {expected}{quoted}.")
 
-
-class MissingKeyError(ConfigError):
-    """No API key was given, none is stored, and nobody could be asked."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "No API key: set the environment variable THYMIA_API_KEY, or store the key once with "
-            "`helios-research key set`; nobody could be asked for it here. To try the toolkit "
-            "without a key, use hr.Sandbox() or `helios-research demo`."
+    @classmethod
+    def region(cls, region: str, accepted: Iterable[str]) -> Self:
+        """Report a region that thymia does not have."""
+        return cls(
+            f"Unknown region {region!r}: choose one of {_listed(accepted)} "
+            "(argument `region` or environment variable THYMIA_REGION)."
         )
 
-
-class InvalidKeyError(ConfigError):
-    """The API key holds characters that no key has; the sentence does not repeat it."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The API key cannot be right: it holds a space, a quotation mark, a line break or a "
-            "character that no key has. Copy it again (argument `api_key` or environment variable "
-            "THYMIA_API_KEY)."
+    @classmethod
+    def base_url(cls, base_url: str) -> Self:
+        """Report an address where others could read the API key."""
+        return cls(
+            f"The base URL {base_url!r} cannot be used: it must start with https:// "
+            "(http:// only for this machine, as in http://127.0.0.1:8000), so that the API key "
+            "and the recordings are encrypted on their way, and must not contain a user name, a "
+            "password, a query or a space."
         )
 
-
-class KeyringUnusableError(ConfigError):
-    """The operating system's keyring cannot keep the key."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The system's keyring cannot be used: {reason}. "
-            "Set the environment variable THYMIA_API_KEY instead."
-        )
-
-
-class ProxySettingsError(ConfigError):
-    """A proxy or certificate setting of the environment cannot be used."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
+    @classmethod
+    def network(cls, reason: str) -> Self:
+        """Report the environment's proxy or certificates."""
+        return cls(
             f"The network settings of this environment cannot be used: {reason}. Check the "
             "variables HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
         )
 
 
-class UnknownRegionError(ConfigError):
-    """The region is not one that thymia serves."""
+class ApiKeyError(ConfigError):
+    """There is no API key, it is not valid, or it cannot be stored; no sentence repeats it."""
 
-    def __init__(self, region: str, accepted: Iterable[str]) -> None:
-        super().__init__(
-            f"Unknown region {region!r}: choose one of {_listed(accepted)} "
-            "(argument `region` or environment variable THYMIA_REGION)."
+    @classmethod
+    def missing(cls) -> Self:
+        """Report that no key was given, none is stored, and it was not possible to ask for one."""
+        return cls(
+            "No API key: set the environment variable THYMIA_API_KEY, or store the key once with "
+            "`helios-research key set`; it was not possible to ask for it here. To try the toolkit "
+            "without a key, use hr.Sandbox() or `helios-research demo`."
         )
 
+    @classmethod
+    def invalid(cls) -> Self:
+        """Report characters that no key has."""
+        return cls(
+            "The API key is not valid: it contains a space, a quotation mark, a line break or a "
+            "character that no key has. Copy it again (argument `api_key` or environment variable "
+            "THYMIA_API_KEY)."
+        )
 
-class UnsafeBaseUrlError(ConfigError):
-    """The base URL would send the key where it could be read."""
-
-    def __init__(self, base_url: str) -> None:
-        super().__init__(
-            f"The base URL {base_url!r} cannot be used: it must start with https:// "
-            "(http:// only for this machine, as in http://127.0.0.1:8000), so that the API key "
-            "and the recordings travel encrypted, and hold no user name, password, query or space."
+    @classmethod
+    def keyring(cls, reason: str) -> Self:
+        """Report that the operating system's keyring cannot keep the key."""
+        return cls(
+            f"The system's keyring cannot be used: {reason}. "
+            "Set the environment variable THYMIA_API_KEY instead."
         )
 
 
@@ -151,10 +126,12 @@ class UnreadableTableError(CohortError):
         super().__init__(f"{path} cannot be read: {reason}. {remedy}")
 
 
-class MissingColumnsError(CohortError):
-    """Columns that every recording needs are not in the table."""
+class ColumnsError(CohortError):
+    """The columns of a table do not fit, or cannot be used as asked."""
 
-    def __init__(self, source: str, missing: Iterable[str], available: Iterable[str]) -> None:
+    @classmethod
+    def missing(cls, source: str, missing: Iterable[str], available: Iterable[str]) -> Self:
+        """Report columns that every recording needs and that the table lacks."""
         absent, names = list(missing), list(available)
         lowered = {name.casefold(): name for name in names}
         close = {
@@ -165,52 +142,42 @@ class MissingColumnsError(CohortError):
         example = close or {absent[0]: "your column"}
         mapping = ", ".join(f'"{field}": "{name}"' for field, name in example.items())
         field, name = next(iter(example.items()))
-        hint = "".join(f" Is {name!r} meant as {field!r}?" for field, name in close.items())
-        super().__init__(
+        hint = "".join(f" Is {name!r} the column for {field!r}?" for field, name in close.items())
+        return cls(
             f"{source} lacks the column{'s' if len(absent) > 1 else ''} {_listed(absent)}.{hint} "
-            f"It has: {_listed(_some(names))}. Say which column holds what with columns={{{mapping}}}, "
+            f"It has: {_listed(_some(names))}. Name the columns with columns={{{mapping}}}, "
             'or give one value for all rows with constants={"language": "en-GB"} (on the command '
             f"line: --column {field}={shlex.quote(name)} and --constant language=en-GB)."
         )
 
+    @classmethod
+    def mapping(cls, source: str, what: str, remedy: str) -> Self:
+        """Report that the arguments ``columns`` and ``constants`` do not fit the table."""
+        return cls(f"The columns of {source} cannot be assigned: {what}. {remedy}")
 
-class ColumnMappingError(CohortError):
-    """The arguments ``columns`` and ``constants`` do not fit the table."""
+    @classmethod
+    def names(cls, source: str, what: str, remedy: str) -> Self:
+        """Report column names that cannot be in the results."""
+        return cls(f"{source} {what}. {remedy}")
 
-    def __init__(self, source: str, what: str, remedy: str) -> None:
-        super().__init__(f"The columns of {source} cannot be assigned: {what}. {remedy}")
-
-
-class ColumnNamesError(CohortError):
-    """The table's own column names cannot be carried into the results."""
-
-    def __init__(self, source: str, what: str, remedy: str) -> None:
-        super().__init__(f"{source} {what}. {remedy}")
-
-
-class TagsError(CohortError):
-    """The columns named as tags cannot be sent as tags."""
-
-    def __init__(self, source: str, what: str, remedy: str) -> None:
-        super().__init__(f"The tags of {source} cannot be sent: {what}. {remedy}")
+    @classmethod
+    def tags(cls, source: str, what: str, remedy: str) -> Self:
+        """Report columns that cannot be sent as tags."""
+        return cls(f"The tags of {source} cannot be sent: {what}. {remedy}")
 
 
 class PseudonymsError(HeliosResearchError):
     """Labels for participants cannot be made."""
 
+    @classmethod
+    def column(cls, column: object, problem: str, remedy: str) -> Self:
+        """Report the column that identifies participants."""
+        return cls(f"No labels can be made from the column {column!r}: {problem}. {remedy}")
 
-class ParticipantColumnError(PseudonymsError):
-    """The column that tells participants apart cannot be used."""
-
-    def __init__(self, column: object, problem: str, remedy: str) -> None:
-        super().__init__(f"No labels can be made of the column {column!r}: {problem}. {remedy}")
-
-
-class KeyFileError(PseudonymsError):
-    """The file of the key cannot be used; the sentence does not repeat what is in it."""
-
-    def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        super().__init__(f"The key file {path} cannot be used: {reason}. {remedy}")
+    @classmethod
+    def key_file(cls, path: Path, reason: str, remedy: str) -> Self:
+        """Report the file of the key, without its content."""
+        return cls(f"The key file {path} cannot be used: {reason}. {remedy}")
 
 
 class RecordingUnavailableError(HeliosResearchError):
@@ -222,6 +189,60 @@ class RecordingUnavailableError(HeliosResearchError):
 
 class StudyError(HeliosResearchError):
     """A study folder cannot be used."""
+
+    @classmethod
+    def needed_file(cls, path: Path) -> Self:
+        """Report that a file of the study itself would be replaced."""
+        return cls(f"The study itself needs {path}, so it was not replaced. Name another file.")
+
+
+class StudyMissingError(StudyError):
+    """There is no study in the folder, or no cohort in the study."""
+
+    @classmethod
+    def folder(cls, folder: Path) -> Self:
+        """Report a folder without a study."""
+        return cls(
+            f"There is no study in {folder}: check the path, or begin one with "
+            f"`helios-research submit MANIFEST --study {folder}`."
+        )
+
+    @classmethod
+    def cohort(cls, folder: Path) -> Self:
+        """Report a study to which no cohort was submitted."""
+        return cls(
+            f"The study {folder} has no cohort yet: submit one first, with "
+            "study.submit(cohort) or `helios-research submit MANIFEST --study DIR`."
+        )
+
+
+class StudyMismatchError(StudyError):
+    """The study belongs to another service or account, or is not a demo."""
+
+    @classmethod
+    def service(cls, folder: Path, before: str | None, now: str) -> Self:
+        """Report that its runs are at another service than the one to use now."""
+        return cls(
+            f"The study {folder} was begun at {before}, and its runs exist only there; it cannot "
+            f"continue at {now}. Use another folder for the other service, so that their scores "
+            "are never mixed."
+        )
+
+    @classmethod
+    def account(cls, folder: Path) -> Self:
+        """Report that its runs belong to another account than the key."""
+        return cls(
+            f"The study {folder} was begun with the key of another thymia account, and its runs "
+            "exist only there: use a key of that account, or another folder for this one."
+        )
+
+    @classmethod
+    def demo(cls, folder: Path) -> Self:
+        """Report that the folder for the demo holds something that is not a demo."""
+        return cls(
+            f"The folder {folder} is not empty and holds no earlier demo, so the demo does not "
+            "change it: name another folder with --study DIR."
+        )
 
 
 class StudyLockedError(StudyError):
@@ -242,7 +263,7 @@ class StudyLockedError(StudyError):
             )
         super().__init__(
             f"The study {folder} is in use by {who}{when}: {remedy}. "
-            "Its progress can be read with `helios-research status`."
+            "`helios-research status` shows its progress."
         )
 
 
@@ -251,7 +272,7 @@ class StudyVersionError(StudyError):
 
     def __init__(self, folder: Path, *, found: int, supported: int) -> None:
         super().__init__(
-            f"The study {folder} was written by a newer version of helios_research "
+            f"A newer version of helios_research wrote the study {folder} "
             f"(schema {found}; this version reads up to {supported}): "
             "upgrade with `pip install -U helios-research`. Nothing was changed."
         )
@@ -266,7 +287,7 @@ class StudyStorageError(StudyError):
         )
         super().__init__(
             f"Cannot write to {path}: {reason}. {remedy}; everything recorded so far is kept, and "
-            "running the same command again goes on from there."
+            "running the same command again continues from there."
         )
 
     @classmethod
@@ -274,26 +295,6 @@ class StudyStorageError(StudyError):
         """Word what the operating system refused."""
         words = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
         return cls(path, words[:1].lower() + words[1:], error.errno)
-
-
-class StudyFileError(StudyError):
-    """Something would be written over a file that the study needs."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} is a file that the study itself needs, so nothing was written over it. Name "
-            "another file."
-        )
-
-
-class StudyMissingError(StudyError):
-    """There is no study in the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"There is no study in {folder}: check the path, or begin one with "
-            f"`helios-research submit MANIFEST --study {folder}`."
-        )
 
 
 class StudyDamagedError(StudyError):
@@ -306,58 +307,17 @@ class StudyDamagedError(StudyError):
         )
 
 
-class EmptyStudyError(StudyError):
-    """No cohort was ever submitted to the study."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"The study {folder} holds no cohort yet: submit one first, with "
-            "study.submit(cohort) or `helios-research submit MANIFEST --study DIR`."
-        )
-
-
-class MixedServicesError(StudyError):
-    """The study's runs are at another service than the one that it is now to use."""
-
-    def __init__(self, folder: Path, before: str | None, now: str) -> None:
-        super().__init__(
-            f"The study {folder} was begun at {before}, and its runs exist only there; it cannot "
-            f"go on at {now}. Use another folder for the other service, so that their scores "
-            "are never mixed."
-        )
-
-
-class OtherAccountError(StudyError):
-    """The study's runs belong to another account than the key."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"The study {folder} was begun with the key of another thymia account, and its runs "
-            "exist only there: use a key of that account, or another folder for this one."
-        )
-
-
-class NotADemoStudyError(StudyError):
-    """The folder for the demo holds something else."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"The folder {folder} holds something else than an earlier demo, so the demo does not "
-            "touch it: name another folder with --study DIR."
-        )
-
-
 class UnknownParticipantError(StudyError):
-    """Nobody in the study has this label."""
+    """No one in the study has this label."""
 
     def __init__(self, folder: Path, label: str, known: Iterable[str]) -> None:
         names = list(known)
         close = get_close_matches(label, names, n=3) or [
             name for name in names if name.casefold() == label.casefold()
         ]
-        hint = f" Is one of these meant: {_listed(map(repr, close))}?" if close else ""
+        hint = f" Did you mean one of these: {_listed(map(repr, close))}?" if close else ""
         super().__init__(
-            f"Nobody in the study {folder} has the label {label!r}.{hint} "
+            f"No one in the study {folder} has the label {label!r}.{hint} "
             "Labels are compared as they were sent, upper and lower case included."
         )
 
@@ -368,8 +328,8 @@ class UnfinishedWithdrawalError(StudyError):
     def __init__(self, folder: Path) -> None:
         super().__init__(
             f"The participant was removed from the study {folder}, but another program is reading "
-            "its ledger, so that remains cannot be erased yet: close what reads it (a monitor, "
-            "another notebook, a database browser) and withdraw the same label again."
+            "its ledger, so remains cannot be erased yet: close what reads it (a monitor, another "
+            "notebook, a database browser) and withdraw the same label again."
         )
 
 
@@ -378,43 +338,43 @@ class RepeatedAttemptError(StudyError):
 
     def __init__(self, sha256: str) -> None:
         super().__init__(
-            f"The recording with SHA-256 {sha256} is under way or has its scores already, so it "
-            "was not sent again. Read what is there with Study.results()."
+            f"The recording with SHA-256 {sha256} is in progress or has its scores already, so it "
+            "was not sent again. Read its results with Study.results()."
         )
 
 
 class ServiceError(HeliosResearchError):
-    """Helios cannot be worked with at all; nothing was marked as failed."""
+    """It is not possible to work with Helios; nothing was marked as failed."""
 
 
 class AccountError(ServiceError):
-    """Helios refuses the key."""
+    """Helios refuses the API key."""
 
     def __init__(self, base_url: str, status: int) -> None:
-        meaning = "does not know the API key" if status == 401 else "does not let this API key in"
+        problem = "does not know the API key" if status == 401 else "refuses this API key"
         super().__init__(
-            f"{base_url} {meaning} (HTTP {status}): check THYMIA_API_KEY and the region. "
-            "No recording was marked as failed; submit again with the right key to go on."
+            f"{base_url} {problem} (HTTP {status}): check THYMIA_API_KEY and the region. "
+            "No recording was marked as failed; submit again with the right key to continue."
         )
 
 
 class NotHeliosError(ServiceError):
-    """Something other than Helios answers at the base URL."""
+    """A server that is not Helios answers at the base URL."""
 
     def __init__(self, base_url: str, what: str) -> None:
         super().__init__(
-            f"{base_url} does not answer like Helios ({what}): check the base URL and whether a "
-            "proxy or a login page stands in between."
+            f"{base_url} does not answer like Helios ({what}): check the base URL, and whether a "
+            "proxy or a login page answers in its place."
         )
 
 
 class UnreachableError(ServiceError):
-    """Nothing answers at the base URL."""
+    """No server answers at the base URL."""
 
     def __init__(self, base_url: str, reason: str) -> None:
         super().__init__(
-            f"{base_url} cannot be reached ({reason.rstrip('.')}): check the network connection and the base "
-            "URL. Everything done so far is kept; submit again to go on."
+            f"{base_url} cannot be reached ({reason.rstrip('.')}): check the network connection "
+            "and the base URL. Everything done so far is kept; submit again to continue."
         )
 
 
@@ -465,8 +425,3 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StudyStorageError.from_system(path, error) from None
-
-
-def local_time(moment: datetime) -> str:
-    """Word a moment as the reader's own wall clock shows it, for use in a sentence."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")

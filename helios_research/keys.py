@@ -17,7 +17,7 @@ from types import FrameType, ModuleType
 from pydantic import SecretStr
 
 from helios_research._util.notebook import notebook_kernel
-from helios_research.errors import KeyringUnusableError
+from helios_research.errors import ApiKeyError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -86,9 +86,9 @@ def store_key(base_url: str, key: SecretStr) -> str:
         kept = keyring.get_password(SERVICE, base_url) == key.get_secret_value()
     # Back ends raise whatever their system does.
     except Exception as error:  # noqa: BLE001
-        raise KeyringUnusableError(f"it answered {type(error).__name__}") from None
+        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
     if not kept:
-        raise KeyringUnusableError("it did not keep the key")
+        raise ApiKeyError.keyring("it did not keep the key")
     return str(keyring.get_keyring().name)
 
 
@@ -101,7 +101,7 @@ def forget_key(base_url: str) -> bool:
         keyring.delete_password(SERVICE, base_url)
     # Back ends raise whatever their system does.
     except Exception as error:  # noqa: BLE001
-        raise KeyringUnusableError(f"it answered {type(error).__name__}") from None
+        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
     return True
 
 
@@ -110,14 +110,14 @@ def _usable_keyring() -> ModuleType:
         import keyring
         from keyring.backends import fail, null
     except ImportError:
-        raise KeyringUnusableError(
+        raise ApiKeyError.keyring(
             "the package for it is not installed (`pip install 'helios-research[keyring]'`)"
         ) from None
     found = keyring.get_keyring()
     if isinstance(found, fail.Keyring | null.Keyring):
-        raise KeyringUnusableError("this machine has none, or none is unlocked")
+        raise ApiKeyError.keyring("this machine has none, or none is unlocked")
     if "plaintext" in type(found).__name__.lower():
-        raise KeyringUnusableError("it would write the key to a file as plain text")
+        raise ApiKeyError.keyring("it would write the key to a file as plain text")
     return keyring
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research.cohort.text import as_text, text_column
-from helios_research.errors import KeyFileError, ParticipantColumnError
+from helios_research.errors import PseudonymsError
 from helios_research.ledger.storage import DATABASE_NAME, in_words
 
 Table = TypeVar("Table", pd.DataFrame, "pd.Series[Any]")
@@ -90,9 +90,8 @@ def pseudonymize(
 
     Raises
     ------
-    ParticipantColumnError
-        The column is not there, holds labels already, or two participants got the same label.
-    KeyFileError
+    PseudonymsError
+        The column is not there or holds labels already, or two participants got the same label.
         The key file cannot be read or made, is no key, lies in a study folder or can be read by
         other users of this machine.
     ValueError
@@ -126,14 +125,14 @@ def pseudonymize(
 
 def _column_of(table: pd.DataFrame, column: Hashable) -> "pd.Series[Any]":
     if column in table.index.names and column not in table.columns:
-        raise ParticipantColumnError(
+        raise PseudonymsError.column(
             column, "it is the table's index", "Make it a column with table.reset_index()."
         )
     places = [place for place, name in enumerate(table.columns) if name == column]
     if len(places) != 1:
         names = ", ".join(map(str, table.columns[:30]))
         problem = "the table has no such column" if not places else "several columns have that name"
-        raise ParticipantColumnError(column, problem, f"The table has: {names or 'no columns'}.")
+        raise PseudonymsError.column(column, problem, f"The table has: {names or 'no columns'}.")
     return table.iloc[:, places[0]]
 
 
@@ -144,7 +143,7 @@ def _identities(given: "pd.Series[Any]") -> "pd.Series[str]":
     again = identities.str.fullmatch(_LABEL).fillna(value=False)
     if again.any():
         example = identities[again].iloc[0]
-        raise ParticipantColumnError(
+        raise PseudonymsError.column(
             given.name,
             f"it holds labels already, such as {example}, and labels of labels match no other "
             "table",
@@ -157,7 +156,7 @@ def _labels(identities: "pd.Series[str]", key: bytes, prefix: str) -> "pd.Series
     places, people = pd.factorize(identities)
     labels = [_label(person, key, prefix) for person in people]
     if len(set(labels)) < len(labels):
-        raise ParticipantColumnError(
+        raise PseudonymsError.column(
             identities.name,
             "two participants got the same label, which is next to impossible",
             "Use another key file for this study.",
@@ -186,14 +185,14 @@ def _key_in(path: Path) -> bytes:
     except FileNotFoundError:
         _make_key(path)
     except OSError as error:
-        raise KeyFileError(path, in_words(error), "Name another file.") from None
+        raise PseudonymsError.key_file(path, in_words(error), "Name another file.") from None
     return _read_key(path)
 
 
 def _refuse_study_folder(path: Path) -> None:
     for folder in {*path.absolute().parents, *path.resolve().parents}:
         if (folder / DATABASE_NAME).exists():
-            raise KeyFileError(
+            raise PseudonymsError.key_file(
                 path,
                 f"it lies in the study {folder}, so whoever gets the study could tell who is who",
                 "Keep the key somewhere else.",
@@ -203,7 +202,7 @@ def _refuse_study_folder(path: Path) -> None:
 def _make_key(path: Path) -> None:
     if not path.parent.is_dir():
         # A folder is not made: it may be a drive that is not connected, with the key on it.
-        raise KeyFileError(
+        raise PseudonymsError.key_file(
             path,
             f"there is no folder {path.parent}",
             "Connect the drive that it is on, or make the folder first.",
@@ -214,12 +213,12 @@ def _make_key(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise KeyFileError(
+        raise PseudonymsError.key_file(
             path, in_words(error), "Choose a folder that you may write to."
         ) from None
     if _is_open_to_others(path):
         path.unlink()
-        raise KeyFileError(
+        raise PseudonymsError.key_file(
             path,
             "its drive does not keep files from other users",
             "Choose a folder on a drive of this machine.",
@@ -237,23 +236,25 @@ def _read_key(path: Path) -> bytes:
             content = file.read(_LONGEST_KEY + 1)
     except OSError as error:
         remedy = "Name the file of the key, and make sure that you may read it."
-        raise KeyFileError(path, in_words(error), remedy) from None
+        raise PseudonymsError.key_file(path, in_words(error), remedy) from None
     # Editors put marks and line breaks around the key that nobody sees.
     key = content.removeprefix(_BYTE_ORDER_MARK).strip()
     restore = "Put the file back from your copy, or delete it to have a new key made (all labels "
     restore += "will be others)."
     if not key:
-        raise KeyFileError(path, "it is empty", restore)
+        raise PseudonymsError.key_file(path, "it is empty", restore)
     if len(key) < _SHORTEST_KEY:
-        raise KeyFileError(path, f"it is shorter than {_SHORTEST_KEY} characters", restore)
+        raise PseudonymsError.key_file(
+            path, f"it is shorter than {_SHORTEST_KEY} characters", restore
+        )
     if len(content) > _LONGEST_KEY:
-        raise KeyFileError(
+        raise PseudonymsError.key_file(
             path,
             f"it is longer than {_LONGEST_KEY:,} bytes, so it is something else than a key",
             "Name a file of its own for the key; where there is none, one is made.",
         )
     if _is_open_to_others(path):
-        raise KeyFileError(
+        raise PseudonymsError.key_file(
             path,
             "other users of this machine can read or change it",
             f"Keep it to yourself with: chmod 600 {shlex.quote(str(path))}",

@@ -16,7 +16,7 @@ from helios_research._util.notebook import in_notebook
 from helios_research.api.client import Client
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
-from helios_research.errors import EmptyStudyError, StudyFileError
+from helios_research.errors import StudyError, StudyMissingError
 from helios_research.ledger import Ledger
 from helios_research.ledger.schema import SETTING_LEARNED_RATE
 from helios_research.ledger.storage import DATABASE_FILES
@@ -332,7 +332,7 @@ class Study:
         """The cohort of the last submission."""
         path = self.folder / COHORT_FILE
         if not path.exists():
-            raise EmptyStudyError(self.folder)
+            raise StudyMissingError.cohort(self.folder)
         return Cohort.load(path)
 
     @property
@@ -496,7 +496,7 @@ class Study:
         """Keep what the study needs from being written over."""
         target = Path(path).expanduser()
         if target.name in _NEEDED and target.parent.resolve() == self.folder.resolve():
-            raise StudyFileError(target)
+            raise StudyError.needed_file(target)
         return target
 
     @property

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import helios_research as hr
 from helios_research import pseudonyms
-from helios_research.errors import KeyFileError, ParticipantColumnError
+from helios_research.errors import PseudonymsError
 
 LABEL = re.compile(r"P(-[0-9A-HJKMNP-TV-Z]{4}){3}", re.ASCII)
 KEY = "6b" * 32
@@ -139,7 +139,7 @@ def test_a_prefix_says_what_the_labels_are_for(key_file) -> None:
 
 def test_a_cell_that_is_run_twice_is_stopped(key_file) -> None:
     table = hr.pseudonymize(pd.DataFrame({"who": ["Anna"]}), "who", key_file=key_file)
-    with pytest.raises(ParticipantColumnError, match=r"'who': it holds labels already, such as P-"):
+    with pytest.raises(PseudonymsError, match=r"'who': it holds labels already, such as P-"):
         hr.pseudonymize(table, "who", key_file=key_file)
 
 
@@ -150,7 +150,7 @@ def test_ids_of_digits_in_groups_are_no_labels(key_file) -> None:
 def test_two_people_with_the_same_label_are_noticed(key_file, monkeypatch) -> None:
     """With labels of one character, of which there are 32."""
     monkeypatch.setattr(pseudonyms, "_CHARACTERS", 1)
-    with pytest.raises(ParticipantColumnError, match="two participants got the same label"):
+    with pytest.raises(PseudonymsError, match="two participants got the same label"):
         labels(list(range(33)), key_file)
 
 
@@ -167,7 +167,7 @@ def test_two_people_with_the_same_label_are_noticed(key_file, monkeypatch) -> No
     ids=["absent", "twice", "index"],
 )
 def test_a_column_that_cannot_be_used_is_told(table, words, key_file) -> None:
-    with pytest.raises(ParticipantColumnError, match=words):
+    with pytest.raises(PseudonymsError, match=words):
         hr.pseudonymize(table, "who", key_file=key_file)
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_no_key_is_refused_and_kept(tmp_path, content, words) -> 
     path = tmp_path / "bad.key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(KeyFileError, match=words) as caught:
+    with pytest.raises(PseudonymsError, match=words) as caught:
         labels(["Anna"], path)
     assert "s3cret" not in str(caught.value)
     assert path.read_bytes() == content
@@ -225,7 +225,7 @@ def test_a_file_that_is_no_key_is_refused_and_kept(tmp_path, content, words) -> 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o606])
 def test_a_key_that_others_can_read_is_refused(key_file, mode) -> None:
     key_file.chmod(mode)
-    with pytest.raises(KeyFileError, match=f"chmod 600 {key_file}"):
+    with pytest.raises(PseudonymsError, match=f"chmod 600 {key_file}"):
         labels(["Anna"], key_file)
 
 
@@ -235,18 +235,18 @@ def test_a_key_in_a_study_folder_is_refused_and_not_made(tmp_path) -> None:
     (study / "helios.sqlite").touch()
     (tmp_path / "link").symlink_to(study)
     for path in (study / "a.key", study / "keys" / "a.key", tmp_path / "link" / "a.key"):
-        with pytest.raises(KeyFileError, match="it lies in the study"):
+        with pytest.raises(PseudonymsError, match="it lies in the study"):
             labels(["Anna"], path)
         assert not path.exists()
 
 
 def test_no_folder_is_made_for_a_key(tmp_path) -> None:
-    with pytest.raises(KeyFileError, match=r"no folder .*usb\. Connect the drive"):
+    with pytest.raises(PseudonymsError, match=r"no folder .*usb\. Connect the drive"):
         labels(["Anna"], tmp_path / "usb" / "a.key")
 
 
 def test_a_folder_in_the_place_of_the_key_is_told(tmp_path) -> None:
-    with pytest.raises(KeyFileError, match="is a directory"):
+    with pytest.raises(PseudonymsError, match="is a directory"):
         labels(["Anna"], tmp_path)
 
 
@@ -254,5 +254,5 @@ def test_a_broken_link_in_the_place_of_the_key_is_told(tmp_path) -> None:
     """It may lead to a drive that is not connected: no other key must be made."""
     path = tmp_path / "a.key"
     path.symlink_to(tmp_path / "usb" / "a.key")
-    with pytest.raises(KeyFileError, match="no such file"):
+    with pytest.raises(PseudonymsError, match="no such file"):
         labels(["Anna"], path)

@@ -79,7 +79,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
         ("helios_research.analysis", {"httpx", "matplotlib", "av", "ipywidgets", "sqlite3"}),
         ("helios_research.widgets", {"httpx", "av", "matplotlib", "ipywidgets", "sqlite3"}),
         ("helios_research.pseudonymize", {"httpx", "av", "matplotlib", "ipywidgets", "scipy"}),
-        ("helios_research.preflight_checks", {"httpx", "matplotlib", "ipywidgets", "scipy"}),
+        ("helios_research.preflight", {"httpx", "matplotlib", "ipywidgets", "scipy"}),
     ],
 )
 def test_a_name_loads_only_what_it_needs(code: str, spared: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import datetime
 from math import isnan
 from typing import Any
 
@@ -44,3 +45,8 @@ def literal(value: Any) -> str:
     if isinstance(value, str) and written.startswith("'") and '"' not in written:
         return f'"{written[1:-1]}"'
     return written
+
+
+def in_local_time(moment: datetime) -> str:
+    """Word a moment as the reader's own wall clock shows it, for use in a sentence."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -37,7 +37,7 @@ from helios_research.api.transport import (
     system_words,
 )
 from helios_research.config import Connection, is_loopback, resolve_connection
-from helios_research.errors import ProxySettingsError
+from helios_research.errors import ConfigError
 from helios_research.keys import warn_of_key_in_code
 
 __all__ = ["Client", "Service", "UploadBody"]
@@ -129,7 +129,7 @@ class Client:
 
         Raises
         ------
-        ProxySettingsError
+        ConfigError
             The environment names a proxy or certificates that cannot be used.
         """
         service = Service(self._connection, now)
@@ -194,7 +194,7 @@ class Service:
             )
         except (OSError, ImportError, ValueError, httpx.InvalidURL) as problem:
             # Not chained: a proxy's URL may hold a password.
-            raise ProxySettingsError(settings_words(problem)) from None
+            raise ConfigError.network(settings_words(problem)) from None
 
     async def account(self) -> Answer[Account]:
         """Ask which account the key belongs to."""

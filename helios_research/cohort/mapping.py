@@ -7,10 +7,7 @@ from typing import Any
 
 from helios_research.columns import RECORDING_ID, REQUIRED_FIELDS, RESERVED_NAMES, STANDARD_FIELDS
 from helios_research.errors import (
-    ColumnMappingError,
-    ColumnNamesError,
-    MissingColumnsError,
-    TagsError,
+    ColumnsError,
 )
 
 MOST_TAGS = 20
@@ -64,7 +61,7 @@ def lay_out(source: str, available: Iterable[str], wishes: Wishes) -> Layout:
     ]
     if missing:
         unused = [name for name in names if name not in mapped.values()]
-        raise MissingColumnsError(source, missing, unused)
+        raise ColumnsError.missing(source, missing, unused)
     _check_tags(source, names, mapped, wishes.tags)
     return Layout(mapped, wishes.constants, wishes.tags)
 
@@ -73,12 +70,12 @@ def _check_names(source: str, names: list[str]) -> None:
     twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
     if twice:
         what = f"has more than one column named {_quoted(twice)}"
-        raise ColumnNamesError(source, what, "Give every column a name of its own.")
+        raise ColumnsError.names(source, what, "Give every column a name of its own.")
     reserved = [name for name in names if name in RESERVED_NAMES]
     if reserved:
         what = f"has columns that the results need for themselves: {_quoted(reserved)}"
         remedy = f"Rename them, for example to 'my_{reserved[0]}'."
-        raise ColumnNamesError(source, what, remedy)
+        raise ColumnsError.names(source, what, remedy)
 
 
 def _mapped_columns(
@@ -90,10 +87,10 @@ def _mapped_columns(
         _check_field(source, field, name)
         if name not in names:
             what = f"columns= names {name!r} as {field!r}, but there is no such column"
-            raise ColumnMappingError(source, what, _choices(name, names))
+            raise ColumnsError.mapping(source, what, _choices(name, names))
         if field in names and name != field:
             what = f"{name!r} is to be {field!r}, but there is also a column named {field!r}"
-            raise ColumnMappingError(source, what, "Rename or remove one of the two.")
+            raise ColumnsError.mapping(source, what, "Rename or remove one of the two.")
         mapped[field] = name
     _check_used_once(source, mapped)
     return {field: mapped[field] for field in STANDARD_FIELDS if field in mapped}
@@ -107,7 +104,7 @@ def _check_used_once(source: str, mapped: Mapping[str, str]) -> None:
         # A path can well be the key too; a date that stands for two things is a slip.
         if len(fields) > 1 and set(fields) != set(_NEVER_CONSTANT):
             what = f"{name!r} is to be {' and '.join(map(repr, fields))} at once"
-            raise ColumnMappingError(source, what, "Name another column for one of them.")
+            raise ColumnsError.mapping(source, what, "Name another column for one of them.")
 
 
 def _check_field(source: str, field: str, column: str) -> None:
@@ -118,7 +115,7 @@ def _check_field(source: str, field: str, column: str) -> None:
         remedy = f'columns= reads field: column, so write {{"{column}": "{field}"}}.'
     else:
         remedy = _choices(field, list(STANDARD_FIELDS), "The fields are")
-    raise ColumnMappingError(source, what, remedy)
+    raise ColumnsError.mapping(source, what, remedy)
 
 
 def _check_constants(source: str, mapped: Mapping[str, str], wishes: Wishes) -> None:
@@ -126,11 +123,11 @@ def _check_constants(source: str, mapped: Mapping[str, str], wishes: Wishes) -> 
         _check_field(source, field, "")
         if field in _NEVER_CONSTANT:
             what = f"{field!r} cannot be the same in all rows"
-            raise ColumnMappingError(source, what, "Name a column for it with columns=.")
+            raise ColumnsError.mapping(source, what, "Name a column for it with columns=.")
         if field in mapped:
             what = f"constants= gives {field!r}, which the column {mapped[field]!r} also gives"
             remedy = "Leave out the constant, or rename or remove the column."
-            raise ColumnMappingError(source, what, remedy)
+            raise ColumnsError.mapping(source, what, remedy)
 
 
 def _check_tags(
@@ -140,17 +137,17 @@ def _check_tags(
     for tag in tags:
         if tag in field_of or tag in STANDARD_FIELDS:
             what = f"{tag!r} already is the field {field_of.get(tag, tag)!r}"
-            raise TagsError(source, what, "Leave it out of tags=.")
+            raise ColumnsError.tags(source, what, "Leave it out of tags=.")
         if tag in RESERVED_NAMES:
             what = f"the results have a column {tag!r} of their own"
-            raise TagsError(source, what, "Rename the tag's column.")
+            raise ColumnsError.tags(source, what, "Rename the tag's column.")
         if tag not in names:
             what = f"there is no column {tag!r}"
-            raise TagsError(source, what, _choices(tag, names))
+            raise ColumnsError.tags(source, what, _choices(tag, names))
     if len(tags) > MOST_TAGS:
         what = f"a run can have {MOST_TAGS} tags, and these are {len(tags)}"
         remedy = "Leave some out of tags=; columns that are not sent stay in the results."
-        raise TagsError(source, what, remedy)
+        raise ColumnsError.tags(source, what, remedy)
 
 
 def _choices(name: str, names: list[str], label: str = "There are") -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from helios_research.cohort.text import as_text, cell_text, text_column
 from helios_research.cohort.validators import Findings, Positions
-from helios_research.errors import ColumnNamesError, UnreadableTableError
+from helios_research.errors import ColumnsError, UnreadableTableError
 
 MOST_COLUMNS = 20_000
 """Columns that a table in a file may have: more than Excel's 16,384, and so more than is meant."""
@@ -43,7 +43,7 @@ def from_records(
     if twice:
         places = [number for number, name in enumerate(names, start=1) if name == twice[0]]
         where = " and ".join(map(str, places))
-        raise ColumnNamesError(
+        raise ColumnsError.names(
             source,
             f"has more than one column named {twice[0]!r} (columns {where})",
             "Give every column a name of its own.",
@@ -95,7 +95,7 @@ def column_names(header: Sequence[object]) -> list[str]:
 def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTable:
     """Take a DataFrame as it is, with its named index levels as columns."""
     if isinstance(frame.columns, pd.MultiIndex):
-        raise ColumnNamesError(
+        raise ColumnsError.names(
             source,
             f"has {frame.columns.nlevels} levels of column names",
             "Flatten them first, for example with "
@@ -106,7 +106,7 @@ def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTa
     twice = _repeated(names)
     if twice:
         what = f"has more than one column named {', '.join(map(repr, twice))}"
-        raise ColumnNamesError(source, what, "Give every column a name of its own.")
+        raise ColumnsError.names(source, what, "Give every column a name of its own.")
     cells.columns = pd.Index(names, dtype="str")
     carried = {name: storable(cells[name]) for name in names}
     rows = np.arange(first_row, first_row + len(cells), dtype=np.int64)

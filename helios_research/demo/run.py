@@ -9,7 +9,7 @@ from helios_research import plots
 from helios_research.cohort import read_cohort
 from helios_research.columns import Source
 from helios_research.demo import demo_cohort_path
-from helios_research.errors import NotADemoStudyError
+from helios_research.errors import StudyMismatchError
 from helios_research.ledger import Ledger
 from helios_research.ledger.schema import SETTING_SOURCE
 from helios_research.sandbox import Sandbox, SandboxSettings
@@ -55,7 +55,7 @@ def _clear(folder: Path) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not _holds_a_demo(folder):
-        raise NotADemoStudyError(folder)
+        raise StudyMismatchError.demo(folder)
     for pattern in ("helios.*", COHORT_FILE, RESULTS_FILE, FIGURE_FILE, REPORT_FILE):
         for path in folder.glob(pattern):
             path.unlink()

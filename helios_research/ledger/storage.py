@@ -189,7 +189,7 @@ def existing_database(folder: Path) -> Path:
             return path.resolve()
     except OSError as error:
         raise StudyStorageError.from_system(path, error) from error
-    raise StudyMissingError(folder)
+    raise StudyMissingError.folder(folder)
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

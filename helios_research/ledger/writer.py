@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from helios_research._util.files import remove_temporary_files, replaced
-from helios_research.errors import StudyLockedError, StudyStorageError, local_time
+from helios_research._util.text import in_local_time
+from helios_research.errors import StudyLockedError, StudyStorageError
 from helios_research.ledger.storage import study_error
 
 LOCK_NAME = "helios.lock"
@@ -115,7 +116,7 @@ def _refusal(folder: Path, path: Path) -> StudyLockedError:
     holder = _signed(path)
     if holder is None:
         return StudyLockedError(folder, pid=None, host=None, since=None)
-    since = local_time(holder.since)
+    since = in_local_time(holder.since)
     return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)
 
 

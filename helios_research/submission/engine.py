@@ -22,8 +22,7 @@ from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Source
 from helios_research.errors import (
     HeliosResearchError,
-    MixedServicesError,
-    OtherAccountError,
+    StudyMismatchError,
     StudyStorageError,
 )
 from helios_research.ledger import Attempt, Ledger
@@ -273,9 +272,9 @@ class Engine:
         # A sandbox is a new one at every start, at another port each time.
         moved = source is Source.THYMIA and base_url not in {None, self.client.base_url}
         if before not in {None, source.value} or moved:
-            raise MixedServicesError(self.ledger.folder, base_url, self.client.base_url)
+            raise StudyMismatchError.service(self.ledger.folder, base_url, self.client.base_url)
         if source is Source.THYMIA and self.ledger.get_setting(ACCOUNT) not in {None, account}:
-            raise OtherAccountError(self.ledger.folder)
+            raise StudyMismatchError.account(self.ledger.folder)
         await self.ledger.put_setting(ACCOUNT, account)
         await self.ledger.put_setting(SETTING_SOURCE, source.value)
         await self.ledger.put_setting(SETTING_BASE_URL, self.client.base_url)

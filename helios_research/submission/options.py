@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, TypedDict
 
 from helios_research.config import Parallel
-from helios_research.errors import SettingError
+from helios_research.errors import ConfigError
 from helios_research.state.status import Rules
 
 MOST_UPLOADS = Parallel().uploads
@@ -50,7 +50,7 @@ class SubmitOptions:
 
     Raises
     ------
-    SettingError
+    ConfigError
         A setting is not what it has to be.
     """
 
@@ -72,7 +72,7 @@ class SubmitOptions:
             if value is None and name in _MAY_BE_FOUND_OUT:
                 continue
             if not kind.takes(value):
-                raise SettingError(name, value, kind.words)
+                raise ConfigError.setting(name, value, kind.words)
 
     @property
     def rules(self) -> Rules:

@@ -1,10 +1,11 @@
 """How text is compared, ordered and written."""
 
 import ast
+from datetime import UTC, datetime
 
 import pytest
 
-from helios_research._util.text import composed, counted, literal, natural_key
+from helios_research._util.text import composed, counted, in_local_time, literal, natural_key
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,8 @@ def test_levels_are_in_the_order_of_the_numbers_in_them() -> None:
 def test_a_value_is_written_as_python_reads_it(value: object, written: str) -> None:
     assert literal(value) == written
     assert ast.literal_eval(written) == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_a_moment_is_worded_as_the_readers_clock_shows_it() -> None:
+    moment = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    assert in_local_time(moment) == moment.astimezone().strftime("%Y-%m-%d %H:%M")

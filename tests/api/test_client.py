@@ -21,7 +21,7 @@ from helios_research.api.models import RunRequest
 from helios_research.api.responses import Failure, FailureKind, Success
 from helios_research.api.transport import UploadBody
 from helios_research.config import BASE_URLS, Parallel
-from helios_research.errors import ProxySettingsError
+from helios_research.errors import ConfigError
 from helios_research.recording import fingerprint, read_blocks
 from helios_research.sandbox import Sandbox, SandboxSettings
 
@@ -650,7 +650,7 @@ async def test_network_settings_that_cannot_be_used_are_said_at_once(
     name: str, value: str, words: str, connect_to: ConnectTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ProxySettingsError, match=words) as caught:
+    with pytest.raises(ConfigError, match=words) as caught:
         async with connect_to("https://helios.invalid").connect():
             pass
     assert "s3cret" not in str(caught.value)

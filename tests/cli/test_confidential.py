@@ -17,7 +17,7 @@ def test_a_participant_is_withdrawn_once_somebody_has_confirmed_it(
 
     unknown = helios("withdraw", "study", "P00", "--yes")
     assert unknown.returncode == 2
-    assert "Error: Nobody in the study" in unknown.stderr
+    assert "Error: No one in the study" in unknown.stderr
     assert "'P000'" in unknown.stderr
 
     unconfirmed = helios("withdraw", "study", "P000")

@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from helios_research.cohort.reading import read_delimited
-from helios_research.errors import ColumnNamesError, UnreadableTableError
+from helios_research.errors import ColumnsError, UnreadableTableError
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_column_without_a_name_gets_one_if_something_stands_in_it(read):
 
 
 def test_two_columns_of_one_name_are_refused_with_their_places(read):
-    with pytest.raises(ColumnNamesError) as caught:
+    with pytest.raises(ColumnsError) as caught:
         read("recording,note,b,note \nx.wav,1,2,3\n")
     assert str(caught.value) == (
         "m.csv has more than one column named 'note' (columns 2 and 4). "

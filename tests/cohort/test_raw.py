@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from helios_research.cohort.raw import column_names, from_dataframe
-from helios_research.errors import ColumnNamesError
+from helios_research.errors import ColumnsError
 
 
 def taken(frame):
@@ -48,7 +48,7 @@ def test_half_a_character_in_a_name_becomes_a_replacement_character():
 
 def test_several_levels_of_columns_are_refused_with_a_line_that_flattens_them():
     frame = pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")]))
-    with pytest.raises(ColumnNamesError) as caught:
+    with pytest.raises(ColumnsError) as caught:
         taken(frame)
     assert str(caught.value) == (
         "The DataFrame has 2 levels of column names. Flatten them first, for example with "
@@ -57,9 +57,9 @@ def test_several_levels_of_columns_are_refused_with_a_line_that_flattens_them():
 
 
 def test_columns_of_one_name_are_refused():
-    with pytest.raises(ColumnNamesError, match="more than one column named 'a'"):
+    with pytest.raises(ColumnsError, match="more than one column named 'a'"):
         taken(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-    with pytest.raises(ColumnNamesError, match="more than one column named '1'"):
+    with pytest.raises(ColumnsError, match="more than one column named '1'"):
         taken(pd.DataFrame([[1, 2]], columns=["1", 1]))
 
 

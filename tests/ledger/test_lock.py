@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from helios_research.errors import StudyDamagedError, StudyLockedError, local_time
+from helios_research._util.text import in_local_time
+from helios_research.errors import StudyDamagedError, StudyLockedError
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.ledger.writer import HOLDER_NAME, StudyLock, holder_of
 
@@ -182,7 +183,7 @@ def test_an_unreadable_note_about_the_holder_still_refuses(tmp_path: Path, left:
 
 def test_the_holder_s_time_is_shown_on_the_reader_s_clock(tmp_path: Path) -> None:
     lock = StudyLock(tmp_path, NOW)
-    with pytest.raises(StudyLockedError, match=f"since {local_time(NOW)}:"):
+    with pytest.raises(StudyLockedError, match=f"since {in_local_time(NOW)}:"):
         StudyLock(tmp_path, NOW)
     lock.release()
     lock.release()

@@ -94,7 +94,7 @@ def test_a_service_that_goes_down_ends_the_submission_with_one_sentence_and_lose
     sandbox = make_sandbox(down)
     study = make_study(sandbox)
     cohort = hr.Cohort.from_frame(make_cohort(12))
-    with pytest.raises(UnreachableError, match="submit again to go on"):
+    with pytest.raises(UnreachableError, match="submit again to continue"):
         study.submit(cohort, progress=False, outage_s=0.3, **quick)
     assert set(study.results()["outcome"]) == {"pending"}
     sandbox.faults = Faults()

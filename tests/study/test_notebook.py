@@ -132,7 +132,7 @@ def test_a_notebook_that_runs_by_itself_says_that_there_is_no_key(kernel) -> Non
     client.allow_stdin = False
     cell = Cell(client, "import helios_research as hr; hr.Client()").wait()
     (error,) = cell.of("error")
-    assert error["ename"] == "MissingKeyError"
+    assert error["ename"] == "ApiKeyError"
     assert "helios-research key set" in error["evalue"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import helios_research as hr
 from helios_research.columns import BIOMARKERS, Outcome
-from helios_research.errors import StudyFileError
+from helios_research.errors import StudyError
 from helios_research.sandbox import Step
 
 
@@ -248,7 +248,7 @@ def test_no_file_that_is_written_takes_the_place_of_what_the_study_lives_by(
     path = study.folder / name
     before = path.read_bytes()
     for write in (study.to_parquet, study.export, study.report):
-        with pytest.raises(StudyFileError, match="is a file that the study itself needs"):
+        with pytest.raises(StudyError, match="The study itself needs"):
             write(path)
     assert path.read_bytes() == before
     pd.testing.assert_frame_equal(study.results(), results)

@@ -317,7 +317,7 @@ def test_a_saved_notebook_holds_no_secret(make_cohort, make_sandbox, tmp_path, m
         for output in cell.outputs
         if output["output_type"] == "error"
     ]
-    assert errors == ["SettingError", "UnknownRegionError", "UnreachableError"]
+    assert errors == ["ConfigError", "ConfigError", "UnreachableError"]
     assert "resolve_base_url" in saved
     for place in (saved.encode(), bytes_of(tmp_path / "study"), bytes_of(tmp_path / "other")):
         assert KEY.encode() not in place

@@ -15,10 +15,10 @@ import helios_research as hr
 from helios_research.columns import BIOMARKERS, RESULTS
 from helios_research.errors import (
     AccountError,
-    EmptyStudyError,
-    MixedServicesError,
     NotHeliosError,
     StudyLockedError,
+    StudyMismatchError,
+    StudyMissingError,
     UnreachableError,
 )
 from helios_research.ledger import Ledger, State
@@ -565,7 +565,7 @@ def test_real_and_synthetic_scores_are_never_mixed_in_one_study(
     with Ledger.open(study.folder) as ledger:
         ledger.put_setting_blocking("source", "thymia")
         ledger.put_setting_blocking("base_url", "https://api.thymia.ai")
-    with pytest.raises(MixedServicesError, match=re.escape("begun at https://api.thymia.ai")):
+    with pytest.raises(StudyMismatchError, match=re.escape("begun at https://api.thymia.ai")):
         study.submit(progress=False, **quick)
 
 
@@ -612,7 +612,7 @@ def test_results_need_no_client_and_no_network(
 def test_a_study_without_a_cohort_says_what_to_do(tmp_path) -> None:
     with Ledger.open(tmp_path / "empty"):
         pass
-    with pytest.raises(EmptyStudyError, match=re.escape("study.submit(cohort)")):
+    with pytest.raises(StudyMissingError, match=re.escape("study.submit(cohort)")):
         hr.Study(tmp_path / "empty").results()
 
 

@@ -204,7 +204,9 @@ def test_a_withdrawal_can_be_taken_back(study, table, sandbox, quick) -> None:
 
 def test_an_unknown_label_is_refused_and_near_ones_are_named(study) -> None:
     before = contents(study.folder)
-    with pytest.raises(UnknownParticipantError, match=r"label 'P00'\. Is one of these meant: 'P0"):
+    with pytest.raises(
+        UnknownParticipantError, match=r"label 'P00'\. Did you mean one of these: 'P0"
+    ):
         study.withdraw("P00")
     with pytest.raises(UnknownParticipantError, match="'p000'"):
         study.withdraw("p000")

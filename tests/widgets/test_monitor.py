@@ -156,7 +156,7 @@ def test_a_study_without_a_cohort_is_a_sentence(
     study: hr.Study, watch: Callable[..., SubmissionMonitor]
 ) -> None:
     Ledger.open(study.folder).close()
-    assert "holds no cohort yet" in watch(study)._status.text
+    assert "has no cohort yet" in watch(study)._status.text
 
 
 def test_an_account_that_is_refused_is_a_sentence(

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from helios_research.errors import MissingKeyError
+from helios_research.errors import ApiKeyError
 from helios_research.widgets.base.panel import Guard, StatusLine, cut
 
 
@@ -43,10 +43,10 @@ def test_what_goes_wrong_in_a_callback_is_said(status: StatusLine) -> None:
 
 def test_an_error_of_ours_is_said_in_its_own_words(status: StatusLine) -> None:
     def fail() -> None:
-        raise MissingKeyError
+        raise ApiKeyError.missing()
 
     Guard(status)(fail)()
-    assert status.text == str(MissingKeyError())
+    assert status.text == str(ApiKeyError.missing())
 
 
 def test_an_error_without_words_is_named(status: StatusLine) -> None:

@@ -19,9 +19,10 @@ from typing import Any, Protocol, Unpack
 
 import pandas as pd
 
+from helios_research._util.text import in_local_time
 from helios_research.codes import RECORDING_CHANGED
 from helios_research.columns import Outcome
-from helios_research.errors import HeliosResearchError, local_time
+from helios_research.errors import HeliosResearchError
 from helios_research.ledger import Ledger, State, Transition
 from helios_research.ledger.schema import SETTING_LEARNED_RATE
 from helios_research.ledger.storage import DATABASE_NAME
@@ -257,7 +258,9 @@ class StudyWatch:
                 return self._ended[1:]
         left = tally.outcomes.get(Outcome.PENDING, 0)
         when = (
-            "" if tally.last_change is None else f" Last change: {local_time(tally.last_change)}."
+            ""
+            if tally.last_change is None
+            else f" Last change: {in_local_time(tally.last_change)}."
         )
         if not left:
             return f"Every recording has come to its end.{when}", False
@@ -275,7 +278,7 @@ def _how_it_ended(submission: SubmissionHandle) -> tuple[str, bool]:
 
 
 def _working(holder: Holder) -> str:
-    since = local_time(holder.since)
+    since = in_local_time(holder.since)
     if (holder.pid, holder.host) == (os.getpid(), socket.gethostname()):
         return f"Another part of this Python session has been working on the study since {since}."
     return (

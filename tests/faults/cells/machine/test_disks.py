@@ -15,7 +15,7 @@ from helios_research.submission import engine
 FREE_SPACE = "Free some space, then submit again."
 GIVE_RIGHTS = "Make the folder writable again (`chmod u+rwX`), then submit again."
 GOES_ON = (
-    "; everything recorded so far is kept, and running the same command again goes on from there."
+    "; everything recorded so far is kept, and running the same command again continues from there."
 )
 MORE_SPACE = " Free some space or choose a folder on another disk" + GOES_ON
 MORE_RIGHTS = (

@@ -11,7 +11,7 @@ if not sys.platform.startswith("linux"):
 
 TRY_AGAIN = "Close other programs or allow more open files (`ulimit -n 4096`), then submit again."
 GOES_ON = (
-    "; everything recorded so far is kept, and running the same command again goes on from there."
+    "; everything recorded so far is kept, and running the same command again continues from there."
 )
 MORE_FILES = " Close other programs, or allow this one more open files (`ulimit -n 4096`)" + GOES_ON
 

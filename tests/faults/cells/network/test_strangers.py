@@ -19,8 +19,8 @@ Door = Any
 
 STEPS = {"create": Step.CREATE, "upload": Step.UPLOAD, "poll": Step.POLL}
 NOT_HELIOS = (
-    "http{place} does not answer like Helios ({what}): check the base URL and whether a proxy or "
-    "a login page stands in between."
+    "http{place} does not answer like Helios ({what}): check the base URL, and whether a proxy or "
+    "a login page answers in its place."
 )
 LOOK_AT_THE_NETWORK = (
     "Find out what stands between this computer and Helios (log in to the network, or use "
