@@ -9,10 +9,9 @@ from collections.abc import Callable
 from support.results import many_results, seconds
 
 from helios_research.analysis import (
-    Bootstrap,
-    Comparison,
     baseline,
     compare_by_tag,
+    differences_by_tag,
     flow,
     missingness_by_tag,
     reliability,
@@ -21,7 +20,6 @@ from helios_research.analysis import (
 )
 
 ROWS = 100_000
-MEANS = Comparison(repeated="participant means")
 
 
 def main() -> None:
@@ -29,14 +27,13 @@ def main() -> None:
     table = many_results(ROWS)
     people = table["user_label"].nunique()
     print(f"{len(table):,} results of {people:,} participants; best of 3 runs")
-    full = Bootstrap(2000)
     acts: dict[str, tuple[Callable[[], object], float | None]] = {
         "summarize_by_tag, arm, 11 biomarkers, 2,000 resamples": (
-            lambda: summarize_by_tag(table, "arm", bootstrap=full),
+            lambda: summarize_by_tag(table, "arm"),
             2.0,
         ),
         "summarize_by_tag, visit (14 levels)": (
-            lambda: summarize_by_tag(table, "visit", bootstrap=full),
+            lambda: summarize_by_tag(table, "visit"),
             None,
         ),
         "compare_by_tag, arm, one biomarker, mixed model": (
@@ -44,7 +41,11 @@ def main() -> None:
             None,
         ),
         "compare_by_tag, arm, 11 biomarkers, participant means": (
-            lambda: compare_by_tag(table, "arm", settings=MEANS),
+            lambda: compare_by_tag(table, "arm", repeated="participant means"),
+            None,
+        ),
+        "differences_by_tag, arm, 11 biomarkers": (
+            lambda: differences_by_tag(table, "arm"),
             None,
         ),
         "baseline, 11 biomarkers": (lambda: baseline(table), None),

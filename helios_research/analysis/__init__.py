@@ -4,22 +4,19 @@ What was done is in ``attrs["method"]`` of each table, what to be careful about 
 ``attrs["warnings"]``, and ``attrs["source_note"]`` says so where scores are synthetic.
 """
 
-from helios_research.analysis.bootstrap import Bootstrap
-from helios_research.analysis.change import Baseline, baseline
-from helios_research.analysis.comparisons import Comparison, compare_by_tag
+from helios_research.analysis.change import baseline
+from helios_research.analysis.comparisons import compare_by_tag
 from helios_research.analysis.missingness import flow, missingness_by_tag
 from helios_research.analysis.prepared import canonical_sex, source_note
 from helios_research.analysis.reliability import reliability
-from helios_research.analysis.summaries import summarize_by_tag
+from helios_research.analysis.summaries import differences_by_tag, summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
 
 __all__ = [
-    "Baseline",
-    "Bootstrap",
-    "Comparison",
     "baseline",
     "canonical_sex",
     "compare_by_tag",
+    "differences_by_tag",
     "flow",
     "format_table_one",
     "missingness_by_tag",

@@ -1,6 +1,6 @@
 """Intervals for means and proportions when each participant gave several recordings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from helios_research.analysis.prepared import Codes, Floats
+from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS
 from helios_research.errors import ResultsError
 
 # Numbers drawn at a time; keeps a chunk of weights near 8 MB whatever the size of the study.
@@ -24,17 +25,7 @@ _SPARSE_BELOW = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How a bootstrap is done.
-
-    Attributes
-    ----------
-    resamples
-        How many times participants are drawn anew.
-    confidence
-        Coverage of the interval, between 0 and 1.
-    seed
-        Makes the interval the same each time.
-    """
+    """How often participants are drawn, the coverage of the interval (a share), and the seed."""
 
     resamples: int = 2000
     confidence: float = 0.95
@@ -56,15 +47,22 @@ class Bootstrap:
 def check_confidence(confidence: float) -> None:
     """Make sure that a confidence is a share, not a percentage."""
     if not 0 < confidence < 1:
-        message = (
-            f"The confidence is {confidence:g}, but it has to lie between 0 and 1, such as 0.95."
-        )
+        message = f"The confidence is {confidence:g}, but it must be between 0 and 1, such as 0.95."
         raise ResultsError(message)
 
 
 @dataclass(frozen=True, slots=True)
+class Ratios:
+    """What is added up over recordings, a row each; ``divisor`` is each top's column of ``bottom``."""
+
+    top: Floats
+    bottom: Floats
+    divisor: Codes
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSums:
-    """Sums of the recordings of one participant in one group."""
+    """Sums of the recordings of one participant in one group, a row each, by group and person."""
 
     person: Codes
     group: Codes
@@ -73,13 +71,17 @@ class ClusterSums:
     divisor: Codes
 
 
-@dataclass(frozen=True, slots=True)
-class Ratios:
-    """What is added up over recordings and then divided."""
-
-    top: Floats
-    bottom: Floats
-    divisor: Codes
+def score_ratios(scores: Mapping[str, Floats]) -> Ratios:
+    """Take the mean of a continuous biomarker, the proportion of each level of a bucketed one."""
+    tops = [
+        (values[:, None] == np.array(BUCKET_LEVELS)).astype(np.float64)
+        if BIOMARKERS_BY_NAME[name].bucketed
+        else np.nan_to_num(values)[:, None]
+        for name, values in scores.items()
+    ]
+    bottom = np.column_stack([~np.isnan(values) for values in scores.values()])
+    divisor = np.repeat(np.arange(len(tops)), [top.shape[1] for top in tops])
+    return Ratios(np.hstack(tops), bottom.astype(np.float64), divisor)
 
 
 def sum_clusters(person: Codes, group: Codes, ratios: Ratios) -> ClusterSums:
@@ -88,7 +90,6 @@ def sum_clusters(person: Codes, group: Codes, ratios: Ratios) -> ClusterSums:
     n_people = int(person.max(initial=0)) + 1
     pair = (group * n_people + person)[known]
     found, place = np.unique(pair, return_inverse=True)
-
     sums = [np.bincount(place, each, len(found)) for each in ratios.top[known].T]
     counts = [np.bincount(place, each, len(found)) for each in ratios.bottom[known].T]
     top, bottom = (np.column_stack(columns).astype(np.float64) for columns in (sums, counts))
@@ -155,6 +156,38 @@ def _lay_out(sums: NDArray[np.float32], place: Codes, group: Codes, groups: rang
     )
 
 
+def difference_intervals(sums: ClusterSums, bootstrap: Bootstrap) -> tuple[Floats, Floats, Floats]:
+    """Give ratios of group 1 less those of group 0, with percentile intervals.
+
+    Participants are drawn with all their recordings, in both groups where they are in both, so
+    that the interval holds for tags between participants and within them. The tests check it
+    against ``scipy.stats.bootstrap`` of independent samples.
+    """
+    people, place = np.unique(sums.person, return_inverse=True)
+    both = np.hstack([sums.top, sums.bottom])
+    sides = [np.zeros((len(people), both.shape[1]), dtype=np.float32) for _ in range(2)]
+    for number, side in enumerate(sides):
+        side[place[sums.group == number]] = both[sums.group == number]
+    value = _second_less_first(np.ones((1, len(people)), dtype=np.float32), sides, sums.divisor)
+    drawn = [
+        _second_less_first(weights, sides, sums.divisor)
+        for weights in draw_weights(len(people), bootstrap)
+    ]
+    low, high = np.nanquantile(np.vstack(drawn), bootstrap.tails, axis=0)
+    return value[0], low, high
+
+
+def _second_less_first(
+    weights: NDArray[np.float32], sides: list[NDArray[np.float32]], divisor: Codes
+) -> Floats:
+    totals = [weights @ side for side in sides]
+    n_ratios = len(divisor)
+    # A resample may have no participant of a small side; it says nothing about the difference.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first, second = (total[:, :n_ratios] / total[:, n_ratios:][:, divisor] for total in totals)
+    return (second - first).astype(np.float64)
+
+
 def draw_weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.float32]]:
     """Draw how often each participant is in each resample, a chunk of resamples at a time."""
     rng = np.random.default_rng(bootstrap.seed)
@@ -168,7 +201,7 @@ def draw_weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.flo
 
 
 def _quantiles(drawn: NDArray[np.float32], tails: tuple[float, float]) -> tuple[Floats, Floats]:
-    # A resample may hold nobody of a small group; it says nothing about that group.
+    # A resample may have no participant of a small group; it says nothing about that group.
     empty = np.isnan(drawn).all(axis=0)
     filled = np.where(empty, np.float32(0), drawn)
     quantile = np.nanquantile if np.isnan(filled).any() else np.quantile

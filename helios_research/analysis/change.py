@@ -11,16 +11,13 @@ from scipy import stats
 from helios_research.analysis.bootstrap import check_confidence
 from helios_research.analysis.prepared import (
     NOT_GIVEN,
+    Floats,
+    PreparedResults,
     Results,
     bucket_steps,
-    choose_biomarkers,
-    days_of,
-    finished,
-    levels_of,
-    load_results,
-    scores_of,
+    prepare,
 )
-from helios_research.columns import Biomarker
+from helios_research.columns import Biomarker, Outcome
 from helios_research.errors import ResultsError
 
 BASELINE_COLUMNS = (
@@ -32,22 +29,7 @@ BASELINE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What counts as a participant's baseline and as their usual range.
-
-    Attributes
-    ----------
-    first
-        How many of the first recordings, or of the first days, make the baseline.
-    unit
-        Whether ``first`` counts recordings or days; a day is 24 hours from the first recording.
-    order
-        Column that puts a participant's recordings in order: a time, or a tag such as the visit.
-    spread
-        Standard deviation behind z and the usual range: "pooled" over all participants'
-        baselines, which a handful of recordings can bear, or each participant's "own".
-    confidence
-        Share of later recordings that the usual range is to hold if nothing changes.
-    """
+    """What counts as a participant's baseline and as their usual range: see ``baseline``."""
 
     first: int = 3
     unit: Literal["recordings", "days"] = "recordings"
@@ -73,13 +55,17 @@ class Baseline:
                 raise ResultsError(message)
 
 
-def baseline(
+def baseline(  # noqa: PLR0913 - each is a setting
     results: Results,
     *,
     biomarkers: str | Sequence[str] | None = None,
-    settings: Baseline | None = None,
+    first: int = 3,
+    unit: Literal["recordings", "days"] = "recordings",
+    order: str = "recording_time",
+    spread: Literal["pooled", "own"] = "pooled",
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Hold each scored recording against its participant's first ones.
+    """Compare each scored recording with the first ones of its participant.
 
     For a continuous biomarker the baseline is the mean of the first recordings, ``change`` the
     distance from it and ``z`` that distance in standard deviations within participants. The
@@ -98,8 +84,18 @@ def baseline(
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     biomarkers
         One or several; None means all.
-    settings
-        What the baseline is; None means the first 3 recordings by ``recording_time``.
+    first
+        How many of the first recordings, or of the first days, make the baseline.
+    unit
+        Whether ``first`` counts recordings or days; a day is 24 hours from the first recording.
+    order
+        Column that puts a participant's recordings in order: a time, or a tag such as the visit.
+    spread
+        Standard deviation behind z and the usual range: "pooled" over all participants'
+        baselines, which a few recordings each are enough for, or each participant's "own".
+    confidence
+        Share of later recordings (between 0 and 1) that the usual range is to hold if nothing
+        changes.
 
     Returns
     -------
@@ -111,7 +107,8 @@ def baseline(
     Raises
     ------
     ResultsError
-        If a column is missing, or days are asked for and the order is not a time.
+        If a column is missing, a setting is not valid, or days are asked for and the order is not
+        a time.
 
     Examples
     --------
@@ -119,40 +116,41 @@ def baseline(
     >>> int(own["in_baseline"].sum())
     360
     """
-    settings = settings or Baseline()
-    table = load_results(results, ["recording_id", settings.order])
-    markers = choose_biomarkers(table, biomarkers)
-    place, moment = _order(table, settings.order)
-    if settings.unit == "days" and moment.isna().all() and len(table):
+    settings = Baseline(first, unit, order, spread, confidence)
+    prepared = prepare(results, biomarkers=biomarkers, needs=["recording_id", order])
+    place, days = _order(prepared, order)
+    if unit == "days" and np.isnan(days).all() and len(days):
         message = (
-            f"A baseline in days needs times, but {settings.order!r} holds none: "
+            f"A baseline in days needs times, but {order!r} holds none: "
             "choose order='recording_time', or unit='recordings'."
         )
         raise ResultsError(message)
-    ordered = table.assign(_place=place, _moment=moment)
-    parts = [_against_baseline(ordered, marker, settings) for marker in markers]
+    ordered = prepared.with_columns(_place=place, _moment=days)
+    parts = [_against_baseline(ordered, marker, settings) for marker in prepared.biomarkers]
     compared = pd.concat(parts, ignore_index=True)
-    unplaced = int(((table["outcome"] == "scored") & place.isna()).sum())
+    unplaced = int(((prepared.frame["outcome"] == Outcome.SCORED) & np.isnan(place)).sum())
     cautions = (
-        [f"{unplaced:,} scored recordings have no usable {settings.order} and are left out."]
+        [f"{unplaced:,} scored recordings have no usable {order} and are left out."]
         if unplaced
         else []
     )
-    return finished(compared, table, _method(settings), cautions)
+    return prepared.finish(compared, _method(settings), cautions)
 
 
-def _order(table: pd.DataFrame, column: str) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+def _order(prepared: PreparedResults, column: str) -> tuple[Floats, Floats]:
     """Give each recording its place, and its time in days where the column holds times."""
-    days = pd.Series(days_of(table[column]), index=table.index)
-    if days.notna().any():
+    days = prepared.days(column)
+    if not np.isnan(days).all():
         return days, days
-    levels = levels_of(table, column)
-    place = pd.Series(levels.codes, index=table.index, dtype=float)
-    return place.mask(np.array(levels.labels)[levels.codes] == NOT_GIVEN), days
+    levels = prepare(prepared, [column]).levels[column]
+    given = np.array(levels.labels, dtype=object)[levels.codes] != NOT_GIVEN
+    return np.where(given, levels.codes.astype(np.float64), np.nan), days
 
 
-def _against_baseline(table: pd.DataFrame, marker: Biomarker, settings: Baseline) -> pd.DataFrame:
-    scores = scores_of(table, marker.name)
+def _against_baseline(
+    prepared: PreparedResults, marker: Biomarker, settings: Baseline
+) -> pd.DataFrame:
+    table, scores = prepared.frame, prepared.scores[marker.name]
     counts = ~np.isnan(scores) & table["_place"].notna().to_numpy()
     names = ["recording_id", "user_label", "_place", "_moment"]
     rows = table.loc[counts, names].assign(score=scores[counts], biomarker=marker.name)

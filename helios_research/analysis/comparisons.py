@@ -20,23 +20,18 @@ from helios_research.analysis.effects import (
     nothing,
 )
 from helios_research.analysis.prepared import (
-    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
     Results,
     bucket_steps,
-    choose_biomarkers,
-    finished,
-    levels_of,
-    load_results,
-    people_of,
-    scores_of,
+    levels_against,
+    prepare,
+    without_level,
 )
 from helios_research.columns import Biomarker
 from helios_research.errors import ResultsError
 
-MOST_COMPARED = 60
 NOT_ALL_COMPARED = "Some levels could not be compared"
 
 COMPARISON_COLUMNS = (
@@ -47,34 +42,6 @@ COMPARISON_COLUMNS = (
     *("effect_name", "effect", "effect_low", "effect_high"),
     *("test", "statistic", "df", "p", "p_holm", "converged", "sentence"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How levels are compared.
-
-    Attributes
-    ----------
-    confidence
-        Coverage of the intervals, between 0 and 1.
-    repeated
-        What to do with several recordings of a participant: "mixed model" uses all of them with
-        a random intercept per participant; "participant means" averages them first (quicker;
-        participants with one recording then weigh as much as those with many).
-    """
-
-    confidence: float = 0.95
-    repeated: Literal["mixed model", "participant means"] = "mixed model"
-
-    def __post_init__(self) -> None:
-        """Refuse settings that have no meaning."""
-        check_confidence(self.confidence)
-        if self.repeated not in ("mixed model", "participant means"):
-            message = (
-                f"Unknown way {self.repeated!r} to treat repeated recordings: "
-                "choose 'mixed model' or 'participant means'."
-            )
-            raise ResultsError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +65,8 @@ def compare_by_tag(
     *,
     reference: str | None = None,
     biomarkers: str | Sequence[str] | None = None,
-    settings: Comparison | None = None,
+    confidence: float = 0.95,
+    repeated: Literal["mixed model", "participant means"] = "mixed model",
 ) -> pd.DataFrame:
     """Compare each level of a tag with a reference level.
 
@@ -116,7 +84,7 @@ def compare_by_tag(
     have both levels. No differences of means are given.
 
     A mixed model of 100,000 recordings and two levels takes four to nine seconds per biomarker,
-    participants' means a tenth of a second: see ``Comparison.repeated``.
+    participants' means a tenth of a second: see ``repeated``.
 
     p-values are corrected with Holm's method (1979) over all tests of the table. Checked against
     pingouin, the closed form of balanced data, and published examples.
@@ -131,8 +99,12 @@ def compare_by_tag(
         The level that the others are compared with; None means the first.
     biomarkers
         One or several; None means all.
-    settings
-        Confidence and the treatment of repeated recordings; None means the defaults.
+    confidence
+        Coverage of the intervals, between 0 and 1.
+    repeated
+        What to do with several recordings of a participant: "mixed model" uses all of them with
+        a random intercept per participant; "participant means" averages them first (quicker;
+        participants with one recording then weigh as much as those with many).
 
     Returns
     -------
@@ -144,7 +116,8 @@ def compare_by_tag(
     Raises
     ------
     ResultsError
-        If a column or the reference is missing, or there are not two to 60 levels.
+        If a column or the reference is missing, there are not two to 60 levels, or a setting is
+        not valid.
 
     Examples
     --------
@@ -152,45 +125,31 @@ def compare_by_tag(
     >>> found.set_index("biomarker").loc["uniform_sleep_propensity", "test"]
     'linear mixed model'
     """
-    settings = settings or Comparison()
-    table = load_results(results, [tag])
-    markers = choose_biomarkers(table, biomarkers)
-    codes, names = _ordered_levels(table, tag, reference)
-    people, _ = people_of(table)
+    check_confidence(confidence)
+    if repeated not in ("mixed model", "participant means"):
+        message = (
+            f"Unknown way {repeated!r} to treat repeated recordings: "
+            "choose 'mixed model' or 'participant means'."
+        )
+        raise ResultsError(message)
+    prepared = prepare(results, [tag], biomarkers=biomarkers)
+    levels = levels_against(prepared.levels[tag], tag, reference)
+    by_model = repeated == "mixed model"
     rows = []
-    for marker in markers:
-        values = scores_of(table, marker.name)
-        took_part = ~np.isnan(values) & (codes >= 0)
-        scores = _Scores(values, codes, people).of(took_part)
-        found = _compare(scores, marker, len(names), settings)
+    for marker in prepared.biomarkers:
+        values = prepared.scores[marker.name]
+        took_part = ~np.isnan(values) & (levels.codes >= 0)
+        scores = _Scores(values, levels.codes, prepared.people).of(took_part)
+        found = _compare(scores, marker, len(levels), confidence, by_model=by_model)
         for level, estimate in enumerate(found, start=1):
-            row = {"tag": tag, "reference": names[0], "level": names[level]}
+            row = {"tag": tag, "reference": levels.labels[0], "level": levels.labels[level]}
             rows.append({**row, **_counts(scores, marker, level), **asdict(estimate)})
     compared = pd.DataFrame(rows).reindex(columns=list(COMPARISON_COLUMNS))
     compared["p_holm"] = _holm(compared["p"].to_numpy(dtype=np.float64))
     compared["converged"] = compared["converged"].astype("boolean")
-    return finished(compared, table, _method(settings), _cautions(compared, codes))
-
-
-def _ordered_levels(
-    table: pd.DataFrame, tag: str, reference: str | None
-) -> tuple[Codes, list[str]]:
-    """Give the levels numbers, with the reference as 0 and rows without a level as -1."""
-    levels = levels_of(table, tag)
-    names = [label for label in levels.labels if label != NOT_GIVEN]
-    first = names[0] if reference is None and names else str(reference)
-    if not 2 <= len(names) <= MOST_COMPARED:
-        message = (
-            f"Comparing needs 2 to {MOST_COMPARED} levels, but {tag!r} has {len(names)}"
-            f"{f' ({names[0]!r})' if len(names) == 1 else ''}: choose another tag."
-        )
-        raise ResultsError(message)
-    if first not in names:
-        message = f"The tag {tag!r} has no level {first!r}: choose one of {', '.join(names)}."
-        raise ResultsError(message)
-    names = [first, *(name for name in names if name != first)]
-    place = np.array([names.index(label) if label in names else -1 for label in levels.labels])
-    return place[levels.codes].astype(np.intp), names
+    return prepared.finish(
+        compared, _method(confidence), [*without_level(levels, tag), *_cautions(compared)]
+    )
 
 
 def _counts(scores: _Scores, marker: Biomarker, level: int) -> dict[str, object]:
@@ -207,28 +166,27 @@ def _counts(scores: _Scores, marker: Biomarker, level: int) -> dict[str, object]
 
 
 def _compare(
-    scores: _Scores, marker: Biomarker, n_levels: int, settings: Comparison
+    scores: _Scores, marker: Biomarker, n_levels: int, confidence: float, *, by_model: bool
 ) -> list[Estimate]:
     if marker.bucketed:
-        return [_compare_ordinal(scores, level, settings) for level in range(1, n_levels)]
-    repeated = len(np.unique(scores.people)) < len(scores.people)
-    if repeated and settings.repeated == "mixed model":
-        return _compare_by_model(scores, n_levels, settings)
-    return [_compare_by_means(scores, level, settings) for level in range(1, n_levels)]
+        return [_compare_ordinal(scores, level, confidence) for level in range(1, n_levels)]
+    if by_model and len(np.unique(scores.people)) < len(scores.people):
+        return _compare_by_model(scores, n_levels, confidence)
+    return [_compare_by_means(scores, level, confidence) for level in range(1, n_levels)]
 
 
 # --- participants' own numbers --------------------------------------------------------------------
 
 
-def _compare_ordinal(scores: _Scores, level: int, settings: Comparison) -> Estimate:
+def _compare_ordinal(scores: _Scores, level: int, confidence: float) -> Estimate:
     in_steps = replace(scores, score=bucket_steps(scores.score).astype(np.float64))
     return _by_design(
-        in_steps, level, _lower_median, (compare_ranks, compare_paired_ranks), settings
+        in_steps, level, _lower_median, (compare_ranks, compare_paired_ranks), confidence
     )
 
 
-def _compare_by_means(scores: _Scores, level: int, settings: Comparison) -> Estimate:
-    return _by_design(scores, level, _mean, (compare_means, compare_paired_means), settings)
+def _compare_by_means(scores: _Scores, level: int, confidence: float) -> Estimate:
+    return _by_design(scores, level, _mean, (compare_means, compare_paired_means), confidence)
 
 
 def _by_design(
@@ -236,7 +194,7 @@ def _by_design(
     level: int,
     reduce: "Callable[[pd.Series[float]], pd.Series[float]]",
     tests: tuple[Callable[[Floats, Floats, float], Estimate], ...],
-    settings: Comparison,
+    confidence: float,
 ) -> Estimate:
     """Test within participants where at least half have both levels, else between them."""
     here, there = (
@@ -247,11 +205,11 @@ def _by_design(
     anyone = here.index.union(there.index)
     between, within = tests
     if len(both) and 2 * len(both) >= len(anyone):
-        found = within(_floats(there[both]), _floats(here[both]), settings.confidence)
+        found = within(_floats(there[both]), _floats(here[both]), confidence)
         left_out, why = len(anyone) - len(both), "who have only one of them"
     else:
         there, here = there.drop(both), here.drop(both)
-        found = between(_floats(there), _floats(here), settings.confidence)
+        found = between(_floats(there), _floats(here), confidence)
         left_out, why = len(both), "who have both"
     return _with_sentence(found, f"{left_out} {why} are left out." if left_out else "")
 
@@ -276,7 +234,7 @@ def _lower_median(values: "pd.Series[float]") -> "pd.Series[float]":
 # --- the mixed model ------------------------------------------------------------------------------
 
 
-def _compare_by_model(scores: _Scores, n_levels: int, settings: Comparison) -> list[Estimate]:
+def _compare_by_model(scores: _Scores, n_levels: int, confidence: float) -> list[Estimate]:
     """Fit all levels that at least two participants have in one model."""
     usable = [level for level in range(n_levels) if len(scores.people_at(level)) >= 2]
     if usable[:1] != [0] or len(usable) < 2:
@@ -291,19 +249,19 @@ def _compare_by_model(scores: _Scores, n_levels: int, settings: Comparison) -> l
         if level not in usable:
             estimates.append(nothing("Fewer than two participants on one side: not compared."))
         elif fit.converged:
-            estimates.append(_from_model(fit, usable.index(level), numbered, settings))
+            estimates.append(_from_model(fit, usable.index(level), numbered, confidence))
         else:
-            estimates.append(_instead_of_model(fit, scores, level, settings))
+            estimates.append(_instead_of_model(fit, scores, level, confidence))
     return estimates
 
 
-def _from_model(fit: MixedFit, level: int, scores: _Scores, settings: Comparison) -> Estimate:
+def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -> Estimate:
     difference = float(fit.differences[level - 1])
     error = float(fit.standard_errors[level - 1])
     df, wording = _freedom(scores)
     if df < 1:
         return nothing("Too few participants for the number of levels: not compared.", difference)
-    margin = float(stats.t.ppf((1 + settings.confidence) / 2, df)) * error
+    margin = float(stats.t.ppf((1 + confidence) / 2, df)) * error
     total = float(np.sqrt(fit.person_variance + fit.residual_variance))
     low, high = difference - margin, difference + margin
     boundary = " The variance between participants came out as zero." if fit.on_boundary else ""
@@ -327,8 +285,8 @@ def _from_model(fit: MixedFit, level: int, scores: _Scores, settings: Comparison
     )
 
 
-def _instead_of_model(fit: MixedFit, scores: _Scores, level: int, settings: Comparison) -> Estimate:
-    found = _compare_by_means(scores, level, settings)
+def _instead_of_model(fit: MixedFit, scores: _Scores, level: int, confidence: float) -> Estimate:
+    found = _compare_by_means(scores, level, confidence)
     found = _with_sentence(found, f"The mixed model did not converge ({fit.problem}).")
     return replace(found, converged=False)
 
@@ -361,21 +319,16 @@ def _holm(p: Floats) -> Floats:
     return corrected
 
 
-def _method(settings: Comparison) -> str:
+def _method(confidence: float) -> str:
     return (
-        f"Levels are compared with participants as the unit, with {100 * settings.confidence:g} % "
+        f"Levels are compared with participants as the unit, with {100 * confidence:g} % "
         "intervals; bucketed biomarkers by rank tests. p_holm is corrected by Holm's method over "
         "all tests of this table. What was done in each row stands in its sentence."
     )
 
 
-def _cautions(compared: pd.DataFrame, codes: Codes) -> list[str]:
+def _cautions(compared: pd.DataFrame) -> list[str]:
     cautions = []
-    if (codes < 0).any():
-        tag = compared["tag"].iloc[0]
-        cautions.append(
-            f"{(codes < 0).sum():,} recordings without a value of {tag!r} are left out."
-        )
     if compared["converged"].eq(other=False).any():
         cautions.append("A mixed model did not converge; participants' means were compared.")
     if (compared["test"] == "").any():

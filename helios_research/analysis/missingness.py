@@ -20,19 +20,14 @@ from helios_research.analysis.prepared import (
     Flags,
     Floats,
     Levels,
+    PreparedResults,
     Results,
-    choose_biomarkers,
     count_people,
     count_people_by_level,
     count_reasons,
-    finished,
-    has_any_score,
     has_warning,
-    levels_of,
-    load_results,
-    missing_reasons,
     not_ended,
-    people_of,
+    prepare,
 )
 from helios_research.columns import Outcome
 
@@ -74,8 +69,8 @@ def flow(results: Results) -> pd.DataFrame:
     >>> flow("datasets/shift_study_results.parquet").query("kind == 'remaining'")["step"].tolist()
     ['listed', 'valid', 'passed preflight', 'sent', 'scored', 'without warning']
     """
-    table = load_results(results)
-    people, _ = people_of(table)
+    prepared = prepare(results, biomarkers=())
+    table, people = prepared.frame, prepared.people
     reached = _steps_reached(table)
     reasons = _reasons(table)
     rows: list[dict[str, object]] = []
@@ -92,7 +87,7 @@ def flow(results: Results) -> pd.DataFrame:
         before = remaining
     made = pd.DataFrame(rows, columns=list(FLOW_COLUMNS))
     made["reason"] = made["reason"].astype("str")
-    return finished(made, table, _METHOD, _cautions(table))
+    return prepared.finish(made, _METHOD, _cautions(table))
 
 
 def _row(
@@ -165,7 +160,9 @@ def missingness_by_tag(
     tag: str | Sequence[str],
     *,
     also: Sequence[str] = ("birth_sex", "language"),
-    bootstrap: Bootstrap | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Count missing scores by tag, sex and language, and test whether they are missing equally.
 
@@ -185,8 +182,12 @@ def missingness_by_tag(
         One tag or several.
     also
         Further columns, taken where the table has them.
-    bootstrap
-        Resamples, confidence and seed; None means 2,000 resamples and 95 %.
+    resamples
+        How many times participants are drawn anew.
+    confidence
+        Coverage of the intervals, between 0 and 1.
+    seed
+        The same seed gives the same intervals.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def missingness_by_tag(
     Raises
     ------
     ResultsError
-        If a tag is missing.
+        If a tag is missing or a setting is not valid.
 
     Examples
     --------
@@ -208,37 +209,35 @@ def missingness_by_tag(
     >>> missing.attrs["warnings"][0].split(":")[0]
     'Recordings fail more often where site is Girona than where it is Leeds'
     """
-    bootstrap = bootstrap or Bootstrap()
+    bootstrap = Bootstrap(resamples, confidence, seed)
     tags = [tag] if isinstance(tag, str) else list(tag)
-    table = load_results(results, tags)
-    ended = table[table["outcome"] != Outcome.PENDING].reset_index(drop=True)
+    listed = prepare(results, needs=tags)
+    ended = listed.subset((listed.frame["outcome"] != Outcome.PENDING).to_numpy(dtype=bool))
+    variables = dict.fromkeys([*tags, *(name for name in also if name in ended.frame.columns)])
+    ended = prepare(ended, variables)
     events = _events(ended)
-    variables = dict.fromkeys([*tags, *(name for name in also if name in table.columns)])
     parts, warnings = [], []
     for variable in variables:
-        levels = levels_of(ended, variable)
+        levels = ended.levels[variable]
         rows = _rates(levels, events, bootstrap).assign(variable=variable)
         tested = [_tested(levels, events, name) for name in (ANY_REASON, BIOMARKER_FAILED)]
         rows = rows.merge(pd.DataFrame(tested), on="reason", how="left")
         warnings += _warn(rows, levels, events)
         parts.append(rows)
     counted = pd.concat(parts, ignore_index=True)[list(MISSINGNESS_COLUMNS)]
-    pending = len(table) - len(ended)
+    pending = len(listed.frame) - len(ended.frame)
     if pending:
         warnings.append(f"{not_ended(pending)} and {'is' if pending == 1 else 'are'} left out.")
-    return finished(counted, table, _method(bootstrap), warnings)
+    return listed.finish(counted, _method(bootstrap), warnings)
 
 
-def _events(table: pd.DataFrame) -> _Events:
-    markers = choose_biomarkers(table, None)
-    any_score = has_any_score(table, [marker.name for marker in markers])
-    reasons = missing_reasons(table, np.where(any_score, 1.0, np.nan))
-    failed = table["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
+def _events(prepared: PreparedResults) -> _Events:
+    reasons = prepared.missing_reasons(~prepared.has_score)
+    failed = prepared.frame["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
     names = list(count_reasons(reasons))
     happened = [reasons.notna(), failed, *(reasons == name for name in names)]
-    people, _ = people_of(table)
     columns = np.column_stack([event.to_numpy() for event in happened]).astype(np.float64)
-    return _Events((ANY_REASON, BIOMARKER_FAILED, *names), columns, people)
+    return _Events((ANY_REASON, BIOMARKER_FAILED, *names), columns, prepared.people)
 
 
 def _rates(levels: Levels, events: _Events, bootstrap: Bootstrap) -> pd.DataFrame:

@@ -8,17 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.bootstrap import Bootstrap, draw_weights
-from helios_research.analysis.prepared import (
-    Codes,
-    Floats,
-    Results,
-    bucket_steps,
-    choose_biomarkers,
-    finished,
-    load_results,
-    people_of,
-    scores_of,
-)
+from helios_research.analysis.prepared import Codes, Floats, Results, bucket_steps, prepare
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 
 ICC_FORM = "ICC(1,1)"
@@ -36,9 +26,11 @@ def reliability(
     results: Results,
     *,
     biomarkers: str | Sequence[str] | None = None,
-    bootstrap: Bootstrap | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Say how far participants' repeated recordings agree, and what change can be detected.
+    """Measure how far participants' repeated recordings agree, and what change can be detected.
 
     Continuous biomarkers have the intraclass correlation ICC(1,1) of Shrout & Fleiss (1979): one-
     way random effects, absolute agreement, a single recording; unbalanced data enter through
@@ -60,9 +52,12 @@ def reliability(
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     biomarkers
         One or several; None means all.
-    bootstrap
-        Confidence of all intervals, and the resamples for bucketed biomarkers; None means 95 %
-        and 2,000.
+    resamples
+        How many times participants are drawn anew, for bucketed biomarkers.
+    confidence
+        Coverage of the intervals, between 0 and 1.
+    seed
+        The same seed gives the same intervals.
 
     Returns
     -------
@@ -74,7 +69,7 @@ def reliability(
     Raises
     ------
     ResultsError
-        If a column is missing.
+        If a column is missing or a setting is not valid.
 
     Examples
     --------
@@ -82,21 +77,20 @@ def reliability(
     >>> found["form"].item()
     'ICC(1,1)'
     """
-    bootstrap = bootstrap or Bootstrap()
-    table = load_results(results)
-    people, _ = people_of(table)
+    bootstrap = Bootstrap(resamples, confidence, seed)
+    prepared = prepare(results, biomarkers=biomarkers)
     rows = []
-    for marker in choose_biomarkers(table, biomarkers):
-        scores, who = _repeated(scores_of(table, marker.name), people)
+    for marker in prepared.biomarkers:
+        scores, who = _repeated(prepared.scores[marker.name], prepared.people)
         found = _alpha(scores, who, bootstrap) if marker.bucketed else _icc(scores, who, bootstrap)
         rows.append({**_counts(marker, who), **found})
     agreed = pd.DataFrame(rows).reindex(columns=list(RELIABILITY_COLUMNS))
     method = (
-        f"Agreement of repeated recordings with {100 * bootstrap.confidence:g} % intervals: "
+        f"Agreement of repeated recordings with {100 * confidence:g} % intervals: "
         f"{ICC_FORM} for continuous biomarkers, Krippendorff's ordinal alpha for bucketed ones. "
         "True change between recordings counts as disagreement."
     )
-    return finished(agreed, table, method)
+    return prepared.finish(agreed, method)
 
 
 def _repeated(scores: Floats, people: Codes) -> tuple[Floats, Codes]:

@@ -1,6 +1,6 @@
 """Describe each group: how many, what is missing and why, and where the scores lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,28 +8,25 @@ import pandas as pd
 
 from helios_research.analysis.bootstrap import (
     Bootstrap,
-    Ratios,
     bound_certainty,
+    difference_intervals,
     ratio_intervals,
+    score_ratios,
     sum_clusters,
 )
 from helios_research.analysis.prepared import (
     MOST_LEVELS,
-    REASON_COLUMNS,
     Codes,
     Flags,
     Floats,
+    PreparedResults,
     Results,
-    all_scores_of,
-    choose_biomarkers,
     count_people_by_level,
-    finished,
-    levels_of,
-    load_results,
-    missing_reasons,
-    people_of,
+    levels_against,
+    prepare,
+    without_level,
 )
-from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS
+from helios_research.columns import BUCKET_LEVELS
 from helios_research.errors import ResultsError
 
 FEW_PARTICIPANTS = 10
@@ -39,6 +36,11 @@ SUMMARY_COLUMNS = (
     *("recordings", "scored", "missing", "missing_why", "participants", "participants_scored"),
     *("mean", "mean_low", "mean_high", "sd", "median", "q1", "q3"),
     *("proportion", "proportion_low", "proportion_high", "note"),
+)
+DIFFERENCE_COLUMNS = (
+    *("tag", "reference", "level", "biomarker", "bucketed", "score"),
+    *("participants_reference", "participants_level", "participants_both"),
+    *("difference", "difference_low", "difference_high", "note"),
 )
 _TEXTS = ("tag", "level", "by", "by_level", "biomarker", "missing_why", "note")
 
@@ -55,13 +57,15 @@ class _Groups:
         return count_people_by_level(self.people[counted], self.codes[counted], len(self.names))
 
 
-def summarize_by_tag(
+def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     results: Results,
     tag: str,
     *,
     by: str | None = None,
     biomarkers: str | Sequence[str] | None = None,
-    bootstrap: Bootstrap | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Describe the scores at each level of a tag.
 
@@ -69,8 +73,8 @@ def summarize_by_tag(
     quartiles over its recordings. A bucketed biomarker is ordinal and has four rows per group,
     one for each score it can take, with the proportion of recordings there; it is never averaged.
     Intervals come from a bootstrap over participants (see ``bootstrap.ratio_intervals``); for a
-    proportion of exactly 0 or 1 they are exact binomial ones over participants. Checked against
-    ``scipy.stats.bootstrap`` and pandas.
+    proportion of exactly 0 or 1 they are exact binomial intervals over participants. Checked
+    against ``scipy.stats.bootstrap`` and pandas.
 
     Parameters
     ----------
@@ -82,8 +86,12 @@ def summarize_by_tag(
         A second column, within which the first is described again.
     biomarkers
         One or several; None means all.
-    bootstrap
-        Resamples, confidence and seed; None means 2,000 resamples and 95 %.
+    resamples
+        How many times participants are drawn anew.
+    confidence
+        Coverage of the intervals, between 0 and 1.
+    seed
+        The same seed gives the same intervals.
 
     Returns
     -------
@@ -95,7 +103,7 @@ def summarize_by_tag(
     Raises
     ------
     ResultsError
-        If a column is missing or the tags have more than 500 groups.
+        If a column is missing, the columns make more than 500 groups, or a setting is not valid.
 
     Examples
     --------
@@ -103,18 +111,16 @@ def summarize_by_tag(
     >>> summary.query("biomarker == 'mental_strain'")["level"].tolist()
     ['day_shift', 'night_shift']
     """
-    bootstrap = bootstrap or Bootstrap()
-    table = load_results(results, [tag] if by is None else [tag, by])
-    markers = choose_biomarkers(table, biomarkers)
-    groups = _group(table, tag, by)
-    scores = all_scores_of(table, [marker.name for marker in markers])
-    intervals = _intervals(scores, groups, bootstrap)
-    why = _missing_why(table, scores, groups)
+    bootstrap = Bootstrap(resamples, confidence, seed)
+    prepared = prepare(results, [tag, by], biomarkers=biomarkers)
+    groups = _group(prepared, tag, by)
+    intervals = _intervals(prepared, groups, bootstrap)
+    why = _missing_why(prepared, groups)
     parts = []
-    for marker in markers:
-        values, interval = scores[marker.name], intervals[marker.name]
+    for marker in prepared.biomarkers:
+        values, interval = prepared.scores[marker.name], intervals[marker.name]
         numbers = (
-            _bucketed_rows(values, groups, interval, bootstrap.confidence)
+            _bucketed_rows(values, groups, interval, confidence)
             if marker.bucketed
             else _continuous_rows(values, groups, interval)
         )
@@ -122,7 +128,7 @@ def summarize_by_tag(
         counts = _counts(values, groups).assign(missing_why=why[marker.name])
         parts.append(counts.join(numbers).assign(**labels))
     summary = _tidied(parts, without=() if by else ("by", "by_level"))
-    return finished(summary, table, _method(bootstrap), _cautions(summary))
+    return prepared.finish(summary, _method(bootstrap), _cautions(summary))
 
 
 def _tidied(parts: list[pd.DataFrame], *, without: tuple[str, ...]) -> pd.DataFrame:
@@ -132,12 +138,11 @@ def _tidied(parts: list[pd.DataFrame], *, without: tuple[str, ...]) -> pd.DataFr
     return summary.astype(dict.fromkeys(texts, "str") | {"score": np.float64})
 
 
-def _group(table: pd.DataFrame, tag: str, by: str | None) -> _Groups:
-    outer = levels_of(table, tag)
-    people, _ = people_of(table)
+def _group(prepared: PreparedResults, tag: str, by: str | None) -> _Groups:
+    outer, people = prepared.levels[tag], prepared.people
     if by is None:
         return _Groups(tuple((label, None) for label in outer.labels), outer.codes, people)
-    inner = levels_of(table, by)
+    inner = prepared.levels[by]
     found, codes = np.unique(outer.codes * max(len(inner), 1) + inner.codes, return_inverse=True)
     if len(found) > MOST_LEVELS:
         message = (
@@ -195,19 +200,16 @@ def _counts(scores: Floats, groups: _Groups) -> pd.DataFrame:
     )
 
 
-def _missing_why(
-    table: pd.DataFrame, scores: Mapping[str, Floats], groups: _Groups
-) -> dict[str, list[str]]:
+def _missing_why(prepared: PreparedResults, groups: _Groups) -> dict[str, list[str]]:
     """Count for each biomarker the reasons of missing scores in each group."""
-    missing = np.column_stack([np.isnan(values) for values in scores.values()])
+    missing = np.column_stack([np.isnan(values) for values in prepared.scores.values()])
     rows: Flags = np.array(missing.any(axis=1), dtype=bool)
-    needed = [name for name in REASON_COLUMNS if name in table.columns]
-    reasons = missing_reasons(table[needed][rows], np.full(int(rows.sum()), np.nan))
+    reasons = prepared.missing_reasons(rows)[rows]
     codes, found = pd.factorize(reasons, sort=True)
     names = [str(name) for name in found]
     place = groups.codes[rows] * len(names) + codes
     why = {}
-    for name, own in zip(scores, missing[rows].T, strict=True):
+    for name, own in zip(prepared.names, missing[rows].T, strict=True):
         counts = np.bincount(place[own], minlength=len(groups.names) * len(names))
         each = counts.reshape(len(groups.names), len(names))
         why[name] = [_most_first(group, names) for group in each]
@@ -254,23 +256,14 @@ def _proportions(scores: Floats, groups: _Groups) -> Floats:
 
 
 def _intervals(
-    scores: Mapping[str, Floats], groups: _Groups, bootstrap: Bootstrap
+    prepared: PreparedResults, groups: _Groups, bootstrap: Bootstrap
 ) -> dict[str, tuple[Floats, Floats]]:
     """Bootstrap all biomarkers at once: the draws, which cost most, are the same for all."""
-    present = {name: ~np.isnan(values) for name, values in scores.items()}
-    tops = [
-        (values[:, None] == np.array(BUCKET_LEVELS)).astype(np.float64)
-        if BIOMARKERS_BY_NAME[name].bucketed
-        else np.where(present[name], values, 0.0)[:, None]
-        for name, values in scores.items()
-    ]
-    bottom = np.column_stack(list(present.values())).astype(np.float64)
-    divisor = np.repeat(np.arange(len(tops)), [top.shape[1] for top in tops])
-    sums = sum_clusters(groups.people, groups.codes, Ratios(np.hstack(tops), bottom, divisor))
+    sums = sum_clusters(groups.people, groups.codes, score_ratios(prepared.scores))
     low, high = ratio_intervals(sums, len(groups.names), bootstrap)
     return {
-        name: (low[:, divisor == place], high[:, divisor == place])
-        for place, name in enumerate(scores)
+        name: (low[:, sums.divisor == place], high[:, sums.divisor == place])
+        for place, name in enumerate(prepared.names)
     }
 
 
@@ -286,3 +279,120 @@ def _method(bootstrap: Bootstrap) -> str:
 def _cautions(summary: pd.DataFrame) -> list[str]:
     few = summary.loc[summary["note"].notna(), "level"].drop_duplicates()
     return [f"Few or no participants at {', '.join(few)}: see the column note."] if len(few) else []
+
+
+# --- differences ----------------------------------------------------------------------------------
+
+
+def differences_by_tag(  # noqa: PLR0913 - each is a setting
+    results: Results,
+    tag: str,
+    *,
+    biomarkers: str | Sequence[str] | None = None,
+    reference: str | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Estimate how far each level of a tag differs from a reference level, without a test.
+
+    A continuous biomarker has one row per level: the level's mean less the reference's, over
+    recordings. A bucketed biomarker is ordinal and has four rows per level, one for each score it
+    can take, with the difference of the proportions of recordings there. Intervals come from a
+    bootstrap over participants, who are drawn with all their recordings at both levels, so that
+    they hold for tags between participants (arm) and within them (visit). Checked against
+    ``scipy.stats.bootstrap`` of independent samples.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    tag
+        The column whose levels are compared.
+    biomarkers
+        One or several; None means all.
+    reference
+        The level that is subtracted from the others; None means the first.
+    resamples
+        How many times participants are drawn anew.
+    confidence
+        Coverage of the intervals, between 0 and 1.
+    seed
+        The same seed gives the same intervals.
+
+    Returns
+    -------
+    DataFrame
+        A row per biomarker, level other than the reference and, where bucketed, score.
+        Differences are in points of the score (0 to 1), or of the proportion (0 to 1); null, with
+        a ``note``, where a level or the reference has scores of fewer than two participants.
+        ``attrs`` has "method", "warnings", "sources" and "source_note".
+
+    Raises
+    ------
+    ResultsError
+        If a column or the reference is missing, there are not two to 60 levels, or a setting is
+        not valid.
+
+    Examples
+    --------
+    >>> found = differences_by_tag("datasets/shift_study_results.parquet", "arm")
+    >>> found.set_index("biomarker").loc["mental_strain", "level"]
+    'night_shift'
+    """
+    bootstrap = Bootstrap(resamples, confidence, seed)
+    prepared = prepare(results, [tag], biomarkers=biomarkers)
+    levels = levels_against(prepared.levels[tag], tag, reference)
+    parts = [
+        _differ(
+            prepared, np.select([levels.codes == 0, levels.codes == place], [0, 1], -1), bootstrap
+        ).assign(tag=tag, reference=levels.labels[0], level=levels.labels[place])
+        for place in range(1, len(levels))
+    ]
+    order = [prepared.names.index(name) for part in parts for name in part["biomarker"]]
+    found = pd.concat(parts, ignore_index=True)[list(DIFFERENCE_COLUMNS)]
+    found = found.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    method = (
+        "Differences of means, for bucketed biomarkers of proportions, are those of the level less "
+        f"the reference. {100 * confidence:g} % intervals are percentiles of {resamples:,} "
+        "bootstrap resamples of participants with all their recordings at both levels."
+    )
+    return prepared.finish(found, method, without_level(levels, tag))
+
+
+def _differ(prepared: PreparedResults, sides: Codes, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Compare side 1 with side 0 in each biomarker that two participants have on each side."""
+    who = {
+        name: [np.unique(prepared.people[(sides == side) & ~np.isnan(values)]) for side in (0, 1)]
+        for name, values in prepared.scores.items()
+    }
+    able = {name: prepared.scores[name] for name, each in who.items() if min(map(len, each)) >= 2}
+    found = {}
+    if able:
+        sums = sum_clusters(prepared.people, sides, score_ratios(able))
+        numbers = np.array(difference_intervals(sums, bootstrap))
+        found = {name: numbers[:, sums.divisor == place] for place, name in enumerate(able)}
+    rows = []
+    for marker in prepared.biomarkers:
+        here, there = who[marker.name][1], who[marker.name][0]
+        n_scores = len(BUCKET_LEVELS) if marker.bucketed else 1
+        difference = found.get(marker.name, np.full((3, n_scores), np.nan))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "biomarker": marker.name,
+                    "bucketed": marker.bucketed,
+                    "score": BUCKET_LEVELS if marker.bucketed else [np.nan],
+                    "participants_reference": len(there),
+                    "participants_level": len(here),
+                    "participants_both": len(np.intersect1d(here, there)),
+                    "difference": difference[0],
+                    "difference_low": difference[1],
+                    "difference_high": difference[2],
+                    "note": None
+                    if marker.name in found
+                    else "Fewer than two participants on one side.",
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)

@@ -11,13 +11,10 @@ from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Floats,
     Levels,
+    PreparedResults,
     Results,
     canonical_sex,
-    finished,
-    levels_of,
-    load_results,
-    people_of,
-    times_of,
+    prepare,
 )
 from helios_research.columns import Outcome
 from helios_research.errors import ResultsError
@@ -78,15 +75,15 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
     >>> described.query("characteristic == 'participants'")["count"].tolist()
     [60.0, 60.0, 120.0]
     """
-    table = load_results(results, [by])
-    levels = levels_of(table, by)
+    prepared = prepare(results, [by], biomarkers=())
+    levels = prepared.levels[by]
     if len(levels) > MOST_GROUPS:
         message = (
             f"{by!r} has {len(levels)} levels, more than the {MOST_GROUPS} that a table can hold: "
             "choose the arm or another column with few levels."
         )
         raise ResultsError(message)
-    described = _participants(table)
+    described = _participants(prepared)
     groups = _groups(described, levels, by)
     rows = [*_totals(groups), *_distribution("age at recording, years", "age", groups)]
     rows += _distribution("scored recordings per participant", "scored", groups)
@@ -96,7 +93,7 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
     made = pd.DataFrame(rows).reindex(columns=list(TABLE_ONE_COLUMNS))
     shared = sum(len(group.people) for group in groups[:-1]) - len(groups[-1].people)
     warnings = [f"{shared} participants are in more than one {by}."] if shared > 0 else []
-    return finished(made, table, _METHOD, warnings)
+    return prepared.finish(made, _METHOD, warnings)
 
 
 _METHOD = (
@@ -106,14 +103,14 @@ _METHOD = (
 )
 
 
-def _participants(table: pd.DataFrame) -> pd.DataFrame:
+def _participants(prepared: PreparedResults) -> pd.DataFrame:
     """Reduce every recording to what Table 1 asks of it."""
-    people, _ = people_of(table)
+    table = prepared.frame
     has_score = table["outcome"] == Outcome.SCORED
     facts = pd.DataFrame(
         {
-            "person": people,
-            "age": _ages(table),
+            "person": prepared.people,
+            "age": _ages(prepared),
             "scored": has_score.astype(float),
             "missing": ~has_score & (table["outcome"] != Outcome.PENDING),
         }
@@ -125,16 +122,16 @@ def _participants(table: pd.DataFrame) -> pd.DataFrame:
     return facts
 
 
-def _ages(table: pd.DataFrame) -> "pd.Series[float]":
-    if "date_of_birth" not in table.columns:
-        return pd.Series(np.nan, index=table.index)
-    born = times_of(table["date_of_birth"])
-    recorded = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
+def _ages(prepared: PreparedResults) -> Floats:
+    """Give the age at each recording in years; NaN where a time is missing or before birth."""
+    recorded = np.full(len(prepared.frame), np.nan)
+    if "date_of_birth" not in prepared.frame.columns:
+        return recorded
     for name in ("recording_time", "created_at"):
-        if name in table.columns:
-            recorded = recorded.fillna(times_of(table[name]))
-    years = (recorded - born) / pd.Timedelta(days=DAYS_PER_YEAR)
-    return years.where(years >= 0)
+        if name in prepared.frame.columns:
+            recorded = np.where(np.isnan(recorded), prepared.days(name), recorded)
+    years = (recorded - prepared.days("date_of_birth")) / DAYS_PER_YEAR
+    return np.where(years >= 0, years, np.nan)
 
 
 def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> list[_Group]:

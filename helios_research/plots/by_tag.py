@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis import summarize_by_tag
+from helios_research.analysis.bootstrap import Bootstrap
 from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Codes,
@@ -68,7 +69,7 @@ from helios_research.plots.marks import (
 from helios_research.plots.text import about_fonts
 
 # In a figure 1,000 resamples cannot be told from more.
-_RESAMPLES = Bootstrap(1000)
+_RESAMPLES = 1000
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
@@ -198,12 +199,12 @@ def _prepare(
     groups = arrange(table, tag, colour)
     names = [marker.name for marker in markers]
     by = None if colour == tag else colour
-    summary = summarize_by_tag(table, tag, by=by, biomarkers=names, bootstrap=_RESAMPLES)
+    summary = summarize_by_tag(table, tag, by=by, biomarkers=names, resamples=_RESAMPLES)
     scores = all_scores_of(table, names)
     rows = groups.code_rows(table, tag, colour)
     found = _two_levels(groups, rows)
     compared = scores if len(names) <= _MOST_COMPARED else {}
-    apart = differences(compared, found, people_of(table)[0], _RESAMPLES)
+    apart = differences(compared, found, people_of(table)[0], Bootstrap(_RESAMPLES))
     return [
         _Panel(
             marker,

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
 
 from helios_research._util.text import counted
-from helios_research.analysis import Bootstrap, flow, missingness_by_tag
+from helios_research.analysis import flow, missingness_by_tag
 from helios_research.analysis.missingness import ANY_REASON, WITH_WARNING
 from helios_research.analysis.prepared import Floats, Results, flagged_note, load_results
 from helios_research.columns import Outcome
@@ -45,7 +45,7 @@ from helios_research.plots.text import about_fonts, name_of, shorten, width_in
 
 _AROUND = 6.6
 _LEAST_AXIS = 5.0
-_RESAMPLES = Bootstrap(1000)
+_RESAMPLES = 1000
 
 
 def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Style = PAGE) -> Axes:
@@ -91,7 +91,7 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
         sentence = "There is no recording that has ended."
         return say_instead(ax, 1, sentence, chosen.notes(), style).axes[0]
     groups = arrange(table, tag, None)
-    rates = missingness_by_tag(table, tag, also=(), bootstrap=_RESAMPLES)
+    rates = missingness_by_tag(table, tag, also=(), resamples=_RESAMPLES)
     height = groups.height_in(style) + _AROUND * style.line_in
     # How many are flagged stands with who is in the figure.
     warned = [Note(said) for said in rates.attrs["warnings"] if said != flagged_note(table)]

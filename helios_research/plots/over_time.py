@@ -1,7 +1,7 @@
 """Scores over visits or dates, and against the hours awake."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import overload
 
 import numpy as np
@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research._util.text import counted
-from helios_research.analysis import Baseline, baseline
+from helios_research.analysis import baseline
+from helios_research.analysis.change import Baseline
 from helios_research.analysis.prepared import (
     Results,
     choose_biomarkers,
@@ -256,7 +257,7 @@ def _bands(
         return {}
     # Its own key, since a table may lack recording_id or repeat it.
     numbered = rows.assign(recording_id=np.arange(len(rows)))
-    found = baseline(numbered, biomarkers=names, settings=replace(usual, order=by))
+    found = baseline(numbered, biomarkers=names, **asdict(replace(usual, order=by)))
     bands = {}
     for name, own in found.groupby("biomarker"):
         first = own.drop_duplicates("user_label")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis import summarize_by_tag
 from helios_research.analysis.prepared import (
     Codes,
     Floats,
@@ -52,7 +52,7 @@ from helios_research.plots.text import about_fonts, joined, plain, shorten, told
 from helios_research.plots.x_axis import Course, label_bins
 
 MOST_COLOURS = len(OKABE_ITO)
-RESAMPLES = Bootstrap(1000)
+RESAMPLES = 1000
 
 HEIGHT_LINES = 21.0
 _STRIP_LINES = 9.5
@@ -156,7 +156,7 @@ def _summarize(trend: Trend, names: Sequence[str]) -> pd.DataFrame:
     colour = trend.colour
     needed = ["outcome", "user_label", *names, *([colour] if colour else [])]
     binned = trend.table[needed].assign(_bin=trend.course.bins.astype(str))
-    found = summarize_by_tag(binned, "_bin", by=colour, biomarkers=names, bootstrap=RESAMPLES)
+    found = summarize_by_tag(binned, "_bin", by=colour, biomarkers=names, resamples=RESAMPLES)
     return found.assign(bin=found["level"].astype(int))
 
 

@@ -7,12 +7,10 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research.analysis import (
-    Baseline,
-    Bootstrap,
-    Comparison,
     compare_by_tag,
     summarize_by_tag,
 )
+from helios_research.analysis.change import Baseline
 from helios_research.analysis.comparisons import NOT_ALL_COMPARED
 from helios_research.analysis.prepared import flagged_note
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
@@ -97,7 +95,7 @@ _MOST_COMPARED = 40
 _MOST_MODELLED = 20_000
 _LEVELS_IN_WORDS = 6
 # What is written beside a figure does not need more.
-_RESAMPLES = Bootstrap(1000)
+_RESAMPLES = 1000
 _ALL = "recordings"
 _ESTIMATES = ("difference (95 % interval)", "effect (95 % interval)")
 _METHOD_KEYS = "abcdefghijklmnopqrstuvwxyz"
@@ -136,7 +134,7 @@ def scores(subject: Subject) -> Section:
 
 def _pictures(subject: Subject, table: pd.DataFrame, tag: str) -> Pictures:
     summary = summarize_by_tag(
-        table, tag, biomarkers=list(subject.biomarkers), bootstrap=_RESAMPLES
+        table, tag, biomarkers=list(subject.biomarkers), resamples=_RESAMPLES
     )
     return Pictures(
         tuple(_picture_findings(table, tag, name, summary) for name in subject.biomarkers)
@@ -217,11 +215,13 @@ def _compare(subject: Subject, tag: str) -> pd.DataFrame:
             "compare_by_tag does it for a part of them, or with another tag."
         )
         raise ResultsError(message)
-    settings = Comparison(
-        repeated="mixed model" if len(subject.table) <= _MOST_MODELLED else "participant means"
-    )
     only = subject.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None
-    return compare_by_tag(subject.table, tag, biomarkers=only, settings=settings)
+    return compare_by_tag(
+        subject.table,
+        tag,
+        biomarkers=only,
+        repeated="mixed model" if len(subject.table) <= _MOST_MODELLED else "participant means",
+    )
 
 
 def _comparison_table(subject: Subject, tag: str, compared: pd.DataFrame) -> Table:

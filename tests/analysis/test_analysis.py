@@ -8,23 +8,21 @@ import pandas as pd
 import pytest
 
 from helios_research import analysis
-from helios_research.analysis import Baseline, Bootstrap
 from helios_research.columns import BIOMARKERS
 from helios_research.errors import ResultsError
 
-QUICK = Bootstrap(100)
+QUICK = {"resamples": 100}
 TWO = ("uniform_stress", "stress")
 
 ANALYSES = {
-    "summary": lambda table: analysis.summarize_by_tag(table, "arm", bootstrap=QUICK),
-    "summary by": lambda table: analysis.summarize_by_tag(
-        table, "arm", by="visit", bootstrap=QUICK
-    ),
+    "summary": lambda table: analysis.summarize_by_tag(table, "arm", **QUICK),
+    "summary by": lambda table: analysis.summarize_by_tag(table, "arm", by="visit", **QUICK),
     "comparison": lambda table: analysis.compare_by_tag(table, "arm", biomarkers=TWO),
     "comparison within": lambda table: analysis.compare_by_tag(table, "visit", biomarkers=TWO),
-    "baseline": lambda table: analysis.baseline(table, settings=Baseline(order="visit")),
-    "reliability": lambda table: analysis.reliability(table, bootstrap=QUICK),
-    "missingness": lambda table: analysis.missingness_by_tag(table, "arm", bootstrap=QUICK),
+    "differences": lambda table: analysis.differences_by_tag(table, "arm", **QUICK),
+    "baseline": lambda table: analysis.baseline(table, order="visit"),
+    "reliability": lambda table: analysis.reliability(table, **QUICK),
+    "missingness": lambda table: analysis.missingness_by_tag(table, "arm", **QUICK),
     "table one": lambda table: analysis.format_table_one(analysis.table_one(table, "arm")),
     "flow": analysis.flow,
 }
@@ -78,7 +76,9 @@ def test_every_analysis_says_that_synthetic_scores_are_synthetic(study, name):
     assert ANALYSES[name](study).attrs["source_note"].startswith("Synthetic scores")
 
 
-@pytest.mark.parametrize("name", ["summary", "comparison", "missingness", "table one", "flow"])
+@pytest.mark.parametrize(
+    "name", ["summary", "comparison", "differences", "missingness", "table one", "flow"]
+)
 def test_the_order_of_the_rows_does_not_matter(study, name):
     shuffled = study.sample(frac=1, random_state=1)
     one, other = ANALYSES[name](study), ANALYSES[name](shuffled)
@@ -88,8 +88,8 @@ def test_the_order_of_the_rows_does_not_matter(study, name):
 def test_the_public_names_are_these_and_all_are_there():
     assert sorted(analysis.__all__) == analysis.__all__
     assert set(analysis.__all__) == {
-        "Baseline", "Bootstrap", "Comparison", "baseline", "canonical_sex", "compare_by_tag",
-        "flow", "format_table_one", "missingness_by_tag", "reliability", "source_note",
+        "baseline", "canonical_sex", "compare_by_tag", "differences_by_tag", "flow",
+        "format_table_one", "missingness_by_tag", "reliability", "source_note",
         "summarize_by_tag", "table_one",
     }  # fmt: skip
     assert all(inspect.getdoc(getattr(analysis, name)) for name in analysis.__all__)

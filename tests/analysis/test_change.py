@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from statsmodels.regression.linear_model import OLS
 
-from helios_research.analysis import Baseline, baseline
+from helios_research.analysis import baseline
 from helios_research.errors import ResultsError, UnknownColumnError
 
 
@@ -23,8 +23,8 @@ def one_person(make_results):
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_the_usual_range_is_the_prediction_interval_of_statsmodels(one_person, confidence):
-    settings = Baseline(spread="own", confidence=confidence)
-    row = baseline(one_person, biomarkers="mental_strain", settings=settings).iloc[4]
+    rows = baseline(one_person, biomarkers="mental_strain", spread="own", confidence=confidence)
+    row = rows.iloc[4]
     fit = OLS([0.4, 0.5, 0.45], np.ones(3)).fit()
     frame = fit.get_prediction(np.ones((1, 1))).summary_frame(alpha=1 - confidence).iloc[0]
     assert row["baseline"] == pytest.approx(frame["mean"])
@@ -33,7 +33,7 @@ def test_the_usual_range_is_the_prediction_interval_of_statsmodels(one_person, c
 
 
 def test_change_and_z_are_taken_from_the_baseline(one_person):
-    rows = baseline(one_person, biomarkers="mental_strain", settings=Baseline(spread="own"))
+    rows = baseline(one_person, biomarkers="mental_strain", spread="own")
     assert rows["in_baseline"].tolist() == [True] * 3 + [False] * 3
     assert rows["baseline_sd"].iloc[0] == pytest.approx(0.05)
     assert rows["change"].tolist()[3:] == pytest.approx([0.45, 0.01, -0.35])
@@ -59,7 +59,7 @@ def test_where_nothing_changes_as_few_lie_outside_as_the_confidence_says(make_re
         mental_strain=0.5 + 0.02 * rng.normal(size=4000)[person] + 0.01 * rng.normal(size=16_000),
         visit=np.tile(np.arange(4), 4000),
     )
-    rows = baseline(table, settings=Baseline(order="visit", spread=spread))
+    rows = baseline(table, order="visit", spread=spread)
     assert rows["outside_usual"].mean() == pytest.approx(0.05, abs=0.012)
 
 
@@ -72,14 +72,14 @@ def test_ordinal_scores_have_a_level_and_a_span_and_no_z(one_person):
 
 
 def test_a_tag_can_give_the_order_and_goes_as_people_count(one_person):
-    rows = baseline(one_person, biomarkers="stress", settings=Baseline(order="visit"))
+    rows = baseline(one_person, biomarkers="stress", order="visit")
     assert rows["recording_id"].tolist() == [f"r{n}" for n in range(6)]
     assert rows["days_since_first"].isna().all()
 
 
 def test_recordings_whose_tag_is_blank_have_no_place_in_the_order(one_person):
     one_person["visit"] = ["1", "2", "3", " ", None, "4"]
-    rows = baseline(one_person, biomarkers="mental_strain", settings=Baseline(order="visit"))
+    rows = baseline(one_person, biomarkers="mental_strain", order="visit")
     assert rows["recording_id"].tolist() == ["r0", "r1", "r2", "r5"]
     assert rows.attrs["warnings"] == ["2 scored recordings have no usable visit and are left out."]
 
@@ -91,14 +91,14 @@ def test_the_order_is_by_time_whatever_the_order_of_the_rows(one_person):
 
 
 def test_a_baseline_can_be_a_number_of_days(one_person):
-    rows = baseline(one_person, biomarkers="mental_strain", settings=Baseline(first=2, unit="days"))
+    rows = baseline(one_person, biomarkers="mental_strain", first=2, unit="days")
     assert rows["in_baseline"].sum() == 2
     assert rows["days_since_first"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_days_without_times_are_refused(one_person):
     with pytest.raises(ResultsError, match="'visit' holds none: choose order='recording_time'"):
-        baseline(one_person, settings=Baseline(order="visit", unit="days"))
+        baseline(one_person, order="visit", unit="days")
 
 
 def test_failed_recordings_are_not_part_of_a_baseline(one_person):
@@ -119,14 +119,14 @@ def test_recordings_without_a_usable_time_are_left_out_and_counted(one_person):
 
 def test_a_single_recording_is_its_own_baseline(make_results):
     table = make_results(["a"], mental_strain=[0.5], stress=[0.33], visit=["1"])
-    rows = baseline(table, settings=Baseline(order="visit"))
+    rows = baseline(table, order="visit")
     assert rows["in_baseline"].all()
     assert rows[["usual_low", "outside_usual", "z"]].isna().all(axis=None)
 
 
 def test_a_baseline_of_copies_has_no_usual_range(make_results):
     table = make_results(["a"] * 4, mental_strain=[0.5, 0.5, 0.5, 0.6], visit=list("1234"))
-    rows = baseline(table, settings=Baseline(order="visit"))
+    rows = baseline(table, order="visit")
     assert rows["change"].iloc[3] == pytest.approx(0.1)
     assert rows[["z", "usual_low", "outside_usual"]].isna().all(axis=None)
 
@@ -138,7 +138,7 @@ def test_no_rows_give_no_rows_with_the_same_columns(study):
 
 
 def test_what_was_done_is_said(study):
-    method = baseline(study, settings=Baseline(first=5, spread="own")).attrs["method"]
+    method = baseline(study, first=5, spread="own").attrs["method"]
     assert "first 5 recordings by recording_time" in method
     assert "own baseline" in method
 
@@ -152,11 +152,11 @@ def test_what_was_done_is_said(study):
         ({"confidence": 95}, "confidence is 95"),
     ],
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_settings_without_meaning_are_refused(study, settings, message):
     with pytest.raises(ResultsError, match=message):
-        Baseline(**settings)
+        baseline(study, **settings)
 
 
 def test_an_order_that_is_not_there_is_refused(study):
     with pytest.raises(UnknownColumnError, match="no column 'week'"):
-        baseline(study, settings=Baseline(order="week"))
+        baseline(study, order="week")

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 
-from helios_research.analysis import Comparison, compare_by_tag
+from helios_research.analysis import compare_by_tag
 from helios_research.errors import ResultsError
 
 
@@ -69,9 +69,8 @@ def test_one_recording_each_is_compared_by_welch(repeated):
 
 def test_participants_means_can_be_compared_instead(repeated):
     table = repeated(40, 5)
-    settings = Comparison(repeated="participant means")
-    between = compare_by_tag(table, "arm", settings=settings).iloc[0]
-    within = compare_by_tag(table, "visit", settings=settings)
+    between = compare_by_tag(table, "arm", repeated="participant means").iloc[0]
+    within = compare_by_tag(table, "visit", repeated="participant means")
     means = table.groupby(["arm", "user_label"])["mental_strain"].mean()
     expected = stats.ttest_ind(means["b"], means["a"], equal_var=False).pvalue
     assert between["p"] == pytest.approx(expected)
@@ -158,9 +157,9 @@ def test_the_reference_can_be_chosen_and_turns_the_difference_round(repeated):
 
 def test_false_alarms_are_as_rare_as_the_level_says(repeated):
     """Recordings of a person are alike, so a test that took them as independent would cry wolf."""
-    settings = Comparison(repeated="participant means")
     alarms = [
-        compare_by_tag(repeated(20, 4, seed=seed), "arm", settings=settings)["p"].item() < 0.05
+        compare_by_tag(repeated(20, 4, seed=seed), "arm", repeated="participant means")["p"].item()
+        < 0.05
         for seed in range(120)
     ]
     assert np.mean(alarms) < 0.12
@@ -192,9 +191,9 @@ def test_an_unknown_reference_is_refused_with_the_levels(study):
         compare_by_tag(study, "arm", reference="day")
 
 
-def test_an_unknown_way_to_treat_repeated_recordings_is_refused():
+def test_an_unknown_way_to_treat_repeated_recordings_is_refused(study):
     with pytest.raises(ResultsError, match=r"'means' .* choose 'mixed model' or"):
-        Comparison(repeated="means")
+        compare_by_tag(study, "arm", repeated="means")
 
 
 def test_constant_scores_have_no_test_and_a_sentence(repeated):

@@ -8,11 +8,11 @@ from scipy import stats
 from statsmodels.genmod.cov_struct import Independence
 from statsmodels.genmod.generalized_estimating_equations import GEE
 
-from helios_research.analysis import Bootstrap, missingness_by_tag
+from helios_research.analysis import missingness_by_tag
 from helios_research.analysis.missingness import equal_rates_test
 from helios_research.errors import UnknownColumnError
 
-QUICK = Bootstrap(200)
+QUICK = {"resamples": 200}
 
 
 def clustered(people: int, each: int, levels: int, *, within: bool, seed: int):
@@ -59,7 +59,7 @@ def test_a_level_without_any_failure_does_not_break_the_test():
 
 
 def test_rates_and_reasons_are_counted_among_recordings_that_ended(study):
-    found = missingness_by_tag(study, "site", bootstrap=QUICK)
+    found = missingness_by_tag(study, "site", **QUICK)
     ended = study[study["outcome"] != "pending"]
     rows = found[found["variable"] == "site"].set_index(["level", "reason"])
     for site, part in ended.groupby("site"):
@@ -74,14 +74,14 @@ def test_rates_and_reasons_are_counted_among_recordings_that_ended(study):
 
 
 def test_the_reasons_add_up_to_all(study):
-    found = missingness_by_tag(study, "arm", bootstrap=QUICK)
+    found = missingness_by_tag(study, "arm", **QUICK)
     whole = found[found["reason"] == "any reason"].groupby("variable")["missing"].sum()
     parts = found[~found["reason"].isin(["any reason", "biomarker failed"])]
     assert whole.to_dict() == parts.groupby("variable")["missing"].sum().to_dict()
 
 
 def test_a_site_where_recordings_fail_is_named_in_plain_words(study):
-    warning = missingness_by_tag(study, "site", bootstrap=QUICK).attrs["warnings"][0]
+    warning = missingness_by_tag(study, "site", **QUICK).attrs["warnings"][0]
     assert warning.startswith(
         "Recordings fail more often where site is Girona than where it is Leeds: failed or skipped "
         "were 11.2 % (52 of 466) against "
@@ -90,21 +90,21 @@ def test_a_site_where_recordings_fail_is_named_in_plain_words(study):
 
 
 def test_equal_groups_are_not_warned_of(study):
-    found = missingness_by_tag(study, [], also=["birth_sex"], bootstrap=QUICK)
+    found = missingness_by_tag(study, [], also=["birth_sex"], **QUICK)
     assert set(found["variable"]) == {"birth_sex"}
     assert len(found.attrs["warnings"]) == 1
     assert "not ended" in found.attrs["warnings"][0]
 
 
 def test_sex_and_language_are_looked_at_unasked(study):
-    found = missingness_by_tag(study, "arm", bootstrap=QUICK)
+    found = missingness_by_tag(study, "arm", **QUICK)
     assert list(found["variable"].unique()) == ["arm", "birth_sex", "language"]
     without = study.drop(columns=["birth_sex", "language"])
-    assert set(missingness_by_tag(without, "arm", bootstrap=QUICK)["variable"]) == {"arm"}
+    assert set(missingness_by_tag(without, "arm", **QUICK)["variable"]) == {"arm"}
 
 
 def test_intervals_hold_the_rates(study):
-    found = missingness_by_tag(study, "visit", bootstrap=QUICK)
+    found = missingness_by_tag(study, "visit", **QUICK)
     known = found[found["rate_low"].notna()]
     assert len(known) > 100
     assert (known["rate_low"] <= known["rate"] + 1e-6).all()
@@ -118,7 +118,7 @@ def test_too_little_to_test_is_said(make_results, n):
     labels = ["a", "b"][:n]
     table = make_results(labels, mental_strain=np.nan, arm=["x", "y"][:n])
     table["outcome"] = "failed"
-    found = missingness_by_tag(table, "arm", bootstrap=QUICK)
+    found = missingness_by_tag(table, "arm", **QUICK)
     assert len(found) == n * 3 if n else len(found) == 0
     assert found["p"].isna().all()
     assert found["sentence"].dropna().str.startswith("No test: fewer than two levels").all()
@@ -126,7 +126,7 @@ def test_too_little_to_test_is_said(make_results, n):
 
 def test_nothing_missing_is_a_rate_of_zero_without_a_test(make_results):
     table = make_results(list("aabbccdd"), mental_strain=0.5, arm=list("xxxxyyyy"))
-    found = missingness_by_tag(table, "arm", bootstrap=QUICK)
+    found = missingness_by_tag(table, "arm", **QUICK)
     assert found["rate"].tolist() == [0.0] * 4
     assert found["p"].isna().all()
     assert found.attrs["warnings"] == []
@@ -139,9 +139,9 @@ def test_a_tag_that_is_not_there_is_refused(study):
 
 def test_rows_without_the_tag_are_counted_but_not_tested(study):
     table = study.assign(site=study["site"].where(study["site"] != "Girona"))
-    found = missingness_by_tag(table, "site", also=(), bootstrap=QUICK)
+    found = missingness_by_tag(table, "site", also=(), **QUICK)
     assert "not given" in set(found["level"])
-    only = missingness_by_tag(table[table["site"].notna()], "site", also=(), bootstrap=QUICK)
+    only = missingness_by_tag(table[table["site"].notna()], "site", also=(), **QUICK)
     pd.testing.assert_series_equal(
         found[found["level"] == "Leeds"].set_index("reason")["p"].loc[["biomarker failed"]],
         only[only["level"] == "Leeds"].set_index("reason")["p"].loc[["biomarker failed"]],

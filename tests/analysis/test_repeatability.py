@@ -6,7 +6,7 @@ import pingouin
 import pytest
 from scipy import stats
 
-from helios_research.analysis import Bootstrap, reliability
+from helios_research.analysis import reliability
 from helios_research.analysis.reliability import coincidences, ordinal_alpha
 
 # Four judges' ratings of six targets: Shrout & Fleiss 1979, table 2.
@@ -111,7 +111,7 @@ def test_alpha_is_1_for_agreement_and_about_0_for_chance(make_results):
 
 
 def test_ordinal_scores_have_alpha_and_no_sd(study):
-    row = reliability(study, biomarkers="stress", bootstrap=Bootstrap(300)).iloc[0]
+    row = reliability(study, biomarkers="stress", resamples=300).iloc[0]
     assert row["form"] == "Krippendorff's alpha, ordinal"
     assert row["coefficient_low"] < row["coefficient"] < row["coefficient_high"]
     assert row[["within_sd", "minimal_detectable_change"]].isna().all()

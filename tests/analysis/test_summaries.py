@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis import summarize_by_tag
 from helios_research.errors import ResultsError
 
-QUICK = Bootstrap(200)
+QUICK = {"resamples": 200}
 
 
 def test_means_and_quartiles_are_those_of_pandas(study):
-    summary = summarize_by_tag(study, "arm", biomarkers="mental_strain", bootstrap=QUICK)
+    summary = summarize_by_tag(study, "arm", biomarkers="mental_strain", **QUICK)
     theirs = study.groupby("arm")["mental_strain"].describe()
     ours = summary.set_index("level")
     for mine, name in (("mean", "mean"), ("sd", "std"), ("q1", "25%"), ("median", "50%")):
@@ -29,7 +29,7 @@ def test_the_interval_lies_around_the_mean_and_is_wider_than_without_clusters(st
 
 
 def test_bucketed_scores_have_proportions_and_no_mean(study):
-    summary = summarize_by_tag(study, "arm", biomarkers="stress", bootstrap=QUICK)
+    summary = summarize_by_tag(study, "arm", biomarkers="stress", **QUICK)
     night = summary[summary["level"] == "night_shift"]
     assert night["score"].tolist() == [0.0, 0.33, 0.66, 1.0]
     expected = study[study["arm"] == "night_shift"]["stress"].value_counts(normalize=True)
@@ -39,7 +39,7 @@ def test_bucketed_scores_have_proportions_and_no_mean(study):
 
 
 def test_every_recording_and_every_reason_is_counted(study):
-    summary = summarize_by_tag(study, "site", biomarkers="distress", bootstrap=QUICK)
+    summary = summarize_by_tag(study, "site", biomarkers="distress", **QUICK)
     once = summary.drop_duplicates("level")
     assert once["recordings"].sum() == len(study)
     assert (once["recordings"] == once["scored"] + once["missing"]).all()
@@ -51,12 +51,12 @@ def test_every_recording_and_every_reason_is_counted(study):
 
 def test_rows_without_the_tag_are_a_level_of_their_own(make_results):
     table = make_results(["a", "b", "c"], mental_strain=0.5, arm=["x", None, "x"])
-    summary = summarize_by_tag(table, "arm", bootstrap=QUICK)
+    summary = summarize_by_tag(table, "arm", **QUICK)
     assert summary[["level", "recordings"]].to_numpy().tolist() == [["x", 2], ["not given", 1]]
 
 
 def test_a_second_tag_divides_the_groups_that_exist(study):
-    summary = summarize_by_tag(study, "visit", by="arm", biomarkers="exhaustion", bootstrap=QUICK)
+    summary = summarize_by_tag(study, "visit", by="arm", biomarkers="exhaustion", **QUICK)
     assert len(summary) == 14 * 2 * 4
     assert set(summary["by"]) == {"arm"}
     assert summary["level"].drop_duplicates().tolist() == [str(n) for n in range(1, 15)]
@@ -67,12 +67,12 @@ def test_a_second_tag_divides_the_groups_that_exist(study):
 
 
 def test_without_a_second_tag_its_columns_are_not_there(study):
-    assert "by" not in summarize_by_tag(study, "arm", bootstrap=QUICK)
+    assert "by" not in summarize_by_tag(study, "arm", **QUICK)
 
 
 def test_a_level_that_nobody_reached_has_an_interval_all_the_same(make_results):
     table = make_results([f"p{n}" for n in range(30)], stress=[0.33] * 30, arm="x")
-    summary = summarize_by_tag(table, "arm", bootstrap=QUICK).set_index("score")
+    summary = summarize_by_tag(table, "arm", **QUICK).set_index("score")
     assert summary.loc[0.0, "proportion"] == 0
     assert summary.loc[0.0, "proportion_high"] == pytest.approx(1 - 0.025 ** (1 / 30))
     assert summary.loc[0.33, "proportion_low"] == pytest.approx(0.025 ** (1 / 30))
@@ -88,7 +88,7 @@ def test_a_level_that_nobody_reached_has_an_interval_all_the_same(make_results):
 )
 def test_intervals_that_cannot_be_relied_on_say_so(make_results, people, note):
     table = make_results(people, mental_strain=np.linspace(0, 1, len(people)), arm="x")
-    summary = summarize_by_tag(table, "arm", bootstrap=QUICK)
+    summary = summarize_by_tag(table, "arm", **QUICK)
     assert summary["note"].isna().item() if note is None else summary["note"].item() == note
     assert bool(summary.attrs["warnings"]) == (note is not None)
 
@@ -97,7 +97,7 @@ def test_a_group_without_scores_is_a_row_that_says_so(make_results):
     table = make_results(["a", "b"], mental_strain=np.nan, stress=np.nan, arm=["x", "y"])
     table["outcome"] = "failed"
     table["error_code"] = "ERR_RECORDING_TOO_SHORT"
-    summary = summarize_by_tag(table, "arm", bootstrap=QUICK)
+    summary = summarize_by_tag(table, "arm", **QUICK)
     assert len(summary) == 2 + 2 * 4
     assert set(summary["note"]) == {"No scores."}
     assert set(summary["missing_why"]) == {"1 ERR_RECORDING_TOO_SHORT"}
@@ -105,14 +105,14 @@ def test_a_group_without_scores_is_a_row_that_says_so(make_results):
 
 
 def test_no_rows_give_no_rows_with_the_same_columns(study):
-    empty = summarize_by_tag(study.iloc[:0], "arm", bootstrap=QUICK)
-    full = summarize_by_tag(study, "arm", bootstrap=QUICK)
+    empty = summarize_by_tag(study.iloc[:0], "arm", **QUICK)
+    full = summarize_by_tag(study, "arm", **QUICK)
     assert len(empty) == 0
     assert list(empty.columns) == list(full.columns)
 
 
 def test_what_was_done_and_that_scores_are_synthetic_travels_with_the_table(study):
-    attrs = summarize_by_tag(study, "arm", bootstrap=QUICK).attrs
+    attrs = summarize_by_tag(study, "arm", **QUICK).attrs
     assert "200 bootstrap resamples of participants" in attrs["method"]
     assert attrs["source_note"].startswith("Synthetic scores")
     assert attrs["sources"] == ["sandbox"]
@@ -125,7 +125,7 @@ def test_two_tags_with_too_many_groups_together_are_refused(study):
 
 
 def test_the_table_can_be_written_and_read_with_its_attrs(study, tmp_path):
-    summary = summarize_by_tag(study, "arm", bootstrap=QUICK)
+    summary = summarize_by_tag(study, "arm", **QUICK)
     summary.to_parquet(tmp_path / "summary.parquet")
     assert pd.read_parquet(tmp_path / "summary.parquet").attrs == summary.attrs
 
@@ -140,7 +140,7 @@ def test_intervals_of_means_and_proportions_agree_with_scipy(make_results):
         stress=levels,
         arm=np.where(np.arange(160) < 80, "a", "b"),
     )
-    found = summarize_by_tag(table, "arm", bootstrap=Bootstrap(10_000))
+    found = summarize_by_tag(table, "arm", resamples=10_000)
     ours = found[(found["level"] == "b") & (found["bucketed"] | (found["score"].isna()))]
     strain = ours[ours["biomarker"] == "mental_strain"].iloc[0]
     highest = ours[(ours["biomarker"] == "stress") & (ours["score"] == 1.0)].iloc[0]

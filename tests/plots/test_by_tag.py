@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helios_research import plots
-from helios_research.analysis import Bootstrap, summarize_by_tag
+from helios_research.analysis import summarize_by_tag
 from helios_research.errors import ResultsError
 
 
@@ -28,7 +28,7 @@ def test_each_recording_is_a_point_at_its_score(make_results) -> None:
 
 
 def test_the_dot_is_the_mean_and_the_line_its_bootstrap_interval(study) -> None:
-    expected = summarize_by_tag(study, "arm", biomarkers="mental_strain", bootstrap=Bootstrap(1000))
+    expected = summarize_by_tag(study, "arm", biomarkers="mental_strain", resamples=1000)
     ax = plots.scores_by_tag(study, "arm")
     assert all(np.isclose(xs_drawn(ax), mean).any() for mean in expected["mean"])
     lines = [path for drawn in ax.collections for path in drawn.get_paths()]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helios_research.analysis import Bootstrap
+from helios_research.analysis.bootstrap import Bootstrap
 from helios_research.plots.difference_axis import differences
 
 

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from helios_research import plots
-from helios_research.analysis import Baseline, baseline, summarize_by_tag
+from helios_research.analysis import baseline, summarize_by_tag
+from helios_research.analysis.change import Baseline
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAPER
 
@@ -41,8 +42,7 @@ def test_visits_are_named_with_their_recordings(study) -> None:
 
 
 def test_the_band_says_how_many_scores_leave_their_participants_usual_range(study, words) -> None:
-    settings = Baseline(first=3, order="visit")
-    found = baseline(study, biomarkers="mental_strain", settings=settings)
+    found = baseline(study, biomarkers="mental_strain", first=3, order="visit")
     outside = int(found["outside_usual"].fillna(value=False).sum())
     later = int(found["outside_usual"].notna().sum())
     said = words(plots.score_over_time(study, by="visit", usual=Baseline(first=3)))

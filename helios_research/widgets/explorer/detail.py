@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pandas as pd
 
-from helios_research.analysis import Baseline, baseline
+from helios_research.analysis import baseline
 from helios_research.codes import explain
 from helios_research.columns import (
     BIOMARKERS_BY_NAME,
@@ -112,6 +112,8 @@ def _sentence(text: str) -> str:
 
 
 _NOTHING = "\u2013"
+# The first recordings of a participant that make their baseline.
+_IN_BASELINE = 3
 _SAID_ELSEWHERE = frozenset(
     {"outcome", "error_code", "error_reason", "warnings", "transcript", "sections"}
 ) | frozenset(BIOMARKERS_BY_NAME)
@@ -162,7 +164,7 @@ class Details:
         # Numbered anew, since nothing forbids a table in which two rows have the same id.
         numbered = table[needed].assign(recording_id=range(len(table)))
         try:
-            return baseline(numbered, settings=Baseline(order=order))
+            return baseline(numbered, order=order, first=_IN_BASELINE)
         except ResultsError as error:
             self._no_baseline = f"No baseline: {error}"
             return nothing
@@ -191,7 +193,7 @@ class Details:
         first = own.iloc[0]
         if bool(first["in_baseline"]):
             return (
-                f"This recording is one of the participant's first {Baseline().first}, which make "
+                f"This recording is one of the participant's first {_IN_BASELINE}, which make "
                 "the baseline."
             )
         return (
