@@ -17,8 +17,7 @@ from helios_research.api.client import Client
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError
-from helios_research.ledger import Ledger
-from helios_research.ledger.schema import SETTING_LEARNED_RATE
+from helios_research.ledger import Ledger, Setting
 from helios_research.ledger.storage import DATABASE_FILES
 from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
 from helios_research.preflight_checks.summary import expected_requests, expected_time_s
@@ -367,7 +366,7 @@ class Study:
         """
         with self._snapshot() as snapshot:
             left = snapshot.progress.outcomes.get(Outcome.PENDING, 0)
-            rate = rate or snapshot.ledger.get_setting(SETTING_LEARNED_RATE, _RATE_UNTIL_LEARNED)
+            rate = rate or snapshot.ledger.get_setting(Setting.LEARNED_RATE, _RATE_UNTIL_LEARNED)
         return Estimate(left, expected_requests(left), expected_time_s(left, rate), rate)
 
     def results(self) -> pd.DataFrame:

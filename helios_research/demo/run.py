@@ -10,8 +10,7 @@ from helios_research.cohort import read_cohort
 from helios_research.columns import Source
 from helios_research.demo import demo_cohort_path
 from helios_research.errors import StudyMismatchError
-from helios_research.ledger import Ledger
-from helios_research.ledger.schema import SETTING_SOURCE
+from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import Sandbox, SandboxSettings
 from helios_research.study import Study
 from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE
@@ -65,7 +64,7 @@ def _holds_a_demo(folder: Path) -> bool:
     if not (folder / COHORT_FILE).exists():
         return False
     with Ledger.open(folder) as ledger:
-        source = ledger.get_setting(SETTING_SOURCE)
+        source = ledger.get_setting(Setting.SOURCE)
     recordings = Study(folder).cohort.fields["recording"].dropna()
     is_from_here = recordings.str.startswith(str(demo_cohort_path()))
     return source == Source.SANDBOX and not recordings.empty and bool(is_from_here.all())

@@ -20,6 +20,18 @@ class SecretUrl(str):
         return "(secret URL)"
 
 
+class Setting(StrEnum):
+    """Names of what a study remembers beside its attempts."""
+
+    BASE_URL = "base_url"
+    SOURCE = "source"
+    ACCOUNT = "account"
+    LEARNED_RATE = "learned_rate"
+    LEARNED_TIMES = "learned_times"
+    LIMITED_BY = "limited_by"
+    WITHDRAWAL_SALT = "withdrawal_salt"
+
+
 class State(StrEnum):
     """How far one attempt has come.
 

@@ -18,16 +18,6 @@ from helios_research.ledger.attempts import (
 )
 from helios_research.ledger.reader import load_attempt
 
-# What a study remembers of the service, by the names of the ledger's settings.
-SETTING_BASE_URL = "base_url"
-
-
-SETTING_SOURCE = "source"
-
-
-SETTING_LEARNED_RATE = "learned_rate"
-
-
 # "HELR" in ASCII: tells a ledger from any other SQLite file.
 APPLICATION_ID = 0x48454C52
 

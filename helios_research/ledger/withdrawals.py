@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helios_research._util.text import composed
+from helios_research.ledger.attempts import Setting
 
-_SALT = "withdrawal_salt"
 _SALT_BYTES = 32
 
 # What holds anything about an attempt, in an order that foreign keys allow.
@@ -94,7 +94,9 @@ def remove(removal: Removal, connection: sqlite3.Connection) -> None:
     salt = _salt(connection)
     if salt is None:
         salt = secrets.token_bytes(_SALT_BYTES)
-        connection.execute("INSERT INTO settings VALUES (?, ?)", (_SALT, json.dumps(salt.hex())))
+        connection.execute(
+            "INSERT INTO settings VALUES (?, ?)", (Setting.WITHDRAWAL_SALT, json.dumps(salt.hex()))
+        )
     mark = label_mark(salt, removal.label)
     connection.execute("INSERT OR IGNORE INTO withdrawals (label_mark) VALUES (?)", (mark,))
     query = "SELECT withdrawal_id FROM withdrawals WHERE label_mark = ?"
@@ -148,5 +150,5 @@ def take_back(label: str, code: str, connection: sqlite3.Connection) -> bool:
 
 def _salt(connection: sqlite3.Connection) -> bytes | None:
     query = "SELECT value FROM settings WHERE name = ?"
-    row = connection.execute(query, (_SALT,)).fetchone()
+    row = connection.execute(query, (Setting.WITHDRAWAL_SALT,)).fetchone()
     return None if row is None else bytes.fromhex(json.loads(row[0]))

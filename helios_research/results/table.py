@@ -22,8 +22,7 @@ from helios_research.columns import (
     Kind,
     Outcome,
 )
-from helios_research.ledger import Attempt, LedgerReader
-from helios_research.ledger.schema import SETTING_BASE_URL, SETTING_SOURCE
+from helios_research.ledger import Attempt, LedgerReader, Setting
 from helios_research.results.parquet import write_parquet
 from helios_research.state.loader import Part, StatusLoader
 from helios_research.state.rows import Row, parts
@@ -204,8 +203,8 @@ class Snapshot:
         withdrawn = len(self.ledger.withdrawn().labels)
         return {
             "study": study,
-            "base_url": self.ledger.get_setting(SETTING_BASE_URL),
-            "source": self.ledger.get_setting(SETTING_SOURCE),
+            "base_url": self.ledger.get_setting(Setting.BASE_URL),
+            "source": self.ledger.get_setting(Setting.SOURCE),
             "tags": list(self.cohort.tags),
         } | ({"withdrawn": withdrawn} if withdrawn else {})
 

@@ -25,8 +25,7 @@ from helios_research.errors import (
     StudyMismatchError,
     StudyStorageError,
 )
-from helios_research.ledger import Attempt, Ledger
-from helios_research.ledger.schema import SETTING_BASE_URL, SETTING_LEARNED_RATE, SETTING_SOURCE
+from helios_research.ledger import Attempt, Ledger, Setting
 from helios_research.state.loader import all_hashes, duplicate_rejections
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
@@ -189,9 +188,6 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-ACCOUNT = "account"
-LEARNED_TIMES = "learned_times"
-LIMITED_BY = "limited_by"
 
 # The first request tells whether the service can be worked with; a person is waiting for it.
 _FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
@@ -224,7 +220,7 @@ class Engine:
                 return
             self.on_proved()
             polling = CompletionModel.from_dict(
-                self.ledger.get_setting(LEARNED_TIMES, {}), self.options.poll_floor_s
+                self.ledger.get_setting(Setting.LEARNED_TIMES, {}), self.options.poll_floor_s
             )
             runner = self._runner(
                 RecordingTask(
@@ -246,7 +242,7 @@ class Engine:
                 await learning()
 
     def _retrying_client(self) -> RetryingClient:
-        learned = self.ledger.get_setting(SETTING_LEARNED_RATE)
+        learned = self.ledger.get_setting(Setting.LEARNED_RATE)
         limiter = RateLimiter(self.options.rate, clock=self.clock, learned=learned)
         retries = RetryPolicy(max_elapsed_s=self.options.outage_s)
         return RetryingClient(self.client.base_url, limiter, self.clock, retries)
@@ -267,17 +263,20 @@ class Engine:
 
     async def _belong_to(self, source: Source, account: str) -> None:
         """Keep one study to one service and one account: its runs exist nowhere else."""
-        before = self.ledger.get_setting(SETTING_SOURCE)
-        base_url = self.ledger.get_setting(SETTING_BASE_URL)
+        before = self.ledger.get_setting(Setting.SOURCE)
+        base_url = self.ledger.get_setting(Setting.BASE_URL)
         # A sandbox is a new one at every start, at another port each time.
         moved = source is Source.THYMIA and base_url not in {None, self.client.base_url}
         if before not in {None, source.value} or moved:
             raise StudyMismatchError.service(self.ledger.folder, base_url, self.client.base_url)
-        if source is Source.THYMIA and self.ledger.get_setting(ACCOUNT) not in {None, account}:
+        if source is Source.THYMIA and self.ledger.get_setting(Setting.ACCOUNT) not in {
+            None,
+            account,
+        }:
             raise StudyMismatchError.account(self.ledger.folder)
-        await self.ledger.put_setting(ACCOUNT, account)
-        await self.ledger.put_setting(SETTING_SOURCE, source.value)
-        await self.ledger.put_setting(SETTING_BASE_URL, self.client.base_url)
+        await self.ledger.put_setting(Setting.ACCOUNT, account)
+        await self.ledger.put_setting(Setting.SOURCE, source.value)
+        await self.ledger.put_setting(Setting.BASE_URL, self.client.base_url)
 
     def _runner(self, recording_task: RecordingTask) -> Runner:
         queue = WorkQueue(
@@ -312,9 +311,9 @@ class Engine:
     async def _keep(self, limiter: RateLimiter, polling: CompletionModel) -> None:
         """Remember what was learned of the service, for the next submission and for onlookers."""
         try:
-            await self.ledger.put_setting(SETTING_LEARNED_RATE, limiter.learned())
-            await self.ledger.put_setting(LIMITED_BY, limiter.limited_by)
-            await self.ledger.put_setting(LEARNED_TIMES, polling.to_dict())
+            await self.ledger.put_setting(Setting.LEARNED_RATE, limiter.learned())
+            await self.ledger.put_setting(Setting.LIMITED_BY, limiter.limited_by)
+            await self.ledger.put_setting(Setting.LEARNED_TIMES, polling.to_dict())
         # It saves time, and no more: what must be written down ends the submission where it cannot.
         except StudyStorageError as error:
             _log.warning("What was learned of the service could not be written down: %s", error)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import helios_research as hr
-from helios_research.ledger import Ledger
+from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings, Step
@@ -141,7 +141,7 @@ class Surroundings:
         """Let the study know that runs take a moment: waiting is tested elsewhere."""
         with Ledger.open(self.folder / "study", clock=self.clocks.now) as ledger:
             ledger.put_setting_blocking(
-                engine.LEARNED_TIMES, {"completions": [[13.0, 0.02], [None, 0.02]] * 15}
+                Setting.LEARNED_TIMES, {"completions": [[13.0, 0.02], [None, 0.02]] * 15}
             )
 
     def die(self, cohort: hr.Cohort, options: dict[str, Any], entry: int, *, before: bool) -> int:

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 import helios_research as hr
-from helios_research.ledger import Ledger
-from helios_research.ledger.schema import SETTING_LEARNED_RATE
+from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import Faults, SandboxSettings
 from helios_research.submission import recording_task
 from helios_research.submission.clock import SystemClock
-from helios_research.submission.engine import LEARNED_TIMES
 
 # Starting processes to decode takes a second; the tests of the preflight ask for it.
 QUICK = {"poll_floor_s": 0.05, "rate": 80.0, "preflight": False}
@@ -83,8 +81,8 @@ def make_study(tmp_path: Path, clock: ShiftedClock) -> StudyMaker:
         if not folder.exists():
             with Ledger.open(folder) as ledger:
                 times = {"completions": [[13.0, 0.2]] * 30}
-                ledger.put_setting_blocking(LEARNED_TIMES, times)
-                ledger.put_setting_blocking(SETTING_LEARNED_RATE, 80.0)
+                ledger.put_setting_blocking(Setting.LEARNED_TIMES, times)
+                ledger.put_setting_blocking(Setting.LEARNED_RATE, 80.0)
         return hr.Study(folder, client=sandbox.client() if sandbox else None, clock=clock)
 
     return make

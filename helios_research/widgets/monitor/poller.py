@@ -23,12 +23,10 @@ from helios_research._util.text import in_local_time
 from helios_research.codes import RECORDING_CHANGED
 from helios_research.columns import Outcome
 from helios_research.errors import HeliosResearchError
-from helios_research.ledger import Ledger, State, Transition
-from helios_research.ledger.schema import SETTING_LEARNED_RATE
+from helios_research.ledger import Ledger, Setting, State, Transition
 from helios_research.ledger.storage import DATABASE_NAME
 from helios_research.ledger.writer import Holder, holder_of
 from helios_research.state.status import Progress
-from helios_research.submission.engine import LIMITED_BY
 from helios_research.submission.options import SubmitSettings
 
 SHARE = 0.01
@@ -239,8 +237,8 @@ class StudyWatch:
         now_s = self._clock()
         began_s, done = self._began = self._began or (now_s, tally.done)
         with Ledger.read(self._study.folder) as ledger:
-            rate = ledger.get_setting(SETTING_LEARNED_RATE)
-            limited_by = ledger.get_setting(LIMITED_BY, "")
+            rate = ledger.get_setting(Setting.LEARNED_RATE)
+            limited_by = ledger.get_setting(Setting.LIMITED_BY, "")
         return Progress(
             tally.total,
             tally.outcomes,

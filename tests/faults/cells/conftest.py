@@ -21,11 +21,10 @@ import helios_research as hr
 from helios_research.api.client import Client
 from helios_research.columns import BIOMARKERS
 from helios_research.config import Connection, TimeOuts
-from helios_research.ledger import Ledger
+from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import SandboxSettings
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import LONGEST_NAP_S, SystemClock
-from helios_research.submission.engine import LEARNED_TIMES
 
 SPEED = 25.0
 
@@ -150,7 +149,7 @@ def folder(tmp_path) -> Path:
 def trial(make_cohort, examine_once, folder, clock) -> Iterator[Trial]:
     """Set up a study that knows its service, and the service."""
     with Ledger.open(folder) as ledger:
-        ledger.put_setting_blocking(LEARNED_TIMES, {"completions": [[13.0, 2.0]] * 30})
+        ledger.put_setting_blocking(Setting.LEARNED_TIMES, {"completions": [[13.0, 2.0]] * 30})
     settings = SandboxSettings(processing_s=1.0, processing_spread=0.0, pickup_s=0.5)
     with hr.Sandbox(
         settings, clock=lambda: clock.true_time().timestamp(), examine=examine_once
