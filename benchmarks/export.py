@@ -14,7 +14,7 @@ import pandas as pd
 from support.results import many_results
 
 from helios_research.report import write_report
-from helios_research.results import export, read_parquet
+from helios_research.results import export, read_results
 
 ROWS = 100_000
 
@@ -41,7 +41,7 @@ def main(rows: int = ROWS) -> None:
             path = export(table, Path(folder) / f"x.{ending}", ages=ages, long=long)[0]
             tell(name, start, worked, path)
         path = export(table, Path(folder) / "r.parquet")[0]
-        for name, read in (("toolkit", read_parquet), ("pandas", pd.read_parquet)):
+        for name, read in (("toolkit", read_results), ("pandas", pd.read_parquet)):
             start, worked = time.perf_counter(), time.process_time()
             read(path)
             tell(f"parquet read by {name}", start, worked, path)

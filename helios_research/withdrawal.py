@@ -28,7 +28,7 @@ from helios_research.errors import UnfinishedWithdrawalError, UnknownParticipant
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal
 from helios_research.ledger.storage import DATABASE_FILES
 from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
-from helios_research.results.parquet import read_footer
+from helios_research.results.files import read_footer
 from helios_research.results.table import Snapshot, as_column
 from helios_research.state.loader import all_hashes
 

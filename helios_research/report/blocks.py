@@ -187,7 +187,7 @@ Block = Text | Bullets | Facts | Table | Pictures | Heading
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A section of the report."""
 
     anchor: str

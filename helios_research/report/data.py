@@ -26,7 +26,7 @@ from helios_research.analysis.prepared import (
 from helios_research.analysis.table_one import OVERALL
 from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
 from helios_research.errors import UnknownColumnError
-from helios_research.results.parquet import read_footer
+from helios_research.results.files import read_footer
 
 # One figure each; the uniform versions of the bucketed scores are in the comparison tables.
 DEFAULT_BIOMARKERS = (
@@ -37,7 +37,7 @@ DEMOGRAPHICS = ("birth_sex", "language")
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReportData:
     """What a report is about."""
 
     table: pd.DataFrame
@@ -111,14 +111,14 @@ class Subject:
         return pd.Series(None, index=self.table.index, dtype="object")
 
 
-def subject_of(
+def report_data(
     results: pd.DataFrame | str | PathLike[str],
     *,
     tags: Sequence[str] = (),
     biomarkers: Sequence[str] | None = None,
     provenance: Mapping[str, Any] | None = None,
     hide_small_cells: bool = False,
-) -> Subject:
+) -> ReportData:
     """Gather what a report is about."""
     known: dict[str, Any] = {}
     table = load_results(results)
@@ -131,10 +131,10 @@ def subject_of(
             raise UnknownColumnError(tag, table.columns)
     wanted = _figures(table, biomarkers)
     if not hide_small_cells:
-        return Subject(table, table, chosen, wanted, known)
+        return ReportData(table, table, chosen, wanted, known)
     grouping = [*chosen, *(name for name in DEMOGRAPHICS if name in table.columns)]
     pooled, notes = pool_small_levels(table, grouping)
-    return Subject(pooled, table, chosen, wanted, known, tuple(notes))
+    return ReportData(pooled, table, chosen, wanted, known, tuple(notes))
 
 
 def _figures(table: pd.DataFrame, biomarkers: Sequence[str] | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from helios_research.report.blocks import (
     Block,
     Bullets,
     Facts,
-    Section,
+    ReportSection,
     Table,
     Text,
     count,
@@ -24,41 +24,41 @@ from helios_research.report.blocks import (
     span,
     table_of,
 )
-from helios_research.report.data import Subject
+from helios_research.report.data import ReportData
 from helios_research.results.codebook import codebook
-from helios_research.results.shapes import content_of
+from helios_research.results.shapes import describe_results
 
 _LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "matplotlib")
 
 
-def methods(subject: Subject) -> Section:
+def methods(data: ReportData) -> ReportSection:
     """Word a methods paragraph, with versions and settings."""
-    settings = tuple(f"{what}: {value}" for what, value in _settings(subject) if value)
-    return Section(
+    settings = tuple(f"{what}: {value}" for what, value in _settings(data) if value)
+    return ReportSection(
         "methods",
         "Methods",
         (
-            Text(_scoring(subject)),
-            Text(_analysis(subject)),
+            Text(_scoring(data)),
+            Text(_analysis(data)),
             Bullets(settings),
             Text(NOT_MEDICAL, look="caution"),
         ),
     )
 
 
-def _scoring(subject: Subject) -> str:
-    scored = subject.n_with(Outcome.SCORED)
-    was_sent = subject.text_of("created_at").notna().any() or sources_of(subject.table)
+def _scoring(data: ReportData) -> str:
+    scored = data.n_with(Outcome.SCORED)
+    was_sent = data.text_of("created_at").notna().any() or sources_of(data.table)
     if not scored and not was_sent:
         return "No recording was sent to Helios yet."
-    at = subject.provenance.get("base_url")
-    sources = sources_of(subject.table) or [str(subject.provenance.get("source") or "")]
+    at = data.provenance.get("base_url")
+    sources = sources_of(data.table) or [str(data.provenance.get("source") or "")]
     who = (
         "the sandbox of helios_research, whose scores are synthetic,"
         if sources == [Source.SANDBOX.value]
         else "thymia's Helios"
     )
-    tags = subject.provenance.get("tags") or ()
+    tags = data.provenance.get("tags") or ()
     sentences = [
         f"Recordings were {'scored by' if scored else 'sent to'} {who}{f' at {at}' if at else ''} through helios_research "
         f"{__version__}.",
@@ -66,9 +66,9 @@ def _scoring(subject: Subject) -> str:
         "language, times where they were known"
         + (f", and the {'tag' if len(tags) == 1 else 'tags'} {listed(tags)}." if tags else "."),
     ]
-    if when := span(subject.text_of("run_at")) if subject.text_of("run_at").notna().any() else "":
+    if when := span(data.text_of("run_at")) if data.text_of("run_at").notna().any() else "":
         sentences.append(f"Helios processed them {when}.")
-    if (attempts := subject.text_of("attempts")).notna().any():
+    if (attempts := data.text_of("attempts")).notna().any():
         again = int((attempts > 1).sum())
         sentences.append(
             f"{counted(again, 'recording')} needed more than one model run."
@@ -78,10 +78,10 @@ def _scoring(subject: Subject) -> str:
     return " ".join(sentences)
 
 
-def _analysis(subject: Subject) -> str:
-    scored = subject.n_with(Outcome.SCORED)
+def _analysis(data: ReportData) -> str:
+    scored = data.n_with(Outcome.SCORED)
     return (
-        f"Every row of the manifest ({len(subject.table):,}) is accounted for; "
+        f"Every row of the manifest ({len(data.table):,}) is accounted for; "
         f"{counted(scored, 'scored recording')} entered the analyses, those with a warning "
         "included. Missing scores were not "
         "imputed. Participants are the unit: intervals come from a bootstrap over participants "
@@ -93,19 +93,19 @@ def _analysis(subject: Subject) -> str:
     )
 
 
-def _settings(subject: Subject) -> list[tuple[str, str]]:
+def _settings(data: ReportData) -> list[tuple[str, str]]:
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     hidden = (
         "hidden or pooled; counts of recordings that failed are shown"
-        if subject.hides_small_cells
+        if data.hides_small_cells
         else "shown"
     )
     return [
-        ("Study", str(subject.provenance.get("study") or "")),
-        ("Service", str(subject.provenance.get("base_url") or "")),
-        ("Scores from", ", ".join(sources_of(subject.table))),
-        ("Sent as tags", ", ".join(subject.provenance.get("tags") or ())),
-        ("Participants withdrawn, not in it", str(subject.provenance.get("withdrawn") or "")),
+        ("Study", str(data.provenance.get("study") or "")),
+        ("Service", str(data.provenance.get("base_url") or "")),
+        ("Scores from", ", ".join(sources_of(data.table))),
+        ("Sent as tags", ", ".join(data.provenance.get("tags") or ())),
+        ("Participants withdrawn, not in it", str(data.provenance.get("withdrawn") or "")),
         ("Groups of fewer than five participants", hidden),
         (
             "Software",
@@ -114,14 +114,14 @@ def _settings(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def columns(subject: Subject) -> Section:
+def columns(data: ReportData) -> ReportSection:
     """Give the codebook of the results."""
-    sent = [tag for tag in subject.provenance.get("tags") or () if tag in subject.as_given.columns]
-    book = codebook(content_of(subject.as_given, sent), values_of=subject.tags)
+    sent = [tag for tag in data.provenance.get("tags") or () if tag in data.as_given.columns]
+    book = codebook(describe_results(data.as_given, sent), values_of=data.tags)
     book["origin"] = book["origin"].replace("helios_research", "the toolkit")
     book["filled"] = book["filled"].map("{:,}".format)
     table = table_of(book, "Columns of the results", numeric=("filled",))
-    return Section("codebook", "Codebook", (table,))
+    return ReportSection("codebook", "Codebook", (table,))
 
 
 NOT_MEDICAL = (
@@ -132,22 +132,22 @@ _MOST_WARNINGS = 10
 _STILL = "of them scored"
 
 
-def at_a_glance(subject: Subject, cautions: Iterable[str]) -> Section:
+def at_a_glance(data: ReportData, cautions: Iterable[str]) -> ReportSection:
     """Say what was submitted and how it ended."""
-    blocks: list[Block] = [Facts(_numbers(subject)), Text(_submitted(subject))]
-    careful = tuple(dict.fromkeys([*_cautions(subject), *cautions]))
+    blocks: list[Block] = [Facts(_numbers(data)), Text(_submitted(data))]
+    careful = tuple(dict.fromkeys([*_cautions(data), *cautions]))
     if careful:
         blocks += [Text("To be careful about:"), Bullets(careful, look="caution")]
-    if len(subject.table):
-        blocks.append(_outcomes(subject))
-    return Section("glance", "At a glance", tuple(blocks))
+    if len(data.table):
+        blocks.append(_outcomes(data))
+    return ReportSection("glance", "At a glance", tuple(blocks))
 
 
-def _numbers(subject: Subject) -> tuple[tuple[str, str], ...]:
-    scored, listed_ = subject.n_with(Outcome.SCORED), len(subject.table)
+def _numbers(data: ReportData) -> tuple[tuple[str, str], ...]:
+    scored, listed_ = data.n_with(Outcome.SCORED), len(data.table)
     return (
         (count(listed_), _plural(listed_, "recording")),
-        (count(subject.n_people), _plural(subject.n_people, "participant")),
+        (count(data.n_people), _plural(data.n_people, "participant")),
         (count(scored), f"{_plural(scored, 'recording')} scored"),
         (percent(scored / listed_ if listed_ else float("nan")), "of all recordings"),
     )
@@ -157,47 +157,47 @@ def _plural(number: int, thing: str) -> str:
     return thing if number == 1 else f"{thing}s"
 
 
-def _submitted(subject: Subject) -> str:
-    table = subject.table
+def _submitted(data: ReportData) -> str:
+    table = data.table
     if table.empty:
         return "The results have no rows yet: nothing was submitted."
     sentences = [
-        f"{counted(len(table), 'recording')} of {counted(subject.n_people, 'participant')} "
+        f"{counted(len(table), 'recording')} of {counted(data.n_people, 'participant')} "
         "stood in the manifest."
     ]
-    if withdrawn := int(subject.provenance.get("withdrawn") or 0):
+    if withdrawn := int(data.provenance.get("withdrawn") or 0):
         sentences.append(f"Not counted: {counted(withdrawn, 'participant')} who withdrew.")
-    created = _moments(subject, "created_at")
+    created = _moments(data, "created_at")
     if when := span(created):
         made = int(created.notna().sum())
         sentences.append(f"Model runs for {counted(made, 'recording')} were created {when}.")
-    if when := span(_moments(subject, "completed_at")):
+    if when := span(_moments(data, "completed_at")):
         sentences.append(f"Answers came {when}.")
     if not created.notna().any():
         sentences.append("Nothing was sent to Helios yet.")
-    if subject.tags:
-        sentences.append(f"Results are shown by {listed(subject.tags)}.")
+    if data.tags:
+        sentences.append(f"Results are shown by {listed(data.tags)}.")
     return " ".join(sentences)
 
 
-def _moments(subject: Subject, name: str) -> "pd.Series[pd.Timestamp]":
-    return pd.to_datetime(subject.text_of(name), utc=True)
+def _moments(data: ReportData, name: str) -> "pd.Series[pd.Timestamp]":
+    return pd.to_datetime(data.text_of(name), utc=True)
 
 
-def _cautions(subject: Subject) -> Iterator[str]:
-    table, scored = subject.table, subject.n_with(Outcome.SCORED)
+def _cautions(data: ReportData) -> Iterator[str]:
+    table, scored = data.table, data.n_with(Outcome.SCORED)
     if len(table) and not scored:
         yield "No recording has scores, so there is nothing to describe or compare yet."
-    pending = subject.n_with(Outcome.PENDING)
+    pending = data.n_with(Outcome.PENDING)
     if pending:
         yield f"{counted(pending, 'recording')} did not end yet, so the numbers will change."
-    several = int((pd.to_numeric(subject.text_of("n_sections")).fillna(0) > 1).sum())
+    several = int((pd.to_numeric(data.text_of("n_sections")).fillna(0) > 1).sum())
     if several:
         yield (
             f"{counted(several, 'recording')} had several sections, whose scores are in the column "
             "sections and not in this report."
         )
-    warned = len(_warnings(subject))
+    warned = len(_warnings(data))
     if warned:
         yield (
             f"Helios gave warnings with {counted(warned, 'recording')}; their scores are included "
@@ -205,14 +205,14 @@ def _cautions(subject: Subject) -> Iterator[str]:
         )
     if flagged := flagged_note(table):
         yield f"{flagged} What to do is under Errors."
-    if subject.pooled:
-        yield from subject.pooled
+    if data.pooled:
+        yield from data.pooled
 
 
-def _outcomes(subject: Subject) -> Table:
-    counts = subject.table["outcome"].astype("str").value_counts()
+def _outcomes(data: ReportData) -> Table:
+    counts = data.table["outcome"].astype("str").value_counts()
     rows = [
-        (str(outcome), count(counts[outcome]), percent(counts[outcome] / len(subject.table)), words)
+        (str(outcome), count(counts[outcome]), percent(counts[outcome] / len(data.table)), words)
         for outcome, words in OUTCOME_LABELS.items()
         if outcome in counts
     ]
@@ -220,26 +220,26 @@ def _outcomes(subject: Subject) -> Table:
     return table_of(frame, "How the recordings ended", numeric=("recordings", "share"))
 
 
-def errors(subject: Subject) -> Section:
+def errors(data: ReportData) -> ReportSection:
     """List every error with what to do about it, and the warnings of Helios."""
-    codes = subject.text_of("error_code").astype("str")
+    codes = data.text_of("error_code").astype("str")
     blocks: list[Block] = []
     if codes.notna().any():
-        blocks.append(_errors(subject, codes))
+        blocks.append(_errors(data, codes))
     else:
         blocks.append(Text("No recording ended in an error."))
-    warnings = pd.Series([text for texts in _warnings(subject) for text in texts], dtype="str")
+    warnings = pd.Series([text for texts in _warnings(data) for text in texts], dtype="str")
     if len(warnings):
         blocks.append(_warning_table(warnings))
-    return Section("errors", "Errors and what to do about them", tuple(blocks))
+    return ReportSection("errors", "Errors and what to do about them", tuple(blocks))
 
 
-def _errors(subject: Subject, codes: "pd.Series[str]") -> Table:
-    flagged = is_flagged(subject.table)
+def _errors(data: ReportData, codes: "pd.Series[str]") -> Table:
+    flagged = is_flagged(data.table)
     rows = []
     for code, number in codes.value_counts().items():
         own = (codes == code).to_numpy(dtype=bool)
-        people = subject.table.loc[own, "user_label"].nunique()
+        people = data.table.loc[own, "user_label"].nunique()
         found = explain(str(code))
         scored = count((own & flagged).sum())
         rows.append((str(code), count(number), scored, count(people), found.meaning, found.remedy))
@@ -259,10 +259,10 @@ def _errors(subject: Subject, codes: "pd.Series[str]") -> Table:
     )
 
 
-def _warnings(subject: Subject) -> list[list[str]]:
+def _warnings(data: ReportData) -> list[list[str]]:
     found = [
         [str(text) for text in texts]
-        for texts in subject.text_of("warnings")[subject.table["outcome"] == Outcome.SCORED.value]
+        for texts in data.text_of("warnings")[data.table["outcome"] == Outcome.SCORED.value]
         if hasattr(texts, "__len__") and not isinstance(texts, str)
     ]
     return [texts for texts in found if texts]

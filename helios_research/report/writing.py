@@ -16,11 +16,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from helios_research._util.files import replaced
 from helios_research._version import __version__
 from helios_research.errors import storage_errors
-from helios_research.report.blocks import Section
-from helios_research.report.data import Subject, subject_of
-from helios_research.report.findings import comparisons, over_time, scores
+from helios_research.report.blocks import ReportSection
+from helios_research.report.data import ReportData, report_data
 from helios_research.report.overview import NOT_MEDICAL, at_a_glance, columns, errors, methods
-from helios_research.report.people import missing, participants, way
+from helios_research.report.participants import missing, participants, recording_flow
+from helios_research.report.scores import comparisons, over_time, scores
 
 _log = logging.getLogger(__name__)
 
@@ -80,20 +80,20 @@ def write_report(
     >>> write_report("datasets/shift_study_results.parquet", "report.html")  # doctest: +SKIP
     """
     target = Path(path).expanduser()
-    subject = subject_of(
+    data = report_data(
         results,
         tags=tags,
         biomarkers=biomarkers,
         provenance=provenance,
         hide_small_cells=hide_small_cells,
     )
-    page = render(subject)
+    page = render(data)
     with storage_errors(target), replaced(target) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     return target
 
 
-def render(subject: Subject) -> str:
+def render(data: ReportData) -> str:
     """Write the page."""
     style = _template("style.css")
     environment = Environment(
@@ -104,10 +104,10 @@ def render(subject: Subject) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("report.html").render(
-        title=subject.provenance.get("study") or "Voice biomarkers",
-        synthetic=subject.synthetic,
+        title=data.provenance.get("study") or "Voice biomarkers",
+        synthetic=data.synthetic,
         not_medical=NOT_MEDICAL,
-        sections=_sections(subject),
+        sections=_sections(data),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         version=__version__,
         style=style,
@@ -121,25 +121,25 @@ def _template(name: str) -> str:
     return place.read_text(encoding="utf-8")
 
 
-def _sections(subject: Subject) -> list[Section]:
+def _sections(data: ReportData) -> list[ReportSection]:
     # What takes long is told before it is begun, for whoever listens.
     _log.info("Report: missing scores")
-    missing_scores, unequal = missing(subject)
+    missing_scores, unequal = missing(data)
     _log.info("Report: comparisons")
-    compared, cautions = comparisons(subject)
+    compared, cautions = comparisons(data)
     _log.info("Report: figures of the scores")
-    figures = scores(subject)
+    figures = scores(data)
     _log.info("Report: figures over time")
-    course = over_time(subject)
+    course = over_time(data)
     return [
-        at_a_glance(subject, [*unequal, *cautions]),
-        participants(subject),
-        way(subject),
+        at_a_glance(data, [*unequal, *cautions]),
+        participants(data),
+        recording_flow(data),
         missing_scores,
         figures,
         compared,
         course,
-        errors(subject),
-        methods(subject),
-        columns(subject),
+        errors(data),
+        methods(data),
+        columns(data),
     ]

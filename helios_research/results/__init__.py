@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helios_research.results.exporting import export
-    from helios_research.results.parquet import read_parquet, write_parquet
+    from helios_research.results.files import read_results, write_parquet
     from helios_research.results.table import own_columns, results_table
 
-__all__ = ["export", "own_columns", "read_parquet", "results_table", "write_parquet"]
+__all__ = ["export", "own_columns", "read_results", "results_table", "write_parquet"]
 
 _HOMES = {
     "export": "helios_research.results.exporting",
     "own_columns": "helios_research.results.table",
-    "read_parquet": "helios_research.results.parquet",
+    "read_results": "helios_research.results.files",
     "results_table": "helios_research.results.table",
-    "write_parquet": "helios_research.results.parquet",
+    "write_parquet": "helios_research.results.files",
 }
 
 

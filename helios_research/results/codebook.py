@@ -11,7 +11,7 @@ from helios_research._util.text import counted
 from helios_research._version import __version__
 from helios_research.cohort.text import as_text, cell_text
 from helios_research.columns import OUTCOME_LABELS, RESULTS_SCHEMA_VERSION, Outcome, Source
-from helios_research.results.shapes import Content, Variable
+from helios_research.results.shapes import ExportTable, Variable
 
 NOT_MEDICAL = (
     "Helios is a wellness tool and not a medical device: its scores are not a diagnosis of anyone, "
@@ -23,10 +23,10 @@ SYNTHETIC = (
 )
 
 
-def readme_of(
+def readme_text(
     name: str,
     results: pd.DataFrame,
-    content: Content,
+    content: ExportTable,
     provenance: Mapping[str, Any],
     how_to_read: str,
 ) -> str:
@@ -48,7 +48,7 @@ def readme_of(
     return "\n\n".join(parts) + "\n"
 
 
-def _what_it_is(results: pd.DataFrame, content: Content) -> str:
+def _what_it_is(results: pd.DataFrame, content: ExportTable) -> str:
     people = (
         f" of {counted(results['user_label'].nunique(), 'participant')}"
         if "user_label" in results.columns
@@ -104,7 +104,7 @@ def outcomes_of(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
             yield str(outcome), f"{counts[str(outcome)]:,}", meaning
 
 
-def _cautions(results: pd.DataFrame, content: Content) -> Iterable[str]:
+def _cautions(results: pd.DataFrame, content: ExportTable) -> Iterable[str]:
     yield from content.notes
     yield (
         "distress, stress, exhaustion, sleep_propensity and low_self_esteem take four ordered "
@@ -148,7 +148,7 @@ _LONGEST_VALUE = 40
 _NEVER_LISTED = frozenset({"recording_id", "recording", "user_label", "date_of_birth"})
 
 
-def codebook(content: Content, *, values_of: Iterable[str] | None = None) -> pd.DataFrame:
+def codebook(content: ExportTable, *, values_of: Iterable[str] | None = None) -> pd.DataFrame:
     """Say what each column of a file is."""
     listed = None if values_of is None else frozenset(values_of)
     rows = [

@@ -16,15 +16,21 @@ from helios_research.results.codebook import (
     codebook,
     markdown_table,
     markdown_text,
-    readme_of,
+    readme_text,
     sources_of,
 )
-from helios_research.results.parquet import (
+from helios_research.results.files import (
     read_footer,
-    read_parquet,
+    read_results,
     write_parquet,
 )
-from helios_research.results.shapes import Content, content_of, flattened, long_table, with_ages
+from helios_research.results.shapes import (
+    ExportTable,
+    describe_results,
+    flattened,
+    long_table,
+    with_ages,
+)
 from helios_research.results.spreadsheets import (
     CSV_ENCODING,
     GUARD,
@@ -47,7 +53,7 @@ from helios_research.results.statistics_files import (
 class _Job:
     """All that is needed to write one file."""
 
-    content: Content
+    content: ExportTable
     book: pd.DataFrame
     readme: str
     provenance: Mapping[str, Any]
@@ -65,7 +71,7 @@ class _Job:
 class _Format:
     """How one kind of file is prepared, written and read."""
 
-    prepare: Callable[[Content], Content]
+    prepare: Callable[[ExportTable], ExportTable]
     write: Callable[[_Job, Path], None]
     how_to_read: str
 
@@ -143,22 +149,22 @@ def _loaded(results: pd.DataFrame | str | PathLike[str]) -> tuple[pd.DataFrame, 
     if isinstance(results, pd.DataFrame):
         return results, {}
     path = Path(results).expanduser()
-    table = read_parquet(path)
+    table = read_results(path)
     return table, read_footer(path)
 
 
-def _shaped(table: pd.DataFrame, tags: Sequence[str], *, ages: bool, long: bool) -> Content:
-    content = content_of(table, tags)
+def _shaped(table: pd.DataFrame, tags: Sequence[str], *, ages: bool, long: bool) -> ExportTable:
+    content = describe_results(table, tags)
     if ages:
         content = with_ages(content)
     return long_table(content) if long else content
 
 
 def _job(
-    name: str, form: _Format, table: pd.DataFrame, known: Mapping[str, Any], content: Content
+    name: str, form: _Format, table: pd.DataFrame, known: Mapping[str, Any], content: ExportTable
 ) -> _Job:
     prepared = form.prepare(content)
-    readme = readme_of(name, table, prepared, known, form.how_to_read)
+    readme = readme_text(name, table, prepared, known, form.how_to_read)
     is_synthetic = "sandbox" in sources_of(table, known)
     return _Job(prepared, codebook(prepared), readme, known, is_synthetic)
 
@@ -184,8 +190,8 @@ def _write_companions(job: _Job, target: Path) -> list[Path]:
     return written
 
 
-def _plain(table: pd.DataFrame) -> Content:
-    return Content(table, {})
+def _plain(table: pd.DataFrame) -> ExportTable:
+    return ExportTable(table, {})
 
 
 # --- the formats ----------------------------------------------------------------------------------
@@ -201,7 +207,7 @@ def _write_parquet(job: _Job, path: Path) -> None:
     write_parquet([table], path, own=own, provenance={**job.provenance, "columns": described})
 
 
-def _prepare_statistics(dialect: Dialect) -> Callable[[Content], Content]:
+def _prepare_statistics(dialect: Dialect) -> Callable[[ExportTable], ExportTable]:
     return lambda content: prepared_for(flattened(content), dialect)
 
 

@@ -52,19 +52,19 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ExportTable:
     """What goes into a file."""
 
     table: pd.DataFrame
     variables: Mapping[str, Variable]
     notes: tuple[str, ...] = ()
 
-    def noting(self, *notes: str) -> "Content":
+    def noting(self, *notes: str) -> "ExportTable":
         """Add sentences for the reader."""
         return replace(self, notes=(*self.notes, *notes))
 
 
-def content_of(results: pd.DataFrame, tags: Sequence[str] = ()) -> Content:
+def describe_results(results: pd.DataFrame, tags: Sequence[str] = ()) -> ExportTable:
     """Describe a results table."""
     table = results.reset_index(drop=True)
     table.columns = table.columns.map(str)
@@ -75,7 +75,9 @@ def content_of(results: pd.DataFrame, tags: Sequence[str] = ()) -> Content:
     if len(twice):
         message = f"The results have several columns named {twice[0]!r}: rename all but one."
         raise ResultsError(message)
-    return Content(table, {name: _variable(table[name], name in tags) for name in table.columns})
+    return ExportTable(
+        table, {name: _variable(table[name], name in tags) for name in table.columns}
+    )
 
 
 def _variable(values: "pd.Series[Any]", is_tag: bool) -> Variable:  # noqa: FBT001  # private
@@ -116,7 +118,7 @@ def variable_of(column: Column) -> Variable:
     )
 
 
-def make_room(content: Content, names: Sequence[str]) -> Content:
+def make_room(content: ExportTable, names: Sequence[str]) -> ExportTable:
     """Rename the researcher's columns that bear the name of one that is to be added."""
     new_names: dict[str, str] = {}
     for name in names:
@@ -128,7 +130,7 @@ def make_room(content: Content, names: Sequence[str]) -> Content:
     return _renamed(content, new_names).noting(*notes)
 
 
-def _in_writable_letters(content: Content) -> Content:
+def _in_writable_letters(content: ExportTable) -> ExportTable:
     """Rename columns whose names hold control characters, which no format can carry."""
     new_names: dict[str, str] = {}
     for name in content.variables:
@@ -144,16 +146,16 @@ def _in_writable_letters(content: Content) -> Content:
     )
 
 
-def _renamed(content: Content, new_names: Mapping[str, str]) -> Content:
+def _renamed(content: ExportTable, new_names: Mapping[str, str]) -> ExportTable:
     variables = {
         new_names.get(name, name): replace(variable, name=new_names.get(name, name))
         for name, variable in content.variables.items()
     }
     table = content.table.rename(columns=new_names)
-    return Content(table, variables, content.notes)
+    return ExportTable(table, variables, content.notes)
 
 
-def flattened(content: Content) -> Content:
+def flattened(content: ExportTable) -> ExportTable:
     """Give every cell one value, for formats that know no lists."""
     content = _in_writable_letters(content)
     flat = {name: _flat(content.table[name]) for name in content.table.columns}
@@ -238,7 +240,7 @@ _KEPT_OF_RESULTS = ("outcome", "error_code")
 _SAME_IF_SHARE = 0.5
 
 
-def with_ages(content: Content) -> Content:
+def with_ages(content: ExportTable) -> ExportTable:
     """Put ages at the recordings in place of dates of birth.
 
     Copies of the date of birth under other names are left out too, and so is the date where
@@ -264,10 +266,10 @@ def with_ages(content: Content) -> Content:
         *(f"The column {name} held the dates of birth too and is left out." for name in copies),
         *_still_there(table, born),
     ]
-    return Content(table, variables, content.notes).noting(*notes)
+    return ExportTable(table, variables, content.notes).noting(*notes)
 
 
-def _own(content: Content) -> list[str]:
+def _own(content: ExportTable) -> list[str]:
     names = content.variables
     return [name for name in names if name not in RESULTS_BY_NAME]
 
@@ -325,7 +327,7 @@ def _still_there(table: pd.DataFrame, born: "pd.Series[str]") -> list[str]:
     return notes
 
 
-def long_table(content: Content) -> Content:
+def long_table(content: ExportTable) -> ExportTable:
     """Turn the scores of each recording into rows of their own."""
     content = make_room(content, [BIOMARKER.name, KIND.name, VALUE.name])
     table = content.table
@@ -348,7 +350,7 @@ def long_table(content: Content) -> Content:
     return replace(content, table=rows[order], variables=variables)
 
 
-def _kept(content: Content) -> Sequence[str]:
+def _kept(content: ExportTable) -> Sequence[str]:
     own = [name for name in _own(content) if name != RECORDING_ID.name]
     of_results = [name for name in _KEPT_OF_RESULTS if name in content.table.columns]
     return [RECORDING_ID.name, *own, *of_results]

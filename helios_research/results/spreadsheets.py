@@ -13,7 +13,7 @@ import pandas as pd
 from helios_research._util.text import counted
 from helios_research.columns import Kind
 from helios_research.errors import ResultsError
-from helios_research.results.shapes import Content
+from helios_research.results.shapes import ExportTable
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -50,7 +50,7 @@ def guarded(values: "pd.Series[str]") -> "pd.Series[str]":
     return values.mask(runs, "'" + values)
 
 
-def prepared_for_csv(content: Content) -> Content:
+def prepared_for_csv(content: ExportTable) -> ExportTable:
     """Make a table harmless and plain enough for CSV."""
     table = content.table.copy()
     changed = 0
@@ -79,7 +79,7 @@ def _iso_text(values: "pd.Series[Any]") -> "pd.Series[str]":
     return pd.Series(text, index=values.index, dtype="str")
 
 
-def write_csv(content: Content, path: Path) -> None:
+def write_csv(content: ExportTable, path: Path) -> None:
     """Write a table that ``prepared_for_csv`` gave."""
     header = guarded(pd.Series(content.table.columns, dtype="str"))
     content.table.to_csv(
@@ -92,7 +92,7 @@ def write_csv(content: Content, path: Path) -> None:
     )
 
 
-def prepared_for_excel(content: Content) -> Content:
+def prepared_for_excel(content: ExportTable) -> ExportTable:
     """Fit a table into what an Excel sheet can hold."""
     rows, columns = content.table.shape
     if rows >= EXCEL_ROWS or columns > EXCEL_COLUMNS:
@@ -118,7 +118,7 @@ def prepared_for_excel(content: Content) -> Content:
     return found
 
 
-def write_excel(content: Content, book: pd.DataFrame, readme: str, path: Path) -> None:
+def write_excel(content: ExportTable, book: pd.DataFrame, readme: str, path: Path) -> None:
     """Write a workbook with the sheets "results", "codebook" and "about"."""
     from openpyxl import Workbook
 
@@ -134,7 +134,7 @@ def write_excel(content: Content, book: pd.DataFrame, readme: str, path: Path) -
         workbook.save(file)
 
 
-def _moments(content: Content) -> frozenset[str]:
+def _moments(content: ExportTable) -> frozenset[str]:
     return frozenset(
         name
         for name, variable in content.variables.items()

@@ -21,7 +21,7 @@ from helios_research.columns import (
     Kind,
 )
 from helios_research.errors import ResultsError
-from helios_research.results.shapes import Content, Variable
+from helios_research.results.shapes import ExportTable, Variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ STATA = Dialect(
 )
 
 
-def legal_names(names: Iterable[str], dialect: Dialect) -> dict[str, str]:
+def valid_names(names: Iterable[str], dialect: Dialect) -> dict[str, str]:
     """Find a name for each column that a statistics program takes."""
     own = list(names)
     chosen = {name: name for name in own if _is_legal(name, dialect)}
@@ -119,7 +119,7 @@ _LABEL_BYTES = 120
 _YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
 
 
-def prepared_for(content: Content, dialect: Dialect) -> Content:
+def prepared_for(content: ExportTable, dialect: Dialect) -> ExportTable:
     """Bring a table into a form that SPSS or Stata takes."""
     _pyreadstat()
     content = _with_codes(content)
@@ -133,7 +133,7 @@ def prepared_for(content: Content, dialect: Dialect) -> Content:
 # --- values ---------------------------------------------------------------------------------------
 
 
-def _with_codes(content: Content) -> Content:
+def _with_codes(content: ExportTable) -> ExportTable:
     table, variables = content.table.copy(), dict(content.variables)
     for name, variable in content.variables.items():
         if table[name].dtype == "boolean":
@@ -166,7 +166,7 @@ def _coded(
     return numbers.mask(numbers == 0), dict(enumerate(values, start=1))
 
 
-def _with_levels(content: Content) -> Content:
+def _with_levels(content: ExportTable) -> ExportTable:
     """Add the bucketed scores as whole numbers 0 to 3, the only ones that Stata can label."""
     table, variables = content.table.copy(), dict[str, Variable]()
     labels: dict[str | float, str] = {
@@ -197,7 +197,7 @@ def _levels(scores: "pd.Series[float]") -> "pd.Series[Any]":
     return level.where(distance.min(axis=1) < 0.005)
 
 
-def _with_legal_numbers(content: Content, dialect: Dialect) -> Content:
+def _with_legal_numbers(content: ExportTable, dialect: Dialect) -> ExportTable:
     table = content.table.copy()
     changed = 0
     for name in table.columns[table.dtypes == "float64"]:
@@ -213,7 +213,7 @@ def _with_legal_numbers(content: Content, dialect: Dialect) -> Content:
     return found
 
 
-def _with_legal_texts(content: Content, dialect: Dialect) -> Content:
+def _with_legal_texts(content: ExportTable, dialect: Dialect) -> ExportTable:
     table = content.table.copy()
     cut = 0
     for name in table.columns[table.dtypes == "str"]:
@@ -245,8 +245,8 @@ def _cut(text: str, most_bytes: int) -> str:
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _with_legal_names(content: Content, dialect: Dialect) -> Content:
-    names = legal_names(content.variables, dialect)
+def _with_legal_names(content: ExportTable, dialect: Dialect) -> ExportTable:
+    names = valid_names(content.variables, dialect)
     variables = {
         name: replace(variable, in_file=names[name] if names[name] != name else None)
         for name, variable in content.variables.items()
@@ -264,7 +264,7 @@ def _with_legal_names(content: Content, dialect: Dialect) -> Content:
 # --- writing --------------------------------------------------------------------------------------
 
 
-def write_spss(content: Content, title: str, path: Path) -> None:
+def write_spss(content: ExportTable, title: str, path: Path) -> None:
     """Write an SPSS file."""
     pyreadstat = _pyreadstat()
     table, labels, value_labels = _labelled(content, SPSS)
@@ -288,7 +288,7 @@ def write_spss(content: Content, title: str, path: Path) -> None:
 _FORMATS = {"scale": "F10.4", "ordinal": "F4.2"}
 
 
-def write_stata(content: Content, title: str, path: Path) -> None:
+def write_stata(content: ExportTable, title: str, path: Path) -> None:
     """Write a Stata file (version 14 and later)."""
     pyreadstat = _pyreadstat()
     table, labels, value_labels = _labelled(content, STATA)
@@ -318,7 +318,7 @@ def _name(variable: Variable) -> str:
 
 
 def _labelled(
-    content: Content, dialect: Dialect
+    content: ExportTable, dialect: Dialect
 ) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str | float, str]]]:
     variables = content.variables.values()
     names = {variable.name: _name(variable) for variable in variables}

@@ -23,7 +23,7 @@ from helios_research.columns import (
     Outcome,
 )
 from helios_research.ledger import Attempt, LedgerReader, Setting
-from helios_research.results.parquet import write_parquet
+from helios_research.results.files import write_parquet
 from helios_research.state.loader import Part, StatusLoader
 from helios_research.state.rows import Row, parts
 from helios_research.state.status import AS_USUAL, Progress, RowStatus, Rules

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import helios_research as hr
 from helios_research.report import write_report
-from helios_research.results import export, read_parquet
+from helios_research.results import export, read_results
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
@@ -82,7 +82,7 @@ def acting_in(page: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def few() -> pd.DataFrame:
-    table = read_parquet(STUDY)
+    table = read_results(STUDY)
     return table[table["user_label"].isin(table["user_label"].unique()[:8])].reset_index(drop=True)
 
 

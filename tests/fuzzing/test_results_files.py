@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import helios_research as hr
 from helios_research.columns import RESULTS_BY_NAME
 from helios_research.errors import HeliosResearchError
-from helios_research.results import read_parquet
+from helios_research.results import read_results
 from helios_research.widgets.explorer.source import open_source
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
@@ -28,7 +28,7 @@ lean = settings(
 
 # What loads results for somebody: figures and analyses read files by the last of these.
 READERS: dict[str, Callable[[Any], object]] = {
-    "results": read_parquet,
+    "results": read_results,
     "explorer": open_source,
     "outcomes": hr.analysis.flow,
     "summary": lambda results: hr.analysis.summarize_by_tag(results, "arm"),
@@ -37,7 +37,7 @@ READERS: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture(scope="module")
 def few() -> pd.DataFrame:
-    return read_parquet(STUDY).head(60)
+    return read_results(STUDY).head(60)
 
 
 @pytest.fixture

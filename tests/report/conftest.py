@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helios_research.report import write_report
-from helios_research.results import read_parquet
+from helios_research.results import read_results
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
@@ -17,7 +17,7 @@ Reporter = Callable[..., str]
 @pytest.fixture(scope="session")
 def study() -> pd.DataFrame:
     """Results of 24 participants of the synthetic shift study, at up to 5 visits."""
-    table = read_parquet(STUDY)
+    table = read_results(STUDY)
     people = table["user_label"].unique()[::5]
     early = table["visit"].astype(int) <= 5
     return table[table["user_label"].isin(people) & early].reset_index(drop=True)

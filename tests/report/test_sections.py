@@ -4,25 +4,25 @@ import pandas as pd
 import pytest
 
 from helios_research.codes import explain
-from helios_research.report.blocks import Bullets, Facts, Pictures, Section, Table, Text
-from helios_research.report.data import subject_of
-from helios_research.report.findings import comparisons, over_time, scores
+from helios_research.report.blocks import Bullets, Facts, Pictures, ReportSection, Table, Text
+from helios_research.report.data import report_data
 from helios_research.report.overview import at_a_glance, columns, errors, methods
-from helios_research.report.people import missing, participants, way
+from helios_research.report.participants import missing, participants, recording_flow
+from helios_research.report.scores import comparisons, over_time, scores
 
 
-def only_table(section: Section, place: int = 0) -> Table:
+def only_table(section: ReportSection, place: int = 0) -> Table:
     return [block for block in section.blocks if isinstance(block, Table)][place]
 
 
-def words(section: Section) -> str:
+def words(section: ReportSection) -> str:
     said = [block.text for block in section.blocks if isinstance(block, Text)]
     listed = [item for b in section.blocks if isinstance(b, Bullets) for item in b.items]
     return " ".join([*said, *listed])
 
 
 def test_the_first_page_counts_outcomes_and_repeats_every_caution(study: pd.DataFrame) -> None:
-    section = at_a_glance(subject_of(study, tags=["arm"]), ["Beware of the dog."])
+    section = at_a_glance(report_data(study, tags=["arm"]), ["Beware of the dog."])
     rows = {row[0]: row[1] for row in only_table(section).rows}
     counts = study["outcome"].astype("str").value_counts()
     assert rows == {name: str(number) for name, number in counts.items() if number}
@@ -31,7 +31,7 @@ def test_the_first_page_counts_outcomes_and_repeats_every_caution(study: pd.Data
 
 
 def test_each_error_comes_with_what_to_do(study: pd.DataFrame) -> None:
-    table = only_table(errors(subject_of(study)))
+    table = only_table(errors(report_data(study)))
     found = {row[0]: row for row in table.rows}
     assert set(found) == set(study["error_code"].dropna())
     for code, row in found.items():
@@ -43,29 +43,31 @@ def test_scores_of_rows_that_were_changed_are_counted_with_what_to_do(study: pd.
     scored = study.index[study["outcome"] == "scored"][:3]
     changed = study.copy()
     changed.loc[scored, "error_code"] = "METADATA_CHANGED"
-    subject = subject_of(changed, tags=["arm"])
-    assert "3 scored recordings are flagged (3 METADATA_CHANGED)" in words(at_a_glance(subject, []))
-    table = only_table(errors(subject))
+    data = report_data(changed, tags=["arm"])
+    assert "3 scored recordings are flagged (3 METADATA_CHANGED)" in words(at_a_glance(data, []))
+    table = only_table(errors(data))
     found = dict(
         zip(table.header, {row[0]: row for row in table.rows}["METADATA_CHANGED"], strict=True)
     )
     assert (found["recordings"], found["of them scored"]) == ("3", "3")
     assert "resend_changed=True" in found["what to do"]
-    assert any("3 scored recordings are flagged" in note for note in only_table(way(subject)).notes)
-    section, cautions = comparisons(subject)
+    assert any(
+        "3 scored recordings are flagged" in note for note in only_table(recording_flow(data)).notes
+    )
+    section, cautions = comparisons(data)
     assert "flagged" not in " ".join([words(section), *cautions]), "it is said once, for all tags"
 
 
 def test_table_one_is_by_the_tag_that_divides_participants(study: pd.DataFrame) -> None:
-    table = only_table(participants(subject_of(study, tags=["visit", "arm"])))
+    table = only_table(participants(report_data(study, tags=["visit", "arm"])))
     assert table.caption == "Participants by arm"
     assert table.header[2:] == ("day_shift", "night_shift", "all participants", "SMD")
-    alone = only_table(participants(subject_of(study)))
+    alone = only_table(participants(report_data(study)))
     assert alone.header == ("characteristic", "level", "all participants", "SMD")
 
 
 def test_the_flow_adds_up(study: pd.DataFrame) -> None:
-    table = only_table(way(subject_of(study)))
+    table = only_table(recording_flow(report_data(study)))
     kept = {row[0]: int(row[2]) for row in table.rows if not row[0].startswith("lost")}
     lost = sum(int(row[2]) for row in table.rows if row[0].startswith("lost"))
     assert kept["listed"] == len(study)
@@ -76,23 +78,23 @@ def test_unequal_failures_are_a_warning_in_plain_words(study: pd.DataFrame) -> N
     table = study.copy()
     here = table["arm"] == "night_shift"
     table["outcome"] = table["outcome"].astype("str").mask(here, "failed")
-    section, warnings = missing(subject_of(table, tags=["arm"], biomarkers=["mental_strain"]))
+    section, warnings = missing(report_data(table, tags=["arm"], biomarkers=["mental_strain"]))
     assert warnings[0].startswith("Recordings fail more often where arm is night_shift")
     assert warnings[0] in words(section)
 
 
 def test_where_nothing_can_be_tested_no_equality_is_claimed(study: pd.DataFrame) -> None:
-    section, warnings = missing(subject_of(study.iloc[:1], tags=["arm"]))
+    section, warnings = missing(report_data(study.iloc[:1], tags=["arm"]))
     assert warnings == []
     assert "No test: too few participants" in words(section)
     assert "do not fail measurably" not in words(section)
     assert "Every row of the manifest (1) is accounted for; 1 scored recording entered" in words(
-        methods(subject_of(study[study["outcome"] == "scored"].iloc[:1]))
+        methods(report_data(study[study["outcome"] == "scored"].iloc[:1]))
     )
 
 
 def test_comparisons_say_what_was_done_in_each_row(study: pd.DataFrame) -> None:
-    section, _ = comparisons(subject_of(study, tags=["arm"]))
+    section, _ = comparisons(report_data(study, tags=["arm"]))
     table = only_table(section)
     assert len(table.rows) == 11
     keys = {row[-1] for row in table.rows}
@@ -109,7 +111,7 @@ def test_a_comparison_with_a_few_participants_is_hidden_on_demand(study: pd.Data
     )
     table.loc[few & (table["arm"] == "day_shift"), "outcome"] = "failed"
     shown, hidden = (
-        only_table(comparisons(subject_of(table, tags=["arm"], hide_small_cells=hide))[0])
+        only_table(comparisons(report_data(table, tags=["arm"], hide_small_cells=hide))[0])
         for hide in (False, True)
     )
     assert shown.rows[0][2] != "hidden"
@@ -129,8 +131,8 @@ def test_time_is_a_visit_or_else_the_clock(
     study: pd.DataFrame, change: dict[str, object], said: str
 ) -> None:
     table = study.assign(**change)
-    subject = subject_of(table, tags=["arm", "visit"], biomarkers=["mental_strain"])
-    section = over_time(subject)
+    data = report_data(table, tags=["arm", "visit"], biomarkers=["mental_strain"])
+    section = over_time(data)
     assert said in words(section)
     has_picture = any(isinstance(block, Pictures) for block in section.blocks)
     assert has_picture == said.startswith("They")
@@ -139,20 +141,20 @@ def test_time_is_a_visit_or_else_the_clock(
 def test_a_report_without_figures_does_not_say_that_there_are_no_scores(
     study: pd.DataFrame,
 ) -> None:
-    subject = subject_of(study, tags=["arm"], biomarkers=[])
-    for section in (scores(subject), over_time(subject)):
+    data = report_data(study, tags=["arm"], biomarkers=[])
+    for section in (scores(data), over_time(data)):
         assert words(section) == "This report was made without figures of scores."
 
 
 def test_a_tag_that_does_not_run_with_time_is_no_visit(study: pd.DataFrame) -> None:
     prompts = ["read", "free", "count"] * len(study)
     table = study.assign(prompt=prompts[: len(study)])
-    assert subject_of(table, tags=["prompt", "visit"]).repeating_tag == "visit"
+    assert report_data(table, tags=["prompt", "visit"]).repeating_tag == "visit"
 
 
 def test_the_methods_name_versions_settings_and_what_was_sent(study: pd.DataFrame) -> None:
     known = {"base_url": "https://x.example", "study": "night-shift", "tags": ["arm", "visit"]}
-    said = words(methods(subject_of(study, tags=["arm"], provenance=known)))
+    said = words(methods(report_data(study, tags=["arm"], provenance=known)))
     for piece in (
         "https://x.example",
         "pandas 3",
@@ -163,28 +165,28 @@ def test_the_methods_name_versions_settings_and_what_was_sent(study: pd.DataFram
         assert piece in said
     assert "sandbox of helios_research, whose scores are synthetic" in said
     assert "thymia's Helios at" in words(
-        methods(subject_of(study.assign(source="thymia"), provenance=known))
+        methods(report_data(study.assign(source="thymia"), provenance=known))
     )
 
 
 def test_the_methods_claim_no_more_than_was_done(study: pd.DataFrame) -> None:
     """Nothing was sent, nothing has scores, or other tags were sent than are shown."""
     none = study.head(0)
-    assert words(methods(subject_of(none, tags=["arm"]))).startswith(
+    assert words(methods(report_data(none, tags=["arm"]))).startswith(
         "No recording was sent to Helios yet."
     )
     failed = study[study["outcome"] == "failed"].reset_index(drop=True)
-    said = words(methods(subject_of(failed, tags=["arm"], provenance={"tags": ["visit"]})))
+    said = words(methods(report_data(failed, tags=["arm"], provenance={"tags": ["visit"]})))
     assert said.startswith("Recordings were sent to the sandbox")
     assert "and the tag visit." in said
-    assert "the tag" not in words(methods(subject_of(study, tags=["arm"])))
+    assert "the tag" not in words(methods(report_data(study, tags=["arm"])))
 
 
 def test_the_first_page_tells_of_withdrawals_and_counts_one_in_the_singular(
     study: pd.DataFrame,
 ) -> None:
     first = study[study["outcome"] == "scored"].head(1).reset_index(drop=True)
-    section = at_a_glance(subject_of(first, provenance={"withdrawn": 2}), [])
+    section = at_a_glance(report_data(first, provenance={"withdrawn": 2}), [])
     facts = next(block for block in section.blocks if isinstance(block, Facts))
     assert facts.items[:3] == (("1", "recording"), ("1", "participant"), ("1", "recording scored"))
     assert "Not counted: 2 participants who withdrew." in words(section)
@@ -192,25 +194,25 @@ def test_the_first_page_tells_of_withdrawals_and_counts_one_in_the_singular(
 
 def test_warnings_are_counted_where_there_are_scores(study: pd.DataFrame) -> None:
     failed = study.assign(outcome="failed", error_code="ERR_INTERNAL")
-    assert "Helios gave warnings" in words(at_a_glance(subject_of(study), []))
-    assert "Helios gave warnings" not in words(at_a_glance(subject_of(failed), []))
+    assert "Helios gave warnings" in words(at_a_glance(report_data(study), []))
+    assert "Helios gave warnings" not in words(at_a_glance(report_data(failed), []))
 
 
 def test_failures_of_the_biomarker_are_defined_where_they_are_counted(study: pd.DataFrame) -> None:
-    section, _ = missing(subject_of(study, tags=["arm"]))
+    section, _ = missing(report_data(study, tags=["arm"]))
     assert "The biomarker failed where they were failed or skipped" in words(section)
 
 
 def test_a_caution_refers_to_what_stands_in_the_report(study: pd.DataFrame) -> None:
     one = study[study["user_label"] == study["user_label"].iloc[0]].reset_index(drop=True)
-    _, cautions = comparisons(subject_of(one, tags=["visit"]))
+    _, cautions = comparisons(report_data(one, tags=["visit"]))
     assert cautions == [
         "visit: Some levels could not be compared: what stands under Comparisons says why."
     ]
 
 
 def test_the_codebook_lists_values_of_tags_only(study: pd.DataFrame) -> None:
-    table = only_table(columns(subject_of(study, tags=["arm"])))
+    table = only_table(columns(report_data(study, tags=["arm"])))
     values = {row[0]: row[table.header.index("values")] for row in table.rows}
     assert values["arm"] == "day_shift; night_shift"
     assert values["site"] == "\N{EN DASH}"
@@ -219,7 +221,7 @@ def test_the_codebook_lists_values_of_tags_only(study: pd.DataFrame) -> None:
 
 def test_the_codebook_marks_what_was_sent_as_a_tag(study: pd.DataFrame) -> None:
     known = {"tags": ["visit", "gone"]}
-    table = only_table(columns(subject_of(study, tags=["arm"], provenance=known)))
+    table = only_table(columns(report_data(study, tags=["arm"], provenance=known)))
     origins = {row[0]: row[table.header.index("origin")] for row in table.rows}
     assert origins["visit"] == "yours, sent as a tag"
     assert origins["arm"] == "yours"

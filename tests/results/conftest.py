@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from helios_research.results import read_parquet
+from helios_research.results import read_results
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
@@ -21,7 +21,7 @@ def study_path() -> Path:
 @pytest.fixture(scope="session")
 def study() -> pd.DataFrame:
     """The synthetic shift study's results."""
-    return read_parquet(STUDY)
+    return read_results(STUDY)
 
 
 @pytest.fixture

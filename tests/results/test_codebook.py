@@ -3,13 +3,13 @@
 import pandas as pd
 
 from helios_research.results.codebook import codebook, markdown_table
-from helios_research.results.shapes import content_of
+from helios_research.results.shapes import describe_results
 
 
 def test_each_column_has_a_row_with_meaning_values_and_how_many_are_filled(
     study: pd.DataFrame,
 ) -> None:
-    book = codebook(content_of(study, ["arm"])).set_index("column")
+    book = codebook(describe_results(study, ["arm"])).set_index("column")
     assert list(book.index) == list(study.columns)
     assert (book["meaning"] != "").all()
     assert book.loc["arm", "values"] == "day_shift; night_shift"
@@ -20,13 +20,13 @@ def test_each_column_has_a_row_with_meaning_values_and_how_many_are_filled(
 
 
 def test_labels_and_birth_dates_of_participants_are_never_listed(study: pd.DataFrame) -> None:
-    book = codebook(content_of(study.head(2))).set_index("column")
+    book = codebook(describe_results(study.head(2))).set_index("column")
     for name in ("user_label", "date_of_birth", "recording", "recording_id"):
         assert book.loc[name, "values"] == ""
 
 
 def test_values_can_be_kept_to_some_columns(study: pd.DataFrame) -> None:
-    book = codebook(content_of(study), values_of=["arm"]).set_index("column")
+    book = codebook(describe_results(study), values_of=["arm"]).set_index("column")
     assert book.loc["arm", "values"] == "day_shift; night_shift"
     assert book.loc["site", "values"] == ""
     assert book.loc["outcome", "values"] != ""

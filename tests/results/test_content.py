@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from helios_research.errors import ResultsError, UnknownColumnError
-from helios_research.results.shapes import content_of, flattened
+from helios_research.results.shapes import describe_results, flattened
 
 
 def test_every_column_is_described_and_tags_are_marked(study: pd.DataFrame) -> None:
-    variables = content_of(study, ["arm"]).variables
+    variables = describe_results(study, ["arm"]).variables
     assert list(variables) == list(study.columns)
     assert variables["arm"].origin == "yours, sent as a tag"
     assert variables["date_of_birth"].meaning.startswith("Date of birth")
@@ -19,18 +19,18 @@ def test_every_column_is_described_and_tags_are_marked(study: pd.DataFrame) -> N
 def test_a_tag_that_is_not_there_is_named() -> None:
     table = pd.DataFrame({"recording_id": ["a"], "outcome": ["scored"], "arm": ["x"]})
     with pytest.raises(UnknownColumnError, match="Did you mean 'arm'"):
-        content_of(table, ["arms"])
+        describe_results(table, ["arms"])
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
     table = pd.DataFrame([["a", "scored", 1, 2]], columns=["recording_id", "outcome", "x", "x"])
     with pytest.raises(ResultsError, match="several columns named 'x'"):
-        content_of(table)
+        describe_results(table)
 
 
 def test_flat_cells_hold_one_value_each(awkward: pd.DataFrame) -> None:
     awkward["mixed"] = pd.Series([1, "two", 3.5, None, {"a": 1}, pd.Timestamp("2026-01-01")])
-    flat = flattened(content_of(awkward)).table
+    flat = flattened(describe_results(awkward)).table
     assert flat["warnings"].tolist()[:2] == ["first | second, third", flat["warnings"].iloc[1]]
     assert flat["warnings"].isna().tolist() == [False, True, True, True, True, True]
     assert flat["mixed"].tolist()[:3] == ["1", "two", "3.5"]
@@ -43,13 +43,13 @@ def test_flat_cells_hold_one_value_each(awkward: pd.DataFrame) -> None:
 
 def test_control_characters_are_replaced_and_counted(awkward: pd.DataFrame) -> None:
     awkward["note"] = pd.Series(["a\x00b", "tab\tok", None, "x\x1f", "y", "z"], dtype="str")
-    found = flattened(content_of(awkward))
+    found = flattened(describe_results(awkward))
     assert found.table["note"].tolist()[:2] == ["a\ufffdb", "tab\tok"]
     assert found.notes == ("Control characters in 2 cells are replaced by U+FFFD (\ufffd).",)
 
 
 def test_an_empty_table_stays_empty(study: pd.DataFrame) -> None:
-    flat = flattened(content_of(study.head(0))).table
+    flat = flattened(describe_results(study.head(0))).table
     assert flat.shape == (0, study.shape[1])
 
 
@@ -57,7 +57,7 @@ def test_control_characters_in_names_of_columns_are_replaced_and_noted() -> None
     table = pd.DataFrame(
         {"recording_id": ["a"], "outcome": ["scored"], "a\x00b": ["x"], "a\x01b": ["y"]}
     )
-    flat = flattened(content_of(table))
+    flat = flattened(describe_results(table))
     assert list(flat.table.columns)[2:] == ["a\ufffdb", "a\ufffdb_"]
     assert [variable.name for variable in flat.variables.values()] == list(flat.table.columns)
     assert flat.notes == (

@@ -133,7 +133,7 @@ def test_the_same_results_give_the_same_bytes(study: pd.DataFrame, tmp_path: Pat
 
 def test_describing_results_does_not_load_the_ledger_or_the_network() -> None:
     code = (
-        "import sys; import helios_research.results.codebook, helios_research.results.parquet;"
+        "import sys; import helios_research.results.codebook, helios_research.results.files;"
         "found = {'sqlite3', 'httpx', 'helios_research.ledger'} & set(sys.modules);"
         "print(found); sys.exit(len(found))"
     )

@@ -12,7 +12,7 @@ import pytest
 import helios_research as hr
 from helios_research.errors import ResultsError, StudyStorageError
 from helios_research.ledger import Ledger
-from helios_research.results import read_parquet, write_parquet
+from helios_research.results import read_results, write_parquet
 from helios_research.state import rows
 from helios_research.withdrawal import COHORT_FILE
 
@@ -36,7 +36,7 @@ def test_pandas_polars_and_duckdb_read_the_same_values(study, tmp_path, ask_duck
     path = tmp_path / "scores.parquet"
     parts = [study.iloc[:100].reset_index(drop=True), study.iloc[100:].reset_index(drop=True)]
     write_parquet(iter(parts), path, own=study.iloc[:, :1], provenance={"study": "shift"})
-    ours = read_parquet(path)
+    ours = read_results(path)
     by_polars = pl.read_parquet(path)
     moments = ["created_at", "uploaded_at", "run_at", "completed_at"]
     counted = ", ".join(f"epoch_us({name}) AS {name}" for name in moments)
@@ -128,14 +128,14 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_as_it_is(unsent, tmp_p
 
 def test_a_path_may_be_given_as_text(unsent, tmp_path) -> None:
     path = unsent(2).to_parquet(tmp_path / "scores.parquet")
-    pd.testing.assert_frame_equal(read_parquet(str(path)), read_parquet(path))
+    pd.testing.assert_frame_equal(read_results(str(path)), read_results(path))
     with pytest.raises(ResultsError, match="is a folder"):
-        read_parquet(str(tmp_path))
+        read_results(str(tmp_path))
 
 
 def test_reading_what_is_not_parquet_says_so(tmp_path) -> None:
     (tmp_path / "scores.parquet").write_text("a,b\n")
     with pytest.raises(ResultsError, match="Is it a Parquet file"):
-        read_parquet(tmp_path / "scores.parquet")
+        read_results(tmp_path / "scores.parquet")
     with pytest.raises(ResultsError, match=r"nothing\.parquet"):
-        read_parquet(tmp_path / "nothing.parquet")
+        read_results(tmp_path / "nothing.parquet")

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from helios_research.results.codebook import NOT_MEDICAL, outcomes_of, readme_of
-from helios_research.results.shapes import content_of
+from helios_research.results.codebook import NOT_MEDICAL, outcomes_of, readme_text
+from helios_research.results.shapes import describe_results
 
 
 def readme(table: pd.DataFrame, **provenance: object) -> str:
-    return readme_of("scores.csv", table, content_of(table), provenance, "Open it.")
+    return readme_text("scores.csv", table, describe_results(table), provenance, "Open it.")
 
 
 def test_it_tells_study_service_times_versions_and_outcomes(study: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from helios_research.columns import BIOMARKERS
 from helios_research.errors import UnknownColumnError
-from helios_research.results.shapes import REMOVED, content_of, long_table, with_ages
+from helios_research.results.shapes import REMOVED, describe_results, long_table, with_ages
 
 
 def table_of(**columns: object) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def table_of(**columns: object) -> pd.DataFrame:
 )
 def test_ages_are_completed_years(born: str | None, recorded: str, age: int | None) -> None:
     table = table_of(date_of_birth=pd.Series([born] * 2, dtype="str"), recording_time=recorded)
-    ages = with_ages(content_of(table)).table["age_at_recording"]
+    ages = with_ages(describe_results(table)).table["age_at_recording"]
     assert ages.isna().all() if age is None else ages.tolist() == [age] * 2
 
 
@@ -37,7 +37,7 @@ def test_without_a_recording_time_the_age_is_that_at_submission() -> None:
         recording_time=pd.Series([None, "2020-06-01T08:00:00"], dtype="str"),
         created_at=pd.Series(pd.to_datetime(["2026-06-01T08:00Z"] * 2, utc=True)),
     )
-    assert with_ages(content_of(table)).table["age_at_recording"].tolist() == [36, 30]
+    assert with_ages(describe_results(table)).table["age_at_recording"].tolist() == [36, 30]
 
 
 def test_no_date_of_birth_is_left_under_another_name_or_in_a_reason() -> None:
@@ -47,7 +47,7 @@ def test_no_date_of_birth_is_left_under_another_name_or_in_a_reason() -> None:
         error_reason=pd.Series([None, "13/04/1985 is not ISO 8601."], dtype="str"),
         consent=pd.Series(["signed, born 1990-05-17", None], dtype="str"),
     )
-    found = with_ages(content_of(table))
+    found = with_ages(describe_results(table))
     assert list(found.table.columns) == [
         "recording_id",
         "outcome",
@@ -66,18 +66,18 @@ def test_birth_dates_given_as_date_times_are_found_too() -> None:
     table = table_of(
         date_of_birth="1990-05-17", geboren=pd.to_datetime(["1990-05-17", "1990-05-17"])
     )
-    assert "geboren" not in with_ages(content_of(table)).table.columns
+    assert "geboren" not in with_ages(describe_results(table)).table.columns
 
 
 def test_ages_need_dates_of_birth() -> None:
     with pytest.raises(UnknownColumnError, match="no column 'date_of_birth'"):
-        with_ages(content_of(table_of()))
+        with_ages(describe_results(table_of()))
 
 
 def test_the_long_table_has_every_recording_and_biomarker_missing_ones_included(
     study: pd.DataFrame,
 ) -> None:
-    found = long_table(content_of(study, ["arm"])).table
+    found = long_table(describe_results(study, ["arm"])).table
     assert len(found) == len(study) * len(BIOMARKERS)
     wide = found.pivot_table(
         index="recording_id", columns="biomarker", values="value", dropna=False, sort=False
@@ -94,7 +94,7 @@ def test_the_long_table_has_every_recording_and_biomarker_missing_ones_included(
 
 def test_own_columns_make_room_and_it_is_said(study: pd.DataFrame) -> None:
     table = study.head(3).assign(value="mine", value_own="also mine")
-    found = long_table(content_of(table))
+    found = long_table(describe_results(table))
     assert found.table["value_own_own"].tolist()[:1] == ["mine"]
     assert "Your column value is called value_own_own here." in found.notes
     assert list(found.variables) == list(found.table.columns)
@@ -102,4 +102,4 @@ def test_own_columns_make_room_and_it_is_said(study: pd.DataFrame) -> None:
 
 def test_a_long_table_needs_a_biomarker() -> None:
     with pytest.raises(UnknownColumnError, match="mental_strain"):
-        long_table(content_of(table_of()))
+        long_table(describe_results(table_of()))

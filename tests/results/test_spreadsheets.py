@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helios_research.errors import ResultsError
 from helios_research.results import export
-from helios_research.results.shapes import content_of
+from helios_research.results.shapes import describe_results
 from helios_research.results.spreadsheets import (
     EXCEL_CHARACTERS,
     GUARD,
@@ -146,4 +146,4 @@ def test_text_too_long_for_a_cell_is_cut_and_said_so(awkward: pd.DataFrame, tmp_
 def test_more_rows_than_a_sheet_holds_are_refused_with_another_way() -> None:
     table = pd.DataFrame({"recording_id": "x", "outcome": "scored"}, index=range(1_048_576))
     with pytest.raises(ResultsError, match=r"holds 1,048,575 rows.*\.parquet or \.csv"):
-        prepared_for_excel(content_of(table))
+        prepared_for_excel(describe_results(table))

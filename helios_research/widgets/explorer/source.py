@@ -13,7 +13,7 @@ from helios_research._util.text import literal, natural_key
 from helios_research.analysis.prepared import MOST_LEVELS, Codes, load_results, people_of
 from helios_research.columns import BIOMARKERS, RECORDING_ID, RESULTS_BY_NAME, STANDARD_FIELDS
 from helios_research.errors import ResultsError
-from helios_research.results import read_parquet
+from helios_research.results import read_results
 
 # Of the columns that every results table has, those with a few values worth grouping by.
 _COMMON = ("outcome", "error_code", "birth_sex", "language", "accent", "audio_format", "source")
@@ -96,7 +96,7 @@ def _from_path(path: Path) -> Source:
         message = f"There is no results file at {path}: check the path, or export the study first."
         raise ResultsError(message)
     code = f"results = pd.read_parquet({literal(str(path))})"
-    return _examined(read_parquet(path), code, path.parent)
+    return _examined(read_results(path), code, path.parent)
 
 
 def _study_code(study: HasResults) -> str:

@@ -21,7 +21,7 @@ from helios_research.report.blocks import (
     Bullets,
     Picture,
     Pictures,
-    Section,
+    ReportSection,
     Table,
     Text,
     count,
@@ -30,7 +30,7 @@ from helios_research.report.blocks import (
     picture_of,
     table_of,
 )
-from helios_research.report.data import FEWEST, HIDDEN, Subject, hide_small_counts
+from helios_research.report.data import FEWEST, HIDDEN, ReportData, hide_small_counts
 
 _EVERYONE = "__everyone__"
 _MOST_ROWS = 40
@@ -42,16 +42,16 @@ _WHAT_IS_COUNTED = (
 _NOTHING_TO_TEST = "No test: too few participants or levels, or no failures to compare."
 
 
-def participants(subject: Subject) -> Section:
+def participants(data: ReportData) -> ReportSection:
     """Describe the participants by the first tag that can be the arm."""
     title = "Who took part"
-    if not subject.n_people:
-        return Section("participants", title, (Text("There is no participant yet."),))
-    tag = subject.dividing_tag or next(iter(subject.small_tags), None)
+    if not data.n_people:
+        return ReportSection("participants", title, (Text("There is no participant yet."),))
+    tag = data.dividing_tag or next(iter(data.small_tags), None)
     by = tag or _EVERYONE
-    described = table_one(subject.table.assign(**({} if tag else {by: "all"})), by)
+    described = table_one(data.table.assign(**({} if tag else {by: "all"})), by)
     printed = format_table_one(described)
-    if subject.hides_small_cells:
+    if data.hides_small_cells:
         printed = hide_small_counts(described, printed)
     if tag is None:
         printed = printed.drop(columns=["all"])
@@ -63,7 +63,7 @@ def participants(subject: Subject) -> Section:
     caption = f"Participants by {tag}" if tag else "Participants"
     numeric = [name for name in printed.columns if name not in ("characteristic", "level")]
     # How many scores are flagged is no matter of who took part.
-    about_all = flagged_note(subject.table)
+    about_all = flagged_note(data.table)
     warnings = [said for said in described.attrs["warnings"] if said != about_all]
     notes = [described.attrs["method"], *warnings]
     if HIDDEN in printed.to_numpy():
@@ -72,19 +72,19 @@ def participants(subject: Subject) -> Section:
             "them away."
         )
     table = table_of(printed, caption, numeric=numeric, notes=notes)
-    return Section("participants", title, (table,))
+    return ReportSection("participants", title, (table,))
 
 
-def way(subject: Subject) -> Section:
+def recording_flow(data: ReportData) -> ReportSection:
     """Follow the recordings from the manifest to scores without warning."""
     title = "From the manifest to scores"
-    if subject.table.empty:
-        return Section("flow", title, (Text("There is no recording yet."),))
-    found = flow(subject.table)
+    if data.table.empty:
+        return ReportSection("flow", title, (Text("There is no recording yet."),))
+    found = flow(data.table)
     remaining = found[found["kind"] == "remaining"]
     steps = ", ".join(f"{row.step} {row.recordings:,}" for row in remaining.itertuples(index=False))
     drawn = picture_of(
-        lambda: flow_diagram(subject.table, style=COLUMN),
+        lambda: flow_diagram(data.table, style=COLUMN),
         alt=f"Flow of recordings: {steps}. The table below has the reasons of each loss.",
         caption="What became of the recordings",
     )
@@ -105,17 +105,17 @@ def way(subject: Subject) -> Section:
         numeric=("recordings", "participants"),
         notes=(found.attrs["method"], *found.attrs["warnings"]),
     )
-    return Section("flow", title, (Pictures((drawn,), wide=True), table))
+    return ReportSection("flow", title, (Pictures((drawn,), wide=True), table))
 
 
-def missing(subject: Subject) -> tuple[Section, list[str]]:
+def missing(data: ReportData) -> tuple[ReportSection, list[str]]:
     """Say where scores are missing, and whether they are missing unequally."""
     title = "Missing scores"
-    grouping, blocks = _countable(subject)
-    if subject.table.empty or not grouping:
+    grouping, blocks = _countable(data)
+    if data.table.empty or not grouping:
         blocks.append(Text("There is nothing to compare: no tag, sex or language is known."))
-        return Section("missing", title, tuple(blocks)), []
-    found = missingness_by_tag(subject.table, grouping, also=())
+        return ReportSection("missing", title, tuple(blocks)), []
+    found = missingness_by_tag(data.table, grouping, also=())
     warnings = list(found.attrs["warnings"])
     unequal = [sentence for sentence in warnings if sentence.startswith("Recordings fail")]
     if unequal:
@@ -128,20 +128,20 @@ def missing(subject: Subject) -> tuple[Section, list[str]]:
         )
     elif len(found):
         blocks.append(Text(_NOTHING_TO_TEST))
-    drawn = [_outcomes_picture(subject, tag) for tag in subject.tags if tag in grouping]
+    drawn = [_outcomes_picture(data, tag) for tag in data.tags if tag in grouping]
     if drawn:
         blocks.append(Pictures(tuple(drawn)))
     blocks += _missing_tables(found)
-    return Section("missing", title, tuple(blocks)), unequal
+    return ReportSection("missing", title, tuple(blocks)), unequal
 
 
-def _countable(subject: Subject) -> tuple[list[str], list[Block]]:
+def _countable(data: ReportData) -> tuple[list[str], list[Block]]:
     """Choose the columns by which losses are counted, and say which have too many levels."""
     names, sentences = [], []
-    demographics = [name for name in ("birth_sex", "language") if name in subject.table.columns]
-    for name in dict.fromkeys([*subject.tags, *demographics]):
+    demographics = [name for name in ("birth_sex", "language") if name in data.table.columns]
+    for name in dict.fromkeys([*data.tags, *demographics]):
         try:
-            subject.levels_of(name)
+            data.levels_of(name)
         except ResultsError as error:
             sentences.append(Text(str(error), look="note"))
         else:
@@ -149,9 +149,9 @@ def _countable(subject: Subject) -> tuple[list[str], list[Block]]:
     return names, [*sentences]
 
 
-def _outcomes_picture(subject: Subject, tag: str) -> Picture:
+def _outcomes_picture(data: ReportData, tag: str) -> Picture:
     return picture_of(
-        lambda: outcomes_by_tag(subject.table, tag, style=COLUMN),
+        lambda: outcomes_by_tag(data.table, tag, style=COLUMN),
         alt=f"Share of recordings without scores at each level of {tag}, divided by outcome. The "
         "table below has the numbers.",
         caption=f"Recordings without scores by {tag}",

@@ -69,7 +69,7 @@ def write_parquet(
                 writer.close()
 
 
-def read_parquet(path: str | PathLike[str]) -> pd.DataFrame:
+def read_results(path: str | PathLike[str]) -> pd.DataFrame:
     """Read results that `write_parquet` wrote.
 
     Parameters

@@ -23,7 +23,7 @@ from helios_research.report.blocks import (
     Heading,
     Picture,
     Pictures,
-    Section,
+    ReportSection,
     Table,
     Text,
     biomarker_label,
@@ -34,7 +34,7 @@ from helios_research.report.blocks import (
     table_of,
     with_interval,
 )
-from helios_research.report.data import FEWEST, HIDDEN, Subject
+from helios_research.report.data import FEWEST, HIDDEN, ReportData
 
 _TIME = "recording_time"
 _MOST_COLOURS = 4
@@ -42,46 +42,44 @@ _MOST_COLOURS = 4
 _ENOUGH_FOR_A_BASELINE = 5
 
 
-def over_time(subject: Subject) -> Section:
+def over_time(data: ReportData) -> ReportSection:
     """Show how scores change over visits or dates."""
     title = "Over time"
-    scored = subject.table[subject.table["outcome"] == Outcome.SCORED.value]
+    scored = data.table[data.table["outcome"] == Outcome.SCORED.value]
     each = scored["user_label"].value_counts()
     again = int((each > 1).sum())
     if not again:
         sentence = "No participant has scores of more than one recording."
-        return Section("time", title, (Text(sentence),))
-    if not subject.biomarkers:
-        return Section("time", title, (Text(NO_FIGURES),))
-    by = subject.repeating_tag or _time_of(scored)
+        return ReportSection("time", title, (Text(sentence),))
+    if not data.biomarkers:
+        return ReportSection("time", title, (Text(NO_FIGURES),))
+    by = data.repeating_tag or _time_of(scored)
     if by is None:
         sentence = (
             "There is no tag such as a visit, and no recording_time, to put recordings in order."
         )
-        return Section("time", title, (Text(sentence),))
+        return ReportSection("time", title, (Text(sentence),))
     sentence = (
         f"{counted(again, 'participant')} {'has' if again == 1 else 'have'} scores of several "
         f"recordings, {each.median():g} in the median. They are shown by {by}."
     )
     usual = Baseline(order=by) if each.median() >= _ENOUGH_FOR_A_BASELINE else None
-    drawn = tuple(_picture(subject, name, by, usual) for name in subject.biomarkers)
-    return Section("time", title, (Text(sentence), Pictures(drawn)))
+    drawn = tuple(_picture(data, name, by, usual) for name in data.biomarkers)
+    return ReportSection("time", title, (Text(sentence), Pictures(drawn)))
 
 
 def _time_of(scored: pd.DataFrame) -> str | None:
     return _TIME if _TIME in scored.columns and scored[_TIME].notna().any() else None
 
 
-def _picture(subject: Subject, name: str, by: str, usual: Baseline | None) -> Picture:
-    colour = subject.dividing_tag
-    if colour is not None and (colour == by or len(subject.levels_of(colour)) > _MOST_COLOURS):
+def _picture(data: ReportData, name: str, by: str, usual: Baseline | None) -> Picture:
+    colour = data.dividing_tag
+    if colour is not None and (colour == by or len(data.levels_of(colour)) > _MOST_COLOURS):
         colour = None
     groups = f", separately for each {colour}" if colour else ""
     label = biomarker_label(name)
     return picture_of(
-        lambda: score_over_time(
-            subject.table, name, by=by, colour=colour, usual=usual, style=COLUMN
-        ),
+        lambda: score_over_time(data.table, name, by=by, colour=colour, usual=usual, style=COLUMN),
         alt=f"{label} of each participant by {by}{groups}, with the mean and its 95 % interval, or "
         "for a bucketed biomarker the share of recordings at each level.",
         caption=f"{label} by {by}",
@@ -103,13 +101,13 @@ _METHOD_KEYS = "abcdefghijklmnopqrstuvwxyz"
 NO_SCORES = "No recording has scores yet."
 
 
-def scores(subject: Subject) -> Section:
+def scores(data: ReportData) -> ReportSection:
     """Show the scores at each level of each tag."""
-    title = f"Scores by {', '.join(subject.tags)}" if subject.tags else "Scores"
-    if not subject.n_with(Outcome.SCORED):
-        return Section("scores", title, (Text(NO_SCORES),))
-    if not subject.biomarkers:
-        return Section("scores", title, (Text(NO_FIGURES),))
+    title = f"Scores by {', '.join(data.tags)}" if data.tags else "Scores"
+    if not data.n_with(Outcome.SCORED):
+        return ReportSection("scores", title, (Text(NO_SCORES),))
+    if not data.biomarkers:
+        return ReportSection("scores", title, (Text(NO_FIGURES),))
     blocks: list[Block] = [
         Text(
             "Bucketed biomarkers are ordinal: they are shown as the share of recordings at each of "
@@ -117,31 +115,27 @@ def scores(subject: Subject) -> Section:
             look="note",
         )
     ]
-    if not subject.tags:
-        everyone = subject.table.assign(**{_ALL: "all"})
-        return Section("scores", title, (*blocks, _pictures(subject, everyone, _ALL)))
-    for tag in subject.tags:
+    if not data.tags:
+        everyone = data.table.assign(**{_ALL: "all"})
+        return ReportSection("scores", title, (*blocks, _pictures(data, everyone, _ALL)))
+    for tag in data.tags:
         blocks.append(Heading(f"By {tag}"))
-        if tag == subject.repeating_tag:
+        if tag == data.repeating_tag:
             blocks.append(Text(f"The figures by {tag} are under Over time."))
             continue
         try:
-            blocks.append(_pictures(subject, subject.table, tag))
+            blocks.append(_pictures(data, data.table, tag))
         except ResultsError as error:
             blocks.append(Text(str(error), look="note"))
-    return Section("scores", title, tuple(blocks))
+    return ReportSection("scores", title, tuple(blocks))
 
 
-def _pictures(subject: Subject, table: pd.DataFrame, tag: str) -> Pictures:
-    summary = summarize_by_tag(
-        table, tag, biomarkers=list(subject.biomarkers), resamples=_RESAMPLES
-    )
-    return Pictures(
-        tuple(_picture_findings(table, tag, name, summary) for name in subject.biomarkers)
-    )
+def _pictures(data: ReportData, table: pd.DataFrame, tag: str) -> Pictures:
+    summary = summarize_by_tag(table, tag, biomarkers=list(data.biomarkers), resamples=_RESAMPLES)
+    return Pictures(tuple(_scores_picture(table, tag, name, summary) for name in data.biomarkers))
 
 
-def _picture_findings(table: pd.DataFrame, tag: str, name: str, summary: pd.DataFrame) -> Picture:
+def _scores_picture(table: pd.DataFrame, tag: str, name: str, summary: pd.DataFrame) -> Picture:
     label = biomarker_label(name)
     part = summary[summary["biomarker"] == name]
     by = "" if tag == _ALL else f" by {tag}"
@@ -174,24 +168,24 @@ def _in_words(part: pd.DataFrame, *, bucketed: bool) -> str:
 # --- comparisons ----------------------------------------------------------------------------------
 
 
-def comparisons(subject: Subject) -> tuple[Section, list[str]]:
+def comparisons(data: ReportData) -> tuple[ReportSection, list[str]]:
     """Compare the levels of each tag."""
     title = "Comparisons"
-    if not subject.n_with(Outcome.SCORED):
-        return Section("comparisons", title, (Text(NO_SCORES),)), []
-    if not subject.tags:
-        return Section("comparisons", title, (Text("There is no tag to compare by."),)), []
+    if not data.n_with(Outcome.SCORED):
+        return ReportSection("comparisons", title, (Text(NO_SCORES),)), []
+    if not data.tags:
+        return ReportSection("comparisons", title, (Text("There is no tag to compare by."),)), []
     blocks: list[Block] = []
     cautions: list[str] = []
-    for tag in subject.tags:
+    for tag in data.tags:
         blocks.append(Heading(f"By {tag}"))
         try:
-            compared = _compare(subject, tag)
+            compared = _compare(data, tag)
         except ResultsError as error:
             blocks.append(Text(str(error), look="note"))
             continue
         # How many scores are flagged is said once for all tags, at a glance.
-        about_all = flagged_note(subject.table)
+        about_all = flagged_note(data.table)
         warnings = [
             # The table of the report has no column of that name; the reasons stand below it.
             f"{NOT_ALL_COMPARED}: what stands under Comparisons says why."
@@ -201,33 +195,33 @@ def comparisons(subject: Subject) -> tuple[Section, list[str]]:
             if said != about_all
         ]
         cautions += [f"{tag}: {sentence}" for sentence in warnings]
-        blocks += [_comparison_table(subject, tag, compared), _how(subject, compared)]
+        blocks += [_comparison_table(data, tag, compared), _how(data, compared)]
         if warnings:
             blocks.append(Bullets(tuple(warnings)))
-    return Section("comparisons", title, tuple(blocks)), cautions
+    return ReportSection("comparisons", title, tuple(blocks)), cautions
 
 
-def _compare(subject: Subject, tag: str) -> pd.DataFrame:
-    n_levels = len(subject.levels_of(tag))
+def _compare(data: ReportData, tag: str) -> pd.DataFrame:
+    n_levels = len(data.levels_of(tag))
     if n_levels > _MOST_COMPARED:
         message = (
             f"{tag} has {n_levels} levels, too many to compare one by one here: analysis."
             "compare_by_tag does it for a part of them, or with another tag."
         )
         raise ResultsError(message)
-    only = subject.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None
+    only = data.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None
     return compare_by_tag(
-        subject.table,
+        data.table,
         tag,
         biomarkers=only,
-        repeated="mixed model" if len(subject.table) <= _MOST_MODELLED else "participant means",
+        repeated="mixed model" if len(data.table) <= _MOST_MODELLED else "participant means",
     )
 
 
-def _comparison_table(subject: Subject, tag: str, compared: pd.DataFrame) -> Table:
+def _comparison_table(data: ReportData, tag: str, compared: pd.DataFrame) -> Table:
     keys = _keys(compared)
     rows = [
-        _comparison_row(row, keys, hide=subject.hides_small_cells)
+        _comparison_row(row, keys, hide=data.hides_small_cells)
         for row in compared.to_dict("records")
     ]
     header = ["biomarker", tag, "participants", *_ESTIMATES, "p", "p (Holm)", "how"]
@@ -240,7 +234,7 @@ def _comparison_table(subject: Subject, tag: str, compared: pd.DataFrame) -> Tab
         f"is corrected for the {tests} tests of this table. Bucketed biomarkers are ordinal and "
         "have no difference of means."
     ]
-    if len(subject.levels_of(tag)) > _MOST_COMPARED_IN_FULL:
+    if len(data.levels_of(tag)) > _MOST_COMPARED_IN_FULL:
         notes.append(
             f"Only {biomarker_label(str(compared['biomarker'].iloc[0])).lower()}, because {tag} has "
             "so many levels; analysis.compare_by_tag gives all biomarkers."
@@ -281,10 +275,10 @@ def _keys(compared: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _how(subject: Subject, compared: pd.DataFrame) -> Bullets:
+def _how(data: ReportData, compared: pd.DataFrame) -> Bullets:
     keys, rows = _keys(compared), compared.to_dict("records")
     # The sentences of hidden rows say how many participants they have.
-    shown = [row for row in rows if not (subject.hides_small_cells and _has_few(row))]
+    shown = [row for row in rows if not (data.hides_small_cells and _has_few(row))]
     used = {row["sentence"] for row in shown}
     told = tuple(f"{key}: {sentence}" for sentence, key in keys.items() if sentence in used)
     return Bullets(told, look="note")
