@@ -10,6 +10,7 @@ from scipy import stats
 
 from helios_research.analysis.bootstrap import check_confidence
 from helios_research.analysis.effects import (
+    TOO_FEW,
     Estimate,
     MixedFit,
     compare_means,
@@ -17,7 +18,7 @@ from helios_research.analysis.effects import (
     compare_paired_ranks,
     compare_ranks,
     fit_random_intercept,
-    nothing,
+    no_test,
 )
 from helios_research.analysis.prepared import (
     Codes,
@@ -168,67 +169,50 @@ def _counts(scores: _Scores, marker: Biomarker, level: int) -> dict[str, object]
 def _compare(
     scores: _Scores, marker: Biomarker, n_levels: int, confidence: float, *, by_model: bool
 ) -> list[Estimate]:
-    if marker.bucketed:
-        return [_compare_ordinal(scores, level, confidence) for level in range(1, n_levels)]
-    if by_model and len(np.unique(scores.people)) < len(scores.people):
+    if by_model and not marker.bucketed and len(np.unique(scores.people)) < len(scores.people):
         return _compare_by_model(scores, n_levels, confidence)
-    return [_compare_by_means(scores, level, confidence) for level in range(1, n_levels)]
+    own, tests = (_medians(scores), _RANK_TESTS) if marker.bucketed else (_means(scores), _T_TESTS)
+    return [_by_design(own, level, tests, confidence) for level in range(1, n_levels)]
 
 
 # --- participants' own numbers --------------------------------------------------------------------
 
-
-def _compare_ordinal(scores: _Scores, level: int, confidence: float) -> Estimate:
-    in_steps = replace(scores, score=bucket_steps(scores.score).astype(np.float64))
-    return _by_design(
-        in_steps, level, _lower_median, (compare_ranks, compare_paired_ranks), confidence
-    )
+# Between participants, then within them.
+_Tests = tuple[Callable[[Floats, Floats, float], Estimate], ...]
+_T_TESTS: _Tests = (compare_means, compare_paired_means)
+_RANK_TESTS: _Tests = (compare_ranks, compare_paired_ranks)
 
 
-def _compare_by_means(scores: _Scores, level: int, confidence: float) -> Estimate:
-    return _by_design(scores, level, _mean, (compare_means, compare_paired_means), confidence)
+def _means(scores: _Scores) -> "pd.Series[float]":
+    """Average the scores of each participant at each level."""
+    return pd.Series(scores.score).groupby([scores.levels, scores.people]).mean()
 
 
-def _by_design(
-    scores: _Scores,
-    level: int,
-    reduce: "Callable[[pd.Series[float]], pd.Series[float]]",
-    tests: tuple[Callable[[Floats, Floats, float], Estimate], ...],
-    confidence: float,
-) -> Estimate:
+def _medians(scores: _Scores) -> "pd.Series[float]":
+    """Take the median step of each participant at each level."""
+    steps = pd.Series(bucket_steps(scores.score), dtype=np.float64)
+    # The lower of two middle levels: halfway between two ordered levels is not a level.
+    return steps.groupby([scores.levels, scores.people]).quantile(0.5, interpolation="lower")
+
+
+def _by_design(own: "pd.Series[float]", level: int, tests: _Tests, confidence: float) -> Estimate:
     """Test within participants where at least half have both levels, else between them."""
-    here, there = (
-        reduce(pd.Series(own.score, index=own.people))
-        for own in (scores.of(scores.levels == level), scores.of(scores.levels == 0))
-    )
+    here, there = (own[own.index.get_level_values(0) == side].droplevel(0) for side in (level, 0))
     both = here.index.intersection(there.index)
-    anyone = here.index.union(there.index)
-    between, within = tests
-    if len(both) and 2 * len(both) >= len(anyone):
-        found = within(_floats(there[both]), _floats(here[both]), confidence)
-        left_out, why = len(anyone) - len(both), "who have only one of them"
+    everyone = here.index.union(there.index)
+    if len(both) and 2 * len(both) >= len(everyone):
+        test, sides = tests[1], (there[both], here[both])
+        left_out, why = len(everyone) - len(both), "who have only one of them"
     else:
-        there, here = there.drop(both), here.drop(both)
-        found = between(_floats(there), _floats(here), confidence)
+        test, sides = tests[0], (there.drop(both), here.drop(both))
         left_out, why = len(both), "who have both"
+    reference, compared = (np.asarray(side, dtype=np.float64) for side in sides)
+    found = test(reference, compared, confidence)
     return _with_sentence(found, f"{left_out} {why} are left out." if left_out else "")
 
 
 def _with_sentence(estimate: Estimate, sentence: str) -> Estimate:
     return replace(estimate, sentence=f"{estimate.sentence} {sentence}".strip())
-
-
-def _floats(values: "pd.Series[float]") -> Floats:
-    return np.asarray(values, dtype=np.float64)
-
-
-def _mean(values: "pd.Series[float]") -> "pd.Series[float]":
-    return values.groupby(level=0).mean()
-
-
-def _lower_median(values: "pd.Series[float]") -> "pd.Series[float]":
-    # The lower of two middle levels: halfway between two ordered levels is not a level.
-    return values.groupby(level=0).quantile(0.5, interpolation="lower")
 
 
 # --- the mixed model ------------------------------------------------------------------------------
@@ -238,20 +222,22 @@ def _compare_by_model(scores: _Scores, n_levels: int, confidence: float) -> list
     """Fit all levels that at least two participants have in one model."""
     usable = [level for level in range(n_levels) if len(scores.people_at(level)) >= 2]
     if usable[:1] != [0] or len(usable) < 2:
-        return [nothing("Fewer than two participants on one side: not compared.")] * (n_levels - 1)
+        return [no_test(TOO_FEW)] * (n_levels - 1)
     kept = scores.of(np.isin(scores.levels, usable))
     numbered = replace(kept, levels=np.searchsorted(usable, kept.levels))
     if np.ptp(kept.score) < 1e-12:
-        return [nothing("All scores are the same: no test.", 0.0)] * (n_levels - 1)
+        return [no_test("All scores are the same: no test.", 0.0)] * (n_levels - 1)
     fit = fit_random_intercept(numbered.score, numbered.levels, numbered.people)
     estimates = []
     for level in range(1, n_levels):
         if level not in usable:
-            estimates.append(nothing("Fewer than two participants on one side: not compared."))
+            estimates.append(no_test(TOO_FEW))
         elif fit.converged:
             estimates.append(_from_model(fit, usable.index(level), numbered, confidence))
         else:
-            estimates.append(_instead_of_model(fit, scores, level, confidence))
+            found = _by_design(_means(scores), level, _T_TESTS, confidence)
+            why = f"The mixed model did not converge ({fit.problem})."
+            estimates.append(replace(_with_sentence(found, why), converged=False))
     return estimates
 
 
@@ -260,7 +246,7 @@ def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -
     error = float(fit.standard_errors[level - 1])
     df, wording = _freedom(scores)
     if df < 1:
-        return nothing("Too few participants for the number of levels: not compared.", difference)
+        return no_test("Too few participants for the number of levels: not compared.", difference)
     margin = float(stats.t.ppf((1 + confidence) / 2, df)) * error
     total = float(np.sqrt(fit.person_variance + fit.residual_variance))
     low, high = difference - margin, difference + margin
@@ -283,12 +269,6 @@ def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -
         effect_high=high / total,
         converged=True,
     )
-
-
-def _instead_of_model(fit: MixedFit, scores: _Scores, level: int, confidence: float) -> Estimate:
-    found = _compare_by_means(scores, level, confidence)
-    found = _with_sentence(found, f"The mixed model did not converge ({fit.problem}).")
-    return replace(found, converged=False)
 
 
 def _freedom(scores: _Scores) -> tuple[int, str]:
@@ -323,7 +303,7 @@ def _method(confidence: float) -> str:
     return (
         f"Levels are compared with participants as the unit, with {100 * confidence:g} % "
         "intervals; bucketed biomarkers by rank tests. p_holm is corrected by Holm's method over "
-        "all tests of this table. What was done in each row stands in its sentence."
+        "all tests of this table. What was done in each row is in its sentence."
     )
 
 

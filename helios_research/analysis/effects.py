@@ -81,6 +81,7 @@ def _problem(fit: MixedFit, *, converged: bool) -> str:
 
 
 NAN = float("nan")
+TOO_FEW = "Fewer than two participants on one side: not compared."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,9 @@ class Estimate:
     converged: bool | None = None
 
 
-def nothing(sentence: str, difference: float = NAN, *, converged: bool | None = None) -> Estimate:
-    """Say that no test was possible."""
-    return Estimate("", sentence, difference=difference, converged=converged)
+def no_test(sentence: str, difference: float = NAN) -> Estimate:
+    """Say why there is no test."""
+    return Estimate("", sentence, difference=difference)
 
 
 def compare_means(reference: Floats, level: Floats, confidence: float) -> Estimate:
@@ -115,10 +116,10 @@ def compare_means(reference: Floats, level: Floats, confidence: float) -> Estima
     ``compute_effsize`` and ``compute_esci``.
     """
     if min(len(reference), len(level)) < 2:
-        return nothing("Fewer than two participants on one side: not compared.")
+        return no_test(TOO_FEW)
     difference = float(level.mean() - reference.mean())
     if _is_constant(reference) and _is_constant(level):
-        return nothing("All scores on each side are the same: no test.", difference)
+        return no_test("All scores on each side are the same: no test.", difference)
     found = stats.ttest_ind(level, reference, equal_var=False)
     interval = found.confidence_interval(confidence)
     n = (len(reference), len(level))
@@ -152,11 +153,11 @@ def compare_paired_means(reference: Floats, level: Floats, confidence: float) ->
     """
     n = len(level)
     if n < 2:
-        return nothing("Fewer than two participants on both sides: not compared.")
+        return no_test("Fewer than two participants on both sides: not compared.")
     change = level - reference
     difference = float(change.mean())
     if _is_constant(change):
-        return nothing("Every participant differs by the same amount: no test.", difference)
+        return no_test("Every participant differs by the same amount: no test.", difference)
     found = stats.ttest_rel(level, reference)
     interval = found.confidence_interval(confidence)
     spread = sqrt((reference.var(ddof=1) + level.var(ddof=1)) / 2)
@@ -188,7 +189,7 @@ def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estima
     of Brunner & Munzel (2000, Biometrical Journal 42, table 1) and ``scipy.stats``.
     """
     if min(len(reference), len(level)) < 2:
-        return nothing("Fewer than two participants on one side: not compared.")
+        return no_test(TOO_FEW)
     n, m = len(reference), len(level)
     placed = stats.rankdata(np.concatenate([reference, level]))
     above_reference = (placed[:n] - stats.rankdata(reference)) / m
@@ -217,7 +218,7 @@ def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estima
 
 def _without_overlap(reference: Floats, level: Floats, delta: float, who: str) -> Estimate:
     if delta == 0:
-        return nothing(f"All scores are the same ({who}): no test.")
+        return no_test(f"All scores are the same ({who}): no test.")
     found = stats.mannwhitneyu(level, reference)
     return Estimate(
         "Mann-Whitney U",
@@ -239,10 +240,10 @@ def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) ->
     n = len(level)
     change = level - reference
     if n < 2:
-        return nothing("Fewer than two participants on both sides: not compared.")
+        return no_test("Fewer than two participants on both sides: not compared.")
     who = f"{n} participants who have both, each with the median of their scores"
     if not change.any():
-        return nothing(f"Nobody differs ({who}): no test.")
+        return no_test(f"No participant differs ({who}): no test.")
     with warnings.catch_warnings():
         # The normal approximation in a small sample is what the sentence says; scipy warns of it.
         warnings.simplefilter("ignore", UserWarning)
