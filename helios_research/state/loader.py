@@ -1,37 +1,50 @@
-"""What a study's ledger holds about the rows of a cohort, and what the judge makes of it.
+"""What a study's ledger holds about the rows of a cohort, and the status that follows from it.
 
-Everything is read a part of the cohort at a time, so that a study of any size is looked at in
-little more memory than its cohort takes.
+Everything is read a part of the cohort at a time, so that a study of any size needs little more
+memory than its cohort.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helios_research.codes import DUPLICATE_AUDIO
-from helios_research.cohort import Cohort
-from helios_research.cohort.table import duplicate_audio_issues
+from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Severity
-from helios_research.ledger import Attempt, LedgerReader
+from helios_research.ledger import Attempt, Ledger, LedgerReader
 from helios_research.preflight_checks.check import Check
+from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
 from helios_research.state.rows import (
     Rejection,
     Row,
     RowRequests,
     parts,
     rows_of,
+    unless_withdrawn,
     without_withdrawn,
 )
-from helios_research.state.status import AS_USUAL, NextStep, RowStatus, Rules, judge, own_history
+from helios_research.state.status import (
+    DEFAULT_OPTIONS,
+    DecisionOptions,
+    NextStep,
+    RowStatus,
+    own_history,
+    row_status,
+)
+
+# --- rows ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some consecutive rows of a cohort, with all that is known of them."""
+    """Some consecutive rows of a cohort, with all that is known of them.
+
+    A check is None where the recording was never checked; attempts are by their key.
+    """
 
     rows: Sequence[Row]
     checks: Sequence[Check | None]
@@ -40,17 +53,21 @@ class Part:
 
 
 class StatusLoader:
-    """Looks at a study's ledger for the rows of a cohort."""
+    """Reads a study's ledger for the rows of a cohort.
+
+    Without ``rows`` each is made when it is needed. ``hashes`` are the SHA-256 of what was last
+    seen of each row's recording, in the cohort's order.
+    """
 
     def __init__(
         self,
         ledger: LedgerReader,
         cohort: Cohort,
         rows: Sequence[Row] | None = None,
-        rules: Rules = AS_USUAL,
+        options: DecisionOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._ledger = ledger
-        self._rules = rules
+        self._options = options
         self._rows = rows
         self._requests = RowRequests(cohort) if rows is None else None
         self._labels = cohort.fields["user_label"].tolist()
@@ -59,34 +76,34 @@ class StatusLoader:
         self.hashes = [
             sha256
             for positions in parts(self._total)
-            for sha256 in hashes_seen(ledger, self._locations(cohort, positions))
+            for sha256 in _hashes_at(ledger, self._locations(cohort, positions))
         ]
         self._duplicates = duplicate_rejections(cohort, self.hashes)
-        self._asked = self._asked_with_shared_audio()
+        self._digests_by_audio = self._digests_of_shared_audio()
 
     def parts(self) -> Iterator[Part]:
-        """Look at the cohort part by part."""
+        """Read the cohort part by part."""
         for positions in parts(self._total):
             rows = self._rows_at(positions)
             attempts = self._attempts_with(rows)
             checks = self._checks_of(rows)
             statuses = [
-                self._judged(row, check, attempts) for row, check in zip(rows, checks, strict=True)
+                self._status(row, check, attempts) for row, check in zip(rows, checks, strict=True)
             ]
             by_key = {one.attempt_id: one for several in attempts.values() for one in several}
             yield Part(rows, checks, statuses, by_key)
 
     def statuses(self) -> Iterator[RowStatus]:
-        """Tell how things stand with every row, in half the time that `parts` takes."""
+        """Give the status of every row, in half the time that `parts` takes."""
         for positions in parts(self._total):
             rows = self._rows_at(positions)
             attempts = self._attempts_with(rows)
-            statuses = [self._judged(row, None, attempts) for row in rows]
-            # What was seen of a recording only matters while nothing else keeps it from being sent.
+            statuses = [self._status(row, None, attempts) for row in rows]
+            # A check only matters while nothing else keeps the recording from being sent.
             unsent = [place for place, found in enumerate(statuses) if found.next is NextStep.SEND]
             checks = self._checks_of([rows[place] for place in unsent])
             for place, check in zip(unsent, checks, strict=True):
-                statuses[place] = self._judged(rows[place], check, attempts)
+                statuses[place] = self._status(rows[place], check, attempts)
             yield from statuses
 
     def _attempts_with(self, rows: Sequence[Row]) -> dict[str, list[Attempt]]:
@@ -101,21 +118,24 @@ class StatusLoader:
         seen = seen_at(self._ledger, [row.location for row in rows if row.location])
         return [seen.get(row.location or "") for row in rows]
 
-    def _judged(
+    def _status(
         self, row: Row, check: Check | None, attempts: Mapping[str, Sequence[Attempt]]
     ) -> RowStatus:
         sha256 = self.hashes[row.position] or ""
-        history = own_history(row, attempts.get(sha256, ()), self._asked.get(sha256, ()))
-        return judge(row, check, history, self._duplicates.get(row.position), self._rules)
+        history = own_history(
+            row, attempts.get(sha256, ()), self._digests_by_audio.get(sha256, ())
+        )
+        duplicate = self._duplicates.get(row.position)
+        return row_status(row, check, history, self._options, duplicate=duplicate)
 
-    def _asked_with_shared_audio(self) -> dict[str, set[str | None]]:
-        """Collect what is asked with each audio that stands in several rows."""
+    def _digests_of_shared_audio(self) -> dict[str, set[str | None]]:
+        """Collect the requests that are made with each audio that is in several rows."""
         hashes = pd.Series(self.hashes, dtype="str")
         shared = np.flatnonzero(hashes.duplicated(keep=False) & hashes.notna()).tolist()
-        asked = defaultdict[str, set[str | None]](set)
+        digests = defaultdict[str, set[str | None]](set)
         for row in self._rows_at(shared):
-            asked[self.hashes[row.position] or ""].add(row.digest)
-        return dict(asked)
+            digests[self.hashes[row.position] or ""].add(row.digest)
+        return dict(digests)
 
     def _rows_at(self, positions: Sequence[int]) -> Sequence[Row]:
         if self._requests is None:
@@ -141,41 +161,8 @@ def rows_in(ledger: LedgerReader, cohort: Cohort) -> list[Row]:
     return without_withdrawn(rows_of(cohort), cohort.fields["user_label"], ledger.withdrawn())
 
 
-# One entry per location: what was last seen there, by whatever rules.
-LATEST = "latest"
-
-
-SHA256 = "$.check.sha256"
-
-
-def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
-    """Read what was last seen of some recordings."""
-    found = ledger.checks_at(LATEST, locations)
-    checks = ((location, check_in(facts)) for location, (_, facts) in found.items())
-    return {location: check for location, check in checks if check is not None}
-
-
-def check_in(facts: Mapping[str, Any]) -> Check | None:
-    """Read a check; None where another version or damage has left none that this one can use."""
-    try:
-        return Check.from_dict(facts["check"])
-    except (LookupError, TypeError, ValueError):
-        return None
-
-
-def hashes_seen(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:
-    """Read the identity of some recordings as they were last seen."""
-    found = ledger.fact_at(LATEST, SHA256, filter(None, locations))
-    return [found.get(location or "") for location in locations]
-
-
-def all_hashes(ledger: LedgerReader) -> dict[str, str | None]:
-    """Read the identity of all recordings at which anybody has looked."""
-    return {location: sha256 for location, _, sha256 in ledger.cached_fact(LATEST, SHA256)}
-
-
 def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[int, Rejection]:
-    """Find rows whose audio also stands in another row with other metadata."""
+    """Find rows whose audio is also in another row with other metadata."""
     hashes = pd.Series(list(sha256), dtype="str")
     if hashes.dropna().is_unique:
         return {}
@@ -188,3 +175,91 @@ def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[i
             errors["row"], errors["problem"], errors["remedy"], strict=True
         )
     }
+
+
+# --- what was seen of recordings -----------------------------------------------------------------
+
+# One entry per location: what was last seen there, by whatever rules.
+_LATEST = "latest"
+_SHA256 = "$.check.sha256"
+_PREFLIGHT = "preflight"
+
+
+class LedgerCache:
+    """Keeps checks in a study's ledger, so that no recording is decoded twice."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._withdrawn = ledger.withdrawn()
+
+    def load(self, rules: str) -> dict[str, Check]:
+        """Read all checks that were made by certain rules."""
+        found = (
+            (location, _check_in(facts))
+            for location, _, facts in self._ledger.cached_checks(_LATEST)
+            if facts.get("rules") == rules
+        )
+        return {location: check for location, check in found if check is not None}
+
+    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
+        """Replace what was known of some locations; blocks until it is on the disk."""
+        self._ledger.store_checks(
+            _LATEST,
+            (
+                (location, str(check.stamp), {"rules": rules, "check": check.to_dict()})
+                for location, found in checks.items()
+                for check in [unless_withdrawn(found, self._withdrawn)]
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightSettings:
+    """How the recordings of a study are checked: by its last preflight, and by each submission."""
+
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    full_speech: bool = False
+
+    def remember(self, ledger: Ledger) -> None:
+        """Keep these settings for the next submission."""
+        ledger.put_setting_blocking(_PREFLIGHT, asdict(self))
+
+    @classmethod
+    def of(cls, ledger: LedgerReader) -> "PreflightSettings":
+        """Give the settings that a study remembers, or the defaults."""
+        known = ledger.get_setting(_PREFLIGHT, {})
+        try:
+            return cls(Thresholds(**known["thresholds"]), known["full_speech"])
+        # None were kept, or by a version with other thresholds.
+        except (KeyError, TypeError):
+            return cls()
+
+
+def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
+    """Read what was last seen of some recordings."""
+    found = ledger.checks_at(_LATEST, locations)
+    checks = ((location, _check_in(facts)) for location, (_, facts) in found.items())
+    return {location: check for location, check in checks if check is not None}
+
+
+def all_hashes(ledger: LedgerReader) -> dict[str, str | None]:
+    """Read the SHA-256 of all recordings that were ever seen."""
+    return {location: sha256 for location, _, sha256 in stamped_hashes(ledger)}
+
+
+def stamped_hashes(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
+    """Read location, stamp and SHA-256 of all recordings that were ever seen."""
+    return ledger.cached_fact(_LATEST, _SHA256)
+
+
+def _hashes_at(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:
+    found = ledger.fact_at(_LATEST, _SHA256, filter(None, locations))
+    return [found.get(location or "") for location in locations]
+
+
+def _check_in(facts: Mapping[str, Any]) -> Check | None:
+    """Read a check; None where another version or damage left none that this version can use."""
+    try:
+        return Check.from_dict(facts["check"])
+    except (LookupError, TypeError, ValueError):
+        return None

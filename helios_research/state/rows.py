@@ -1,4 +1,4 @@
-"""What is asked of Helios for each row of a cohort."""
+"""The request to Helios that each row of a cohort makes, or why it makes none."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ ROWS_IN_A_PART = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a row cannot be sent as it stands."""
+    """Why a row cannot be sent as it is."""
 
     error_code: str
     error_reason: str
@@ -43,11 +43,10 @@ class Row:
     location
         Absolute path or URL of the recording; None where the manifest has none.
     request_text
-        What to ask of Helios, as canonical JSON, which for 100,000 rows is a tenth of the memory
-        that requests take; None where the row's metadata cannot make a request.
+        The request as canonical JSON, which takes a tenth of a request's memory; None where the
+        row's metadata make no valid request.
     digest
-        Fingerprint of the request, which together with the audio's SHA-256 is what a recording
-        is known by.
+        Fingerprint of the request; with the audio's SHA-256 it identifies a recording.
     rejection
         Why the row cannot be sent; None where it can.
     """
@@ -61,7 +60,7 @@ class Row:
 
     @property
     def request(self) -> RunRequest | None:
-        """What to ask of Helios."""
+        """The request to Helios; None where the row makes none."""
         if self.request_text is None:
             return None
         return RunRequest.from_record(json.loads(self.request_text))
@@ -79,7 +78,7 @@ class Job:
 
     @property
     def request(self) -> RunRequest:
-        """What to ask of Helios."""
+        """The request to Helios."""
         request = self.row.request
         if request is None:
             message = f"row {self.row.position} has no request"
@@ -98,7 +97,7 @@ class Job:
 
 
 class RowRequests:
-    """The rows of a cohort as requests, made when they are asked for."""
+    """The rows of a cohort as requests, each made when it is needed."""
 
     def __init__(self, cohort: Cohort) -> None:
         self._fields = cohort.fields
@@ -111,16 +110,13 @@ class RowRequests:
             )
         }
 
-    def __len__(self) -> int:
-        return len(self._fields)
-
     def at(self, positions: Sequence[int]) -> list[Row]:
         """Make some rows."""
         fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
         return [
             _row(position, values, tagged, self._rejected.get(position))
             for position, values, tagged in zip(
-                positions, _given(fields), _given(tags), strict=True
+                positions, _records(fields), _records(tags), strict=True
             )
         ]
 
@@ -128,17 +124,17 @@ class RowRequests:
 def rows_of(cohort: Cohort) -> list[Row]:
     """Turn a cohort into requests, row by row."""
     requests = RowRequests(cohort)
-    return [row for part in parts(len(requests)) for row in requests.at(part)]
+    return [row for part in parts(len(cohort)) for row in requests.at(part)]
 
 
 def parts(total: int, size: int = ROWS_IN_A_PART) -> Iterator[range]:
-    """Divide the rows of a cohort into parts."""
+    """Divide the positions of a cohort's rows into parts; an empty cohort is one empty part."""
     for first in range(0, max(1, total), size):
         yield range(first, min(first + size, total))
 
 
-def _given(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Give each row as a mapping of what is there, by way of plain lists."""
+def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Give each row as a mapping without its empty cells."""
     names = list(frame.columns)
     if not names:
         return iter([{} for _ in range(len(frame))])
@@ -181,11 +177,11 @@ def _unsendable(error: ValidationError) -> Rejection:
     )
 
 
-_LABEL = (
+_WITHDRAWN_LABEL = (
     "The participant {label!r} has withdrawn from this study, so nothing of this row was sent. "
     "Remove the row from the manifest; if it was a mistake, study.readmit({label!r}) takes it back."
 )
-_AUDIO = (
+_WITHDRAWN_AUDIO = (
     "This recording is of a participant who has withdrawn from this study, so it was not sent. "
     "Remove the row from the manifest; if the withdrawal was a mistake, take it back with "
     "study.readmit(…) and the label that was withdrawn."
@@ -195,7 +191,7 @@ _AUDIO = (
 def without_withdrawn(
     rows: Sequence[Row], labels: Iterable[str | None], withdrawn: Withdrawn
 ) -> list[Row]:
-    """Reject the rows of participants who have withdrawn."""
+    """Reject the rows of participants who have withdrawn; nothing looks for their recordings."""
     if not withdrawn:
         return list(rows)
     labels = list(labels)
@@ -207,12 +203,12 @@ def without_withdrawn(
 
 
 def _rejected(row: Row, label: str) -> Row:
-    why = Rejection(WITHDRAWN, _LABEL.format(label=label))
+    why = Rejection(WITHDRAWN, _WITHDRAWN_LABEL.format(label=label))
     return replace(row, location=None, request_text=None, digest=None, rejection=why)
 
 
 def unless_withdrawn(check: Check, withdrawn: Withdrawn) -> Check:
-    """Say of a withdrawn recording only that it is withdrawn."""
+    """Keep of a withdrawn recording's check only that it is withdrawn."""
     if not withdrawn.has_audio(check.sha256):
         return check
-    return Check(Verdict.FAIL, WITHDRAWN, _AUDIO)
+    return Check(Verdict.FAIL, WITHDRAWN, _WITHDRAWN_AUDIO)

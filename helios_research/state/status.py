@@ -1,10 +1,16 @@
-"""The status of one row: its outcome, its next step, and why. Pure."""
+"""The status of one row: its outcome, what comes next, and why. Pure.
 
-import concurrent.futures.thread  # noqa: F401 - see _end_with_the_interpreter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+One decision serves both sides: a row may be sent exactly where `next_action` names an act for it.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from helios_research.api.models import RunRequest
 from helios_research.codes import METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN, HeliosCode
@@ -16,6 +22,28 @@ from helios_research.state.rows import Rejection, Row
 # Pre-signed URLs live for one hour; an upload that starts in the last minutes may not finish.
 UPLOAD_URL_LIFETIME = timedelta(hours=1)
 EXPIRY_MARGIN = timedelta(minutes=5)
+
+YesNo = Annotated[bool, Field(description="True or False")]
+
+
+class DecisionOptions(BaseModel):
+    """The options of a submission that decide what happens to a row; see `SubmitOptions`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    preflight: YesNo = True
+    resend_changed: YesNo = False
+    internal_error_retries: Annotated[
+        int, Field(ge=0, description="a whole number of at least 0")
+    ] = 3
+    delete_data: YesNo = False
+
+
+DEFAULT_OPTIONS = DecisionOptions()
+"""Results are shown by these, whatever the options of the last submission were."""
+
+
+# --- one recording: what to do next ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +83,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Give up a run that certainly has no audio, so that another can take its place."""
+    """Give up a run that certainly has no audio, so that another can replace it."""
 
     attempt: Attempt
     reason: str
@@ -74,24 +102,26 @@ WITHOUT_AUDIO = frozenset({State.CREATING, State.CREATED})
 """States in which nothing of a recording can have reached the service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the planner may decide by itself."""
-
-    internal_error_retries: int = 3
-    resend_changed: bool = False
-    delete_data: bool = False
-
-
 def next_action(
-    request_digest: str, history: Sequence[Attempt], policy: Policy, now: datetime
+    request_digest: str,
+    history: Sequence[Attempt],
+    options: DecisionOptions = DEFAULT_OPTIONS,
+    *,
+    now: datetime | None = None,
+    failures_before: int = 0,
 ) -> Action:
-    """Decide what to do next for one recording."""
-    attempt = governing_attempt(request_digest, history, policy)
-    if attempt is None or _may_try_again(attempt, history, policy):
+    """Decide what to do next for one recording, from its attempts, oldest first.
+
+    The digest is empty where the row makes no request any more. Without ``now``, upload URLs count
+    as valid. ``failures_before`` internal errors happened before this submission; each submission
+    may try again after them.
+    """
+    attempt = governing_attempt(request_digest, history, resend=options.resend_changed)
+    tries = options.internal_error_retries + failures_before
+    if attempt is None or _may_try_again(attempt, history, tries):
         return StartAttempt(number=len(history) + 1)
     if attempt.state in WITHOUT_AUDIO:
-        return _before_upload(attempt, request_digest, policy, now)
+        return _before_upload(attempt, request_digest, options, now)
     if attempt.state is State.UPLOADING:
         return ConfirmUpload(attempt)
     if attempt.state is State.UPLOADED:
@@ -99,28 +129,35 @@ def next_action(
     return Done(attempt)
 
 
-def _before_upload(attempt: Attempt, request_digest: str, policy: Policy, now: datetime) -> Action:
+def _before_upload(
+    attempt: Attempt, request_digest: str, options: DecisionOptions, now: datetime | None
+) -> Action:
     if attempt.request_digest != request_digest:
         return Abandon(attempt, "The manifest changed before anything was uploaded.")
-    if policy.delete_data and not attempt.delete_data:
-        return Abandon(attempt, "Helios was told to delete its data before anything was uploaded.")
+    if options.delete_data and not attempt.delete_data:
+        return Abandon(attempt, "The option delete_data was set before anything was uploaded.")
     if attempt.state is State.CREATING:
         return Create(attempt)
-    if has_expired(attempt, now):
+    if now is not None and has_expired(attempt, now):
         return Abandon(attempt, "The upload URL expired before it was used.")
     return Upload(attempt)
 
 
 def governing_attempt(
-    request_digest: str, history: Sequence[Attempt], policy: Policy | None = None
+    request_digest: str, history: Sequence[Attempt], *, resend: bool = False
 ) -> Attempt | None:
-    """Choose the attempt that decides a recording's fate, if any."""
+    """Choose the attempt that decides about a recording; None where it may be sent as if new.
+
+    That is the latest one for this very request; else the latest that has sent this audio with
+    other metadata, since to send it again is to pay twice (with ``resend`` these do not count); else
+    an open one without audio.
+    """
     same = [a for a in history if a.request_digest == request_digest]
     if same and same[-1].state is not State.ABANDONED:
         return same[-1]
     others = [a for a in history if a.request_digest != request_digest]
     # A row that makes no request any more has nothing to send instead.
-    if not (policy and policy.resend_changed and request_digest):
+    if not (resend and request_digest):
         sent = [a for a in others if _was_sent(a)]
         if sent:
             return sent[-1]
@@ -130,12 +167,28 @@ def governing_attempt(
 
 def _was_sent(attempt: Attempt) -> bool:
     if attempt.state is State.FAILED:
-        return attempt.error_code != HeliosCode.INTERNAL
+        return not failed_inside(attempt)
     return attempt.state in {State.UPLOADING, State.UPLOADED, State.SCORED, State.LOST}
 
 
+def failed_inside(attempt: Attempt) -> bool:
+    """Whether the run ended in an error of Helios' own, so that another may succeed."""
+    return attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
+
+
+def _may_try_again(attempt: Attempt, history: Sequence[Attempt], tries: int) -> bool:
+    if not failed_inside(attempt):
+        return False
+    failures = sum(
+        a.error_code == HeliosCode.INTERNAL
+        for a in history
+        if a.request_digest == attempt.request_digest
+    )
+    return failures <= tries
+
+
 def has_expired(attempt: Attempt, now: datetime) -> bool:
-    """Tell whether a run's upload URL is too old to begin an upload with."""
+    """Whether a run's upload URL is too old to begin an upload with."""
     if attempt.created_at is None:
         return True
     age = now - attempt.created_at
@@ -143,62 +196,35 @@ def has_expired(attempt: Attempt, now: datetime) -> bool:
     return age > UPLOAD_URL_LIFETIME - EXPIRY_MARGIN
 
 
-def _may_try_again(attempt: Attempt, history: Sequence[Attempt], policy: Policy) -> bool:
-    if attempt.state is not State.FAILED or attempt.error_code != HeliosCode.INTERNAL:
-        return False
-    failures = sum(
-        a.error_code == HeliosCode.INTERNAL
-        for a in history
-        if a.request_digest == attempt.request_digest
-    )
-    return failures <= policy.internal_error_retries
-
-
-_OUTCOMES = {
-    State.SCORED: Outcome.SCORED,
-    State.FAILED: Outcome.FAILED,
-    State.REJECTED: Outcome.REJECTED,
-    State.LOST: Outcome.LOST,
-}
+# --- one row: its outcome, and whether it may be sent ---------------------------------------------
 
 
 class NextStep(Enum):
     """What may be done about a row."""
 
     NONE = "none"
-    """It has come to its end, or cannot be sent as it is."""
+    """It has a final outcome, or cannot be sent as it is."""
 
     SEND = "send"
-    """Its recording may be sent."""
+    """Its recording may be sent, once it has been checked."""
 
     RESUME = "resume"
-    """A model run is under way and is to be taken further."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a submission was told to do."""
-
-    preflight: bool = True
-    resend_changed: bool = False
-
-
-AS_USUAL = Rules()
-"""By these the results are told, whatever the last submission was told to do."""
+    """Its audio may be at the service already: the run goes on without another look at the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowStatus:
-    """How things stand with one row.
+    """The status of one row.
 
     Attributes
     ----------
     outcome
-        Where the row is.
+        What happened to the row.
     next
         What may be done about it.
     attempt_id, sha256
-        The attempt that decides it and the audio that this was made with, if any.
+        The attempt that decides it, and the SHA-256 of the audio that this was made with; None
+        where no attempt decides it.
     runs
         Model runs created for the recording.
     error_code, error_reason
@@ -214,16 +240,17 @@ class RowStatus:
     error_reason: str | None = None
 
 
-def judge(
+def row_status(
     row: Row,
     check: Check | None,
     history: Sequence[Attempt],
+    options: DecisionOptions = DEFAULT_OPTIONS,
+    *,
     duplicate: Rejection | None = None,
-    rules: Rules = AS_USUAL,
 ) -> RowStatus:
-    """Decide how things stand with one row. The first that applies decides.
+    """Decide the status of one row. The first that applies decides.
 
-    1. Its audio was sent: what was paid for stands, whatever changed in the table since.
+    1. Its audio was sent: what was paid for stays, whatever changed in the table since.
     2. An error in the row, or the same audio in another row with other metadata: not sent.
     3. A recording that changed while it was being sent: not sent, until it is submitted again.
     4. A recording that cannot be read, was withdrawn, or that Helios would refuse: not sent.
@@ -234,90 +261,101 @@ def judge(
     attempt = governing_attempt(row.digest or "", history)
     is_mine = attempt is not None and (duplicate is None or attempt.request_digest == row.digest)
     if attempt is not None and is_mine and not (rejection and attempt.state in WITHOUT_AUDIO):
-        return _sent(row, attempt, runs, _next_after(row, attempt, rejection, rules))
+        return _sent(row, attempt, runs, _next_step(row, attempt, rejection, history, options))
     if rejection is not None:
         return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
     if history and outcome_of(history[-1]) is Outcome.INVALID:
         return _sent(row, history[-1], runs, NextStep.SEND)
     if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
         return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)
-    if check is not None and check.verdict is Verdict.FAIL and rules.preflight:
+    if check is not None and check.verdict is Verdict.FAIL and options.preflight:
         reason = f"Not sent. {check.reason}"
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
-    if not history:
-        return RowStatus(Outcome.PENDING, NextStep.SEND)
-    # Why its last run was given up.
-    last = history[-1]
+    # Why its last run was given up, if it had one.
+    code, reason = (history[-1].error_code, history[-1].error_reason) if history else (None, None)
     return RowStatus(
-        Outcome.PENDING,
-        NextStep.SEND,
-        runs=runs,
-        error_code=last.error_code,
-        error_reason=last.error_reason,
+        Outcome.PENDING, NextStep.SEND, runs=runs, error_code=code, error_reason=reason
     )
 
 
+def _next_step(
+    row: Row,
+    attempt: Attempt,
+    rejection: Rejection | None,
+    history: Sequence[Attempt],
+    options: DecisionOptions,
+) -> NextStep:
+    if attempt.state is State.UPLOADED:
+        return NextStep.RESUME
+    if attempt.state is State.UPLOADING:
+        # A row that makes no request any more can still be asked about, but not uploaded again.
+        return NextStep.NONE if row.digest is None else NextStep.RESUME
+    if rejection is not None:
+        return NextStep.NONE
+    # All failures so far are from before: whoever asks is about to submit again.
+    action = next_action(row.digest or "", history, options, failures_before=len(history))
+    return NextStep.NONE if isinstance(action, Done) else NextStep.SEND
+
+
 def own_history(
-    row: Row, attempts: Sequence[Attempt], asked_elsewhere: Collection[str | None] = ()
+    row: Row, attempts: Sequence[Attempt], digests_of_others: Collection[str | None] = ()
 ) -> Sequence[Attempt]:
-    """Leave out the attempts that were made for other rows with the same audio."""
-    if not asked_elsewhere:
+    """Leave out the attempts that were made for other rows with the same audio.
+
+    What remains was made with this row's request, or with one that no row makes any more: then the
+    metadata of this row has changed.
+    """
+    if not digests_of_others:
         return attempts
     return [
         attempt
         for attempt in attempts
-        if attempt.request_digest == row.digest or attempt.request_digest not in asked_elsewhere
+        if attempt.request_digest == row.digest or attempt.request_digest not in digests_of_others
     ]
 
 
+_OUTCOMES = {
+    State.SCORED: Outcome.SCORED,
+    State.FAILED: Outcome.FAILED,
+    State.REJECTED: Outcome.REJECTED,
+    State.LOST: Outcome.LOST,
+}
+
+
 def outcome_of(attempt: Attempt) -> Outcome:
-    """Tell what an attempt makes of its recording."""
+    """Give the outcome of an attempt's recording; ``invalid`` where the file changed under it."""
     if attempt.state is State.ABANDONED and attempt.error_code == RECORDING_CHANGED:
         return Outcome.INVALID
     return _OUTCOMES.get(attempt.state, Outcome.PENDING)
-
-
-def _next_after(row: Row, attempt: Attempt, rejection: Rejection | None, rules: Rules) -> NextStep:
-    if attempt.state in WITHOUT_AUDIO:
-        # Nothing was sent yet, so its recording is looked at like any other's.
-        return NextStep.SEND
-    if not attempt.state.is_final:
-        # A row that makes no request any more can still be asked about, but no more uploaded.
-        may_go_on = row.digest is not None or attempt.state is State.UPLOADED
-        return NextStep.RESUME if may_go_on else NextStep.NONE
-    if rejection is not None:
-        return NextStep.NONE
-    if rules.resend_changed and attempt.request_digest != row.digest:
-        return NextStep.SEND
-    # The planner knows how often a run was tried; this only asks it.
-    failed_inside = attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
-    return NextStep.SEND if failed_inside else NextStep.NONE
 
 
 def _unsent(outcome: Outcome, runs: int, code: str | None, reason: str) -> RowStatus:
     return RowStatus(outcome, runs=runs, error_code=code, error_reason=reason)
 
 
-def _sent(row: Row, attempt: Attempt, runs: int, what_next: NextStep) -> RowStatus:
+def _sent(row: Row, attempt: Attempt, runs: int, step: NextStep) -> RowStatus:
     code, reason = attempt.error_code, attempt.error_reason
     if attempt.request_digest != row.digest:
         code, reason = _changed_since(row, attempt)
     return RowStatus(
-        outcome_of(attempt), what_next, attempt.attempt_id, attempt.sha256, runs, code, reason
+        outcome_of(attempt), step, attempt.attempt_id, attempt.sha256, runs, code, reason
     )
 
 
 def _changed_since(row: Row, attempt: Attempt) -> tuple[str | None, str | None]:
-    """Say beside what was sent what has become of its row in the manifest."""
+    """Say beside what was sent how its row in the manifest has changed."""
     code, reason = attempt.error_code, attempt.error_reason
     if row.digest is None and row.rejection is not None:
-        told = f"{row.rejection.error_reason} The row was sent before it was changed."
-        return row.rejection.error_code, told
+        words = f"{row.rejection.error_reason} The row was sent before it was changed."
+        return row.rejection.error_code, words
     if row.request is None:
         return code, reason
     changes = RunRequest.from_record(attempt.request).describe_difference(row.request)
-    told = f"Since it was sent, the manifest has changed: {changes}."
-    return code or METADATA_CHANGED, f"{reason} {told}" if reason else told
+    words = f"Since it was sent, the manifest has changed: {changes}."
+    return code or METADATA_CHANGED, f"{reason} {words}" if reason else words
+
+
+# --- all rows, counted ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,11 +367,11 @@ class Progress:
     total
         Rows of the cohort.
     outcomes
-        Rows by outcome; every row is counted once, those under way as ``pending``.
+        Rows by outcome; every row is counted once, those in progress as ``pending``.
     in_flight
         Recordings that are being created, uploaded or waited for.
     finished_here
-        Rows that came to their end since this submission began.
+        Rows that got their final outcome since this submission began.
     elapsed_s
         Seconds since this submission began.
     rate
@@ -342,6 +380,8 @@ class Progress:
         What holds the submission up, in words.
     at
         The moment, UTC.
+    is_over
+        Whether the submission has ended.
     """
 
     total: int
@@ -352,16 +392,22 @@ class Progress:
     rate: float | None = None
     limited_by: str = ""
     at: datetime | None = None
-    is_over: bool = field(default=False)
+    is_over: bool = False
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Self:
+        """Count rows by their outcome."""
+        counts = Counter(outcomes)
+        return cls(counts.total(), dict(counts))
 
     @property
     def done(self) -> int:
-        """Rows that have come to their end."""
+        """Rows that have their final outcome."""
         return self.total - self.outcomes.get(Outcome.PENDING, 0)
 
     @property
     def per_minute(self) -> float | None:
-        """Rows brought to their end per minute by this submission, once that can be said."""
+        """Rows that this submission finishes per minute; None before it has finished two."""
         if self.finished_here < 2 or self.elapsed_s <= 0:
             return None
         return 60 * self.finished_here / self.elapsed_s
@@ -374,12 +420,17 @@ class Progress:
         return 60 * (self.total - self.done) / self.per_minute
 
     def __str__(self) -> str:
-        """Word the progress as one line."""
-        parts = [f"{self.done:,} of {self.total:,} done", *self._counts()]
+        """Write the progress as one line."""
+        parts = [f"{self.done:,} of {self.total:,} done"]
+        parts += [
+            f"{self.outcomes[outcome]:,} {outcome}"
+            for outcome in Outcome
+            if outcome is not Outcome.PENDING and self.outcomes.get(outcome)
+        ]
         if self.is_over:
             return " · ".join([*parts, f"took {duration(self.elapsed_s)}"])
         if self.in_flight:
-            parts.append(f"{self.in_flight:,} under way")
+            parts.append(f"{self.in_flight:,} in progress")
         if self.per_minute is not None:
             parts.append(f"{self.per_minute:,.0f} a minute")
         if self.remaining_s is not None and self.done < self.total:
@@ -388,16 +439,9 @@ class Progress:
             parts.append(self.limited_by)
         return " · ".join(parts)
 
-    def _counts(self) -> list[str]:
-        return [
-            f"{self.outcomes[outcome]:,} {outcome}"
-            for outcome in Outcome
-            if outcome is not Outcome.PENDING and self.outcomes.get(outcome)
-        ]
-
 
 def duration(seconds: float) -> str:
-    """Word a length of time the way people say it."""
+    """Write a length of time the way people say it."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -1,10 +1,9 @@
-"""When a request may go: the rate that the service allows, found out and kept."""
+"""When a request may be sent: the rate that the service allows, found and kept to."""
 
 import asyncio
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from random import SystemRandom
@@ -38,11 +37,11 @@ CUT_EVERY_S = 1.0
 ACCEPTED_OVER_S = 2.0
 """Seconds over which the accepted rate is counted."""
 PAUSE_S = 1.0
-"""Seconds that a refusal stops all requests for at least, where the server says so in whole ones."""
+"""The shortest pause after a refusal, in seconds, where the server gives whole ones."""
 
 
 class AdaptiveRate:
-    """The rate that the service seems to allow; pure, told of every answer."""
+    """The rate that the service seems to allow. Pure: every answer is reported to it."""
 
     def __init__(self, rate: float | None = None, learned: float | None = None) -> None:
         self._ceiling = HIGHEST_RATE if rate is None else rate
@@ -54,13 +53,8 @@ class AdaptiveRate:
         self._since_s: float | None = None
         self._accepted_at_s: deque[float] = deque()
 
-    def allow(self, rate: float) -> None:
-        """Go at another rate from now on, and never above it."""
-        self._ceiling = self.rate = rate
-        self._refused_at = None
-
     def sent(self, seconds: float) -> None:
-        """Raise the rate a little."""
+        """Raise the rate a little, after so many seconds of sending at it."""
         growth = SEARCH_GROWTH
         if self._refused_at is not None:
             distance = abs(self.rate / self._refused_at - 1)
@@ -82,8 +76,8 @@ class AdaptiveRate:
             return
         self._cut_at_s = now_s
         accepted = self._accepted_rate(now_s)
-        # Few were accepted while all paused after a cut. Whoever shares the limit with another
-        # client is often refused soon again, and would be cut the deeper the less it has.
+        # Few were accepted while all paused after a cut. A client that shares the limit with another
+        # is often refused soon again, and would be cut the deeper the less it has.
         if self._refused_at is not None and since_cut_s <= self._span_s + PAUSE_S:
             accepted = self.rate
         accepted = max(DEEPEST_CUT * self.rate, accepted)
@@ -110,25 +104,20 @@ FIRST_PAUSE_S = 0.5
 """Pause after a refusal that does not say how long to wait; doubles while refusals repeat."""
 LONGEST_OWN_PAUSE_S = 60.0
 """The longest such pause."""
-LONGEST_PAUSE_S = 3600.0
-"""The longest pause that a server is believed: a ``Retry-After`` date of a wrong clock would
-otherwise stop the study for good, and after an hour upload URLs have expired anyway."""
-LONGEST_RETRY_AFTER_S = 120.0
-"""The longest ``Retry-After`` that a single request waits for."""
 SCATTER = 0.5
-"""The most that a request goes without of the burst, at random, as a share. Two clients of one key
-would otherwise fall into step, one of them always just after the other has taken what there was:
-it had 1 % of the budget for as long as both were at work (measured)."""
+"""The largest share of the burst that a request does without, at random. Two clients of one key
+would otherwise fall into step, one always just after the other has taken what there was: it had
+1 % of the budget for as long as both were running (measured)."""
 NAP_S = 1.0
 """Seconds after which the head of the queue looks again whether the rate or the pause changed."""
 LOAD_OVER_S = 10.0
 """Seconds over which the use of the budget is averaged."""
 
-_RANDOM = SystemRandom().random
+RANDOM = SystemRandom().random
 
 
 class RequestKind(Enum):
-    """What a request is for. Within a lane requests go in the order in which they came."""
+    """What a request is for. Requests of one kind are sent in the order in which they came."""
 
     CREATE = "create"
     POLL = "poll"
@@ -137,23 +126,18 @@ class RequestKind(Enum):
 KIND_WEIGHTS: Mapping[RequestKind, int] = MappingProxyType(
     {RequestKind.CREATE: 4, RequestKind.POLL: 5}
 )
-"""How a contested budget is shared. A recording is created once and asked for 1.1 to 1.2 times
+"""How a contested budget is shared. A recording is created once and polled 1.1 to 1.2 times
 (measured), so that with 4 : 5 runs are not created faster than their answers can be fetched: with
 more for creating, finished runs wait in the queue; with less, short studies end later."""
-
-
-def _check_rate(rate: float) -> None:
-    if not 0 < rate < math.inf:
-        raise ValueError(f"rate must be a positive number of requests per second, not {rate}")
 
 
 class RateLimiter:
     """One queue for all API requests, never faster than allowed.
 
-    A generic cell rate algorithm: each request pushes a theoretical arrival time ahead by one
-    interval, and may go when that time is less than `burst` minus one intervals away, and at random
-    somewhat later, which the next makes up for. Only the head of the queue waits for it, so a
-    waiter that is cancelled takes nothing with it.
+    A generic cell rate algorithm: each request moves a theoretical arrival time ahead by one
+    interval, and may be sent when that time is less than `burst` minus one intervals away, and at
+    random somewhat later, which the next one makes up for. Only the head of the queue waits for it,
+    so a waiter that is cancelled uses nothing up.
     """
 
     def __init__(
@@ -163,19 +147,19 @@ class RateLimiter:
         clock: Clock,
         burst: int = 2,
         learned: float | None = None,
-        random: Callable[[], float] = _RANDOM,
+        random: Callable[[], float] = RANDOM,
     ) -> None:
-        if rate is not None:
-            _check_rate(rate)
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError(f"rate must be a positive number of requests per second, not {rate}")
         if burst < 1:
             raise ValueError(f"burst must be 1 or more, not {burst}")
         self._clock = clock
         self._burst = burst
-        self._search = AdaptiveRate(rate, learned)
+        self._adaptive = AdaptiveRate(rate, learned)
         self._random = random
         self._turn = asyncio.Lock()
-        # The turn is given in order of arrival, and each lane may have so many waiting for it.
-        self._lanes = {lane: asyncio.Semaphore(share) for lane, share in KIND_WEIGHTS.items()}
+        # The turn is given in order of arrival, and of each kind so many may wait for it.
+        self._places = {kind: asyncio.Semaphore(many) for kind, many in KIND_WEIGHTS.items()}
         self._arrival_s = -math.inf
         self._scatter = SCATTER * self._random()
         self._granted_s = -math.inf
@@ -189,7 +173,7 @@ class RateLimiter:
     @property
     def rate(self) -> float:
         """The present rate, in requests per second."""
-        return self._search.rate
+        return self._adaptive.rate
 
     @property
     def spare(self) -> float:
@@ -206,15 +190,15 @@ class RateLimiter:
 
     @property
     def backlog_s(self) -> float:
-        """Seconds that a question would wait if it joined the queue now."""
+        """Seconds that a poll would wait if it joined the queue now."""
         pause_s = max(0.0, self._wait_s(self._clock.monotonic()))
-        asks, creates = self._waiting[RequestKind.POLL], self._waiting[RequestKind.CREATE]
-        creates_first = asks * KIND_WEIGHTS[RequestKind.CREATE] / KIND_WEIGHTS[RequestKind.POLL]
-        return pause_s + (asks + min(creates, creates_first)) / self.rate
+        polls, creates = self._waiting[RequestKind.POLL], self._waiting[RequestKind.CREATE]
+        creates_first = polls * KIND_WEIGHTS[RequestKind.CREATE] / KIND_WEIGHTS[RequestKind.POLL]
+        return pause_s + (polls + min(creates, creates_first)) / self.rate
 
     @property
     def limited_by(self) -> str:
-        """What holds the study up now, in words for a line of progress."""
+        """What holds the submission up now, in words for a line of progress."""
         pause_s = self._paused_until_s - self._clock.monotonic()
         if pause_s > 0:
             end = (self._clock.now() + timedelta(seconds=pause_s)).astimezone()
@@ -224,44 +208,39 @@ class RateLimiter:
         return "processing"
 
     def learned(self) -> float:
-        """Give what is worth knowing next time."""
+        """Give the rate to begin with next time, in requests per second."""
         return round(self.rate, 3)
 
-    def set_rate(self, rate: float) -> None:
-        """Set another allowed rate; waiting requests follow it within a second."""
-        _check_rate(rate)
-        self._keeping_debt(self._clock.monotonic(), lambda: self._search.allow(rate))
-
     def pause_until(self, moment_s: float) -> None:
-        """Let nothing go before a moment; a longer pause that holds already stays."""
+        """Send nothing before a moment; a longer pause that was set before stays."""
         self._paused_until_s = max(self._paused_until_s, moment_s)
 
-    async def slot(self, lane: RequestKind = RequestKind.CREATE) -> None:
+    async def slot(self, kind: RequestKind = RequestKind.CREATE) -> None:
         """Wait for a request's turn; returns when it may be sent."""
-        self._waiting[lane] += 1
+        self._waiting[kind] += 1
         try:
-            async with self._lanes[lane], self._turn:
+            async with self._places[kind], self._turn:
                 waited = False
                 while (wait_s := self._wait_s(self._clock.monotonic())) > 0:
                     waited = True
                     await self._clock.sleep(min(wait_s, NAP_S))
                 self._grant(waited=waited)
         finally:
-            self._waiting[lane] -= 1
+            self._waiting[kind] -= 1
 
     def accepted(self) -> None:
-        """Tell that a request was answered and not refused, whatever the answer was."""
+        """Report that a request was answered and not refused, whatever the answer was."""
         now_s = self._clock.monotonic()
         self.accepted_requests += 1
-        self._search.accepted(now_s)
+        self._adaptive.accepted(now_s)
         if now_s >= self._paused_until_s:
             self._refusals_in_a_row = 0
 
     def refused(self, retry_after_s: float | None = None) -> None:
-        """Tell that a request was refused (429 or 503): all requests pause together."""
+        """Report that a request was refused (429 or 503): all requests pause together."""
         now_s = self._clock.monotonic()
         self.refused_requests += 1
-        self._keeping_debt(now_s, lambda: self._search.refused(now_s))
+        self._keeping_debt(now_s, lambda: self._adaptive.refused(now_s))
         # Answers that come in during a pause belong to requests sent before it.
         if now_s >= self._paused_until_s:
             self._refusals_in_a_row += 1
@@ -269,8 +248,8 @@ class RateLimiter:
             doubled = FIRST_PAUSE_S * 2.0 ** min(self._refusals_in_a_row - 1, 20)
             pause_s = min(LONGEST_OWN_PAUSE_S, doubled) * (0.5 + 0.5 * self._random())
         else:
-            # Other clients of the same key were told the same moment.
-            pause_s = min(LONGEST_PAUSE_S, retry_after_s) + self._random() / self.rate
+            # Other clients of the same key got the same moment.
+            pause_s = retry_after_s + self._random() / self.rate
         self.pause_until(now_s + pause_s)
 
     def _wait_s(self, now_s: float) -> float:
@@ -284,7 +263,7 @@ class RateLimiter:
         if waited:
             # Only a rate that held requests up has been tried; an idle one proves nothing.
             since_s = max(self._granted_s, self._paused_until_s)
-            self._keeping_debt(now_s, lambda: self._search.sent(max(0.0, now_s - since_s)))
+            self._keeping_debt(now_s, lambda: self._adaptive.sent(max(0.0, now_s - since_s)))
         self._arrival_s = max(now_s, self._arrival_s) + 1 / self.rate
         self._scatter = SCATTER * self._random()
         self._load = self._faded_load(now_s) + 1
@@ -301,27 +280,3 @@ class RateLimiter:
         if self._granted_s == -math.inf:
             return 0.0
         return self._load * math.exp((self._granted_s - now_s) / LOAD_OVER_S)
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long to wait before trying one request again: full jitter, capped by elapsed time."""
-
-    max_elapsed_s: float = 600.0
-    first_s: float = 0.5
-    cap_s: float = 30.0
-
-    def next_delay(
-        self,
-        attempt: int,
-        elapsed_s: float,
-        retry_after_s: float | None = None,
-        random: Callable[[], float] = _RANDOM,
-    ) -> float | None:
-        """Say how long to wait before the next attempt."""
-        # 2.0 ** 1024 overflows; any cap is reached long before.
-        longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt, 64))
-        delay_s = random() * longest_s
-        if retry_after_s is not None:
-            delay_s += min(retry_after_s, LONGEST_RETRY_AFTER_S)
-        return delay_s if elapsed_s + delay_s <= self.max_elapsed_s else None

@@ -9,7 +9,7 @@ from typing import TypeVar
 from helios_research.api.responses import Answer, Failure, FailureKind, Success
 from helios_research.errors import ServiceError
 from helios_research.submission.clock import Clock
-from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
+from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 OUTAGE_AFTER = 10
 
 # What is in flight when a submission is stopped gets this long, in seconds: enough for answers
-# and most uploads, and short enough for somebody who has just pressed Ctrl-C.
+# and most uploads, and short enough for a person who has just pressed Ctrl-C.
 DRAIN_S = 10.0
 
 
@@ -28,6 +28,30 @@ class PostponedError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
         self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait before trying one request again: full jitter, capped by elapsed time."""
+
+    max_elapsed_s: float = 600.0
+    first_s: float = 0.5
+    cap_s: float = 30.0
+
+    def next_delay(
+        self,
+        attempt: int,
+        elapsed_s: float,
+        retry_after_s: float | None = None,
+        random: Callable[[], float] = RANDOM,
+    ) -> float | None:
+        """Give the seconds to wait before the next attempt; None where the time is used up."""
+        # 2.0 ** 1024 overflows; any cap is reached long before.
+        longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt, 64))
+        delay_s = random() * longest_s
+        if retry_after_s is not None:
+            delay_s += retry_after_s
+        return delay_s if elapsed_s + delay_s <= self.max_elapsed_s else None
 
 
 @dataclass(slots=True)
