@@ -19,7 +19,8 @@ from statistics import median, quantiles
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.polling import RECHECK_S, CompletionModel
-from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
+from helios_research.submission.rate_limiter import RateLimiter, RequestKind
+from helios_research.submission.retrying_client import RetryPolicy
 
 WINDOW_S = 20.0
 SLACK_S = 10.0

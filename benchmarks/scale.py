@@ -35,9 +35,8 @@ from helios_research.preflight_checks.check import Check
 from helios_research.recording import stamp_of
 from helios_research.sandbox import SandboxSettings
 from helios_research.sandbox.runs import expected_scores
-from helios_research.state.loader import StatusLoader
+from helios_research.state.loader import LedgerCache, StatusLoader
 from helios_research.state.rows import Row, rows_of
-from helios_research.submission.work_queue import LedgerCache
 from helios_research.withdrawal import COHORT_FILE
 
 PRODUCERS = 64

@@ -1,13 +1,13 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import Unpack
 
 import pandas as pd
 
@@ -17,29 +17,31 @@ from helios_research.api.client import Client
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError
-from helios_research.ledger import Ledger, Setting
+from helios_research.ledger import Ledger, LedgerReader, Setting
 from helios_research.ledger.storage import DATABASE_FILES
 from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
+from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.summary import expected_requests, expected_time_s
-from helios_research.preflight_checks.table import preflight
+from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
-from helios_research.results.table import Snapshot, progress_of
-from helios_research.state.loader import rows_in
+from helios_research.results.table import Snapshot
+from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader, rows_in
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress
 from helios_research.submission.background import Submission, progress_line
 from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.engine import Engine
-from helios_research.submission.options import SubmitOptions, SubmitSettings
-from helios_research.submission.work_queue import Inspector, LedgerCache
+from helios_research.submission.options import MOST_UPLOADS, SubmitOptions
+from helios_research.submission.work_queue import Inspector
 from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE, Withdrawal, readmit, withdraw
 
 # What cannot be made again; results can.
 _NEEDED = frozenset({COHORT_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
 
-
-# API requests per second to reckon with until the study has learned what Helios allows.
 _RATE_UNTIL_LEARNED = 5.0
+"""API requests per second for estimates before the study has learned what Helios allows."""
+
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Estimate:
     Attributes
     ----------
     recordings
-        Recordings that have not come to their end.
+        Recordings without a final outcome.
     requests
         API requests that they take, as measured on average.
     duration_s
@@ -65,7 +67,7 @@ class Estimate:
 
 
 class Study:
-    """A folder on disk in which one study lives; opened again, it goes on.
+    """A folder on disk that holds one study; opened again, it continues.
 
     Parameters
     ----------
@@ -73,8 +75,8 @@ class Study:
         The study's folder; made at the first submission, readable for its owner alone.
     client
         The connection to Helios. Without it, one is made when it is needed, with the key and the
-        address that `config` finds; looking at results needs none. To be asked for a key once
-        and not at each submission, make a `Client` and give it here.
+        address that `config` finds; results need none. To be asked for a key once and not at each
+        submission, make a `Client` and give it here.
     clock
         Time; only tests use another than the machine's.
 
@@ -107,156 +109,41 @@ class Study:
     def __repr__(self) -> str:
         return f"<Study {self.folder}>"
 
-    def submit(
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort of the last submission."""
+        path = self.folder / COHORT_FILE
+        if not path.exists():
+            raise StudyMissingError.cohort(self.folder)
+        return Cohort.load(path)
+
+    def preflight(
         self,
-        cohort: Cohort | None = None,
+        cohort: Cohort,
         *,
+        thresholds: Thresholds | None = None,
+        executor: Executor | None = None,
+        full_speech: bool = False,
         progress: bool = True,
-        **settings: Unpack[SubmitSettings],
     ) -> pd.DataFrame:
-        """Send what is left to send, and wait for it.
+        """Check the recordings as `helios_research.preflight` does, and remember it in the study.
 
-        May be called again at any time: nothing is sent twice, and nothing that was answered is
-        asked again. Interrupting it (Ctrl-C, a notebook's stop button) keeps everything.
-
-        Parameters
-        ----------
-        cohort
-            The recordings; without it, those of the last submission.
-        progress
-            Whether a line tells how it goes.
-        **settings
-            The attributes of ``SubmitOptions``, such as ``rate=10``.
-
-        Returns
-        -------
-        DataFrame
-            The results, one row per recording; see `results`. Also written to
-            ``results.parquet`` in the study's folder.
-
-        Raises
-        ------
-        ConfigError
-            No key, or settings that cannot be used.
-        StudyError
-            The folder is in use, cannot be written, or belongs to another service.
-        ServiceError
-            Helios refuses the key or cannot be reached; nothing is marked as failed.
-        KeyboardInterrupt
-            Interrupted, after everything in flight was kept.
-        """
-        submission = self.start(cohort, monitor=False, **settings)
-        return submission.wait(watch=progress_line() if progress else None)
-
-    def start(
-        self,
-        cohort: Cohort | None = None,
-        *,
-        monitor: bool = True,
-        **settings: Unpack[SubmitSettings],
-    ) -> Submission[pd.DataFrame]:
-        """StartAttempt to send what is left to send, in the background.
-
-        Parameters
-        ----------
-        cohort
-            The recordings; without it, those of the last submission.
-        monitor
-            Whether a notebook shows a `SubmissionMonitor` of it.
-        **settings
-            The attributes of ``SubmitOptions``, such as ``rate=10``.
-
-        Returns
-        -------
-        Submission
-            The handle: ``progress``, ``stop()`` and ``wait()``, which gives the results.
-
-        Raises
-        ------
-        ConfigError
-            No key, or settings that cannot be used.
-        StudyError
-            The folder is in use or cannot be written, or no cohort was ever submitted.
-        """
-        options = SubmitOptions(**settings)
-        client = self._client or Client()
-        ledger = Ledger.open(self.folder, clock=self._clock.now)
-        proved = Event()
-        try:
-            cohort = self._begin(cohort)
-            rows = rows_in(ledger, cohort)
-            statuses = Snapshot(ledger, cohort, rows, options.rules).statuses()
-            inspector = Inspector(ledger, preflight=options.preflight)
-        except BaseException:
-            ledger.close()
-            raise
-        engine = Engine(
-            client,
-            ledger,
-            cohort,
-            rows,
-            statuses,
-            inspector,
-            options,
-            self._clock,
-            partial(self._keep, cohort, proved),
-        )
-        self.submission = Submission(
-            engine.run,
-            progress_of([status.outcome for status in statuses]),
-            partial(self._conclude, ledger, proved, cohort, rows),
-        )
-        if monitor and in_notebook():
-            self._show_monitor(settings)
-        return self.submission
-
-    def _show_monitor(self, settings: SubmitSettings) -> None:
-        # Only a notebook needs the widgets.
-        from helios_research.widgets.monitor.monitor import SubmissionMonitor
-
-        SubmissionMonitor(self, **settings).show()
-
-    def _begin(self, cohort: Cohort | None) -> Cohort:
-        # What a process left half-written when it was killed. The ledger is ours, so nobody else
-        # is writing these just now.
-        for name in (COHORT_FILE, RESULTS_FILE):
-            remove_temporary_files(self.folder / name)
-        if cohort is None:
-            return self.cohort
-        if not (self.folder / COHORT_FILE).exists():
-            cohort.save(self.folder / COHORT_FILE)
-        return cohort
-
-    def _keep(self, cohort: Cohort, proved: Event) -> None:
-        """Let a cohort take the place of the one before, now that the service takes it."""
-        cohort.save(self.folder / COHORT_FILE)
-        proved.set()
-
-    def _conclude(
-        self, ledger: Ledger, proved: Event, cohort: Cohort, rows: list[Row]
-    ) -> pd.DataFrame:
-        try:
-            ended = Snapshot(ledger, cohort, rows)
-            results = ended.table()
-            # A wrong key, or a mistyped folder, must not replace what the study holds.
-            if proved.is_set():
-                ended.write(self.folder / RESULTS_FILE, self._name, results)
-        finally:
-            ledger.close()
-        return results
-
-    def check(self, cohort: Cohort, *, full_speech: bool = False) -> pd.DataFrame:
-        """Check the recordings as `preflight` does, and remember it in the study.
-
-        What was checked before and has not been written to since is not read again, by the next
-        check or by a submission.
+        Neither the next preflight nor a submission reads a recording again that has not been
+        written to since. The following submissions use the same thresholds.
 
         Parameters
         ----------
         cohort
             The recordings.
+        thresholds
+            The limits; without them those that the study remembers, or else the defaults.
+        executor
+            Where to check, such as ``dask.distributed.Client(…).get_executor()``; by default one
+            process per core of this machine.
         full_speech
             Count speech to the end of each recording.
+        progress
+            Whether a line shows the progress.
 
         Returns
         -------
@@ -269,85 +156,20 @@ class Study:
             The folder is in use or cannot be written.
         """
         with Ledger.open(self.folder, clock=self._clock.now) as ledger:
-            return preflight(cohort, full_speech=full_speech, cache=LedgerCache(ledger))
-
-    # --- participants who withdraw ---------------------------------------------------------------
-
-    def withdraw(self, user_label: str) -> Withdrawal:
-        """Remove a participant from the study for good.
-
-        The participant's attempts, raw answers and checks go from the ledger, their rows from the
-        cohort and from ``results.parquet``, and exports and reports that lie in the study's folder
-        go as a whole, since the participant stands in them. What is left are marks, salted hashes
-        of the label and of the recordings: a row with one of them is ``invalid`` from then on
-        (``INVALID_WITHDRAWN``) and never sent. Recordings are never deleted, nor is anything
-        outside of the folder.
-
-        A withdrawal that was interrupted is finished by withdrawing the same label again.
-
-        Parameters
-        ----------
-        user_label
-            The participant's label, as it was sent.
-
-        Returns
-        -------
-        Withdrawal
-            What was removed. Its ``letter`` is what to write to thymia, whose runs have to be
-            deleted there: it is the last time that this study knows their ids.
-
-        Raises
-        ------
-        UnknownParticipantError
-            Nobody in the study has this label.
-        UnfinishedWithdrawalError
-            Another program reads the ledger, so that remains could not be erased.
-        StudyError
-            There is no study in the folder, a submission is running, or it cannot be written.
-        """
-        return withdraw(self.folder, user_label.strip(), self._clock.now)
-
-    def readmit(self, user_label: str) -> None:
-        """Take a withdrawal back, so that the participant's rows may be sent again.
-
-        What was removed does not come back: their recordings are sent, and paid for, anew.
-
-        Parameters
-        ----------
-        user_label
-            The label that was withdrawn.
-
-        Raises
-        ------
-        UnknownParticipantError
-            Nobody with this label has withdrawn.
-        StudyError
-            There is no study in the folder, a submission is running, or it cannot be written.
-        """
-        readmit(self.folder, user_label.strip(), self._clock.now)
-
-    @property
-    def cohort(self) -> Cohort:
-        """The cohort of the last submission."""
-        path = self.folder / COHORT_FILE
-        if not path.exists():
-            raise StudyMissingError.cohort(self.folder)
-        return Cohort.load(path)
-
-    @property
-    def progress(self) -> Progress:
-        """How far the study has come, also while another process submits."""
-        with self._snapshot() as snapshot:
-            return snapshot.progress
-
-    @property
-    def issues(self) -> pd.DataFrame:
-        """Every problem of every row: the cohort's, and the same audio in several rows."""
-        with self._snapshot() as snapshot:
-            return snapshot.issues
+            known = PreflightSettings.of(ledger)
+            settings = PreflightSettings(thresholds or known.thresholds, full_speech)
+            settings.remember(ledger)
+            return check_recordings(
+                cohort,
+                thresholds=settings.thresholds,
+                executor=executor,
+                full_speech=full_speech,
+                cache=LedgerCache(ledger),
+                progress=progress,
+            )
 
     def estimate(self, rate: float | None = None) -> Estimate:
-        """Reckon what is left to do, and how long it takes where requests are what limits.
+        """Estimate what is left to do, and how long it takes where the request rate is the limit.
 
         Parameters
         ----------
@@ -364,13 +186,192 @@ class Study:
         StudyError
             There is no study in the folder, or no cohort was ever submitted.
         """
-        with self._snapshot() as snapshot:
-            left = snapshot.progress.outcomes.get(Outcome.PENDING, 0)
-            rate = rate or snapshot.ledger.get_setting(Setting.LEARNED_RATE, _RATE_UNTIL_LEARNED)
+        with Ledger.read(self.folder) as ledger:
+            left = self._progress_in(ledger).outcomes.get(Outcome.PENDING, 0)
+            rate = rate or ledger.get_setting(Setting.LEARNED_RATE, _RATE_UNTIL_LEARNED)
         return Estimate(left, expected_requests(left), expected_time_s(left, rate), rate)
 
+    def submit(  # noqa: PLR0913 - written out for tab completion
+        self,
+        cohort: Cohort | None = None,
+        *,
+        rate: float | None = None,
+        max_in_flight: int | None = None,
+        poll_floor_s: float = 3.0,
+        preflight: bool = True,
+        transcripts: bool = False,
+        delete_data: bool = False,
+        internal_error_retries: int = 3,
+        resend_changed: bool = False,
+        uploads: int = MOST_UPLOADS,
+        deadline_s: float = 1800.0,
+        outage_s: float = 600.0,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Send what is left to send, and wait for it.
+
+        May be called again at any time: nothing is sent twice, and nothing that was answered is
+        asked again. Interrupting it (Ctrl-C, a notebook's stop button) keeps everything.
+
+        Parameters
+        ----------
+        cohort
+            The recordings; without it, those of the last submission.
+        rate
+            API requests per second that may be made. Without it the study finds the rate that
+            Helios allows, and remembers it.
+        max_in_flight
+            The most recordings that may be in progress at once. Without it 20 seconds' worth of
+            requests, which keeps the rate filled.
+        poll_floor_s
+            Shortest time between two polls of the same run, in seconds. Helios' documentation
+            recommends 3.
+        preflight
+            Whether recordings are checked first, and those skipped that Helios would refuse. The
+            thresholds are those of the study's last `preflight`.
+        transcripts
+            Whether transcripts are kept in the study and in the results.
+        delete_data
+            Whether Helios deletes recording, metadata and scores 12 hours after completion.
+        internal_error_retries
+            How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
+        resend_changed
+            Whether recordings whose metadata changed after they were sent are sent again, and
+            paid for again.
+        uploads
+            Uploads at the same time, from 1 to 8.
+        deadline_s
+            How long a run may take after its upload, in seconds, before it is left ``pending``
+            with ``TIMED_OUT``; the next submission asks for it again.
+        outage_s
+            How long one request is tried again, in seconds, before its recording is left
+            ``pending``.
+        progress
+            Whether a line shows the progress.
+
+        Returns
+        -------
+        DataFrame
+            The results, one row per recording; see `results`. Also written to
+            ``results.parquet`` in the study's folder.
+
+        Raises
+        ------
+        ConfigError
+            No key, or options that cannot be used.
+        StudyError
+            The folder is in use, cannot be written, or belongs to another service.
+        ServiceError
+            Helios refuses the key or cannot be reached; nothing is marked as failed.
+        KeyboardInterrupt
+            Interrupted, after everything in flight was kept.
+        """
+        options = SubmitOptions(
+            rate=rate,
+            max_in_flight=max_in_flight,
+            poll_floor_s=poll_floor_s,
+            preflight=preflight,
+            transcripts=transcripts,
+            delete_data=delete_data,
+            internal_error_retries=internal_error_retries,
+            resend_changed=resend_changed,
+            uploads=uploads,
+            deadline_s=deadline_s,
+            outage_s=outage_s,
+        )
+        submission = self._start(cohort, options)
+        return submission.wait(watch=progress_line() if progress else None)
+
+    def start(  # noqa: PLR0913 - written out for tab completion
+        self,
+        cohort: Cohort | None = None,
+        *,
+        rate: float | None = None,
+        max_in_flight: int | None = None,
+        poll_floor_s: float = 3.0,
+        preflight: bool = True,
+        transcripts: bool = False,
+        delete_data: bool = False,
+        internal_error_retries: int = 3,
+        resend_changed: bool = False,
+        uploads: int = MOST_UPLOADS,
+        deadline_s: float = 1800.0,
+        outage_s: float = 600.0,
+        monitor: bool = True,
+    ) -> Submission[pd.DataFrame]:
+        """Begin to send what is left to send, in the background.
+
+        Parameters
+        ----------
+        cohort
+            The recordings; without it, those of the last submission.
+        rate
+            API requests per second that may be made. Without it the study finds the rate that
+            Helios allows, and remembers it.
+        max_in_flight
+            The most recordings that may be in progress at once. Without it 20 seconds' worth of
+            requests, which keeps the rate filled.
+        poll_floor_s
+            Shortest time between two polls of the same run, in seconds. Helios' documentation
+            recommends 3.
+        preflight
+            Whether recordings are checked first, and those skipped that Helios would refuse. The
+            thresholds are those of the study's last `preflight`.
+        transcripts
+            Whether transcripts are kept in the study and in the results.
+        delete_data
+            Whether Helios deletes recording, metadata and scores 12 hours after completion.
+        internal_error_retries
+            How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
+        resend_changed
+            Whether recordings whose metadata changed after they were sent are sent again, and
+            paid for again.
+        uploads
+            Uploads at the same time, from 1 to 8.
+        deadline_s
+            How long a run may take after its upload, in seconds, before it is left ``pending``
+            with ``TIMED_OUT``; the next submission asks for it again.
+        outage_s
+            How long one request is tried again, in seconds, before its recording is left
+            ``pending``.
+        monitor
+            Whether a notebook shows a `SubmissionMonitor` of it.
+
+        Returns
+        -------
+        Submission
+            The handle: ``progress``, ``stop()`` and ``wait()``, which gives the results.
+
+        Raises
+        ------
+        ConfigError
+            No key, or options that cannot be used.
+        StudyError
+            The folder is in use or cannot be written, or no cohort was ever submitted.
+        """
+        options = SubmitOptions(
+            rate=rate,
+            max_in_flight=max_in_flight,
+            poll_floor_s=poll_floor_s,
+            preflight=preflight,
+            transcripts=transcripts,
+            delete_data=delete_data,
+            internal_error_retries=internal_error_retries,
+            resend_changed=resend_changed,
+            uploads=uploads,
+            deadline_s=deadline_s,
+            outage_s=outage_s,
+        )
+        submission = self._start(cohort, options)
+        if monitor and in_notebook():
+            # Only a notebook needs the widgets.
+            from helios_research.widgets.monitor.monitor import SubmissionMonitor
+
+            SubmissionMonitor(self, **options.model_dump()).show()
+        return submission
+
     def results(self) -> pd.DataFrame:
-        """Give the results as they stand, at any time.
+        """Give the results as they are now, at any time.
 
         Returns
         -------
@@ -387,12 +388,12 @@ class Study:
             return snapshot.table()
 
     def to_parquet(self, path: str | PathLike[str]) -> Path:
-        """Write the results as they stand to a Parquet file, a few thousand rows at a time.
+        """Write the results as they are now to a Parquet file, a few thousand rows at a time.
 
         Parameters
         ----------
         path
-            Where the file is to be; one that is there is replaced once the new one is complete.
+            Where to write it; an existing file is replaced once the new one is complete.
 
         Returns
         -------
@@ -413,13 +414,13 @@ class Study:
     def export(
         self, path: str | PathLike[str], *, ages: bool = False, long: bool = False
     ) -> list[Path]:
-        """Write the results as they stand to a file for another program.
+        """Write the results as they are now to a file for another program.
 
         Parameters
         ----------
         path
-            Where the file is to be. Its ending chooses the format: ``.parquet``, ``.csv``,
-            ``.xlsx``, ``.sav`` (SPSS) or ``.dta`` (Stata).
+            Where to write it. Its ending chooses the format: ``.parquet``, ``.csv``, ``.xlsx``,
+            ``.sav`` (SPSS) or ``.dta`` (Stata).
         ages
             Whether dates of birth are replaced by ages at the recording.
         long
@@ -445,21 +446,21 @@ class Study:
 
     def report(
         self,
-        path: str | PathLike[str],
+        path: str | PathLike[str] | None = None,
         *,
         biomarkers: Sequence[str] | None = None,
         hide_small_cells: bool = False,
     ) -> Path:
-        """Write a report about the study as it stands: one HTML file that can be mailed.
+        """Write a report about the study as it is now: one HTML file that can be mailed.
 
         Parameters
         ----------
         path
-            Where the file is to be.
+            Where to write it; without it ``report.html`` in the study's folder.
         biomarkers
             The scores that have figures; None means mental strain and the five bucketed ones.
         hide_small_cells
-            Whether groups of fewer than five participants are kept out of sight.
+            Whether groups of fewer than five participants are hidden.
 
         Returns
         -------
@@ -475,7 +476,7 @@ class Study:
         # Loads the libraries for figures and statistics, which no submission needs.
         from helios_research.report import write_report
 
-        path = self._target(path)
+        path = self._target(self.folder / REPORT_FILE if path is None else path)
         with self._snapshot() as snapshot:
             results, provenance = snapshot.table(), snapshot.provenance(self._name)
         return write_report(
@@ -485,6 +486,133 @@ class Study:
             biomarkers=biomarkers,
             hide_small_cells=hide_small_cells,
         )
+
+    @property
+    def progress(self) -> Progress:
+        """How far the study has come, also while another process submits."""
+        with Ledger.read(self.folder) as ledger:
+            return self._progress_in(ledger)
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """Every problem of every row: the cohort's, and the same audio in several rows."""
+        with self._snapshot() as snapshot:
+            return snapshot.issues
+
+    def withdraw(self, user_label: str) -> Withdrawal:
+        """Remove a participant from the study for good.
+
+        The participant's attempts, raw answers and checks are removed from the ledger, their rows
+        from the cohort and from ``results.parquet``. Exports and reports in the study's folder are
+        removed as a whole, since the participant is in them. What is left are marks, salted hashes
+        of the label and of the recordings: a row with one of them is ``invalid`` from then on
+        (``INVALID_WITHDRAWN``) and never sent. Recordings are never deleted, nor is anything
+        outside of the folder.
+
+        A withdrawal that was interrupted is finished by withdrawing the same label again.
+
+        Parameters
+        ----------
+        user_label
+            The participant's label, as it was sent.
+
+        Returns
+        -------
+        Withdrawal
+            What was removed. Its ``letter`` is what to write to thymia, whose runs have to be
+            deleted there: it is the last time that this study knows their ids.
+
+        Raises
+        ------
+        UnknownParticipantError
+            No one in the study has this label.
+        UnfinishedWithdrawalError
+            Another program reads the ledger, so that remains could not be erased.
+        StudyError
+            There is no study in the folder, a submission is running, or it cannot be written.
+        """
+        return withdraw(self.folder, user_label.strip(), self._clock.now)
+
+    def readmit(self, user_label: str) -> None:
+        """Take a withdrawal back, so that the participant's rows may be sent again.
+
+        What was removed does not come back: their recordings are sent, and paid for, anew.
+
+        Parameters
+        ----------
+        user_label
+            The label that was withdrawn.
+
+        Raises
+        ------
+        UnknownParticipantError
+            No one with this label has withdrawn.
+        StudyError
+            There is no study in the folder, a submission is running, or it cannot be written.
+        """
+        readmit(self.folder, user_label.strip(), self._clock.now)
+
+    def _start(self, cohort: Cohort | None, options: SubmitOptions) -> Submission[pd.DataFrame]:
+        client = self._client or Client()
+        ledger = Ledger.open(self.folder, clock=self._clock.now)
+        proved = Event()
+        try:
+            cohort = self._taken_up(cohort)
+            rows = rows_in(ledger, cohort)
+            statuses = list(StatusLoader(ledger, cohort, rows, options).statuses())
+            inspector = Inspector(ledger, preflight=options.preflight)
+        except BaseException:
+            ledger.close()
+            raise
+        engine = Engine(
+            client,
+            ledger,
+            cohort,
+            rows,
+            statuses,
+            inspector,
+            options,
+            self._clock,
+            partial(self._keep, cohort, proved),
+        )
+        self.submission = Submission(
+            engine.run,
+            Progress.of(status.outcome for status in statuses),
+            partial(self._conclude, ledger, proved, cohort, rows),
+        )
+        return self.submission
+
+    def _taken_up(self, cohort: Cohort | None) -> Cohort:
+        # What a process left half-written when it was killed. The ledger is ours, so no other
+        # process is writing these now.
+        for name in (COHORT_FILE, RESULTS_FILE):
+            remove_temporary_files(self.folder / name)
+        if cohort is None:
+            return self.cohort
+        if not (self.folder / COHORT_FILE).exists():
+            cohort.save(self.folder / COHORT_FILE)
+        return cohort
+
+    def _keep(self, cohort: Cohort, proved: Event) -> None:
+        """Replace the cohort of before, now that the service has accepted the key."""
+        cohort.save(self.folder / COHORT_FILE)
+        proved.set()
+
+    def _conclude(
+        self, ledger: Ledger, proved: Event, cohort: Cohort, rows: list[Row]
+    ) -> pd.DataFrame:
+        try:
+            ended = Snapshot(ledger, cohort, rows)
+            results = ended.table()
+            # A wrong key, or a mistyped folder, must not replace what the study holds.
+            if proved.is_set():
+                ended.write(self.folder / RESULTS_FILE, self._name, results)
+        finally:
+            ledger.close()
+        return results
+
+    def _progress_in(self, ledger: LedgerReader) -> Progress:
+        return Progress.of(row.outcome for row in StatusLoader(ledger, self.cohort).statuses())
 
     @contextmanager
     def _snapshot(self) -> Iterator[Snapshot]:

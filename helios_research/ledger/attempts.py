@@ -29,6 +29,7 @@ class Setting(StrEnum):
     LEARNED_RATE = "learned_rate"
     LEARNED_TIMES = "learned_times"
     LIMITED_BY = "limited_by"
+    PREFLIGHT = "preflight"
     WITHDRAWAL_SALT = "withdrawal_salt"
 
 

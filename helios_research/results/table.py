@@ -1,6 +1,5 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,11 @@ from helios_research.columns import (
     STANDARD_FIELDS,
     Column,
     Kind,
-    Outcome,
 )
 from helios_research.ledger import Attempt, LedgerReader, Setting
 from helios_research.results.files import write_parquet
 from helios_research.state.loader import Part, StatusLoader
 from helios_research.state.rows import Row, parts
-from helios_research.state.status import AS_USUAL, Progress, RowStatus, Rules
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
 
@@ -166,25 +163,15 @@ class Snapshot:
         ledger: LedgerReader,
         cohort: Cohort,
         rows: Sequence[Row] | None = None,
-        rules: Rules = AS_USUAL,
     ) -> None:
         self.ledger = ledger
         self.cohort = cohort
-        self._evidence = StatusLoader(ledger, cohort, rows, rules)
-
-    def statuses(self) -> list[RowStatus]:
-        """Work out how things stand with every row."""
-        return list(self._evidence.statuses())
-
-    @property
-    def progress(self) -> Progress:
-        """How many rows have come to which end."""
-        return progress_of([status.outcome for status in self._evidence.statuses()])
+        self._loader = StatusLoader(ledger, cohort, rows)
 
     @property
     def issues(self) -> pd.DataFrame:
         """Every problem of every row: the cohort's, and the same audio in several rows."""
-        hashes = pd.Series(self._evidence.hashes, dtype="str")
+        hashes = pd.Series(self._loader.hashes, dtype="str")
         return self.cohort.with_issues(duplicate_audio_issues(self.cohort, hashes)).issues
 
     def table(self) -> pd.DataFrame:
@@ -209,14 +196,9 @@ class Snapshot:
         } | ({"withdrawn": withdrawn} if withdrawn else {})
 
     def _parts(self) -> Iterator[pd.DataFrame]:
-        for part in self._evidence.parts():
+        for part in self._loader.parts():
             decided = [status.attempt_id for status in part.statuses if status.attempt_id]
             yield results_table(part, self.ledger.answers_to(decided))
-
-
-def progress_of(outcomes: Sequence[Outcome]) -> Progress:
-    """Count rows by their outcome."""
-    return Progress(len(outcomes), dict(Counter(outcomes)))
 
 
 def _beside(own: pd.DataFrame, parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -15,7 +15,7 @@ import pandas as pd
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import Severity
-from helios_research.ledger import Attempt, Ledger, LedgerReader
+from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting
 from helios_research.preflight_checks.check import Check
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
 from helios_research.state.rows import (
@@ -122,9 +122,7 @@ class StatusLoader:
         self, row: Row, check: Check | None, attempts: Mapping[str, Sequence[Attempt]]
     ) -> RowStatus:
         sha256 = self.hashes[row.position] or ""
-        history = own_history(
-            row, attempts.get(sha256, ()), self._digests_by_audio.get(sha256, ())
-        )
+        history = own_history(row, attempts.get(sha256, ()), self._digests_by_audio.get(sha256, ()))
         duplicate = self._duplicates.get(row.position)
         return row_status(row, check, history, self._options, duplicate=duplicate)
 
@@ -182,7 +180,6 @@ def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[i
 # One entry per location: what was last seen there, by whatever rules.
 _LATEST = "latest"
 _SHA256 = "$.check.sha256"
-_PREFLIGHT = "preflight"
 
 
 class LedgerCache:
@@ -222,12 +219,12 @@ class PreflightSettings:
 
     def remember(self, ledger: Ledger) -> None:
         """Keep these settings for the next submission."""
-        ledger.put_setting_blocking(_PREFLIGHT, asdict(self))
+        ledger.put_setting_blocking(Setting.PREFLIGHT, asdict(self))
 
     @classmethod
     def of(cls, ledger: LedgerReader) -> "PreflightSettings":
         """Give the settings that a study remembers, or the defaults."""
-        known = ledger.get_setting(_PREFLIGHT, {})
+        known = ledger.get_setting(Setting.PREFLIGHT, {})
         try:
             return cls(Thresholds(**known["thresholds"]), known["full_speech"])
         # None were kept, or by a version with other thresholds.

@@ -3,16 +3,17 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from pydantic import ValidationError
 
 from helios_research.api.models import RunRequest, digest_of
+from helios_research.api.transport import FALLBACK_MEDIA_TYPE
 from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
 from helios_research.columns import Verdict
-from helios_research.ledger import Withdrawn
+from helios_research.ledger import Attempt, NewAttempt, Withdrawn
 from helios_research.preflight_checks.check import Check
 
 _SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
@@ -87,13 +88,33 @@ class Job:
 
     @property
     def digest(self) -> str:
-        """Fingerprint of the request."""
+        """Fingerprint of the request; empty where the row makes none."""
         return self.row.digest or ""
 
     @property
     def location(self) -> str:
         """Absolute path or URL of the recording."""
         return self.row.location or ""
+
+    @classmethod
+    def resumed(cls, row: Row, attempt: Attempt) -> Self:
+        """Take up an attempt again, without another look at its file."""
+        media_type = None if attempt.media_type == FALLBACK_MEDIA_TYPE else attempt.media_type
+        return cls(row, attempt.sha256, attempt.size_bytes, media_type, attempt.duration_s)
+
+    def attempt(self, number: int, *, delete_data: bool, source: str) -> NewAttempt:
+        """Describe the recording's n-th attempt for the ledger."""
+        return NewAttempt(
+            sha256=self.sha256,
+            request_digest=self.digest,
+            request=self.request.to_record(),
+            number=number,
+            media_type=self.media_type or FALLBACK_MEDIA_TYPE,
+            size_bytes=self.size_bytes,
+            duration_s=self.duration_s,
+            delete_data=delete_data,
+            source=source,
+        )
 
 
 class RowRequests:

@@ -5,7 +5,7 @@ One decision serves both sides: a row may be sent exactly where `next_action` na
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated, Self
@@ -271,11 +271,12 @@ def row_status(
     if check is not None and check.verdict is Verdict.FAIL and options.preflight:
         reason = f"Not sent. {check.reason}"
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
-    # Why its last run was given up, if it had one.
-    code, reason = (history[-1].error_code, history[-1].error_reason) if history else (None, None)
-    return RowStatus(
-        Outcome.PENDING, NextStep.SEND, runs=runs, error_code=code, error_reason=reason
-    )
+    waiting = RowStatus(Outcome.PENDING, NextStep.SEND, runs=runs)
+    if not history:
+        return waiting
+    # Why its last run was given up.
+    last = history[-1]
+    return replace(waiting, error_code=last.error_code, error_reason=last.error_reason)
 
 
 def _next_step(

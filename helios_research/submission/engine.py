@@ -1,4 +1,4 @@
-"""The engine: takes every recording of a cohort through its life, many at once.
+"""The engine: works on many recordings of a cohort at once.
 
 One coroutine per recording, inside a window that is as wide as the request budget can feed. What
 goes wrong with one recording stays with it; what is wrong with the account, the service or the
@@ -33,9 +33,9 @@ from helios_research.submission.background import REFRESH_S
 from helios_research.submission.clock import Clock
 from helios_research.submission.options import SubmitOptions
 from helios_research.submission.polling import CompletionModel
-from helios_research.submission.rate_limiter import RateLimiter, RequestKind, RetryPolicy
+from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.recording_task import RecordingTask
-from helios_research.submission.retrying_client import PostponedError, RetryingClient
+from helios_research.submission.retrying_client import PostponedError, RetryingClient, RetryPolicy
 from helios_research.submission.work_queue import (
     Inspector,
     NotSent,
@@ -55,9 +55,17 @@ SMALLEST_WINDOW = 16
 LOOK_AGAIN_S = 1.0
 """Seconds after which to see whether the window has become wider."""
 
+T = TypeVar("T")
+
+# The first request shows whether the service can be used; a person is waiting for it.
+_FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
+
+# What was learned is kept this often, so that a kill costs little of it.
+_KEEP_EVERY_S = 15.0
+
 
 class Runner:
-    """Runs one submission."""
+    """Works on the recordings of one submission, and counts them."""
 
     def __init__(
         self,
@@ -74,13 +82,13 @@ class Runner:
         self._began = recording_task.clock.monotonic()
         self._finished_here = 0
         self._recordings: set[asyncio.Task[None]] = set()
-        self._alone = WeakValueDictionary[str, asyncio.Lock]()
+        self._locks = WeakValueDictionary[str, asyncio.Lock]()
         self._room = asyncio.Event()
         self._fatal: Exception | None = None
         self._failed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> Progress:
-        """Take up recordings until none is left, or until asked to stop."""
+        """Work on recordings until none is left, or until the event asks to stop."""
         ends = [
             asyncio.create_task(self._feed()),
             asyncio.create_task(self._failed.wait()),
@@ -113,23 +121,23 @@ class Runner:
                 if isinstance(item, NotSent):
                     self._count(item.before, item.outcome)
                 else:
-                    await self._take_up(item)
+                    await self._start(item)
             while self._recordings:
                 await self._freed()
         # Whatever it is, it ends the submission, and `run` raises it.
         except Exception as error:  # noqa: BLE001
             self._fail(error)
 
-    async def _take_up(self, taken: WorkItem) -> None:
+    async def _start(self, item: WorkItem) -> None:
         while len(self._recordings) >= self._window():
             await self._freed()
-        task = asyncio.create_task(self._drive(taken))
+        task = asyncio.create_task(self._drive(item))
         self._recordings.add(task)
         task.add_done_callback(self._ended)
 
     async def _freed(self) -> None:
         self._room.clear()
-        # The window also widens as a higher rate is found, and nobody tells of that.
+        # The window also widens as a higher rate is found, without an event.
         with suppress(TimeoutError):
             await asyncio.wait_for(self._room.wait(), LOOK_AGAIN_S)
 
@@ -145,14 +153,14 @@ class Runner:
         most = self._recording_task.options.max_in_flight
         return wide if most is None else min(most, wide)
 
-    async def _drive(self, taken: WorkItem) -> None:
-        job = taken.job
-        self._count(taken.before, Outcome.PENDING)
+    async def _drive(self, item: WorkItem) -> None:
+        job = item.job
+        self._count(item.before, Outcome.PENDING)
         # Rows with the same audio and the same request share one run: the second waits for the
         # first, and then finds that nothing is left to do.
-        alone = self._alone.setdefault(job.sha256, asyncio.Lock())
+        lock = self._locks.setdefault(job.sha256, asyncio.Lock())
         try:
-            async with alone:
+            async with lock:
                 attempt = await self._recording_task.run(job, self._history(job.sha256))
             self._count(Outcome.PENDING, outcome_of(attempt))
         except PostponedError:
@@ -163,7 +171,7 @@ class Runner:
         # A defect of ours, met with one recording, must not cost the others theirs: its row
         # stays pending, and the log says where the defect is.
         except Exception:  # noqa: BLE001
-            _log.exception("Recording %s could not be taken further", job.row.recording_id)
+            _log.exception("Recording %s could not be processed", job.row.recording_id)
 
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1
@@ -176,24 +184,12 @@ class Runner:
         self._failed.set()
 
     async def _wind_down(self, *tasks: asyncio.Task[Any]) -> None:
-        """Let what is in flight end, and everything that only waits be cancelled."""
+        """Let what is in flight end, and cancel everything that only waits."""
         waiting = {*tasks, *self._recordings}
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         await self._recording_task.client.drain()
-
-
-_log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-# The first request tells whether the service can be worked with; a person is waiting for it.
-_FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
-
-# What was learned is kept this often, so that a kill costs little of it.
-_KEEP_EVERY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +244,7 @@ class Engine:
         return RetryingClient(self.client.base_url, limiter, self.clock, retries)
 
     async def _prove(self, service: Service, retrying: RetryingClient) -> Source:
-        """Find out, by the cheapest call, whether this is Helios and lets the key in."""
+        """Find out, by the cheapest call, whether this is Helios and accepts the key."""
         first = RetryingClient(retrying.base_url, retrying.limiter, self.clock, _FIRST_CALL)
         try:
             answer = await first.request(RequestKind.CREATE, service.account)
@@ -269,10 +265,8 @@ class Engine:
         moved = source is Source.THYMIA and base_url not in {None, self.client.base_url}
         if before not in {None, source.value} or moved:
             raise StudyMismatchError.service(self.ledger.folder, base_url, self.client.base_url)
-        if source is Source.THYMIA and self.ledger.get_setting(Setting.ACCOUNT) not in {
-            None,
-            account,
-        }:
+        known = self.ledger.get_setting(Setting.ACCOUNT)
+        if source is Source.THYMIA and known not in {None, account}:
             raise StudyMismatchError.account(self.ledger.folder)
         await self.ledger.put_setting(Setting.ACCOUNT, account)
         await self.ledger.put_setting(Setting.SOURCE, source.value)
@@ -285,7 +279,7 @@ class Engine:
             self.ledger.attempts_of,
             self.inspector.check,
             partial(asyncio.to_thread, self._scan),
-            self.options.rules,
+            self.options,
         )
         outcomes = [status.outcome for status in self.statuses]
         return Runner(recording_task, queue.items(), self.ledger.attempts_of, outcomes)
@@ -293,7 +287,7 @@ class Engine:
     def _scan(self) -> Scan:
         """Look at all recordings at once, for the same audio in several rows above all."""
         known = self.inspector.known_hashes()
-        # A row that cannot be sent may still hold another's audio, and then nobody knows whose it is.
+        # A row that cannot be sent may hold another's audio, and then it is unknown whose it is.
         locations = [row.location for row in self.rows if row.location]
         hashes = shared_audio(locations, known, self._is_over.is_set)
         conflicts = duplicate_rejections(
@@ -309,18 +303,18 @@ class Engine:
         return Scan(hashes, conflicts.keys(), outdated)
 
     async def _keep(self, limiter: RateLimiter, polling: CompletionModel) -> None:
-        """Remember what was learned of the service, for the next submission and for onlookers."""
+        """Keep what was learned of the service, for the next submission and for monitors."""
         try:
             await self.ledger.put_setting(Setting.LEARNED_RATE, limiter.learned())
             await self.ledger.put_setting(Setting.LIMITED_BY, limiter.limited_by)
             await self.ledger.put_setting(Setting.LEARNED_TIMES, polling.to_dict())
-        # It saves time, and no more: what must be written down ends the submission where it cannot.
+        # This only saves time; where what must be written down cannot be, the submission ends.
         except StudyStorageError as error:
             _log.warning("What was learned of the service could not be written down: %s", error)
 
 
 async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, T]) -> T | None:
-    """Carry an act out, or give it up at once when asked to stop."""
+    """Carry an act out, or give it up at once when the event asks to stop; then it gives None."""
     acting = asyncio.create_task(act)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""The life of one recording, from nothing to its scores: each act, and what the ledger is told.
+"""One recording from nothing to its scores: performs the actions that `state` decides on.
 
-Every act is written to the ledger before it is done and after it, so that a process that dies in
-between leaves behind what the planner needs to go on.
+Every act is written to the ledger before it is done and after it, so that after a process dies in
+between, the next submission can go on.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from functools import partial
 from helios_research.api.client import Service
 from helios_research.api.models import COMPLETE_OK, CREATED, ModelRun, without_transcripts
 from helios_research.api.responses import Answer, Failure, FailureKind, Success
-from helios_research.api.transport import FALLBACK_MEDIA_TYPE, UploadBody
-from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT, HeliosCode
-from helios_research.ledger import Attempt, Ledger, NewAttempt, State
+from helios_research.api.transport import UploadBody
+from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
+from helios_research.ledger import Attempt, Ledger, State
 from helios_research.recording import read_blocks
 from helios_research.state.rows import Job
 from helios_research.state.status import (
@@ -23,11 +23,11 @@ from helios_research.state.status import (
     ConfirmUpload,
     Create,
     Done,
-    Policy,
     Poll,
     StartAttempt,
     Upload,
     duration,
+    failed_inside,
     has_expired,
     next_action,
 )
@@ -38,15 +38,15 @@ from helios_research.submission.rate_limiter import RequestKind
 from helios_research.submission.retrying_client import PostponedError, RetryingClient
 
 # A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
-# without an answer is asked about after this many seconds at the earliest.
-SETTLE_AFTER_S = 5.0
+# without an answer is asked about after at least this many seconds.
+CONFIRM_AFTER_S = 5.0
 
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
 MOST_EXPIRIES = 3
 
 # Seconds to wait before a new run after the first, second and third internal error (our choice:
-# long enough for a restart, short enough for somebody who waits).
+# long enough for a restart, short enough for a person who waits).
 AFTER_INTERNAL_S = (10.0, 60.0, 300.0)
 
 UPLOAD_HOST = "The upload host"
@@ -55,13 +55,13 @@ _EXPIRED = Failure(
     FailureKind.URL_EXPIRED, TIMED_OUT, "The upload URL expired before the upload arrived."
 )
 _WOULD_KEEP = Failure(
-    FailureKind.RETRY, TIMED_OUT, "The upload did not arrive before Helios was told to delete data."
+    FailureKind.RETRY, TIMED_OUT, "The upload did not arrive before the option delete_data was set."
 )
 
 
 @dataclass(slots=True)
 class RecordingTask:
-    """Takes recordings through their lives, with what they all share."""
+    """Does what is left for recordings, one call of `run` each, with what they all share."""
 
     service: Service
     ledger: Ledger
@@ -71,32 +71,28 @@ class RecordingTask:
     clock: Clock
     source: str
     upload_slots: asyncio.Semaphore = field(init=False)
-    policy: Policy = field(init=False)
 
     def __post_init__(self) -> None:
         self.upload_slots = asyncio.Semaphore(self.options.uploads)
-        self.policy = Policy(
-            self.options.internal_error_retries,
-            self.options.resend_changed,
-            self.options.delete_data,
-        )
 
     async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
         """Do what is left for one recording."""
         attempts = {attempt.attempt_id: attempt for attempt in history}
-        # Each submission may try again after internal errors, however many came before it.
-        earlier = sum(_failed_inside(attempt) for attempt in history)
-        policy = replace(
-            self.policy, internal_error_retries=self.policy.internal_error_retries + earlier
-        )
+        failures_before = sum(map(failed_inside, history))
         abandoned = 0
         while True:
-            action = next_action(job.digest, list(attempts.values()), policy, self.clock.now())
+            action = next_action(
+                job.digest,
+                list(attempts.values()),
+                self.options,
+                now=self.clock.now(),
+                failures_before=failures_before,
+            )
             if isinstance(action, Done):
                 return action.attempt
             if isinstance(action, StartAttempt):
-                failed = sum(_failed_inside(attempt) for attempt in attempts.values())
-                await self.clock.sleep(_wait_after(failed - earlier))
+                failures = sum(map(failed_inside, attempts.values())) - failures_before
+                await self.clock.sleep(_wait_after(failures))
             try:
                 attempt = await self._perform(action, job)
             except PostponedError as postponed:
@@ -118,14 +114,15 @@ class RecordingTask:
     async def _perform(self, action: Action, job: Job) -> Attempt:
         match action:
             case StartAttempt(number):
-                return await self._begin(number, job)
+                new = job.attempt(number, delete_data=self.options.delete_data, source=self.source)
+                return await self.ledger.begin(new)
             case Create(attempt):
                 return await self._create_and_upload(attempt, job)
             case Upload(attempt):
                 async with self.upload_slots:
                     return await self._upload(attempt, job)
             case ConfirmUpload(attempt):
-                return await self._settle(attempt, job)
+                return await self._confirm(attempt, job)
             case Poll(attempt):
                 return await self._poll(attempt)
             case Abandon(attempt, reason):
@@ -145,21 +142,6 @@ class RecordingTask:
             if attempt.state is State.CREATED:
                 return await self._upload(attempt, job)
             return attempt
-
-    async def _begin(self, number: int, job: Job) -> Attempt:
-        return await self.ledger.begin(
-            NewAttempt(
-                sha256=job.sha256,
-                request_digest=job.digest,
-                request=job.request.to_record(),
-                number=number,
-                media_type=job.media_type or FALLBACK_MEDIA_TYPE,
-                size_bytes=job.size_bytes,
-                duration_s=job.duration_s,
-                delete_data=self.options.delete_data,
-                source=self.source,
-            )
-        )
 
     async def _create(self, attempt: Attempt, job: Job) -> Attempt:
         async def once() -> Answer[Attempt]:
@@ -195,7 +177,7 @@ class RecordingTask:
         if answer.kind is FailureKind.NOT_HELIOS:
             raise answer.as_error(self.client.base_url)
         attempt = await self._move(attempt, attempt.state, answer)
-        # With its slot kept: what the host asks for one upload holds for the others too.
+        # With its slot kept: what the host requires of one upload is required of the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)
         return attempt
 
@@ -218,12 +200,12 @@ class RecordingTask:
             attempt.attempt_id, State.UPLOADED, error_code=None, error_reason=None
         )
 
-    async def _settle(self, attempt: Attempt, job: Job) -> Attempt:
+    async def _confirm(self, attempt: Attempt, job: Job) -> Attempt:
         """Find out whether an upload without an answer has arrived; if not, put it again."""
         began = self.clock.awake()
         tries = 0
         while True:
-            await self._wait_to_settle(attempt)
+            await self._wait_to_confirm(attempt)
             answer = await self._fetch(attempt)
             if isinstance(answer, Failure):
                 return await self._gone(attempt, answer)
@@ -245,22 +227,22 @@ class RecordingTask:
             await self.clock.sleep(delay_s)
             tries += 1
 
-    async def _wait_to_settle(self, attempt: Attempt) -> None:
+    async def _wait_to_confirm(self, attempt: Attempt) -> None:
         since = attempt.upload_began_at or self.clock.now()
         waited = (self.clock.now() - since).total_seconds()
         # A clock that was set back must not turn this into a long wait.
         await self.clock.sleep(
-            min(max(SETTLE_AFTER_S - waited, SETTLE_AFTER_S / 5), SETTLE_AFTER_S)
+            min(max(CONFIRM_AFTER_S - waited, CONFIRM_AFTER_S / 5), CONFIRM_AFTER_S)
         )
 
     async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
         """Give up a run to which no more is sent, once it shows a while later that nothing arrived.
 
-        The while is counted by a clock that nobody sets: a run shows as CREATED for a moment after
-        its upload, and by a clock that was set ahead in that moment its URL has expired. It is a
-        long one, since too short a one would pay twice, and nobody waits for it.
+        The while is counted by a clock that no one sets: a run shows as CREATED for a moment after
+        its upload, and by a clock that was set ahead in that moment its URL has expired. It is long,
+        because after too short a one the audio could be paid for twice.
         """
-        await self.clock.sleep(6 * SETTLE_AFTER_S)
+        await self.clock.sleep(6 * CONFIRM_AFTER_S)
         answer = await self._fetch(attempt)
         if isinstance(answer, Failure):
             return await self._gone(attempt, answer)
@@ -269,7 +251,7 @@ class RecordingTask:
         return await self._found(attempt, answer.value)
 
     async def _found(self, attempt: Attempt, run: ModelRun) -> Attempt:
-        """Note that an upload has arrived, unless its scores are there and have said so."""
+        """Write down that an upload has arrived, unless its scores were written down already."""
         if run.is_complete:
             return self.ledger.attempt(attempt.attempt_id)
         return await self._arrived(attempt)
@@ -282,38 +264,38 @@ class RecordingTask:
     # --- waiting for the scores ------------------------------------------------------------------
 
     async def _poll(self, attempt: Attempt) -> Attempt:
-        # An answer from before the machine fell asleep is no reason to give a run up on waking.
+        # An answer from before the machine fell asleep is no reason to give up a run on waking.
         began, began_awake = self.clock.monotonic(), self.clock.awake()
-        # From here on the age is counted by a clock that nobody sets back.
+        # The age is counted by a clock that no one sets back.
         uploaded = began - self._age_s(attempt)
-        asked_s: float | None = None
+        polled_s: float | None = None
         while True:
-            await self._wait_until_likely(attempt, uploaded, asked_s)
+            await self._wait_until_likely(attempt, uploaded, polled_s)
             answer = await self._fetch(attempt)
             age_s = self.clock.monotonic() - uploaded
             if isinstance(answer, Failure):
                 return await self._gone(attempt, answer)
             if answer.value.status == CREATED and has_expired(attempt, self.clock.now()):
-                # Something took the upload and said so, but it may never have reached the run.
+                # Something accepted the upload, but it may never have reached the run.
                 return await self._abandon_if_empty(attempt, _EXPIRED)
             if answer.value.is_complete:
-                self._learn(attempt, answer.value, not_done_s=asked_s or 0.0, done_s=age_s)
+                self._learn(attempt, answer.value, not_done_s=polled_s or 0.0, done_s=age_s)
                 return self.ledger.attempt(attempt.attempt_id)
             self.polling.still_running(age_s)
-            asked_s = age_s
+            polled_s = age_s
             if self.clock.awake() - began_awake > self.options.deadline_s:
                 raise PostponedError(_overdue(self.options.deadline_s, answer.value))
 
     async def _wait_until_likely(
-        self, attempt: Attempt, uploaded: float, asked_s: float | None
+        self, attempt: Attempt, uploaded: float, polled_s: float | None
     ) -> None:
-        """Wait until the run is likely to be done, looking again as other runs tell more."""
+        """Wait until the run is likely to be done; runs that finish meanwhile improve the estimate."""
         limiter = self.client.limiter
         while True:
             wait_s = self.polling.next_poll_s(
                 attempt.duration_s,
                 self.clock.monotonic() - uploaded,
-                asked_s,
+                polled_s,
                 spare=limiter.spare,
                 backlog_s=limiter.backlog_s,
             )
@@ -348,7 +330,7 @@ class RecordingTask:
         )
 
     async def _gone(self, attempt: Attempt, answer: Failure) -> Attempt:
-        """End a run whose data Helios has deleted, as it was told to; else wait for better news.
+        """End a run whose data Helios has deleted because of ``delete_data``; postpone any other.
 
         A run may also be unknown to the key of another account, or for a moment.
         """
@@ -361,7 +343,7 @@ class RecordingTask:
         return max(0.0, (self.clock.now() - since).total_seconds())
 
     def _learn(self, attempt: Attempt, run: ModelRun, *, not_done_s: float, done_s: float) -> None:
-        """Tell the polling model how long this run took from its upload to its end.
+        """Report to the polling model how long this run took from its upload to its end.
 
         Both clocks may differ, so each time is taken as seconds since the run's creation, by the
         clock that wrote it.
@@ -371,10 +353,6 @@ class RecordingTask:
             until_upload = attempt.uploaded_at - attempt.created_at
             took_s = (run.completed_at - run.created_at - until_upload).total_seconds()
         self.polling.observe(attempt.duration_s, took_s, not_done_s=not_done_s, done_s=done_s)
-
-
-def _failed_inside(attempt: Attempt) -> bool:
-    return attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
 
 
 def _wait_after(failures: int) -> float:

@@ -1,4 +1,4 @@
-"""Which recordings are sent, in which order, each with its bytes identified and checked."""
+"""Which recordings are sent, in which order, each identified by its bytes and checked."""
 
 import asyncio
 import hashlib
@@ -8,6 +8,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Coroutine,
     Hashable,
     Iterable,
     Iterator,
@@ -17,9 +18,8 @@ from collections.abc import (
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from helios_research.api.transport import FALLBACK_MEDIA_TYPE
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.columns import Outcome, Verdict
 from helios_research.errors import RecordingUnavailableError
@@ -27,110 +27,181 @@ from helios_research.ledger import Attempt, Ledger
 from helios_research.preflight_checks.check import Check, identified
 from helios_research.preflight_checks.pool import CheckPool
 from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
-from helios_research.state.loader import LATEST, SHA256, check_in, seen_at
+from helios_research.state.loader import LedgerCache, PreflightSettings, seen_at, stamped_hashes
 from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
-from helios_research.state.status import NextStep, RowStatus, Rules, judge
+from helios_research.state.status import DecisionOptions, NextStep, RowStatus, row_status
 
 T = TypeVar("T")
 
-_HEAD_BYTES = 65_536
+AHEAD = 64
+"""Recordings that are checked before their turn: enough to keep every core busy."""
 
 
-def shared_audio(
-    locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool] = lambda: False
-) -> dict[str, str]:
-    """Hash the local recordings that may be the same as another one."""
-    local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
-    if all(location in known for location in local):
-        return dict(known)
-    alike = [
-        location
-        for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes, is_over)
-        if any(location not in known for location in same_size)
-        for same_head in _grouped(same_size, _head, is_over)
-        for location in same_head
-        if location not in known
-    ]
-    hashed = _by_value(alike, lambda location: fingerprint(location).sha256, is_over)
-    return {**known, **hashed}
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A recording to work on, and the outcome of its row until now."""
+
+    job: Job
+    before: Outcome
 
 
-def _head(location: str) -> bytes:
-    # Not the bytes themselves: those of thousands of recordings would be in memory at once.
-    return hashlib.sha256(next(read_blocks(location, _HEAD_BYTES), b"")).digest()
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """A row that gets its outcome without being sent, and its outcome until now."""
+
+    outcome: Outcome
+    before: Outcome
 
 
-def _grouped(
-    locations: Iterable[str], key: Callable[[str], Hashable], is_over: Callable[[], bool]
-) -> list[list[str]]:
-    groups = defaultdict[Hashable, list[str]](list)
-    for location, value in _by_value(locations, key, is_over).items():
-        groups[value].append(location)
-    return [group for group in groups.values() if len(group) > 1]
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is known of all recordings before any of them is checked.
+
+    Hashes are by location; conflicts are the positions of rows that share their audio with a row of
+    other metadata; outdated are rejected rows whose file has changed since it was last seen.
+    """
+
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    conflicts: Collection[int] = ()
+    outdated: Collection[int] = ()
 
 
-def _by_value(
-    locations: Iterable[str], value: Callable[[str], T], is_over: Callable[[], bool]
-) -> dict[str, T]:
-    """Map locations to a value; those that cannot be read are left for their own check to say."""
-    found = {}
-    for location in locations:
-        if is_over():
-            break
+@dataclass(slots=True)
+class WorkQueue:
+    """Goes through the rows of a cohort; runs in progress first, and then what is left to send."""
+
+    rows: Sequence[Row]
+    statuses: Sequence[RowStatus]
+    history: Callable[[str], Sequence[Attempt]]
+    check: Callable[[str], Coroutine[Any, Any, Check]]
+    scan: Callable[[], Awaitable[Scan]]
+    options: DecisionOptions
+    _claims: dict[str, str] = field(default_factory=dict)
+    _scanned: Scan = field(default_factory=Scan)
+
+    async def items(self) -> AsyncIterator[WorkItem | NotSent]:
+        """Yield what is to be done, row by row."""
+        self._claim_what_was_sent()
+        for row, status, attempt in self._in_progress():
+            yield WorkItem(Job.resumed(row, attempt), status.outcome)
+        self._scanned = await self.scan()
+        async for row, status, check in self._checked_ahead():
+            item = self._decide(row, status, check)
+            if item is not None:
+                yield item
+
+    def _claim_what_was_sent(self) -> None:
+        """Keep audio that was sent for one row from being sent for another."""
+        for row, status in zip(self.rows, self.statuses, strict=True):
+            # What changed while it was being sent never was.
+            if status.sha256 is not None and status.outcome is not Outcome.INVALID:
+                self._claims.setdefault(status.sha256, row.digest or "")
+
+    def _in_progress(self) -> list[tuple[Row, RowStatus, Attempt]]:
+        found = [
+            (row, status, attempt)
+            for row, status in zip(self.rows, self.statuses, strict=True)
+            if status.next is NextStep.RESUME
+            for attempt in self.history(status.sha256 or "")
+            if attempt.attempt_id == status.attempt_id
+        ]
+        # What Helios deletes is gone 12 hours after completion, so it is asked for first.
+        return sorted(found, key=lambda item: not item[2].delete_data)
+
+    async def _checked_ahead(self) -> AsyncIterator[tuple[Row, RowStatus, Check]]:
+        others = self._others()
+        ahead: dict[asyncio.Task[Check], tuple[Row, RowStatus]] = {}
         try:
-            found[location] = value(location)
-        except RecordingUnavailableError:
-            continue
-    return found
+            while True:
+                for row, status in islice(others, AHEAD - len(ahead)):
+                    ahead[asyncio.create_task(self.check(row.location or ""))] = row, status
+                if not ahead:
+                    return
+                # The one that is ready goes first, so that one slow file holds up no other.
+                ready, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in ahead if task in ready]:
+                    row, status = ahead.pop(task)
+                    yield row, status, task.result()
+        finally:
+            for task in ahead:
+                task.cancel()
 
+    def _others(self) -> Iterator[tuple[Row, RowStatus]]:
+        """Give the rows whose recordings have to be checked.
+
+        Of the rejected rows, these are the ones whose audio keeps another row from being sent, or
+        no longer does: the results have to know of it, too.
+        """
+        looked_at = {*self._scanned.conflicts, *self._scanned.outdated}
+        for row, status in zip(self.rows, self.statuses, strict=True):
+            counts = row.rejection is None or row.position in looked_at
+            if row.location and counts and not self._is_settled(row, status):
+                yield row, status
+
+    def _is_settled(self, row: Row, status: RowStatus) -> bool:
+        """Whether nothing is left to begin for a recording, as far as can be said without reading it."""
+        if status.next is NextStep.RESUME:
+            return True
+        if status.next is NextStep.SEND or status.sha256 is None:
+            return False
+        return self._scanned.hashes.get(row.location or "") == status.sha256
+
+    def _decide(self, row: Row, status: RowStatus, check: Check) -> WorkItem | NotSent | None:
+        if check.sha256 is None:
+            return self._without_file(row, status)
+        attempts = self.history(check.sha256)
+        conflict = self._conflict(row, check.sha256)
+        now = row_status(row, check, attempts, self.options, duplicate=conflict)
+        if now.next is NextStep.NONE:
+            return NotSent(now.outcome, status.outcome)
+        job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
+        return WorkItem(job, status.outcome)
+
+    def _without_file(self, row: Row, status: RowStatus) -> WorkItem | NotSent | None:
+        """Keep how a run ended, though its file is gone; go on with one that has not ended."""
+        for attempt in self.history(status.sha256 or ""):
+            if attempt.attempt_id == status.attempt_id and not attempt.state.is_final:
+                return WorkItem(Job.resumed(row, attempt), status.outcome)
+        return None if status.sha256 else NotSent(Outcome.INVALID, status.outcome)
+
+    def _conflict(self, row: Row, sha256: str) -> Rejection | None:
+        """Keep the same audio from being sent for two rows with different metadata."""
+        is_claimed = self._claims.setdefault(sha256, row.digest or "") != row.digest
+        if is_claimed or row.position in self._scanned.conflicts:
+            return Rejection(DUPLICATE_AUDIO, "The same audio is in another row.")
+        return None
+
+
+# --- what a recording is ---------------------------------------------------------------------------
 
 _IDENTITY_ONLY = "identity"
 _IDENTIFYING_THREADS = 4
 
 
-class LedgerCache:
-    """Keeps checks in a study's ledger, so that a second check is instant."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._withdrawn = ledger.withdrawn()
-
-    def load(self, rules: str) -> dict[str, Check]:
-        """Read all checks that were made by certain rules."""
-        found = (
-            (location, check_in(facts))
-            for location, _, facts in self._ledger.cached_checks(LATEST)
-            if facts.get("rules") == rules
-        )
-        return {location: check for location, check in found if check is not None}
-
-    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
-        """Keep checks in place of what was known of the same locations.
-
-        Blocks until they are on the disk.
-        """
-        self._ledger.store_checks(
-            LATEST,
-            (
-                (location, str(check.stamp), {"rules": rules, "check": check.to_dict()})
-                for location, found in checks.items()
-                for check in [unless_withdrawn(found, self._withdrawn)]
-            ),
-        )
-
-
 class Inspector:
-    """Tells what a recording is, from memory where nothing was written to it since."""
+    """Checks or identifies recordings, from memory where nothing was written to them since.
+
+    The preflight uses the settings that the study remembers of its last one.
+    """
 
     def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
         self._ledger = ledger
         self._cache = LedgerCache(ledger)
         self._withdrawn = ledger.withdrawn()
-        self._pool = CheckPool(cache=self._cache, store_every=1) if preflight else None
+        self._pool = self._new_pool() if preflight else None
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
 
+    def _new_pool(self) -> CheckPool:
+        known = PreflightSettings.of(self._ledger)
+        return CheckPool(
+            thresholds=known.thresholds,
+            full_speech=known.full_speech,
+            cache=self._cache,
+            store_every=1,
+        )
+
     async def check(self, location: str) -> Check:
-        """Find out what a recording is, and write it down."""
+        """Check a recording, and write down what was found."""
         return unless_withdrawn(await self._found(location), self._withdrawn)
 
     async def _found(self, location: str) -> Check:
@@ -148,7 +219,7 @@ class Inspector:
         """Give the SHA-256 of local recordings to which nothing was written since."""
         return {
             location: sha256
-            for location, stamp, sha256 in self._ledger.cached_fact(LATEST, SHA256)
+            for location, stamp, sha256 in stamped_hashes(self._ledger)
             if sha256 and _is_unchanged(location, stamp)
         }
 
@@ -181,7 +252,7 @@ class Inspector:
 
 
 def _is_unchanged(location: str, stamp: str) -> bool:
-    """Compare the cheap identity of a local recording; a remote one's would cost a request."""
+    """Compare the stamp of a local recording; that of a remote one would cost a request."""
     if is_remote(location):
         return False
     try:
@@ -190,143 +261,57 @@ def _is_unchanged(location: str, stamp: str) -> bool:
         return False
 
 
-AHEAD = 64
-"""Recordings that are checked before their turn: enough to keep every core busy."""
+# --- the same audio in several files --------------------------------------------------------------
+
+_HEAD_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """A recording to be taken up, and how its row stood until now."""
+def shared_audio(
+    locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool] = lambda: False
+) -> dict[str, str]:
+    """Hash the local recordings that may be the same as another one; the result includes ``known``.
 
-    job: Job
-    before: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """A row that comes to its end without being sent, and how it stood until now."""
-
-    outcome: Outcome
-    before: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What can be said of all recordings at once, before any of them is checked."""
-
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    conflicts: Collection[int] = ()
-    outdated: Collection[int] = ()
+    Recordings of different sizes, or with different beginnings, are not read to the end.
+    """
+    local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
+    if all(location in known for location in local):
+        return dict(known)
+    alike = [
+        location
+        for same_size in _grouped(local, lambda location: stamp_of(location).size_bytes, is_over)
+        if any(location not in known for location in same_size)
+        for same_head in _grouped(same_size, _head, is_over)
+        for location in same_head
+        if location not in known
+    ]
+    hashed = _by_value(alike, lambda location: fingerprint(location).sha256, is_over)
+    return {**known, **hashed}
 
 
-@dataclass(slots=True)
-class WorkQueue:
-    """Goes through the rows of a cohort."""
+def _head(location: str) -> bytes:
+    # Not the bytes themselves: those of thousands of recordings would be in memory at once.
+    return hashlib.sha256(next(read_blocks(location, _HEAD_BYTES), b"")).digest()
 
-    rows: Sequence[Row]
-    statuses: Sequence[RowStatus]
-    history: Callable[[str], Sequence[Attempt]]
-    check: Callable[[str], Awaitable[Check]]
-    scan: Callable[[], Awaitable[Scan]]
-    rules: Rules
-    _claims: dict[str, str] = field(default_factory=dict)
-    _scanned: Scan = field(default_factory=Scan)
 
-    async def items(self) -> AsyncIterator[WorkItem | NotSent]:
-        """Yield what is to be done, row by row."""
-        self._claim_what_was_sent()
-        for row, status, attempt in self._in_progress():
-            yield WorkItem(_job_of(row, attempt), status.outcome)
-        self._scanned = await self.scan()
-        async for row, status, check in self._checked_ahead():
-            item = self._decide(row, status, check)
-            if item is not None:
-                yield item
+def _grouped(
+    locations: Iterable[str], key: Callable[[str], Hashable], is_over: Callable[[], bool]
+) -> list[list[str]]:
+    groups = defaultdict[Hashable, list[str]](list)
+    for location, value in _by_value(locations, key, is_over).items():
+        groups[value].append(location)
+    return [group for group in groups.values() if len(group) > 1]
 
-    def _claim_what_was_sent(self) -> None:
-        """Keep audio that was sent for one row from being sent for another."""
-        for row, status in zip(self.rows, self.statuses, strict=True):
-            # What changed while it was being sent never was.
-            if status.sha256 is not None and status.outcome is not Outcome.INVALID:
-                self._claims.setdefault(status.sha256, row.digest or "")
 
-    def _in_progress(self) -> list[tuple[Row, RowStatus, Attempt]]:
-        found = [
-            (row, status, attempt)
-            for row, status in zip(self.rows, self.statuses, strict=True)
-            if status.next is NextStep.RESUME
-            for attempt in self.history(status.sha256 or "")
-            if attempt.attempt_id == status.attempt_id
-        ]
-        # What Helios deletes is gone 12 hours after completion, so it is asked for first.
-        return sorted(found, key=lambda item: not item[2].delete_data)
-
-    async def _checked_ahead(self) -> AsyncIterator[tuple[Row, RowStatus, Check]]:
-        others = self._others()
-        ahead: dict[asyncio.Task[Check], tuple[Row, RowStatus]] = {}
+def _by_value(
+    locations: Iterable[str], value: Callable[[str], T], is_over: Callable[[], bool]
+) -> dict[str, T]:
+    """Map locations to a value; those that cannot be read are left out: their check says why."""
+    found = {}
+    for location in locations:
+        if is_over():
+            break
         try:
-            while True:
-                for row, status in islice(others, AHEAD - len(ahead)):
-                    ahead[asyncio.create_task(self._checked(row))] = row, status
-                if not ahead:
-                    return
-                # Whichever is ready goes first, so that one slow file holds up no other.
-                ready, _ = await asyncio.wait(ahead, return_when=asyncio.FIRST_COMPLETED)
-                for task in [task for task in ahead if task in ready]:
-                    row, status = ahead.pop(task)
-                    yield row, status, task.result()
-        finally:
-            for task in ahead:
-                task.cancel()
-
-    def _others(self) -> Iterator[tuple[Row, RowStatus]]:
-        """Give the rows whose recordings have to be looked at.
-
-        Of those that cannot be sent, it is those whose audio keeps another row from being sent, or
-        no longer does: the results have to know of it, too.
-        """
-        looked_at = {*self._scanned.conflicts, *self._scanned.outdated}
-        for row, status in zip(self.rows, self.statuses, strict=True):
-            counts = row.rejection is None or row.position in looked_at
-            if row.location and counts and not self._is_settled(row, status):
-                yield row, status
-
-    def _is_settled(self, row: Row, status: RowStatus) -> bool:
-        """Tell without another look at the recording that nothing is left to begin for it."""
-        if status.next is NextStep.RESUME:
-            return True
-        if status.next is NextStep.SEND or status.sha256 is None:
-            return False
-        return self._scanned.hashes.get(row.location or "") == status.sha256
-
-    async def _checked(self, row: Row) -> Check:
-        return await self.check(row.location or "")
-
-    def _decide(self, row: Row, status: RowStatus, check: Check) -> WorkItem | NotSent | None:
-        if check.sha256 is None:
-            return self._without_file(row, status)
-        attempts = self.history(check.sha256)
-        seen = judge(row, check, attempts, self._conflict(row, check.sha256), self.rules)
-        if seen.next is NextStep.NONE:
-            return NotSent(seen.outcome, status.outcome)
-        job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
-        return WorkItem(job, status.outcome)
-
-    def _without_file(self, row: Row, status: RowStatus) -> WorkItem | NotSent | None:
-        """How a run ended stays, though its file is gone; one that waits for the file will say."""
-        for attempt in self.history(status.sha256 or ""):
-            if attempt.attempt_id == status.attempt_id and not attempt.state.is_final:
-                return WorkItem(_job_of(row, attempt), status.outcome)
-        return None if status.sha256 else NotSent(Outcome.INVALID, status.outcome)
-
-    def _conflict(self, row: Row, sha256: str) -> Rejection | None:
-        """Keep the same audio from being sent for two rows that say different things of it."""
-        is_claimed = self._claims.setdefault(sha256, row.digest or "") != row.digest
-        if is_claimed or row.position in self._scanned.conflicts:
-            return Rejection(DUPLICATE_AUDIO, "The same audio stands in another row.")
-        return None
-
-
-def _job_of(row: Row, attempt: Attempt) -> Job:
-    media_type = None if attempt.media_type == FALLBACK_MEDIA_TYPE else attempt.media_type
-    return Job(row, attempt.sha256, attempt.size_bytes, media_type, attempt.duration_s)
+            found[location] = value(location)
+        except RecordingUnavailableError:
+            continue
+    return found

@@ -22,10 +22,16 @@ from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings, Step
-from helios_research.submission import engine, polling, rate_limiter, recording_task
+from helios_research.submission import (
+    engine,
+    polling,
+    rate_limiter,
+    recording_task,
+    retrying_client,
+)
 from helios_research.submission.clock import SystemClock
 
-SETTLE_AFTER_S = 0.02
+CONFIRM_AFTER_S = 0.02
 RATE = 400.0
 SUBMITTING_CHILD = Path(__file__).with_name("submit_and_die.py")
 
@@ -156,7 +162,7 @@ class Surroundings:
                 "api_key": self.sandbox.api_key,
                 "base_url": self.sandbox.base_url,
                 "ahead_s": shift.total_seconds(),
-                "settle_after_s": SETTLE_AFTER_S,
+                "confirm_after_s": CONFIRM_AFTER_S,
                 "options": options,
                 "entry": entry,
                 "before": before,
@@ -251,11 +257,11 @@ def world(
 ) -> World:
     """Make studies whose service answers within a moment, so that nothing has to be waited for."""
     hasty = functools.partial(
-        rate_limiter.RetryPolicy, first_s=SETTLE_AFTER_S, cap_s=5 * SETTLE_AFTER_S
+        retrying_client.RetryPolicy, first_s=CONFIRM_AFTER_S, cap_s=5 * CONFIRM_AFTER_S
     )
-    monkeypatch.setattr(recording_task, "SETTLE_AFTER_S", SETTLE_AFTER_S)
-    monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (SETTLE_AFTER_S,))
-    monkeypatch.setattr(rate_limiter, "FIRST_PAUSE_S", SETTLE_AFTER_S)
+    monkeypatch.setattr(recording_task, "CONFIRM_AFTER_S", CONFIRM_AFTER_S)
+    monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (CONFIRM_AFTER_S,))
+    monkeypatch.setattr(rate_limiter, "FIRST_PAUSE_S", CONFIRM_AFTER_S)
     monkeypatch.setattr(polling, "MARGIN_S", 0.0)
     monkeypatch.setattr(engine, "RetryPolicy", hasty)
     monkeypatch.setattr(engine, "_FIRST_CALL", hasty(max_elapsed_s=1.0))

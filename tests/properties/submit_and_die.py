@@ -17,7 +17,7 @@ import helios_research as hr
 from helios_research.api.client import Client
 from helios_research.errors import ServiceError
 from helios_research.ledger import Ledger
-from helios_research.submission import engine, rate_limiter, recording_task
+from helios_research.submission import engine, rate_limiter, recording_task, retrying_client
 from helios_research.submission.clock import SystemClock
 
 UNREACHED, UNREACHABLE = 0, 3
@@ -62,10 +62,10 @@ def die_at(entry: int, *, before: bool) -> None:
 
 
 def submit(job: dict[str, Any]) -> int:
-    recording_task.SETTLE_AFTER_S = job["settle_after_s"]
-    recording_task.AFTER_INTERNAL_S = (job["settle_after_s"],)
-    rate_limiter.FIRST_PAUSE_S = job["settle_after_s"]
-    engine._FIRST_CALL = rate_limiter.RetryPolicy(job["options"]["outage_s"])
+    recording_task.CONFIRM_AFTER_S = job["confirm_after_s"]
+    recording_task.AFTER_INTERNAL_S = (job["confirm_after_s"],)
+    rate_limiter.FIRST_PAUSE_S = job["confirm_after_s"]
+    engine._FIRST_CALL = retrying_client.RetryPolicy(job["options"]["outage_s"])
     die_at(job["entry"], before=job["before"])
     study = hr.Study(
         job["study"],

@@ -16,8 +16,8 @@ from helios_research.columns import BIOMARKERS, Outcome, Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.recording import fingerprint
+from helios_research.state.loader import LedgerCache
 from helios_research.state.rows import rows_of
-from helios_research.submission.work_queue import LedgerCache
 from helios_research.withdrawal import COHORT_FILE
 
 MOST_ROWS = 6

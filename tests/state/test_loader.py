@@ -12,9 +12,8 @@ from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.state import loader
-from helios_research.state.loader import StatusLoader, rows_in
+from helios_research.state.loader import LedgerCache, StatusLoader, rows_in
 from helios_research.state.rows import Row, parts, rows_of
-from helios_research.submission.work_queue import LedgerCache
 
 ROWS = 7
 
@@ -75,7 +74,9 @@ EXPECTED = [
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_a_cohort_in_parts_stands_as_it_does_at_once(cohort, ledger, monkeypatch, size) -> None:
+def test_a_cohort_read_in_parts_has_the_same_statuses_as_at_once(
+    cohort, ledger, monkeypatch, size
+) -> None:
     monkeypatch.setattr(loader, "parts", lambda total: parts(total, size))
     for held in (None, rows_in(ledger, cohort)):
         looked = list(StatusLoader(ledger, cohort, held).parts())

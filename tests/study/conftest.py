@@ -38,7 +38,7 @@ class ShiftedClock(SystemClock):
 @pytest.fixture(autouse=True)
 def settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox shows an upload at once, so nothing has to be waited for."""
-    monkeypatch.setattr(recording_task, "SETTLE_AFTER_S", 0.1)
+    monkeypatch.setattr(recording_task, "CONFIRM_AFTER_S", 0.1)
     monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (0.05,))
 
 

@@ -450,7 +450,7 @@ def test_whoever_asks_whether_an_upload_arrived_and_finds_scores_asks_no_second_
 ) -> None:
     sandbox = make_sandbox(Faults(rules=(Rule(Fault.RESET, on=Step.UPLOAD, after_work=True),)))
     with monkeypatch.context() as patience:
-        patience.setattr(recording_task, "SETTLE_AFTER_S", 60.0)
+        patience.setattr(recording_task, "CONFIRM_AFTER_S", 60.0)
         submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
         while not sandbox.completions():
             time.sleep(0.01)

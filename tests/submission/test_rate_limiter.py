@@ -1,4 +1,4 @@
-"""The queue that all requests go through, and retries."""
+"""The queue that all requests go through, and the search for the rate that the service allows."""
 
 import asyncio
 import math
@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from helios_research.sandbox.limits import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.rate_limiter import (
+    CUT,
+    DEEPEST_CUT,
+    HIGHEST_RATE,
     KIND_WEIGHTS,
     LONGEST_OWN_PAUSE_S,
-    LONGEST_PAUSE_S,
-    LONGEST_RETRY_AFTER_S,
-    NAP_S,
+    LOWEST_RATE,
+    START_RATE,
+    AdaptiveRate,
     RateLimiter,
     RequestKind,
-    RetryPolicy,
 )
 
 SLACK_S = 1e-4
@@ -170,11 +172,11 @@ def test_a_shorter_pause_does_not_shorten_a_longer_one() -> None:
     assert bench.times[0] == pytest.approx(9.0)
 
 
-def test_a_pause_lasts_as_long_as_the_server_says_up_to_an_hour() -> None:
+def test_a_pause_lasts_as_long_as_the_server_says() -> None:
     bench = Bench()
-    bench.limiter.refused(1e6)
+    bench.limiter.refused(90.0)
     bench.run(bench.take())
-    assert bench.times[0] == pytest.approx(LONGEST_PAUSE_S, abs=1.0)
+    assert bench.times[0] == pytest.approx(90.0, abs=1.0)
 
 
 def test_a_server_that_says_nothing_is_left_alone_longer_each_time() -> None:
@@ -221,30 +223,6 @@ def test_answers_that_come_in_during_a_pause_do_not_end_the_storm() -> None:
     bench.run(bench.take())
     assert bench.times[0] >= 5.0
     assert (bench.limiter.accepted_requests, bench.limiter.refused_requests) == (1, 1)
-
-
-def test_a_raised_rate_counts_for_those_who_wait_already() -> None:
-    bench = Bench(0.05)
-
-    async def raise_rate() -> None:
-        await bench.clock.sleep(5.0)
-        bench.limiter.set_rate(50.0)
-
-    bench.run(*(bench.take() for _ in range(10)), raise_rate())
-    assert bench.times[-1] <= 5.0 + NAP_S + 10 / 50
-
-
-def test_a_lowered_rate_keeps_what_was_sent_ahead_of_time() -> None:
-    bench = Bench(10.0, random=NEVER_LATE)
-
-    async def lower() -> None:
-        await bench.limiter.slot()
-        await bench.limiter.slot()
-        bench.limiter.set_rate(1.0)
-        await bench.limiter.slot()
-
-    bench.run(lower())
-    assert bench.clock.monotonic() == pytest.approx(1.0, abs=0.01)
 
 
 async def strict_server(bench: Bench, limit: float, seconds: float) -> None:
@@ -411,35 +389,126 @@ def test_a_burst_below_one_is_refused_in_words() -> None:
         RateLimiter(1.0, clock=VirtualClock(), burst=0)
 
 
+# --- the search for the rate ------------------------------------------------------------------
+
+
+def sending(search: AdaptiveRate, seconds: float, step_s: float = 0.1) -> None:
+    for _ in range(round(seconds / step_s)):
+        search.sent(step_s)
+
+
+def accept_evenly(search: AdaptiveRate, rate: float, until_s: float) -> None:
+    for number in range(int(until_s * rate)):
+        search.accepted((number + 1) / rate)
+
+
+def test_it_starts_gently_and_grows_by_15_percent_a_second() -> None:
+    search = AdaptiveRate()
+    assert search.rate == START_RATE
+    sending(search, 5)
+    assert search.rate == pytest.approx(START_RATE * 1.15**5)
+
+
+def test_it_never_looks_for_more_than_the_highest_rate() -> None:
+    search = AdaptiveRate()
+    sending(search, 120)
+    assert search.rate == HIGHEST_RATE
+
+
+def test_a_given_rate_is_a_ceiling() -> None:
+    search = AdaptiveRate(10)
+    sending(search, 60)
+    assert search.rate == 10
+
+
+def test_a_refusal_cuts_to_nine_tenths_of_what_was_accepted() -> None:
+    search = AdaptiveRate(10)
+    accept_evenly(search, 8, until_s=5)
+    search.refused(5.0)
+    assert search.rate == pytest.approx(CUT * 8, rel=0.1)
+
+
+def test_refusals_within_a_second_count_as_one() -> None:
+    search = AdaptiveRate(10)
+    accept_evenly(search, 10, until_s=5)
+    search.refused(5.0)
+    once = search.rate
+    search.refused(5.4)
+    search.refused(5.9)
+    assert search.rate == once
+    search.refused(6.1)
+    assert search.rate < once
+
+
+def test_a_refusal_soon_after_another_cuts_no_deeper_for_the_pause_between_them() -> None:
+    search = AdaptiveRate(10)
+    accept_evenly(search, 10, until_s=5)
+    search.refused(5.0)
+    once = search.rate
+    search.refused(7.0)
+    assert search.rate == pytest.approx(CUT * once)
+
+
+def test_one_cut_is_never_deeper_than_its_bound() -> None:
+    search = AdaptiveRate(50)
+    search.refused(100.0)
+    assert search.rate == pytest.approx(50 * DEEPEST_CUT * CUT)
+
+
+def test_after_a_refusal_a_given_rate_is_reached_again() -> None:
+    search = AdaptiveRate(10)
+    accept_evenly(search, 10, until_s=5)
+    search.refused(5.0)
+    assert search.rate < 10
+    sending(search, 60)
+    assert search.rate == 10
+
+
+def test_growth_is_slowest_at_the_rate_of_the_last_refusal() -> None:
+    search = AdaptiveRate(learned=10)
+    growths = []
+    for rate in (7.0, 10.0, 13.0):
+        search.rate = rate
+        search.sent(1.0)
+        growths.append(search.rate / rate)
+    assert growths[1] < 1.005 < min(growths[0], growths[2])
+
+
+def test_a_slow_limit_is_approached_more_slowly_so_that_no_larger_share_is_refused() -> None:
+    def growth(rate: float) -> float:
+        search = AdaptiveRate(learned=rate)
+        search.sent(1.0)
+        return search.rate / rate - 1
+
+    assert growth(2.0) == pytest.approx(growth(10.0) / 5)
+    assert growth(50.0) == pytest.approx(growth(10.0))
+
+
+def test_a_rate_learned_in_a_bad_hour_does_not_last() -> None:
+    search = AdaptiveRate(learned=0.5)
+    sending(search, 120)
+    assert search.rate > 10
+
+
+def test_what_was_learned_is_where_it_starts_but_not_above_a_given_rate() -> None:
+    assert AdaptiveRate(learned=7.5).rate == 7.5
+    assert AdaptiveRate(5, learned=7.5).rate == 5
+    assert AdaptiveRate(learned=0.0).rate == LOWEST_RATE
+
+
 @given(
-    st.integers(0, 5_000),
-    st.floats(0, 1e4),
-    st.none() | st.floats(0, 1e6),
-    st.integers(0, 2**32),
+    st.floats(0.05, 500) | st.none(),
+    st.lists(
+        st.tuples(st.sampled_from(["sent", "accepted", "refused"]), st.floats(0, 30)), max_size=60
+    ),
 )
-def test_no_attempt_begins_after_the_time_for_retries_is_over(
-    attempt: int, elapsed_s: float, retry_after_s: float | None, seed: int
+def test_whatever_happens_the_rate_stays_within_its_bounds(
+    rate: float | None, events: list[tuple[str, float]]
 ) -> None:
-    retries = RetryPolicy(max_elapsed_s=600.0)
-    delay_s = retries.next_delay(attempt, elapsed_s, retry_after_s, Random(seed).random)
-    if delay_s is not None:
-        assert elapsed_s + delay_s <= 600.0
-        assert delay_s >= min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S)
-        assert delay_s <= 30.0 + LONGEST_RETRY_AFTER_S
-
-
-def test_waits_double_up_to_the_cap_and_are_fully_jittered() -> None:
-    retries = RetryPolicy(first_s=1.0, cap_s=8.0)
-    longest = [retries.next_delay(attempt, 0.0, random=lambda: 1.0) for attempt in range(6)]
-    assert longest == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-    assert retries.next_delay(3, 0.0, random=lambda: 0.0) == 0.0
-
-
-def test_the_server_wish_comes_first_but_is_capped() -> None:
-    retries = RetryPolicy()
-    assert retries.next_delay(0, 0.0, 7.0, lambda: 0.0) == 7.0
-    assert retries.next_delay(0, 0.0, 4000.0, lambda: 0.0) == LONGEST_RETRY_AFTER_S
-
-
-def test_there_is_no_further_attempt_when_the_wait_would_take_too_long() -> None:
-    assert RetryPolicy(max_elapsed_s=60.0).next_delay(0, 55.0, 10.0) is None
+    search = AdaptiveRate(rate)
+    now_s = 0.0
+    for event, seconds in events:
+        now_s += seconds
+        getattr(search, event)(seconds if event == "sent" else now_s)
+        ceiling = HIGHEST_RATE if rate is None else rate
+        assert min(LOWEST_RATE, ceiling) <= search.rate <= max(ceiling, LOWEST_RATE)

@@ -9,11 +9,11 @@ from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.state.rows import Rejection, Row
-from helios_research.state.status import AS_USUAL, RowStatus, Rules, judge
+from helios_research.state.status import DEFAULT_OPTIONS, DecisionOptions, RowStatus, row_status
 from helios_research.submission.work_queue import NotSent, Scan, WorkItem, WorkQueue
 
 AUDIO = "ab" * 32
-NOT_SURVEYED = Scan()
+NOT_SCANNED = Scan()
 
 
 @pytest.fixture
@@ -24,28 +24,30 @@ def looked_at() -> list[str]:
 
 @pytest.fixture
 def taken_in(looked_at) -> Callable[..., object]:
-    """Everything that an queue yields for rows, what is seen of them, and what was sent."""
+    """Everything that a queue yields for rows, what is seen of them, and what was sent."""
 
     async def run(
         rows: Sequence[Row],
         seen: Mapping[str, Check],
         attempts: Sequence[Attempt] = (),
-        survey: Scan = NOT_SURVEYED,
-        rules: Rules = AS_USUAL,
+        scan: Scan = NOT_SCANNED,
+        options: DecisionOptions = DEFAULT_OPTIONS,
         statuses: Sequence[RowStatus] | None = None,
     ) -> list[WorkItem | NotSent]:
         async def check(location: str) -> Check:
             looked_at.append(location)
             return seen[location]
 
-        async def surveyed() -> Scan:
-            return survey
+        async def scanned() -> Scan:
+            return scan
 
         def history(sha256: str) -> list[Attempt]:
             return [attempt for attempt in attempts if attempt.sha256 == sha256]
 
-        before = statuses or [judge(row, None, history(AUDIO), rules=rules) for row in rows]
-        queue = WorkQueue(rows, before, history, check, surveyed, rules)
+        before = statuses or [
+            row_status(row, None, history(AUDIO), options=options) for row in rows
+        ]
+        queue = WorkQueue(rows, before, history, check, scanned, options)
         return [item async for item in queue.items()]
 
     return run
@@ -73,7 +75,7 @@ async def test_what_helios_would_refuse_ends_skipped_unless_all_is_sent(
 ) -> None:
     rows, seen = rows_at(row_of, "a"), {"/a.wav": check_of(Verdict.FAIL, HeliosCode.TOO_LONG)}
     assert await taken_in(rows, seen) == [NotSent(Outcome.SKIPPED, Outcome.PENDING)]
-    (sent,) = await taken_in(rows, seen, rules=Rules(preflight=False))
+    (sent,) = await taken_in(rows, seen, options=DecisionOptions(preflight=False))
     assert isinstance(sent, WorkItem)
 
 
@@ -92,8 +94,8 @@ async def test_a_score_stays_when_its_file_is_gone(taken_in, row_of, check_of, a
 async def test_a_settled_recording_that_nobody_wrote_to_is_not_looked_at(
     taken_in, row_of, attempt_of, looked_at
 ) -> None:
-    survey = Scan(hashes={"/a.wav": AUDIO})
-    items = await taken_in(rows_at(row_of, "a"), {}, [attempt_of(State.SCORED)], survey)
+    scan = Scan(hashes={"/a.wav": AUDIO})
+    items = await taken_in(rows_at(row_of, "a"), {}, [attempt_of(State.SCORED)], scan)
     assert (items, looked_at) == ([], [])
 
 
@@ -117,14 +119,14 @@ async def test_a_file_that_was_only_touched_keeps_its_score(
     assert items == [NotSent(Outcome.SCORED, Outcome.SCORED)]
 
 
-async def test_runs_under_way_go_first_without_a_look_at_their_files(
+async def test_runs_in_progress_go_first_without_a_look_at_their_files(
     taken_in, row_of, check_of, attempt_of, looked_at
 ) -> None:
     new, old = rows_at(row_of, "new", "old")
-    under_way = attempt_of(State.UPLOADED, duration_s=12.0)
-    statuses = [judge(new, None, []), judge(old, None, [under_way])]
+    in_progress = attempt_of(State.UPLOADED, duration_s=12.0)
+    statuses = [row_status(new, None, []), row_status(old, None, [in_progress])]
     seen = {"/new.wav": check_of(sha256="cd" * 32)}
-    items = await taken_in([new, old], seen, [under_way], statuses=statuses)
+    items = await taken_in([new, old], seen, [in_progress], statuses=statuses)
     assert [item.job.row for item in items] == [old, new]
     assert items[0].job.duration_s == 12.0
     assert looked_at == ["/new.wav"]
@@ -138,7 +140,7 @@ async def test_what_helios_deletes_soon_is_asked_for_before_all_else(
         attempt_of(State.UPLOADED, number=1, sha256="11" * 32),
         attempt_of(State.UPLOADED, number=2, sha256="22" * 32, delete_data=True),
     ]
-    statuses = [judge(row, None, [one]) for row, one in zip(rows, attempts, strict=True)]
+    statuses = [row_status(row, None, [one]) for row, one in zip(rows, attempts, strict=True)]
     items = await taken_in(rows, {}, attempts, statuses=statuses)
     assert [item.job.sha256 for item in items] == ["22" * 32, "11" * 32]
 
@@ -155,11 +157,11 @@ async def test_the_same_audio_with_other_metadata_is_sent_once_even_if_only_now_
     assert sorted(type(item).__name__ for item in items) == ["NotSent", "WorkItem"]
 
 
-async def test_rows_that_the_survey_found_in_conflict_are_not_sent(
+async def test_rows_that_the_scan_found_in_conflict_are_not_sent(
     taken_in, row_of, check_of
 ) -> None:
-    survey = Scan(conflicts={0})
-    items = await taken_in(rows_at(row_of, "a"), {"/a.wav": check_of()}, survey=survey)
+    scan = Scan(conflicts={0})
+    items = await taken_in(rows_at(row_of, "a"), {"/a.wav": check_of()}, scan=scan)
     assert items == [NotSent(Outcome.INVALID, Outcome.PENDING)]
 
 

@@ -205,7 +205,7 @@ def test_a_notebook_shows_it_by_itself(
     study.start(cohort, **SETTINGS).wait()
     study.start(monitor=False).wait()
     assert len(shown) == 1
-    assert shown[0]._settings == SETTINGS
+    assert shown[0]._options == SubmitOptions(**SETTINGS)
     shown[0].close()
 
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from html import escape
 from threading import Event, Thread
 from time import monotonic
-from typing import Unpack
+from typing import Any
 
 import ipywidgets
 
 from helios_research.codes import HeliosCode
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError
-from helios_research.submission.options import SubmitSettings
+from helios_research.submission.options import SubmitOptions
 from helios_research.widgets.base.controls import Button
 from helios_research.widgets.base.panel import Guard, Panel, StatusLine, in_words, markup
 from helios_research.widgets.monitor.drawing import (
@@ -60,9 +60,9 @@ class SubmissionMonitor(Panel):
     >>> SubmissionMonitor(Study("studies/night-shift"))  # doctest: +SKIP
     """
 
-    def __init__(self, study: WatchedStudy, **settings: Unpack[SubmitSettings]) -> None:
+    def __init__(self, study: WatchedStudy, **settings: Any) -> None:
         self._study = study
-        self._settings = settings
+        self._options = SubmitOptions(**settings)
         self._watch = StudyWatch(study)
         self._view: View | None = None
         self._is_stopping = False
@@ -205,7 +205,7 @@ class SubmissionMonitor(Panel):
             self._status.tell(_STOPPING)
 
     def _go_on(self) -> None:
-        self._study.start(monitor=False, **self._settings)
+        self._study.start(monitor=False, **self._options.model_dump())
         self.refresh()
 
     def _keep_looking(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -27,7 +27,6 @@ from helios_research.ledger import Ledger, Setting, State, Transition
 from helios_research.ledger.storage import DATABASE_NAME
 from helios_research.ledger.writer import Holder, holder_of
 from helios_research.state.status import Progress
-from helios_research.submission.options import SubmitSettings
 
 SHARE = 0.01
 """Share of the time that exact looks may take."""
@@ -73,7 +72,7 @@ class WatchedStudy(Protocol):
     def results(self) -> pd.DataFrame:
         """Give the results as they stand."""
 
-    def start(self, *, monitor: bool, **settings: Unpack[SubmitSettings]) -> SubmissionHandle:
+    def start(self, *args: Any, **options: Any) -> SubmissionHandle:
         """Begin to send what is left to send."""
 
 
