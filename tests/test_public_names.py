@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -16,14 +17,22 @@ PUBLIC = [
     "Cohort",
     "Sandbox",
     "Study",
+    "SubmitOptions",
     "Thresholds",
     "__version__",
     "analysis",
+    "columns",
+    "demo_cohort",
+    "errors",
+    "explain",
+    "export",
     "plots",
     "preflight",
     "pseudonymize",
     "read_cohort",
+    "read_results",
     "widgets",
+    "write_report",
 ]
 
 
@@ -79,6 +88,13 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
         ("helios_research.analysis", {"httpx", "matplotlib", "av", "ipywidgets", "sqlite3"}),
         ("helios_research.widgets", {"httpx", "av", "matplotlib", "ipywidgets", "sqlite3"}),
         ("helios_research.pseudonymize", {"httpx", "av", "matplotlib", "ipywidgets", "scipy"}),
+        ("helios_research.errors", {"httpx", "pandas", "numpy", "av", "sqlite3"}),
+        ("helios_research.columns", {"httpx", "pandas", "numpy", "av", "sqlite3"}),
+        ("helios_research.explain", {"httpx", "pandas", "numpy", "av", "sqlite3"}),
+        ("helios_research.read_results", {"httpx", "matplotlib", "av", "ipywidgets", "sqlite3"}),
+        ("helios_research.export", {"httpx", "matplotlib", "av", "ipywidgets", "sqlite3"}),
+        ("helios_research.demo_cohort", {"httpx", "pandas", "matplotlib", "av", "sqlite3"}),
+        ("helios_research.write_report", {"httpx", "av", "ipywidgets", "sqlite3"}),
         ("helios_research.preflight", {"httpx", "matplotlib", "ipywidgets", "scipy"}),
     ],
 )
@@ -113,4 +129,18 @@ def test_a_part_can_be_imported_first(module: str) -> None:
 
 def test_each_lazy_name_is_where_the_package_says_it_is() -> None:
     for name, home in vars(helios_research)["_HOMES"].items():
-        assert getattr(importlib.import_module(home), name).__name__ == name
+        found = getattr(importlib.import_module(f"helios_research.{home}"), name)
+        assert found.__name__ == name
+
+
+def test_no_public_name_hides_a_module_of_the_package() -> None:
+    """Importing a module sets its name on the package, in place of what stood there."""
+    modules = {module.name for module in pkgutil.iter_modules(helios_research.__path__)}
+    assert not modules & set(vars(helios_research)["_HOMES"])
+
+
+def test_the_demo_cohort_can_be_read_without_its_path() -> None:
+    cohort = helios_research.demo_cohort()
+    assert list(cohort.tags) == ["arm", "visit"]
+    # Three rows show what an issue looks like.
+    assert (len(cohort.fields), len(cohort.issues)) == (42, 3)

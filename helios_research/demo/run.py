@@ -6,16 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from helios_research import plots
-from helios_research.cohort import read_cohort
 from helios_research.columns import Source
-from helios_research.demo import demo_cohort_path
+from helios_research.demo import demo_cohort, demo_cohort_path
 from helios_research.errors import StudyMismatchError
 from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import Sandbox, SandboxSettings
 from helios_research.study import Study
 from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE
 
-TAGS = ("arm", "visit")
 FIGURE_FILE = "scores_by_arm.png"
 REPORT_FILE = "report.html"
 
@@ -31,7 +29,7 @@ class Demo:
 def run_demo(folder: Path) -> Demo:
     """Submit the demo cohort to a sandbox, and write what a study would end with."""
     _clear(folder)
-    cohort = read_cohort(demo_cohort_path() / "manifest.csv", tags=TAGS)
+    cohort = demo_cohort()
     with Sandbox(SandboxSettings(processing_s=1.0)) as sandbox:
         study = Study(folder, client=sandbox.client())
         results = study.submit(cohort)
