@@ -1,41 +1,95 @@
-"""Which column of a table feeds which field, and which columns are sent as tags."""
+"""Which column of a table is which field, what is sent as tags, and which column a name suggests.
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+A guess only fills in a choice that a person sees and confirms. Names that often hold something
+else are therefore not guessed at all: ``patient_id`` and ``name`` may be a person's real identity,
+which must not be sent, and ``gender`` is not the sex at birth.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher, get_close_matches
+from types import MappingProxyType
 from typing import Any
 
+from helios_research._util.text import literal
 from helios_research.columns import RECORDING_ID, REQUIRED_FIELDS, RESERVED_NAMES, STANDARD_FIELDS
-from helios_research.errors import (
-    ColumnsError,
-)
+from helios_research.errors import ColumnsError
 
 MOST_TAGS = 20
 """Tags that one run may have: the API's limit."""
 
 _NEVER_CONSTANT = (RECORDING_ID.name, "recording")
 
+CLOSE_ENOUGH = 0.86
+"""Similarity (0 to 1, as difflib measures it) from which a name is taken for a misspelling:
+``langauge`` is at 0.88 to ``language``, while ``sleeptime`` and ``waketime`` are at 0.59."""
+
+# English, German and Spanish, as they stand in exports of survey and trial software; written as
+# `_plain` leaves them.
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "recording_id": "recordid rowid uuid aufnahmeid idgrabacion grabacionid",
+        "recording": (
+            "file filename filepath path audio audiofile audiopath audiourl audiofilename "
+            "recordingfile recordingpath recordingurl recordingname voicefile voicerecording wav "
+            "wavfile datei dateiname dateipfad pfad audiodatei aufnahme sprachaufnahme tonaufnahme "
+            "archivo fichero ruta nombrearchivo grabacion archivoaudio audioarchivo"
+        ),
+        "user_label": (
+            "userid user participant participantid participantcode participantlabel "
+            "participantnumber participantno subject subjectid subjectcode subj subjid sub ppt "
+            "pptid pid pseudonym pseudonymid code personcode speaker speakerid respondent "
+            "respondentid proband probandid probandin probandencode teilnehmer teilnehmerid "
+            "teilnehmercode teilnehmerin teilnehmernummer vp vpn vpcode vpnr versuchsperson "
+            "versuchspersonid participante participanteid idparticipante codigoparticipante "
+            "sujeto sujetoid idsujeto codigo seudonimo"
+        ),
+        "date_of_birth": (
+            "dob birthdate birthday birth born dateborn birthdt brthdtc gebdatum gebdat "
+            "geburtsdatum geburtstag geboren fechanacimiento fechadenacimiento fnacimiento nacimiento"
+        ),
+        "birth_sex": (
+            "sex sexatbirth sexassignedatbirth assignedsex biologicalsex geschlecht "
+            "geburtsgeschlecht sexo sexoalnacer sexobiologico"
+        ),
+        "language": (
+            "lang languagecode locale spokenlanguage sprache sprachcode idioma lengua lenguaje "
+            "codigoidioma"
+        ),
+        "accent": "dialect akzent dialekt acento dialecto",
+        "recording_time": (
+            "recordedat recordedon recordingdatetime recordingdate recordingtimestamp recorded "
+            "datetime timestamp aufnahmezeit aufnahmezeitpunkt aufnahmedatum aufgenommen "
+            "zeitstempel fechagrabacion horagrabacion fechahora momentograbacion"
+        ),
+        "sleep_time": (
+            "sleepat asleepat asleep fellasleep fellasleepat sleeponset sleepstart sleeponsettime "
+            "timeasleep einschlafzeit eingeschlafen einschlafzeitpunkt schlafzeit schlafbeginn "
+            "horadormir horadedormir horasueno iniciosueno sedurmio"
+        ),
+        "wake_time": (
+            "wakeat wakeup wakeuptime wakeupat waketimestamp woke wokeat wokeup awake awakeat "
+            "awaketime sleepend aufwachzeit aufgewacht aufwachzeitpunkt wachzeit schlafende "
+            "horadespertar horadedespertar despertar horalevantarse sedesperto"
+        ),
+    }
+)
+_FIELD_OF: Mapping[str, str] = MappingProxyType(
+    {name: field for field, names in _OTHER_NAMES.items() for name in names.split()}
+    | {field.replace("_", ""): field for field in STANDARD_FIELDS}
+)
+
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Where each field of a cohort comes from."""
+class ColumnMapping:
+    """Where each field of a cohort comes from: a column of the table, or one value for all rows."""
 
-    columns: Mapping[str, str]
-    constants: Mapping[str, Any]
-    tags: tuple[str, ...]
-
-    def name_of(self, field: str) -> str:
-        """Name a field as the researcher knows it."""
-        return self.columns.get(field, field)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the researcher says about the columns of a table."""
-
-    columns: Mapping[str, Hashable]
-    constants: Mapping[str, Any]
-    tags: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    root: str | None = None
 
     @classmethod
     def of(
@@ -43,27 +97,105 @@ class Wishes:
         columns: Mapping[str, Hashable] | None,
         constants: Mapping[str, Any] | None,
         tags: Iterable[Hashable] | str,
-    ) -> "Wishes":
+    ) -> "ColumnMapping":
         """Take the arguments of a call as they come."""
         names = (tags,) if isinstance(tags, str) else tags
-        tag_names = tuple(dict.fromkeys(str(name) for name in names))
-        return cls(dict(columns or {}), dict(constants or {}), tag_names)
+        own = {field_name: str(column) for field_name, column in (columns or {}).items()}
+        return cls(own, dict(constants or {}), tuple(dict.fromkeys(map(str, names))))
+
+    def resolve(self, source: str, names: Iterable[str]) -> "ColumnMapping":
+        """Add the columns that are named like their field, once all fits the table's names."""
+        available = list(names)
+        _check_names(source, available)
+        mapped = _mapped_columns(source, available, self.columns)
+        _check_constants(source, mapped, self.constants)
+        missing = [name for name in REQUIRED_FIELDS if name not in {*mapped, *self.constants}]
+        if missing:
+            unused = [name for name in available if name not in mapped.values()]
+            raise ColumnsError.missing(source, missing, unused)
+        _check_tags(source, available, mapped, self.tags)
+        return replace(self, columns=mapped)
+
+    def name_of(self, field_name: str) -> str:
+        """Name a field as the researcher knows it."""
+        return self.columns.get(field_name, field_name)
+
+    def renamed(self, names: Collection[str]) -> dict[str, str]:
+        """Find new names for columns that cannot keep theirs.
+
+        Such are columns that are called like a field and are not to be it, and columns that are
+        called like one of the results' own.
+        """
+        taken, new_names = set(names), {}
+        for name in names:
+            is_a_stranger = name in STANDARD_FIELDS and self.columns.get(name) != name
+            if name in RESERVED_NAMES or is_a_stranger:
+                new_names[name] = _free_name(f"my_{name}", taken)
+                taken.add(new_names[name])
+        return new_names
+
+    def code(self, names: Collection[str], *, table: str) -> str:
+        """Write the lines that make the same cohort."""
+        new_names = self.renamed(names)
+        source = f"{table}.rename(columns={_literal(new_names, 4)})" if new_names else table
+        given = {name: value for name, value in self.arguments(new_names).items() if value}
+        lines = [f"    {name}={_literal(value, 4)},\n" for name, value in given.items()]
+        call = f"cohort = hr.Cohort.from_frame(\n    {source},\n{''.join(lines)})"
+        return f"import helios_research as hr\n\n{call}\n"
+
+    def staying(self, names: Collection[str]) -> list[str]:
+        """List the columns of which nothing is sent."""
+        # The key stays too: Helios never learns it.
+        sent = {name for field_name, name in self.columns.items() if field_name != "recording_id"}
+        return [name for name in names if name not in sent | set(self.tags)]
+
+    def arguments(self, new_names: Mapping[str, str]) -> dict[str, Any]:
+        """Give the arguments of `Cohort.from_frame` for a table whose columns have new names."""
+        # A column that is named like its field needs no entry.
+        columns = {
+            field_name: new_names.get(name, name)
+            for field_name, name in self.columns.items()
+            if field_name != name
+        }
+        tags = [new_names.get(tag, tag) for tag in self.tags]
+        return {
+            "columns": columns,
+            "constants": dict(self.constants),
+            "tags": tags,
+            "root": self.root,
+        }
 
 
-def lay_out(source: str, available: Iterable[str], wishes: Wishes) -> Layout:
-    """Decide where each field comes from."""
-    names = list(available)
-    _check_names(source, names)
-    mapped = _mapped_columns(source, names, wishes.columns)
-    _check_constants(source, mapped, wishes)
-    missing = [
-        field for field in REQUIRED_FIELDS if field not in mapped and field not in wishes.constants
-    ]
-    if missing:
-        unused = [name for name in names if name not in mapped.values()]
-        raise ColumnsError.missing(source, missing, unused)
-    _check_tags(source, names, mapped, wishes.tags)
-    return Layout(mapped, wishes.constants, wishes.tags)
+def guess_columns(names: Iterable[str]) -> dict[str, str]:
+    """Guess which column holds which field."""
+    found: dict[str, tuple[float, str]] = {}
+    for name in names:
+        field, similarity = _closest(name)
+        if field and similarity > found.get(field, (0.0, ""))[0]:
+            found[field] = (similarity, name)
+    return {field: found[field][1] for field in STANDARD_FIELDS if field in found}
+
+
+def _closest(name: str) -> tuple[str, float]:
+    """Name the field that a column is closest to, and how close; '' where none is."""
+    if name in STANDARD_FIELDS:
+        return name, 2.0
+    plain = _plain(name)
+    if plain in _FIELD_OF:
+        return _FIELD_OF[plain], 1.0
+    # Short names are close to anything: `dog` to `dob`.
+    known = [other for other in _FIELD_OF if len(other) >= 6 and len(plain) >= 6]
+    closeness = {other: SequenceMatcher(None, plain, other).ratio() for other in known}
+    best = max(closeness, key=closeness.__getitem__, default="")
+    if not best or closeness[best] < CLOSE_ENOUGH:
+        return "", 0.0
+    return _FIELD_OF[best], closeness[best]
+
+
+def _plain(name: str) -> str:
+    """Leave letters and digits only: ``sleepTime``, ``Sleep time`` and ``SLEEP_TIME`` are one."""
+    without_accents = unicodedata.normalize("NFKD", name.casefold())
+    return re.sub(r"[^a-z0-9]", "", without_accents.replace("ß", "ss"))
 
 
 def _check_names(source: str, names: list[str]) -> None:
@@ -78,12 +210,9 @@ def _check_names(source: str, names: list[str]) -> None:
         raise ColumnsError.names(source, what, remedy)
 
 
-def _mapped_columns(
-    source: str, names: list[str], wished: Mapping[str, Hashable]
-) -> dict[str, str]:
+def _mapped_columns(source: str, names: list[str], wished: Mapping[str, str]) -> dict[str, str]:
     mapped = {field: field for field in STANDARD_FIELDS if field in names}
-    for field, column in wished.items():
-        name = str(column)
+    for field, name in wished.items():
         _check_field(source, field, name)
         if name not in names:
             what = f"columns= names {name!r} as {field!r}, but there is no such column"
@@ -118,8 +247,8 @@ def _check_field(source: str, field: str, column: str) -> None:
     raise ColumnsError.mapping(source, what, remedy)
 
 
-def _check_constants(source: str, mapped: Mapping[str, str], wishes: Wishes) -> None:
-    for field in wishes.constants:
+def _check_constants(source: str, mapped: Mapping[str, str], constants: Mapping[str, Any]) -> None:
+    for field in constants:
         _check_field(source, field, "")
         if field in _NEVER_CONSTANT:
             what = f"{field!r} cannot be the same in all rows"
@@ -159,3 +288,20 @@ def _choices(name: str, names: list[str], label: str = "There are") -> str:
 
 def _quoted(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names)
+
+
+def _free_name(wanted: str, taken: Collection[str]) -> str:
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}_{number}", number + 1
+    return name
+
+
+def _literal(value: Any, indent: int) -> str:
+    """Write a value as Python, one entry on each line where it is long."""
+    short = literal(value)
+    if len(short) <= 60 or not isinstance(value, dict):
+        return short
+    inner = " " * (indent + 4)
+    entries = "".join(f"{inner}{literal(name)}: {literal(part)},\n" for name, part in value.items())
+    return f"{{\n{entries}{' ' * indent}}}"

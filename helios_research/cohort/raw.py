@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from helios_research.cohort.text import as_text, cell_text, text_column
-from helios_research.cohort.validators import Findings, Positions
+from helios_research.cohort.validators import Issues, Positions
 from helios_research.errors import ColumnsError, UnreadableTableError
 
 MOST_COLUMNS = 20_000
@@ -31,7 +31,7 @@ class RawTable:
     cells: pd.DataFrame
     row_numbers: Positions
     header_row: int
-    findings: Findings = field(default_factory=Findings)
+    issues: Issues = field(default_factory=Issues)
 
 
 def from_records(

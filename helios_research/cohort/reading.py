@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from helios_research.cohort.raw import RawTable, check_extent, from_dataframe, from_records
 from helios_research.cohort.text import text_column
-from helios_research.cohort.validators import Findings, Problem
+from helios_research.cohort.validators import Issues, Problem
 from helios_research.cohort.workbook import read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
@@ -41,14 +41,14 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
     check_extent(path, len(numbered), len(header))
-    findings = Findings()
-    records = _level(numbered, len(header), findings)
+    issues = Issues()
+    records = _level(numbered, len(header), issues)
     objects = from_records(path.name, header, records)
     frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
     if encoding == WINDOWS_ENCODING:
-        _warn_of_guess(frame, findings)
+        _warn_of_guess(frame, issues)
     rows = np.array([number for number, _ in numbered], dtype=np.int64)
-    return RawTable(path.name, frame, frame, rows, 1, findings)
+    return RawTable(path.name, frame, frame, rows, 1, issues)
 
 
 def find_encoding(path: Path, content: bytes) -> str:
@@ -108,7 +108,7 @@ def _records(
 
 
 def _level(
-    numbered: list[tuple[int, list[str]]], width: int, findings: Findings
+    numbered: list[tuple[int, list[str]]], width: int, issues: Issues
 ) -> list[Sequence[str | None]]:
     records: list[Sequence[str | None]] = [cells for _, cells in numbered]
     ragged = [position for position, cells in enumerate(records) if len(cells) != width]
@@ -123,7 +123,7 @@ def _level(
             noted.append(position)
             extras.append(extra or None)
             problems.append((_too_long if extra else _too_short)(len(cells), width))
-    findings.add(noted, "row", extras, problems, "INVALID_ROW")
+    issues.add(noted, "row", extras, problems, "INVALID_ROW")
     return records
 
 
@@ -142,7 +142,7 @@ def _too_short(found: int, expected: int) -> Problem:
     )
 
 
-def _warn_of_guess(frame: pd.DataFrame, findings: Findings) -> None:
+def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
     problem = Problem(
         "The file is not UTF-8, so letters beyond ASCII were read as Windows-1252.",
         f"Check that they are right. {_SAVE_AS_UTF8}",
@@ -150,7 +150,7 @@ def _warn_of_guess(frame: pd.DataFrame, findings: Findings) -> None:
     )
     for name in frame.columns:
         positions = np.flatnonzero(~frame[name].str.isascii().fillna(value=True).astype(bool))
-        findings.add(positions, name, frame[name].iloc[positions], problem, "INVALID_ROW")
+        issues.add(positions, name, frame[name].iloc[positions], problem, "INVALID_ROW")
 
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from helios_research import codes
-from helios_research.cohort.mapping import Layout
-from helios_research.cohort.storage import Content
-from helios_research.cohort.validators import Findings, Problem
+from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.storage import CohortTables
+from helios_research.cohort.validators import Issues, Problem
 from helios_research.columns import RECORDING_ID, Severity
 
 _CLOUD = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "s3", "s3a"}
@@ -135,9 +135,9 @@ def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Ser
 def check_ids(
     keys: "pd.Series[str]",
     repeats: "pd.Series[bool]",
-    layout: Layout,
+    mapping: ColumnMapping,
     row_numbers: "pd.Series[int]",
-    findings: Findings,
+    issues: Issues,
 ) -> None:
     """Check that no key stands in two rows."""
     keys = keys.where(~repeats)
@@ -151,31 +151,31 @@ def check_ids(
         )
         positions += members
         problems += [problem] * len(members)
-    column = layout.name_of(RECORDING_ID.name)
-    findings.add(positions, column, keys.iloc[positions], problems, "INVALID_RECORDING_ID")
+    column = mapping.name_of(RECORDING_ID.name)
+    issues.add(positions, column, keys.iloc[positions], problems, "INVALID_RECORDING_ID")
 
 
 def check_shared_audio(
-    content: Content, identities: "pd.Series[str]", shown_as: "pd.Series[str]"
-) -> tuple[Findings, "pd.Series[bool]"]:
+    tables: CohortTables, identities: "pd.Series[str]", shown_as: "pd.Series[str]"
+) -> tuple[Issues, "pd.Series[bool]"]:
     """Check rows that have the same audio."""
     repeats = np.zeros(len(identities), dtype=bool)
     positions: list[int] = []
     problems: list[Problem] = []
-    rows = content.row_numbers.to_numpy()
+    rows = tables.row_numbers.to_numpy()
     groups = _groups(identities)
-    for members, differing in zip(groups, _differing(groups, content.sent), strict=True):
+    for members, differing in zip(groups, _differing(groups, tables.sent), strict=True):
         concerned = members if differing else members[1:]
         repeats[concerned] = not differing
         listed = _listed(rows[members].tolist())
         problem = _conflicting(listed, differing) if differing else _repeating(listed)
         positions += concerned
         problems += [problem] * len(concerned)
-    findings = Findings()
+    issues = Issues()
     values = shown_as.iloc[positions]
-    column = content.layout.name_of("recording")
-    findings.add(positions, column, values, problems, codes.DUPLICATE_AUDIO)
-    return findings, pd.Series(repeats, index=identities.index, dtype=bool)
+    column = tables.mapping.name_of("recording")
+    issues.add(positions, column, values, problems, codes.DUPLICATE_AUDIO)
+    return issues, pd.Series(repeats, index=identities.index, dtype=bool)
 
 
 def _differing(groups: list[list[int]], sent: pd.DataFrame) -> list[list[str]]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from helios_research._util.files import replaced
-from helios_research.cohort.mapping import Layout
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.text import cell_text, shown
 from helios_research.cohort.validators import HEADER, typed
 from helios_research.columns import STANDARD_FIELDS
@@ -22,44 +22,44 @@ from helios_research.errors import UnreadableTableError, storage_errors
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class CohortTables:
     """The tables of a cohort, with the same rows in the same order."""
 
     source: str
-    layout: Layout
+    mapping: ColumnMapping
     frame: pd.DataFrame
     fields: pd.DataFrame
     tag_values: pd.DataFrame
     row_numbers: "pd.Series[int]"
     header_row: int
-    findings: pd.DataFrame
+    issues: pd.DataFrame
 
     @property
     def sent(self) -> pd.DataFrame:
         """The metadata that are sent with each recording, under the table's own names."""
         names = [name for name in STANDARD_FIELDS if name not in {"recording_id", "recording"}]
-        own = {name: self.layout.name_of(name) for name in names}
+        own = {name: self.mapping.name_of(name) for name in names}
         return pd.concat([self.fields[names].rename(columns=own), self.tag_values], axis=1)
 
 
-def remove_rows(content: Content, gone: NDArray[np.bool_]) -> Content:
+def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
     """Take rows out of a cohort.
 
     What was found out about the rows that stay is kept as it is, so that they are judged as
     before; row numbers are still those of the table. Categories that only the removed rows had, and
     sentences about other rows that name a label which is gone, are removed too.
     """
-    labels = content.fields["user_label"]
+    labels = tables.fields["user_label"]
     lost = set(labels[gone].dropna()) - set(labels[~gone].dropna())
     return replace(
-        content,
+        tables,
         # What was said of all rows was said of those that stay, if any do.
-        layout=replace(content.layout, constants={} if gone.all() else content.layout.constants),
-        frame=_without(content.frame, gone),
-        fields=_kept(content.fields, gone),
-        tag_values=_kept(content.tag_values, gone),
-        row_numbers=content.row_numbers[~gone].reset_index(drop=True),
-        findings=_findings(content.findings, gone, lost),
+        mapping=replace(tables.mapping, constants={} if gone.all() else tables.mapping.constants),
+        frame=_without(tables.frame, gone),
+        fields=_kept(tables.fields, gone),
+        tag_values=_kept(tables.tag_values, gone),
+        row_numbers=tables.row_numbers[~gone].reset_index(drop=True),
+        issues=_kept_issues(tables.issues, gone, lost),
     )
 
 
@@ -77,34 +77,34 @@ def _without(frame: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
     return kept
 
 
-def _findings(findings: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) -> pd.DataFrame:
-    positions = findings["position"].to_numpy()
+def _kept_issues(issues: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) -> pd.DataFrame:
+    positions = issues["position"].to_numpy()
     header = positions == HEADER
     stays = header | ~gone[np.where(header, 0, positions)] if len(gone) else header
     for label in lost:
-        stays &= ~findings["problem"].str.contains(repr(shown(label)), regex=False).to_numpy()
+        stays &= ~issues["problem"].str.contains(repr(shown(label)), regex=False).to_numpy()
     new_positions = np.cumsum(~gone) - 1
     moved = [HEADER if place == HEADER else new_positions[place] for place in positions[stays]]
-    kept: pd.DataFrame = findings[stays].reset_index(drop=True)
+    kept: pd.DataFrame = issues[stays].reset_index(drop=True)
     return kept.assign(position=np.array(moved, dtype=np.int64))
 
 
 VERSION = 1
 _KEY = b"helios_research_cohort"
 _OWN, _FIELD, _TAG = "own.", "field.", "tag."
-_ROW, _FINDINGS = "row", "findings"
+_ROW, _ISSUES_KEY = "row", "findings"
 
 
-def write(content: Content, path: Path) -> None:
+def write(tables: CohortTables, path: Path) -> None:
     """Write a cohort beside its place and move it there."""
-    table = _to_table(content)
+    table = _to_table(tables)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as unfinished:
             pq.write_table(table, unfinished, compression="zstd")
 
 
-def read(path: Path) -> Content:
+def read(path: Path) -> CohortTables:
     """Read a cohort that was written here."""
     try:
         table = pq.read_table(path)
@@ -126,49 +126,49 @@ def read(path: Path) -> Content:
         raise UnreadableTableError(path, "the saved cohort in it is damaged", remedy) from None
 
 
-def _to_table(content: Content) -> pa.Table:
-    own = pa.Table.from_pandas(content.frame.add_prefix(_OWN), preserve_index=False)
+def _to_table(tables: CohortTables) -> pa.Table:
+    own = pa.Table.from_pandas(tables.frame.add_prefix(_OWN), preserve_index=False)
     table = own
-    for prefix, frame in ((_FIELD, content.fields), (_TAG, content.tag_values)):
+    for prefix, frame in ((_FIELD, tables.fields), (_TAG, tables.tag_values)):
         for name in frame.columns:
             table = table.append_column(f"{prefix}{name}", pa.array(frame[name], pa.large_string()))
-    table = table.append_column(_ROW, pa.array(content.row_numbers))
-    table = table.append_column(_FINDINGS, _nested(content.findings, len(content.frame)))
+    table = table.append_column(_ROW, pa.array(tables.row_numbers))
+    table = table.append_column(_ISSUES_KEY, _nested(tables.issues, len(tables.frame)))
     described = {
         "version": VERSION,
-        "source": content.source,
-        "header_row": content.header_row,
-        "columns": dict(content.layout.columns),
-        "constants": _constants(content.layout.constants),
-        "tags": list(content.layout.tags),
-        "categories": _categories(content.frame),
-        "findings": content.findings[content.findings["position"] == HEADER].to_dict("records"),
+        "source": tables.source,
+        "header_row": tables.header_row,
+        "columns": dict(tables.mapping.columns),
+        "constants": _constants(tables.mapping.constants),
+        "tags": list(tables.mapping.tags),
+        "categories": _categories(tables.frame),
+        "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
     }
     kept = own.schema.metadata or {}
     return table.replace_schema_metadata({**kept, _KEY: json.dumps(described).encode()})
 
 
-def _from_table(table: pa.Table, described: Mapping[str, Any]) -> Content:
+def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
     names = table.column_names
     own = table.select([name for name in names if name.startswith(_OWN)])
     frame = own.to_pandas().rename(columns=lambda name: name.removeprefix(_OWN))
     for name, kept in described["categories"].items():
         frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
     columns, tags = dict(described["columns"]), list(described["tags"])
-    layout = Layout(columns, dict(described["constants"]), tuple(tags))
+    mapping = ColumnMapping(columns, dict(described["constants"]), tuple(tags))
     lacking = set(columns.values()) - set(frame.columns)
     if lacking:
         raise KeyError(*lacking)
     index = pd.RangeIndex(table.num_rows)
-    return Content(
+    return CohortTables(
         source=str(described["source"]),
-        layout=layout,
+        mapping=mapping,
         frame=frame.set_axis(index, axis=0),
         fields=_texts(table, _FIELD, index)[list(STANDARD_FIELDS)],
         tag_values=_texts(table, _TAG, index)[tags],
         row_numbers=pd.Series(table.column(_ROW).to_numpy(), index=index, name="row"),
         header_row=int(described["header_row"]),
-        findings=_flat(table.column(_FINDINGS), described["findings"]),
+        issues=_flat(table.column(_ISSUES_KEY), described["findings"]),
     )
 
 
@@ -195,8 +195,8 @@ def _unpacked(packed: str) -> pd.Index:
     return values
 
 
-def _nested(findings: pd.DataFrame, rows: int) -> pa.Array:
-    within = findings[findings["position"] != HEADER]
+def _nested(issues: pd.DataFrame, rows: int) -> pa.Array:
+    within = issues[issues["position"] != HEADER]
     offsets = np.searchsorted(within["position"].to_numpy(), np.arange(rows + 1))
     # Text that was put together from parts comes as a chunked array, which no struct can hold.
     texts = within.astype("object")
@@ -218,8 +218,8 @@ def _flat(nested: pa.ChunkedArray, header: list[dict[str, Any]]) -> pd.DataFrame
     return typed(pd.concat([pd.DataFrame(header, columns=frame.columns), frame], ignore_index=True))
 
 
-def _texts_of(findings: pd.DataFrame) -> list[str]:
-    return [name for name in findings.columns if name != "position"]
+def _texts_of(issues: pd.DataFrame) -> list[str]:
+    return [name for name in issues.columns if name != "position"]
 
 
 def _texts(table: pa.Table, prefix: str, index: pd.RangeIndex) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from helios_research import columns as vocabulary
 from helios_research.cohort import storage
-from helios_research.cohort.mapping import Layout, Wishes, lay_out
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.raw import RawTable, from_dataframe
 from helios_research.cohort.reading import read_table
 from helios_research.cohort.recordings import (
@@ -25,7 +25,7 @@ from helios_research.cohort.recordings import (
     resolve_root,
     unique_ids,
 )
-from helios_research.cohort.storage import Content, remove_rows
+from helios_research.cohort.storage import CohortTables, remove_rows
 from helios_research.cohort.text import as_text, cell_text, shown, text_column
 from helios_research.cohort.validation import (
     TIMES,
@@ -39,35 +39,35 @@ from helios_research.cohort.validators import HEADER, empty, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
 
 
-def _facts(content: Content, is_valid: NDArray[np.bool_]) -> dict[str, str]:
-    warned = (content.findings["severity"] == "warning").sum()
+def _facts(tables: CohortTables, is_valid: NDArray[np.bool_]) -> dict[str, str]:
+    warned = (tables.issues["severity"] == "warning").sum()
     invalid = int((~is_valid).sum())
     return {
         "recordings": f"{len(is_valid):,}",
-        "participants": f"{content.fields['user_label'].nunique():,}",
-        "tags": ", ".join(content.layout.tags) or "none",
+        "participants": f"{tables.fields['user_label'].nunique():,}",
+        "tags": ", ".join(tables.mapping.tags) or "none",
         "can be sent": f"{int(is_valid.sum()):,}",
         "cannot be sent": f"{invalid:,}",
         "warnings": f"{int(warned):,}",
     }
 
 
-def summary_text(content: Content, is_valid: NDArray[np.bool_]) -> str:
+def summary_text(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
     """Summarise a cohort in one line."""
-    facts = _facts(content, is_valid)
+    facts = _facts(tables, is_valid)
     listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
-    return f"<Cohort from {_lower_first(content.source)} ({listed})>"
+    return f"<Cohort from {_lower_first(tables.source)} ({listed})>"
 
 
-def as_html(content: Content, is_valid: NDArray[np.bool_]) -> str:
+def summary_html(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
     """Summarise a cohort as a small table."""
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in _facts(content, is_valid).items()
+        for name, value in _facts(tables, is_valid).items()
     )
-    hint = "" if content.findings.empty else "<p>What to correct is in <code>.issues</code>.</p>"
+    hint = "" if tables.issues.empty else "<p>What to correct is in <code>.issues</code>.</p>"
     return (
-        f"<table><caption>Cohort from {escape(_lower_first(content.source))}</caption><tbody>{rows}</tbody>"
+        f"<table><caption>Cohort from {escape(_lower_first(tables.source))}</caption><tbody>{rows}</tbody>"
         f"</table>{hint}"
     )
 
@@ -77,40 +77,40 @@ def _lower_first(source: str) -> str:
     return source.replace("The ", "the ", 1) if source.startswith("The ") else source
 
 
-def build(raw: RawTable, wishes: Wishes, root: str) -> Content:
+def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     """Check a table and take from it what a cohort holds."""
-    layout = lay_out(raw.source, raw.frame.columns, wishes)
-    findings = raw.findings
-    draft = _draft(raw, layout, root)
-    check_header(list(raw.frame.columns), layout, findings)
-    good = check_values(draft, findings)
-    identities = check_files(draft, findings)
-    content = _content(raw, layout, draft, good)
-    rows = content.row_numbers
-    check_speakers(content.fields, good, layout, rows, findings)
-    shared, repeats = check_shared_audio(content, identities, draft.given["recording"])
-    check_ids(draft.fields[RECORDING_ID.name], repeats, layout, rows, findings)
-    findings.parts.extend(shared.parts)
-    return replace(content, findings=findings.table())
+    mapping = mapping.resolve(raw.source, raw.frame.columns)
+    issues = raw.issues
+    draft = _draft(raw, mapping, root)
+    check_header(list(raw.frame.columns), mapping, issues)
+    good = check_values(draft, issues)
+    identities = check_files(draft, issues)
+    tables = _tables_of(raw, mapping, draft, good)
+    rows = tables.row_numbers
+    check_speakers(tables.fields, good, mapping, rows, issues)
+    shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
+    check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
+    issues.parts.extend(shared.parts)
+    return replace(tables, issues=issues.table())
 
 
-def _draft(raw: RawTable, layout: Layout, root: str) -> Draft:
+def _draft(raw: RawTable, mapping: ColumnMapping, root: str) -> Draft:
     given = pd.DataFrame(
-        {field: _given(raw.cells, layout, field) for field in STANDARD_FIELDS},
+        {field: _given(raw.cells, mapping, field) for field in STANDARD_FIELDS},
         index=raw.cells.index,
     )
     stripped = {field: _stripped(given[field]) for field in given}
     stripped["recording"] = _resolved(stripped["recording"], root)
-    tags = {name: _stripped(as_text(raw.cells[name])) for name in layout.tags}
+    tags = {name: _stripped(as_text(raw.cells[name])) for name in mapping.tags}
     tag_values = pd.DataFrame(tags, index=raw.cells.index)
-    return Draft(given, pd.DataFrame(stripped), tag_values, layout)
+    return Draft(given, pd.DataFrame(stripped), tag_values, mapping)
 
 
-def _given(cells: pd.DataFrame, layout: Layout, field: str) -> "pd.Series[str]":
+def _given(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":
     as_dates = field == "date_of_birth" if field in ("date_of_birth", *TIMES) else None
-    if field in layout.columns:
-        return as_text(cells[layout.columns[field]], as_dates=as_dates)
-    constant = as_text(pd.Series([layout.constants.get(field)], dtype=object), as_dates=as_dates)
+    if field in mapping.columns:
+        return as_text(cells[mapping.columns[field]], as_dates=as_dates)
+    constant = as_text(pd.Series([mapping.constants.get(field)], dtype=object), as_dates=as_dates)
     return pd.Series(constant.iloc[0], index=cells.index, dtype="str")
 
 
@@ -126,7 +126,9 @@ def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
     return pd.Series(resolved, index=recordings.index, dtype="str")
 
 
-def _content(raw: RawTable, layout: Layout, draft: Draft, good: pd.DataFrame) -> Content:
+def _tables_of(
+    raw: RawTable, mapping: ColumnMapping, draft: Draft, good: pd.DataFrame
+) -> CohortTables:
     fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
     sexes = fields["birth_sex"].str.upper().map(BIRTH_SEX_SPELLINGS).astype("str")
     canonical = {
@@ -136,19 +138,19 @@ def _content(raw: RawTable, layout: Layout, draft: Draft, good: pd.DataFrame) ->
     }
     canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
     canonical[RECORDING_ID.name] = unique_ids(keys, _stripped(draft.given["recording"]))
-    return Content(
+    return CohortTables(
         source=raw.source,
-        layout=layout,
+        mapping=mapping,
         frame=raw.frame,
         fields=fields.assign(**canonical),
         tag_values=draft.tag_values,
         row_numbers=pd.Series(raw.row_numbers, index=raw.frame.index, name="row"),
         header_row=raw.header_row,
-        findings=empty(),
+        issues=empty(),
     )
 
 
-_ISSUES = [column.name for column in vocabulary.ISSUES]
+_ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 
 
 class Cohort:
@@ -160,12 +162,12 @@ class Cohort:
 
     Parameters
     ----------
-    content
+    tables
         Its tables.
     """
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
+    def __init__(self, tables: CohortTables) -> None:
+        self._tables = tables
 
     @classmethod
     def from_frame(
@@ -207,8 +209,8 @@ class Cohort:
             The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
         raw = from_dataframe(df, "The DataFrame", first_row=1)
-        wishes = Wishes.of(columns, constants, tags)
-        return cls(build(raw, wishes, resolve_root(root, Path.cwd())))
+        mapping = ColumnMapping.of(columns, constants, tags)
+        return cls(build(raw, mapping, resolve_root(root, Path.cwd())))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Cohort":
@@ -244,44 +246,44 @@ class Cohort:
         StudyStorageError
             The file cannot be written there.
         """
-        storage.write(self._content, Path(path))
+        storage.write(self._tables, Path(path))
 
     @property
     def frame(self) -> pd.DataFrame:
         """The table's own columns, untouched."""
-        return self._content.frame.copy(deep=False)
+        return self._tables.frame.copy(deep=False)
 
     @property
     def fields(self) -> pd.DataFrame:
         """The standard fields as text, missing where blank, ``recording`` made absolute."""
-        return self._content.fields.copy(deep=False)
+        return self._tables.fields.copy(deep=False)
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The columns that are sent as tags."""
-        return self._content.layout.tags
+        return self._tables.mapping.tags
 
     @property
     def tag_values(self) -> pd.DataFrame:
         """The tags as text; what is missing is not sent."""
-        return self._content.tag_values.copy(deep=False)
+        return self._tables.tag_values.copy(deep=False)
 
     @property
     def row_numbers(self) -> "pd.Series[int]":
         """Row as a person counts: in a file the header is row 1; a DataFrame begins with 1."""
-        return self._content.row_numbers.copy(deep=False)
+        return self._tables.row_numbers.copy(deep=False)
 
     @property
     def issues(self) -> pd.DataFrame:
         """Every problem, one row each, with the columns of `columns.ISSUES`."""
-        found = self._content.findings
+        found = self._tables.issues
         header = (found["position"] == HEADER).to_numpy()
         positions = found["position"].where(~header, 0).to_numpy()
-        rows = np.full(len(found), self._content.header_row, dtype=np.int64)
+        rows = np.full(len(found), self._tables.header_row, dtype=np.int64)
         keys = pd.Series(pd.NA, index=found.index, dtype="str")
-        rows[~header] = self._content.row_numbers.to_numpy()[positions[~header]]
-        keys[~header] = self._content.fields["recording_id"].to_numpy()[positions[~header]]
-        return found.assign(row=rows, recording_id=keys)[_ISSUES]
+        rows[~header] = self._tables.row_numbers.to_numpy()[positions[~header]]
+        keys[~header] = self._tables.fields["recording_id"].to_numpy()[positions[~header]]
+        return found.assign(row=rows, recording_id=keys)[_ISSUE_COLUMNS]
 
     @property
     def is_valid(self) -> NDArray[np.bool_]:
@@ -334,22 +336,22 @@ class Cohort:
         Cohort
             A new cohort; this one stays as it is.
         """
-        content = self._content
-        position_of = {row: place for place, row in enumerate(content.row_numbers.tolist())}
-        position_of[content.header_row] = HEADER
+        tables = self._tables
+        position_of = {row: place for place, row in enumerate(tables.row_numbers.tolist())}
+        position_of[tables.header_row] = HEADER
         unknown = sorted(set(extra["row"]) - position_of.keys())
         if unknown:
             message = f"The cohort has no row {unknown[0]}."
             raise ValueError(message)
-        code_of = {own: f"INVALID_{field.upper()}" for field, own in content.layout.columns.items()}
+        code_of = {own: f"INVALID_{field.upper()}" for field, own in tables.mapping.columns.items()}
         added = extra.assign(
             position=extra["row"].map(position_of),
             error_code=[error_code or code_of.get(name, "INVALID_ROW") for name in extra["column"]],
         )
-        found = pd.concat([content.findings, typed(added)], ignore_index=True)
+        found = pd.concat([tables.issues, typed(added)], ignore_index=True)
         found = found.drop_duplicates([name for name in found if name != "error_code"])
         found = found.sort_values("position", kind="stable", ignore_index=True)
-        return Cohort(replace(content, findings=found))
+        return Cohort(replace(tables, issues=found))
 
     def without(self, gone: NDArray[np.bool_]) -> "Cohort":
         """Take rows out.
@@ -364,19 +366,19 @@ class Cohort:
         Cohort
             A new cohort with the other rows, which are judged as before.
         """
-        return Cohort(remove_rows(self._content, gone))
+        return Cohort(remove_rows(self._tables, gone))
 
     def __len__(self) -> int:
-        return len(self._content.frame)
+        return len(self._tables.frame)
 
     def __repr__(self) -> str:
-        return summary_text(self._content, self.is_valid)
+        return summary_text(self._tables, self.is_valid)
 
     def _repr_html_(self) -> str:
-        return as_html(self._content, self.is_valid)
+        return summary_html(self._tables, self.is_valid)
 
     def _errors(self) -> pd.DataFrame:
-        found = self._content.findings
+        found = self._tables.issues
         return found[(found["severity"] == "error") & (found["position"] != HEADER)]
 
 
@@ -424,26 +426,26 @@ def read_cohort(
     >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
     """
     place = Path(path).expanduser()
-    wishes = Wishes.of(columns, constants, tags)
-    expected = [*map(str, wishes.columns.values()), *wishes.tags]
+    mapping = ColumnMapping.of(columns, constants, tags)
+    expected = [*mapping.columns.values(), *mapping.tags]
     raw = read_table(place, sheet=sheet, expected=expected)
-    return Cohort(build(raw, wishes, resolve_root(root, place.absolute().parent)))
+    return Cohort(build(raw, mapping, resolve_root(root, place.absolute().parent)))
 
 
 def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:
-    """Find rows that have the same audio, by content."""
+    """Find rows that have the same audio, by tables."""
     if len(sha256) != len(cohort):
         message = f"There are {len(sha256)} hashes for {len(cohort)} recordings."
         raise ValueError(message)
-    content = cohort._content
+    tables = cohort._tables
     identities = text_column(sha256.tolist())
-    given = _recordings_as_given(content)
-    findings, _ = check_shared_audio(content, identities, given)
-    return Cohort(replace(content, findings=findings.table())).issues
+    given = _recordings_as_given(tables)
+    issues, _ = check_shared_audio(tables, identities, given)
+    return Cohort(replace(tables, issues=issues.table())).issues
 
 
-def _recordings_as_given(content: Content) -> "pd.Series[str]":
-    own = content.frame[content.layout.name_of("recording")]
+def _recordings_as_given(tables: CohortTables) -> "pd.Series[str]":
+    own = tables.frame[tables.mapping.name_of("recording")]
     return text_column(cell_text(cell) for cell in own.tolist())
 
 

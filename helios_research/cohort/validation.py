@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helios_research.cohort.mapping import Layout
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.recordings import look
 from helios_research.cohort.text import shown
 from helios_research.cohort.validators import (
     HEADER,
-    Findings,
-    Judge,
+    Issues,
     Problem,
+    Validator,
     birth_sex,
     date_of_birth,
     field_text,
@@ -39,20 +39,18 @@ class Draft:
     given: pd.DataFrame
     fields: pd.DataFrame
     tag_values: pd.DataFrame
-    layout: Layout
+    mapping: ColumnMapping
 
-    def note(
-        self, findings: Findings, field: str, wrong: "pd.Series[bool]", problem: Problem
-    ) -> None:
+    def note(self, issues: Issues, field: str, wrong: "pd.Series[bool]", problem: Problem) -> None:
         """Note the same problem for several rows of one field."""
         positions = np.flatnonzero(wrong)
         values = self.given[field].iloc[positions]
-        findings.add(positions, self.layout.name_of(field), values, problem, code_of(field))
+        issues.add(positions, self.mapping.name_of(field), values, problem, code_of(field))
 
-    def judge(self, findings: Findings, field: str, judge: Judge) -> "pd.Series[bool]":
-        """Judge every value of a field."""
-        name = self.layout.name_of(field)
-        return findings.judge(self.fields[field], name, code_of(field), judge)
+    def judge(self, issues: Issues, field: str, judge: Validator) -> "pd.Series[bool]":
+        """Check every value of a field."""
+        name = self.mapping.name_of(field)
+        return issues.judge(self.fields[field], name, code_of(field), judge)
 
 
 def code_of(field: str) -> str:
@@ -60,10 +58,10 @@ def code_of(field: str) -> str:
     return f"INVALID_{field.upper()}"
 
 
-def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
+def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
     """Check every field of every row by itself, and the order of times within a row."""
     now = latest_now()
-    judge_of: dict[str, Judge] = {
+    judge_of: dict[str, Validator] = {
         "user_label": user_label,
         "date_of_birth": date_of_birth(now),
         "birth_sex": birth_sex,
@@ -72,19 +70,19 @@ def check_values(draft: Draft, findings: Findings) -> pd.DataFrame:
     }
     good = pd.DataFrame(index=draft.fields.index)
     for field in STANDARD_FIELDS:
-        _check_blank(draft, findings, field)
-        good[field] = draft.judge(findings, field, field_text)
+        _check_blank(draft, issues, field)
+        good[field] = draft.judge(issues, field, field_text)
         if field in judge_of:
-            good[field] &= draft.judge(findings, field, judge_of[field])
-    _check_order(draft, findings, good)
-    _check_privacy(draft, findings)
+            good[field] &= draft.judge(issues, field, judge_of[field])
+    _check_order(draft, issues, good)
+    _check_privacy(draft, issues)
     for tag in draft.tag_values.columns:
-        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", tag_text)
-        findings.judge(draft.tag_values[tag], tag, "INVALID_TAG", personal_tag)
+        issues.judge(draft.tag_values[tag], tag, "INVALID_TAG", tag_text)
+        issues.judge(draft.tag_values[tag], tag, "INVALID_TAG", personal_tag)
     return good
 
 
-def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
+def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":
     """Look at every local recording."""
     labels, distinct = pd.factorize(draft.fields["recording"])
     looked = [look(location) for location in distinct.tolist()]
@@ -93,18 +91,18 @@ def check_files(draft: Draft, findings: Findings) -> "pd.Series[str]":
     problems = np.array([problem for _, problem in looked] + [None], dtype=object)[labels]
     positions = np.flatnonzero(problems != None)  # noqa: E711  # compares element by element
     values = draft.given["recording"].iloc[positions]
-    name = draft.layout.name_of("recording")
-    findings.add(positions, name, values, problems[positions].tolist(), code_of("recording"))
+    name = draft.mapping.name_of("recording")
+    issues.add(positions, name, values, problems[positions].tolist(), code_of("recording"))
     return pd.Series(identities[labels], index=draft.fields.index, dtype="str")
 
 
-def check_header(source_columns: list[str], layout: Layout, findings: Findings) -> None:
+def check_header(source_columns: list[str], mapping: ColumnMapping, issues: Issues) -> None:
     """Point out columns that look like a field but are only carried along."""
-    used = {*layout.columns.values(), *layout.tags}
+    used = {*mapping.columns.values(), *mapping.tags}
     absent = {
         field.replace("_", ""): field
         for field in STANDARD_FIELDS
-        if field not in layout.columns and field not in layout.constants
+        if field not in mapping.columns and field not in mapping.constants
     }
     for name in source_columns:
         plain = "".join(filter(str.isalnum, name.casefold()))
@@ -115,27 +113,27 @@ def check_header(source_columns: list[str], layout: Layout, findings: Findings) 
         problem = Problem(
             f"The column looks like {field}, but it is not sent.", remedy, Severity.WARNING
         )
-        findings.add([HEADER], name, [name], problem, "INVALID_ROW")
+        issues.add([HEADER], name, [name], problem, "INVALID_ROW")
 
 
-def _check_blank(draft: Draft, findings: Findings, field: str) -> None:
+def _check_blank(draft: Draft, issues: Issues, field: str) -> None:
     stripped = draft.given[field].notna() & (draft.given[field] != draft.fields[field])
     blank = draft.fields[field].isna()
-    if field in REQUIRED_FIELDS or (field in IDS and field in draft.layout.columns):
+    if field in REQUIRED_FIELDS or (field in IDS and field in draft.mapping.columns):
         problem = Problem("The cell is blank.", f"Fill in the {field.replace('_', ' ')}.")
         positions = np.flatnonzero(blank)
         nothing = draft.fields[field].iloc[positions]
-        findings.add(positions, draft.layout.name_of(field), nothing, problem, code_of(field))
+        issues.add(positions, draft.mapping.name_of(field), nothing, problem, code_of(field))
     if field in IDS:
         problem = Problem(
             "There are spaces around it, which are left out.",
             "Remove them from the table, so that it can be joined by this column.",
             Severity.WARNING,
         )
-        draft.note(findings, field, stripped & ~blank, problem)
+        draft.note(issues, field, stripped & ~blank, problem)
 
 
-def _check_order(draft: Draft, findings: Findings, good: pd.DataFrame) -> None:
+def _check_order(draft: Draft, issues: Issues, good: pd.DataFrame) -> None:
     names = ("date_of_birth", *TIMES)
     moments = {
         name: pd.to_datetime(draft.fields[name].where(good[name]), format="ISO8601")
@@ -149,16 +147,16 @@ def _check_order(draft: Draft, findings: Findings, good: pd.DataFrame) -> None:
         ("date_of_birth", moments["date_of_birth"], "recording_time"),
     ):
         problem = Problem(
-            f"This is before {draft.layout.name_of(earlier)}.",
+            f"This is before {draft.mapping.name_of(earlier)}.",
             "Correct one of them: birth, falling asleep, waking up and recording come in this "
             "order.",
         )
-        draft.note(findings, later, before > moments[later], problem)
+        draft.note(issues, later, before > moments[later], problem)
 
 
-def _check_privacy(draft: Draft, findings: Findings) -> None:
-    draft.judge(findings, "user_label", personal_label)
-    check_birth_in_label(draft.fields, findings, draft.layout.name_of("user_label"))
+def _check_privacy(draft: Draft, issues: Issues) -> None:
+    draft.judge(issues, "user_label", personal_label)
+    check_birth_in_label(draft.fields, issues, draft.mapping.name_of("user_label"))
 
 
 _WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
@@ -168,9 +166,9 @@ _UNKNOWN = "UNKNOWN"
 def check_speakers(
     fields: pd.DataFrame,
     good: pd.DataFrame,
-    layout: Layout,
+    mapping: ColumnMapping,
     row_numbers: "pd.Series[int]",
-    findings: Findings,
+    issues: Issues,
 ) -> None:
     """Check that each participant is one person throughout."""
     for field in _WORDS:
@@ -183,11 +181,11 @@ def check_speakers(
             if verdict is not None and (verdict.severity is Severity.ERROR or value == _UNKNOWN)
         ]
         positions, values, problems = zip(*kept, strict=True) if kept else ((), (), ())
-        findings.add(positions, layout.name_of(field), values, problems, f"INVALID_{field.upper()}")
-    _check_case(fields["user_label"], layout.name_of("user_label"), row_numbers, findings)
+        issues.add(positions, mapping.name_of(field), values, problems, f"INVALID_{field.upper()}")
+    _check_case(fields["user_label"], mapping.name_of("user_label"), row_numbers, issues)
 
 
-def check_birth_in_label(fields: pd.DataFrame, findings: Findings, column: str) -> None:
+def check_birth_in_label(fields: pd.DataFrame, issues: Issues, column: str) -> None:
     """Warn where a participant's label contains the participant's own date of birth."""
     pairs = fields[["user_label", "date_of_birth"]].dropna().drop_duplicates()
     telling = {
@@ -205,7 +203,7 @@ def check_birth_in_label(fields: pd.DataFrame, findings: Findings, column: str) 
         Severity.WARNING,
     )
     values = fields["user_label"].iloc[positions]
-    findings.add(positions, column, values, problem, "INVALID_USER_LABEL")
+    issues.add(positions, column, values, problem, "INVALID_USER_LABEL")
 
 
 def _tells(label: str, date_of_birth: str) -> bool:
@@ -255,7 +253,7 @@ def _conflict(field: str, rows: dict[str, int]) -> Problem:
 
 
 def _check_case(
-    labels: "pd.Series[str]", column: str, row_numbers: "pd.Series[int]", findings: Findings
+    labels: "pd.Series[str]", column: str, row_numbers: "pd.Series[int]", issues: Issues
 ) -> None:
     first_of: dict[str, tuple[str, int]] = {}
     first = ~labels.duplicated() & labels.notna()
@@ -273,4 +271,4 @@ def _check_case(
             Severity.WARNING,
         )
 
-    findings.judge(labels, column, "INVALID_USER_LABEL", judge)
+    issues.judge(labels, column, "INVALID_USER_LABEL", judge)

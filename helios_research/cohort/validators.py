@@ -31,11 +31,11 @@ class Problem:
     severity: columns.Severity = columns.Severity.ERROR
 
 
-Judge = Callable[[str], Problem | None]
+Validator = Callable[[str], Problem | None]
 
 
 @dataclass(slots=True)
-class Findings:
+class Issues:
     """Problems found so far."""
 
     parts: list[pd.DataFrame] = field(default_factory=list)
@@ -67,9 +67,9 @@ class Findings:
         )
 
     def judge(
-        self, values: "pd.Series[str]", column: str, error_code: str, judge: Judge
+        self, values: "pd.Series[str]", column: str, error_code: str, judge: Validator
     ) -> "pd.Series[bool]":
-        """Judge every value of a column, each different value once."""
+        """Check every value of a column, each different value once."""
         labels, distinct = pd.factorize(values)
         verdicts = [judge(value) for value in distinct.tolist()]
         flagged = np.array([verdict is not None for verdict in verdicts] + [False], dtype=bool)
@@ -155,7 +155,7 @@ def latest_now() -> datetime:
     return (datetime.now(UTC) + timedelta(hours=14)).replace(tzinfo=None)
 
 
-def date_of_birth(now: datetime) -> Judge:
+def date_of_birth(now: datetime) -> Validator:
     """Make the judge of dates of birth."""
 
     def _judge(value: str) -> Problem | None:
@@ -170,7 +170,7 @@ def date_of_birth(now: datetime) -> Judge:
     return _judge
 
 
-def local_time(now: datetime) -> Judge:
+def local_time(now: datetime) -> Validator:
     """Make the judge of local dates and times."""
 
     def _judge(value: str) -> Problem | None:
@@ -191,7 +191,7 @@ def local_time(now: datetime) -> Judge:
 
 
 def birth_sex(value: str) -> Problem | None:
-    """Judge a sex at birth."""
+    """Check a sex at birth."""
     # Beyond ASCII, other letters become these in upper case, such as the dotless i.
     if value.isascii() and value.upper() in BIRTH_SEX_SPELLINGS:
         return None
@@ -203,7 +203,7 @@ def birth_sex(value: str) -> Problem | None:
 
 
 def language(value: str) -> Problem | None:
-    """Judge a language tag."""
+    """Check a language tag."""
     if value.endswith("-UK") and _LANGUAGE.fullmatch(value):
         suggestion = value.removesuffix("UK") + "GB"
         return Problem(
@@ -217,7 +217,7 @@ def language(value: str) -> Problem | None:
 
 
 def user_label(value: str) -> Problem | None:
-    """Judge the length of a participant's label."""
+    """Check the length of a participant's label."""
     if len(value) <= LONGEST_LABEL:
         return None
     return Problem(
@@ -227,22 +227,22 @@ def user_label(value: str) -> Problem | None:
 
 
 def personal_label(value: str) -> Problem | None:
-    """Judge whether a participant's label could identify the person."""
+    """Check whether a participant's label could identify the person."""
     return _personal(value, _IN_LABEL)
 
 
 def personal_tag(value: str) -> Problem | None:
-    """Judge whether a tag could identify a person."""
+    """Check whether a tag could identify a person."""
     return _personal(value, _IDENTIFIERS)
 
 
 def field_text(value: str) -> Problem | None:
-    """Judge the characters of a field."""
+    """Check the characters of a field."""
     return _UNTEXT if _NOT_TEXT.search(value) else None
 
 
 def tag_text(value: str) -> Problem | None:
-    """Judge the characters of a tag, which may have several lines."""
+    """Check the characters of a tag, which may have several lines."""
     return _UNTEXT if _NOT_TEXT_IN_TAG.search(value) else None
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from helios_research.cohort.raw import RawTable, check_extent, from_records
 from helios_research.cohort.text import as_text, shown
-from helios_research.cohort.validators import Findings, Problem
+from helios_research.cohort.validators import Issues, Problem
 from helios_research.errors import UnreadableTableError
 
 _ZEROS = re.compile("0{2,}")
@@ -60,9 +60,9 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     cells = from_records(source, [str(cell or "") for cell in _level(header, width)], records)
     frame = pd.DataFrame({column: as_text(cells[column]) for column in cells.columns})
     numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
-    findings = Findings()
-    _note_formulas(cells, findings)
-    return RawTable(source, frame, cells, numbers, 1, findings)
+    issues = Issues()
+    _note_formulas(cells, issues)
+    return RawTable(source, frame, cells, numbers, 1, issues)
 
 
 def _sheets(path: Path) -> dict[str, list[Row]]:
@@ -155,11 +155,11 @@ def _with_formulas(written: Row, results: dict[int, list[Any]]) -> Row:
     ]
 
 
-def _note_formulas(frame: pd.DataFrame, findings: Findings) -> None:
+def _note_formulas(frame: pd.DataFrame, issues: Issues) -> None:
     for name in frame.columns:
         lost = [isinstance(cell, _Formula) for cell in frame[name].tolist()]
         positions = np.flatnonzero(np.array(lost, dtype=bool))
-        findings.add(positions, name, frame[name].iloc[positions], _NOT_COMPUTED, "INVALID_ROW")
+        issues.add(positions, name, frame[name].iloc[positions], _NOT_COMPUTED, "INVALID_ROW")
 
 
 def _value(cell: Any) -> Any:

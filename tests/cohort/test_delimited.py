@@ -65,13 +65,13 @@ def test_every_unicode_encoding_is_read_without_a_word(read, encoding, mark):
     table = read(mark + "recording,who\nx.wav,Zoë\n".encode(encoding))
     assert cells(table) == [["x.wav", "Zoë"]]
     assert table.frame.columns[0] == "recording"
-    assert table.findings.table().empty
+    assert table.issues.table().empty
 
 
 def test_windows_1252_is_read_and_pointed_out_where_it_matters(read):
     table = read("recording,who\nx.wav,Zoë\ny.wav,Ann\n".encode("cp1252"))
     assert cells(table) == [["x.wav", "Zoë"], ["y.wav", "Ann"]]
-    found = table.findings.table()
+    found = table.issues.table()
     assert found[["position", "severity", "column", "value"]].to_numpy().tolist() == [
         [0, "warning", "who", "Zoë"]
     ]
@@ -105,7 +105,7 @@ def test_line_ends_of_all_systems_are_understood(read):
 
 
 def test_a_row_with_too_many_cells_is_an_error_that_shows_them(read):
-    found = read("recording,b\nx.wav,1,2,3\n").findings.table().iloc[0]
+    found = read("recording,b\nx.wav,1,2,3\n").issues.table().iloc[0]
     assert (found["severity"], found["value"]) == ("error", "2, 3")
     assert found["problem"] == (
         "The row has 4 cells where the header has 2, so cells may be shifted."
@@ -115,13 +115,13 @@ def test_a_row_with_too_many_cells_is_an_error_that_shows_them(read):
 def test_a_row_with_too_few_cells_is_a_warning(read):
     table = read("recording,b,c\nx.wav,1\n")
     assert cells(table) == [["x.wav", "1", "<NA>"]]
-    assert table.findings.table()["severity"].tolist() == ["warning"]
+    assert table.issues.table()["severity"].tolist() == ["warning"]
 
 
 def test_blank_cells_and_columns_at_the_end_are_nothing(read):
     table = read("recording,b,,\nx.wav,1,,,,\n")
     assert table.frame.columns.tolist() == ["recording", "b"]
-    assert table.findings.table().empty
+    assert table.issues.table().empty
 
 
 def test_a_column_without_a_name_gets_one_if_something_stands_in_it(read):

@@ -175,11 +175,11 @@ def test_a_column_that_looks_like_a_field_is_pointed_out_at_the_header(cohort_of
 
 
 def test_only_one_look_is_taken_at_a_file_that_many_rows_name(cohort_of, monkeypatch):
-    from helios_research.cohort import recordings as locations
+    from helios_research.cohort import validation
 
     looked = []
-    real = locations.look
-    monkeypatch.setattr(locations, "look", lambda place: looked.append(place) or real(place))
+    real = validation.look
+    monkeypatch.setattr(validation, "look", lambda place: looked.append(place) or real(place))
     cohort_of({}, {"recording": "a.wav"}, {"recording": "a.wav"})
     assert len(looked) == 1
 

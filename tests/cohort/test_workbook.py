@@ -111,7 +111,7 @@ def test_damage_anywhere_in_the_file_ends_in_one_sentence(workbook):
 
 def test_a_formula_that_was_never_computed_is_an_error_of_its_row(workbook):
     path = workbook({"S": [HEADER, ["a.wav", 1], ["b.wav", '=A2&"x"']]})
-    found = read_workbook(path, None).findings.table()
+    found = read_workbook(path, None).issues.table()
     assert found[["position", "severity", "column", "value"]].to_numpy().tolist() == [
         [1, "error", "value", '=A2&"x"']
     ]

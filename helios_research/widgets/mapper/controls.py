@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from helios_research.cohort import Cohort
-from helios_research.cohort.guessing import guess_columns
+from helios_research.cohort.mapping import ColumnMapping, guess_columns
 from helios_research.columns import MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
 from helios_research.widgets.base.controls import Checkbox, Dropdown, Text
 from helios_research.widgets.base.table import table_html
-from helios_research.widgets.mapping import ColumnMapping
 
 # Issues and request stand beside each other where there is room, each in a place of its own
 # height, so that nothing moves when they change.

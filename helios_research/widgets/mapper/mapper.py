@@ -11,9 +11,11 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research.cohort import Cohort
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.raw import from_dataframe
 from helios_research.columns import REQUIRED_FIELDS
 from helios_research.errors import CohortError, HeliosResearchError
+from helios_research.state.rows import rows_of
 from helios_research.widgets.base.controls import BoundedIntText, Button
 from helios_research.widgets.base.panel import Guard, Panel, StatusLine, cut, markup
 from helios_research.widgets.base.table import PagedTable
@@ -27,7 +29,6 @@ from helios_research.widgets.mapper.controls import (
     sent_html,
     verdict_html,
 )
-from helios_research.widgets.mapping import ColumnMapping
 
 ISSUES_ON_A_PAGE = 8
 EXAMPLES = 3
@@ -305,12 +306,12 @@ class CohortMapper(Panel):
         # Of a long table the row alone is looked at until all are.
         cohort, place = self._cohort, position
         if cohort is None:
-            cohort, place = self.mapping.cohort(self._frame.iloc[[position]]), 0
+            cohort, place = mapped_cohort(self.mapping, self._frame.iloc[[position]]), 0
         verdict = verdict_html(cohort, place)
         if not cohort.is_valid[place]:
             self._sent.value = sent_html(verdict)
             return
-        request = self.mapping.request(self._frame, position)
+        request = mapped_request(self.mapping, self._frame, position)
         staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
         note = f"Of these columns nothing is sent: {cut(staying, 120)}"
         table = request_html(request) + f'<p class="helios-muted">{note}</p>'
@@ -340,6 +341,20 @@ def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
         return pd.DataFrame(), str(error)
 
 
+def mapped_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> Cohort:
+    """Make the cohort that the mapping's code makes."""
+    new_names = mapping.renamed(frame.columns)
+    return Cohort.from_frame(frame.rename(columns=new_names), **mapping.arguments(new_names))
+
+
+def mapped_request(
+    mapping: ColumnMapping, frame: pd.DataFrame, position: int
+) -> dict[str, Any] | None:
+    """Give what is sent for one row, as Helios reads it; None where the row cannot be sent."""
+    row = rows_of(mapped_cohort(mapping, frame.iloc[[position]]))[0]
+    return None if row.request is None else row.request.to_record()
+
+
 def _still_to_choose(mapping: ColumnMapping) -> str:
     chosen = mapping.columns.keys() | mapping.constants.keys()
     missing = [name for name in REQUIRED_FIELDS if name not in chosen]
@@ -353,7 +368,7 @@ def _still_to_choose(mapping: ColumnMapping) -> str:
 
 def _made(mapping: ColumnMapping, frame: pd.DataFrame) -> tuple[Cohort | None, str]:
     try:
-        return mapping.cohort(frame), ""
+        return mapped_cohort(mapping, frame), ""
     except HeliosResearchError as error:
         return None, str(error)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helios_research.cohort.mapping import Wishes, lay_out
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.errors import (
     ColumnsError,
 )
@@ -11,7 +11,7 @@ NAMES = ["recording", "user_label", "date_of_birth", "birth_sex", "language", "a
 
 
 def laid_out(names=NAMES, columns=None, constants=None, tags=()):
-    return lay_out("m.csv", names, Wishes.of(columns, constants, tags))
+    return ColumnMapping.of(columns, constants, tags).resolve("m.csv", names)
 
 
 def renamed(**changes):

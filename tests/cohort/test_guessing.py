@@ -2,7 +2,7 @@
 
 import pytest
 
-from helios_research.cohort.guessing import guess_columns
+from helios_research.cohort.mapping import guess_columns
 from helios_research.columns import STANDARD_FIELDS
 
 

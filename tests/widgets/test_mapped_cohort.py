@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from helios_research.cohort import Cohort
-from helios_research.widgets.mapping import ColumnMapping
+from helios_research.cohort.mapping import ColumnMapping
+from helios_research.widgets.mapper.mapper import mapped_cohort, mapped_request
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def same(one: Cohort, other: Cohort) -> bool:
 def test_the_code_makes_the_same_cohort(mapping: ColumnMapping, table: pd.DataFrame) -> None:
     names: dict[str, object] = {"raw": table}
     exec(mapping.code(table.columns, table="raw"), names)  # noqa: S102 - running it is the test
-    assert same(names["cohort"], mapping.cohort(table))
+    assert same(names["cohort"], mapped_cohort(mapping, table))
 
 
 def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
@@ -67,7 +68,7 @@ def test_columns_that_cannot_keep_their_names_get_others(
 ) -> None:
     """`accent` is not to be the field, and the results have an outcome of their own."""
     assert mapping.renamed(table.columns) == {"accent": "my_accent", "outcome": "my_outcome"}
-    cohort = mapping.cohort(table)
+    cohort = mapped_cohort(mapping, table)
     assert cohort.tags == ("arm", 'say "so"', "my_outcome")
     assert cohort.fields["accent"].isna().all()
     assert cohort.frame["my_accent"].tolist() == table["accent"].tolist()
@@ -78,7 +79,7 @@ def test_a_new_name_is_one_that_is_free() -> None:
 
 
 def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.DataFrame) -> None:
-    assert mapping.request(table, 1) == {
+    assert mapped_request(mapping, table, 1) == {
         "user": {"userLabel": "007", "dateOfBirth": "1985-01-01", "birthSex": "MALE"},
         "language": "en-GB",
         "tags": [
@@ -93,7 +94,7 @@ def test_a_row_that_cannot_be_sent_has_no_request(
     mapping: ColumnMapping, table: pd.DataFrame
 ) -> None:
     table.loc[0, "born"] = "17.5.1990"
-    assert mapping.request(table, 0) is None
+    assert mapped_request(mapping, table, 0) is None
 
 
 def test_the_columns_that_stay_are_known(table: pd.DataFrame) -> None:
