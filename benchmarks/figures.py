@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from support.results import many_results, seconds
 
 from helios_research import plots
-from helios_research.analysis.change import Baseline
+from helios_research.analysis.repeated import Baseline
 
 ROWS = 100_000
 TARGET_S = 1.5

@@ -4,24 +4,20 @@ What was done is in ``attrs["method"]`` of each table, what to be careful about 
 ``attrs["warnings"]``, and ``attrs["source_note"]`` says so where scores are synthetic.
 """
 
-from helios_research.analysis.change import baseline
 from helios_research.analysis.comparisons import compare_by_tag
 from helios_research.analysis.missingness import flow, missingness_by_tag
-from helios_research.analysis.prepared import canonical_sex, source_note
-from helios_research.analysis.reliability import reliability
+from helios_research.analysis.repeated import baseline, reliability
 from helios_research.analysis.summaries import differences_by_tag, summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
 
 __all__ = [
     "baseline",
-    "canonical_sex",
     "compare_by_tag",
     "differences_by_tag",
     "flow",
     "format_table_one",
     "missingness_by_tag",
     "reliability",
-    "source_note",
     "summarize_by_tag",
     "table_one",
 ]

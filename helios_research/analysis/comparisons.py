@@ -21,18 +21,19 @@ from helios_research.analysis.effects import (
     no_test,
 )
 from helios_research.analysis.prepared import (
+    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
+    Levels,
     Results,
     bucket_steps,
-    levels_against,
     prepare,
-    without_level,
 )
 from helios_research.columns import Biomarker
 from helios_research.errors import ResultsError
 
+MOST_COMPARED = 60
 NOT_ALL_COMPARED = "Some levels could not be compared"
 
 COMPARISON_COLUMNS = (
@@ -58,6 +59,30 @@ class _Scores:
 
     def people_at(self, level: int) -> Codes:
         return np.unique(self.people[self.levels == level])
+
+
+def levels_against(levels: Levels, tag: str, reference: str | None) -> Levels:
+    """Put the reference first, and give recordings without a level the number -1."""
+    names = [label for label in levels.labels if label != NOT_GIVEN]
+    first = names[0] if reference is None and names else str(reference)
+    if not 2 <= len(names) <= MOST_COMPARED:
+        message = (
+            f"Comparing needs 2 to {MOST_COMPARED} levels, but {tag!r} has {len(names)}"
+            f"{f' ({names[0]!r})' if len(names) == 1 else ''}: choose another tag."
+        )
+        raise ResultsError(message)
+    if first not in names:
+        message = f"The tag {tag!r} has no level {first!r}: choose one of {', '.join(names)}."
+        raise ResultsError(message)
+    names = [first, *(name for name in names if name != first)]
+    place = np.array([names.index(label) if label in names else -1 for label in levels.labels])
+    return Levels(place[levels.codes].astype(np.intp), tuple(names))
+
+
+def without_level(levels: Levels, tag: str) -> list[str]:
+    """Warn of the recordings that ``levels_against`` leaves out."""
+    n = int((levels.codes < 0).sum())
+    return [f"{n:,} recordings without a value of {tag!r} are left out."] if n else []
 
 
 def compare_by_tag(

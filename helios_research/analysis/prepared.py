@@ -29,7 +29,6 @@ Floats = NDArray[np.float64]
 
 NOT_GIVEN = "not given"
 MOST_LEVELS = 500
-MOST_COMPARED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +216,7 @@ def _read(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         message = (
             f"{path} cannot be read as Parquet ({error}): "
-            "give the results.parquet of a study, or a DataFrame."
+            "use the results.parquet of a study, or a DataFrame."
         )
         raise ResultsError(message) from error
 
@@ -245,8 +244,8 @@ def choose_biomarkers(
 def levels_of(table: pd.DataFrame, column: str) -> Levels:
     """Sort the values of a grouping column into levels.
 
-    An ordered category keeps its order, numbers go by size, text goes as people count ("2" before
-    "10"); blank and missing values, and any spelled so, become the last level, "not given".
+    An ordered category keeps its order, numbers go by size, text in natural order ("2" before
+    "10"); blank and missing values, and any spelled so, are the last level, "not given".
     """
     if column not in table.columns:
         raise UnknownColumnError(column, table.columns)
@@ -293,44 +292,9 @@ def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
 
 
 def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
-    """Bring the spellings of a manifest ("f", "Female") to the words that Helios knows.
-
-    Parameters
-    ----------
-    values
-        Birth sex as given.
-
-    Returns
-    -------
-    Series of str
-        MALE, FEMALE, INTERSEX, UNKNOWN, or the text itself in capitals where it is none of them.
-    """
+    """Bring the spellings of a manifest ("f", "Female") to the words of Helios, others to capitals."""
     text = values.astype("str").str.strip().str.upper()
     return text.replace(dict(BIRTH_SEX_SPELLINGS))
-
-
-def levels_against(levels: Levels, tag: str, reference: str | None) -> Levels:
-    """Put the reference first, and give recordings without a level the number -1."""
-    names = [label for label in levels.labels if label != NOT_GIVEN]
-    first = names[0] if reference is None and names else str(reference)
-    if not 2 <= len(names) <= MOST_COMPARED:
-        message = (
-            f"Comparing needs 2 to {MOST_COMPARED} levels, but {tag!r} has {len(names)}"
-            f"{f' ({names[0]!r})' if len(names) == 1 else ''}: choose another tag."
-        )
-        raise ResultsError(message)
-    if first not in names:
-        message = f"The tag {tag!r} has no level {first!r}: choose one of {', '.join(names)}."
-        raise ResultsError(message)
-    names = [first, *(name for name in names if name != first)]
-    place = np.array([names.index(label) if label in names else -1 for label in levels.labels])
-    return Levels(place[levels.codes].astype(np.intp), tuple(names))
-
-
-def without_level(levels: Levels, tag: str) -> list[str]:
-    """Warn of the recordings that ``levels_against`` leaves out."""
-    n = int((levels.codes < 0).sum())
-    return [f"{n:,} recordings without a value of {tag!r} are left out."] if n else []
 
 
 # --- times ----------------------------------------------------------------------------------------
@@ -397,8 +361,8 @@ def _numbers(column: "pd.Series[Any]") -> Floats:
         values = np.array([np.inf])
     if np.isinf(values).any():
         message = (
-            f"The column {str(column.name)!r} holds something else than scores (text, or numbers "
-            "without end): give the results as a study exports them."
+            f"The column {str(column.name)!r} contains values that are not scores (text or infinite "
+            "numbers): use the results as a study exports them."
         )
         raise ResultsError(message)
     return values
@@ -435,7 +399,7 @@ REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
 
 
 def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
-    """Say for each row without a score why it has none."""
+    """Give for each row without a score the reason why it has none."""
     missing = np.isnan(scores)
     reasons = np.full(len(table), None, dtype=object)
     reasons[missing] = _why(table[missing])
@@ -493,18 +457,7 @@ def sources_of(table: pd.DataFrame) -> list[str]:
 
 
 def source_note(table: pd.DataFrame) -> str | None:
-    """Say in a sentence that scores are synthetic, for figures and reports to repeat.
-
-    Parameters
-    ----------
-    table
-        The results.
-
-    Returns
-    -------
-    str or None
-        None where all scores come from thymia's Helios, or the table does not say.
-    """
+    """Write the sentence that says that scores are synthetic; None where no score is."""
     sources = sources_of(table)
     if Source.SANDBOX.value not in sources:
         return None
@@ -514,7 +467,7 @@ def source_note(table: pd.DataFrame) -> str | None:
 
 
 def flagged_note(table: pd.DataFrame) -> str | None:
-    """Say in a sentence how many scores are of recordings whose row was changed since."""
+    """Write the sentence that counts scores of recordings whose row was changed afterwards."""
     flagged = is_flagged(table)
     number = int(flagged.sum())
     if not number:
@@ -530,7 +483,7 @@ def flagged_note(table: pd.DataFrame) -> str | None:
 
 
 def not_ended(pending: int) -> str:
-    """Say how many recordings are still on their way."""
+    """Begin a sentence with the number of recordings that have no outcome yet."""
     return f"{counted(pending, 'recording')} {'has' if pending == 1 else 'have'} not ended yet"
 
 

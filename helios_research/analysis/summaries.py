@@ -14,6 +14,7 @@ from helios_research.analysis.bootstrap import (
     score_ratios,
     sum_clusters,
 )
+from helios_research.analysis.comparisons import levels_against, without_level
 from helios_research.analysis.prepared import (
     MOST_LEVELS,
     Codes,
@@ -22,9 +23,7 @@ from helios_research.analysis.prepared import (
     PreparedResults,
     Results,
     count_people_by_level,
-    levels_against,
     prepare,
-    without_level,
 )
 from helios_research.columns import BUCKET_LEVELS
 from helios_research.errors import ResultsError

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from helios_research._util.text import counted
 from helios_research.analysis import baseline
-from helios_research.analysis.change import Baseline
 from helios_research.analysis.prepared import (
     Results,
     choose_biomarkers,
@@ -20,6 +19,7 @@ from helios_research.analysis.prepared import (
     load_results,
     people_of,
 )
+from helios_research.analysis.repeated import Baseline
 from helios_research.columns import Biomarker
 from helios_research.plots.canvas import PAGE, Style, Target, say_instead
 from helios_research.plots.groups import MOST_ROWS, NO_SCORE, Selection, keep_levels, select

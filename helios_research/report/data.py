@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helios_research.analysis import (
-    source_note,
-)
 from helios_research.analysis.prepared import (
     MOST_LEVELS,
     Codes,
@@ -21,6 +18,7 @@ from helios_research.analysis.prepared import (
     levels_of,
     load_results,
     people_of,
+    source_note,
     sources_of,
 )
 from helios_research.analysis.table_one import OVERALL

@@ -10,9 +10,9 @@ from helios_research.analysis import (
     compare_by_tag,
     summarize_by_tag,
 )
-from helios_research.analysis.change import Baseline
 from helios_research.analysis.comparisons import NOT_ALL_COMPARED
 from helios_research.analysis.prepared import flagged_note
+from helios_research.analysis.repeated import Baseline
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, score_over_time, scores_by_tag

@@ -88,8 +88,8 @@ def test_the_order_of_the_rows_does_not_matter(study, name):
 def test_the_public_names_are_these_and_all_are_there():
     assert sorted(analysis.__all__) == analysis.__all__
     assert set(analysis.__all__) == {
-        "baseline", "canonical_sex", "compare_by_tag", "differences_by_tag", "flow",
-        "format_table_one", "missingness_by_tag", "reliability", "source_note",
+        "baseline", "compare_by_tag", "differences_by_tag", "flow",
+        "format_table_one", "missingness_by_tag", "reliability",
         "summarize_by_tag", "table_one",
     }  # fmt: skip
     assert all(inspect.getdoc(getattr(analysis, name)) for name in analysis.__all__)

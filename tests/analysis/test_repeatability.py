@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from helios_research.analysis import reliability
-from helios_research.analysis.reliability import coincidences, ordinal_alpha
+from helios_research.analysis.repeated import coincidences, ordinal_alpha
 
 # Four judges' ratings of six targets: Shrout & Fleiss 1979, table 2.
 RATINGS = np.array(

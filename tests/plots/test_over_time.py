@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 
 from helios_research import plots
 from helios_research.analysis import baseline, summarize_by_tag
-from helios_research.analysis.change import Baseline
+from helios_research.analysis.repeated import Baseline
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAPER
 
