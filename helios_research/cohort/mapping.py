@@ -8,7 +8,7 @@ which must not be sent, and ``gender`` is not the sex at birth.
 import re
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher, get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -86,8 +86,8 @@ _FIELD_OF: Mapping[str, str] = MappingProxyType(
 class ColumnMapping:
     """Where each field of a cohort comes from: a column of the table, or one value for all rows."""
 
-    columns: Mapping[str, str] = field(default_factory=dict)
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = MappingProxyType({})
+    constants: Mapping[str, Any] = MappingProxyType({})
     tags: tuple[str, ...] = ()
     root: str | None = None
 
