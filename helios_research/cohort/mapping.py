@@ -5,6 +5,7 @@ else are therefore not guessed at all: ``patient_id`` and ``name`` may be a pers
 which must not be sent, and ``gender`` is not the sex at birth.
 """
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping
@@ -86,8 +87,8 @@ _FIELD_OF: Mapping[str, str] = MappingProxyType(
 class ColumnMapping:
     """Where each field of a cohort comes from: a column of the table, or one value for all rows."""
 
-    columns: Mapping[str, str] = MappingProxyType({})
-    constants: Mapping[str, Any] = MappingProxyType({})
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     tags: tuple[str, ...] = ()
     root: str | None = None
 
