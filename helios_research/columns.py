@@ -122,6 +122,17 @@ RECORDING_ID = Column(
 
 STANDARD_FIELDS = (RECORDING_ID.name, *(column.name for column in MANIFEST))
 
+# --- limits of the API --------------------------------------------------------------------------
+
+LONGEST_LABEL = 50
+"""Characters that a user label may have."""
+
+MOST_TAGS = 20
+"""Tags that a model run may have."""
+
+LONGEST_RECORDING_S = 180.0
+LEAST_SPEECH_S = 10.0
+
 # --- biomarkers ---------------------------------------------------------------------------------
 
 BUCKET_LEVELS = (0.0, 0.33, 0.66, 1.0)

@@ -18,10 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import from_json, to_json
 
-from helios_research.columns import BIOMARKERS
-
-MAX_LABEL_CHARACTERS = 50
-MAX_TAGS = 20
+from helios_research.columns import BIOMARKERS, LONGEST_LABEL, MOST_TAGS
 
 _USER_FIELDS = ("user_label", "date_of_birth", "birth_sex")
 
@@ -92,7 +89,7 @@ class RunRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    user_label: Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARACTERS, strict=True)]
+    user_label: Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, strict=True)]
     date_of_birth: _IsoDate = Field(repr=False)
     birth_sex: Literal["MALE", "FEMALE", "INTERSEX", "UNKNOWN"] = Field(repr=False)
     language: Text
@@ -101,7 +98,7 @@ class RunRequest(BaseModel):
     sleep_time: _LocalTime | None = None
     wake_time: _LocalTime | None = None
     tags: dict[Text, Annotated[str, Field(strict=True)]] = Field(
-        default_factory=dict, max_length=MAX_TAGS
+        default_factory=dict, max_length=MOST_TAGS
     )
 
     def to_record(self) -> dict[str, Any]:

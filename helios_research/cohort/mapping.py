@@ -15,11 +15,14 @@ from types import MappingProxyType
 from typing import Any
 
 from helios_research._util.text import literal
-from helios_research.columns import RECORDING_ID, REQUIRED_FIELDS, RESERVED_NAMES, STANDARD_FIELDS
+from helios_research.columns import (
+    MOST_TAGS,
+    RECORDING_ID,
+    REQUIRED_FIELDS,
+    RESERVED_NAMES,
+    STANDARD_FIELDS,
+)
 from helios_research.errors import ColumnsError
-
-MOST_TAGS = 20
-"""Tags that one run may have: the API's limit."""
 
 _NEVER_CONSTANT = (RECORDING_ID.name, "recording")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from helios_research import columns
 from helios_research.cohort.text import LONGEST_SHOWN
-from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, Severity
+from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, LONGEST_LABEL, Severity
 
 HEADER = -1
 """Position of a problem that concerns the whole table."""
@@ -112,9 +112,6 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 def _is_error(verdict: Problem | None) -> bool:
     return verdict is not None and verdict.severity is columns.Severity.ERROR
 
-
-LONGEST_LABEL = 50
-"""Characters that a user label may have: the API's limit."""
 
 EARLIEST = date(1900, 1, 1)
 """No speaker of a recording was born before: an older date is a slip."""

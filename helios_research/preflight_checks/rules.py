@@ -6,7 +6,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from helios_research.codes import HeliosCode
-from helios_research.columns import Verdict
+from helios_research.columns import LEAST_SPEECH_S, LONGEST_RECORDING_S, Verdict
 from helios_research.recording import AudioFacts
 
 ACCEPTED_FORMATS = frozenset(
@@ -70,8 +70,8 @@ class Thresholds:
         recording of 60 s takes 0.2 s; the rest is for slow networks.
     """
 
-    longest_s: float = 180.0
-    least_speech_s: float = 10.0
+    longest_s: float = LONGEST_RECORDING_S
+    least_speech_s: float = LEAST_SPEECH_S
     no_speech_s: float = 0.4
     longest_margin_s: float = 0.25
     speech_margin_s: float = 1.0
