@@ -25,7 +25,7 @@ from helios_research.report.blocks import (
     table_of,
 )
 from helios_research.report.data import ReportData
-from helios_research.results.codebook import codebook
+from helios_research.results.codebook import NOT_MEDICAL, codebook
 from helios_research.results.shapes import describe_results
 
 _LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "matplotlib")
@@ -124,10 +124,6 @@ def columns(data: ReportData) -> ReportSection:
     return ReportSection("codebook", "Codebook", (table,))
 
 
-NOT_MEDICAL = (
-    "Helios is a wellness tool and not a medical device. Its scores are no diagnosis of anyone, and "
-    "nothing about a person's health may be concluded from them alone."
-)
 _MOST_WARNINGS = 10
 _STILL = "of them scored"
 

@@ -18,9 +18,10 @@ from helios_research._version import __version__
 from helios_research.errors import storage_errors
 from helios_research.report.blocks import ReportSection
 from helios_research.report.data import ReportData, report_data
-from helios_research.report.overview import NOT_MEDICAL, at_a_glance, columns, errors, methods
+from helios_research.report.overview import at_a_glance, columns, errors, methods
 from helios_research.report.participants import missing, participants, recording_flow
 from helios_research.report.scores import comparisons, over_time, scores
+from helios_research.results.codebook import NOT_MEDICAL
 
 _log = logging.getLogger(__name__)
 

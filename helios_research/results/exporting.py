@@ -9,51 +9,48 @@ from typing import Any
 import pandas as pd
 
 from helios_research._util.files import replaced
-from helios_research.columns import RESULTS_BY_NAME
+from helios_research.columns import RESULTS_BY_NAME, Source
 from helios_research.errors import ResultsError, storage_errors
 from helios_research.results.codebook import (
     SYNTHETIC,
+    all_sources,
     codebook,
     markdown_table,
     markdown_text,
     readme_text,
-    sources_of,
 )
 from helios_research.results.files import (
+    CSV_ENCODING,
+    GUARD,
+    prepare_for_csv,
+    prepare_for_excel,
     read_footer,
     read_results,
+    write_csv,
+    write_excel,
     write_parquet,
 )
 from helios_research.results.shapes import (
     ExportTable,
     describe_results,
-    flattened,
-    long_table,
+    flatten,
+    to_long,
     with_ages,
-)
-from helios_research.results.spreadsheets import (
-    CSV_ENCODING,
-    GUARD,
-    prepared_for_csv,
-    prepared_for_excel,
-    write_csv,
-    write_excel,
 )
 from helios_research.results.statistics_files import (
     SPSS,
     STATA,
-    Dialect,
-    prepared_for,
+    prepare_statistics,
     write_spss,
     write_stata,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """All that is needed to write one file."""
+class _Export:
+    """All that is needed to write one file and what goes beside it."""
 
-    content: ExportTable
+    table: ExportTable
     book: pd.DataFrame
     readme: str
     provenance: Mapping[str, Any]
@@ -61,7 +58,7 @@ class _Job:
 
     @property
     def title(self) -> str:
-        """A line that says what the file is, for formats that have room for one."""
+        """A line about the file, for formats that have a title."""
         study = self.provenance.get("study")
         name = f"Helios results, {study}" if study else "Helios results"
         return f"SYNTHETIC: {name}" if self.is_synthetic else name
@@ -72,7 +69,7 @@ class _Format:
     """How one kind of file is prepared, written and read."""
 
     prepare: Callable[[ExportTable], ExportTable]
-    write: Callable[[_Job, Path], None]
+    write: Callable[[_Export, Path], None]
     how_to_read: str
 
 
@@ -87,8 +84,7 @@ def export(
 ) -> list[Path]:
     """Write results to a file, and beside it a codebook (CSV and Markdown) and a README.
 
-    Each file is written beside its place and moved there when it is complete; one that is there
-    is replaced.
+    An existing file is replaced when the new one is complete.
 
     Parameters
     ----------
@@ -98,14 +94,14 @@ def export(
         The file. Its ending chooses the format: ``.parquet``, ``.csv``, ``.xlsx``, ``.sav``
         (SPSS) or ``.dta`` (Stata).
     tags
-        The columns that were sent as tags; by default those that the Parquet file names.
+        The columns that were sent as tags; by default those that the Parquet file lists.
     ages
         Whether dates of birth are replaced by ages at the recording, in completed years.
     long
         Whether to write one row per recording and biomarker.
     provenance
-        What the README tells beside what is in the results: ``study``, ``base_url``, ``source``,
-        ``tags``. By default what the Parquet file says of itself.
+        What the README says about the study: ``study``, ``base_url``, ``source``, ``tags``. By
+        default what the Parquet file says about it.
 
     Returns
     -------
@@ -115,8 +111,8 @@ def export(
     Raises
     ------
     ResultsError
-        The format is not known or not installed, the results cannot be read or lack a column, or
-        do not fit into the format.
+        The format is unknown or its package is not installed, or the results cannot be read, lack
+        a column or do not fit into the format.
     StudyStorageError
         A file cannot be written there.
 
@@ -126,13 +122,27 @@ def export(
     """
     target = Path(path).expanduser()
     form = _format_of(target)
-    table, known = _loaded(results)
+    known: dict[str, Any] = {}
+    if not isinstance(results, pd.DataFrame):
+        source = Path(results).expanduser()
+        results, known = read_results(source), read_footer(source)
     known |= provenance or {}
     known["tags"] = [*(tags or known.get("tags") or ())]
-    job = _job(target.name, form, table, known, _shaped(table, known["tags"], ages=ages, long=long))
-    with storage_errors(target), replaced(target) as unfinished:
-        form.write(job, unfinished)
-    return [target, *_write_companions(job, target)]
+    table = describe_results(results, known["tags"])
+    if ages:
+        table = with_ages(table)
+    if long:
+        table = to_long(table)
+    table = form.prepare(table)
+    prepared = _Export(
+        table,
+        codebook(table),
+        readme_text(target.name, results, table, known, form.how_to_read),
+        known,
+        is_synthetic=Source.SANDBOX.value in all_sources(results, known),
+    )
+    _replace(target, lambda unfinished: form.write(prepared, unfinished))
+    return [target, *_write_companions(prepared, target)]
 
 
 def _format_of(path: Path) -> _Format:
@@ -145,117 +155,89 @@ def _format_of(path: Path) -> _Format:
         raise ResultsError(message) from None
 
 
-def _loaded(results: pd.DataFrame | str | PathLike[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    if isinstance(results, pd.DataFrame):
-        return results, {}
-    path = Path(results).expanduser()
-    table = read_results(path)
-    return table, read_footer(path)
-
-
-def _shaped(table: pd.DataFrame, tags: Sequence[str], *, ages: bool, long: bool) -> ExportTable:
-    content = describe_results(table, tags)
-    if ages:
-        content = with_ages(content)
-    return long_table(content) if long else content
-
-
-def _job(
-    name: str, form: _Format, table: pd.DataFrame, known: Mapping[str, Any], content: ExportTable
-) -> _Job:
-    prepared = form.prepare(content)
-    readme = readme_text(name, table, prepared, known, form.how_to_read)
-    is_synthetic = "sandbox" in sources_of(table, known)
-    return _Job(prepared, codebook(prepared), readme, known, is_synthetic)
-
-
-def _write_companions(job: _Job, target: Path) -> list[Path]:
-    header = list(job.book.columns)
+def _write_companions(prepared: _Export, target: Path) -> list[Path]:
+    header = list(prepared.book.columns)
     as_markdown = (
         f"# Codebook of {markdown_text(target.name)}\n\n"
-        f"{f'**{SYNTHETIC}**' if job.is_synthetic else ''}\n\n"
-        f"{markdown_table(header, job.book.itertuples(index=False, name=None))}\n"
+        f"{f'**{SYNTHETIC}**' if prepared.is_synthetic else ''}\n\n"
+        f"{markdown_table(header, prepared.book.itertuples(index=False, name=None))}\n"
     )
-    book = prepared_for_csv(flattened(_plain(job.book)))
-    written = []
-    for ending, write in (
-        (".codebook.csv", lambda path: write_csv(book, path)),
-        (".codebook.md", lambda path: path.write_text(as_markdown, encoding="utf-8")),
-        (".README.md", lambda path: path.write_text(job.readme, encoding="utf-8")),
-    ):
-        place = target.with_name(target.name + ending)
-        with storage_errors(place), replaced(place) as unfinished:
-            write(unfinished)
-        written.append(place)
-    return written
+    book = prepare_for_csv(flatten(ExportTable(prepared.book, {})))
+    writers: dict[str, Callable[[Path], object]] = {
+        ".codebook.csv": lambda path: write_csv(book, path),
+        ".codebook.md": lambda path: path.write_text(as_markdown, encoding="utf-8"),
+        ".README.md": lambda path: path.write_text(prepared.readme, encoding="utf-8"),
+    }
+    companions = {target.with_name(target.name + end): write for end, write in writers.items()}
+    for path, write in companions.items():
+        _replace(path, write)
+    return list(companions)
 
 
-def _plain(table: pd.DataFrame) -> ExportTable:
-    return ExportTable(table, {})
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    with storage_errors(path), replaced(path) as unfinished:
+        write(unfinished)
 
 
 # --- the formats ----------------------------------------------------------------------------------
 
 
-def _write_parquet(job: _Job, path: Path) -> None:
-    table = job.content.table
-    own = table.drop(columns=[name for name in table.columns if name in RESULTS_BY_NAME])
+def _write_parquet(export_: _Export, path: Path) -> None:
+    frame = export_.table.frame
+    own = frame.drop(columns=[name for name in frame.columns if name in RESULTS_BY_NAME])
     described = {
         name: {"meaning": variable.meaning, "unit": variable.unit}
-        for name, variable in job.content.variables.items()
+        for name, variable in export_.table.variables.items()
     }
-    write_parquet([table], path, own=own, provenance={**job.provenance, "columns": described})
-
-
-def _prepare_statistics(dialect: Dialect) -> Callable[[ExportTable], ExportTable]:
-    return lambda content: prepared_for(flattened(content), dialect)
+    write_parquet([frame], path, own=own, provenance={**export_.provenance, "columns": described})
 
 
 _FORMATS: Mapping[str, _Format] = {
     ".parquet": _Format(
-        lambda content: content,
+        lambda table: table,
         _write_parquet,
-        "Types are in the file: `pandas.read_parquet`, `polars.read_parquet`, DuckDB's "
-        "`read_parquet`, R's `arrow::read_parquet`. Times that the codebook calls UTC are in UTC.",
+        "The file stores the types of its columns. It opens with `pandas.read_parquet`, "
+        "`polars.read_parquet`, DuckDB's `read_parquet` and R's `arrow::read_parquet`. Times that "
+        "the codebook calls UTC are in UTC.",
     ),
     ".csv": _Format(
-        lambda content: prepared_for_csv(flattened(content)),
-        lambda job, path: write_csv(job.content, path),
+        lambda table: prepare_for_csv(flatten(table)),
+        lambda export_, path: write_csv(export_.table, path),
         f"""UTF-8 with a byte order mark ({CSV_ENCODING} in Python), separated by commas. An empty cell
-is a missing value; `NA` is the text NA; an id such as `007` is text. Times are ISO 8601, those that end
-in Z in UTC. Several warnings of a recording are joined by ` | `; sections are JSON.
+is a missing value; `NA` is the text NA; an id such as `007` is text. Times are ISO 8601; those that end
+in Z are in UTC. Several warnings of a recording are joined by ` | `; sections are JSON.
 
 Text that a spreadsheet would run as a formula (it begins with `=`, `+`, `-`, `@`, a tab or a line
-break, and is no plain number) has an apostrophe in front.
+break, and is not a plain number) has an apostrophe in front.
 
 - pandas: `pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])`, then convert the columns
   that the codebook calls numbers
 - R: `readr::read_csv(path, na = "", col_types = readr::cols(user_label = "c"))`; base R:
   `read.csv(path, fileEncoding = "UTF-8-BOM", na.strings = "", colClasses = c(user_label = "character"))`
-- the apostrophes away again: replace the regular expression `{GUARD}` by nothing (`re.sub` in
+- to remove the apostrophes: replace the regular expression `{GUARD}` by nothing (`re.sub` in
   Python, `sub(…, perl = TRUE)` in R)
-- Excel shows `007` as 7 whatever the file says: use an .xlsx file there.""",
+- Excel always shows `007` from a CSV file as 7: use an .xlsx file there.""",
     ),
     ".xlsx": _Format(
-        lambda content: prepared_for_excel(flattened(content)),
-        lambda job, path: write_excel(job.content, job.book, job.readme, path),
+        lambda table: prepare_for_excel(flatten(table)),
+        lambda export_, path: write_excel(export_.table, export_.book, export_.readme, path),
         "The sheet `results` has the table, `codebook` its columns, `about` this text. Text stays "
-        "text, also where it looks like a number or a formula. Times have no zone in Excel; those "
+        "text, even if it looks like a number or a formula. Times in Excel have no zone; those "
         "shown with UTC are in UTC. An empty cell is a missing value.",
     ),
     ".sav": _Format(
-        _prepare_statistics(SPSS),
-        lambda job, path: write_spss(job.content, job.title, path),
-        "SPSS opens it; R's `haven::read_sav`, Python's `pyreadstat.read_sav`. Categories such as "
-        "outcome are numbers with value labels, times that the codebook calls UTC are in UTC, a "
+        lambda table: prepare_statistics(flatten(table), SPSS),
+        lambda export_, path: write_spss(export_.table, export_.title, path),
+        "SPSS, R's `haven::read_sav` and Python's `pyreadstat.read_sav` open it. Categories such as "
+        "outcome are numbers with value labels. Times that the codebook calls UTC are in UTC. A "
         "missing text is empty.",
     ),
     ".dta": _Format(
-        _prepare_statistics(STATA),
-        lambda job, path: write_stata(job.content, job.title, path),
-        "Stata 14 and later open it; R's `haven::read_dta`, Python's `pyreadstat.read_dta`. "
-        "Categories such as outcome are numbers with value labels, times that the codebook calls "
-        "UTC are in UTC, a missing text is empty. Stata labels whole numbers only, so each bucketed score also has a "
-        "labelled column that ends in `_level` and counts from 0 to 3.",
+        lambda table: prepare_statistics(flatten(table), STATA),
+        lambda export_, path: write_stata(export_.table, export_.title, path),
+        "Stata 14 and later, R's `haven::read_dta` and Python's `pyreadstat.read_dta` open it. "
+        "Categories such as outcome are numbers with value labels. Times that the codebook calls "
+        "UTC are in UTC. A missing text is empty. Stata labels whole numbers only, so each bucketed "
+        "score also has a labelled column that ends in `_level` and counts from 0 to 3.",
     ),
 }

@@ -1,10 +1,12 @@
-"""Results as Parquet: typed, described in its footer, and never half-written."""
+"""Results as Parquet, typed and described in its footer, and as CSV and Excel, where text stays text."""
 
+import csv
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helios_research._util.files import replaced
+from helios_research._util.text import counted
 from helios_research._version import __version__
 from helios_research.columns import (
     RESULTS_BY_NAME,
@@ -20,8 +23,13 @@ from helios_research.columns import (
     Kind,
 )
 from helios_research.errors import ResultsError, storage_errors
+from helios_research.results.shapes import ExportTable
 
-FOOTER_KEY = b"helios_research"
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+    from openpyxl.worksheet._write_only import WriteOnlyWorksheet
+
+_FOOTER_KEY = b"helios_research"
 
 _SECTION_TYPE = pa.struct(
     [
@@ -50,9 +58,10 @@ def write_parquet(
     own: pd.DataFrame,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write results, part by part, so that a table larger than memory can be written.
+    """Write results part by part, so that the whole table need not be in memory.
 
-    The file is written beside its place and moved there when it is complete.
+    An existing file is replaced when the new one is complete. ``own`` has the researcher's columns
+    of all parts: a column has the same type in all of them.
     """
     types = _types_of(own)
     with storage_errors(path), replaced(path) as unfinished:
@@ -70,17 +79,18 @@ def write_parquet(
 
 
 def read_results(path: str | PathLike[str]) -> pd.DataFrame:
-    """Read results that `write_parquet` wrote.
+    """Read the results of a study from a Parquet file.
 
     Parameters
     ----------
     path
-        The file.
+        A ``results.parquet``, or a file that ``Study.to_parquet`` or ``export`` wrote.
 
     Returns
     -------
     DataFrame
-        The same table, lists as Python lists.
+        One row per recording (``columns.RESULTS`` and the manifest's columns); ``warnings`` and
+        ``sections`` hold Python lists.
 
     Raises
     ------
@@ -88,38 +98,34 @@ def read_results(path: str | PathLike[str]) -> pd.DataFrame:
         There is no such file, or it is not Parquet.
     """
     if Path(path).is_dir():
-        # Taken for a table in many parts, it would be one without rows.
+        # pandas would read a folder as a table in many parts, here one without rows.
         message = f"{path} is a folder: give the Parquet file in it, such as its results.parquet."
         raise ResultsError(message)
     try:
         table = pd.read_parquet(path)
     except (OSError, pa.ArrowInvalid) as error:
-        message = f"No results could be read from {path}: {error}. Is it a Parquet file?"
+        message = f"The results cannot be read from {path}: {error}. Is it a Parquet file?"
         raise ResultsError(message) from None
-    lists = [
-        name
-        for name in table.columns
-        if name in RESULTS_BY_NAME and RESULTS_BY_NAME[name].kind in {Kind.TEXT_LIST, Kind.SECTIONS}
-    ]
-    for name in lists:
-        table[name] = pd.Series([_as_list(value) for value in table[name]], dtype="object")
+    for name, column in RESULTS_BY_NAME.items():
+        if name in table.columns and column.kind in {Kind.TEXT_LIST, Kind.SECTIONS}:
+            table[name] = pd.Series([_as_list(value) for value in table[name]], dtype="object")
     return table
 
 
 def _as_list(value: Any) -> Any:
-    # Another program may have put something else there, which is not ours to change.
+    # Another program may have stored a different type, which stays as it is.
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def read_footer(path: Path) -> dict[str, Any]:
-    """Read what a results file says of itself."""
+    """Read what a results file says about its study."""
     metadata = pq.read_schema(path).metadata or {}
-    footer = json.loads(metadata.get(FOOTER_KEY, b"{}"))
+    footer = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
     return {name: value for name, value in footer.items() if name != "columns"}
 
 
 def _types_of(own: pd.DataFrame) -> dict[str, pa.DataType | None]:
-    """Tell how to store the researcher's own columns; None for one that only text can hold."""
+    """Find the type of each of the researcher's columns; None for one that mixes types."""
     types: dict[str, pa.DataType | None] = {}
     for name in own.columns:
         try:
@@ -133,10 +139,10 @@ def _types_of(own: pd.DataFrame) -> dict[str, pa.DataType | None]:
 
 def _storable(part: pd.DataFrame, types: Mapping[str, pa.DataType | None]) -> pd.DataFrame:
     """Turn columns that mix types, as a spreadsheet's may, into text."""
-    mixed = [name for name, found in types.items() if found is None]
-    return part.assign(
-        **{name: part[name].map(str, na_action="ignore").astype("str") for name in mixed}
-    )
+    storable = part.copy(deep=False)
+    for name in (name for name, found in types.items() if found is None):
+        storable[name] = part[name].map(str, na_action="ignore").astype("str")
+    return storable
 
 
 def _schema(
@@ -158,5 +164,169 @@ def _schema(
         },
         **provenance,
     }
-    metadata = dict(inferred.metadata or {}) | {FOOTER_KEY: json.dumps(footer).encode()}
+    metadata = dict(inferred.metadata or {}) | {_FOOTER_KEY: json.dumps(footer).encode()}
     return pa.schema(fields, metadata=metadata)
+
+
+# --- CSV and Excel --------------------------------------------------------------------------------
+
+# What makes a spreadsheet run a cell, after OWASP's "CSV Injection"; plain numbers are no danger.
+_RUNS = "=+@\\-\\t\\r\\n\uff1d\uff0b\uff20\uff0d"
+# Text that begins with apostrophes before such a character gets one more, so that removing one is safe.
+_RUN_BY_SPREADSHEETS = f"^'*[{_RUNS}]"
+GUARD = f"^'(?='*[{_RUNS}])"
+"""The regular expression of the apostrophe that a CSV file adds: replace it by nothing."""
+_PLAIN_NUMBER = r"^[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$"
+
+# Excel recognizes UTF-8 only by a byte order mark; pandas, polars, DuckDB and readr skip it.
+CSV_ENCODING = "utf-8-sig"
+
+EXCEL_ROWS, EXCEL_COLUMNS = 1_048_576, 16_384
+EXCEL_CHARACTERS = 32_767
+_TIME_FORMAT = 'yyyy-mm-dd hh:mm:ss "UTC"'
+_LOCAL_TIME_FORMAT = "yyyy-mm-dd hh:mm:ss"
+_WIDEST, _NARROWEST = 40, 9
+
+
+def guarded(values: "pd.Series[str]") -> "pd.Series[str]":
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    runs = values.str.contains(_RUN_BY_SPREADSHEETS, na=False)
+    if not runs.any():
+        return values
+    runs &= ~values.str.fullmatch(_PLAIN_NUMBER, na=False)
+    return values.mask(runs, "'" + values)
+
+
+def prepare_for_csv(table: ExportTable) -> ExportTable:
+    """Make a table safe for spreadsheets, with times as ISO 8601."""
+    table, changed = table.change_text(guarded)
+    for name in table.frame.columns:
+        if pd.api.types.is_datetime64_any_dtype(table.frame[name].dtype):
+            table.frame[name] = _iso_text(table.frame[name])
+    if not changed:
+        return table
+    return table.noting(
+        f"An apostrophe is added in front of {counted(changed, 'cell')} that a spreadsheet would "
+        "run as a formula; you can remove it (see above)."
+    )
+
+
+def _iso_text(values: "pd.Series[Any]") -> "pd.Series[str]":
+    is_utc = isinstance(values.dtype, pd.DatetimeTZDtype)
+    plain = values.dt.tz_convert("UTC").dt.tz_localize(None) if is_utc else values
+    moments = plain.to_numpy(dtype="datetime64[us]")
+    text = np.datetime_as_string(moments).astype(object) + ("Z" if is_utc else "")
+    text[np.isnat(moments)] = None
+    return pd.Series(text, index=values.index, dtype="str")
+
+
+def write_csv(table: ExportTable, path: Path) -> None:
+    """Write a table that ``prepare_for_csv`` made."""
+    table.frame.to_csv(
+        path,
+        index=False,
+        header=list(guarded(pd.Series(table.frame.columns, dtype="str"))),
+        encoding=CSV_ENCODING,
+        lineterminator="\r\n",
+        quoting=csv.QUOTE_MINIMAL,
+    )
+
+
+def prepare_for_excel(table: ExportTable) -> ExportTable:
+    """Fit a table into what an Excel sheet can hold."""
+    rows, columns = table.frame.shape
+    if rows >= EXCEL_ROWS or columns > EXCEL_COLUMNS:
+        message = (
+            f"An Excel sheet holds {EXCEL_ROWS - 1:,} rows and {EXCEL_COLUMNS:,} columns below its "
+            f"header, but the results have {rows:,} rows and {columns:,} columns: write a .parquet "
+            "or .csv file instead."
+        )
+        raise ResultsError(message)
+    table, cut = table.change_text(_cut_for_excel)
+    if not cut:
+        return table
+    return table.noting(
+        f"Cut at {EXCEL_CHARACTERS:,} characters, the maximum of an Excel cell: "
+        f"{counted(cut, 'text')}; a .csv or .parquet file has the full text."
+    )
+
+
+def _cut_for_excel(text: "pd.Series[str]") -> "pd.Series[str]":
+    is_too_long = text.str.len() > EXCEL_CHARACTERS
+    return text.mask(is_too_long, text.str[: EXCEL_CHARACTERS - 1] + "…")
+
+
+def write_excel(table: ExportTable, book: pd.DataFrame, readme: str, path: Path) -> None:
+    """Write a workbook with the sheets "results", "codebook" and "about"."""
+    from openpyxl import Workbook
+
+    workbook = Workbook(write_only=True)
+    moments = {
+        name
+        for name, variable in table.variables.items()
+        if variable.type == Kind.MOMENT.value
+        or isinstance(table.frame[name].dtype, pd.DatetimeTZDtype)
+    }
+    _add_sheet(workbook, "results", table.frame, utc=moments)
+    _add_sheet(workbook, "codebook", book)
+    about = workbook.create_sheet("about")
+    about.column_dimensions["A"].width = 120
+    for line in readme.splitlines():
+        about.append([_text_cell(about, line)])
+    # Saved through an open file: openpyxl refuses a path that does not end in .xlsx.
+    with path.open("wb") as file:
+        workbook.save(file)
+
+
+def _add_sheet(
+    workbook: "Workbook", title: str, table: pd.DataFrame, utc: Collection[str] = ()
+) -> None:
+    from openpyxl.utils import get_column_letter
+
+    sheet = workbook.create_sheet(title)
+    sheet.freeze_panes = "B2"
+    # openpyxl writes the widths before the rows, so they come from the first rows.
+    for place, name in enumerate(table.columns, start=1):
+        seen = [name, *(str(cell) for cell in table[name].head(50))]
+        width = min(_WIDEST, max(_NARROWEST, *(len(text) + 2 for text in seen)))
+        sheet.column_dimensions[get_column_letter(place)].width = width
+    sheet.auto_filter.ref = f"A1:{get_column_letter(table.shape[1])}{len(table) + 1}"
+    sheet.append([_text_cell(sheet, name) for name in table.columns])
+    columns = [list(_cells(sheet, table[name], utc=name in utc)) for name in table.columns]
+    for row in zip(*columns, strict=True):
+        sheet.append(row)
+
+
+def _cells(sheet: "WriteOnlyWorksheet", values: "pd.Series[Any]", *, utc: bool) -> Iterator[Any]:
+    """Give the cells of one column in Excel's types."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        moments = values.dt.tz_convert("UTC").dt.tz_localize(None) if utc else values
+        form = _TIME_FORMAT if utc else _LOCAL_TIME_FORMAT
+        return (_time_cell(sheet, moment, form) for moment in moments.dt.to_pydatetime())
+    plain: Iterable[Any] = values.astype(object).where(values.notna(), None)
+    if values.dtype == "str":
+        # openpyxl would store text that begins with "=" as a formula, and "#N/A" as an error.
+        return (_text_cell(sheet, cell) if cell and cell[0] in "=#" else cell for cell in plain)
+    return (
+        str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in plain
+    )
+
+
+def _text_cell(sheet: "WriteOnlyWorksheet", text: str) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    cell = WriteOnlyCell(sheet, text)
+    cell.data_type = "s"
+    # Excel would run it after an edit of the cell.
+    cell.quotePrefix = text.startswith("=")
+    return cell
+
+
+def _time_cell(sheet: "WriteOnlyWorksheet", moment: Any, form: str) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    if moment is pd.NaT:
+        return None
+    cell = WriteOnlyCell(sheet, moment)
+    cell.number_format = form
+    return cell

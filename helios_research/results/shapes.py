@@ -1,8 +1,8 @@
-"""What an exported file holds: a table in which every cell is one value, in the shape asked for."""
+"""What an exported file holds: one value per cell, one row per recording or one per score."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -22,25 +22,26 @@ from helios_research.columns import (
 )
 from helios_research.errors import ResultsError, UnknownColumnError
 
-WARNINGS_JOINED_BY = " | "
+_SEPARATOR = " | "
 
 # Whole numbers beyond it are rounded by everything that stores numbers as doubles: Excel, SPSS,
 # Stata. They are keys rather than quantities, so they become text.
 _LARGEST_EXACT = 2**53
 
-# Control characters other than tab and line breaks, and two numbers that are no characters: illegal
-# in Excel's XML (XML 1.0, 2.2). NUL also is the end of the text for SPSS and Stata.
+# Control characters other than tab and line breaks, and two code points that are not characters:
+# illegal in Excel's XML (XML 1.0, 2.2). NUL also ends the text in SPSS and Stata.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _REPLACEMENT = "\ufffd"
 
-_BY_NAME: Mapping[str, Column] = MappingProxyType(
-    {column.name: column for column in MANIFEST} | dict(RESULTS_BY_NAME)
+_BY_NAME: Mapping[str, Column] = {column.name: column for column in MANIFEST} | dict(
+    RESULTS_BY_NAME
 )
+_OURS = "helios_research"
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One column of a file."""
+    """One column of a file; ``in_file`` is its name there, None where it is the same."""
 
     name: str
     origin: str
@@ -53,42 +54,56 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class ExportTable:
-    """What goes into a file."""
+    """What goes into a file: the cells, what each column is, and sentences for the README."""
 
-    table: pd.DataFrame
+    frame: pd.DataFrame
     variables: Mapping[str, Variable]
     notes: tuple[str, ...] = ()
 
     def noting(self, *notes: str) -> "ExportTable":
-        """Add sentences for the reader."""
+        """Add sentences for the README."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def change_text(
+        self, change: Callable[["pd.Series[str]"], "pd.Series[str]"]
+    ) -> tuple["ExportTable", int]:
+        """Change all columns of text, and count the cells that became different ones."""
+        frame, changed = self.frame.copy(), 0
+        for name in frame.columns[frame.dtypes == "str"]:
+            before = frame[name]
+            frame[name] = change(before)
+            changed += int((before.notna() & (frame[name] != before)).sum())
+        return replace(self, frame=frame), changed
 
 
 def describe_results(results: pd.DataFrame, tags: Sequence[str] = ()) -> ExportTable:
-    """Describe a results table."""
-    table = results.reset_index(drop=True)
-    table.columns = table.columns.map(str)
+    """Describe the columns of a results table."""
+    frame = results.reset_index(drop=True)
+    frame.columns = frame.columns.map(str)
     for name in (RECORDING_ID.name, "outcome", *tags):
-        if name not in table.columns:
-            raise UnknownColumnError(name, table.columns)
-    twice = table.columns[table.columns.duplicated()]
+        if name not in frame.columns:
+            raise UnknownColumnError(name, frame.columns)
+    twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         message = f"The results have several columns named {twice[0]!r}: rename all but one."
         raise ResultsError(message)
-    return ExportTable(
-        table, {name: _variable(table[name], name in tags) for name in table.columns}
-    )
+    return ExportTable(frame, {name: _variable(frame[name], tags) for name in frame.columns})
 
 
-def _variable(values: "pd.Series[Any]", is_tag: bool) -> Variable:  # noqa: FBT001  # private
+def _variable(values: "pd.Series[Any]", tags: Collection[str]) -> Variable:
     name = str(values.name)
-    known = _BY_NAME.get(name)
-    origin = "helios_research" if name in RESULTS_BY_NAME else "yours"
-    if is_tag:
+    origin = _OURS if name in RESULTS_BY_NAME else "yours"
+    if name in tags:
         origin = "yours, sent as a tag"
-    if known is not None:
-        return Variable(name, origin, known.kind.value, known.meaning, known.unit, known.labels)
+    if name in _BY_NAME:
+        return _known_variable(_BY_NAME[name], origin)
     return Variable(name, origin, _type_of(values), "Your own column, unchanged.")
+
+
+def _known_variable(column: Column, origin: str = _OURS) -> Variable:
+    return Variable(
+        column.name, origin, column.kind.value, column.meaning, column.unit, column.labels
+    )
 
 
 def _type_of(values: "pd.Series[Any]") -> str:
@@ -106,73 +121,58 @@ def _type_of(values: "pd.Series[Any]") -> str:
     return Kind.TEXT.value
 
 
-def variable_of(column: Column) -> Variable:
-    """Describe a column that an export adds."""
-    return Variable(
-        column.name,
-        "helios_research",
-        column.kind.value,
-        column.meaning,
-        column.unit,
-        column.labels,
-    )
-
-
-def make_room(content: ExportTable, names: Sequence[str]) -> ExportTable:
-    """Rename the researcher's columns that bear the name of one that is to be added."""
-    new_names: dict[str, str] = {}
-    for name in names:
-        if name in content.variables:
-            new_names[name] = f"{name}_own"
-            while new_names[name] in content.variables:
-                new_names[name] += "_own"
+def _rename_own(table: ExportTable, added: Sequence[str]) -> ExportTable:
+    """Rename the researcher's columns that have the name of a column that is added."""
+    new_names = {
+        name: _unused(f"{name}_own", table.variables, "_own")
+        for name in added
+        if name in table.variables
+    }
     notes = (f"Your column {old} is called {new} here." for old, new in new_names.items())
-    return _renamed(content, new_names).noting(*notes)
+    return _renamed(table, new_names).noting(*notes)
 
 
-def _in_writable_letters(content: ExportTable) -> ExportTable:
-    """Rename columns whose names hold control characters, which no format can carry."""
+def _rename_unwritable(table: ExportTable) -> ExportTable:
+    """Rename columns whose names hold control characters, which no format can hold."""
     new_names: dict[str, str] = {}
-    for name in content.variables:
-        if _CONTROL.search(name):
-            new_names[name] = _CONTROL.sub(_REPLACEMENT, name)
-            while new_names[name] in {*content.variables, *list(new_names.values())[:-1]}:
-                new_names[name] += "_"
+    for name in filter(_CONTROL.search, table.variables):
+        clean = _CONTROL.sub(_REPLACEMENT, name)
+        new_names[name] = _unused(clean, {*table.variables, *new_names.values()}, "_")
     if not new_names:
-        return content
-    return _renamed(content, new_names).noting(
+        return table
+    return _renamed(table, new_names).noting(
         f"Control characters in the names of {counted(len(new_names), 'column')} are replaced by "
         f"U+FFFD ({_REPLACEMENT})."
     )
 
 
-def _renamed(content: ExportTable, new_names: Mapping[str, str]) -> ExportTable:
+def _unused(name: str, taken: Collection[str], ending: str) -> str:
+    while name in taken:
+        name += ending
+    return name
+
+
+def _renamed(table: ExportTable, new_names: Mapping[str, str]) -> ExportTable:
     variables = {
         new_names.get(name, name): replace(variable, name=new_names.get(name, name))
-        for name, variable in content.variables.items()
+        for name, variable in table.variables.items()
     }
-    table = content.table.rename(columns=new_names)
-    return ExportTable(table, variables, content.notes)
+    return ExportTable(table.frame.rename(columns=new_names), variables, table.notes)
 
 
-def flattened(content: ExportTable) -> ExportTable:
-    """Give every cell one value, for formats that know no lists."""
-    content = _in_writable_letters(content)
-    flat = {name: _flat(content.table[name]) for name in content.table.columns}
-    cleaned = 0
-    for name, values in flat.items():
-        if values.dtype == "str":
-            dirty = values.str.contains(_CONTROL.pattern, na=False, regex=True)
-            if dirty.any():
-                cleaned += int(dirty.sum())
-                flat[name] = values.str.replace(_CONTROL.pattern, _REPLACEMENT, regex=True)
-    table = pd.DataFrame(flat, index=content.table.index)
-    found = replace(content, table=table)
-    if cleaned:
-        return found.noting(
-            f"Control characters in {counted(cleaned, 'cell')} are replaced by U+FFFD (\ufffd)."
-        )
-    return found
+def flatten(table: ExportTable) -> ExportTable:
+    """Give every cell one value, for formats without lists."""
+    table = _rename_unwritable(table)
+    flat = {name: _flat(table.frame[name]) for name in table.frame.columns}
+    table = replace(table, frame=pd.DataFrame(flat, index=table.frame.index))
+    found, cleaned = table.change_text(
+        lambda text: text.str.replace(_CONTROL.pattern, _REPLACEMENT, regex=True)
+    )
+    if not cleaned:
+        return found
+    return found.noting(
+        f"Control characters in {counted(cleaned, 'cell')} are replaced by U+FFFD ({_REPLACEMENT})."
+    )
 
 
 def _flat(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -182,7 +182,8 @@ def _flat(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if kind is Kind.SECTIONS:
         return text_column(map(_as_json, values), values.index)
     if kind is Kind.COUNT or pd.api.types.is_integer_dtype(values.dtype):
-        return _whole_numbers(values)
+        has_keys = (values.abs() > _LARGEST_EXACT).any()
+        return as_text(values) if has_keys else values.astype("Int64")
     if pd.api.types.is_bool_dtype(values.dtype):
         return values.astype("boolean")
     if pd.api.types.is_float_dtype(values.dtype):
@@ -194,12 +195,6 @@ def _flat(values: "pd.Series[Any]") -> "pd.Series[Any]":
     return as_text(values)
 
 
-def _whole_numbers(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    if (values.abs() > _LARGEST_EXACT).any():
-        return as_text(values)
-    return values.astype("Int64")
-
-
 def _is_nested(cell: object) -> bool:
     return isinstance(cell, list | tuple | dict | set) or hasattr(cell, "tolist")
 
@@ -207,7 +202,7 @@ def _is_nested(cell: object) -> bool:
 def _joined(cell: object) -> str | None:
     if not hasattr(cell, "__iter__") or isinstance(cell, str):
         return cell if isinstance(cell, str) else None
-    return WARNINGS_JOINED_BY.join(map(str, cell)) or None
+    return _SEPARATOR.join(map(str, cell)) or None
 
 
 def _as_json(cell: Any) -> str | None:
@@ -217,70 +212,64 @@ def _as_json(cell: Any) -> str | None:
     return json.dumps(items, ensure_ascii=False, default=str) if items else None
 
 
-# Completed years, because a decimal age and a recording's date give the date of birth away again.
-AGE = Column(
+# --- ages instead of dates of birth ---------------------------------------------------------------
+
+# Completed years: from an age with decimals and the recording's date, the date of birth follows.
+_AGE = Column(
     "age_at_recording",
     Kind.COUNT,
     "Completed years at the recording; where its time is not known, at its submission.",
     "years",
 )
-BIOMARKER = Column("biomarker", Kind.TEXT, "Which biomarker the value is of.")
-KIND = Column(
-    "kind",
-    Kind.TEXT,
-    "Whether the biomarker is continuous or takes four ordered levels.",
-    labels={"continuous": "0 to 1", "bucketed": "0, 0.33, 0.66 or 1: ordinal, not to be averaged"},
-)
-VALUE = Column("value", Kind.NUMBER, "The score. Higher is more.")
-
-REMOVED = "[date of birth]"
 _BORN = "date_of_birth"
-_KEPT_OF_RESULTS = ("outcome", "error_code")
-# A copy of a column may have been corrected here and there.
+_REMOVED = "[date of birth]"
+# In a copy of a column, single cells may have been corrected.
 _SAME_IF_SHARE = 0.5
 
 
-def with_ages(content: ExportTable) -> ExportTable:
-    """Put ages at the recordings in place of dates of birth.
+def with_ages(table: ExportTable) -> ExportTable:
+    """Replace dates of birth by ages at the recordings.
 
     Copies of the date of birth under other names are left out too, and so is the date where
     ``error_reason`` quotes it.
     """
-    if _BORN not in content.table.columns:
-        raise UnknownColumnError(_BORN, content.table.columns)
-    content = make_room(content, [AGE.name])
-    table, variables = content.table.copy(), dict(content.variables)
-    born = as_text(table[_BORN]).str.strip()
-    ages = _completed_years(born, _recorded(table))
-    copies = [name for name in _own(content) if name != _BORN and _is_copy(table[name], born)]
-    table = table.assign(**{_BORN: ages}).rename(columns={_BORN: AGE.name}).drop(columns=copies)
-    if "error_reason" in table.columns:
-        table["error_reason"] = _without(as_text(table["error_reason"]), born)
+    if _BORN not in table.frame.columns:
+        raise UnknownColumnError(_BORN, table.frame.columns)
+    table = _rename_own(table, [_AGE.name])
+    frame = table.frame.copy()
+    born = as_text(frame[_BORN]).str.strip()
+    copies = [name for name in _own(table) if name != _BORN and _is_copy(frame[name], born)]
+    frame[_BORN] = _completed_years(born, _recorded(frame))
+    frame = frame.rename(columns={_BORN: _AGE.name}).drop(columns=copies)
+    if "error_reason" in frame.columns:
+        cells = zip(as_text(frame["error_reason"]), born, strict=True)
+        hidden = [
+            cell.replace(date, _REMOVED) if _holds(cell, date) else cell for cell, date in cells
+        ]
+        frame["error_reason"] = pd.Series(hidden, index=frame.index, dtype="str")
     variables = {
-        AGE.name if name == _BORN else name: variable_of(AGE) if name == _BORN else variable
-        for name, variable in variables.items()
+        _AGE.name if name == _BORN else name: _known_variable(_AGE) if name == _BORN else variable
+        for name, variable in table.variables.items()
         if name not in copies
     }
-    notes = [
+    return ExportTable(frame, variables, table.notes).noting(
         "Dates of birth are replaced by ages in completed years (age_at_recording).",
         *(f"The column {name} held the dates of birth too and is left out." for name in copies),
-        *_still_there(table, born),
-    ]
-    return ExportTable(table, variables, content.notes).noting(*notes)
+        *_remaining_dates(frame, born),
+    )
 
 
-def _own(content: ExportTable) -> list[str]:
-    names = content.variables
-    return [name for name in names if name not in RESULTS_BY_NAME]
+def _own(table: ExportTable) -> list[str]:
+    return [name for name in table.variables if name not in RESULTS_BY_NAME]
 
 
-def _recorded(table: pd.DataFrame) -> "pd.Series[Any]":
+def _recorded(frame: pd.DataFrame) -> "pd.Series[Any]":
     """Find the date of each recording, else that of its submission."""
-    found = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us]")
+    found = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us]")
     for name in ("recording_time", "created_at"):
-        if name in table.columns:
+        if name in frame.columns:
             # The first ten characters of ISO 8601, so that no zone moves the date.
-            found = found.fillna(_dates(as_text(table[name], as_dates=False)))
+            found = found.fillna(_dates(as_text(frame[name], as_dates=False)))
     return found
 
 
@@ -300,57 +289,55 @@ def _completed_years(born: "pd.Series[str]", recorded: "pd.Series[Any]") -> "pd.
 
 def _is_copy(values: "pd.Series[Any]", born: "pd.Series[str]") -> bool:
     text = as_text(values).str.strip()
-    there = text.notna() & born.notna()
-    return bool(there.any() and (text == born)[there].mean() >= _SAME_IF_SHARE)
+    both = text.notna() & born.notna()
+    return bool(both.any() and (text == born)[both].mean() >= _SAME_IF_SHARE)
 
 
-def _without(text: "pd.Series[str]", born: "pd.Series[str]") -> "pd.Series[str]":
-    cells = [
-        cell.replace(date, REMOVED) if isinstance(cell, str) and isinstance(date, str) else cell
-        for cell, date in zip(text, born, strict=True)
+def _holds(cell: object, date: object) -> bool:
+    return isinstance(cell, str) and isinstance(date, str) and date in cell
+
+
+def _remaining_dates(frame: pd.DataFrame, born: "pd.Series[str]") -> list[str]:
+    rows = {
+        name: sum(map(_holds, frame[name], born)) for name in frame.columns[frame.dtypes == "str"]
+    }
+    return [
+        f"The column {name} still holds the participant's date of birth in {counted(number, 'row')}: "
+        "delete it there before you share the file."
+        for name, number in rows.items()
+        if number
     ]
-    return pd.Series(cells, index=text.index, dtype="str")
 
 
-def _still_there(table: pd.DataFrame, born: "pd.Series[str]") -> list[str]:
-    notes = []
-    for name in table.columns[table.dtypes == "str"]:
-        rows = sum(
-            isinstance(cell, str) and isinstance(date, str) and date in cell
-            for cell, date in zip(table[name], born, strict=True)
-        )
-        if rows:
-            notes.append(
-                f"The column {name} still holds the participant's date of birth in {rows:,} rows: "
-                "take it out before you pass the file on."
-            )
-    return notes
+# --- one row per score ----------------------------------------------------------------------------
+
+_BIOMARKER = Column("biomarker", Kind.TEXT, "The biomarker that the value belongs to.")
+_KIND = Column(
+    "kind",
+    Kind.TEXT,
+    "Whether the biomarker is continuous or takes four ordered levels.",
+    labels={"continuous": "0 to 1", "bucketed": "0, 0.33, 0.66 or 1: ordinal, do not average"},
+)
+_VALUE = Column("value", Kind.NUMBER, "The score. Higher is more.")
 
 
-def long_table(content: ExportTable) -> ExportTable:
-    """Turn the scores of each recording into rows of their own."""
-    content = make_room(content, [BIOMARKER.name, KIND.name, VALUE.name])
-    table = content.table
-    markers = [marker for marker in BIOMARKERS if marker.name in table.columns]
+def to_long(table: ExportTable) -> ExportTable:
+    """Give each score of a recording a row of its own."""
+    added = {column.name: _known_variable(column) for column in (_BIOMARKER, _KIND, _VALUE)}
+    table = _rename_own(table, list(added))
+    frame = table.frame
+    markers = [marker for marker in BIOMARKERS if marker.name in frame.columns]
     if not markers:
-        raise UnknownColumnError(BIOMARKERS[0].name, table.columns)
-    kept = _kept(content)
-    rows = table[kept].loc[table.index.repeat(len(markers))].reset_index(drop=True)
+        raise UnknownColumnError(BIOMARKERS[0].name, frame.columns)
+    kept = [name for name in ("outcome", "error_code") if name in frame.columns]
+    kept = list(dict.fromkeys([RECORDING_ID.name, *_own(table), *kept]))
+    source = [name for name in ("source",) if name in frame.columns]
+    rows = frame.loc[frame.index.repeat(len(markers)), kept + source].reset_index(drop=True)
     names = [marker.name for marker in markers]
     kinds = ["bucketed" if marker.bucketed else "continuous" for marker in markers]
-    rows[BIOMARKER.name] = pd.Series(np.tile(names, len(table)), dtype="str")
-    rows[KIND.name] = pd.Series(np.tile(kinds, len(table)), dtype="str")
-    rows[VALUE.name] = table[names].to_numpy(dtype=np.float64, na_value=np.nan).ravel()
-    added = {column.name: variable_of(column) for column in (BIOMARKER, KIND, VALUE)}
-    order = [*kept, *added]
-    if "source" in table.columns:
-        rows["source"] = table["source"].repeat(len(markers)).array
-        order.append("source")
-    variables = {name: added.get(name) or content.variables[name] for name in order}
-    return replace(content, table=rows[order], variables=variables)
-
-
-def _kept(content: ExportTable) -> Sequence[str]:
-    own = [name for name in _own(content) if name != RECORDING_ID.name]
-    of_results = [name for name in _KEPT_OF_RESULTS if name in content.table.columns]
-    return [RECORDING_ID.name, *own, *of_results]
+    rows[_BIOMARKER.name] = pd.Series(np.tile(names, len(frame)), dtype="str")
+    rows[_KIND.name] = pd.Series(np.tile(kinds, len(frame)), dtype="str")
+    rows[_VALUE.name] = frame[names].to_numpy(dtype=np.float64, na_value=np.nan).ravel()
+    order = [*kept, *added, *source]
+    variables = {name: added.get(name) or table.variables[name] for name in order}
+    return replace(table, frame=rows[order], variables=variables)

@@ -1,4 +1,4 @@
-"""What SPSS and Stata take as names, labels, texts and numbers."""
+"""Results as SPSS and Stata files: valid names, labelled values, and what the programs can hold."""
 
 import re
 import unicodedata
@@ -25,12 +25,17 @@ from helios_research.results.shapes import ExportTable, Variable
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """What one statistics program takes."""
+class StatisticsProgram:
+    """What a program can hold: names in characters; labels, titles and texts in bytes.
+
+    Numbers above the largest one are codes of missing values there, or infinite. ``reserved``
+    matches the names, in lower case, that have a meaning there.
+    """
 
     name: str
     longest_name: int
     longest_label: int
+    longest_title: int
     longest_text: int
     largest_number: float
     reserved: re.Pattern[str]
@@ -49,256 +54,71 @@ _STATA_WORDS = (
 )
 
 # Limits of SPSS's "Variable names" and Stata's "[R] Limits" and "[U] 11.3 Naming conventions".
-SPSS = Dialect(
+SPSS = StatisticsProgram(
     "SPSS",
     longest_name=64,
     longest_label=255,
+    longest_title=64,
     longest_text=32_767,
     largest_number=1.797e308,
     reserved=re.compile("|".join(_SPSS_WORDS.split())),
     labels_fractions=True,
 )
-STATA = Dialect(
+STATA = StatisticsProgram(
     "Stata",
     longest_name=32,
     longest_label=80,
+    longest_title=80,
     longest_text=32_767,
     largest_number=8.988e307,
     # Stata's types of text are str1, str2 and so on; readstat, which pyreadstat writes with, takes
-    # whatever begins like one for it.
+    # every name that begins like one for a type.
     reserved=re.compile(rf"{'|'.join(_STATA_WORDS.split())}|str[0-9].*"),
     labels_fractions=False,
 )
-
-
-def valid_names(names: Iterable[str], dialect: Dialect) -> dict[str, str]:
-    """Find a name for each column that a statistics program takes."""
-    own = list(names)
-    chosen = {name: name for name in own if _is_legal(name, dialect)}
-    taken = {name.lower() for name in chosen}
-    if len(taken) < len(chosen):
-        # Names that differ in capitals only: the first keeps its name.
-        chosen, taken = {}, set()
-        for name in filter(lambda name: _is_legal(name, dialect), own):
-            if name.lower() not in taken:
-                chosen[name] = name
-                taken.add(name.lower())
-    for name in own:
-        if name not in chosen:
-            chosen[name] = _free(_plain(name, dialect), taken, dialect)
-            taken.add(chosen[name].lower())
-    return chosen
-
-
-def _is_legal(name: str, dialect: Dialect) -> bool:
-    fits = len(name) <= dialect.longest_name and not _is_reserved(name, dialect)
-    return fits and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(?<!_)", name) is not None
-
-
-def _is_reserved(name: str, dialect: Dialect) -> bool:
-    return dialect.reserved.fullmatch(name.lower()) is not None
-
-
-def _plain(name: str, dialect: Dialect) -> str:
-    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
-    if not plain or not plain[0].isalpha() or _is_reserved(plain, dialect):
-        plain = f"v_{plain}".rstrip("_")
-    return plain[: dialect.longest_name].rstrip("_")
-
-
-def _free(name: str, taken: set[str], dialect: Dialect) -> str:
-    found, number = name, 1
-    while found.lower() in taken:
-        number += 1
-        found = f"{name[: dialect.longest_name - len(str(number)) - 1]}_{number}"
-    return found
-
-
-_LABEL_BYTES = 120
+_LONGEST_VALUE_LABEL = 120
 _YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
+# How many digits SPSS shows; without it, two.
+_SPSS_FORMATS = {"scale": "F10.4", "ordinal": "F4.2"}
 
 
-def prepared_for(content: ExportTable, dialect: Dialect) -> ExportTable:
-    """Bring a table into a form that SPSS or Stata takes."""
+def prepare_statistics(table: ExportTable, program: StatisticsProgram) -> ExportTable:
+    """Fit a flat table into a program, with a note of each change.
+
+    Categories become labelled whole numbers (``outcome``, ``birth_sex``, ``audio_format``,
+    ``source``), names become valid ones, and texts that are too long are cut.
+    """
     _pyreadstat()
-    content = _with_codes(content)
-    if not dialect.labels_fractions:
-        content = _with_levels(content)
-    return _with_legal_names(
-        _with_legal_texts(_with_legal_numbers(content, dialect), dialect), dialect
+    table = _with_codes(table)
+    if not program.labels_fractions:
+        table = _with_levels(table)
+    return _with_valid_names(
+        _with_valid_texts(_with_valid_numbers(table, program), program), program
     )
 
 
-# --- values ---------------------------------------------------------------------------------------
-
-
-def _with_codes(content: ExportTable) -> ExportTable:
-    table, variables = content.table.copy(), dict(content.variables)
-    for name, variable in content.variables.items():
-        if table[name].dtype == "boolean":
-            table[name] = table[name].astype("Int64")
-            variables[name] = replace(variable, labels=_YES_NO)
-        elif name == "birth_sex" or _is_category(name):
-            text, known = table[name], [str(value) for value in variable.labels]
-            if name == "birth_sex":
-                text, known = (
-                    text.str.strip().str.upper().replace(dict(BIRTH_SEX_SPELLINGS)),
-                    list(BIRTH_SEXES),
-                )
-            table[name], labels = _coded(text, known)
-            variables[name] = replace(variable, type="labelled category", labels=labels)
-    return replace(content, table=table, variables=variables)
-
-
-def _is_category(name: str) -> bool:
-    return name in RESULTS_BY_NAME and RESULTS_BY_NAME[name].kind is Kind.CATEGORY
-
-
-def _coded(
-    text: "pd.Series[str]", known: Sequence[str]
-) -> tuple["pd.Series[Any]", dict[str | float, str]]:
-    """Give the known values numbers from 1, and behind them those that were not expected."""
-    others = sorted(set(text.dropna()) - set(known))
-    values = [*known, *others]
-    codes = pd.Categorical(text, categories=values).codes.astype(np.int64) + 1
-    numbers = pd.Series(codes, index=text.index).astype("Int64")
-    return numbers.mask(numbers == 0), dict(enumerate(values, start=1))
-
-
-def _with_levels(content: ExportTable) -> ExportTable:
-    """Add the bucketed scores as whole numbers 0 to 3, the only ones that Stata can label."""
-    table, variables = content.table.copy(), dict[str, Variable]()
-    labels: dict[str | float, str] = {
-        place: f"{level:g}: {BUCKET_LABELS[level]}" for place, level in enumerate(BUCKET_LEVELS)
-    }
-    bucketed = {marker.name for marker in BIOMARKERS if marker.bucketed}
-    for name, variable in content.variables.items():
-        variables[name] = variable
-        if name in bucketed and f"{name}_level" not in content.variables:
-            added = Variable(
-                f"{name}_level",
-                "helios_research",
-                "labelled category",
-                f"The level of {name}, counted from 0, because Stata labels whole numbers only.",
-                labels=labels,
-            )
-            variables[added.name] = added
-            table[added.name] = _levels(table[name])
-    table = table[list(variables)]
-    return replace(content, table=table, variables=variables)
-
-
-def _levels(scores: "pd.Series[float]") -> "pd.Series[Any]":
-    numbers = scores.to_numpy(dtype=np.float64)
-    distance = np.abs(numbers[:, None] - np.array(BUCKET_LEVELS))
-    level = pd.Series(distance.argmin(axis=1), index=scores.index).astype("Int64")
-    # What is not one of the four levels has no label that would be true.
-    return level.where(distance.min(axis=1) < 0.005)
-
-
-def _with_legal_numbers(content: ExportTable, dialect: Dialect) -> ExportTable:
-    table = content.table.copy()
-    changed = 0
-    for name in table.columns[table.dtypes == "float64"]:
-        too_large = table[name].abs() > dialect.largest_number
-        changed += int(too_large.sum())
-        table[name] = table[name].mask(too_large)
-    found = replace(content, table=table)
-    if changed:
-        return found.noting(
-            f"Missing here: {counted(changed, 'number')} infinite or beyond "
-            f"±{dialect.largest_number:g}, which {dialect.name} cannot hold."
-        )
-    return found
-
-
-def _with_legal_texts(content: ExportTable, dialect: Dialect) -> ExportTable:
-    table = content.table.copy()
-    cut = 0
-    for name in table.columns[table.dtypes == "str"]:
-        cells = table[name]
-        # No character has more than four bytes.
-        if not (cells.str.len() * 4 > dialect.longest_text).any():
-            continue
-        legal = cells.map(lambda text: _cut(text, dialect.longest_text), na_action="ignore").astype(
-            "str"
-        )
-        cut += int((cells.notna() & (legal != cells)).sum())
-        table[name] = legal
-    found = replace(content, table=table)
-    if cut:
-        return found.noting(
-            f"Cut at {dialect.longest_text:,} bytes: {counted(cut, 'text')}; a .csv or .parquet "
-            "file has the whole of it."
-        )
-    return found
-
-
-def _cut(text: str, most_bytes: int) -> str:
-    encoded = text.encode()
-    if len(encoded) <= most_bytes:
-        return text
-    return encoded[: most_bytes - 3].decode(errors="ignore") + "…"
-
-
-# --- names ----------------------------------------------------------------------------------------
-
-
-def _with_legal_names(content: ExportTable, dialect: Dialect) -> ExportTable:
-    names = valid_names(content.variables, dialect)
-    variables = {
-        name: replace(variable, in_file=names[name] if names[name] != name else None)
-        for name, variable in content.variables.items()
-    }
-    renamed = sum(variable.in_file is not None for variable in variables.values())
-    found = replace(content, variables=variables)
-    if renamed:
-        return found.noting(
-            f"Under another name here: {counted(renamed, 'column')} whose name {dialect.name} does "
-            "not take; the variable labels and the codebook give the original one."
-        )
-    return found
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-def write_spss(content: ExportTable, title: str, path: Path) -> None:
+def write_spss(table: ExportTable, title: str, path: Path) -> None:
     """Write an SPSS file."""
-    pyreadstat = _pyreadstat()
-    table, labels, value_labels = _labelled(content, SPSS)
-    measures = {_name(v): _measure(v, content.table[v.name]) for v in content.variables.values()}
-    formats = {name: _FORMATS[measure] for name, measure in measures.items() if measure in _FORMATS}
-    pyreadstat.write_sav(
-        table,
-        str(path),
-        file_label=_cut(title, 64),
-        column_labels=labels,
+    variables = table.variables.values()
+    measures = {_name(one): _measure(one, table.frame[one.name]) for one in variables}
+    options = _options(table, title, SPSS)
+    numbers = options["df"].columns[options["df"].dtypes == "float64"]
+    _pyreadstat().write_sav(
+        **options,
+        dst_path=str(path),
         row_compress=True,
-        variable_value_labels=value_labels,
         variable_measure=measures,
         variable_format={
-            name: form for name, form in formats.items() if table[name].dtype == float
+            name: _SPSS_FORMATS[measures[name]]
+            for name in numbers
+            if measures[name] in _SPSS_FORMATS
         },
     )
 
 
-# How many digits SPSS shows; without it, two.
-_FORMATS = {"scale": "F10.4", "ordinal": "F4.2"}
-
-
-def write_stata(content: ExportTable, title: str, path: Path) -> None:
+def write_stata(table: ExportTable, title: str, path: Path) -> None:
     """Write a Stata file (version 14 and later)."""
-    pyreadstat = _pyreadstat()
-    table, labels, value_labels = _labelled(content, STATA)
-    pyreadstat.write_dta(
-        table,
-        str(path),
-        file_label=_cut(title, 80),
-        column_labels=labels,
-        variable_value_labels=value_labels,
-    )
+    _pyreadstat().write_dta(**_options(table, title, STATA), dst_path=str(path))
 
 
 def _pyreadstat() -> Any:
@@ -313,27 +133,187 @@ def _pyreadstat() -> Any:
     return pyreadstat
 
 
+# --- names ----------------------------------------------------------------------------------------
+
+
+def valid_names(names: Iterable[str], program: StatisticsProgram) -> dict[str, str]:
+    """Find a valid name for each column; no two differ in capitals only.
+
+    A name that is valid stays as it is, even behind an invalid one that would become the same.
+    """
+    own = list(names)
+    chosen: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in own:
+        if _is_valid(name, program) and name.lower() not in taken:
+            chosen[name] = name
+            taken.add(name.lower())
+    for name in own:
+        if name not in chosen:
+            chosen[name] = _numbered(_in_valid_letters(name, program), taken, program)
+            taken.add(chosen[name].lower())
+    return chosen
+
+
+def _is_valid(name: str, program: StatisticsProgram) -> bool:
+    fits = len(name) <= program.longest_name and not program.reserved.fullmatch(name.lower())
+    return fits and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(?<!_)", name) is not None
+
+
+def _in_valid_letters(name: str, program: StatisticsProgram) -> str:
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    found = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
+    if not found or not found[0].isalpha() or program.reserved.fullmatch(found.lower()):
+        found = f"v_{found}".rstrip("_")
+    return found[: program.longest_name].rstrip("_")
+
+
+def _numbered(name: str, taken: set[str], program: StatisticsProgram) -> str:
+    found, number = name, 1
+    while found.lower() in taken:
+        number += 1
+        found = f"{name[: program.longest_name - len(str(number)) - 1]}_{number}"
+    return found
+
+
+def _with_valid_names(table: ExportTable, program: StatisticsProgram) -> ExportTable:
+    names = valid_names(table.variables, program)
+    variables = {
+        name: replace(variable, in_file=names[name] if names[name] != name else None)
+        for name, variable in table.variables.items()
+    }
+    table = replace(table, variables=variables)
+    renamed = sum(variable.in_file is not None for variable in variables.values())
+    if not renamed:
+        return table
+    return table.noting(
+        f"Renamed: {counted(renamed, 'column')} whose name {program.name} does not accept; the "
+        "variable labels and the codebook give the original one."
+    )
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _with_codes(table: ExportTable) -> ExportTable:
+    frame, variables = table.frame.copy(), dict(table.variables)
+    for name, variable in table.variables.items():
+        if frame[name].dtype == "boolean":
+            frame[name] = frame[name].astype("Int64")
+            variables[name] = replace(variable, labels=_YES_NO)
+        elif name == "birth_sex" or _is_category(name):
+            text, known = frame[name], [str(value) for value in variable.labels]
+            if name == "birth_sex":
+                text = text.str.strip().str.upper().replace(dict(BIRTH_SEX_SPELLINGS))
+                known = list(BIRTH_SEXES)
+            frame[name], labels = _coded(text, known)
+            variables[name] = replace(variable, type="labelled category", labels=labels)
+    return replace(table, frame=frame, variables=variables)
+
+
+def _is_category(name: str) -> bool:
+    return name in RESULTS_BY_NAME and RESULTS_BY_NAME[name].kind is Kind.CATEGORY
+
+
+def _coded(
+    text: "pd.Series[str]", known: Sequence[str]
+) -> tuple["pd.Series[Any]", dict[str | float, str]]:
+    """Give the known values numbers from 1, and unexpected ones the numbers after them."""
+    values = [*known, *sorted(set(text.dropna()) - set(known))]
+    codes = pd.Categorical(text, categories=values).codes.astype(np.int64) + 1
+    numbers = pd.Series(codes, index=text.index).astype("Int64")
+    return numbers.mask(numbers == 0), dict(enumerate(values, start=1))
+
+
+def _with_levels(table: ExportTable) -> ExportTable:
+    """Add the bucketed scores as whole numbers 0 to 3, the only ones that Stata can label."""
+    frame, variables = table.frame.copy(), dict[str, Variable]()
+    labels: dict[str | float, str] = {
+        place: f"{level:g}: {BUCKET_LABELS[level]}" for place, level in enumerate(BUCKET_LEVELS)
+    }
+    bucketed = {marker.name for marker in BIOMARKERS if marker.bucketed}
+    for name, variable in table.variables.items():
+        variables[name] = variable
+        if name in bucketed and f"{name}_level" not in table.variables:
+            added = Variable(
+                f"{name}_level",
+                "helios_research",
+                "labelled category",
+                f"The level of {name}, counted from 0, because Stata labels whole numbers only.",
+                labels=labels,
+            )
+            variables[added.name] = added
+            frame[added.name] = _levels(frame[name])
+    return replace(table, frame=frame[list(variables)], variables=variables)
+
+
+def _levels(scores: "pd.Series[float]") -> "pd.Series[Any]":
+    numbers = scores.to_numpy(dtype=np.float64)
+    distance = np.abs(numbers[:, None] - np.array(BUCKET_LEVELS))
+    level = pd.Series(distance.argmin(axis=1), index=scores.index).astype("Int64")
+    # For a score that is not one of the four levels, no label would be true.
+    return level.where(distance.min(axis=1) < 0.005)
+
+
+def _with_valid_numbers(table: ExportTable, program: StatisticsProgram) -> ExportTable:
+    numbers = table.frame.select_dtypes("float64")
+    too_large = numbers.abs() > program.largest_number
+    changed = int(too_large.to_numpy().sum())
+    if not changed:
+        return table
+    frame = table.frame.copy()
+    frame[numbers.columns] = numbers.mask(too_large)
+    return replace(table, frame=frame).noting(
+        f"Missing here: {counted(changed, 'number')} infinite or beyond "
+        f"±{program.largest_number:g}, which {program.name} cannot hold."
+    )
+
+
+def _with_valid_texts(table: ExportTable, program: StatisticsProgram) -> ExportTable:
+    longest = program.longest_text
+
+    def cut_all(cells: "pd.Series[str]") -> "pd.Series[str]":
+        # No character has more than four bytes.
+        if not (cells.str.len() * 4 > longest).any():
+            return cells
+        return cells.map(lambda text: _cut(text, longest), na_action="ignore").astype("str")
+
+    found, cut = table.change_text(cut_all)
+    if not cut:
+        return found
+    return found.noting(
+        f"Cut at {longest:,} bytes: {counted(cut, 'text')}; a .csv or .parquet file has the full "
+        "text."
+    )
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    encoded = text.encode()
+    if len(encoded) <= most_bytes:
+        return text
+    return encoded[: most_bytes - 3].decode(errors="ignore") + "…"
+
+
+# --- what the file holds --------------------------------------------------------------------------
+
+
+def _options(table: ExportTable, title: str, program: StatisticsProgram) -> dict[str, Any]:
+    """Collect the options that pyreadstat takes for both programs."""
+    variables = table.variables.values()
+    return {
+        "df": pd.DataFrame({_name(one): _storable(table.frame[one.name]) for one in variables}),
+        "file_label": _cut(title, program.longest_title),
+        "column_labels": {
+            _name(one): _cut(_label(one), program.longest_label) for one in variables
+        },
+        "variable_value_labels": {
+            _name(one): labels for one in variables if (labels := _value_labels(one, program))
+        },
+    }
+
+
 def _name(variable: Variable) -> str:
     return variable.in_file or variable.name
-
-
-def _labelled(
-    content: ExportTable, dialect: Dialect
-) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[str | float, str]]]:
-    variables = content.variables.values()
-    names = {variable.name: _name(variable) for variable in variables}
-    table = pd.DataFrame(
-        {names[name]: _storable(content.table[name]) for name in content.variables}
-    )
-    labels = {
-        _name(variable): _cut(_label(variable), dialect.longest_label) for variable in variables
-    }
-    value_labels = {
-        _name(variable): {value: _cut(text, _LABEL_BYTES) for value, text in numbered.items()}
-        for variable in variables
-        if (numbered := _numbered(variable, dialect))
-    }
-    return table, labels, value_labels
 
 
 def _storable(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -341,8 +321,8 @@ def _storable(values: "pd.Series[Any]") -> "pd.Series[Any]":
         plain: pd.Series[Any] = values.dt.tz_convert("UTC").dt.tz_localize(None)
         return plain
     if values.dtype == "str":
-        # Both programs know no missing text but the empty one; pyreadstat fails at a missing cell
-        # in a column of texts longer than 2,045 bytes.
+        # In both programs a missing text is the empty one; pyreadstat fails at a missing cell in a
+        # column of texts longer than 2,045 bytes.
         return values.fillna("")
     return values
 
@@ -354,14 +334,14 @@ def _label(variable: Variable) -> str:
     return f"{name}{variable.meaning}{unit}{utc}"
 
 
-def _numbered(variable: Variable, dialect: Dialect) -> dict[str | float, str]:
+def _value_labels(variable: Variable, program: StatisticsProgram) -> dict[str | float, str]:
     return {
-        value: text
+        value: _cut(text, _LONGEST_VALUE_LABEL)
         for value, text in variable.labels.items()
         if not isinstance(value, str)
-        and (dialect.labels_fractions or float(value).is_integer())
-        # A label at 0 and 1 only, of four levels, would say less than none.
-        and (dialect.labels_fractions or variable.type != Kind.NUMBER.value)
+        and (program.labels_fractions or float(value).is_integer())
+        # Labels at 0 and 1 only, of four levels, would mislead.
+        and (program.labels_fractions or variable.type != Kind.NUMBER.value)
     }
 
 

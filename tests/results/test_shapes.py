@@ -1,11 +1,11 @@
-"""Ages instead of dates of birth, and one row per biomarker."""
+"""Described columns, one value per cell, ages instead of dates of birth, one row per score."""
 
 import pandas as pd
 import pytest
 
 from helios_research.columns import BIOMARKERS
-from helios_research.errors import UnknownColumnError
-from helios_research.results.shapes import REMOVED, describe_results, long_table, with_ages
+from helios_research.errors import ResultsError, UnknownColumnError
+from helios_research.results.shapes import describe_results, flatten, to_long, with_ages
 
 
 def table_of(**columns: object) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def table_of(**columns: object) -> pd.DataFrame:
 )
 def test_ages_are_completed_years(born: str | None, recorded: str, age: int | None) -> None:
     table = table_of(date_of_birth=pd.Series([born] * 2, dtype="str"), recording_time=recorded)
-    ages = with_ages(describe_results(table)).table["age_at_recording"]
+    ages = with_ages(describe_results(table)).frame["age_at_recording"]
     assert ages.isna().all() if age is None else ages.tolist() == [age] * 2
 
 
@@ -37,7 +37,7 @@ def test_without_a_recording_time_the_age_is_that_at_submission() -> None:
         recording_time=pd.Series([None, "2020-06-01T08:00:00"], dtype="str"),
         created_at=pd.Series(pd.to_datetime(["2026-06-01T08:00Z"] * 2, utc=True)),
     )
-    assert with_ages(describe_results(table)).table["age_at_recording"].tolist() == [36, 30]
+    assert with_ages(describe_results(table)).frame["age_at_recording"].tolist() == [36, 30]
 
 
 def test_no_date_of_birth_is_left_under_another_name_or_in_a_reason() -> None:
@@ -48,7 +48,7 @@ def test_no_date_of_birth_is_left_under_another_name_or_in_a_reason() -> None:
         consent=pd.Series(["signed, born 1990-05-17", None], dtype="str"),
     )
     found = with_ages(describe_results(table))
-    assert list(found.table.columns) == [
+    assert list(found.frame.columns) == [
         "recording_id",
         "outcome",
         "user_label",
@@ -56,8 +56,8 @@ def test_no_date_of_birth_is_left_under_another_name_or_in_a_reason() -> None:
         "error_reason",
         "consent",
     ]
-    assert found.table["error_reason"].iloc[1] == f"{REMOVED} is not ISO 8601."
-    assert list(found.variables) == list(found.table.columns)
+    assert found.frame["error_reason"].iloc[1] == "[date of birth] is not ISO 8601."
+    assert list(found.variables) == list(found.frame.columns)
     assert "The column dob held the dates of birth too and is left out." in found.notes
     assert any("consent still holds the participant's date of birth" in n for n in found.notes)
 
@@ -66,7 +66,7 @@ def test_birth_dates_given_as_date_times_are_found_too() -> None:
     table = table_of(
         date_of_birth="1990-05-17", geboren=pd.to_datetime(["1990-05-17", "1990-05-17"])
     )
-    assert "geboren" not in with_ages(describe_results(table)).table.columns
+    assert "geboren" not in with_ages(describe_results(table)).frame.columns
 
 
 def test_ages_need_dates_of_birth() -> None:
@@ -77,7 +77,7 @@ def test_ages_need_dates_of_birth() -> None:
 def test_the_long_table_has_every_recording_and_biomarker_missing_ones_included(
     study: pd.DataFrame,
 ) -> None:
-    found = long_table(describe_results(study, ["arm"])).table
+    found = to_long(describe_results(study, ["arm"])).frame
     assert len(found) == len(study) * len(BIOMARKERS)
     wide = found.pivot_table(
         index="recording_id", columns="biomarker", values="value", dropna=False, sort=False
@@ -94,12 +94,70 @@ def test_the_long_table_has_every_recording_and_biomarker_missing_ones_included(
 
 def test_own_columns_make_room_and_it_is_said(study: pd.DataFrame) -> None:
     table = study.head(3).assign(value="mine", value_own="also mine")
-    found = long_table(describe_results(table))
-    assert found.table["value_own_own"].tolist()[:1] == ["mine"]
+    found = to_long(describe_results(table))
+    assert found.frame["value_own_own"].tolist()[:1] == ["mine"]
     assert "Your column value is called value_own_own here." in found.notes
-    assert list(found.variables) == list(found.table.columns)
+    assert list(found.variables) == list(found.frame.columns)
 
 
 def test_a_long_table_needs_a_biomarker() -> None:
     with pytest.raises(UnknownColumnError, match="mental_strain"):
-        long_table(describe_results(table_of()))
+        to_long(describe_results(table_of()))
+
+
+def test_every_column_is_described_and_tags_are_marked(study: pd.DataFrame) -> None:
+    variables = describe_results(study, ["arm"]).variables
+    assert list(variables) == list(study.columns)
+    assert variables["arm"].origin == "yours, sent as a tag"
+    assert variables["date_of_birth"].meaning.startswith("Date of birth")
+    assert variables["date_of_birth"].origin == "yours"
+    assert variables["level_dbfs"].unit == "dBFS"
+
+
+def test_a_tag_that_is_not_there_is_named() -> None:
+    table = pd.DataFrame({"recording_id": ["a"], "outcome": ["scored"], "arm": ["x"]})
+    with pytest.raises(UnknownColumnError, match="Did you mean 'arm'"):
+        describe_results(table, ["arms"])
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    table = pd.DataFrame([["a", "scored", 1, 2]], columns=["recording_id", "outcome", "x", "x"])
+    with pytest.raises(ResultsError, match="several columns named 'x'"):
+        describe_results(table)
+
+
+def test_flat_cells_hold_one_value_each(awkward: pd.DataFrame) -> None:
+    awkward["mixed"] = pd.Series([1, "two", 3.5, None, {"a": 1}, pd.Timestamp("2026-01-01")])
+    flat = flatten(describe_results(awkward)).frame
+    assert flat["warnings"].tolist()[:2] == ["first | second, third", flat["warnings"].iloc[1]]
+    assert flat["warnings"].isna().tolist() == [False, True, True, True, True, True]
+    assert flat["mixed"].tolist()[:3] == ["1", "two", "3.5"]
+    assert flat["mixed"].iloc[4] == '{"a": 1}'
+    assert str(flat["channels"].dtype) == "Int64"
+    assert flat["badge"].iloc[0] == str(2**60)
+    kinds = {str(dtype) for dtype in flat.dtypes}
+    assert kinds == {"str", "float64", "Int64", "boolean", "datetime64[us, UTC]"}
+
+
+def test_control_characters_are_replaced_and_counted(awkward: pd.DataFrame) -> None:
+    awkward["note"] = pd.Series(["a\x00b", "tab\tok", None, "x\x1f", "y", "z"], dtype="str")
+    found = flatten(describe_results(awkward))
+    assert found.frame["note"].tolist()[:2] == ["a\ufffdb", "tab\tok"]
+    assert found.notes == ("Control characters in 2 cells are replaced by U+FFFD (\ufffd).",)
+
+
+def test_an_empty_table_stays_empty(study: pd.DataFrame) -> None:
+    flat = flatten(describe_results(study.head(0))).frame
+    assert flat.shape == (0, study.shape[1])
+
+
+def test_control_characters_in_names_of_columns_are_replaced_and_noted() -> None:
+    table = pd.DataFrame(
+        {"recording_id": ["a"], "outcome": ["scored"], "a\x00b": ["x"], "a\x01b": ["y"]}
+    )
+    flat = flatten(describe_results(table))
+    assert list(flat.frame.columns)[2:] == ["a\ufffdb", "a\ufffdb_"]
+    assert [variable.name for variable in flat.variables.values()] == list(flat.frame.columns)
+    assert flat.notes == (
+        "Control characters in the names of 2 columns are replaced by U+FFFD (\ufffd).",
+    )
