@@ -26,7 +26,7 @@ from support.remote_sandbox import RemoteSandbox, remote_sandbox
 
 import helios_research as hr
 from helios_research.api.client import Service
-from helios_research.api.responses import Answer, Success
+from helios_research.api.responses import Result, Success
 from helios_research.api.transport import UploadBody
 from helios_research.ledger import Ledger
 from helios_research.recording import fingerprint, read_blocks
@@ -115,7 +115,7 @@ async def _poll_all(
 
 
 async def _until_success(
-    limiter: RateLimiter | None, lane: RequestKind, make: Callable[[], Awaitable[Answer[T]]]
+    limiter: RateLimiter | None, lane: RequestKind, make: Callable[[], Awaitable[Result[T]]]
 ) -> T:
     retries = RetryPolicy()
     for attempt in range(1_000):

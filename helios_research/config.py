@@ -60,7 +60,7 @@ class Parallel:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionSettings:
     """Where Helios is and which key opens it.
 
     Attributes
@@ -87,14 +87,14 @@ def resolve_connection(
     region: str | None = None,
     base_url: str | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Connection:
+) -> ConnectionSettings:
     """Put together the connection from arguments, or else from where they are kept."""
     # Neither the key nor the environment may stand in a local variable, which a traceback shows.
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
     base_url = resolve_base_url(region, base_url, environment)
     if api_key is None:
         api_key = _found_key(base_url, environment)
-    return Connection(base_url=base_url, api_key=checked_key(api_key))
+    return ConnectionSettings(base_url=base_url, api_key=checked_key(api_key))
 
 
 def resolve_base_url(

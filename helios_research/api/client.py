@@ -24,19 +24,25 @@ from pydantic import SecretStr
 from helios_research._version import __version__
 from helios_research.api import protocol
 from helios_research.api.models import Account, CreatedRun, ModelRun, RunRequest
-from helios_research.api.protocol import Call
-from helios_research.api.responses import MAX_ANSWER_BYTES, Answer, Failure, Reply, Unpacker
+from helios_research.api.protocol import ApiRequest
+from helios_research.api.responses import (
+    MAX_RESPONSE_BYTES,
+    BoundedDecompressor,
+    Failure,
+    Response,
+    Result,
+)
 from helios_research.api.transport import (
     FALLBACK_MEDIA_TYPE,
-    Lanes,
+    ClientPool,
     RecordingChangedError,
-    Trouble,
+    TransportError,
     UploadBody,
     distrust,
     settings_words,
     system_words,
 )
-from helios_research.config import Connection, is_loopback, resolve_connection
+from helios_research.config import ConnectionSettings, is_loopback, resolve_connection
 from helios_research.errors import ConfigError
 from helios_research.keys import warn_of_key_in_code
 
@@ -49,7 +55,7 @@ _USER_AGENT = f"helios-research/{__version__}"
 # Load balancers close idle connections after a minute or so; reusing one for longer gains little.
 KEEP_ALIVE_S = 20.0
 # The upload host's answer is only looked at for its error code.
-_MAX_UPLOAD_ANSWER_BYTES = 64 * 1024
+_MAX_UPLOAD_RESPONSE_BYTES = 64 * 1024
 
 
 def _utc_now() -> datetime:
@@ -91,7 +97,7 @@ class Client:
             warn_of_key_in_code(sys._getframe(1))
 
     @classmethod
-    def from_connection(cls, connection: Connection) -> Self:
+    def from_settings(cls, connection: ConnectionSettings) -> Self:
         """Make a client with time-outs and limits of one's own.
 
         Parameters
@@ -176,7 +182,9 @@ class Service:
     its connection is closed and no other is concerned.
     """
 
-    def __init__(self, connection: Connection, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self, connection: ConnectionSettings, now: Callable[[], datetime] = _utc_now
+    ) -> None:
         self._connection = connection
         self._now = now
         self._readers = ThreadPoolExecutor(connection.parallel.uploads, "helios-upload")
@@ -184,11 +192,11 @@ class Service:
         proxies = not is_loopback(urlsplit(connection.base_url).hostname)
         try:
             certificates = httpx.create_ssl_context()
-            self._api = Lanes(
+            self._api = ClientPool(
                 lambda: self._http(certificates, proxies=proxies, with_key=True),
                 connection.parallel.api_requests,
             )
-            self._storage = Lanes(
+            self._storage = ClientPool(
                 lambda: self._http(certificates, proxies=proxies, with_key=False),
                 connection.parallel.uploads,
             )
@@ -196,49 +204,49 @@ class Service:
             # Not chained: a proxy's URL may hold a password.
             raise ConfigError.network(settings_words(problem)) from None
 
-    async def account(self) -> Answer[Account]:
+    async def account(self) -> Result[Account]:
         """Ask which account the key belongs to."""
-        reply = await self._ask(protocol.account_call())
-        if isinstance(reply, Failure):
-            return reply
-        return self._safe(protocol.read_account(reply, self._now()))
+        response = await self._ask(protocol.account_request())
+        if isinstance(response, Failure):
+            return response
+        return self._safe(protocol.read_account(response, self._now()))
 
-    async def create(self, request: RunRequest, *, delete_data: bool = False) -> Answer[CreatedRun]:
+    async def create(self, request: RunRequest, *, delete_data: bool = False) -> Result[CreatedRun]:
         """Create a model run; nothing is processed until its recording is uploaded."""
-        reply = await self._ask(protocol.create_call(request, delete_data=delete_data))
-        if isinstance(reply, Failure):
-            return reply
+        response = await self._ask(protocol.create_request(request, delete_data=delete_data))
+        if isinstance(response, Failure):
+            return response
         return self._safe(
-            protocol.read_created(reply, self._now(), request, self._connection.base_url)
+            protocol.read_created(response, self._now(), request, self._connection.base_url)
         )
 
-    async def fetch(self, run_id: str) -> Answer[ModelRun]:
+    async def fetch(self, run_id: str) -> Result[ModelRun]:
         """Ask how things stand with a model run."""
-        reply = await self._ask(protocol.fetch_call(run_id))
-        if isinstance(reply, Failure):
-            return reply
-        return self._safe(protocol.read_run(reply, self._now(), run_id))
+        response = await self._ask(protocol.fetch_request(run_id))
+        if isinstance(response, Failure):
+            return response
+        return self._safe(protocol.read_run(response, self._now(), run_id))
 
-    async def upload(self, url: str, body: UploadBody) -> Answer[None]:
+    async def upload(self, url: str, body: UploadBody) -> Result[None]:
         """Upload a recording, from disk and in constant memory."""
         problem = protocol.upload_url_problem(url, self._connection.base_url)
         if problem is not None:
             return protocol.refused_upload_url(problem)
         stream = _Stream(body, self._readers)
         try:
-            reply = await self._exchange(
+            response = await self._exchange(
                 self._storage,
                 _upload_request(url, body, stream),
                 self._connection.time_outs.upload_s,
-                _MAX_UPLOAD_ANSWER_BYTES,
+                _MAX_UPLOAD_RESPONSE_BYTES,
             )
         except RecordingChangedError as changed:
             return protocol.recording_changed(str(changed))
         finally:
             stream.close()
-        if isinstance(reply, Failure):
-            return reply
-        return protocol.read_upload(reply, self._now())
+        if isinstance(response, Failure):
+            return response
+        return protocol.read_upload(response, self._now())
 
     async def aclose(self) -> None:
         """Close all connections; what is still in flight closes its own when it ends."""
@@ -246,22 +254,22 @@ class Service:
         await self._storage.aclose()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, call: Call) -> Reply | Failure:
+    async def _ask(self, call: ApiRequest) -> Response | Failure:
         url = f"{self._connection.base_url}{call.path}"
         headers = call.headers | {"User-Agent": _USER_AGENT}
         request = httpx.Request(call.method, url, headers=headers, content=call.content)
         deadline_s = self._connection.time_outs.answer_s
-        return await self._exchange(self._api, request, deadline_s, MAX_ANSWER_BYTES)
+        return await self._exchange(self._api, request, deadline_s, MAX_RESPONSE_BYTES)
 
     async def _exchange(
         self,
-        lanes: Lanes[httpx.AsyncClient],
+        pool: ClientPool[httpx.AsyncClient],
         request: httpx.Request,
         deadline_s: float,
         max_bytes: int,
-    ) -> Reply | Failure:
+    ) -> Response | Failure:
         try:
-            async with lanes.lend() as client, asyncio.timeout(deadline_s):
+            async with pool.lend() as client, asyncio.timeout(deadline_s):
                 response = await client.send(request, stream=True)
                 try:
                     return await _read(response, max_bytes)
@@ -270,13 +278,13 @@ class Service:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as problem:
             return _unanswered(problem)
 
-    def _safe(self, answer: Answer[T]) -> Answer[T]:
+    def _safe(self, result: Result[T]) -> Result[T]:
         """Take the key out of a server's own words, should it repeat it."""
-        if not isinstance(answer, Failure):
-            return answer
+        if not isinstance(result, Failure):
+            return result
         key = self._connection.api_key.get_secret_value()
-        columns = {name: text.replace(key, "…") for name, text in answer.columns.items()}
-        return replace(answer, reason=answer.reason.replace(key, "…"), columns=columns)
+        columns = {name: text.replace(key, "…") for name, text in result.columns.items()}
+        return replace(result, reason=result.reason.replace(key, "…"), columns=columns)
 
     def _http(
         self, certificates: ssl.SSLContext, *, proxies: bool, with_key: bool
@@ -331,32 +339,32 @@ def _upload_request(url: str, body: UploadBody, stream: _Stream) -> httpx.Reques
     )
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> Reply:
-    unpacker = Unpacker(response.headers.get("content-encoding", ""), max_bytes)
+async def _read(response: httpx.Response, max_bytes: int) -> Response:
+    decompressor = BoundedDecompressor(response.headers.get("content-encoding", ""), max_bytes)
     # httpx declares an iterator; it is a generator, and left half-read it must be closed here.
     chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
     async with aclosing(chunks):
         async for chunk in chunks:
             try:
-                unpacker.take(chunk)
+                decompressor.take(chunk)
             except zlib.error as problem:
                 raise httpx.DecodingError(str(problem)) from problem
-            if unpacker.is_full:
+            if decompressor.is_full:
                 break
-    body = bytes(unpacker.body[:max_bytes])
-    is_whole = not unpacker.is_full
-    return Reply(response.status_code, dict(response.headers), body, is_whole=is_whole)
+    body = bytes(decompressor.body[:max_bytes])
+    is_whole = not decompressor.is_full
+    return Response(response.status_code, dict(response.headers), body, is_whole=is_whole)
 
 
 def _unanswered(problem: Exception) -> Failure:
     doubt = distrust(problem)
     if doubt is not None:
-        return protocol.unanswered(Trouble.UNTRUSTED, doubt)
+        return protocol.unanswered(TransportError.UNTRUSTED, doubt)
     if isinstance(problem, TimeoutError | httpx.TimeoutException):
-        return protocol.unanswered(Trouble.TIMED_OUT)
+        return protocol.unanswered(TransportError.TIMED_OUT)
     # A proxy that refuses says so with its status, which httpx puts first in its words.
     if isinstance(problem, httpx.ProxyError) and str(problem)[:1] == "4":
-        return protocol.unanswered(Trouble.PROXY, f"HTTP {str(problem)[:3]}")
+        return protocol.unanswered(TransportError.PROXY, f"HTTP {str(problem)[:3]}")
     is_connected = not isinstance(problem, httpx.ConnectError | httpx.ProxyError)
-    trouble = Trouble.BROKEN_OFF if is_connected else Trouble.UNREACHABLE
-    return protocol.unanswered(trouble, system_words(problem))
+    error = TransportError.BROKEN_OFF if is_connected else TransportError.UNREACHABLE
+    return protocol.unanswered(error, system_words(problem))

@@ -184,13 +184,13 @@ __all__ = [
     "CREATED",
     "RUNNING",
     "Account",
+    "ApiResult",
     "CreatedRun",
     "ModelRun",
-    "Results",
     "RunRequest",
-    "Section",
-    "WireAnswer",
-    "flatten_answer",
+    "RunResults",
+    "ScoredSection",
+    "flatten_result",
     "without_transcripts",
 ]
 
@@ -213,7 +213,7 @@ _Moment = Annotated[datetime, AfterValidator(_in_utc)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class WireAnswer(BaseModel):
+class ApiResult(BaseModel):
     """Base of the answers; reads what fits and leaves out what does not."""
 
     model_config = ConfigDict(
@@ -255,14 +255,14 @@ def _pruned(value: Any, places: Iterable[tuple[int | str, ...]]) -> Any:
     return None
 
 
-class Account(WireAnswer):
+class Account(ApiResult):
     """Which account the key belongs to."""
 
     id: Text
     features: tuple[str, ...] | None = ()
 
 
-class CreatedRun(WireAnswer):
+class CreatedRun(ApiResult):
     """A model run that waits for its recording."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -275,7 +275,7 @@ def _score(name: str) -> Any:
     return Field(default=None, validation_alias=AliasPath(to_camel(name), "value"))
 
 
-class Section(WireAnswer):
+class ScoredSection(ApiResult):
     """One scored stretch of a recording; a score that Helios did not give is None."""
 
     # A score under its own name would be one without its object around it.
@@ -305,16 +305,16 @@ class Section(WireAnswer):
         return dict(self.__dict__)
 
 
-_NO_SECTION: dict[str, Any] = Section().flat()
+_NO_SECTION: dict[str, Any] = ScoredSection().flat()
 
 
-class Results(WireAnswer):
+class RunResults(ApiResult):
     """The scored sections; today always one, which spans the recording."""
 
-    sections: tuple[Section, ...] | None = ()
+    sections: tuple[ScoredSection, ...] | None = ()
 
 
-class ModelRun(WireAnswer):
+class ModelRun(ApiResult):
     """How things stand with a model run.
 
     Attributes
@@ -348,10 +348,10 @@ class ModelRun(WireAnswer):
     error_code: str | None = None
     error_reason: str | None = None
     warnings: tuple[str, ...] | None = ()
-    results: Results | None = None
+    results: RunResults | None = None
 
     @property
-    def sections(self) -> tuple[Section, ...]:
+    def sections(self) -> tuple[ScoredSection, ...]:
         """The scored sections; none unless the run is complete."""
         return (self.results.sections or ()) if self.results else ()
 
@@ -377,7 +377,7 @@ class ModelRun(WireAnswer):
         } | (sections[0].flat() if len(sections) == 1 else _NO_SECTION)
 
 
-def flatten_answer(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
+def flatten_result(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
     """Turn the raw answer about a model run into a flat row."""
     if not isinstance(raw, str | bytes):
         return ModelRun.read(raw).flat()

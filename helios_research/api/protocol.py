@@ -14,16 +14,16 @@ from urllib.parse import quote, urlsplit
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from helios_research.api.models import Account, CreatedRun, ModelRun, RunRequest, WireAnswer
+from helios_research.api.models import Account, ApiResult, CreatedRun, ModelRun, RunRequest
 from helios_research.api.responses import (
-    MAX_ANSWER_BYTES,
-    Answer,
+    MAX_RESPONSE_BYTES,
     Failure,
     FailureKind,
-    Reply,
+    Response,
+    Result,
     Success,
 )
-from helios_research.api.transport import Trouble
+from helios_research.api.transport import TransportError
 from helios_research.codes import RECORDING_CHANGED, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
 from helios_research.config import is_loopback
 
@@ -48,11 +48,11 @@ _REFUSED_UPLOAD_STATUSES = frozenset({405, 407, 411, 501})
 _REFUSED_RECORDING_STATUSES = frozenset({413, 415})
 _TOO_LARGE_CODE = "EntityTooLarge"
 
-R = TypeVar("R", bound=WireAnswer)
+R = TypeVar("R", bound=ApiResult)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """A request to the API, all but the key."""
 
     method: str
@@ -70,137 +70,137 @@ class Call:
 # --- requests -----------------------------------------------------------------------------------
 
 
-def account_call() -> Call:
+def account_request() -> ApiRequest:
     """Build the request for the account, the cheapest that proves a key."""
-    return Call("GET", ACCOUNT_PATH)
+    return ApiRequest("GET", ACCOUNT_PATH)
 
 
-def create_call(request: RunRequest, *, delete_data: bool = False) -> Call:
+def create_request(request: RunRequest, *, delete_data: bool = False) -> ApiRequest:
     """Build the request that creates a model run."""
     body = request.to_record() | ({"deleteData": True} if delete_data else {})
-    return Call("POST", RUNS_PATH, json.dumps(body, ensure_ascii=False).encode())
+    return ApiRequest("POST", RUNS_PATH, json.dumps(body, ensure_ascii=False).encode())
 
 
-def fetch_call(run_id: str) -> Call:
+def fetch_request(run_id: str) -> ApiRequest:
     """Build the request for how things stand with a model run."""
-    return Call("GET", f"{RUNS_PATH}/{quote(run_id, safe='')}")
+    return ApiRequest("GET", f"{RUNS_PATH}/{quote(run_id, safe='')}")
 
 
 # --- answers of the API -------------------------------------------------------------------------
 
 
-def read_account(reply: Reply, now: datetime) -> Answer[Account]:
-    """Read the answer to `account_call`."""
-    refusal = _refusal(reply, now)
+def read_account(response: Response, now: datetime) -> Result[Account]:
+    """Read the answer to `account_request`."""
+    refusal = _refusal(response, now)
     if refusal is not None:
         return refusal
-    answer = _read(reply, Account)
-    if isinstance(answer, Failure):
-        return _not_helios(reply, reply.description)
-    return answer
+    result = _read(response, Account)
+    if isinstance(result, Failure):
+        return _not_helios(response, response.description)
+    return result
 
 
 def read_created(
-    reply: Reply, now: datetime, request: RunRequest, base_url: str
-) -> Answer[CreatedRun]:
-    """Read the answer to `create_call`."""
-    if reply.status in _ROW_STATUSES:
+    response: Response, now: datetime, request: RunRequest, base_url: str
+) -> Result[CreatedRun]:
+    """Read the answer to `create_request`."""
+    if response.status in _ROW_STATUSES:
         # A gateway in between refuses with a page, or with nothing, and then it is no verdict of
         # Helios on the recording.
-        if reply.is_web_page or not reply.body:
-            return _failure(FailureKind.RETRY, reply, "Something refused the request.", now)
-        return _rejected(reply, now, request)
-    refusal = _refusal(reply, now)
+        if response.is_web_page or not response.body:
+            return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
+        return _rejected(response, now, request)
+    refusal = _refusal(response, now)
     if refusal is not None:
         return refusal
-    answer = _read(reply, CreatedRun)
-    if isinstance(answer, Failure):
-        return answer
-    problem = upload_url_problem(answer.value.recording_upload_url, base_url)
+    result = _read(response, CreatedRun)
+    if isinstance(result, Failure):
+        return result
+    problem = upload_url_problem(result.value.recording_upload_url, base_url)
     if problem is not None:
-        return _not_helios(reply, f"its upload URL {problem}")
-    raw = {name: value for name, value in answer.raw.items() if name != "recordingUploadUrl"}
-    return Success(answer.value, raw, reply.status)
+        return _not_helios(response, f"its upload URL {problem}")
+    raw = {name: value for name, value in result.raw.items() if name != "recordingUploadUrl"}
+    return Success(result.value, raw, response.status)
 
 
-def read_run(reply: Reply, now: datetime, run_id: str) -> Answer[ModelRun]:
-    """Read the answer to `fetch_call`."""
-    if reply.status in _GONE_STATUSES and not reply.is_web_page:
-        return _failure(FailureKind.GONE, reply, "Helios does not have this model run.", now)
-    refusal = _refusal(reply, now, others=FailureKind.RETRY)
+def read_run(response: Response, now: datetime, run_id: str) -> Result[ModelRun]:
+    """Read the answer to `fetch_request`."""
+    if response.status in _GONE_STATUSES and not response.is_web_page:
+        return _failure(FailureKind.GONE, response, "Helios does not have this model run.", now)
+    refusal = _refusal(response, now, others=FailureKind.RETRY)
     if refusal is not None:
         return refusal
-    answer = _read(reply, ModelRun)
-    if isinstance(answer, Success) and answer.value.id.lower() != run_id.lower():
-        return _unreadable(reply, "the answer is about another model run")
-    return answer
+    result = _read(response, ModelRun)
+    if isinstance(result, Success) and result.value.id.lower() != run_id.lower():
+        return _unreadable(response, "the answer is about another model run")
+    return result
 
 
 def _refusal(
-    reply: Reply, now: datetime, *, others: FailureKind = FailureKind.NOT_HELIOS
+    response: Response, now: datetime, *, others: FailureKind = FailureKind.NOT_HELIOS
 ) -> Failure | None:
     """Classify a status that means the same wherever the API gives it; None for success."""
-    status = reply.status
+    status = response.status
     if 200 <= status < 300:
         return None
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _failure(FailureKind.RATE_LIMITED, reply, "Helios asks to slow down.", now)
+        return _failure(FailureKind.RATE_LIMITED, response, "Helios asks to slow down.", now)
     if status in _PASSING_STATUSES or status >= 500:
-        return _failure(FailureKind.RETRY, reply, "Helios could not answer.", now)
+        return _failure(FailureKind.RETRY, response, "Helios could not answer.", now)
     if status in _ACCOUNT_STATUSES:
-        return _failure(FailureKind.ACCOUNT, reply, "Helios refuses the API key.", now)
+        return _failure(FailureKind.ACCOUNT, response, "Helios refuses the API key.", now)
     if 300 <= status < 400:
-        return _not_helios(reply, f"it redirects to {reply.redirects_to}")
+        return _not_helios(response, f"it redirects to {response.redirects_to}")
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or others is FailureKind.NOT_HELIOS:
-        return _not_helios(reply, reply.description)
-    return _failure(others, reply, "Helios gave an answer that it does not document.", now)
+        return _not_helios(response, response.description)
+    return _failure(others, response, "Helios gave an answer that it does not document.", now)
 
 
-def _read(reply: Reply, record: type[R]) -> Answer[R]:
-    if not reply.is_whole:
-        return _unreadable(reply, f"it is longer than {MAX_ANSWER_BYTES // 2**20} MB")
+def _read(response: Response, record: type[R]) -> Result[R]:
+    if not response.is_whole:
+        return _unreadable(response, f"it is longer than {MAX_RESPONSE_BYTES // 2**20} MB")
     try:
-        raw = from_json(reply.body)
+        raw = from_json(response.body)
     except ValueError:
-        return _unreadable(reply, reply.description)
+        return _unreadable(response, response.description)
     if not isinstance(raw, dict):
-        return _unreadable(reply, "it is JSON but not an object")
+        return _unreadable(response, "it is JSON but not an object")
     try:
-        return Success(record.read(raw), raw, reply.status)
+        return Success(record.read(raw), raw, response.status)
     except ValidationError as problem:
         lacking = ", ".join(str(error["loc"][0]) for error in problem.errors() if error["loc"])
-        return _unreadable(reply, f"it lacks {lacking}, or has something else in its place")
+        return _unreadable(response, f"it lacks {lacking}, or has something else in its place")
 
 
-def _rejected(reply: Reply, now: datetime, request: RunRequest) -> Failure:
-    columns = reply.field_messages(tuple(request.tags))
+def _rejected(response: Response, now: datetime, request: RunRequest) -> Failure:
+    columns = response.field_messages(tuple(request.tags))
     if not columns:
-        return _failure(FailureKind.ROW, reply, "Helios did not accept the request.", now)
+        return _failure(FailureKind.ROW, response, "Helios did not accept the request.", now)
     listed = "; ".join(f"{column}: {message}" for column, message in columns.items())
-    failure = _failure(FailureKind.ROW, reply, f"Helios did not accept {listed}.", now)
+    failure = _failure(FailureKind.ROW, response, f"Helios did not accept {listed}.", now)
     return replace(failure, columns=columns)
 
 
 # --- answers of the upload host -----------------------------------------------------------------
 
 
-def read_upload(reply: Reply, now: datetime) -> Answer[None]:
+def read_upload(response: Response, now: datetime) -> Result[None]:
     """Read the upload host's answer."""
-    status, code = reply.status, reply.storage_code
+    status, code = response.status, response.storage_code
     if 200 <= status < 300:
         return Success(None, {}, status)
     said = f" ({code})" if code else ""
     if status in _EXPIRED_UPLOAD_STATUSES or code == _EXPIRED_UPLOAD_CODE:
         kind, reason = FailureKind.URL_EXPIRED, "The upload host does not take this upload URL"
     elif 300 <= status < 400:
-        return _not_helios(reply, f"its upload host redirects to {reply.redirects_to}")
+        return _not_helios(response, f"its upload host redirects to {response.redirects_to}")
     elif status in _REFUSED_UPLOAD_STATUSES:
-        return _not_helios(reply, f"its upload host refuses uploads, HTTP {status}{said}")
+        return _not_helios(response, f"its upload host refuses uploads, HTTP {status}{said}")
     elif status in _REFUSED_RECORDING_STATUSES or code == _TOO_LARGE_CODE:
         kind, reason = FailureKind.ROW, "The upload host refuses this recording"
     else:
         kind, reason = FailureKind.RETRY, "The upload host did not take the recording"
-    wait = reply.retry_after_s(now)
+    wait = response.retry_after_s(now)
     return Failure(kind, f"HTTP_{status}", f"{reason}{said}.", wait, status=status)
 
 
@@ -234,28 +234,28 @@ def recording_changed(reason: str) -> Failure:
 # --- answers that never came --------------------------------------------------------------------
 
 
-def unanswered(trouble: Trouble, detail: str = "") -> Failure:
+def unanswered(error: TransportError, detail: str = "") -> Failure:
     """Classify a request that got no complete answer."""
     said = f": {detail}" if detail else ""
-    if trouble in (Trouble.UNTRUSTED, Trouble.PROXY):
-        return Failure(FailureKind.NOT_HELIOS, UNREACHABLE, f"{trouble.value}{said}")
-    code = TIMED_OUT if trouble is Trouble.TIMED_OUT else UNREACHABLE
-    return Failure(FailureKind.RETRY, code, f"{trouble.value.capitalize()}{said}.")
+    if error in (TransportError.UNTRUSTED, TransportError.PROXY):
+        return Failure(FailureKind.NOT_HELIOS, UNREACHABLE, f"{error.value}{said}")
+    code = TIMED_OUT if error is TransportError.TIMED_OUT else UNREACHABLE
+    return Failure(FailureKind.RETRY, code, f"{error.value.capitalize()}{said}.")
 
 
 # --- parts --------------------------------------------------------------------------------------
 
 
-def _failure(kind: FailureKind, reply: Reply, reason: str, now: datetime) -> Failure:
-    quoted = f" It says: {reply.words}" if reply.words else ""
-    wait = reply.retry_after_s(now)
-    return Failure(kind, f"HTTP_{reply.status}", reason + quoted, wait, status=reply.status)
+def _failure(kind: FailureKind, response: Response, reason: str, now: datetime) -> Failure:
+    quoted = f" It says: {response.words}" if response.words else ""
+    wait = response.retry_after_s(now)
+    return Failure(kind, f"HTTP_{response.status}", reason + quoted, wait, status=response.status)
 
 
-def _not_helios(reply: Reply, what: str) -> Failure:
-    return Failure(FailureKind.NOT_HELIOS, f"HTTP_{reply.status}", what, status=reply.status)
+def _not_helios(response: Response, what: str) -> Failure:
+    return Failure(FailureKind.NOT_HELIOS, f"HTTP_{response.status}", what, status=response.status)
 
 
-def _unreadable(reply: Reply, what: str) -> Failure:
+def _unreadable(response: Response, what: str) -> Failure:
     reason = f"An answer came that could not be read: {what}."
-    return Failure(FailureKind.RETRY, UNREADABLE_ANSWER, reason, status=reply.status)
+    return Failure(FailureKind.RETRY, UNREADABLE_ANSWER, reason, status=response.status)

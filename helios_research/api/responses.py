@@ -68,7 +68,7 @@ class Failure:
         return UnreachableError(base_url, self.reason)
 
 
-Answer: TypeAlias = Success[T] | Failure
+Result: TypeAlias = Success[T] | Failure
 
 
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
@@ -76,7 +76,7 @@ _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _EITHER_FORM = 32 + zlib.MAX_WBITS
 
 
-class Unpacker:
+class BoundedDecompressor:
     """Takes an answer piece by piece, and keeps so many bytes of what is packed in it.
 
     Answers are asked for as they are, but something on the way may pack them all the same, and 64 kB
@@ -105,7 +105,7 @@ class Unpacker:
 
 
 # An answer with one section is about 1 kB, and a transcript of 3 minutes a few kB more.
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 
 # A wrong date or a hostile number must not put a study to sleep; a server that still refuses
 # after this wait says so again.
@@ -116,7 +116,7 @@ _QUOTED_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """An answer before anyone has understood it."""
 
     status: int

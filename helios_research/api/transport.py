@@ -24,7 +24,7 @@ class Closable(Protocol):
 L = TypeVar("L", bound=Closable)
 
 
-class Lanes(Generic[L]):
+class ClientPool(Generic[L]):
     """A fixed number of HTTP clients with one connection each; further requests wait here.
 
     A pool of connections that many tasks share is corrupted when a request in it is cancelled
@@ -61,7 +61,7 @@ class Lanes(Generic[L]):
             await self._idle.pop().aclose()
 
 
-class Trouble(Enum):
+class TransportError(Enum):
     """Why no answer came, in words that can stand in a sentence about the server."""
 
     TIMED_OUT = "no complete answer came in time"

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from helios_research.api.models import flatten_answer
+from helios_research.api.models import flatten_result
 from helios_research.codes import UNREADABLE_ANSWER
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import (
@@ -150,7 +150,7 @@ def _told(attempt: Attempt | None, answers: Mapping[int, str]) -> dict[str, Any]
         return {}
     body = answers.get(attempt.attempt_id)
     try:
-        return {} if body is None else flatten_answer(body)
+        return {} if body is None else flatten_result(body)
     except ValueError:
         return _DAMAGED
 

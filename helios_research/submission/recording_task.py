@@ -11,7 +11,7 @@ from functools import partial
 
 from helios_research.api.client import Service
 from helios_research.api.models import COMPLETE_OK, CREATED, ModelRun, without_transcripts
-from helios_research.api.responses import Answer, Failure, FailureKind, Success
+from helios_research.api.responses import Failure, FailureKind, Result, Success
 from helios_research.api.transport import UploadBody
 from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
 from helios_research.ledger import Attempt, Ledger, State
@@ -144,7 +144,7 @@ class RecordingTask:
             return attempt
 
     async def _create(self, attempt: Attempt, job: Job) -> Attempt:
-        async def once() -> Answer[Attempt]:
+        async def once() -> Result[Attempt]:
             answer = await self.service.create(job.request, delete_data=attempt.delete_data)
             if isinstance(answer, Failure):
                 return answer
@@ -181,7 +181,7 @@ class RecordingTask:
         await self.clock.sleep(answer.retry_after_s or 0.0)
         return attempt
 
-    async def _put(self, attempt: Attempt, job: Job) -> tuple[Answer[None], Attempt]:
+    async def _put(self, attempt: Attempt, job: Job) -> tuple[Result[None], Attempt]:
         attempt = await self.ledger.advance(attempt.attempt_id, State.UPLOADING)
         body = UploadBody(
             size_bytes=job.size_bytes,
@@ -303,10 +303,10 @@ class RecordingTask:
                 return
             await self.clock.sleep(min(wait_s, RECHECK_S))
 
-    async def _fetch(self, attempt: Attempt) -> Answer[ModelRun]:
+    async def _fetch(self, attempt: Attempt) -> Result[ModelRun]:
         """Ask for a run; its scores are written down with the answer, so no interrupt loses them."""
 
-        async def once() -> Answer[ModelRun]:
+        async def once() -> Result[ModelRun]:
             answer = await self.service.fetch(attempt.model_run_id or "")
             if isinstance(answer, Success) and answer.value.is_complete:
                 await self._complete(attempt, answer)

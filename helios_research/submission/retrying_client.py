@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from helios_research.api.responses import Answer, Failure, FailureKind, Success
+from helios_research.api.responses import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
 from helios_research.submission.clock import Clock
 from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind
@@ -66,8 +66,8 @@ class RetryingClient:
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
 
     async def request(
-        self, lane: RequestKind, make: Callable[[], Awaitable[Answer[T]]]
-    ) -> Answer[T]:
+        self, lane: RequestKind, make: Callable[[], Awaitable[Result[T]]]
+    ) -> Result[T]:
         """Make a request to the API until it has an answer that settles something."""
         # Time asleep does not count: whatever was under way when a laptop was closed would be given
         # up as it wakes.
@@ -125,7 +125,7 @@ class RetryingClient:
             act.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
 
-    def _inform_limiter(self, answer: Answer[T]) -> None:
+    def _inform_limiter(self, answer: Result[T]) -> None:
         if isinstance(answer, Failure) and (
             answer.kind is FailureKind.RATE_LIMITED or answer.retry_after_s is not None
         ):

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from helios_research.api.client import Client
 from helios_research.api.models import RunRequest
 from helios_research.api.transport import UploadBody
-from helios_research.config import Connection, Parallel, TimeOuts
+from helios_research.config import ConnectionSettings, Parallel, TimeOuts
 
 KEY = "key-that-nobody-may-see"
 
@@ -114,8 +114,8 @@ def connect_to() -> Callable[..., Client]:
 
     def make(base_url: str, *, parallel: Parallel | None = None, **time_outs: float) -> Client:
         waits = {"connect_s": 2.0, "read_s": 2.0, "write_s": 2.0, "answer_s": 5.0, "upload_s": 20.0}
-        return Client.from_connection(
-            Connection(
+        return Client.from_settings(
+            ConnectionSettings(
                 base_url,
                 SecretStr(KEY),
                 TimeOuts(**(waits | time_outs)),

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from helios_research.api import protocol
 from helios_research.api.models import RunRequest
 from helios_research.api.responses import (
-    MAX_ANSWER_BYTES,
-    Answer,
+    MAX_RESPONSE_BYTES,
     Failure,
     FailureKind,
-    Reply,
+    Response,
+    Result,
     Success,
 )
-from helios_research.api.transport import Trouble
+from helios_research.api.transport import TransportError
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 BASE_URL = "https://api.thymia.ai"
@@ -39,7 +39,7 @@ REQUEST = RunRequest(
 HTML = b"<html><body>Please log in</body></html>"
 EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 
-READERS: dict[str, Callable[[Reply], Answer[Any]]] = {
+READERS: dict[str, Callable[[Response], Result[Any]]] = {
     "account": lambda reply: protocol.read_account(reply, NOW),
     "create": lambda reply: protocol.read_created(reply, NOW, REQUEST, BASE_URL),
     "fetch": lambda reply: protocol.read_run(reply, NOW, RUN_ID),
@@ -47,12 +47,12 @@ READERS: dict[str, Callable[[Reply], Answer[Any]]] = {
 }
 
 
-def reply(status: int, body: object = b"", **headers: str) -> Reply:
+def reply(status: int, body: object = b"", **headers: str) -> Response:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status, {name.replace("_", "-"): text for name, text in headers.items()}, data)
+    return Response(status, {name.replace("_", "-"): text for name, text in headers.items()}, data)
 
 
-def failure(answer: Answer[Any]) -> Failure:
+def failure(answer: Result[Any]) -> Failure:
     assert isinstance(answer, Failure)
     return answer
 
@@ -63,22 +63,22 @@ def failure(answer: Answer[Any]) -> Failure:
 def test_the_body_of_a_new_run_fits_the_contract() -> None:
     contract = yaml.safe_load(Path("tests/openapi.yaml").read_text())
     schema = {"$ref": "#/components/schemas/ModelRunRequest", **contract}
-    call = protocol.create_call(REQUEST, delete_data=True)
+    call = protocol.create_request(REQUEST, delete_data=True)
     body = json.loads(call.content or b"")
     jsonschema.validate(body, schema)
     assert (call.method, call.path) == ("POST", "/v1/models/mental-wellness")
     assert body["deleteData"] is True
-    assert "deleteData" not in json.loads(protocol.create_call(REQUEST).content or b"")
+    assert "deleteData" not in json.loads(protocol.create_request(REQUEST).content or b"")
 
 
 def test_a_run_is_asked_for_by_its_id_and_the_id_cannot_lead_elsewhere() -> None:
-    assert protocol.fetch_call(RUN_ID).path == f"/v1/models/mental-wellness/{RUN_ID}"
-    assert protocol.fetch_call("a/../b?c").path == "/v1/models/mental-wellness/a%2F..%2Fb%3Fc"
+    assert protocol.fetch_request(RUN_ID).path == f"/v1/models/mental-wellness/{RUN_ID}"
+    assert protocol.fetch_request("a/../b?c").path == "/v1/models/mental-wellness/a%2F..%2Fb%3Fc"
 
 
 def test_only_a_request_with_a_body_declares_its_type() -> None:
-    assert "Content-Type" not in protocol.account_call().headers
-    assert protocol.create_call(REQUEST).headers["Content-Type"] == "application/json"
+    assert "Content-Type" not in protocol.account_request().headers
+    assert protocol.create_request(REQUEST).headers["Content-Type"] == "application/json"
 
 
 # --- what a status means ------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_how_long_to_wait_is_passed_on(status: int) -> None:
 def test_every_answer_that_there_can_be_is_a_success_or_a_failure(
     call: str, status: int, body: bytes, headers: dict[str, str], is_whole: bool
 ) -> None:
-    answer = READERS[call](Reply(status, headers, body, is_whole=is_whole))
+    answer = READERS[call](Response(status, headers, body, is_whole=is_whole))
     if isinstance(answer, Failure):
         assert answer.reason
         assert answer.status == status
@@ -167,7 +167,7 @@ def test_every_answer_that_there_can_be_is_a_success_or_a_failure(
 def test_a_success_can_always_be_kept(status: int, filling: bytes) -> None:
     """Whatever text a server sends, a raw answer that counts as read fits into SQLite."""
     body = b'{"id": "%s", "status": "RUNNING", "x": "%s"}' % (RUN_ID.encode(), filling)
-    answer = READERS["fetch"](Reply(status, {}, body))
+    answer = READERS["fetch"](Response(status, {}, body))
     if isinstance(answer, Success):
         with sqlite3.connect(":memory:") as ledger:
             kept = ledger.execute("SELECT ?", (json.dumps(answer.raw, ensure_ascii=False),))
@@ -210,9 +210,9 @@ def test_what_was_found_instead_of_helios_is_said() -> None:
 
 def test_an_answer_that_was_cut_at_the_limit_is_not_read() -> None:
     whole = json.dumps({"id": RUN_ID, "status": "RUNNING"}).encode()
-    answer = failure(READERS["fetch"](Reply(200, {}, whole, is_whole=False)))
+    answer = failure(READERS["fetch"](Response(200, {}, whole, is_whole=False)))
     assert answer.reason == "An answer came that could not be read: it is longer than 16 MB."
-    assert MAX_ANSWER_BYTES == 16 * 2**20
+    assert MAX_RESPONSE_BYTES == 16 * 2**20
 
 
 def test_an_answer_about_another_run_is_not_believed() -> None:
@@ -357,15 +357,15 @@ def test_a_run_with_an_unsafe_upload_url_is_not_from_helios() -> None:
 @pytest.mark.parametrize(
     ("trouble", "kind", "code"),
     [
-        (Trouble.TIMED_OUT, FailureKind.RETRY, "TIMED_OUT"),
-        (Trouble.UNREACHABLE, FailureKind.RETRY, "UNREACHABLE"),
-        (Trouble.BROKEN_OFF, FailureKind.RETRY, "UNREACHABLE"),
-        (Trouble.UNTRUSTED, FailureKind.NOT_HELIOS, "UNREACHABLE"),
-        (Trouble.PROXY, FailureKind.NOT_HELIOS, "UNREACHABLE"),
+        (TransportError.TIMED_OUT, FailureKind.RETRY, "TIMED_OUT"),
+        (TransportError.UNREACHABLE, FailureKind.RETRY, "UNREACHABLE"),
+        (TransportError.BROKEN_OFF, FailureKind.RETRY, "UNREACHABLE"),
+        (TransportError.UNTRUSTED, FailureKind.NOT_HELIOS, "UNREACHABLE"),
+        (TransportError.PROXY, FailureKind.NOT_HELIOS, "UNREACHABLE"),
     ],
 )
 def test_an_answer_that_never_came_is_classified_too(
-    trouble: Trouble, kind: FailureKind, code: str
+    trouble: TransportError, kind: FailureKind, code: str
 ) -> None:
     answer = protocol.unanswered(trouble, "why")
     assert (answer.kind, answer.code, answer.status) == (kind, code, None)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import helios_research as hr
 from helios_research.api.client import Client
-from helios_research.api.models import RunRequest, flatten_answer, without_transcripts
+from helios_research.api.models import RunRequest, flatten_result, without_transcripts
 from helios_research.api.responses import Failure, Success
 from helios_research.api.transport import UploadBody
 from helios_research.ledger import Ledger
@@ -192,7 +192,7 @@ def test_any_answer_is_understood_or_a_failure_in_words(mouth, status, headers, 
     fetched = answers[2]
     if isinstance(fetched, Success):
         assert "said in confidence" not in json.dumps(without_transcripts(fetched.raw))
-        assert flatten_answer(json.dumps(fetched.raw))["model_run_id"].lower() == RUN
+        assert flatten_result(json.dumps(fetched.raw))["model_run_id"].lower() == RUN
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 import helios_research as hr
 from helios_research.api.client import Client
 from helios_research.columns import BIOMARKERS
-from helios_research.config import Connection, TimeOuts
+from helios_research.config import ConnectionSettings, TimeOuts
 from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import SandboxSettings
 from helios_research.submission.background import Submission
@@ -91,7 +91,7 @@ class Trial:
     def client(self) -> Client:
         key = SecretStr(self.sandbox.api_key)
         base_url = self.base_url or self.sandbox.base_url
-        return Client.from_connection(Connection(base_url, key, self.time_outs))
+        return Client.from_settings(ConnectionSettings(base_url, key, self.time_outs))
 
     @property
     def study(self) -> hr.Study:

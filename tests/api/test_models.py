@@ -1,8 +1,8 @@
-"""What Helios answers, and how much of it can be odd."""
+"""What is sent about a recording, what Helios answers, and how much of that can be odd."""
 
 import copy
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -14,10 +14,147 @@ from helios_research.api.models import (
     Account,
     CreatedRun,
     ModelRun,
-    flatten_answer,
+    RunRequest,
+    flatten_result,
     without_transcripts,
 )
 from helios_research.columns import BIOMARKERS, RESULTS_BY_NAME
+
+FULL: dict[str, Any] = {
+    "user_label": "P07",
+    "date_of_birth": "1990-01-31",
+    "birth_sex": "FEMALE",
+    "language": "en-GB",
+    "accent": "scottish",
+    "recording_time": "2026-03-01T07:30",
+    "sleep_time": "2026-02-28 23:10:00",
+    "wake_time": "2026-03-01T06:55:30",
+    "tags": {"visit": "2", "arm": "night"},
+}
+
+
+def test_the_record_is_the_body_that_the_contract_describes() -> None:
+    assert RunRequest.model_validate(FULL).to_record() == {
+        "user": {"userLabel": "P07", "dateOfBirth": "1990-01-31", "birthSex": "FEMALE"},
+        "language": "en-GB",
+        "accent": "scottish",
+        "recordingTime": "2026-03-01T07:30:00",
+        "sleepTime": "2026-02-28T23:10:00",
+        "wakeTime": "2026-03-01T06:55:30",
+        "tags": [{"name": "visit", "value": "2"}, {"name": "arm", "value": "night"}],
+    }
+
+
+def test_what_is_not_given_is_left_out_of_the_record() -> None:
+    needed = ("user_label", "date_of_birth", "birth_sex", "language")
+    record = RunRequest.model_validate({name: FULL[name] for name in needed}).to_record()
+    assert set(record) == {"user", "language"}
+
+
+def test_a_request_is_the_same_after_it_was_kept_as_a_record() -> None:
+    request = RunRequest.model_validate(FULL)
+    assert RunRequest.from_record(request.to_record()) == request
+
+
+@given(
+    label=st.text(min_size=1, max_size=50),
+    born=st.dates(min_value=date(1900, 1, 1)),
+    tags=st.dictionaries(st.text(min_size=1), st.text(), max_size=20),
+)
+def test_any_text_survives_being_kept(label: str, born: date, tags: dict[str, str]) -> None:
+    request = RunRequest(
+        user_label=label, date_of_birth=born, birth_sex="UNKNOWN", language="de", tags=tags
+    )
+    kept = RunRequest.from_record(request.to_record())
+    assert kept == request
+    assert kept.digest() == request.digest()
+    # The ledgers of all versions hold digests of this text.
+    record = request.to_record()
+    record["tags"] = sorted(record.get("tags", []), key=lambda tag: tag["name"])
+    record = {name: value for name, value in record.items() if value}
+    expected = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert request.canonical() == expected
+
+
+def test_the_digest_does_not_depend_on_order_or_on_how_a_time_is_written() -> None:
+    other = FULL | {
+        "tags": {"arm": "night", "visit": "2"},
+        "recording_time": "2026-03-01 07:30:00",
+    }
+    assert RunRequest.model_validate(FULL).digest() == RunRequest.model_validate(other).digest()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("user_label", "P08"),
+        ("date_of_birth", "1990-02-01"),
+        ("birth_sex", "MALE"),
+        ("language", "en-US"),
+        ("accent", None),
+        ("recording_time", "2026-03-01T07:31"),
+        ("sleep_time", None),
+        ("wake_time", "2026-03-01T06:55:31"),
+    ],
+)
+def test_a_change_in_any_column_changes_the_digest_and_is_named(
+    column: str, value: str | None
+) -> None:
+    before, after = (
+        RunRequest.model_validate(FULL),
+        RunRequest.model_validate(FULL | {column: value}),
+    )
+    assert before.digest() != after.digest()
+    assert list(before.differences(after)) == [column]
+
+
+def test_a_changed_tag_is_named_by_the_tags_own_name() -> None:
+    before = RunRequest.model_validate(FULL)
+    after = RunRequest.model_validate(FULL | {"tags": {"visit": "3", "arm": "night", "site": ""}})
+    assert before.differences(after) == {"visit": ("2", "3"), "site": (None, "")}
+
+
+def test_a_difference_is_worded_with_both_values() -> None:
+    before = RunRequest.model_validate(FULL)
+    after = RunRequest.model_validate(FULL | {"date_of_birth": "1991-01-31", "accent": None})
+    assert before.describe_difference(after) == (
+        "date_of_birth was 1990-01-31 and is now 1991-01-31; "
+        "accent was scottish and is now not given"
+    )
+    assert before.describe_difference(before) == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"user_label": ""},
+        {"user_label": "x" * 51},
+        {"user_label": 7},
+        {"date_of_birth": "31.01.1990"},
+        {"date_of_birth": 19900131},
+        {"birth_sex": "F"},
+        {"language": ""},
+        {"recording_time": "2026-03-01T07:30Z"},
+        {"recording_time": "2026-03-01"},
+        {"sleep_time": 1_700_000_000},
+        {"tags": {"": "1"}},
+        {"tags": {"visit": 2}},
+        {"tags": {f"t{i}": "" for i in range(21)}},
+        {"gender": "FEMALE"},
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_be_right_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RunRequest.model_validate(FULL | wrong)
+
+
+def test_neither_the_repr_nor_an_error_shows_when_somebody_was_born() -> None:
+    assert "1990" not in repr(RunRequest.model_validate(FULL))
+    with pytest.raises(ValidationError) as caught:
+        RunRequest.model_validate(FULL | {"date_of_birth": "31.01.1990"})
+    assert "31.01.1990" not in str(caught.value)
+
 
 SECTION = {
     "startSecs": 0.0,
@@ -60,7 +197,7 @@ def changed(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_scored_run_gives_every_biomarker_by_our_names() -> None:
-    row = flatten_answer(SCORED)
+    row = flatten_result(SCORED)
     assert {name: row[name] for name in (marker.name for marker in BIOMARKERS)} == {
         "mental_strain": 0.41,
         "distress": 0.33,
@@ -80,7 +217,7 @@ def test_a_scored_run_gives_every_biomarker_by_our_names() -> None:
 
 
 def test_a_flat_row_has_columns_of_the_results_and_the_status() -> None:
-    assert set(flatten_answer(SCORED)) - {"status"} <= set(RESULTS_BY_NAME)
+    assert set(flatten_result(SCORED)) - {"status"} <= set(RESULTS_BY_NAME)
 
 
 def test_times_are_utc_whatever_zone_they_came_in() -> None:
@@ -92,14 +229,14 @@ def test_times_are_utc_whatever_zone_they_came_in() -> None:
 
 def test_text_and_the_object_read_from_it_give_the_same_row() -> None:
     text = json.dumps(SCORED)
-    assert flatten_answer(text) == flatten_answer(text.encode()) == flatten_answer(SCORED)
+    assert flatten_result(text) == flatten_result(text.encode()) == flatten_result(SCORED)
 
 
 def test_the_minimum_of_an_answer_is_an_id_and_a_status() -> None:
     run = ModelRun.read({"id": "1", "status": "RUNNING"})
     assert not run.is_complete
     assert run.sections == ()
-    assert flatten_answer({"id": "1", "status": "RUNNING"})["n_sections"] == 0
+    assert flatten_result({"id": "1", "status": "RUNNING"})["n_sections"] == 0
 
 
 def test_an_unknown_status_is_kept_and_counts_as_under_way() -> None:
@@ -117,15 +254,15 @@ def test_an_unknown_error_code_is_kept() -> None:
 def test_unknown_fields_do_no_harm() -> None:
     odd = copy.deepcopy(SCORED) | {"billing": {"units": 3}}
     odd["results"]["sections"][0]["calmness"] = {"value": 0.5}
-    assert flatten_answer(odd) == flatten_answer(SCORED)
+    assert flatten_result(odd) == flatten_result(SCORED)
 
 
 @pytest.mark.parametrize("missing", ["warnings", "results", "createdAt", "deleteData", "runAt"])
 def test_what_is_null_or_missing_is_none_and_the_rest_stays(missing: str) -> None:
     null, absent = changed(**{missing: None}), changed()
     del absent[missing]
-    assert flatten_answer(null) == flatten_answer(absent)
-    assert flatten_answer(null)["model_run_id"] == SCORED["id"]
+    assert flatten_result(null) == flatten_result(absent)
+    assert flatten_result(null)["model_run_id"] == SCORED["id"]
 
 
 @pytest.mark.parametrize(
@@ -147,29 +284,29 @@ def test_what_is_null_or_missing_is_none_and_the_rest_stays(missing: str) -> Non
 def test_a_value_of_the_wrong_type_is_left_out_and_the_rest_stays(
     field: str, value: object, column: str, expected: object
 ) -> None:
-    assert flatten_answer(changed(**{field: value}))[column] == expected
-    assert flatten_answer(json.dumps(changed(**{field: value})))[column] == expected
+    assert flatten_result(changed(**{field: value}))[column] == expected
+    assert flatten_result(json.dumps(changed(**{field: value})))[column] == expected
 
 
 @pytest.mark.parametrize("score", [None, {}, {"value": None}, {"value": "high"}, 0.5, [0.5]])
 def test_a_score_that_is_no_score_is_none_and_the_others_stay(score: object) -> None:
     odd = copy.deepcopy(SCORED)
     odd["results"]["sections"][0]["stress"] = score
-    row = flatten_answer(odd)
+    row = flatten_result(odd)
     assert row["stress"] is None
     assert (row["distress"], row["n_sections"]) == (0.33, 1)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
 def test_a_score_that_is_no_finite_number_is_none(number: str) -> None:
-    row = flatten_answer(json.dumps(SCORED).replace("0.41", number))
+    row = flatten_result(json.dumps(SCORED).replace("0.41", number))
     assert row["mental_strain"] is None
     assert row["stress"] == 0.66
 
 
 def test_several_sections_are_listed_and_the_scalar_scores_are_none() -> None:
     second = SECTION | {"startSecs": 33.2, "finishSecs": 60.0, "stress": {"value": 0.0}}
-    row = flatten_answer(changed(results={"sections": [SECTION, second]}))
+    row = flatten_result(changed(results={"sections": [SECTION, second]}))
     assert row["n_sections"] == 2
     assert {row[marker.name] for marker in BIOMARKERS} == {None}
     assert (row["start_secs"], row["finish_secs"], row["transcript"]) == (None, None, None)
@@ -196,7 +333,7 @@ def test_nothing_but_id_and_status_can_make_an_answer_unreadable(
         if "results" not in fields
         else (changed(**fields))
     )
-    row = flatten_answer(odd | {"id": "1", "status": "COMPLETE_OK"})
+    row = flatten_result(odd | {"id": "1", "status": "COMPLETE_OK"})
     assert (row["model_run_id"], row["status"]) == ("1", "COMPLETE_OK")
     numbers = [row[marker.name] for marker in BIOMARKERS]
     assert all(number is None or isinstance(number, float) for number in numbers)
@@ -204,7 +341,7 @@ def test_nothing_but_id_and_status_can_make_an_answer_unreadable(
 
 def test_a_hundred_thousand_wrong_values_cost_no_more_than_a_moment() -> None:
     """Each is found once: with the square of them this would not end within the test's time."""
-    assert flatten_answer(changed(warnings=[{}] * 100_000 + ["noise"]))["warnings"] == ["noise"]
+    assert flatten_result(changed(warnings=[{}] * 100_000 + ["noise"]))["warnings"] == ["noise"]
 
 
 def test_transcripts_are_taken_out_at_any_depth_under_any_name() -> None:
@@ -214,7 +351,7 @@ def test_transcripts_are_taken_out_at_any_depth_under_any_name() -> None:
     clean = without_transcripts(raw)
     assert "what" not in json.dumps(clean)
     assert "ranscript" not in json.dumps(clean)
-    assert flatten_answer(clean) == flatten_answer(SCORED) | {"transcript": None}
+    assert flatten_result(clean) == flatten_result(SCORED) | {"transcript": None}
     assert raw["results"]["Transcript"] == "x"  # the original is left as it was
 
 

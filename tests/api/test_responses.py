@@ -1,13 +1,24 @@
-"""What can be said about an answer without trusting it."""
+"""What a response says without trusting it, how it is unpacked, and what a failure becomes."""
 
+import gzip
 import json
+import tracemalloc
+import zlib
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.api.responses import MAX_RETRY_AFTER_S, Reply
+from helios_research.api.responses import (
+    MAX_RETRY_AFTER_S,
+    BoundedDecompressor,
+    Failure,
+    FailureKind,
+    Response,
+    Success,
+)
+from helios_research.errors import AccountError, NotHeliosError, ServiceError, UnreachableError
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -39,11 +50,11 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 def test_retry_after_is_read_as_seconds_or_date_and_capped(
     value: str, expected: float | None
 ) -> None:
-    assert Reply(429, {"retry-after": value}).retry_after_s(NOW) == expected
+    assert Response(429, {"retry-after": value}).retry_after_s(NOW) == expected
 
 
 def test_a_server_that_asks_for_nothing_gives_none() -> None:
-    assert Reply(503).retry_after_s(NOW) is None
+    assert Response(503).retry_after_s(NOW) is None
 
 
 def test_a_date_is_compared_with_the_servers_own_clock() -> None:
@@ -51,29 +62,29 @@ def test_a_date_is_compared_with_the_servers_own_clock() -> None:
         "date": "Sun, 22 Nov 2026 13:00:00 GMT",
         "retry-after": "Sun, 22 Nov 2026 13:00:20 GMT",
     }
-    assert Reply(429, an_hour_ahead).retry_after_s(NOW) == 20.0
+    assert Response(429, an_hour_ahead).retry_after_s(NOW) == 20.0
 
 
 @given(st.text(), st.text())
 def test_any_header_is_read_without_an_exception(wait: str, date: str) -> None:
-    seconds = Reply(429, {"retry-after": wait, "date": date}).retry_after_s(NOW)
+    seconds = Response(429, {"retry-after": wait, "date": date}).retry_after_s(NOW)
     assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_S
 
 
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (Reply(200, {"content-type": "text/html"}, b"<html>"), "HTTP 200 with a web page"),
-        (Reply(200, {}, b"  <!doctype html>"), "HTTP 200 with a web page"),
-        (Reply(204), "HTTP 204 with nothing in it"),
+        (Response(200, {"content-type": "text/html"}, b"<html>"), "HTTP 200 with a web page"),
+        (Response(200, {}, b"  <!doctype html>"), "HTTP 200 with a web page"),
+        (Response(204), "HTTP 204 with nothing in it"),
         (
-            Reply(200, {"content-type": "text/plain; charset=x"}, b"ok"),
+            Response(200, {"content-type": "text/plain; charset=x"}, b"ok"),
             "HTTP 200 with 2 bytes of type text/plain",
         ),
-        (Reply(200, {"content-type": "a b\r\nc"}, b"ok"), "HTTP 200 with 2 bytes"),
+        (Response(200, {"content-type": "a b\r\nc"}, b"ok"), "HTTP 200 with 2 bytes"),
     ],
 )
-def test_an_answer_is_described_without_its_content(reply: Reply, expected: str) -> None:
+def test_an_answer_is_described_without_its_content(reply: Response, expected: str) -> None:
     assert reply.description == expected
 
 
@@ -87,7 +98,7 @@ def test_an_answer_is_described_without_its_content(reply: Reply, expected: str)
     ],
 )
 def test_a_redirect_is_named_by_its_host_alone(location: str, expected: str) -> None:
-    assert Reply(302, {"location": location}).redirects_to == expected
+    assert Response(302, {"location": location}).redirects_to == expected
 
 
 def test_an_error_code_of_object_storage_is_found_and_its_details_are_not() -> None:
@@ -95,10 +106,10 @@ def test_an_error_code_of_object_storage_is_found_and_its_details_are_not() -> N
         b"<?xml version='1.0'?><Error><Code>SignatureDoesNotMatch</Code>"
         b"<StringToSign>s3cret</StringToSign></Error>"
     )
-    reply = Reply(403, {}, body)
+    reply = Response(403, {}, body)
     assert reply.storage_code == "SignatureDoesNotMatch"
     assert "s3cret" not in repr(reply)
-    assert Reply(403, {}, b"<Code>a b</Code>").storage_code == ""
+    assert Response(403, {}, b"<Code>a b</Code>").storage_code == ""
 
 
 @pytest.mark.parametrize(
@@ -112,7 +123,7 @@ def test_an_error_code_of_object_storage_is_found_and_its_details_are_not() -> N
     ],
 )
 def test_the_words_of_an_error_are_one_short_line(body: object, expected: str) -> None:
-    assert Reply(400, {}, json.dumps(body).encode()).words == expected
+    assert Response(400, {}, json.dumps(body).encode()).words == expected
 
 
 @pytest.mark.parametrize(
@@ -136,7 +147,7 @@ def test_a_place_in_the_body_becomes_a_column_of_the_manifest(
     place: list[str | int] | None, column: str
 ) -> None:
     detail = [{"loc": place, "msg": "Input should be\n different", "type": "x", "input": "1990"}]
-    messages = Reply(422, {}, json.dumps({"detail": detail}).encode()).field_messages(
+    messages = Response(422, {}, json.dumps({"detail": detail}).encode()).field_messages(
         ("arm", "visit")
     )
     assert messages == {column: "Input should be different"}
@@ -144,5 +155,68 @@ def test_a_place_in_the_body_becomes_a_column_of_the_manifest(
 
 def test_only_the_first_message_about_a_column_is_kept() -> None:
     detail = [{"loc": ["language"], "msg": "first"}, {"loc": ["language"], "msg": "second"}, "x"]
-    reply = Reply(422, {}, json.dumps({"detail": detail}).encode())
+    reply = Response(422, {}, json.dumps({"detail": detail}).encode())
     assert reply.field_messages(()) == {"language": "first"}
+
+
+PACKING = {"gzip": gzip.compress, "x-gzip": gzip.compress, "Deflate ": zlib.compress, "": bytes}
+
+
+@given(
+    st.binary(max_size=5_000),
+    st.sampled_from(sorted(PACKING)),
+    st.integers(1, 400),
+    st.integers(1, 9_000),
+)
+def test_what_fits_is_unpacked_whole_in_whatever_pieces_it_comes(data, encoding, size, most):
+    decompressor = BoundedDecompressor(encoding, most)
+    packed = PACKING[encoding](data)
+    for start in range(0, len(packed), size):
+        decompressor.take(packed[start : start + size])
+    assert decompressor.body == data[: most + 1]
+    assert decompressor.is_full == (len(data) > most)
+
+
+def test_a_way_of_packing_that_is_not_known_is_left_as_it_is():
+    decompressor = BoundedDecompressor("br", 100)
+    decompressor.take(b"\x0b\x02\x80")
+    assert decompressor.body == b"\x0b\x02\x80"
+
+
+def test_what_is_not_packed_as_it_says_is_an_error():
+    with pytest.raises(zlib.error):
+        BoundedDecompressor("gzip", 100).take(b'{"id": "lab"}')
+
+
+def test_a_piece_that_holds_gigabytes_takes_no_more_memory_than_what_is_kept():
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    piece = b"".join(packer.compress(bytes(2**20)) for _ in range(200)) + packer.flush()
+    decompressor = BoundedDecompressor("gzip", 2**20)
+    tracemalloc.start()
+    decompressor.take(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert decompressor.is_full
+    assert peak < 8 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        (FailureKind.ACCOUNT, AccountError, "(HTTP 403)"),
+        (FailureKind.NOT_HELIOS, NotHeliosError, "(the reason)"),
+        (FailureKind.RETRY, UnreachableError, "(the reason)"),
+        (FailureKind.RATE_LIMITED, UnreachableError, "(the reason)"),
+    ],
+)
+def test_a_failure_becomes_the_error_that_fits(
+    kind: FailureKind, error: type[ServiceError], words: str
+) -> None:
+    found = Failure(kind, "HTTP_403", "the reason", status=403).as_error("https://helios.example")
+    assert type(found) is error
+    assert words in str(found)
+    assert str(found).startswith("https://helios.example")
+
+
+def test_a_raw_answer_is_not_in_the_repr() -> None:
+    assert "transcript" not in repr(Success(1, {"transcript": "what was said"}))
