@@ -24,7 +24,9 @@ import pandas as pd
 import helios_research as hr
 from helios_research.columns import BIOMARKERS
 from helios_research.recording import AudioFacts, Stamp
-from helios_research.sandbox import Faults, SandboxSettings
+from helios_research.sandbox import SandboxSettings
+from support.faults import Faults
+from support.sandbox import ObservedSandbox
 
 CHILD = """
 import sys
@@ -111,7 +113,7 @@ def kill_and_resume(
     settings = SandboxSettings(processing_s=1.0, pickup_s=0.05)
     faults = Faults.hostile(0.2, seed=seed) if hostile else Faults()
     began = time.monotonic()
-    with hr.Sandbox(settings, faults=faults, examine=all_good) as sandbox:
+    with ObservedSandbox(settings, faults=faults, examine=all_good) as sandbox:
         done = 0
         while done < kills:
             child = _start(manifest, folder / "study", sandbox)
@@ -125,7 +127,7 @@ def kill_and_resume(
         return _outcome(folder / "study", sandbox, done, time.monotonic() - began)
 
 
-def _start(manifest: Path, study: Path, sandbox: hr.Sandbox) -> subprocess.Popen[str]:
+def _start(manifest: Path, study: Path, sandbox: ObservedSandbox) -> subprocess.Popen[str]:
     environment = os.environ | {
         "THYMIA_BASE_URL": sandbox.base_url,
         "THYMIA_API_KEY": sandbox.api_key,
@@ -150,7 +152,7 @@ def _killed(child: subprocess.Popen[str], after_s: float) -> bool:
     return child.returncode == -signal.SIGKILL
 
 
-def _outcome(study: Path, sandbox: hr.Sandbox, kills: int, seconds: float) -> Outcome:
+def _outcome(study: Path, sandbox: ObservedSandbox, kills: int, seconds: float) -> Outcome:
     results = hr.Study(study).results()
     runs = sandbox.log.runs_by_audio
     wrong = sum(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import median, quantiles
 
-from helios_research.sandbox.limits import TokenBucket
+from helios_research.sandbox.core import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.polling import RECHECK_S, CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from cohort import TAGS, make_manifest
 from pydantic.alias_generators import to_camel
 from support.memory import peak_memory_mb
 from support.remote_sandbox import remote_sandbox
 
 import helios_research as hr
+from cohort import TAGS, make_manifest
 from helios_research.columns import Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check

@@ -13,7 +13,8 @@ from kill_and_resume import all_good
 
 import helios_research as hr
 from helios_research.sandbox import SandboxSettings
-from helios_research.sandbox.faults import Step
+from support.faults import Step
+from support.sandbox import ObservedSandbox
 
 _MINUTE_S = 60
 
@@ -22,7 +23,7 @@ class _Host:
     """Lives in the other process; everything it takes and gives is plain."""
 
     def __init__(self, settings: SandboxSettings) -> None:
-        self._sandbox = hr.Sandbox(settings, examine=all_good).start()
+        self._sandbox = ObservedSandbox(settings, examine=all_good).start()
 
     def base_url(self) -> str:
         return self._sandbox.base_url

@@ -1,24 +1,14 @@
 """A local stand-in for Helios: real HTTP, real audio checks, synthetic scores."""
 
-from helios_research.sandbox.faults import Fault, Faults, Rule, Step
-from helios_research.sandbox.log import Put, Request, SandboxLog, Violation
 from helios_research.sandbox.runs import TRANSCRIPT_MARK, Scores, expected_scores
 from helios_research.sandbox.server import Sandbox, serve_forever
 from helios_research.sandbox.settings import SandboxSettings
 
 __all__ = [
     "TRANSCRIPT_MARK",
-    "Fault",
-    "Faults",
-    "Put",
-    "Request",
-    "Rule",
     "Sandbox",
-    "SandboxLog",
     "SandboxSettings",
     "Scores",
-    "Step",
-    "Violation",
     "expected_scores",
     "serve_forever",
 ]

@@ -1,10 +1,11 @@
-"""The body of a request for a model run: what Helios takes, and how it says what it does not.
+"""The API: what Helios accepts, and how it answers.
 
 Written from the API's contract alone and on purpose without the client's own models, so that a
 mistake there cannot be mirrored here. Refusals have the shape of FastAPI's.
 """
 
 import hmac
+import json
 import math
 import re
 import uuid
@@ -19,7 +20,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
@@ -30,11 +30,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from helios_research.sandbox.core import Core
-from helios_research.sandbox.faults import Faults, Step
-from helios_research.sandbox.front import CONTROL_PREFIX, Front, note_disconnect
-from helios_research.sandbox.runs import Run, Status, Verdict, expected_scores, transcript
+from helios_research.sandbox.core import Core, RunCreated, note_disconnect
+from helios_research.sandbox.runs import Assessment, Run, RunState, expected_scores, transcript
 
+RUNS_PATH = "/v1/models/mental-wellness"
+MAX_BODY_BYTES = 1024**2
 MAX_TAGS = 20
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -64,7 +64,7 @@ class _Wire(BaseModel):
 
 
 class Speaker(_Wire):
-    """Who speaks."""
+    """The speaker of a recording."""
 
     user_label: str = Field(min_length=1, max_length=50)
     date_of_birth: Annotated[str, AfterValidator(_calendar_date)]
@@ -72,7 +72,7 @@ class Speaker(_Wire):
 
 
 class Tag(_Wire):
-    """One name and its value."""
+    """A name and its value."""
 
     name: str = Field(min_length=1)
     value: str
@@ -88,7 +88,7 @@ LocalTime = Annotated[str, AfterValidator(_local_time)]
 
 
 class ModelRunRequest(_Wire):
-    """What is asked for with one recording."""
+    """The body of a request for a model run."""
 
     user: Speaker
     language: Annotated[str, StringConstraints(pattern=LANGUAGE)]
@@ -104,7 +104,7 @@ class ModelRunRequest(_Wire):
 
 
 def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[str, Any]]:
-    """Read the body of a request for a model run."""
+    """Read the body of a request for a model run, or list what is wrong with it."""
     media_type = content_type.partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/([^/]+[+])?json", media_type):
         return [_refusal("body", "Input should be a valid dictionary", "model_attributes_type")]
@@ -115,8 +115,7 @@ def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[
         return [_as_fastapi(dict(problem)) for problem in found]
 
 
-def not_a_run_id(text: str) -> list[dict[str, Any]]:
-    """Say that a path holds no run id."""
+def _not_a_run_id(text: str) -> list[dict[str, Any]]:
     refusal = _refusal("path", "Input should be a valid UUID", "uuid_parsing")
     return [{**refusal, "loc": ("path", "model_run_id"), "input": text}]
 
@@ -133,46 +132,23 @@ def _refusal(where: str, message: str, kind: str) -> dict[str, Any]:
     return {"type": kind, "loc": (where,), "msg": message, "input": None}
 
 
-RUNS_PATH = "/v1/models/mental-wellness"
-MAX_BODY_BYTES = 1024**2
-_FAULTS = TypeAdapter(Faults)
+# --- the application -----------------------------------------------------------------------------
 
 
 def make_api(core: Core) -> ASGIApp:
     """Put the API together."""
-    doors = Doors(core)
+    api = Api(core)
     routes = [
-        Route("/v1/account", doors.account, methods=["GET"]),
-        Route(RUNS_PATH, doors.create, methods=["POST"]),
-        Route(f"{RUNS_PATH}/{{model_run_id}}", doors.fetch, methods=["GET"]),
-        Route(f"{CONTROL_PREFIX}log", doors.show_log, methods=["GET"]),
-        Route(f"{CONTROL_PREFIX}faults", doors.set_faults, methods=["PUT"]),
-        Route(f"{CONTROL_PREFIX}expected", doors.show_expected, methods=["GET"]),
+        Route("/v1/account", api.account, methods=["GET"]),
+        Route(RUNS_PATH, api.create, methods=["POST"]),
+        Route(f"{RUNS_PATH}/{{model_run_id}}", api.fetch, methods=["GET"]),
     ]
-    gone = {ClientDisconnect: note_disconnect}
-    return Front(
-        Gate(Starlette(routes=routes, exception_handlers=gone), core),
-        core,
-        host="api",
-        step_of=step_of,
-        elsewhere=lambda: core.upload_url,
-    )
+    app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
+    return core.wrap(AuthMiddleware(app, core), "api")
 
 
-def step_of(scope: Scope) -> Step:
-    """Tell what kind a request to the API is."""
-    match scope["method"], scope["path"].removeprefix(RUNS_PATH):
-        case "GET", "/v1/account":
-            return Step.ACCOUNT
-        case "POST", "":
-            return Step.CREATE
-        case "GET", rest if rest.startswith("/") and rest != scope["path"]:
-            return Step.POLL
-    return Step.OTHER
-
-
-class Gate:
-    """Lets in who has the key, not too often and not too fast."""
+class AuthMiddleware:
+    """Lets requests in that have the key, at the rate and after the delay of the settings."""
 
     def __init__(self, app: ASGIApp, core: Core) -> None:
         self._app = app
@@ -180,18 +156,14 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in or refuse it."""
-        answer = self._app
-        if scope["type"] == "http":
-            answer = self._refusal(Request(scope)) or self._app
-            await self._core.pause(self._core.settings.latency_s)
+        answer = self._refusal(Request(scope)) or self._app
+        await self._core.pause(self._core.settings.latency_s)
         await answer(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
         given = request.headers.get("x-api-key", "")
         if not hmac.compare_digest(given.encode(), self._core.settings.api_key.encode()):
             return JSONResponse({"detail": "Missing or unknown API key"}, 401)
-        if request.url.path.startswith(CONTROL_PREFIX):
-            return None
         wait_s = self._core.bucket.wait_s(self._core.clock())
         return self._too_many(wait_s) if wait_s > 0 else None
 
@@ -206,14 +178,14 @@ class Gate:
         return JSONResponse({"detail": "Too many requests"}, 429, headers)
 
 
-class Doors:
-    """What answers each request."""
+class Api:
+    """Answers each request."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     async def account(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
-        """Answer whose key it is."""
+        """Name the account of the key."""
         return JSONResponse({"id": self._core.account_id, "features": ["mental-wellness"]})
 
     async def create(self, request: Request) -> Response:
@@ -224,86 +196,50 @@ class Doors:
         wanted = read_request(body, request.headers.get("content-type", ""))
         if isinstance(wanted, list):
             return _unprocessable(wanted)
-        run = self._core.book.create(wanted.user.user_label, delete_data=wanted.delete_data)
-        self._core.log.created(run.run_id, body)
+        run = self._core.runs.create(wanted.user.user_label, delete_data=wanted.delete_data)
+        self._core.note(RunCreated(self._core.now(), run.run_id, json.loads(body)))
         return JSONResponse({"id": run.run_id, "recordingUploadUrl": self._core.upload_url_of(run)})
 
     async def fetch(self, request: Request) -> Response:
-        """Answer how a run is doing."""
+        """Give the state of a run, and its results."""
         text = request.path_params["model_run_id"]
         try:
             run_id = str(uuid.UUID(text))
         except ValueError:
-            return _unprocessable(not_a_run_id(text))
-        run = self._core.book.find(run_id)
+            return _unprocessable(_not_a_run_id(text))
+        run = self._core.runs.find(run_id)
         if run is None:
             return JSONResponse({"detail": "Model run not found"}, 404)
         return JSONResponse(self._describe(run))
 
-    async def show_log(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
-        """Show another process what arrived."""
-        completions = {run: _moment(at) for run, at in self._core.book.completions().items()}
-        return JSONResponse({**self._core.log.summary(), "completions": completions})
-
-    async def set_faults(self, request: Request) -> Response:
-        """Let another process change what goes wrong."""
-        try:
-            faults = _FAULTS.validate_json(await request.body())
-        except ValidationError as error:
-            return _unprocessable([dict(problem) for problem in error.errors(include_url=False)])
-        self._core.set_faults(faults)
-        return Response(status_code=204)
-
-    async def show_expected(self, request: Request) -> Response:
-        """Show another process the scores that some audio gets."""
-        query = request.query_params
-        missing = [name for name in ("sha256", "userLabel") if name not in query]
-        if missing:
-            return _unprocessable(
-                [
-                    {"type": "missing", "loc": ("query", name), "msg": "Field required"}
-                    for name in missing
-                ]
-            )
-        return JSONResponse(asdict(expected_scores(query["sha256"], query["userLabel"])))
-
     def _describe(self, run: Run) -> dict[str, Any]:
-        book = self._core.book
-        status = book.status(run)
-        verdict = book.verdict(run)
-        ended = status in (Status.COMPLETE_OK, Status.COMPLETE_ERROR) and verdict is not None
+        runs = self._core.runs
+        state = runs.state(run)
+        is_complete = state in (RunState.COMPLETE_OK, RunState.COMPLETE_ERROR)
+        assessment = (runs.assessment(run) if is_complete else None) or Assessment()
+        sections = _sections(run, assessment, self._core.settings.sections) if is_complete else None
         return {
             "id": run.run_id,
             "createdAt": _moment(run.created_at),
-            "status": status,
+            "status": state,
             "userLabel": run.user_label,
             "deleteData": run.delete_data,
-            "runAt": None if status is Status.CREATED else _moment(run.picked_up_at),
-            "completedAt": _moment(book.completed_at(run)) if ended else None,
-            **self._outcome(run, verdict if ended else None),
-            # Not part of Helios' contract: whoever reads a raw answer later has to know.
+            "runAt": None if state is RunState.CREATED else _moment(run.picked_up_at),
+            "completedAt": _moment(runs.completed_at(run)) if is_complete else None,
+            "errorCode": assessment.error_code,
+            "errorReason": assessment.error_reason,
+            "warnings": list(assessment.warnings) or None,
+            "results": None if sections is None else {"sections": sections},
+            # Not part of Helios' contract: the reader of a raw answer has to know.
             "source": "sandbox",
             "synthetic": True,
         }
 
-    def _outcome(self, run: Run, verdict: Verdict | None) -> dict[str, Any]:
-        if verdict is None:
-            verdict = Verdict()
-            sections = None
-        else:
-            sections = _sections(run, verdict, self._core.settings.sections)
-        return {
-            "errorCode": verdict.error_code,
-            "errorReason": verdict.error_reason,
-            "warnings": list(verdict.warnings) or None,
-            "results": None if sections is None else {"sections": sections},
-        }
 
-
-def _sections(run: Run, verdict: Verdict, number: int) -> list[dict[str, Any]] | None:
-    if verdict.error_code is not None or run.sha256 is None:
+def _sections(run: Run, assessment: Assessment, number: int) -> list[dict[str, Any]] | None:
+    if assessment.error_code is not None or run.sha256 is None:
         return None
-    length_s = verdict.duration_s / number
+    length_s = assessment.duration_s / number
     found = []
     for position in range(number):
         scores = asdict(expected_scores(run.sha256, run.user_label, section=position))
@@ -328,7 +264,7 @@ def _moment(at: float) -> str:
 
 
 def _unprocessable(problems: list[dict[str, Any]]) -> Response:
-    # The input is echoed as FastAPI does; it may hold numbers that JSON has no words for.
+    # The input is echoed as FastAPI does; it may hold numbers that JSON cannot express.
     body = to_json({"detail": problems}, inf_nan_mode="null", fallback=repr)
     return Response(body, 422, media_type="application/json")
 

@@ -1,46 +1,127 @@
-"""What the API and the upload host of one sandbox share."""
+"""What the API and the upload host of one sandbox share: settings, runs, rate limit, events."""
 
 import asyncio
 import hashlib
 import hmac
-import logging
+import json
 import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TextIO
+from typing import Any, ClassVar, Literal, TextIO
 from urllib.parse import urlencode
 
-from helios_research.recording import AudioFacts
-from helios_research.sandbox.faults import Fate, FaultPlan, Faults
-from helios_research.sandbox.limits import TokenBucket
-from helios_research.sandbox.log import SandboxLog
-from helios_research.sandbox.runs import Run, RunBook, Verdict, judge
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from helios_research.sandbox.runs import Run, RunStore
 from helios_research.sandbox.settings import SandboxSettings
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+CLIENT_CLOSED = 499  # as nginx logs it
+
+Clock = Callable[[], float]
+"""Gives the time in seconds since the epoch."""
 
 
-class Refusal(StrEnum):
-    """Why a URL gives no permission, in S3's own words for it."""
+# --- events --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """A request that got an answer; 499 when the client was gone before."""
+
+    name: ClassVar[str] = "request"
+    at: datetime
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCreated:
+    """A new run, and the JSON that was sent to create it."""
+
+    name: ClassVar[str] = "created"
+    at: datetime
+    run_id: str
+    request: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingReceived:
+    """An upload whose bytes all arrived; `taken` when the run processes them."""
+
+    name: ClassVar[str] = "put"
+    at: datetime
+    run_id: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+    run_status: str
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that a client must never do."""
+
+    name: ClassVar[str] = "violation"
+    at: datetime
+    what: str
+    run_id: str | None
+
+
+Event = RequestAnswered | RunCreated | RecordingReceived | Violation
+
+
+# --- permissions and limits ----------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """A strict rate limit: lets in ``burst`` requests at once and ``rate_per_s`` over time."""
+
+    rate_per_s: float | None
+    burst: int
+    _tokens: float = field(init=False)
+    _counted_at: float | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._tokens = float(self.burst)
+
+    def wait_s(self, now: float) -> float:
+        """Take a token and give 0, or give the seconds to wait; a refused request takes nothing."""
+        if self.rate_per_s is None:
+            return 0.0
+        since = now - (now if self._counted_at is None else self._counted_at)
+        self._tokens = min(float(self.burst), self._tokens + max(since, 0.0) * self.rate_per_s)
+        self._counted_at = now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return 0.0
+        return (1.0 - self._tokens) / self.rate_per_s
+
+
+class UrlRefusal(StrEnum):
+    """Why a URL gives no permission, in the words of S3."""
 
     EXPIRED = "Request has expired"
     WRONG = "The request signature we calculated does not match the signature you provided."
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
-    """Signs paths for a while, and checks the signatures that come back."""
+class UrlSigner:
+    """Signs upload paths for `lifetime_s`, and checks the signatures that come back."""
 
     lifetime_s: float
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def query(self, path: str, now: float) -> str:
-        """Sign a path."""
+        """Sign a path: the query to append to it."""
         moment = datetime.fromtimestamp(now, UTC).strftime(_TIME_FORMAT)
         lifetime = f"{self.lifetime_s:g}"
         parameters = {
@@ -52,93 +133,65 @@ class Signer:
         }
         return urlencode(parameters)
 
-    def refusal(self, path: str, query: Mapping[str, str], now: float) -> Refusal | None:
-        """Check the signature of a request."""
+    def refusal(self, path: str, query: Mapping[str, str], now: float) -> UrlRefusal | None:
+        """Check the signature of a request; None when it is valid."""
         moment, lifetime = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
         expected = self._signature(path, moment, lifetime)
         given = query.get("X-Amz-Signature", "")
         if not hmac.compare_digest(expected.encode(), given.encode()):
-            return Refusal.WRONG
+            return UrlRefusal.WRONG
         signed_at = datetime.strptime(moment, _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
-        return Refusal.EXPIRED if now >= signed_at + float(lifetime) else None
+        return UrlRefusal.EXPIRED if now >= signed_at + float(lifetime) else None
 
     def _signature(self, path: str, moment: str, lifetime: str) -> str:
         message = "\n".join(("PUT", path, moment, lifetime)).encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
 
-logger = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
-Examine = Callable[[str], AudioFacts]
-
-
-class Analyst:
-    """Examines audio away from the event loop, each content once."""
-
-    def __init__(
-        self, examine: Examine, executor: Executor, judged: Callable[[str, Verdict], None]
-    ) -> None:
-        self._examine = examine
-        self._executor = executor
-        self._judged = judged
-        self._known: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def submit(self, path: Path, sha256: str) -> None:
-        """Have a file examined, and deleted afterwards."""
-        if sha256 in self._known:
-            path.unlink()
-            return
-        self._known.add(sha256)
-        task = asyncio.create_task(self._work(path, sha256))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _work(self, path: Path, sha256: str) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._executor, self._examine, str(path))
-        (outcome,) = await asyncio.gather(future, return_exceptions=True)
-        path.unlink()  # noqa: ASYNC240 (shorter than a hop to another thread)
-        if isinstance(outcome, BaseException):
-            logger.error("The sandbox could not examine %s", path, exc_info=outcome)
-            reason = f"The sandbox could not examine the recording: {outcome!r}"
-            self._judged(sha256, Verdict("ERR_INTERNAL", reason))
-        else:
-            self._judged(sha256, judge(outcome))
+# --- the core ------------------------------------------------------------------------------------
 
 
 class Core:
-    """State and parts of one sandbox; used on its event loop alone, except for the log."""
+    """State of one sandbox, used on its event loop alone.
 
-    def __init__(
-        self, settings: SandboxSettings, clock: Clock, faults: Faults, lines: TextIO | None
-    ) -> None:
+    `note` sees every event and `wrap` puts a layer around both hosts: a subclass can watch and
+    disturb the service there.
+    """
+
+    def __init__(self, settings: SandboxSettings, clock: Clock, log_file: TextIO | None) -> None:
         self.settings = settings
         self.clock = clock
-        self.plan = FaultPlan(faults)
-        self.log = SandboxLog(clock, lines)
-        self.book = RunBook(settings, clock)
-        self.signer = Signer(settings.url_lifetime_s)
+        self.runs = RunStore(settings, clock)
+        self.signer = UrlSigner(settings.url_lifetime_s)
         self.bucket = TokenBucket(settings.rate_per_s, settings.burst)
         self.api_url = ""
         self.upload_url = ""
         self.stopping = asyncio.Event()
+        self._log_file = log_file
 
     @property
     def account_id(self) -> str:
         """The id of the account that the key belongs to."""
         return f"sandbox-{hashlib.sha256(self.settings.api_key.encode()).hexdigest()[:12]}"
 
-    def set_faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on."""
-        self.plan = FaultPlan(faults)
-        if not faults.keeps_runs_stuck:
-            self.book.release()
+    def now(self) -> datetime:
+        """Give the time of the sandbox's clock, in UTC."""
+        return datetime.fromtimestamp(self.clock(), UTC)
 
-    def draw_fate(self, earlier_runs: int, ordinal: int) -> Fate:
-        """Decide about a run by the faults of the moment."""
-        return self.plan.fate(earlier_runs, ordinal)
+    def note(self, event: Event) -> None:
+        """Write an event to the log file, if there is one."""
+        if self._log_file is not None:
+            line = {"event": event.name, **asdict(event)}
+            self._log_file.write(json.dumps(line, default=datetime.isoformat) + "\n")
+            self._log_file.flush()
+
+    def violated(self, what: str, run_id: str | None) -> None:
+        """Note something that a client must never do."""
+        self.note(Violation(self.now(), what, run_id))
+
+    def wrap(self, app: ASGIApp, host: Literal["api", "upload"]) -> ASGIApp:  # noqa: ARG002 (for subclasses)
+        """Put the outermost layer around a host."""
+        return LogMiddleware(app, self)
 
     def upload_url_of(self, run: Run) -> str:
         """Make the URL that a run's recording is put to."""
@@ -151,3 +204,31 @@ class Core:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self.stopping.wait()
+
+
+class LogMiddleware:
+    """Notes each answer just before its last part goes out, so that its reader finds it noted."""
+
+    def __init__(self, app: ASGIApp, core: Core) -> None:
+        self._app = app
+        self._core = core
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        at, status = self._core.now(), 0
+
+        async def noting_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body"):
+                # Without the query: the signature of an upload is in it.
+                self._core.note(RequestAnswered(at, scope["method"], scope["path"], status))
+            await send(message)
+
+        await self._app(scope, receive, noting_send)
+
+
+def note_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette passes both)
+    """Answer a client that is gone, for the log alone."""
+    return Response(status_code=CLIENT_CLOSED)

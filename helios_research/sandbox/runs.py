@@ -1,8 +1,10 @@
-"""Synthetic scores: deterministic, plausible in shape, and about nobody.
+"""What happens to a model run: its state over time, what its audio leads to, and its scores.
 
-A score depends on the audio's bytes and on who is said to speak, and on nothing else: not on
-tags, demographics, order or time. So an analysis that finds a difference between two arms of
-sandbox results has found chance.
+The scores are synthetic: deterministic, plausible in shape, and about no one.
+
+A score depends on the audio's bytes and on the speaker's label alone: not on tags, demographics,
+order or time. So an analysis that finds a difference between two arms of sandbox results has found
+chance.
 
 Each dimension is a standard normal latent value made of a part that all dimensions share and a
 part of its own. 70 % of the variance of both lies between participants, 30 % between the
@@ -15,7 +17,6 @@ import hashlib
 import json
 import math
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,6 @@ from random import Random
 from statistics import NormalDist, fmean
 
 from helios_research.recording import AudioFacts
-from helios_research.sandbox.faults import LEFT_TO_ITS_AUDIO, Fate
 from helios_research.sandbox.settings import SandboxSettings
 
 BETWEEN_PARTICIPANTS = 0.7
@@ -54,7 +54,7 @@ class Scores:
 
 
 def expected_scores(sha256: str, user_label: str, *, section: int = 0) -> Scores:
-    """Compute the scores that the sandbox gives."""
+    """Compute the scores that the sandbox gives to audio, named by its SHA-256, of a speaker."""
     shared = _latent("shared", sha256, user_label, section)
     uniform = {}
     for name in _DIMENSIONS:
@@ -69,12 +69,12 @@ def expected_scores(sha256: str, user_label: str, *, section: int = 0) -> Scores
 
 
 def level_of(uniform: float) -> float:
-    """Put a continuous score into its level."""
+    """Give the level of a continuous score: its quarter."""
     return LEVELS[min(int(uniform * len(LEVELS)), len(LEVELS) - 1)]
 
 
 def transcript(sha256: str, duration_s: float) -> str:
-    """Word what stands in for a transcript."""
+    """Write the text that replaces a transcript."""
     return (
         f"[{TRANSCRIPT_MARK} of audio {sha256[:12]}: {duration_s:.1f} s; "
         "the sandbox does not write down what was said]"
@@ -109,8 +109,8 @@ NOISY_DISTANCE_DB = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What becomes of a run because of its audio."""
+class Assessment:
+    """What its audio means for a run: an error, or scores, perhaps with warnings."""
 
     error_code: str | None = None
     error_reason: str | None = None
@@ -118,7 +118,7 @@ class Verdict:
     duration_s: float = 0.0
 
 
-def judge(facts: AudioFacts) -> Verdict:
+def assess(facts: AudioFacts) -> Assessment:
     """Decide about audio; the first rule that matches wins."""
     duration_s, speech_s = facts.duration_s or 0.0, facts.speech_s or 0.0
     if facts.problem is not None:
@@ -136,14 +136,14 @@ def judge(facts: AudioFacts) -> Verdict:
             f"Only {speech_s:.1f} s of speech; at least {LEAST_SPEECH_S:.0f} s are needed.",
         )
     else:
-        return Verdict(warnings=_cautions(facts), duration_s=duration_s)
-    return Verdict(*failure, duration_s=duration_s)
+        return Assessment(warnings=_warnings(facts), duration_s=duration_s)
+    return Assessment(*failure, duration_s=duration_s)
 
 
-def _cautions(facts: AudioFacts) -> tuple[str, ...]:
+def _warnings(facts: AudioFacts) -> tuple[str, ...]:
     level, noise = facts.level_dbfs, facts.noise_floor_dbfs
     noisy = level is not None and noise is not None and level - noise < NOISY_DISTANCE_DB
-    cautions = {
+    warnings = {
         "Little speech: scores may be unreliable.": (
             facts.speech_counted_to_end and (facts.speech_s or 0.0) < SCARCE_SPEECH_S
         ),
@@ -155,10 +155,10 @@ def _cautions(facts: AudioFacts) -> tuple[str, ...]:
         "The recording is noisy.": noisy,
         "The sample rate is low.": (facts.sample_rate_hz or 0) < LOW_SAMPLE_RATE_HZ,
     }
-    return tuple(words for words, applies in cautions.items() if applies)
+    return tuple(words for words, applies in warnings.items() if applies)
 
 
-class Status(StrEnum):
+class RunState(StrEnum):
     """States of a model run, in Helios' words."""
 
     CREATED = "CREATED"
@@ -178,31 +178,17 @@ class Run:
     sha256: str | None = None
     picked_up_at: float = math.inf
     processed_at: float = math.inf
-    released_at: float = 0.0
-    fate: Fate = LEFT_TO_ITS_AUDIO
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A verdict on audio and when it was reached, in seconds since the epoch."""
-
-    verdict: Verdict
-    at: float
-
-
-class RunBook:
+class RunStore:
     """All model runs of a sandbox."""
 
     def __init__(self, settings: SandboxSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
         self._runs: dict[str, Run] = {}
-        self._verdicts: dict[str, Judged] = {}
-        self._runs_per_audio: Counter[str] = Counter()
-        self._started = 0
-
-    def __len__(self) -> int:
-        return len(self._runs)
+        # By SHA-256: what the examination found, and when, in seconds since the epoch.
+        self._assessments: dict[str, tuple[Assessment, float]] = {}
 
     def create(self, user_label: str, *, delete_data: bool) -> Run:
         """Create a run."""
@@ -211,86 +197,54 @@ class RunBook:
         return run
 
     def find(self, run_id: str) -> Run | None:
-        """Look up a run."""
+        """Look up a run; None when it does not exist, or its data were deleted."""
         run = self._runs.get(run_id)
         if run is None or self._is_deleted(run):
             return None
         return run
 
-    def receive(self, run: Run, sha256: str, draw_fate: Callable[[int, int], Fate]) -> bool:
-        """Take audio that has arrived for a run.
+    def receive(self, run: Run, sha256: str) -> bool:
+        """Take audio that has arrived for a run; False when the run does not use it.
 
-        The first upload sets the run going; another one replaces the audio for as long as the run
-        is CREATED and changes nothing afterwards.
+        The first upload starts the run. Another one replaces the audio while the run is CREATED,
+        and changes nothing afterwards.
         """
-        if self.status(run) is not Status.CREATED:
+        if self.state(run) is not RunState.CREATED:
             return False
-        if run.sha256 == sha256:
-            return True
-        if run.sha256 is None:
-            run.picked_up_at = self._clock() + self._settings.pickup_s
-            self._started += 1
-        else:
-            self._runs_per_audio[run.sha256] -= 1
-        run.fate = draw_fate(self._runs_per_audio[sha256], self._started)
-        self._runs_per_audio[sha256] += 1
-        run.sha256 = sha256
-        run.processed_at = run.picked_up_at + self._processing_s(sha256)
+        if run.sha256 != sha256:
+            if run.sha256 is None:
+                run.picked_up_at = self._clock() + self._settings.pickup_s
+            run.sha256 = sha256
+            run.processed_at = run.picked_up_at + self._processing_s(sha256)
         return True
 
-    def judged(self, sha256: str, verdict: Verdict) -> None:
-        """Note what the examination of some audio came to."""
-        self._verdicts[sha256] = Judged(verdict, self._clock())
+    def assessed(self, sha256: str, assessment: Assessment) -> None:
+        """Note what the examination of some audio found."""
+        self._assessments[sha256] = (assessment, self._clock())
 
-    def verdict(self, run: Run) -> Verdict | None:
-        """Tell how a run ends, or has ended."""
-        judged = self._judged(run)
-        if judged is None or run.fate.error_code is None:
-            return judged.verdict if judged else None
-        return Verdict(
-            run.fate.error_code,
-            "The service failed while it processed the recording.",
-            duration_s=judged.verdict.duration_s,
-        )
+    def assessment(self, run: Run) -> Assessment | None:
+        """Give what decides how a run ends; None until its audio was examined."""
+        found = self._assessments.get(run.sha256 or "")
+        return None if found is None else found[0]
 
     def completed_at(self, run: Run) -> float:
-        """Tell when a run completes, or completed."""
-        judged = self._judged(run)
-        if judged is None or run.fate.stuck:
+        """Give the time at which a run completes; infinite until its audio was examined."""
+        found = self._assessments.get(run.sha256 or "")
+        if found is None:
             return math.inf
-        audio_s = self._settings.processing_per_audio_s * judged.verdict.duration_s
-        return max(run.processed_at + audio_s, judged.at, run.released_at)
+        assessment, assessed_at = found
+        audio_s = self._settings.processing_per_audio_s * assessment.duration_s
+        return max(run.processed_at + audio_s, assessed_at)
 
-    def status(self, run: Run) -> Status:
-        """Tell the state of a run now."""
+    def state(self, run: Run) -> RunState:
+        """Give the state of a run now."""
         now = self._clock()
         if now < run.picked_up_at:
-            return Status.CREATED
-        verdict = self.verdict(run)
-        if verdict is None or now < self.completed_at(run):
-            return Status.RUNNING
-        return Status.COMPLETE_OK if verdict.error_code is None else Status.COMPLETE_ERROR
-
-    def release(self) -> None:
-        """Let all stuck runs go on."""
-        for run in self._runs.values():
-            if run.fate.stuck:
-                run.fate = Fate(run.fate.error_code)
-                run.released_at = self._clock()
-
-    def completions(self) -> dict[str, float]:
-        """List the runs that are complete by now."""
-        now = self._clock()
-        ends = {run_id: self.completed_at(run) for run_id, run in list(self._runs.items())}
-        return {run_id: end for run_id, end in ends.items() if end <= now}
-
-    def error_codes(self) -> dict[str, str | None]:
-        """List how the runs ended that are complete by now."""
-        verdicts = {run_id: self.verdict(self._runs[run_id]) for run_id in self.completions()}
-        return {run_id: verdict.error_code for run_id, verdict in verdicts.items() if verdict}
-
-    def _judged(self, run: Run) -> Judged | None:
-        return None if run.sha256 is None else self._verdicts.get(run.sha256)
+            return RunState.CREATED
+        assessment = self.assessment(run)
+        if assessment is None or now < self.completed_at(run):
+            return RunState.RUNNING
+        return RunState.COMPLETE_OK if assessment.error_code is None else RunState.COMPLETE_ERROR
 
     def _is_deleted(self, run: Run) -> bool:
         gone_at = self.completed_at(run) + self._settings.retention_s

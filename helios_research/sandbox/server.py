@@ -2,44 +2,44 @@
 
 import asyncio
 import signal
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TextIO, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox.app import make_api
-from helios_research.sandbox.core import Analyst, Clock, Core, Examine
-from helios_research.sandbox.faults import Faults
-from helios_research.sandbox.hosting import HOST, bind, serve
-from helios_research.sandbox.limits import TokenBucket
-from helios_research.sandbox.log import SandboxLog
-from helios_research.sandbox.runs import Scores, expected_scores
+from helios_research.sandbox.core import Clock, Core
 from helios_research.sandbox.settings import SandboxSettings
-from helios_research.sandbox.storage import make_storage
+from helios_research.sandbox.storage import Examine, Examiner, make_storage
 
 if TYPE_CHECKING:
     from helios_research.api.client import Client
 
+HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
-_CALL_TIMEOUT_S = 10.0
 
-T = TypeVar("T")
+# Of the event loop, from accepting a connection to its protocol: two by asyncio's source.
+_TURNS_TO_JOIN = 5
 
 
 class Sandbox:
     """A local stand-in for Helios: the same HTTP interface, synthetic scores.
 
     It listens on this machine only, on one port for the API and another for uploads, in a thread
-    of its own, so it works in scripts, tests and notebooks. Audio is really examined: format,
-    length and speech decide between scores, warnings and the documented error codes. The scores
-    themselves are made up from the audio's hash and the speaker's label (see
+    of its own, so it works in scripts, tests and notebooks. It examines audio as Helios would:
+    format, length and speech decide between scores, warnings and the documented error codes. The
+    scores themselves are computed from the audio's hash and the speaker's label (see
     ``helios_research.sandbox.runs``), and every answer says so.
 
     Use it as a context manager.
@@ -48,14 +48,11 @@ class Sandbox:
     ----------
     settings
         How it behaves; without it the defaults of `SandboxSettings`.
-    faults
-        What goes wrong from the start.
     clock
-        Tells the time in seconds since the epoch. States, expiry, deletion and the rate limit go
-        by it, so that hours pass in a test without waiting; latency and late answers take real
-        time.
+        Gives the time in seconds since the epoch. States, expiry, deletion and the rate limit use
+        it, so that hours pass in a test without waiting; latency takes real time.
     examine
-        Tells what a file holds; runs in the executor.
+        Finds out what a file contains; runs in the executor.
     executor
         Where audio is examined; by default threads of its own, as many as the settings say.
 
@@ -69,7 +66,6 @@ class Sandbox:
         self,
         settings: SandboxSettings | None = None,
         *,
-        faults: Faults | None = None,
         clock: Clock = time.time,
         examine: Examine = examine_recording,
         executor: Executor | None = None,
@@ -78,7 +74,6 @@ class Sandbox:
         self._clock = clock
         self._examine = examine
         self._executor = executor
-        self._faults = faults or Faults()
         self._core: Core | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cleanup = ExitStack()
@@ -122,7 +117,7 @@ class Sandbox:
 
     @property
     def api_key(self) -> str:
-        """The key that opens it.
+        """The key that it accepts.
 
         Returns
         -------
@@ -131,101 +126,13 @@ class Sandbox:
         """
         return self.settings.api_key
 
-    @property
-    def log(self) -> SandboxLog:
-        """What arrived.
-
-        Returns
-        -------
-        SandboxLog
-            Readable at any time, also after the sandbox has stopped.
-        """
-        return self._running.log
-
-    @property
-    def faults(self) -> Faults:
-        """What goes wrong; assign other faults at any time.
-
-        Returns
-        -------
-        Faults
-            The faults of the moment.
-        """
-        return self._running.plan.faults
-
-    @faults.setter
-    def faults(self, faults: Faults) -> None:
-        """Let other things go wrong from now on; counts begin anew.
-
-        Parameters
-        ----------
-        faults
-            What is to go wrong.
-        """
-        core = self._running
-        self._on_loop(lambda: core.set_faults(faults))
-
-    def set_rate(self, rate_per_s: float | None, *, burst: int | None = None) -> None:
-        """Change the rate limit.
-
-        Parameters
-        ----------
-        rate_per_s
-            API requests per second; None lifts the limit.
-        burst
-            Requests that may come at once; by default as before.
-        """
-        core = self._running
-        bucket = TokenBucket(rate_per_s, core.bucket.burst if burst is None else burst)
-        self._on_loop(lambda: setattr(core, "bucket", bucket))
-
-    def completions(self) -> dict[str, datetime]:
-        """List the runs that are complete.
-
-        Returns
-        -------
-        dict[str, datetime]
-            When each completed by the sandbox's own clock, UTC, by run id.
-        """
-        ends = self._running.book.completions()
-        return {run_id: datetime.fromtimestamp(at, UTC) for run_id, at in ends.items()}
-
-    def error_codes(self) -> dict[str, str | None]:
-        """Tell how the runs ended that are complete.
-
-        Returns
-        -------
-        dict[str, str | None]
-            The error code by run id, None for a run with scores; deleted runs included.
-        """
-        return self._running.book.error_codes()
-
-    def expected_scores(self, sha256: str, user_label: str, *, section: int = 0) -> Scores:
-        """Compute the scores that some audio gets.
-
-        Parameters
-        ----------
-        sha256
-            SHA-256 of the recording's bytes, in lower-case hexadecimal.
-        user_label
-            The speaker's label.
-        section
-            Position of the section within the recording, from 0.
-
-        Returns
-        -------
-        Scores
-            The synthetic scores, by the names that results give them.
-        """
-        return expected_scores(sha256, user_label, section=section)
-
     def client(self) -> "Client":
         """Make a client for it.
 
         Returns
         -------
         Client
-            Knows the address and the key.
+            Has the address and the key.
         """
         from helios_research.api.client import Client
 
@@ -244,45 +151,48 @@ class Sandbox:
         RuntimeError
             It was started before.
         OSError
-            A port that was asked for is taken.
+            Another program uses a port that the settings name.
         """
         if self._core is not None:
             raise RuntimeError("A sandbox starts once only: make a new Sandbox().")
         with ExitStack() as undo:
-            lines = None
+            log_file = None
             if self.settings.log_file is not None:
-                lines = undo.enter_context(self.settings.log_file.open("a", encoding="utf-8"))
+                log_file = undo.enter_context(self.settings.log_file.open("a", encoding="utf-8"))
             folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="helios-sandbox-"))
-            core = Core(self.settings, self._clock, self._faults, lines)
+            core = self._make_core(log_file)
             self._launch(core, Path(folder), undo)
             self._core = core
             self._cleanup = undo.pop_all()
         return self
 
     def stop(self) -> None:
-        """Stop the servers and delete what they left on disk; the log stays readable."""
+        """Stop the servers and delete their files, except for the log file."""
         self._cleanup.close()
+
+    def _make_core(self, log_file: TextIO | None) -> Core:
+        """Make what the hosts share; a subclass can give a core that watches or disturbs them."""
+        return Core(self.settings, self._clock, log_file)
 
     def _launch(self, core: Core, folder: Path, undo: ExitStack) -> None:
         executor = self._executor
         if executor is None:
             executor = ThreadPoolExecutor(self.settings.workers, "helios-sandbox-audio")
             undo.callback(executor.shutdown, wait=True, cancel_futures=True)
-        analyst = Analyst(self._examine, executor, core.book.judged)
-        sockets = [bind(self.settings.port), bind(self.settings.upload_port)]
+        examiner = Examiner(self._examine, executor, core.runs.assessed)
+        sockets = [_bind(self.settings.port), _bind(self.settings.upload_port)]
         core.api_url, core.upload_url = (f"http://{HOST}:{s.getsockname()[1]}" for s in sockets)
-        apps = [make_api(core), make_storage(core, analyst, folder)]
+        apps = [make_api(core), make_storage(core, examiner, folder)]
         ready: Future[asyncio.AbstractEventLoop] = Future()
         thread = threading.Thread(
-            target=lambda: asyncio.run(serve(apps, sockets, core.stopping, ready)),
+            target=lambda: asyncio.run(_serve(apps, sockets, core.stopping, ready)),
             name="helios-sandbox",
             daemon=True,
         )
         thread.start()
-        loop = ready.result(START_TIMEOUT_S)
-        self._loop = loop
+        self._loop = ready.result(START_TIMEOUT_S)
         undo.callback(thread.join)
-        undo.callback(loop.call_soon_threadsafe, core.stopping.set)
+        undo.callback(self._loop.call_soon_threadsafe, core.stopping.set)
 
     @property
     def _running(self) -> Core:
@@ -290,28 +200,102 @@ class Sandbox:
             raise RuntimeError("The sandbox is not started: use `with Sandbox() as sandbox:`.")
         return self._core
 
-    def _on_loop(self, act: Callable[[], T]) -> T:
-        async def acting() -> T:
-            return act()
-
-        if self._loop is None or self._loop.is_closed():
-            raise RuntimeError("The sandbox has stopped.")
-        return asyncio.run_coroutine_threadsafe(acting(), self._loop).result(_CALL_TIMEOUT_S)
-
 
 def serve_forever(
-    settings: SandboxSettings,
-    *,
-    faults: Faults | None = None,
-    announce: Callable[[Sandbox], None] | None = None,
+    settings: SandboxSettings, *, announce: Callable[[Sandbox], None] | None = None
 ) -> None:
     """Run a sandbox until Ctrl-C or SIGTERM; for the main thread of a process."""
     finished = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: finished.set())
     try:
-        with suppress(KeyboardInterrupt), Sandbox(settings, faults=faults) as sandbox:
+        with suppress(KeyboardInterrupt), Sandbox(settings) as sandbox:
             if announce is not None:
                 announce(sandbox)
             finished.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """A server of uvicorn's that stops at once, whatever its clients still wait for."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        while not self._stopping.is_set():
+            await self.on_tick(0)  # renews the Date header
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A server that is closed drops connections that it accepted a moment ago without closing
+        # them, so they join the others first.
+        loop = asyncio.get_running_loop()
+        for listener in [sock for server in self.servers for sock in server.sockets]:
+            loop.remove_reader(listener.fileno())
+        for _ in range(_TURNS_TO_JOIN):
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        for connection in list(self.server_state.connections):
+            cast(H11Protocol, connection).transport.abort()
+        # Requests that wait for a body or in a pause notice now, and end.
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks)
+
+
+async def _serve(
+    apps: list[ASGIApp],
+    sockets: list[socket.socket],
+    stopping: asyncio.Event,
+    ready: "Future[asyncio.AbstractEventLoop]",
+) -> None:
+    """Serve each application on its socket until `stopping` is set."""
+    servers = [_Server(_config(app), stopping) for app in apps]
+    serving = [
+        asyncio.create_task(server.serve(sockets=[sock]))
+        for server, sock in zip(servers, sockets, strict=True)
+    ]
+    for server in servers:
+        await server.listening.wait()
+    ready.set_result(asyncio.get_running_loop())
+    await asyncio.gather(*serving)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=H11Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level=None,
+        access_log=False,
+        timeout_keep_alive=60,
+    )
+
+
+def _bind(port: int) -> socket.socket:
+    # Named as TCP, because asyncio turns off Nagle's delay (40 ms an answer) only where it is named.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((HOST, port))
+    except OSError as error:
+        sock.close()
+        message = f"Port {port} of {HOST} cannot be used ({error.strerror}): choose another, or 0."
+        raise OSError(error.errno, message) from None
+    return sock

@@ -1,10 +1,12 @@
-"""Upload URLs that carry their own permission, as object storage's pre-signed URLs do."""
+"""The upload host: takes what a pre-signed URL permits, and has the audio examined."""
 
+import asyncio
 import hashlib
+import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,41 +19,68 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from helios_research.sandbox.core import Analyst, Core
-from helios_research.sandbox.faults import Step
-from helios_research.sandbox.front import Front, note_disconnect
-from helios_research.sandbox.log import Put
+from helios_research.recording import AudioFacts
+from helios_research.sandbox.core import Core, RecordingReceived, UrlRefusal, note_disconnect
+from helios_research.sandbox.runs import Assessment, assess
+
+logger = logging.getLogger(__name__)
+
+Examine = Callable[[str], AudioFacts]
 
 
-def make_storage(core: Core, analyst: Analyst, folder: Path) -> ASGIApp:
-    """Put the upload host together."""
-    storage = Storage(core, analyst, folder)
+def make_storage(core: Core, examiner: "Examiner", folder: Path) -> ASGIApp:
+    """Put the upload host together; files are in the folder until they are examined."""
+    storage = Storage(core, examiner, folder)
     routes = [Route("/recordings/{run_id}", storage.put, methods=["PUT"])]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
-    return Front(
-        KeyGuard(app, core),
-        core,
-        host="upload",
-        step_of=step_of,
-        elsewhere=lambda: core.api_url,
-    )
+    return core.wrap(KeyGuard(app, core), "upload")
 
 
-def step_of(scope: Scope) -> Step:
-    """Tell what kind a request to the upload host is."""
-    return Step.UPLOAD if scope["method"] == "PUT" else Step.OTHER
+class Examiner:
+    """Examines audio away from the event loop, each content once."""
+
+    def __init__(
+        self, examine: Examine, executor: Executor, assessed: Callable[[str, Assessment], None]
+    ) -> None:
+        self._examine = examine
+        self._executor = executor
+        self._assessed = assessed
+        self._known: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, path: Path, sha256: str) -> None:
+        """Examine a file, and delete it afterwards."""
+        if sha256 in self._known:
+            path.unlink()
+            return
+        self._known.add(sha256)
+        task = asyncio.create_task(self._work(path, sha256))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, path: Path, sha256: str) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._executor, self._examine, str(path))
+        (found,) = await asyncio.gather(future, return_exceptions=True)
+        path.unlink()  # noqa: ASYNC240 (shorter than a hop to another thread)
+        if isinstance(found, BaseException):
+            logger.error("The sandbox could not examine %s", path, exc_info=found)
+            reason = f"The sandbox could not examine the recording: {found!r}"
+            self._assessed(sha256, Assessment("ERR_INTERNAL", reason))
+        else:
+            self._assessed(sha256, assess(found))
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A refusal, as S3 words it."""
+class UploadRefusal:
+    """A refusal, in the form and words of S3."""
 
     status: int
     code: str
     message: str
 
     def response(self) -> Response:
-        """Word the refusal."""
+        """Write the refusal as XML."""
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
@@ -60,7 +89,7 @@ class Refused:
 
 
 class KeyGuard:
-    """Refuses whatever carries an API key: this host is not the API."""
+    """Refuses every request with an API key: this host is not the API."""
 
     def __init__(self, app: ASGIApp, core: Core) -> None:
         self._app = app
@@ -68,17 +97,17 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in or refuse it."""
-        answer = self._app
-        if scope["type"] == "http" and "x-api-key" in Headers(scope=scope):
+        answer: ASGIApp = self._app
+        if "x-api-key" in Headers(scope=scope):
             run_id = scope["path"].removeprefix("/recordings/")
-            self._core.log.violated("API key sent to the upload host", run_id)
-            refused = Refused(400, "InvalidArgument", "Unsupported header x-api-key")
-            answer = refused.response()
+            self._core.violated("API key sent to the upload host", run_id)
+            refusal = UploadRefusal(400, "InvalidArgument", "Unsupported header x-api-key")
+            answer = refusal.response()
         await answer(scope, receive, send)
 
 
 class Incoming:
-    """A file that is being received; deleted again unless it is kept."""
+    """A file that is being received; deleted at the end unless it is kept."""
 
     def __init__(self, folder: Path) -> None:
         # Blocks of 64 kB go to the page cache in less time than a hop to another thread takes.
@@ -107,33 +136,33 @@ class Incoming:
         return self._digest.hexdigest()
 
     def write(self, block: bytes) -> None:
-        """Take a block."""
+        """Write a block."""
         self._file.write(block)
         self._digest.update(block)
         self.size_bytes += len(block)
 
     def keep(self) -> Path:
-        """Leave the file to somebody else."""
+        """Keep the file; the caller deletes it."""
         self._file.flush()
         self._kept = True
         return self.path
 
 
 class Storage:
-    """What answers an upload."""
+    """Answers uploads."""
 
-    def __init__(self, core: Core, analyst: Analyst, folder: Path) -> None:
+    def __init__(self, core: Core, examiner: Examiner, folder: Path) -> None:
         self._core = core
-        self._analyst = analyst
+        self._examiner = examiner
         self._folder = folder
 
     async def put(self, request: Request) -> Response:
         """Take an upload."""
         await self._core.pause(self._core.settings.latency_s)
         run_id = request.path_params["run_id"]
-        refused = self._refusal(request, run_id)
-        if refused is not None:
-            return refused.response()
+        refusal = self._url_refusal(request) or self._length_refusal(request.headers, run_id)
+        if refusal is not None:
+            return refusal.response()
         with Incoming(self._folder) as incoming:
             async for block in request.stream():
                 incoming.write(block)
@@ -142,44 +171,45 @@ class Storage:
 
     def _settle(self, run_id: str, incoming: Incoming, headers: Mapping[str, str]) -> None:
         core = self._core
-        run = core.book.find(run_id)
-        status = "DELETED" if run is None else core.book.status(run)
-        taken = run is not None and core.book.receive(run, incoming.sha256, core.draw_fate)
+        run = core.runs.find(run_id)
+        state = "DELETED" if run is None else core.runs.state(run)
+        taken = run is not None and core.runs.receive(run, incoming.sha256)
         if taken:
-            self._analyst.submit(incoming.keep(), incoming.sha256)
+            self._examiner.submit(incoming.keep(), incoming.sha256)
         elif run is None or run.sha256 != incoming.sha256:
             # The same bytes again are no fault of the client's: between its asking whether the
             # first upload arrived and the second, the run may have been picked up.
-            core.log.violated(f"other bytes put while the run was {status}", run_id)
-        put = Put(
-            at=datetime.fromtimestamp(core.clock(), UTC),
+            core.violated(f"other bytes put while the run was {state}", run_id)
+        received = RecordingReceived(
+            at=core.now(),
+            run_id=run_id,
             sha256=incoming.sha256,
             size_bytes=incoming.size_bytes,
             media_type=headers.get("content-type", ""),
-            run_status=str(status),
+            run_status=str(state),
             taken=taken,
         )
-        core.log.put(run_id, put)
+        core.note(received)
 
-    def _refusal(self, request: Request, run_id: str) -> Refused | None:
+    def _url_refusal(self, request: Request) -> UploadRefusal | None:
         denied = self._core.signer.refusal(
             request.url.path, request.query_params, self._core.clock()
         )
-        if denied is not None:
-            code = "AccessDenied" if denied is denied.EXPIRED else "SignatureDoesNotMatch"
-            return Refused(403, code, denied)
-        return self._unfit_length(request.headers, run_id)
+        if denied is None:
+            return None
+        code = "AccessDenied" if denied is UrlRefusal.EXPIRED else "SignatureDoesNotMatch"
+        return UploadRefusal(403, code, denied)
 
-    def _unfit_length(self, headers: Mapping[str, str], run_id: str) -> Refused | None:
+    def _length_refusal(self, headers: Mapping[str, str], run_id: str) -> UploadRefusal | None:
         if "transfer-encoding" in headers:
-            self._core.log.violated("chunked upload", run_id)
+            self._core.violated("chunked upload", run_id)
             message = "A header you provided implies functionality that is not implemented"
-            return Refused(501, "NotImplemented", message)
+            return UploadRefusal(501, "NotImplemented", message)
         if "content-length" not in headers:
-            self._core.log.violated("upload without Content-Length", run_id)
+            self._core.violated("upload without Content-Length", run_id)
             message = "You must provide the Content-Length HTTP header."
-            return Refused(411, "MissingContentLength", message)
+            return UploadRefusal(411, "MissingContentLength", message)
         if int(headers["content-length"]) > self._core.settings.max_upload_bytes:
             message = "Your proposed upload exceeds the maximum allowed size"
-            return Refused(400, "EntityTooLarge", message)
+            return UploadRefusal(400, "EntityTooLarge", message)
         return None

@@ -23,7 +23,8 @@ from helios_research.api.transport import UploadBody
 from helios_research.config import BASE_URLS, Parallel
 from helios_research.errors import ConfigError
 from helios_research.recording import fingerprint, read_blocks
-from helios_research.sandbox import Sandbox, SandboxSettings
+from helios_research.sandbox import SandboxSettings
+from support.sandbox import ObservedSandbox
 
 RUN_ID = "6f0f7a0e-2f5c-4b8e-9d55-0d9d8b1c1d11"
 SIGNED = "/recordings/P07%2Fnight~1.wav?X-Amz-Signature=s3cret-signature&a=%7E"
@@ -672,7 +673,7 @@ def recording(request: pytest.FixtureRequest) -> UploadBody:
 async def test_a_recording_is_scored_by_the_sandbox(
     request_: RunRequest, recording: UploadBody
 ) -> None:
-    with Sandbox(SandboxSettings(pickup_s=0.05, processing_s=0.1)) as sandbox:
+    with ObservedSandbox(SandboxSettings(pickup_s=0.05, processing_s=0.1)) as sandbox:
         async with sandbox.client().connect() as service:
             account = await service.account()
             created = await service.create(request_)
@@ -695,7 +696,7 @@ async def test_what_the_sandbox_refuses_is_understood(
     request_: RunRequest, recording: UploadBody
 ) -> None:
     odd = request_.model_copy(update={"language": "English"})
-    with Sandbox(SandboxSettings(url_lifetime_s=0.0)) as sandbox:
+    with ObservedSandbox(SandboxSettings(url_lifetime_s=0.0)) as sandbox:
         stranger = Client("not-the-key", base_url=sandbox.base_url)
         async with sandbox.client().connect() as service, stranger.connect() as other:
             refused = failure(await other.account())

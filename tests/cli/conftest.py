@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import helios_research as hr
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings
+from support.sandbox import ObservedSandbox
 
 KEY = "a-key-that-must-not-be-seen"
 QUICK = ("--rate", "80", "--poll-floor", "0.1", "--no-preflight")
@@ -88,7 +88,7 @@ def write_manifest(table: pd.DataFrame, folder: Path) -> Path:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[hr.Sandbox]:
+def sandbox() -> Iterator[ObservedSandbox]:
     """A stand-in service that takes a moment, and one key."""
     settings = SandboxSettings(api_key=KEY, processing_s=0.1, processing_spread=0.0, pickup_s=0.02)
     known = {}
@@ -99,7 +99,7 @@ def sandbox() -> Iterator[hr.Sandbox]:
             known[size] = examine_recording(path)
         return known[size]
 
-    with hr.Sandbox(settings, examine=examine) as running:
+    with ObservedSandbox(settings, examine=examine) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import helios_research as hr
-from helios_research.sandbox import Step
+from support.faults import Step
 
 
 def is_clean(text: str) -> bool:

@@ -21,7 +21,7 @@ import helios_research as hr
 from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
-from helios_research.sandbox import SandboxSettings, Step
+from helios_research.sandbox import SandboxSettings
 from helios_research.submission import (
     engine,
     polling,
@@ -30,6 +30,8 @@ from helios_research.submission import (
     retrying_client,
 )
 from helios_research.submission.clock import SystemClock
+from support.faults import Step
+from support.sandbox import ObservedSandbox
 
 CONFIRM_AFTER_S = 0.02
 RATE = 400.0
@@ -67,7 +69,7 @@ def without_housekeeping(request: dict[str, Any]) -> str:
 class ServiceView:
     """What the service saw: the witness against which a study is held."""
 
-    sandbox: hr.Sandbox
+    sandbox: ObservedSandbox
     delivered: set[str] = field(default_factory=set)
     seen_puts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     uploads_begun: set[str] = field(default_factory=set)
@@ -133,7 +135,7 @@ class Surroundings:
     """Everything around one study."""
 
     folder: Path
-    sandbox: hr.Sandbox
+    sandbox: ObservedSandbox
     clocks: Clocks
     view: ServiceView
     submit_and_die: Callable[[dict[str, Any]], int]
@@ -183,7 +185,7 @@ class World:
         """Surroundings for a story, and what to call at its end."""
         place = tempfile.TemporaryDirectory(prefix="helios-story-")
         clocks = Clocks()
-        sandbox = hr.Sandbox(
+        sandbox = ObservedSandbox(
             SandboxSettings(processing_s=0.01, processing_spread=0.0, pickup_s=0.005),
             clock=clocks.of_the_service,
             examine=self._examine,

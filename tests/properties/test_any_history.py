@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 import helios_research as hr
 from helios_research.columns import BIOMARKERS, Outcome
 from helios_research.errors import ServiceError
-from helios_research.sandbox import Fault, Faults, Rule, Step
+from support.faults import Fault, Faults, Rule, Step
 
 # How a process of its own may end.
 KILLED, FINISHED, UNREACHABLE = -9, 0, 3

@@ -15,7 +15,9 @@ import httpx
 import pytest
 
 from helios_research.recording import AudioFacts, Stamp
-from helios_research.sandbox import Faults, Sandbox, SandboxSettings
+from helios_research.sandbox import SandboxSettings
+from support.faults import Faults
+from support.sandbox import ObservedSandbox
 
 RUNS = "/v1/models/mental-wellness"
 PERSON = {"userLabel": "P01", "dateOfBirth": "1990-01-31", "birthSex": "FEMALE"}
@@ -68,7 +70,7 @@ def read_plainly(path: str) -> AudioFacts:
 class Caller:
     """Speaks raw HTTP to a sandbox."""
 
-    sandbox: Sandbox
+    sandbox: ObservedSandbox
     api: httpx.Client
     storage: httpx.Client
 
@@ -147,7 +149,9 @@ def start(tls: ssl.SSLContext) -> Iterator[StartSandbox]:
             **settings: Any,
         ) -> Caller:
             sandbox = stack.enter_context(
-                Sandbox(SandboxSettings(**settings), faults=faults, clock=clock, examine=examine)
+                ObservedSandbox(
+                    SandboxSettings(**settings), faults=faults, clock=clock, examine=examine
+                )
             )
             key = {"x-api-key": sandbox.api_key}
             return Caller(

@@ -14,7 +14,7 @@ PERSON = {"userLabel": "P01", "dateOfBirth": "1990-01-31", "birthSex": "FEMALE"}
 @pytest.mark.parametrize("key", [None, "", "wrong", "é"])
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/v1/account"), ("POST", RUNS), ("GET", f"{RUNS}/x"), ("GET", "/_sandbox/log")],
+    [("GET", "/v1/account"), ("POST", RUNS), ("GET", f"{RUNS}/x")],
 )
 def test_without_the_key_nothing_is_answered(caller, method, path, key):
     headers = {} if key is None else {"x-api-key": key.encode()}
@@ -278,31 +278,3 @@ def test_uploads_do_not_count_towards_the_rate(start, clock, audio):
     caller = start(clock=clock, rate_per_s=0.001, burst=1)
     url = caller.create()["recordingUploadUrl"]
     assert [caller.put(url, audio()).status_code for _ in range(5)] == [200] * 5
-
-
-def test_another_process_can_read_the_log_and_the_expected_scores(caller, audio):
-    run_id = caller.submit(audio())
-    caller.settle(run_id)
-    log = caller.api.get("/_sandbox/log").json()
-    (put,) = log["puts"][run_id]
-    assert put["taken"] is True
-    assert log["runs_by_audio"] == {put["sha256"]: [run_id]}
-    assert list(log["completions"]) == [run_id]
-    assert {"step": "upload", "status": 200, "count": 1} in log["counts"]
-    query = {"sha256": put["sha256"], "userLabel": "P01"}
-    scores = caller.api.get("/_sandbox/expected", params=query).json()
-    assert (
-        scores["mental_strain"]
-        == caller.sandbox.expected_scores(put["sha256"], "P01").mental_strain
-    )
-    assert caller.api.get("/_sandbox/expected").status_code == 422
-
-
-def test_another_process_can_set_faults(caller):
-    rule = {"fault": "status", "on": "account", "status": 502, "times": 1}
-    answer = caller.api.put("/_sandbox/faults", json={"rules": [rule], "failing_first": 2})
-    assert answer.status_code == 204
-    assert caller.sandbox.faults.failing_first == 2
-    assert [caller.api.get("/v1/account").status_code for _ in range(2)] == [502, 200]
-    wrong = caller.api.put("/_sandbox/faults", json={"rules": [{"fault": "lightning"}]})
-    assert wrong.status_code == 422

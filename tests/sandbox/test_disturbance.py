@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from helios_research.sandbox import Fault, Faults, Rule, Step
+from support.faults import Fault, Faults, Rule, Step
 
 BODY = json.dumps(
     {

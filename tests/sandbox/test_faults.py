@@ -2,7 +2,7 @@
 
 import pytest
 
-from helios_research.sandbox.faults import Fault, FaultPlan, Faults, Rule, Step
+from support.faults import Fault, FaultPlan, Faults, Rule, Step
 
 
 def struck(faults: Faults, steps: list[Step]) -> list[bool]:
@@ -48,25 +48,28 @@ def test_a_hostile_service_fails_evenly_in_every_way():
 
 
 @pytest.mark.parametrize("field", ["failing", "stuck"])
-def test_the_first_runs_of_each_audio_meet_their_fate(field):
+def test_the_first_runs_of_each_audio_fail_or_get_stuck(field):
     plan = FaultPlan(Faults(**{f"{field}_first": 2}))
-    fates = [plan.fate(earlier, ordinal=9) for earlier in range(4)]
-    met = [fate.stuck if field == "stuck" else fate.error_code == "ERR_INTERNAL" for fate in fates]
+    outcomes = [plan.run_outcome(earlier, ordinal=9) for earlier in range(4)]
+    met = [
+        outcome.stuck if field == "stuck" else outcome.error_code == "ERR_INTERNAL"
+        for outcome in outcomes
+    ]
     assert met == [True, True, False, False]
 
 
 def test_a_share_of_runs_fails_or_sticks_the_same_ones_each_time():
     faults = Faults(failing_rate=0.2, failing_code="ERR_NEW", stuck_rate=0.1)
-    fates = [FaultPlan(faults).fate(0, ordinal) for ordinal in range(1_000)]
-    assert [FaultPlan(faults).fate(0, ordinal) for ordinal in range(1_000)] == fates
+    outcomes = [FaultPlan(faults).run_outcome(0, ordinal) for ordinal in range(1_000)]
+    assert [FaultPlan(faults).run_outcome(0, ordinal) for ordinal in range(1_000)] == outcomes
     # Standard deviations 13 and 9.
-    assert 150 <= sum(fate.error_code == "ERR_NEW" for fate in fates) <= 250
-    assert 65 <= sum(fate.stuck for fate in fates) <= 135
+    assert 150 <= sum(outcome.error_code == "ERR_NEW" for outcome in outcomes) <= 250
+    assert 65 <= sum(outcome.stuck for outcome in outcomes) <= 135
 
 
 def test_without_faults_nothing_strikes():
     plan = FaultPlan(Faults())
     assert plan.strike(Step.POLL) is None
-    assert plan.fate(0, 1).error_code is None
-    assert not plan.fate(0, 1).stuck
+    assert plan.run_outcome(0, 1).error_code is None
+    assert not plan.run_outcome(0, 1).stuck
     assert not plan.faults.keeps_runs_stuck

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from helios_research.sandbox import Fault, Faults, Rule, Sandbox, SandboxSettings
+from helios_research.sandbox import Sandbox, SandboxSettings
+from support.faults import Fault, Faults, Rule
+from support.sandbox import ObservedSandbox
 
 
 def threads() -> set[str]:
@@ -46,7 +48,7 @@ async def test_it_works_inside_a_running_loop():
 def test_it_stops_at_once_while_answers_are_pending():
     slow = Faults(rules=(Rule(Fault.SLOW, delay_s=3_600),))
     parts = []
-    with Sandbox(faults=slow) as sandbox, socket.socket() as connection:
+    with ObservedSandbox(faults=slow) as sandbox, socket.socket() as connection:
         connection.connect(("127.0.0.1", int(sandbox.base_url.rpartition(":")[2])))
         connection.sendall(b"GET /v1/account HTTP/1.1\r\nHost: x\r\n\r\n")
         while not sandbox.log.max_in_flight.get("api"):
@@ -91,7 +93,7 @@ def test_it_starts_once_only_and_has_no_address_before():
 
 
 def test_the_log_stays_readable_after_it_stopped_but_faults_cannot_be_set():
-    with Sandbox() as sandbox:
+    with ObservedSandbox() as sandbox:
         httpx.get(f"{sandbox.base_url}/v1/account")
     assert sandbox.log.count(status=401) == 1
     with pytest.raises(RuntimeError, match="has stopped"):

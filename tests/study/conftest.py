@@ -10,15 +10,17 @@ import helios_research as hr
 from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
-from helios_research.sandbox import Faults, SandboxSettings
+from helios_research.sandbox import SandboxSettings
 from helios_research.submission import recording_task
 from helios_research.submission.clock import SystemClock
+from support.faults import Faults
+from support.sandbox import ObservedSandbox
 
 # Starting processes to decode takes a second; the tests of the preflight ask for it.
 QUICK = {"poll_floor_s": 0.05, "rate": 80.0, "preflight": False}
 
 StudyMaker = Callable[..., hr.Study]
-SandboxMaker = Callable[..., hr.Sandbox]
+SandboxMaker = Callable[..., ObservedSandbox]
 
 
 class ShiftedClock(SystemClock):
@@ -50,7 +52,7 @@ def clock() -> ShiftedClock:
 @pytest.fixture
 def make_sandbox(clock: ShiftedClock) -> Iterator[SandboxMaker]:
     """Start sandboxes that decide from the real bytes, each set of samples decoded once."""
-    started: list[hr.Sandbox] = []
+    started: list[ObservedSandbox] = []
     known: dict[int, AudioFacts] = {}
 
     def examine(path: str) -> AudioFacts:
@@ -59,9 +61,9 @@ def make_sandbox(clock: ShiftedClock) -> Iterator[SandboxMaker]:
             known[size] = examine_recording(path)
         return known[size]
 
-    def make(faults: Faults | None = None, **settings: object) -> hr.Sandbox:
+    def make(faults: Faults | None = None, **settings: object) -> ObservedSandbox:
         quick = {"processing_s": 0.1, "processing_spread": 0.0, "pickup_s": 0.02} | settings
-        sandbox = hr.Sandbox(
+        sandbox = ObservedSandbox(
             SandboxSettings(**quick), faults=faults, clock=clock.timestamp, examine=examine
         )
         started.append(sandbox.start())

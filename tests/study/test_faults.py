@@ -6,13 +6,14 @@ import pytest
 
 import helios_research as hr
 from helios_research.errors import UnreachableError
-from helios_research.sandbox import Fault, Faults, Rule, Step
+from support.faults import Fault, Faults, Rule, Step
+from support.sandbox import ObservedSandbox
 
 COUNT = 8
 
 
 @pytest.fixture
-def submit_through(make_cohort, make_sandbox, make_study, quick) -> Callable[..., hr.Sandbox]:
+def submit_through(make_cohort, make_sandbox, make_study, quick) -> Callable[..., ObservedSandbox]:
     """Submit a small cohort through faults, and hold what must hold after any of them."""
 
     def submit(
@@ -21,7 +22,7 @@ def submit_through(make_cohort, make_sandbox, make_study, quick) -> Callable[...
         runs: int = 1,
         settings: dict[str, object] | None = None,
         **sandbox: object,
-    ) -> hr.Sandbox:
+    ) -> ObservedSandbox:
         service = make_sandbox(faults, **sandbox)
         cohort = hr.Cohort.from_frame(make_cohort(COUNT))
         study = make_study(service)

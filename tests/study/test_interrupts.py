@@ -11,7 +11,8 @@ import pytest
 
 import helios_research as hr
 from helios_research.ledger import Ledger, State
-from helios_research.sandbox import Fault, Faults, Rule, Step
+from support.faults import Fault, Faults, Rule, Step
+from support.sandbox import ObservedSandbox
 
 SCRIPT = """
     import time
@@ -54,12 +55,12 @@ def script(tmp_path, make_cohort):
         process.communicate()
 
 
-def wait_for_uploads(sandbox: hr.Sandbox, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for_uploads(sandbox: ObservedSandbox, count: int, process: subprocess.Popen[str]) -> None:
     while len(sandbox.log.runs_by_audio) < count and process.poll() is None:
         time.sleep(0.02)
 
 
-def assert_the_rest_follows(sandbox: hr.Sandbox, study: hr.Study, quick: dict) -> None:
+def assert_the_rest_follows(sandbox: ObservedSandbox, study: hr.Study, quick: dict) -> None:
     results = study.submit(progress=False, **quick)
     assert results["outcome"].eq("scored").all()
     assert {len(runs) for runs in sandbox.log.runs_by_audio.values()} == {1}

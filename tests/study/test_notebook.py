@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-import helios_research as hr
+from support.sandbox import ObservedSandbox
 
 SUBMIT = """
     import helios_research as hr
@@ -56,7 +56,7 @@ def kernel(tmp_path, monkeypatch) -> Iterator:
 
 
 @pytest.fixture
-def service(make_sandbox, make_cohort, tmp_path, monkeypatch) -> hr.Sandbox:
+def service(make_sandbox, make_cohort, tmp_path, monkeypatch) -> ObservedSandbox:
     """A sandbox that the environment leads to, and a manifest of 30 recordings."""
     sandbox = make_sandbox(processing_s=0.5)
     make_cohort(30).to_csv(tmp_path / "manifest.csv", index=False)

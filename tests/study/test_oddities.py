@@ -14,7 +14,7 @@ import pytest
 import helios_research as hr
 from helios_research.columns import BIOMARKERS, Outcome
 from helios_research.errors import StudyError
-from helios_research.sandbox import Step
+from support.faults import Step
 
 
 def test_paths_and_folders_may_be_in_any_language_and_hold_blanks(

@@ -24,8 +24,8 @@ from helios_research.errors import (
     UnreachableError,
 )
 from helios_research.ledger import Ledger
-from helios_research.sandbox import Fault, Faults, Rule, Step
 from helios_research.sandbox.runs import TRANSCRIPT_MARK
+from support.faults import Fault, Faults, Rule, Step
 
 KEY = "a-key-that-must-not-be-seen"
 TRANSCRIPT = TRANSCRIPT_MARK.encode()

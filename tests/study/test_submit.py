@@ -22,17 +22,18 @@ from helios_research.errors import (
     UnreachableError,
 )
 from helios_research.ledger import Ledger, State
-from helios_research.sandbox import Fault, Faults, Rule, Step
 from helios_research.state.status import UPLOAD_URL_LIFETIME
 from helios_research.submission import recording_task
+from support.faults import Fault, Faults, Rule, Step
+from support.sandbox import ObservedSandbox
 
 
-def runs_per_audio(sandbox: hr.Sandbox) -> set[int]:
+def runs_per_audio(sandbox: ObservedSandbox) -> set[int]:
     """How many runs had each recording's audio, as the server saw it."""
     return {len(runs) for runs in sandbox.log.runs_by_audio.values()}
 
 
-def assert_scores_are_the_servers(results: pd.DataFrame, sandbox: hr.Sandbox) -> None:
+def assert_scores_are_the_servers(results: pd.DataFrame, sandbox: ObservedSandbox) -> None:
     for row in results[results["outcome"] == "scored"].to_dict("records"):
         expected = sandbox.expected_scores(row["sha256"], row["user_label"])
         for marker in BIOMARKERS:

@@ -25,8 +25,9 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger, LedgerReader
 from helios_research.ledger.storage import DATABASE_NAME
-from helios_research.sandbox import Step
 from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE
+from support.faults import Step
+from support.sandbox import ObservedSandbox
 
 # Six rows of two participants; make_cohort labels three rows each.
 GONE, KEPT = "P000", "P001"
@@ -38,7 +39,7 @@ def table(make_cohort) -> pd.DataFrame:
 
 
 @pytest.fixture
-def sandbox(make_sandbox) -> hr.Sandbox:
+def sandbox(make_sandbox) -> ObservedSandbox:
     return make_sandbox()
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import helios_research as hr
 from helios_research.errors import AccountError
-from helios_research.sandbox import Fault, Faults, Rule, Step
+from support.faults import Fault, Faults, Rule, Step
+from support.sandbox import ObservedSandbox
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_refused_key_ends_a_submission_that_waits_for_a_slow_recording(
     table = make_cohort(2)
     table.loc[1, "recording"] = f"{address}/far-away.wav"
     revoked = Faults(rules=(Rule(Fault.STATUS, on=Step.CREATE, status=401),))
-    with hr.Sandbox(faults=revoked, examine=examine_once) as sandbox:
+    with ObservedSandbox(faults=revoked, examine=examine_once) as sandbox:
         study = hr.Study(tmp_path / "study", client=sandbox.client())
         with pytest.raises(AccountError):
             study.submit(hr.Cohort.from_frame(table), progress=False, preflight=False)

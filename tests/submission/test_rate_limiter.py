@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helios_research.sandbox.limits import TokenBucket
+from helios_research.sandbox.core import TokenBucket
 from helios_research.submission.clock import VirtualClock
 from helios_research.submission.rate_limiter import (
     CUT,

@@ -25,6 +25,7 @@ from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import SandboxSettings
 from helios_research.submission.background import Submission
 from helios_research.submission.clock import LONGEST_NAP_S, SystemClock
+from support.sandbox import ObservedSandbox
 
 SPEED = 25.0
 
@@ -80,7 +81,7 @@ def clock() -> FastClock:
 class Trial:
     """A study at a service that is made to fail, and what has to hold of it whatever happens."""
 
-    sandbox: hr.Sandbox
+    sandbox: ObservedSandbox
     clock: FastClock
     folder: Path
     table: pd.DataFrame
@@ -151,7 +152,7 @@ def trial(make_cohort, examine_once, folder, clock) -> Iterator[Trial]:
     with Ledger.open(folder) as ledger:
         ledger.put_setting_blocking(Setting.LEARNED_TIMES, {"completions": [[13.0, 2.0]] * 30})
     settings = SandboxSettings(processing_s=1.0, processing_spread=0.0, pickup_s=0.5)
-    with hr.Sandbox(
+    with ObservedSandbox(
         settings, clock=lambda: clock.true_time().timestamp(), examine=examine_once
     ) as sandbox:
         yield Trial(sandbox, clock, folder, make_cohort(6))
@@ -261,7 +262,7 @@ class Relay:
     Each request has a connection of its own. Upload URLs lead through the relay too.
     """
 
-    sandbox: hr.Sandbox
+    sandbox: ObservedSandbox
     tls: dict[int, ssl.SSLContext] = field(default_factory=dict)
     tricks: dict[str, Trick] = field(default_factory=dict)
     times: dict[str, int] = field(default_factory=dict)

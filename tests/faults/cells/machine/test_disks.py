@@ -9,8 +9,8 @@ import pytest
 
 import helios_research as hr
 from helios_research.errors import StudyStorageError
-from helios_research.sandbox import Faults, Step
 from helios_research.submission import engine
+from support.faults import Faults, Step
 
 FREE_SPACE = "Free some space, then submit again."
 GIVE_RIGHTS = "Make the folder writable again (`chmod u+rwX`), then submit again."

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helios_research.errors import NotHeliosError
-from helios_research.sandbox import Faults, Rule
+from support.faults import Faults, Rule
 
 OUTAGE = {"outage_s": 2.0}
 """Seconds of the fast clock after which a request is given up."""

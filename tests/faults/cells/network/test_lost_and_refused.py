@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
-from helios_research.sandbox import Fault, Faults, Rule, Step
+from support.faults import Fault, Faults, Rule, Step
 
 STEPS = {"create": Step.CREATE, "upload": Step.UPLOAD, "poll": Step.POLL}
 

@@ -11,8 +11,8 @@ import pytest
 
 from helios_research.errors import NotHeliosError
 from helios_research.ledger import Ledger
-from helios_research.sandbox import Fault, Faults, Rule, Step
 from helios_research.state.status import UPLOAD_URL_LIFETIME
+from support.faults import Fault, Faults, Rule, Step
 
 # Defined in conftest.py, which a test module cannot import.
 Door = Any

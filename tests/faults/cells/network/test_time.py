@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from helios_research.ledger import Ledger, State
-from helios_research.sandbox import Step
 from helios_research.state.status import UPLOAD_URL_LIFETIME
+from support.faults import Step
 
 THREE_HOURS = timedelta(hours=3)
 SHIFTS = {

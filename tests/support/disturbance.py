@@ -1,43 +1,86 @@
-"""Carrying out a fault on one HTTP request.
+"""Carrying out a fault on one HTTP request."""
 
-To drop a connection an application needs its transport, which ASGI does not hand out: `Connection`
-is uvicorn's HTTP protocol with that one addition.
-"""
-
-import asyncio
 import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from helios_research.sandbox.faults import NEEDS_ANSWER, Fault, Rule, Step
+from helios_research.sandbox.app import RUNS_PATH
+from support.faults import NEEDS_ANSWER, Fault, Rule, Step
+from support.request_log import LoggedRequest
 
-_TRANSPORT = "helios_research.transport"
+if TYPE_CHECKING:
+    from support.sandbox import ObservedCore
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
 
 
-class Connection(H11Protocol):
-    """An HTTP/1.1 connection of uvicorn's that also shows the application its transport."""
+def step_of(scope: Scope, host: str) -> Step:
+    """Find out what kind a request is."""
+    method, path = scope["method"], scope["path"]
+    if host == "upload":
+        return Step.UPLOAD if method == "PUT" else Step.OTHER
+    match method, path.removeprefix(RUNS_PATH):
+        case "GET", "/v1/account":
+            return Step.ACCOUNT
+        case "POST", "":
+            return Step.CREATE
+        case "GET", rest if rest.startswith("/") and rest != path:
+            return Step.POLL
+    return Step.OTHER
 
-    def connection_made(  # type: ignore[override]  # narrowed as uvicorn narrows it
-        self, transport: asyncio.Transport
-    ) -> None:
-        """Hand the transport on with each request."""
-        super().connection_made(transport)
-        application = cast(ASGIApp, self.app)
 
-        async def _with_transport(scope: Scope, receive: Receive, send: Send) -> None:
-            extensions = {**scope.get("extensions", {}), _TRANSPORT: transport}
-            await application({**scope, "extensions": extensions}, receive, send)
+class FaultMiddleware:
+    """The outermost layer of a host: it counts every request, and lets faults strike.
 
-        self.app = _with_transport
+    A request is logged just before the last of its answer goes out, so that a test that has the
+    answer finds the request in the log.
+    """
+
+    def __init__(self, app: ASGIApp, core: "ObservedCore", host: Literal["api", "upload"]) -> None:
+        self._app = app
+        self._core = core
+        self._host = host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count a request, and let it pass or go wrong."""
+        core, host, step = self._core, self._host, step_of(scope, self._host)
+        at, status = core.now(), None
+        core.log.began(host)
+        rule = core.plan.strike(step)
+        fault = None if rule is None else rule.fault
+
+        def close(status: int | None = None) -> None:
+            core.log.ended(host, LoggedRequest(at, step, status, fault, scope["path"]))
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body"):
+                close(status)
+            await send(message)
+
+        if rule is None:
+            await self._app(scope, receive, watched_send)
+            return
+        exchange = Exchange(
+            app=self._app,
+            scope=scope,
+            receive=receive,
+            send=watched_send,
+            step=step,
+            pause=core.pause,
+            elsewhere=core.upload_url if host == "api" else core.api_url,
+            dropping=close,
+        )
+        await exchange.disturb(rule)
 
 
 @dataclass(slots=True)
@@ -136,7 +179,9 @@ class Exchange:
 
     async def _drop(self, *, reset: bool) -> None:
         self.dropping()
-        transport: asyncio.Transport = self.scope["extensions"][_TRANSPORT]
+        # ASGI hands out no transport; uvicorn's `receive` is a method of an object that has it.
+        cycle: Any = self.receive.__self__  # type: ignore[attr-defined]
+        transport = cycle.transport
         if reset:
             # Lingering for 0 s makes the kernel send RST instead of FIN.
             sock = transport.get_extra_info("socket")

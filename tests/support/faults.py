@@ -102,14 +102,11 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What is decided about a run before its audio is looked at."""
+class RunOutcome:
+    """How a run ends whatever its audio; without an error code its audio decides."""
 
     error_code: str | None = None
     stuck: bool = False
-
-
-LEFT_TO_ITS_AUDIO = Fate()
 
 
 class FaultPlan:
@@ -120,7 +117,7 @@ class FaultPlan:
         self._seen = [0] * len(faults.rules)
         self._struck = [0] * len(faults.rules)
         # Not a secret: the draws have to be repeatable.
-        self._random = Random(faults.seed)  # noqa: S311
+        self._random = Random(faults.seed)
 
     def strike(self, step: Step) -> Rule | None:
         """Decide about one request."""
@@ -135,12 +132,12 @@ class FaultPlan:
             return rule
         return None
 
-    def fate(self, earlier_runs: int, ordinal: int) -> Fate:
+    def run_outcome(self, earlier_runs: int, ordinal: int) -> RunOutcome:
         """Decide about one run when its audio has arrived."""
-        draw = Random(f"{self.faults.seed}:{ordinal}")  # noqa: S311 (as above)
+        draw = Random(f"{self.faults.seed}:{ordinal}")
         failing = draw.random() < self.faults.failing_rate
         stuck = draw.random() < self.faults.stuck_rate
-        return Fate(
+        return RunOutcome(
             error_code=(
                 self.faults.failing_code
                 if failing or earlier_runs < self.faults.failing_first
