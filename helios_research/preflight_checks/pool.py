@@ -29,7 +29,7 @@ from helios_research.preflight_checks.worker import (
     WorkerPool,
     WorkerStartError,
 )
-from helios_research.recording import is_remote, shown, stamp_of
+from helios_research.recording import is_remote, stamp_of, without_secrets
 
 ShowCount = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""
@@ -192,7 +192,7 @@ def _answer_identity(location: str, answer: Future[Check], task: Future[Check]) 
         answer.set_result(task.result())
     elif isinstance(error, WorkerHungError):
         stuck = RecordingUnavailableError(
-            shown(location), f"cannot be read ({error})", "check its drive or the network"
+            without_secrets(location), f"cannot be read ({error})", "check its drive or the network"
         )
         answer.set_result(Check(Verdict.FAIL, UNREADABLE, str(stuck)))
     else:

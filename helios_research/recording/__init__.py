@@ -12,8 +12,8 @@ from helios_research.recording.source import (
     Stamp,
     is_remote,
     read_blocks,
-    shown,
     stamp_of,
+    without_secrets,
 )
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "fingerprint",
     "is_remote",
     "read_blocks",
-    "shown",
     "sniff",
     "stamp_of",
+    "without_secrets",
 ]

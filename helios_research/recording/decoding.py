@@ -1,4 +1,4 @@
-"""From a recording's bytes to blocks of samples: the container told from its content, decoded by FFmpeg through PyAV."""
+"""From a recording's bytes to blocks of samples: the container by its content, decoded by FFmpeg (PyAV)."""
 
 import struct
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ _BY_MAGIC = (
 
 
 def sniff(file: SeekableFile) -> Container | None:
-    """Tell a file's container from its bytes."""
+    """Recognise a file's container by its bytes; None where no known one fits."""
     start = _skip_id3(file)
     head = _read_at(file, start, 64)
     for magic, container in _BY_MAGIC:
@@ -187,28 +187,28 @@ _NOT_KNOWN_YET = 0x7FFF_0000
 _STREAMINFO_RATE_AT = 4 + 4 + 10
 
 
-def promised_s(file: SeekableFile, container: Container) -> float | None:
-    """Read how long a recording is meant to be."""
+def declared_duration_s(file: SeekableFile, container: Container) -> float | None:
+    """Read the length in seconds that the header declares; None where headers do not count exactly."""
     if container is WAV:
-        return _promised_by_wav(file)
+        return _declared_by_wav(file)
     if container is FLAC:
-        return _promised_by_flac(file)
+        return _declared_by_flac(file)
     return None
 
 
-def _promised_by_wav(file: SeekableFile) -> float | None:
+def _declared_by_wav(file: SeekableFile) -> float | None:
     bytes_per_s = 0
     at = 12
     for _ in range(_MOST_CHUNKS):
-        header = _read_at_promise(file, at, _CHUNK_HEADER_BYTES)
+        header = _read_at(file, at, _CHUNK_HEADER_BYTES)
         if len(header) < _CHUNK_HEADER_BYTES:
             return None
         name, size = struct.unpack("<4sI", header)
         if name == b"data":
-            is_told = bytes_per_s > 0 and 0 < size < _NOT_KNOWN_YET
-            return size / bytes_per_s if is_told else None
+            is_known = bytes_per_s > 0 and 0 < size < _NOT_KNOWN_YET
+            return size / bytes_per_s if is_known else None
         if name == b"fmt ":
-            form = _read_at_promise(file, at + _CHUNK_HEADER_BYTES, 16)
+            form = _read_at(file, at + _CHUNK_HEADER_BYTES, 16)
             if len(form) < 16:
                 return None
             _, _, rate, _, frame_bytes, _ = struct.unpack("<HHIIHH", form)
@@ -218,23 +218,18 @@ def _promised_by_wav(file: SeekableFile) -> float | None:
     return None
 
 
-def _promised_by_flac(file: SeekableFile) -> float | None:
-    packed = _read_at_promise(file, _STREAMINFO_RATE_AT, 8)
+def _declared_by_flac(file: SeekableFile) -> float | None:
+    packed = _read_at(file, _STREAMINFO_RATE_AT, 8)
     # What an encoder put before it, such as tags of the MP3 kind, hides it from here.
-    if len(packed) < 8 or _read_at_promise(file, 0, 4) != b"fLaC":
+    if len(packed) < 8 or _read_at(file, 0, 4) != b"fLaC":
         return None
     bits = int.from_bytes(packed, "big")
     rate, samples = bits >> 44, bits & 0xF_FFFF_FFFF
     return samples / rate if rate and samples else None
 
 
-def _read_at_promise(file: SeekableFile, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)
-
-
 DECODED_AT_MOST_S = 181.0
-"""Decoding stops here, one second past the longest recording that Helios takes (3 minutes)."""
+"""Decoding stops here, one second past the longest recording that Helios accepts (3 minutes)."""
 
 # Gathering large blocks makes the whole pass twice as fast as going frame by frame (measured).
 _BLOCK_SAMPLES = 65_536
@@ -242,7 +237,7 @@ _IO_BUFFER_BYTES = 262_144
 # No recorder is outside of this; a header with 1 Hz would make 16,000 samples out of each of its own.
 _PLAUSIBLE_RATES_HZ = range(1_000, 1_000_001)
 # WAV comes in packets of 4 kB by default, which makes a long file slow to count through. With large
-# packets FFmpeg looks for other codecs in megabytes of samples, unless told not to: 350 ms or 3 ms.
+# packets FFmpeg searches megabytes of samples for other codecs, unless probesize limits it: 350 ms or 3 ms.
 _DEMUXER_OPTIONS = {"wav": {"max_size": "65536", "probesize": "32768"}}
 
 
@@ -255,11 +250,11 @@ class Block:
 
 
 class _UndecodableError(Exception):
-    """Nothing in the recording can be decoded, and the message says why."""
+    """Nothing in the recording can be decoded; the message says why."""
 
 
 class _Gatherer:
-    """Gathers frames to large blocks of floats, at their own sample rate."""
+    """Gathers frames into large blocks of floats, at their own sample rate."""
 
     def __init__(self) -> None:
         self._resampler: AudioResampler | None = None
@@ -315,7 +310,7 @@ class Decoding:
             self.problem = f"it cannot be decoded: it is damaged or incomplete ({error.strerror})"
         except av.error.FFmpegError as error:
             self.problem = f"it cannot be decoded ({error.strerror})"
-        # Whatever broken bytes make a decoder raise is a fact about the recording.
+        # What broken bytes make a decoder raise is a fact about the recording.
         except Exception as error:  # noqa: BLE001
             self.problem = f"it cannot be decoded ({type(error).__name__}: {error})"
 
@@ -324,12 +319,12 @@ class Decoding:
             not stream.disposition & Disposition.attached_pic for stream in opened.streams.video
         )
         if not opened.streams.audio:
-            raise _UndecodableError("it holds no audio")
+            raise _UndecodableError("it contains no audio")
         stream = opened.streams.audio[0]
-        # Typed as always there, but missing where FFmpeg has no decoder for the stream.
+        # Missing where FFmpeg has no decoder for the stream, although its type says otherwise.
         context = cast("AudioCodecContext | None", stream.codec_context)
         if context is None:
-            raise _UndecodableError("its audio is in a codec that is not known here")
+            raise _UndecodableError("its audio codec is not supported")
         context.thread_count = 1
         self.codec = context.codec.canonical_name
         tick_s = float(stream.time_base or 0)
@@ -350,7 +345,7 @@ class Decoding:
             return
         for frame in frames:
             if frame.sample_rate not in _PLAUSIBLE_RATES_HZ:
-                raise _UndecodableError(f"it claims a sample rate of {frame.sample_rate} Hz")
+                raise _UndecodableError(f"its header gives a sample rate of {frame.sample_rate} Hz")
             self.duration_s += frame.samples / frame.sample_rate
             self.sample_rate_hz = self.sample_rate_hz or frame.sample_rate
             self.channels = self.channels or frame.layout.nb_channels

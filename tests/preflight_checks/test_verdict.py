@@ -160,7 +160,7 @@ def test_a_fail_has_a_code_and_every_verdict_but_ok_a_reason(good_facts, **measu
         ),
     ],
 )
-def test_a_name_that_promises_another_format_is_reported(audio_format, name, said):
+def test_a_name_that_does_not_fit_the_bytes_is_reported(audio_format, name, said):
     assert misnamed(audio_format, name) == said
 
 

@@ -101,7 +101,7 @@ def test_a_long_recording_is_measured_but_not_decoded_to_its_end(wav_writer, sou
 @pytest.mark.parametrize("rate", [1, 100, 3_000_000])
 def test_a_sample_rate_that_cannot_be_is_refused(speech, wav_writer, rate):
     decoding, blocks = decoded(wav_writer(speech.first(1), rate=rate))
-    assert decoding.problem == f"it claims a sample rate of {rate} Hz"
+    assert decoding.problem == f"its header gives a sample rate of {rate} Hz"
     assert not blocks
 
 
@@ -119,7 +119,7 @@ def test_moving_pictures_without_sound_hold_no_audio():
         opened.mux(stream.encode(None))
     decoding, blocks = decoded(file.getvalue())
     assert decoding.has_video
-    assert decoding.problem == "it holds no audio"
+    assert decoding.problem == "it contains no audio"
     assert not blocks
 
 

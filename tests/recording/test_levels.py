@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from helios_research.recording.decoding import Block
-from helios_research.recording.speech import SILENCE_DBFS, Levels
+from helios_research.recording.speech import SILENCE_DBFS, SoundLevels
 
 RATE = 8_000
 
 
 def measured(*blocks):
-    levels = Levels()
+    levels = SoundLevels()
     for samples in blocks:
         levels.add(Block(np.atleast_2d(np.asarray(samples, np.float32)), RATE))
     return levels
@@ -64,7 +64,7 @@ def test_digital_silence_has_a_level_that_can_be_plotted():
 
 
 def test_nothing_at_all_is_silence():
-    levels = Levels()
+    levels = SoundLevels()
     assert not levels.has_samples
     assert levels.level_dbfs == SILENCE_DBFS
 
