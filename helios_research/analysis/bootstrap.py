@@ -160,21 +160,23 @@ def difference_intervals(sums: ClusterSums, bootstrap: Bootstrap) -> tuple[Float
     """Give ratios of group 1 less those of group 0, with percentile intervals.
 
     Participants are drawn with all their recordings, in both groups where they are in both, so
-    that the interval holds for tags between participants and within them. The tests check it
-    against ``scipy.stats.bootstrap`` of independent samples.
+    that the interval holds for tags between participants and within them. NaN where a group has
+    scores of fewer than two. The tests check it against ``scipy.stats.bootstrap``.
     """
     people, place = np.unique(sums.person, return_inverse=True)
     both = np.hstack([sums.top, sums.bottom])
     sides = [np.zeros((len(people), both.shape[1]), dtype=np.float32) for _ in range(2)]
     for number, side in enumerate(sides):
         side[place[sums.group == number]] = both[sums.group == number]
-    value = _second_less_first(np.ones((1, len(people)), dtype=np.float32), sides, sums.divisor)
+    value = _second_less_first(np.ones((1, len(people)), dtype=np.float32), sides, sums.divisor)[0]
     drawn = [
         _second_less_first(weights, sides, sums.divisor)
         for weights in draw_weights(len(people), bootstrap)
     ]
-    low, high = np.nanquantile(np.vstack(drawn), bootstrap.tails, axis=0)
-    return value[0], low, high
+    low, high = _quantiles(np.vstack(drawn), bootstrap.tails)
+    alone = (_people_behind(sums, 2) < 2).any(axis=0)
+    value[alone] = low[alone] = high[alone] = np.nan
+    return value, low, high
 
 
 def _second_less_first(
@@ -200,7 +202,7 @@ def draw_weights(n_people: int, bootstrap: Bootstrap) -> Iterator[NDArray[np.flo
         yield weights
 
 
-def _quantiles(drawn: NDArray[np.float32], tails: tuple[float, float]) -> tuple[Floats, Floats]:
+def _quantiles(drawn: NDArray[np.floating], tails: tuple[float, float]) -> tuple[Floats, Floats]:
     # A resample may have no participant of a small group; it says nothing about that group.
     empty = np.isnan(drawn).all(axis=0)
     filled = np.where(empty, np.float32(0), drawn)

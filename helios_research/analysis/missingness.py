@@ -73,7 +73,7 @@ def flow(results: Results) -> pd.DataFrame:
     table, people = prepared.frame, prepared.people
     reached = _steps_reached(table)
     reasons = _reasons(table)
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[str, str, str | None, int, int]] = []
     before = np.ones(len(table), dtype=bool)
     for place, step in enumerate(STEPS):
         remaining = reached >= place
@@ -81,25 +81,13 @@ def flow(results: Results) -> pd.DataFrame:
         left = np.isin(people, people[remaining])
         for reason, count in count_reasons(reasons[lost]).items():
             gone = lost & (reasons == reason).to_numpy() & ~left
-            rows.append(_row(step, "lost", reason, count, count_people(people, gone)))
+            rows.append((step, "lost", reason, count, count_people(people, gone)))
         n_people = count_people(people, remaining)
-        rows.append(_row(step, "remaining", None, int(remaining.sum()), n_people))
+        rows.append((step, "remaining", None, int(remaining.sum()), n_people))
         before = remaining
-    made = pd.DataFrame(rows, columns=list(FLOW_COLUMNS))
-    made["reason"] = made["reason"].astype("str")
-    return prepared.finish(made, _METHOD, _cautions(table))
-
-
-def _row(
-    step: str, kind: str, reason: str | None, recordings: int, people: int
-) -> dict[str, object]:
-    return {
-        "step": step,
-        "kind": kind,
-        "reason": reason,
-        "recordings": recordings,
-        "participants": people,
-    }
+    made = pd.DataFrame(rows, columns=list(FLOW_COLUMNS)).astype({"reason": "str"})
+    pending = int((table["outcome"] == Outcome.PENDING).sum())
+    return prepared.finish(made, _METHOD, [f"{not_ended(pending)}."] if pending else [])
 
 
 def _steps_reached(table: pd.DataFrame) -> Codes:
@@ -118,10 +106,10 @@ def _steps_reached(table: pd.DataFrame) -> Codes:
 def _had_audio(table: pd.DataFrame) -> Flags:
     """Mark the recordings whose audio Helios had."""
     if "uploaded_at" in table.columns:
-        return table["uploaded_at"].notna().to_numpy(dtype=bool) | (
-            table["outcome"] == Outcome.LOST
-        ).to_numpy(dtype=bool)
-    return table["outcome"].isin([Outcome.FAILED, Outcome.LOST]).to_numpy(dtype=bool)
+        had = table["uploaded_at"].notna() | (table["outcome"] == Outcome.LOST)
+    else:
+        had = table["outcome"].isin([Outcome.FAILED, Outcome.LOST])
+    return had.to_numpy(dtype=bool)
 
 
 def _reasons(table: pd.DataFrame) -> "pd.Series[str]":
@@ -131,10 +119,7 @@ def _reasons(table: pd.DataFrame) -> "pd.Series[str]":
     return reasons.mask(outcome == Outcome.SCORED.value, WITH_WARNING).astype("str")
 
 
-def _cautions(table: pd.DataFrame) -> list[str]:
-    pending = int((table["outcome"] == Outcome.PENDING).sum())
-    return [f"{not_ended(pending)}."] if pending else []
-
+# --- missing scores -------------------------------------------------------------------------------
 
 ANY_REASON = "any reason"
 BIOMARKER_FAILED = "biomarker failed"
@@ -193,9 +178,9 @@ def missingness_by_tag(
     -------
     DataFrame
         A row per variable, level and reason: "any reason", "biomarker failed", and each error
-        code or outcome. The test stands at the first two, the same for all levels of a
+        code or outcome. The test is in the rows of the first two, the same for all levels of a
         variable; ``sentence`` says what it did or why there is none. ``attrs`` has "method",
-        "warnings" (in plain words where the biomarker fails more in one group), "sources" and
+        "warnings" (a sentence where the biomarker fails more in one group), "sources" and
         "source_note".
 
     Raises
@@ -310,7 +295,7 @@ def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[fl
 
 
 def _warn(rows: pd.DataFrame, levels: Levels, events: _Events) -> list[str]:
-    """Word a warning where failures are unequal, naming the extremes and the main reason."""
+    """Warn where failures are unequal, naming the extremes and the main reason."""
     failed = rows[(rows["reason"] == BIOMARKER_FAILED) & (rows["level"] != NOT_GIVEN)]
     if failed.empty or not failed["p"].iloc[0] < UNEQUAL_BELOW:
         return []
@@ -321,20 +306,16 @@ def _warn(rows: pd.DataFrame, levels: Levels, events: _Events) -> list[str]:
         for row in (most, least)
     )
     variable, p = most["variable"], most["p"]
-    # A word stands between the level and the numbers: a level in Arabic or Hebrew would draw them
-    # into its own direction.
-    main = _main_reason(levels.codes == levels.labels.index(most["level"]), events)
+    rows_here = (levels.codes == levels.labels.index(most["level"])) & (events.happened[:, 1] == 1)
+    main = events.names[2 + int(events.happened[rows_here, 2:].sum(axis=0).argmax())]
+    # A word is between the level and the numbers: a level in Arabic or Hebrew would draw them into
+    # its own direction.
     return [
         f"Recordings fail more often where {variable} is {most['level']} than where it is "
         f"{least['level']}: failed or skipped were {here} against {there}, "
         f"{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'}, most of all for {main}. Scores of these "
         "groups may differ because of which recordings are missing."
     ]
-
-
-def _main_reason(rows: Flags, events: _Events) -> str:
-    failed = rows & (events.happened[:, 1] == 1)
-    return events.names[2 + int(events.happened[failed, 2:].sum(axis=0).argmax())]
 
 
 def _method(bootstrap: Bootstrap) -> str:

@@ -41,6 +41,7 @@ DIFFERENCE_COLUMNS = (
     *("participants_reference", "participants_level", "participants_both"),
     *("difference", "difference_low", "difference_high", "note"),
 )
+_ONE_SIDED = "Fewer than two participants on one side."
 _TEXTS = ("tag", "level", "by", "by_level", "biomarker", "missing_why", "note")
 
 
@@ -126,15 +127,11 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
         labels = {"tag": tag, "by": by, "biomarker": marker.name, "bucketed": marker.bucketed}
         counts = _counts(values, groups).assign(missing_why=why[marker.name])
         parts.append(counts.join(numbers).assign(**labels))
-    summary = _tidied(parts, without=() if by else ("by", "by_level"))
-    return prepared.finish(summary, _method(bootstrap), _cautions(summary))
-
-
-def _tidied(parts: list[pd.DataFrame], *, without: tuple[str, ...]) -> pd.DataFrame:
-    columns = [name for name in SUMMARY_COLUMNS if name not in without]
+    columns = [name for name in SUMMARY_COLUMNS if by or name not in ("by", "by_level")]
     summary = pd.concat(parts, ignore_index=True).reindex(columns=columns)
     texts = [name for name in _TEXTS if name in columns]
-    return summary.astype(dict.fromkeys(texts, "str") | {"score": np.float64})
+    summary = summary.astype(dict.fromkeys(texts, "str") | {"score": np.float64})
+    return prepared.finish(summary, _method(bootstrap), _cautions(summary))
 
 
 def _group(prepared: PreparedResults, tag: str, by: str | None) -> _Groups:
@@ -157,17 +154,31 @@ def _group(prepared: PreparedResults, tag: str, by: str | None) -> _Groups:
 def _continuous_rows(
     scores: Floats, groups: _Groups, interval: tuple[Floats, Floats]
 ) -> pd.DataFrame:
+    grouped = pd.Series(scores).groupby(groups.codes)
+    numbers = {
+        "mean": grouped.mean(),
+        "sd": grouped.std(),
+        "q1": grouped.quantile(0.25),
+        "median": grouped.median(),
+        "q3": grouped.quantile(0.75),
+    }
     low, high = interval
-    return _moments(scores, groups).assign(mean_low=low[:, 0], mean_high=high[:, 0])
+    rows = pd.DataFrame(numbers).reindex(range(len(groups.names)))
+    return rows.assign(mean_low=low[:, 0], mean_high=high[:, 0])
 
 
 def _bucketed_rows(
     scores: Floats, groups: _Groups, interval: tuple[Floats, Floats], confidence: float
 ) -> pd.DataFrame:
-    share = _proportions(scores, groups)
+    n_groups, n_scores = len(groups.names), len(BUCKET_LEVELS)
+    each = [
+        np.bincount(groups.codes[scores == level], minlength=n_groups) for level in BUCKET_LEVELS
+    ]
+    counts = np.column_stack(each).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        share = counts / counts.sum(axis=1, keepdims=True)
     people = groups.participants(~np.isnan(scores))[:, None].astype(np.float64)
     low, high = bound_certainty(share, *interval, people, confidence)
-    n_groups, n_scores = share.shape
     return pd.DataFrame(
         {
             "score": np.tile(BUCKET_LEVELS, n_groups),
@@ -230,28 +241,6 @@ def _note(people: int) -> str | None:
         # The American Statistician 69(4), section 4.
         return f"Fewer than {FEW_PARTICIPANTS} participants: the interval is too narrow."
     return None
-
-
-def _moments(scores: Floats, groups: _Groups) -> pd.DataFrame:
-    grouped = pd.Series(scores).groupby(groups.codes)
-    numbers = {
-        "mean": grouped.mean(),
-        "sd": grouped.std(),
-        "q1": grouped.quantile(0.25),
-        "median": grouped.median(),
-        "q3": grouped.quantile(0.75),
-    }
-    return pd.DataFrame(numbers).reindex(range(len(groups.names)))
-
-
-def _proportions(scores: Floats, groups: _Groups) -> Floats:
-    n = len(groups.names)
-    counts = np.column_stack(
-        [np.bincount(groups.codes[scores == level], minlength=n) for level in BUCKET_LEVELS]
-    ).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        share: Floats = counts / counts.sum(axis=1, keepdims=True)
-    return share
 
 
 def _intervals(
@@ -342,15 +331,13 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
     bootstrap = Bootstrap(resamples, confidence, seed)
     prepared = prepare(results, [tag], biomarkers=biomarkers)
     levels = levels_against(prepared.levels[tag], tag, reference)
-    parts = [
-        _differ(
-            prepared, np.select([levels.codes == 0, levels.codes == place], [0, 1], -1), bootstrap
-        ).assign(tag=tag, reference=levels.labels[0], level=levels.labels[place])
-        for place in range(1, len(levels))
-    ]
-    order = [prepared.names.index(name) for part in parts for name in part["biomarker"]]
-    found = pd.concat(parts, ignore_index=True)[list(DIFFERENCE_COLUMNS)]
-    found = found.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    parts = []
+    for place in range(1, len(levels)):
+        sides = np.select([levels.codes == 0, levels.codes == place], [0, 1], -1)
+        parts.append(_differ(prepared, sides, bootstrap).assign(level=levels.labels[place]))
+    found = pd.concat(parts).sort_values("place", kind="stable", ignore_index=True)
+    found = found.assign(tag=tag, reference=levels.labels[0])[list(DIFFERENCE_COLUMNS)]
+    found = found.astype({"note": "str"})
     method = (
         "Differences of means, for bucketed biomarkers of proportions, are those of the level less "
         f"the reference. {100 * confidence:g} % intervals are percentiles of {resamples:,} "
@@ -360,38 +347,26 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
 
 
 def _differ(prepared: PreparedResults, sides: Codes, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Compare side 1 with side 0 in each biomarker that two participants have on each side."""
-    who = {
-        name: [np.unique(prepared.people[(sides == side) & ~np.isnan(values)]) for side in (0, 1)]
-        for name, values in prepared.scores.items()
-    }
-    able = {name: prepared.scores[name] for name, each in who.items() if min(map(len, each)) >= 2}
-    found = {}
-    if able:
-        sums = sum_clusters(prepared.people, sides, score_ratios(able))
-        numbers = np.array(difference_intervals(sums, bootstrap))
-        found = {name: numbers[:, sums.divisor == place] for place, name in enumerate(able)}
-    rows = []
-    for marker in prepared.biomarkers:
-        here, there = who[marker.name][1], who[marker.name][0]
-        n_scores = len(BUCKET_LEVELS) if marker.bucketed else 1
-        difference = found.get(marker.name, np.full((3, n_scores), np.nan))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "biomarker": marker.name,
-                    "bucketed": marker.bucketed,
-                    "score": BUCKET_LEVELS if marker.bucketed else [np.nan],
-                    "participants_reference": len(there),
-                    "participants_level": len(here),
-                    "participants_both": len(np.intersect1d(here, there)),
-                    "difference": difference[0],
-                    "difference_low": difference[1],
-                    "difference_high": difference[2],
-                    "note": None
-                    if marker.name in found
-                    else "Fewer than two participants on one side.",
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
+    """Compare side 1 with side 0; ``place`` is that of the biomarker."""
+    sums = sum_clusters(prepared.people, sides, score_ratios(prepared.scores))
+    value, low, high = difference_intervals(sums, bootstrap)
+    has_score = sums.bottom > 0
+    reference, level = (has_score[sums.group == side].sum(axis=0) for side in (0, 1))
+    both = (pd.DataFrame(has_score).groupby(sums.person).sum() == 2).sum().to_numpy()
+    markers = prepared.biomarkers
+    scores = [BUCKET_LEVELS if marker.bucketed else (np.nan,) for marker in markers]
+    return pd.DataFrame(
+        {
+            "place": sums.divisor,
+            "biomarker": [markers[place].name for place in sums.divisor],
+            "bucketed": [markers[place].bucketed for place in sums.divisor],
+            "score": np.concatenate(scores),
+            "participants_reference": reference[sums.divisor],
+            "participants_level": level[sums.divisor],
+            "participants_both": both[sums.divisor],
+            "difference": value,
+            "difference_low": low,
+            "difference_high": high,
+            "note": [_ONE_SIDED if np.isnan(number) else None for number in value],
+        }
+    )

@@ -1,6 +1,5 @@
 """Table 1: who took part, by arm."""
 
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -29,12 +28,8 @@ TABLE_ONE_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """One column of the table: a participant per row."""
-
-    name: str
-    people: pd.DataFrame
+# The columns of the table from left to right, ``OVERALL`` last: a participant per row.
+_Groups = dict[str, pd.DataFrame]
 
 
 def table_one(results: Results, by: str) -> pd.DataFrame:
@@ -91,7 +86,7 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
         if name in described.columns:
             rows += _proportions(name, groups)
     made = pd.DataFrame(rows).reindex(columns=list(TABLE_ONE_COLUMNS))
-    shared = sum(len(group.people) for group in groups[:-1]) - len(groups[-1].people)
+    shared = sum(map(len, groups.values())) - 2 * len(groups[OVERALL])
     warnings = [f"{shared} participants are in more than one {by}."] if shared > 0 else []
     return prepared.finish(made, _METHOD, warnings)
 
@@ -134,14 +129,12 @@ def _ages(prepared: PreparedResults) -> Floats:
     return np.where(years >= 0, years, np.nan)
 
 
-def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> list[_Group]:
-    named = [
-        _Group(
-            f"{by}: {label}" if label == OVERALL else label, _reduce(facts[levels.codes == level])
-        )
+def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> _Groups:
+    groups = {
+        f"{by}: {label}" if label == OVERALL else label: _reduce(facts[levels.codes == level])
         for level, label in enumerate(levels.labels)
-    ]
-    return [*named, _Group(OVERALL, _reduce(facts))]
+    }
+    return groups | {OVERALL: _reduce(facts)}
 
 
 def _reduce(facts: pd.DataFrame) -> pd.DataFrame:
@@ -151,70 +144,60 @@ def _reduce(facts: pd.DataFrame) -> pd.DataFrame:
     return known.groupby("person").agg(ways | first)
 
 
-def _totals(groups: list[_Group]) -> list[dict[str, object]]:
+def _totals(groups: _Groups) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for group in groups:
-        n, recordings = len(group.people), float(group.people["recordings"].sum())
-        common = {"level": "", "group": group.name, "statistic": "count", "participants": n}
-        rows.append({**common, "characteristic": "participants", "count": float(n)})
-        for name, column in (
-            ("recordings", "recordings"),
-            ("recordings scored", "scored"),
-            ("recordings ended without scores", "missing"),
-        ):
-            count = float(group.people[column].sum())
-            share = 100 * count / recordings if recordings else np.nan
-            percent = {} if column == "recordings" else {"percent": share}
-            rows.append({**common, "characteristic": name, "count": count, **percent})
-    order = list(dict.fromkeys(str(row["characteristic"]) for row in rows))
-    return sorted(rows, key=lambda row: order.index(str(row["characteristic"])))
-
-
-def _distribution(name: str, column: str, groups: list[_Group]) -> list[dict[str, object]]:
-    values = [group.people[column].to_numpy(dtype=np.float64) for group in groups]
-    smd = _largest([mean_difference(*pair) for pair in combinations(values[:-1], 2)])
-    rows = []
-    for group, numbers in zip(groups, values, strict=True):
-        known = pd.Series(numbers).dropna()
-        row: dict[str, object] = {
-            "characteristic": name,
-            "level": "",
-            "group": group.name,
-            "statistic": "distribution",
-            "participants": len(numbers),
-            "mean": known.mean(),
-            "sd": known.std(),
-            "missing": len(numbers) - len(known),
-            "smd": smd,
-        }
-        quartiles = known.quantile([0.25, 0.5, 0.75])
-        rows.append({**row, **dict(zip(("q1", "median", "q3"), quartiles, strict=True))})
+    for name, column in (
+        ("participants", None),
+        ("recordings", "recordings"),
+        ("recordings scored", "scored"),
+        ("recordings ended without scores", "missing"),
+    ):
+        for group, people in groups.items():
+            count = float(people[column].sum()) if column else float(len(people))
+            row: dict[str, object] = {**_row(name, group, people), "statistic": "count"}
+            if column in ("scored", "missing"):
+                recordings = people["recordings"].sum()
+                row["percent"] = 100 * count / recordings if recordings else np.nan
+            rows.append({**row, "count": count})
     return rows
 
 
-def _proportions(name: str, groups: list[_Group]) -> list[dict[str, object]]:
-    values = [group.people[name] for group in groups]
-    labels = sorted(values[-1].dropna().unique(), key=natural_key)
-    counts = [
-        np.array([(value == label).sum() for label in labels], dtype=np.float64) for value in values
-    ]
-    smd = _largest([proportion_difference(*pair) for pair in combinations(counts[:-1], 2)])
+def _row(name: str, group: str, people: pd.DataFrame) -> dict[str, object]:
+    return {"characteristic": name, "level": "", "group": group, "participants": len(people)}
+
+
+def _distribution(name: str, column: str, groups: _Groups) -> list[dict[str, object]]:
+    values = [people[column].to_numpy(dtype=np.float64) for people in groups.values()]
+    smd = _largest([mean_difference(*pair) for pair in combinations(values[:-1], 2)])
+    rows = []
+    for group, people in groups.items():
+        known = people[column].dropna()
+        q1, median, q3 = known.quantile([0.25, 0.5, 0.75])
+        numbers = {"mean": known.mean(), "sd": known.std(), "q1": q1, "median": median, "q3": q3}
+        missing = len(people) - len(known)
+        row = {**_row(name, group, people), "statistic": "distribution", "smd": smd}
+        rows.append({**row, **numbers, "missing": missing})
+    return rows
+
+
+def _proportions(name: str, groups: _Groups) -> list[dict[str, object]]:
+    labels = sorted(groups[OVERALL][name].dropna().unique(), key=natural_key)
+    counts = {
+        group: np.asarray(
+            people[name].value_counts().reindex(labels, fill_value=0), dtype=np.float64
+        )
+        for group, people in groups.items()
+    }
+    apart = combinations(list(counts.values())[:-1], 2)
+    smd = _largest([proportion_difference(*pair) for pair in apart])
     rows: list[dict[str, object]] = []
     for place, label in enumerate(labels):
-        for group, value, count in zip(groups, values, counts, strict=True):
-            total = count.sum()
-            row: dict[str, object] = {
-                "characteristic": name,
-                "level": label,
-                "group": group.name,
-                "statistic": "count",
-                "participants": len(value),
-                "count": count[place],
-                "percent": 100 * count[place] / total if total else np.nan,
-                "missing": int(value.isna().sum()),
-                "smd": smd,
-            }
-            rows.append(row)
+        for group, people in groups.items():
+            count, total = counts[group][place], counts[group].sum()
+            row = {**_row(name, group, people), "level": label, "statistic": "count", "smd": smd}
+            percent = 100 * count / total if total else np.nan
+            missing = int(people[name].isna().sum())
+            rows.append({**row, "count": count, "percent": percent, "missing": missing})
     return rows
 
 
