@@ -218,17 +218,15 @@ class Study:
         cohort
             The recordings; without it, those of the last submission.
         rate
-            API requests per second that may be made. Without it the study finds the rate that
-            Helios allows, and remembers it.
+            API requests per second that may be made; without it the rate that Helios allows, which
+            the study finds and remembers.
         max_in_flight
-            The most recordings that may be in progress at once. Without it 20 seconds' worth of
-            requests, which keeps the rate filled.
+            The most recordings in progress at once; without it as many as keep the rate filled.
         poll_floor_s
-            Shortest time between two polls of the same run, in seconds. Helios' documentation
-            recommends 3.
+            Shortest time between two polls of a run, in seconds; Helios' documentation says 3.
         preflight
-            Whether recordings are checked first, and those skipped that Helios would refuse. The
-            thresholds are those of the study's last `preflight`.
+            Whether recordings are checked first, by the thresholds of the study's last `preflight`,
+            and those skipped that Helios would refuse.
         transcripts
             Whether transcripts are kept in the study and in the results.
         delete_data
@@ -236,16 +234,15 @@ class Study:
         internal_error_retries
             How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
         resend_changed
-            Whether recordings whose metadata changed after they were sent are sent again, and
-            paid for again.
+            Whether recordings whose metadata changed after they were sent are sent, and paid for,
+            again.
         uploads
             Uploads at the same time, from 1 to 8.
         deadline_s
-            How long a run may take after its upload, in seconds, before it is left ``pending``
-            with ``TIMED_OUT``; the next submission asks for it again.
+            Seconds that a run may take after its upload before it is left ``pending`` with
+            ``TIMED_OUT``; the next submission asks for it again.
         outage_s
-            How long one request is tried again, in seconds, before its recording is left
-            ``pending``.
+            Seconds for which a request is tried again before its recording is left ``pending``.
         progress
             Whether a line shows the progress.
 
@@ -305,35 +302,10 @@ class Study:
         ----------
         cohort
             The recordings; without it, those of the last submission.
-        rate
-            API requests per second that may be made. Without it the study finds the rate that
-            Helios allows, and remembers it.
-        max_in_flight
-            The most recordings that may be in progress at once. Without it 20 seconds' worth of
-            requests, which keeps the rate filled.
-        poll_floor_s
-            Shortest time between two polls of the same run, in seconds. Helios' documentation
-            recommends 3.
-        preflight
-            Whether recordings are checked first, and those skipped that Helios would refuse. The
-            thresholds are those of the study's last `preflight`.
-        transcripts
-            Whether transcripts are kept in the study and in the results.
-        delete_data
-            Whether Helios deletes recording, metadata and scores 12 hours after completion.
-        internal_error_retries
-            How many more runs are created for a recording whose run ended in ``ERR_INTERNAL``.
-        resend_changed
-            Whether recordings whose metadata changed after they were sent are sent again, and
-            paid for again.
-        uploads
-            Uploads at the same time, from 1 to 8.
-        deadline_s
-            How long a run may take after its upload, in seconds, before it is left ``pending``
-            with ``TIMED_OUT``; the next submission asks for it again.
-        outage_s
-            How long one request is tried again, in seconds, before its recording is left
-            ``pending``.
+        rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
+            As for `submit`.
+        internal_error_retries, resend_changed, uploads, deadline_s, outage_s
+            As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.
 

@@ -1,9 +1,9 @@
-"""Taking a participant out of a study for good.
+"""Removing a participant from a study for good.
 
 The ledger comes first: one transaction removes what is known of the participant, and leaves marks
-by which their rows are known again, and the ids of their runs. Then the files follow, the cohort
-last, and at the very end the run ids. Whatever is done is done again when it is asked for again, so
-a withdrawal that was killed half-way is finished by the next call.
+by which their rows are recognized, and the ids of their runs. Then follow the files, the cohort
+last, and at the very end the run ids. Every step can be repeated, so the next call finishes a
+withdrawal that was killed half-way.
 """
 
 import os
@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from helios_research._util.files import is_temporary
-from helios_research._util.text import composed
+from helios_research._util.text import composed, counted
 from helios_research.api.models import user_label_in
 from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
@@ -33,10 +33,7 @@ from helios_research.results.table import Snapshot, as_column
 from helios_research.state.loader import all_hashes
 
 COHORT_FILE = "cohort.parquet"
-
-
 RESULTS_FILE = "results.parquet"
-
 
 _COMPANIONS = (".codebook.csv", ".codebook.md", ".README.md")
 _REPORT = b'<meta name="generator" content="helios_research '
@@ -46,55 +43,9 @@ _HEAD_BYTES = 65_536
 _OF_THE_STUDY = frozenset({COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
 
 
-def sweep(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Remove exports, reports and half-written files from a study's folder."""
-    removed, left = [], []
-    for path in _others(folder):
-        if is_temporary(path):
-            path.unlink()
-        elif remove and _is_ours(path):
-            path.unlink()
-            removed.append(path)
-        elif not _is_companion(path, {*removed}):
-            left.append(path)
-    for path in removed.copy():
-        for companion in _companions(path):
-            companion.unlink(missing_ok=True)
-    return tuple(removed), tuple(left)
-
-
-def _others(folder: Path) -> list[Path]:
-    found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
-    return [path for path in found if path.parent != folder or path.name not in _OF_THE_STUDY]
-
-
-def _is_ours(path: Path) -> bool:
-    if path.is_symlink() or not path.is_file():
-        return False
-    if all(companion.exists() for companion in _companions(path)):
-        return True
-    if path.suffix == ".parquet":
-        try:
-            return bool(read_footer(path))
-        except (OSError, ValueError, pa.ArrowException):
-            return False
-    if path.suffix != ".html":
-        return False
-    with path.open("rb") as file:
-        return _REPORT in file.read(_HEAD_BYTES)
-
-
-def _companions(path: Path) -> list[Path]:
-    return [path.with_name(path.name + ending) for ending in _COMPANIONS]
-
-
-def _is_companion(path: Path, removed: set[Path]) -> bool:
-    return any(path in _companions(export) for export in removed)
-
-
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """What a study holds of one participant."""
+    """What a study holds of one participant: rows, attempts, SHA-256 of audio, and locations."""
 
     label: str
     gone: NDArray[np.bool_]
@@ -104,7 +55,7 @@ class Participant:
 
     @classmethod
     def find(cls, ledger: LedgerReader, cohort: Cohort | None, label: str) -> Self:
-        """Look a participant up."""
+        """Look up a participant; without a cohort only the ledger is searched."""
         labels, places = _labels_and_places(cohort)
         gone = labels == composed(label)
         seen = all_hashes(ledger)
@@ -142,7 +93,7 @@ class Participant:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """What became of a participant who has withdrawn.
+    """What was removed of a participant who has withdrawn.
 
     Attributes
     ----------
@@ -195,9 +146,9 @@ class Withdrawal:
         if not self.rows and self.runs.empty:
             return f"Nothing was left of {self.user_label!r} in {self.folder}."
         return (
-            f"{self.user_label!r} was removed from {self.folder} for good: {self.rows:,} rows of "
-            f"the table, {len(self.runs):,} model runs. Rows with this label, or with the same "
-            "recordings, will not be sent again."
+            f"{self.user_label!r} was removed from {self.folder} for good: "
+            f"{counted(self.rows, 'row')} of the table, {counted(len(self.runs), 'model run')}. Rows "
+            "with this label, or with the same recordings, will not be sent again."
         )
 
     def _about_runs(self) -> list[str]:
@@ -206,15 +157,15 @@ class Withdrawal:
         return [f"Write to thymia now, since the study has forgotten these ids:\n\n{self.letter}"]
 
     def _about_files(self) -> list[str]:
-        told = []
+        words = []
         if self.removed:
-            told.append(
-                "Removed with it, since the participant stood in them too (write them again with "
+            words.append(
+                "These files contained the participant and were removed too (write them again with "
                 f"study.export or study.report): {_listed(self.removed)}"
             )
         if self.unsearched:
-            told.append(f"Look into these files yourself: {_listed(self.unsearched)}")
-        return told
+            words.append(f"Look into these files yourself: {_listed(self.unsearched)}")
+        return words
 
 
 def find_participant(folder: Path, label: str) -> Participant:
@@ -225,16 +176,24 @@ def find_participant(folder: Path, label: str) -> Participant:
 
 def withdraw(folder: Path, label: str, now: Callable[[], datetime]) -> Withdrawal:
     """Remove a participant from a study for good."""
-    # Not made where there is none.
+    # Fails where there is no study, instead of making one.
     Ledger.read(folder).close()
     with Ledger.open(folder, clock=now) as ledger:
         cohort = _cohort_in(ledger.folder)
         found = _known(ledger, cohort, label)
-        removal = Removal(label, _keys(found), found.runs, found.audio, found.locations)
+        removal = Removal(
+            label,
+            [attempt.attempt_id for attempt in found.attempts],
+            found.runs,
+            found.audio,
+            found.locations,
+        )
         if not ledger.remove(removal):
             raise UnfinishedWithdrawalError(folder)
         runs = ledger.withdrawn_runs(label)
-        removed, unsearched = _files(ledger, cohort, found, is_news=found.is_known or bool(runs))
+        removed, unsearched = _remove_from_files(
+            ledger, cohort, found, is_news=found.is_known or bool(runs)
+        )
         ledger.hand_over_runs(label)
     return Withdrawal(folder, label, int(found.gone.sum()), _table(runs), removed, unsearched)
 
@@ -262,17 +221,13 @@ def _cohort_in(folder: Path) -> Cohort | None:
 
 
 def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give label as people see it and location of each row, empty where it has none."""
+    """Give the label, in Unicode's form NFC, and location of each row; empty where it has none."""
     if cohort is None:
         nothing = np.array([], dtype=object)
         return nothing, nothing
     fields = cohort.fields[["user_label", "recording"]].fillna("").astype(object)
     labels = fields["user_label"].map(composed).astype(object)
     return labels.to_numpy(), fields["recording"].to_numpy()
-
-
-def _keys(found: Participant) -> Collection[int]:
-    return [attempt.attempt_id for attempt in found.attempts]
 
 
 def _run(attempt: Attempt) -> dict[str, Any]:
@@ -300,11 +255,11 @@ def _table(runs: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _files(
+def _remove_from_files(
     ledger: Ledger, cohort: Cohort | None, found: Participant, *, is_news: bool
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     folder = ledger.folder
-    removed, unsearched = sweep(folder, remove=is_news)
+    removed, unsearched = _clean_up(folder, remove=is_news)
     if cohort is not None and is_news:
         kept = cohort.without(found.gone)
         if (folder / RESULTS_FILE).exists():
@@ -315,3 +270,50 @@ def _files(
 
 def _listed(paths: Collection[Path]) -> str:
     return ", ".join(str(path) for path in paths)
+
+
+# --- the files in the study's folder --------------------------------------------------------------
+
+
+def _clean_up(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Remove exports and reports from a study's folder; give them, and the files that are left.
+
+    Without ``remove`` only what killed processes left half-written is removed.
+    """
+    removed, left = [], []
+    for path in _others(folder):
+        if is_temporary(path):
+            path.unlink()
+        elif remove and _is_ours(path):
+            path.unlink()
+            removed.append(path)
+        elif not any(path in _companions(export) for export in removed):
+            left.append(path)
+    for companion in [one for path in removed for one in _companions(path)]:
+        companion.unlink(missing_ok=True)
+    return tuple(removed), tuple(left)
+
+
+def _others(folder: Path) -> list[Path]:
+    found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
+    return [path for path in found if path.parent != folder or path.name not in _OF_THE_STUDY]
+
+
+def _is_ours(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    if all(companion.exists() for companion in _companions(path)):
+        return True
+    if path.suffix == ".parquet":
+        try:
+            return bool(read_footer(path))
+        except (OSError, ValueError, pa.ArrowException):
+            return False
+    if path.suffix != ".html":
+        return False
+    with path.open("rb") as file:
+        return _REPORT in file.read(_HEAD_BYTES)
+
+
+def _companions(path: Path) -> list[Path]:
+    return [path.with_name(path.name + ending) for ending in _COMPANIONS]
