@@ -228,6 +228,6 @@ def test_an_answer_that_was_damaged_is_said_in_its_own_row(scored, damaged) -> N
         asyncio.run(ledger.keep_answer(attempt_id, damaged))
     row, *others = study.results().to_dict("records")
     assert row["error_code"] == "UNREADABLE_ANSWER"
-    assert "from a backup; the other recordings are not concerned." in row["error_reason"]
+    assert "from a backup; the other recordings are not affected." in row["error_reason"]
     assert pd.isna(row["mental_strain"])
     assert others[0]["mental_strain"] > 0

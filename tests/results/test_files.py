@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 import helios_research as hr
 from helios_research.errors import ResultsError, StudyStorageError
 from helios_research.ledger import Ledger
-from helios_research.results import export, read_results, write_parquet
+from helios_research.results import export, read_results
 from helios_research.results.files import (
     EXCEL_CHARACTERS,
     GUARD,
     guarded,
     prepare_for_excel,
+    write_parquet,
 )
 from helios_research.results.shapes import describe_results
 from helios_research.state import rows
@@ -98,6 +99,13 @@ def test_columns_that_mix_types_come_back_as_text_and_others_keep_theirs(unsent)
     assert read["empty"].isna().all()
     assert read["moments"].tolist() == results["moments"].tolist()
     assert len(pl.read_parquet(study.folder / "scores.parquet")) == 4
+
+
+def test_a_column_may_be_called_self(study, tmp_path) -> None:
+    """The name of the first parameter of each method, which keywords cannot give."""
+    table = study.head(2).assign(own=[1, "two"]).rename(columns={"own": "self"})
+    write_parquet([table], tmp_path / "own.parquet", own=table[["self"]], provenance={})
+    assert read_results(tmp_path / "own.parquet")["self"].tolist() == ["1", "two"]
 
 
 def test_a_column_that_is_empty_in_one_part_and_not_in_the_next_keeps_its_type(
