@@ -36,23 +36,29 @@ def main() -> None:
     print(f"{len(table):,} results of {table['user_label'].nunique():,} participants; best of 3")
     draws: dict[str, Callable[[], object]] = {
         "scores_by_tag, arm": lambda: plots.scores_by_tag(table, "arm"),
-        "scores_by_tag, arm, bucketed": lambda: plots.scores_by_tag(table, "arm", "stress"),
-        "scores_by_tag, arm, all biomarkers": lambda: plots.scores_by_tag(table, "arm", None),
+        "scores_by_tag, arm, bucketed": lambda: plots.scores_by_tag(
+            table, "arm", biomarkers="stress"
+        ),
+        "scores_by_tag, arm, all biomarkers": lambda: plots.scores_by_tag(
+            table, "arm", biomarkers=None
+        ),
         "scores_by_tag, site, coloured by arm": lambda: plots.scores_by_tag(
-            table, "site", colour="arm"
+            table, "site", hue="arm"
         ),
         "scores_by_tag, 50 levels": lambda: plots.scores_by_tag(fifty, "ward"),
-        "scores_by_tag, 50 levels, bucketed": lambda: plots.scores_by_tag(fifty, "ward", "stress"),
+        "scores_by_tag, 50 levels, bucketed": lambda: plots.scores_by_tag(
+            fifty, "ward", biomarkers="stress"
+        ),
         "score_over_time, visit, coloured by arm": lambda: plots.score_over_time(
-            table, by="visit", colour="arm"
+            table, by="visit", hue="arm"
         ),
         "score_over_time, date, usual range": lambda: plots.score_over_time(
             table, usual=Baseline()
         ),
         "score_over_time, visit, bucketed": lambda: plots.score_over_time(
-            table, "stress", by="visit", colour="arm"
+            table, biomarkers="stress", by="visit", hue="arm"
         ),
-        "awake_hours": lambda: plots.awake_hours(table),
+        "scores_by_hours_awake": lambda: plots.scores_by_hours_awake(table),
         "biomarker_correlations": lambda: plots.biomarker_correlations(table),
         "outcomes_by_tag, site": lambda: plots.outcomes_by_tag(table, "site"),
         "outcomes_by_tag, 50 levels": lambda: plots.outcomes_by_tag(fifty, "ward"),

@@ -9,17 +9,17 @@ from helios_research.plots.by_tag import scores_by_tag
 from helios_research.plots.canvas import COLUMN, PAGE, SLIDE, Style
 from helios_research.plots.correlations import biomarker_correlations
 from helios_research.plots.outcomes import flow_diagram, outcomes_by_tag
-from helios_research.plots.over_time import awake_hours, score_over_time
+from helios_research.plots.over_time import score_over_time, scores_by_hours_awake
 
 __all__ = [
     "COLUMN",
     "PAGE",
     "SLIDE",
     "Style",
-    "awake_hours",
     "biomarker_correlations",
     "flow_diagram",
     "outcomes_by_tag",
     "score_over_time",
+    "scores_by_hours_awake",
     "scores_by_tag",
 ]

@@ -107,9 +107,9 @@ class _Panel:
 def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
     tag: str,
-    biomarkers: str = ...,
     *,
-    colour: str | None = None,
+    biomarkers: str = ...,
+    hue: str | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes: ...
@@ -119,9 +119,9 @@ def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
 def scores_by_tag(  # numpydoc ignore=GL08
     results: Results,
     tag: str,
-    biomarkers: Sequence[str] | None,
     *,
-    colour: str | None = None,
+    biomarkers: Sequence[str] | None,
+    hue: str | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> NDArray[np.object_]: ...
@@ -130,9 +130,9 @@ def scores_by_tag(  # numpydoc ignore=GL08
 def scores_by_tag(
     results: Results,
     tag: str,
-    biomarkers: str | Sequence[str] | None = "mental_strain",
     *,
-    colour: str | None = None,
+    biomarkers: str | Sequence[str] | None = "mental_strain",
+    hue: str | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes | NDArray[np.object_]:
@@ -152,7 +152,7 @@ def scores_by_tag(
         The column whose levels are the rows.
     biomarkers
         One, several, or None for all.
-    colour
+    hue
         A second column that divides the rows; or the tag itself, to colour its levels.
     ax
         Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
@@ -178,13 +178,13 @@ def scores_by_tag(
     >>> ax.get_title(loc="left")
     'Mental strain'
     """
-    table = load_results(results, [tag] if colour is None else [tag, colour])
+    table = load_results(results, [tag] if hue is None else [tag, hue])
     markers = choose_biomarkers(table, biomarkers)
-    chosen = keep_largest(select(table, markers, [tag, colour]), tag, colour)
+    chosen = keep_largest(select(table, markers, [tag, hue]), tag, hue)
     if not chosen.recordings:
         canvas = say_instead(ax, len(markers), NO_SCORE, chosen.notes(), style)
         return canvas.as_asked(biomarkers)
-    panels = _prepare(chosen, markers, tag, colour, style)
+    panels = _prepare(chosen, markers, tag, hue, style)
     notes = chosen.notes(*_how_to_read(panels, chosen))
     canvas = open_canvas(ax, [panel.height_in for panel in panels], notes, style)
     for panel, axes in zip(panels, canvas.axes, strict=True):

@@ -44,8 +44,8 @@ _COLOURS = colormaps["PuOr"].reversed()
 
 def biomarker_correlations(
     results: Results,
-    biomarkers: Sequence[str] | None = None,
     *,
+    biomarkers: Sequence[str] | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes:

@@ -38,32 +38,32 @@ UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 
 # A str is a sequence of str too; the first signature that fits counts.
 @overload
-def awake_hours(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
+def scores_by_hours_awake(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
-    biomarkers: str = ...,
     *,
-    colour: str | None = None,
+    biomarkers: str = ...,
+    hue: str | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes: ...
 
 
 @overload
-def awake_hours(  # numpydoc ignore=GL08
+def scores_by_hours_awake(  # numpydoc ignore=GL08
     results: Results,
-    biomarkers: Sequence[str] | None,
     *,
-    colour: str | None = None,
+    biomarkers: Sequence[str] | None,
+    hue: str | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> NDArray[np.object_]: ...
 
 
-def awake_hours(
+def scores_by_hours_awake(
     results: Results,
-    biomarkers: str | Sequence[str] | None = "mental_strain",
     *,
-    colour: str | None = None,
+    biomarkers: str | Sequence[str] | None = "mental_strain",
+    hue: str | None = None,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes | NDArray[np.object_]:
@@ -81,7 +81,7 @@ def awake_hours(
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     biomarkers
         One, several, or None for all.
-    colour
+    hue
         A column that divides the recordings.
     ax
         Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
@@ -103,23 +103,25 @@ def awake_hours(
 
     Examples
     --------
-    >>> ax = awake_hours("datasets/shift_study_results.parquet", "uniform_sleep_propensity")
+    >>> ax = scores_by_hours_awake(
+    ...     "datasets/shift_study_results.parquet", "uniform_sleep_propensity"
+    ... )
     >>> ax.get_xlabel().split(" \N{MIDDLE DOT}")[0]
     'Hours since waking'
     """
-    needs = ["recording_time", "wake_time", *([colour] if colour else [])]
+    needs = ["recording_time", "wake_time", *([hue] if hue else [])]
     table = load_results(results, needs)
     markers = choose_biomarkers(table, biomarkers)
     hours = hours_awake(table)
-    chosen = select(table, markers, [colour]).without(np.isnan(hours), UNUSABLE)
-    chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen
+    chosen = select(table, markers, [hue]).without(np.isnan(hours), UNUSABLE)
+    chosen = keep_levels(chosen, hue, MOST_COLOURS) if hue else chosen
     rows = chosen.rows()
     if rows.empty:
         sentence = "There is no recording with a score and hours awake."
         canvas = say_instead(ax, len(markers), sentence, chosen.notes(), style)
         return canvas.as_asked(biomarkers)
     course = by_hours(hours[chosen.shown])
-    trends = [Trend(marker, rows, course, colour, None, style) for marker in markers]
+    trends = [Trend(marker, rows, course, hue, None, style) for marker in markers]
     about = _about_points(rows, markers)
     return draw_trends(ax, trends, chosen, about).as_asked(biomarkers)
 
@@ -134,10 +136,10 @@ def _about_points(rows: pd.DataFrame, markers: Sequence[Biomarker]) -> str | Non
 @overload
 def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
-    biomarkers: str = ...,
     *,
+    biomarkers: str = ...,
     by: str = "recording_time",
-    colour: str | None = None,
+    hue: str | None = None,
     usual: Baseline | None = None,
     ax: Target = None,
     style: Style = PAGE,
@@ -147,10 +149,10 @@ def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
 @overload
 def score_over_time(  # numpydoc ignore=GL08
     results: Results,
-    biomarkers: Sequence[str] | None,
     *,
+    biomarkers: Sequence[str] | None,
     by: str = "recording_time",
-    colour: str | None = None,
+    hue: str | None = None,
     usual: Baseline | None = None,
     ax: Target = None,
     style: Style = PAGE,
@@ -159,10 +161,10 @@ def score_over_time(  # numpydoc ignore=GL08
 
 def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     results: Results,
-    biomarkers: str | Sequence[str] | None = "mental_strain",
     *,
+    biomarkers: str | Sequence[str] | None = "mental_strain",
     by: str = "recording_time",
-    colour: str | None = None,
+    hue: str | None = None,
     usual: Baseline | None = None,
     ax: Target = None,
     style: Style = PAGE,
@@ -183,7 +185,7 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     by
         What runs along the figure: a column of times, in days, weeks or months as they fit, or a
         tag such as the visit.
-    colour
+    hue
         A column that divides the participants or recordings.
     usual
         The baseline that continuous scores are held against (its order is ``by``). A band shows
@@ -214,12 +216,12 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     >>> ax.get_xlabel().split(" ")[0]
     'Visit'
     """
-    table = load_results(results, [by] if colour is None else [by, colour])
+    table = load_results(results, [by] if hue is None else [by, hue])
     markers = choose_biomarkers(table, biomarkers)
-    chosen = select(table, markers, [by, colour])
+    chosen = select(table, markers, [by, hue])
     timed = bool(np.isfinite(days_of(table[by])).any())
     chosen = _placed(chosen, by, timed=timed)
-    chosen = keep_levels(chosen, colour, MOST_COLOURS) if colour else chosen
+    chosen = keep_levels(chosen, hue, MOST_COLOURS) if hue else chosen
     rows = chosen.rows()
     bands = _bands(rows, markers, by, usual)
     if rows.empty:
@@ -227,7 +229,7 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
         return canvas.as_asked(biomarkers)
     course = by_time(rows, by) if timed else by_level(rows, by)
     trends = [
-        Trend(marker, rows, course, colour, bands.get(marker.name), style, lines=True)
+        Trend(marker, rows, course, hue, bands.get(marker.name), style, lines=True)
         for marker in markers
     ]
     about = _about_lines(rows, markers), _about_band(bands, usual)

@@ -79,7 +79,9 @@ def _picture(data: ReportData, name: str, by: str, usual: Baseline | None) -> Pi
     groups = f", separately for each {colour}" if colour else ""
     label = biomarker_label(name)
     return picture_of(
-        lambda: score_over_time(data.table, name, by=by, colour=colour, usual=usual, style=COLUMN),
+        lambda: score_over_time(
+            data.table, biomarkers=name, by=by, hue=colour, usual=usual, style=COLUMN
+        ),
         alt=f"{label} of each participant by {by}{groups}, with the mean and its 95 % interval, or "
         "for a bucketed biomarker the share of recordings at each level.",
         caption=f"{label} by {by}",
@@ -140,7 +142,7 @@ def _scores_picture(table: pd.DataFrame, tag: str, name: str, summary: pd.DataFr
     part = summary[summary["biomarker"] == name]
     by = "" if tag == _ALL else f" by {tag}"
     return picture_of(
-        lambda: scores_by_tag(table, tag, name, style=COLUMN),
+        lambda: scores_by_tag(table, tag, biomarkers=name, style=COLUMN),
         alt=f"{label}{by}. {_in_words(part, bucketed=BIOMARKERS_BY_NAME[name].bucketed)}",
         caption=f"{label}{by}",
     )

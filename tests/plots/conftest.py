@@ -21,18 +21,20 @@ Draw = Callable[..., object]
 DRAWINGS: dict[str, Draw] = {
     "scores_by_tag": lambda table, **more: plots.scores_by_tag(table, "arm", **more),
     "scores_by_tag, bucketed": lambda table, **more: plots.scores_by_tag(
-        table, "arm", "stress", **more
+        table, "arm", biomarkers="stress", **more
     ),
     "scores_by_tag, coloured": lambda table, **more: plots.scores_by_tag(
-        table, "arm", colour="visit", **more
+        table, "arm", hue="visit", **more
     ),
-    "score_over_time": lambda table, **more: plots.score_over_time(table, colour="arm", **more),
+    "score_over_time": lambda table, **more: plots.score_over_time(table, hue="arm", **more),
     "score_over_time, by tag": lambda table, **more: plots.score_over_time(
-        table, "stress", by="arm", colour="visit", **more
+        table, biomarkers="stress", by="arm", hue="visit", **more
     ),
-    "awake_hours": lambda table, **more: plots.awake_hours(table, colour="arm", **more),
+    "scores_by_hours_awake": lambda table, **more: plots.scores_by_hours_awake(
+        table, hue="arm", **more
+    ),
     "biomarker_correlations": lambda table, **more: plots.biomarker_correlations(
-        table, ["mental_strain", "stress", "uniform_stress"], **more
+        table, biomarkers=["mental_strain", "stress", "uniform_stress"], **more
     ),
     "outcomes_by_tag": lambda table, **more: plots.outcomes_by_tag(table, "arm", **more),
     "flow_diagram": plots.flow_diagram,

@@ -23,7 +23,7 @@ def xs_drawn(ax: Axes, marker: str = "o") -> list[float]:
 
 def test_each_recording_is_a_point_at_its_score(make_results) -> None:
     table = make_results(40)
-    ax = plots.scores_by_tag(table, "arm", "mental_strain")
+    ax = plots.scores_by_tag(table, "arm", biomarkers="mental_strain")
     assert set(table["mental_strain"]) <= set(xs_drawn(ax))
 
 
@@ -60,7 +60,7 @@ def test_two_levels_get_their_difference_in_numbers(study, words) -> None:
 
 
 def test_an_empty_selection_has_a_panel_for_each_biomarker_that_was_asked_for(study, words) -> None:
-    axes = plots.scores_by_tag(study.iloc[:0], "arm", ["stress", "mental_strain"])
+    axes = plots.scores_by_tag(study.iloc[:0], "arm", biomarkers=["stress", "mental_strain"])
     assert len(axes) == 2
     assert words(axes[0]).count("There is no recording with a score to draw.") == 2
 
@@ -75,7 +75,7 @@ def test_one_participant_a_side_gets_no_difference(make_results, words) -> None:
 
 
 def test_a_bucketed_biomarker_is_shown_as_proportions_and_never_as_a_mean(study, words) -> None:
-    ax = plots.scores_by_tag(study, "arm", "stress")
+    ax = plots.scores_by_tag(study, "arm", biomarkers="stress")
     scored = study[(study["outcome"] == "scored") & (study["arm"] == "day_shift")]["stress"]
     first = ax.patches[0].get_y()
     widths = sorted(bar.get_width() for bar in ax.patches if bar.get_y() == first)
@@ -86,42 +86,42 @@ def test_a_bucketed_biomarker_is_shown_as_proportions_and_never_as_a_mean(study,
 
 def test_a_score_off_the_four_levels_is_not_shown(make_results, words) -> None:
     stress = np.where(np.arange(20) < 3, 0.5, 0.33)
-    said = words(plots.scores_by_tag(make_results(20, stress=stress), "arm", "stress"))
+    said = words(plots.scores_by_tag(make_results(20, stress=stress), "arm", biomarkers="stress"))
     assert "n = 17 of 20 recordings" in said
     assert "3 with a score off the four levels" in said
 
 
 def test_all_biomarkers_give_an_array_with_a_panel_each(study) -> None:
-    axes = plots.scores_by_tag(study, "arm", None)
+    axes = plots.scores_by_tag(study, "arm", biomarkers=None)
     assert [ax.get_title(loc="left") for ax in axes][:2] == ["Mental strain", "Distress"]
     assert len(axes) == 11
 
 
 def test_one_biomarker_in_a_list_gives_an_array_of_one(make_results) -> None:
-    axes = plots.scores_by_tag(make_results(12), "arm", ["distress"])
+    axes = plots.scores_by_tag(make_results(12), "arm", biomarkers=["distress"])
     assert isinstance(axes, np.ndarray)
     assert len(axes) == 1
 
 
 def test_no_biomarker_gives_a_sentence(make_results, words) -> None:
-    axes = plots.scores_by_tag(make_results(12), "arm", [])
+    axes = plots.scores_by_tag(make_results(12), "arm", biomarkers=[])
     assert "There is no recording with a score to draw." in words(axes[0])
 
 
 def test_several_panels_do_not_go_into_one_axes(make_results) -> None:
     with pytest.raises(ResultsError, match="11 panels do not fit into one Axes: give a whole Fig"):
-        plots.scores_by_tag(make_results(12), "arm", None, ax=Figure().subplots())
+        plots.scores_by_tag(make_results(12), "arm", biomarkers=None, ax=Figure().subplots())
 
 
 def test_a_second_tag_divides_the_rows_and_names_them(study) -> None:
-    ax = plots.scores_by_tag(study, "arm", colour="site")
+    ax = plots.scores_by_tag(study, "arm", hue="site")
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names[:6] == ["Girona", "Hamburg", "Leeds"] * 2
     assert names[6:] == ["day_shift", "night_shift"]
 
 
 def test_the_tag_itself_as_colour_colours_its_levels(study) -> None:
-    ax = plots.scores_by_tag(study, "site", colour="site")
+    ax = plots.scores_by_tag(study, "site", hue="site")
     colours = {line.get_color() for line in ax.lines if len(line.get_xdata()) > 100}
     assert len(colours) == 3
 
@@ -135,7 +135,7 @@ def test_where_nobody_has_an_interval_the_figure_says_why(make_results, words) -
     alone = make_results(20, user_label="P1")
     why = "no interval, which takes two participants"
     assert f"Dot: mean ({why})." in words(plots.scores_by_tag(alone, "arm"))
-    assert f"Thick line: mean ({why})." in words(plots.awake_hours(alone))
+    assert f"Thick line: mean ({why})." in words(plots.scores_by_hours_awake(alone))
     assert f"Mark: whole share ({why})." in words(plots.outcomes_by_tag(alone, "arm"))
     for draw in (plots.scores_by_tag, plots.outcomes_by_tag):
         assert "95 %" not in words(draw(alone, "arm"))
@@ -162,7 +162,7 @@ def test_the_same_results_give_the_same_figure(make_results) -> None:
 
 def test_a_key_in_several_rows_is_read_row_by_row(make_results) -> None:
     arms = pd.Series([f"treatment group {n % 5}" for n in range(50)], dtype="str")
-    ax = plots.awake_hours(make_results(50, arm=arms), colour="arm", style=plots.COLUMN)
+    ax = plots.scores_by_hours_awake(make_results(50, arm=arms), hue="arm", style=plots.COLUMN)
     ax.get_figure(root=True).draw_without_rendering()
     found = [(text.get_window_extent(), text.get_text()) for text in ax.get_legend().get_texts()]
     in_rows = [name for _, name in sorted(found, key=lambda one: (-round(one[0].y0), one[0].x0))]
@@ -174,13 +174,13 @@ def test_only_pairs_that_occur_take_a_row(make_results) -> None:
     """Seven arms with three visits each are 21 rows, whatever the visits are called."""
     arms = pd.Series([f"arm {n % 7}" for n in range(210)], dtype="str")
     visits = pd.Series([f"visit {n % 21}" for n in range(210)], dtype="str")
-    ax = plots.scores_by_tag(make_results(210, arm=arms, visit=visits), "arm", colour="visit")
+    ax = plots.scores_by_tag(make_results(210, arm=arms, visit=visits), "arm", hue="visit")
     assert len(ax.get_yticklabels()) == 7 + 21
 
 
 def test_levels_are_kept_while_their_rows_have_room(make_results, words) -> None:
     arms = pd.Series([f"arm {n % 7}" for n in range(420)], dtype="str")
     visits = pd.Series([f"visit {n // 7 % 20}" for n in range(420)], dtype="str")
-    ax = plots.scores_by_tag(make_results(420, arm=arms, visit=visits), "arm", colour="visit")
+    ax = plots.scores_by_tag(make_results(420, arm=arms, visit=visits), "arm", hue="visit")
     assert len(ax.get_yticklabels()) == 3 + 60
     assert "240 at 4 other levels of arm" in words(ax)

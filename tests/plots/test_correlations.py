@@ -35,7 +35,7 @@ def test_every_pair_has_its_number(study) -> None:
 
 
 def test_one_biomarker_alone_gives_a_sentence(make_results, words) -> None:
-    said = words(plots.biomarker_correlations(make_results(20), ["stress"]))
+    said = words(plots.biomarker_correlations(make_results(20), biomarkers=["stress"]))
     assert "No two biomarkers have scores that vary" in said
 
 

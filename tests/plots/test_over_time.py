@@ -63,13 +63,13 @@ def test_times_are_gathered_into_days(study) -> None:
 
 
 def test_the_key_counts_participants(study, words) -> None:
-    said = words(plots.score_over_time(study, by="visit", colour="arm"))
+    said = words(plots.score_over_time(study, by="visit", hue="arm"))
     assert "day_shift (60)" in said
     assert "In brackets: participants." in said
 
 
 def test_a_bucketed_biomarker_is_a_bar_per_visit_and_group(study, words) -> None:
-    ax = plots.score_over_time(study, "stress", by="visit", colour="arm")
+    ax = plots.score_over_time(study, biomarkers="stress", by="visit", hue="arm")
     heights = np.array([bar.get_height() for bar in ax.patches]).reshape(2, 4, 14)
     assert np.allclose(heights.sum(axis=1), 100)
     assert "mean" not in words(ax).lower()
@@ -104,7 +104,7 @@ def test_hollow_dots_are_drawn_wherever_a_sentence_explains_them(make_results, w
 def test_groups_are_told_apart_by_shape_too(make_results) -> None:
     """With some kinds of colour vision, and on a grey print, seven colours are not enough."""
     arms = pd.Series([f"arm {n % 7}" for n in range(140)], dtype="str")
-    ax = plots.score_over_time(make_results(140, each=20, arm=arms), by="visit", colour="arm")
+    ax = plots.score_over_time(make_results(140, each=20, arm=arms), by="visit", hue="arm")
     in_key = [mark.get_marker() for mark in ax.get_legend().legend_handles]
     drawn = {line.get_marker() for line in ax.lines}
     assert len(set(in_key)) == 7

@@ -189,10 +189,10 @@ def test_a_path_does_as_well_as_a_table(make_results, draw, tmp_path) -> None:
 
 ASKING = {
     "scores_by_tag, tag": lambda table: plots.scores_by_tag(table, "amr"),
-    "scores_by_tag, colour": lambda table: plots.scores_by_tag(table, "arm", colour="amr"),
+    "scores_by_tag, colour": lambda table: plots.scores_by_tag(table, "arm", hue="amr"),
     "score_over_time, by": lambda table: plots.score_over_time(table, by="amr"),
-    "score_over_time, colour": lambda table: plots.score_over_time(table, colour="amr"),
-    "awake_hours, colour": lambda table: plots.awake_hours(table, colour="amr"),
+    "score_over_time, colour": lambda table: plots.score_over_time(table, hue="amr"),
+    "scores_by_hours_awake, colour": lambda table: plots.scores_by_hours_awake(table, hue="amr"),
     "outcomes_by_tag, tag": lambda table: plots.outcomes_by_tag(table, "amr"),
 }
 
@@ -204,16 +204,14 @@ def test_an_unknown_column_is_named_with_the_one_that_was_meant(make_results, as
 
 
 def test_an_unknown_biomarker_is_named_with_those_that_there_are(make_results) -> None:
-    for ask in (plots.awake_hours, plots.score_over_time, plots.biomarker_correlations):
+    for ask in (plots.scores_by_hours_awake, plots.score_over_time, plots.biomarker_correlations):
         with pytest.raises(UnknownColumnError, match=r"no column 'mental'.*mental_strain"):
-            ask(make_results(6), ["mental"])
+            ask(make_results(6), biomarkers=["mental"])
 
 
 def test_the_public_names_are_these() -> None:
-    assert plots.__all__ == sorted(
-        [
-            *("COLUMN", "PAGE", "SLIDE", "Style", "awake_hours", "biomarker_correlations"),
-            *("flow_diagram", "outcomes_by_tag", "score_over_time", "scores_by_tag"),
-        ]
-    )
+    assert plots.__all__ == [
+        *("COLUMN", "PAGE", "SLIDE", "Style", "biomarker_correlations", "flow_diagram"),
+        *("outcomes_by_tag", "score_over_time", "scores_by_hours_awake", "scores_by_tag"),
+    ]
     assert all(getattr(plots, name) is not None for name in plots.__all__)

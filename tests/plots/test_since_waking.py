@@ -7,7 +7,7 @@ from helios_research.plots.x_axis import hours_awake
 
 
 def test_each_recording_is_a_point_at_its_hours(study) -> None:
-    ax = plots.awake_hours(study)
+    ax = plots.scores_by_hours_awake(study)
     points = max((line.get_xydata() for line in ax.lines), key=len)
     hours = hours_awake(study)
     scored = (study["outcome"] == "scored").to_numpy() & ~np.isnan(hours)
@@ -16,11 +16,11 @@ def test_each_recording_is_a_point_at_its_hours(study) -> None:
 
 
 def test_recordings_without_hours_are_counted(study, words) -> None:
-    said = words(plots.awake_hours(study))
+    said = words(plots.scores_by_hours_awake(study))
     assert "n = 1,311 of 1,487 recordings" in said
     assert "65 without a usable wake_time" in said
 
 
 def test_a_bin_of_few_participants_is_marked(study, words) -> None:
-    said = words(plots.awake_hours(study, ["mental_strain", "stress"])[0])
+    said = words(plots.scores_by_hours_awake(study, biomarkers=["mental_strain", "stress"])[0])
     assert "Hollow dots and narrow bars: fewer than 10 participants." in said

@@ -42,7 +42,7 @@ def test_every_visit_with_a_name_in_words_is_named(make_results, size) -> None:
     """A number that is left out can be told from its neighbours; a name cannot."""
     table = at_visits(make_results, WORDS)
     panels = plots.score_over_time(
-        table, ["mental_strain", "stress"], by="visit", style=getattr(plots, size)
+        table, biomarkers=["mental_strain", "stress"], by="visit", style=getattr(plots, size)
     )
     for ax in panels:
         labels = [label.get_text().split("\n") for label in ax.get_xticklabels()]

@@ -36,7 +36,7 @@ def test_a_view_is_described_in_words_and_in_code():
     view = View(Kind.BY_TAG, ("mental_strain", "stress"), "arm", 'si"te')
     assert view.words == 'Mental strain, Stress by arm, colour by si"te'
     assert view.code() == (
-        'hr.plots.scores_by_tag(selection, "arm", ["mental_strain", "stress"], colour=\'si"te\')'
+        'hr.plots.scores_by_tag(selection, "arm", biomarkers=["mental_strain", "stress"], hue=\'si"te\')'
     )
 
 

@@ -22,9 +22,9 @@ from helios_research.errors import ResultsError
 from helios_research.plots import (
     PAGE,
     Style,
-    awake_hours,
     outcomes_by_tag,
     score_over_time,
+    scores_by_hours_awake,
     scores_by_tag,
 )
 from helios_research.widgets.base.panel import markup
@@ -217,12 +217,13 @@ class View:
     def _call(self) -> _Call:
         """Find the function of ``plots`` and its arguments."""
         scores = self.biomarkers[0] if len(self.biomarkers) == 1 else list(self.biomarkers)
-        colour = {} if self.colour is None else {"colour": self.colour}
+        biomarkers: dict[str, Any] = {"biomarkers": scores}
+        settings = biomarkers if self.colour is None else biomarkers | {"hue": self.colour}
         calls: Mapping[Kind, _Call] = {
-            Kind.BY_TAG: (scores_by_tag, [self.tag, scores], colour),
-            Kind.OVER_TIME: (score_over_time, [scores], colour),
-            Kind.ALONG_TAG: (score_over_time, [scores], {"by": self.tag, **colour}),
-            Kind.AWAKE: (awake_hours, [scores], colour),
+            Kind.BY_TAG: (scores_by_tag, [self.tag], settings),
+            Kind.OVER_TIME: (score_over_time, [], settings),
+            Kind.ALONG_TAG: (score_over_time, [], settings | {"by": self.tag}),
+            Kind.AWAKE: (scores_by_hours_awake, [], settings),
             Kind.OUTCOMES: (outcomes_by_tag, [self.tag], {}),
         }
         return calls[self.kind]
