@@ -32,7 +32,7 @@ from helios_research.ledger import Ledger
 from helios_research.recording import fingerprint, read_blocks
 from helios_research.sandbox import SandboxSettings
 from helios_research.state.rows import Row, rows_of
-from helios_research.submission.clock import SystemClock
+from helios_research.submission import SystemClock
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.retrying_client import RetryPolicy
 

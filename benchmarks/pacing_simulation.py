@@ -17,10 +17,10 @@ from random import Random
 from statistics import median, quantiles
 
 from helios_research.sandbox.core import TokenBucket
-from helios_research.submission.clock import VirtualClock
 from helios_research.submission.polling import RECHECK_S, CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.retrying_client import RetryPolicy
+from support.virtual_clock import VirtualClock
 
 WINDOW_S = 20.0
 SLACK_S = 10.0

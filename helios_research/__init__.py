@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from helios_research.results import export, read_results
     from helios_research.sandbox import Sandbox
     from helios_research.study import Study
-    from helios_research.submission.options import SubmitOptions
+    from helios_research.submission import SubmitOptions
 
 _HOMES = {
     "Client": "api.client",
     "Cohort": "cohort",
     "Sandbox": "sandbox",
     "Study": "study",
-    "SubmitOptions": "submission.options",
+    "SubmitOptions": "submission",
     "Thresholds": "preflight_checks",
     "demo_cohort": "demo",
     "explain": "codes",

@@ -28,10 +28,9 @@ from helios_research.results.table import Snapshot
 from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader, rows_in
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress
+from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions, SystemClock
 from helios_research.submission.background import Submission, progress_line
-from helios_research.submission.clock import Clock, SystemClock
 from helios_research.submission.engine import Engine
-from helios_research.submission.options import MOST_UPLOADS, SubmitOptions
 from helios_research.submission.work_queue import Inspector
 from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE, Withdrawal, readmit, withdraw
 

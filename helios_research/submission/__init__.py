@@ -1,1 +1,113 @@
-"""Sending a cohort to Helios: decide, pace, ask, act."""
+"""Sending a cohort. Here is what every part of it is given: the options, and the time."""
+
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any, Protocol, Self
+
+import numpy as np
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from helios_research.config import Parallel
+from helios_research.errors import ConfigError
+from helios_research.state.status import DecisionOptions, YesNo
+
+MOST_UPLOADS = Parallel().uploads
+"""Uploads for which a client keeps connections; more would only wait for each other."""
+
+_ABOVE_0 = Field(gt=0, allow_inf_nan=False, description="a number above 0")
+
+
+class SubmitOptions(DecisionOptions):
+    """Options of one submission, immutable; `Study.submit` has them as keywords and describes each.
+
+    Raises
+    ------
+    ConfigError
+        An option has a value that it cannot have.
+    """
+
+    rate: Annotated[float | None, _ABOVE_0] = None
+    max_in_flight: Annotated[
+        int | None, Field(ge=1, description="a whole number of at least 1")
+    ] = None
+    poll_floor_s: Annotated[float, _ABOVE_0] = 3.0
+    transcripts: YesNo = False
+    uploads: Annotated[
+        int,
+        Field(ge=1, le=MOST_UPLOADS, description=f"a whole number from 1 to {MOST_UPLOADS}"),
+    ] = MOST_UPLOADS
+    deadline_s: Annotated[float, _ABOVE_0] = 1800.0
+    outage_s: Annotated[float, _ABOVE_0] = 600.0
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_the_mistake(cls, values: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        """Accept numbers of NumPy, and say of the first wrong option what it has to be."""
+        given = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in dict(values).items()
+        }
+        try:
+            return build(given)
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            if name not in cls.model_fields:
+                message = f"A submission has no option {name!r}."
+                raise TypeError(message) from None
+            expected = cls.model_fields[name].description or ""
+            raise ConfigError.setting(name, given[name], expected) from None
+
+
+LONGEST_NAP_S = 5.0
+"""Longest wait that is left to the event loop's own timer, in seconds (our choice).
+
+The loop counts on ``CLOCK_MONOTONIC``, which stands still while a Linux machine is suspended:
+after a laptop was closed for two hours, a wait of 120 s would still have 120 s to go.
+"""
+
+_COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
+
+
+class Clock(Protocol):
+    """What the submission needs to know about time."""
+
+    def now(self) -> datetime:
+        """Give the time of day, UTC."""
+
+    def monotonic(self) -> float:
+        """Count seconds that never go backwards."""
+
+    def awake(self) -> float:
+        """Count the seconds in which programs could run."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SystemClock:
+    """The machine's clock; a suspended laptop's sleep counts as time that has passed."""
+
+    def __init__(self) -> None:
+        self._source: int | None = getattr(time, _COUNTS_SLEEP.get(sys.platform, ""), None)
+
+    def now(self) -> datetime:
+        """Give the time of day, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Count seconds that never go backwards."""
+        return time.monotonic() if self._source is None else time.clock_gettime(self._source)
+
+    def awake(self) -> float:
+        """Count the seconds in which programs could run."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, looking at the clock again every few seconds."""
+        due = self.monotonic() + seconds
+        await asyncio.sleep(min(seconds, LONGEST_NAP_S))
+        # Nothing can signal that the machine woke up; looking again is the only way to tell.
+        while (left := due - self.monotonic()) > 0:  # noqa: ASYNC110 — see the line above
+            await asyncio.sleep(min(left, LONGEST_NAP_S))

@@ -29,9 +29,8 @@ from helios_research.ledger import Attempt, Ledger, Setting
 from helios_research.state.loader import all_hashes, duplicate_rejections
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
+from helios_research.submission import Clock, SubmitOptions
 from helios_research.submission.background import REFRESH_S
-from helios_research.submission.clock import Clock
-from helios_research.submission.options import SubmitOptions
 from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.recording_task import RecordingTask

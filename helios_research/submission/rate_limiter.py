@@ -9,7 +9,7 @@ from enum import Enum
 from random import SystemRandom
 from types import MappingProxyType
 
-from helios_research.submission.clock import Clock
+from helios_research.submission import Clock
 
 START_RATE = 4.0
 """RowRequests per second to begin with where no rate is known (our choice; the service publishes

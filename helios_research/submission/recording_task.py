@@ -31,8 +31,7 @@ from helios_research.state.status import (
     has_expired,
     next_action,
 )
-from helios_research.submission.clock import Clock
-from helios_research.submission.options import SubmitOptions
+from helios_research.submission import Clock, SubmitOptions
 from helios_research.submission.polling import RECHECK_S, CompletionModel
 from helios_research.submission.rate_limiter import RequestKind
 from helios_research.submission.retrying_client import PostponedError, RetryingClient

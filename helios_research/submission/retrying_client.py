@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from helios_research.api.responses import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
-from helios_research.submission.clock import Clock
+from helios_research.submission import Clock
 from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind
 
 T = TypeVar("T")

@@ -23,13 +23,13 @@ from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings
 from helios_research.submission import (
+    SystemClock,
     engine,
     polling,
     rate_limiter,
     recording_task,
     retrying_client,
 )
-from helios_research.submission.clock import SystemClock
 from support.faults import Step
 from support.sandbox import ObservedSandbox
 

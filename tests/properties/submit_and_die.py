@@ -17,8 +17,13 @@ import helios_research as hr
 from helios_research.api.client import Client
 from helios_research.errors import ServiceError
 from helios_research.ledger import Ledger
-from helios_research.submission import engine, rate_limiter, recording_task, retrying_client
-from helios_research.submission.clock import SystemClock
+from helios_research.submission import (
+    SystemClock,
+    engine,
+    rate_limiter,
+    recording_task,
+    retrying_client,
+)
 
 UNREACHED, UNREACHABLE = 0, 3
 

@@ -11,8 +11,7 @@ from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission import recording_task
-from helios_research.submission.clock import SystemClock
+from helios_research.submission import SystemClock, recording_task
 from support.faults import Faults
 from support.sandbox import ObservedSandbox
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from helios_research.submission.clock import LONGEST_NAP_S, Clock, SystemClock, VirtualClock
+from helios_research.submission import LONGEST_NAP_S, Clock, SystemClock
+from support.virtual_clock import VirtualClock
 
 
 class SuspendedClock(SystemClock):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 import helios_research as hr
 from helios_research.errors import ConfigError
-from helios_research.submission.options import SubmitOptions
+from helios_research.submission import SubmitOptions
 
 
 @pytest.mark.parametrize(

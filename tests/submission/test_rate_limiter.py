@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helios_research.sandbox.core import TokenBucket
-from helios_research.submission.clock import VirtualClock
 from helios_research.submission.rate_limiter import (
     CUT,
     DEEPEST_CUT,
@@ -25,6 +24,7 @@ from helios_research.submission.rate_limiter import (
     RateLimiter,
     RequestKind,
 )
+from support.virtual_clock import VirtualClock
 
 SLACK_S = 1e-4
 # Every request goes as soon as its turn has come, for tests of what the turns are.

@@ -13,7 +13,7 @@ from helios_research.columns import Outcome
 from helios_research.ledger import Ledger
 from helios_research.sandbox import SandboxSettings
 from helios_research.state.status import Progress
-from helios_research.submission.options import SubmitOptions
+from helios_research.submission import SubmitOptions
 from helios_research.widgets import SubmissionMonitor
 from helios_research.widgets.monitor.drawing import errors_html, progress_html
 from helios_research.widgets.monitor.monitor import REFRESH_S

@@ -12,7 +12,7 @@ import ipywidgets
 from helios_research.codes import HeliosCode
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError
-from helios_research.submission.options import SubmitOptions
+from helios_research.submission import SubmitOptions
 from helios_research.widgets.base.controls import Button
 from helios_research.widgets.base.panel import Guard, Panel, StatusLine, in_words, markup
 from helios_research.widgets.monitor.drawing import (

@@ -23,8 +23,8 @@ from helios_research.columns import BIOMARKERS
 from helios_research.config import ConnectionSettings, TimeOuts
 from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import SandboxSettings
+from helios_research.submission import LONGEST_NAP_S, SystemClock
 from helios_research.submission.background import Submission
-from helios_research.submission.clock import LONGEST_NAP_S, SystemClock
 from support.sandbox import ObservedSandbox
 
 SPEED = 25.0

@@ -1,69 +1,15 @@
-"""Time as the submission sees it: the machine's own, or one that jumps instead of waiting."""
+"""Time that jumps instead of passing, for tests and simulations of whole submissions."""
 
 import asyncio
 import selectors
-import sys
-import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-LONGEST_NAP_S = 5.0
-"""Longest wait that is left to the event loop's own timer, in seconds (our choice).
-
-The loop counts on ``CLOCK_MONOTONIC``, which stands still while a Linux machine is suspended:
-after a laptop was closed for two hours, a wait of 120 s would still have 120 s to go.
-"""
-
 SHORTEST_STEP_S = 1e-6
 """The least that a virtual wait moves the clock, in seconds."""
-
-_COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
-
-
-class Clock(Protocol):
-    """What the submission needs to know about time."""
-
-    def now(self) -> datetime:
-        """Tell the time of day."""
-
-    def monotonic(self) -> float:
-        """Count seconds that never go backwards."""
-
-    def awake(self) -> float:
-        """Count the seconds in which programs could run."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class SystemClock:
-    """The machine's clock; a suspended laptop's sleep counts as time that has passed."""
-
-    def __init__(self) -> None:
-        self._source: int | None = getattr(time, _COUNTS_SLEEP.get(sys.platform, ""), None)
-
-    def now(self) -> datetime:
-        """Tell the time of day."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Count seconds that never go backwards."""
-        return time.monotonic() if self._source is None else time.clock_gettime(self._source)
-
-    def awake(self) -> float:
-        """Count the seconds in which programs could run."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, looking at the clock again every few seconds."""
-        due = self.monotonic() + seconds
-        await asyncio.sleep(min(seconds, LONGEST_NAP_S))
-        # Nothing can signal that the machine woke up; looking again is the only way to tell.
-        while (left := due - self.monotonic()) > 0:  # noqa: ASYNC110 — see the line above
-            await asyncio.sleep(min(left, LONGEST_NAP_S))
 
 
 class VirtualClock:
