@@ -112,6 +112,11 @@ class PreparedResults:
         return flagged_note(self.frame)
 
     @cached_property
+    def sources(self) -> list[str]:
+        """Where the scores come from, as in ``columns.Source``."""
+        return sources_of(self.frame)
+
+    @cached_property
     def source_note(self) -> str | None:
         """The sentence that says that scores are synthetic; None where they are not."""
         return source_note(self.frame)
@@ -146,7 +151,7 @@ class PreparedResults:
         rows.attrs = {
             "method": method,
             "warnings": [*warnings, *filter(None, [self.flagged_note])],
-            "sources": sources_of(self.frame),
+            "sources": self.sources,
             "source_note": self.source_note,
         }
         return rows

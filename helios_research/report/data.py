@@ -14,12 +14,8 @@ from helios_research.analysis.prepared import (
     Codes,
     Flags,
     Floats,
-    choose_biomarkers,
-    levels_of,
-    load_results,
-    people_of,
-    source_note,
-    sources_of,
+    PreparedResults,
+    prepare,
 )
 from helios_research.analysis.table_one import OVERALL
 from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
@@ -46,6 +42,11 @@ class ReportData:
     pooled: tuple[str, ...] | None = None
 
     @property
+    def prepared(self) -> PreparedResults:
+        """The table, ready for an analysis or a figure."""
+        return prepare(self.table, biomarkers=())
+
+    @property
     def hides_small_cells(self) -> bool:
         """Whether groups of fewer than five participants are hidden."""
         return self.pooled is not None
@@ -54,15 +55,15 @@ class ReportData:
     def synthetic(self) -> str | None:
         """The sentence that says so where scores are synthetic."""
         said_to_be = self.provenance.get("source") == Source.SANDBOX.value
-        known = source_note(self.table)
-        if known is None and said_to_be and not sources_of(self.table):
+        known = self.prepared.source_note
+        if known is None and said_to_be and not self.prepared.sources:
             return "Synthetic scores from the sandbox, not measurements of anyone."
         return known
 
     @property
     def n_people(self) -> int:
         """How many participants there are."""
-        return people_of(self.table)[1]
+        return self.prepared.n_people
 
     @property
     def small_tags(self) -> list[str]:
@@ -100,7 +101,7 @@ class ReportData:
 
     def levels_of(self, tag: str) -> tuple[str, ...]:
         """List the levels of a tag."""
-        return levels_of(self.table, tag).labels
+        return prepare(self.table, [tag], biomarkers=()).levels[tag].labels
 
     def text_of(self, name: str) -> "pd.Series[Any]":
         """Give a column, or an empty one where the results lack it."""
@@ -119,7 +120,7 @@ def report_data(
 ) -> ReportData:
     """Gather what a report is about."""
     known: dict[str, Any] = {}
-    table = load_results(results)
+    table = prepare(results, biomarkers=()).frame
     if not isinstance(results, pd.DataFrame):
         known = read_footer(Path(results))
     known |= provenance or {}
@@ -137,7 +138,7 @@ def report_data(
 
 def _figures(table: pd.DataFrame, biomarkers: Sequence[str] | None) -> tuple[str, ...]:
     if biomarkers is not None:
-        return tuple(marker.name for marker in choose_biomarkers(table, biomarkers))
+        return tuple(prepare(table, biomarkers=biomarkers).names)
     return tuple(
         name for name in DEFAULT_BIOMARKERS if name in table.columns and name in BIOMARKERS_BY_NAME
     )
@@ -145,7 +146,7 @@ def _figures(table: pd.DataFrame, biomarkers: Sequence[str] | None) -> tuple[str
 
 def _runs_with_time(table: pd.DataFrame, tag: str) -> bool:
     """Tell a visit, which runs with time, from a tag such as the prompt, which does not."""
-    levels = levels_of(table, tag)
+    levels = prepare(table, [tag], biomarkers=()).levels[tag]
     if "recording_time" not in table.columns or table["recording_time"].isna().all():
         return all(any(map(str.isdigit, label)) for label in levels.labels)
     ordered = pd.DataFrame(
@@ -179,9 +180,9 @@ def pool_small_levels(
 
 
 def _pooled(table: pd.DataFrame, name: str) -> tuple[pd.Categorical, int]:
-    levels = levels_of(table, name)
-    people, _ = people_of(table)
-    chosen = _to_pool(levels.codes, people, len(levels))
+    prepared = prepare(table, [name], biomarkers=())
+    levels = prepared.levels[name]
+    chosen = _to_pool(levels.codes, prepared.people, len(levels))
     if not chosen:
         return pd.Categorical([]), 0
     pool = f"{len(chosen)} groups pooled"

@@ -8,7 +8,6 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research._version import __version__
-from helios_research.analysis.prepared import flagged_note, is_flagged, sources_of
 from helios_research.codes import explain
 from helios_research.columns import OUTCOME_LABELS, Outcome, Source
 from helios_research.report.blocks import (
@@ -48,11 +47,11 @@ def methods(data: ReportData) -> ReportSection:
 
 def _scoring(data: ReportData) -> str:
     scored = data.n_with(Outcome.SCORED)
-    was_sent = data.text_of("created_at").notna().any() or sources_of(data.table)
+    was_sent = data.text_of("created_at").notna().any() or data.prepared.sources
     if not scored and not was_sent:
         return "No recording was sent to Helios yet."
     at = data.provenance.get("base_url")
-    sources = sources_of(data.table) or [str(data.provenance.get("source") or "")]
+    sources = data.prepared.sources or [str(data.provenance.get("source") or "")]
     who = (
         "the sandbox of helios_research, whose scores are synthetic,"
         if sources == [Source.SANDBOX.value]
@@ -103,7 +102,7 @@ def _settings(data: ReportData) -> list[tuple[str, str]]:
     return [
         ("Study", str(data.provenance.get("study") or "")),
         ("Service", str(data.provenance.get("base_url") or "")),
-        ("Scores from", ", ".join(sources_of(data.table))),
+        ("Scores from", ", ".join(data.prepared.sources)),
         ("Sent as tags", ", ".join(data.provenance.get("tags") or ())),
         ("Participants withdrawn, not in it", str(data.provenance.get("withdrawn") or "")),
         ("Groups of fewer than five participants", hidden),
@@ -199,7 +198,7 @@ def _cautions(data: ReportData) -> Iterator[str]:
             f"Helios gave warnings with {counted(warned, 'recording')}; their scores are included "
             "and should be treated with caution."
         )
-    if flagged := flagged_note(table):
+    if flagged := data.prepared.flagged_note:
         yield f"{flagged} What to do is under Errors."
     if data.pooled:
         yield from data.pooled
@@ -231,7 +230,7 @@ def errors(data: ReportData) -> ReportSection:
 
 
 def _errors(data: ReportData, codes: "pd.Series[str]") -> Table:
-    flagged = is_flagged(data.table)
+    flagged = data.prepared.flagged
     rows = []
     for code, number in codes.value_counts().items():
         own = (codes == code).to_numpy(dtype=bool)

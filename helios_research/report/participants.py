@@ -12,7 +12,6 @@ import pandas as pd
 
 from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
 from helios_research.analysis.missingness import ANY_REASON, BIOMARKER_FAILED
-from helios_research.analysis.prepared import flagged_note
 from helios_research.analysis.table_one import OVERALL
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, flow_diagram, outcomes_by_tag
@@ -63,7 +62,7 @@ def participants(data: ReportData) -> ReportSection:
     caption = f"Participants by {tag}" if tag else "Participants"
     numeric = [name for name in printed.columns if name not in ("characteristic", "level")]
     # How many scores are flagged is no matter of who took part.
-    about_all = flagged_note(data.table)
+    about_all = data.prepared.flagged_note
     warnings = [said for said in described.attrs["warnings"] if said != about_all]
     notes = [described.attrs["method"], *warnings]
     if HIDDEN in printed.to_numpy():

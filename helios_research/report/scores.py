@@ -11,7 +11,6 @@ from helios_research.analysis import (
     summarize_by_tag,
 )
 from helios_research.analysis.comparisons import NOT_ALL_COMPARED
-from helios_research.analysis.prepared import flagged_note
 from helios_research.analysis.repeated import Baseline
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
@@ -187,7 +186,7 @@ def comparisons(data: ReportData) -> tuple[ReportSection, list[str]]:
             blocks.append(Text(str(error), look="note"))
             continue
         # How many scores are flagged is said once for all tags, at a glance.
-        about_all = flagged_note(data.table)
+        about_all = data.prepared.flagged_note
         warnings = [
             # The table of the report has no column of that name; the reasons stand below it.
             f"{NOT_ALL_COMPARED}: what stands under Comparisons says why."
