@@ -21,7 +21,7 @@ from helios_research.ledger import Ledger, LedgerReader, Setting
 from helios_research.ledger.storage import DATABASE_FILES
 from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
 from helios_research.preflight_checks.rules import Thresholds
-from helios_research.preflight_checks.summary import expected_requests, expected_time_s
+from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
 from helios_research.results.table import Snapshot

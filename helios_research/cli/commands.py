@@ -142,8 +142,7 @@ def check(
     ] = 5.0,
 ) -> None:
     """Check a table and its recordings before anything is sent."""
-    from helios_research.preflight_checks.summary import overview
-    from helios_research.preflight_checks.table import preflight, write_checks
+    from helios_research.preflight_checks.table import overview, preflight, write_checks
 
     if out is not None and not out.absolute().parent.is_dir():
         # Said now, since the checks may take an hour.

@@ -1,4 +1,4 @@
-"""Checks that were made before, so that a second check is instant."""
+"""The check of one recording, and the cache that makes a second check instant."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from helios_research.preflight_checks.rules import (
     DEFAULT_THRESHOLDS,
     MISNAMED,
     Thresholds,
-    judge,
     misnamed,
+    predict,
 )
 from helios_research.recording import (
     MEASURING_VERSION,
@@ -27,48 +27,15 @@ from helios_research.recording import (
 UNREADABLE = "INVALID_RECORDING"
 """Our own code for a row whose recording cannot be read, and so cannot be sent."""
 
-_JUDGING_VERSION = 1
+_RULES_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """What the preflight found out about one recording. Picklable.
 
-    Attributes
-    ----------
-    verdict
-        Whether to send it.
-    predicted_error_code
-        The error code that Helios is expected to give, ``INVALID_RECORDING`` where it cannot be
-        read, or None.
-    reason
-        What is behind the verdict, in sentences.
-    sha256
-        SHA-256 of its bytes in hexadecimal digits; None where they were not all read.
-    audio_format
-        Container and codec found in the bytes.
-    duration_s
-        Decoded length in seconds.
-    speech_s
-        Speech in seconds.
-    sample_rate_hz
-        Sample rate in Hz.
-    channels
-        Number of channels.
-    level_dbfs
-        RMS level of the loudest channel in dBFS.
-    clipped_fraction
-        Samples at full scale as a share (0 to 1) of all samples.
-    speech_counted_to_end
-        False where counting stopped at enough speech; None where nothing was counted.
-    noise_floor_dbfs
-        Level in dBFS below which the quietest tenth of all 50 ms frames lies.
-    media_type
-        Media type to upload it with, or None when it is not one of the six formats.
-    size_bytes
-        Its size in bytes.
-    stamp
-        Its cheap identity when it was read.
+    ``sha256`` is None where not all bytes were read. Fields that `AudioFacts` has too are taken from
+    there; they are None where nothing could be decoded.
     """
 
     verdict: Verdict
@@ -82,6 +49,7 @@ class Check:
     channels: int | None = None
     level_dbfs: float | None = None
     clipped_fraction: float | None = None
+    # None where no speech was counted.
     speech_counted_to_end: bool | None = None
     noise_floor_dbfs: float | None = None
     media_type: str | None = None
@@ -90,7 +58,7 @@ class Check:
 
     @property
     def can_be_recalled(self) -> bool:
-        """Whether a later look can tell, without reading it, that nothing was written to it."""
+        """Whether its stamp is enough to find out later that the recording is unchanged."""
         return self.sha256 is not None and self.stamp is not None and bool(self.stamp.version)
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,19 +76,15 @@ class Check:
 class CheckCache(Protocol):
     """Where checks are kept between sessions; a study keeps them in its ledger.
 
-    ``rules`` is a key that changes with the thresholds, with ``full_speech`` and with the versions
-    of this package that measure otherwise. Whether a kept check still holds is decided by those
-    who load it, from its stamp and its hash.
+    ``rules`` is the key of `rules_key`. The caller decides from its stamp and its hash whether a kept
+    check is still valid.
     """
 
     def load(self, rules: str) -> Mapping[str, Check]:
         """Load all checks that were made by these rules."""
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
-        """Keep checks, in place of what was kept for the same locations and rules.
-
-        It may be called from any thread, but only from one at a time.
-        """
+        """Keep checks, in place of those of the same locations and rules. Called by one thread at a time."""
 
 
 class MemoryCache:
@@ -134,7 +98,7 @@ class MemoryCache:
         return dict(self._checks.get(rules, {}))
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
-        """Keep checks, in place of what was kept for the same locations and rules."""
+        """Keep checks, in place of those of the same locations and rules."""
         self._checks.setdefault(rules, {}).update(checks)
 
 
@@ -153,7 +117,7 @@ def check_recording(
     previous: Check | None = None,
     alike: Sequence[Check] = (),
 ) -> Check:
-    """Check one recording. Whatever is wrong with it becomes its verdict, never an exception."""
+    """Check one recording. What is wrong with it becomes its verdict, never an exception."""
     try:
         return (
             _still_valid(location, previous)
@@ -162,13 +126,13 @@ def check_recording(
         )
     except RecordingUnavailableError as error:
         return Check(Verdict.FAIL, UNREADABLE, str(error))
-    # A mistake of ours in one recording must not cost a researcher the other thousand.
+    # A mistake in this package must not cost a researcher the checks of all other recordings.
     except Exception as error:  # noqa: BLE001
         return unchecked(f"{type(error).__name__}: {error}")
 
 
 def identified(location: str, check: Check) -> Check:
-    """Say what a recording is, where its check could not: read, but not decoded."""
+    """Add hash and format to a check that could not be made: the recording is read, not decoded."""
     try:
         found = fingerprint(location)
     except RecordingUnavailableError as error:
@@ -184,23 +148,23 @@ def identified(location: str, check: Check) -> Check:
 
 
 def unchecked(why: str, code: str | None = None) -> Check:
-    """Word the check of a recording that could not be made, through no known fault of its own."""
+    """Make the check of a recording that could not be checked, but may be good."""
     return Check(Verdict.WARN, code, f"It could not be checked ({why}).")
 
 
 def rules_key(thresholds: Thresholds, *, full_speech: bool) -> str:
-    """Name the rules of a check, so that a cache never answers by others."""
-    rules = [MEASURING_VERSION, _JUDGING_VERSION, full_speech, asdict(thresholds)]
+    """Make the key of a check's rules: thresholds, full_speech and how this version measures."""
+    rules = [MEASURING_VERSION, _RULES_VERSION, full_speech, asdict(thresholds)]
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _examined(location: str, thresholds: Thresholds, *, full_speech: bool) -> Check:
     facts = examine(location, full_speech=full_speech, enough_speech_s=thresholds.enough_speech_s)
-    judgement = judge(facts, thresholds, location)
+    prediction = predict(facts, thresholds, location)
     shared: Mapping[str, Any] = {name: getattr(facts, name) for name in _SHARED}
     if facts.speech_s is None:
         shared = {**shared, "speech_counted_to_end": None}
-    return Check(judgement.verdict, judgement.code, judgement.reason, **shared)
+    return Check(prediction.verdict, prediction.code, prediction.reason, **shared)
 
 
 def _still_valid(location: str, previous: Check | None) -> Check | None:
@@ -214,7 +178,7 @@ def _recognized(location: str, alike: Sequence[Check]) -> Check | None:
         return None
     read = fingerprint(location)
     for check in alike:
-        # What was said of a name holds for that name alone.
+        # A reason about a name applies to that name alone.
         speaks_of_name = MISNAMED in check.reason or misnamed(check.audio_format, location)
         if check.sha256 == read.sha256 and not speaks_of_name:
             return replace(check, stamp=read.stamp)

@@ -1,4 +1,4 @@
-"""How far a check has come: a line that moves on a terminal, plain lines elsewhere."""
+"""Many recordings checked at once: in worker processes of this machine, or by an executor of the caller."""
 
 import threading
 import time
@@ -31,40 +31,40 @@ from helios_research.preflight_checks.worker import (
 )
 from helios_research.recording import is_remote, stamp_of, without_secrets
 
-ShowCount = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""
 
 
-def chosen(progress: bool | ShowCount) -> ShowCount:  # noqa: FBT001 - the public argument
-    """Turn what the caller asked for into something to call."""
+def progress_callback(progress: bool | ProgressCallback) -> ProgressCallback:  # noqa: FBT001 - the public argument
+    """Turn the public ``progress`` argument into a function."""
     if callable(progress):
         return progress
     return _progress_line() if progress else lambda _done, _total: None
 
 
-def _progress_line() -> ShowCount:
+def _progress_line() -> ProgressCallback:
     line = ProgressLine()
     began = time.monotonic()
 
     def show(done: int, total: int) -> None:
         per_minute = 60 * done / max(time.monotonic() - began, 1e-3)
-        words = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
-        line(words, is_last=done >= total)
+        text = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
+        line(text, is_last=done >= total)
 
     return show
 
 
 _WINDOW = 256
-"""Recordings handed to an executor at once: enough for a cluster, few enough to stop quickly."""
+"""Recordings given to an executor at once: enough for a cluster, few enough to stop quickly."""
 
 _STORED_AT_ONCE = 100
 _MOST_ALIKE = 50
-# An executor that is not ours cannot be asked which task hangs, so it gets twice the time of one.
+# Which task hangs is not known in an executor of the caller, so it gets twice the time of one task.
 _STALL_FACTOR = 2
 
 
 class CheckPool:
-    """Checks recordings as they are asked for; use it in a ``with`` statement."""
+    """Checks recordings, here or in an executor; use it in a ``with`` statement."""
 
     def __init__(
         self,
@@ -78,10 +78,12 @@ class CheckPool:
     ) -> None:
         self._thresholds = thresholds
         self._full_speech = full_speech
-        self._given = executor
+        self._executor = executor
         self._workers = workers
         self._own: WorkerPool | None = None
-        self._memory = _Memory(cache, rules_key(thresholds, full_speech=full_speech), store_every)
+        self._known = _KnownChecks(
+            cache, rules_key(thresholds, full_speech=full_speech), store_every
+        )
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -94,22 +96,22 @@ class CheckPool:
         """End the processes and store what has not been stored yet."""
         if self._own is not None:
             self._own.shutdown(cancel_futures=abandon)
-        self._memory.flush()
+        self._known.flush()
 
     def check(self, location: str) -> Future[Check]:
-        """Have one recording checked, without waiting for it."""
+        """Start the check of one recording, without waiting for it."""
         answer: Future[Check] = Future()
-        recalled = self._memory.recall(location)
+        recalled = self._known.recall(location)
         if recalled is None:
-            self._start(location, answer, self._given or self._own_pool())
+            self._start(location, answer, self._executor or self._own_pool())
         else:
             answer.set_result(recalled)
         return answer
 
     def identify(self, location: str, check: Check) -> Future[Check]:
-        """Have a recording identified that could not be checked, in a process of its own.
+        """Identify a recording that could not be checked, in a worker process.
 
-        What hangs its check may hang whoever reads it, as a network drive that was lost does.
+        A recording that hangs its check, as on a lost network drive, may hang every reader.
         """
         answer: Future[Check] = Future()
         task = self._own_pool().submit(identified, location, check)
@@ -121,7 +123,7 @@ class CheckPool:
         pending: dict[Future[Check], str] = {}
         try:
             for location in dict.fromkeys(locations):
-                recalled = self._memory.recall(location)
+                recalled = self._known.recall(location)
                 if recalled is not None:
                     yield location, recalled
                     continue
@@ -135,19 +137,19 @@ class CheckPool:
                 future.cancel()
 
     def _finished(self, pending: dict[Future[Check], str]) -> Iterator[tuple[str, Check]]:
-        limit_s = None if self._given is None else _STALL_FACTOR * self._thresholds.time_limit_s
+        limit_s = None if self._executor is None else _STALL_FACTOR * self._thresholds.time_limit_s
         done, _ = wait(pending, timeout=limit_s, return_when=FIRST_COMPLETED)
         for future in done:
             yield pending.pop(future), future.result()
         if not done:
-            why = f"nothing came back from the executor for {limit_s:g} s"
+            why = f"the executor returned nothing for {limit_s:g} s"
             for future in list(pending):
                 future.cancel()
                 yield pending.pop(future), unchecked(why)
 
     def _start(self, location: str, answer: Future[Check], executor: Executor) -> None:
-        alike = self._memory.alike(location)
-        previous = self._memory.previous(location)
+        alike = self._known.alike(location)
+        previous = self._known.previous(location)
         arguments = (location, self._thresholds, self._full_speech, previous, alike)
         try:
             task = executor.submit(check_recording, *arguments)
@@ -161,7 +163,7 @@ class CheckPool:
             answer.cancel()
             answer.set_running_or_notify_cancel()
             return
-        # A pool of another kind breaks as a whole. Ours finds out whose fault it was.
+        # A pool of another kind breaks as a whole. Ours finds the recording that caused it.
         if isinstance(task.exception(), BrokenExecutor):
             self._start(location, answer, self._own_pool())
             return
@@ -169,7 +171,7 @@ class CheckPool:
             return
         try:
             check = _outcome(task)
-            self._memory.keep(location, check)
+            self._known.keep(location, check)
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
             answer.set_exception(error)
         else:
@@ -211,8 +213,8 @@ def _outcome(task: Future[Check]) -> Check:
     return unchecked(str(error) or type(error).__name__)
 
 
-class _Memory:
-    """What is known from before, and what is to be stored. Safe to use from several threads."""
+class _KnownChecks:
+    """Earlier checks, and new ones that are not stored yet. Safe to use from several threads."""
 
     def __init__(self, cache: CheckCache | None, rules: str, store_every: int) -> None:
         self._cache = cache
@@ -226,7 +228,7 @@ class _Memory:
             self._by_size[check.size_bytes or 0].append(check)
 
     def recall(self, location: str) -> Check | None:
-        """Find the check of a local recording to which nothing was written since."""
+        """Find the check of a local recording that is unchanged."""
         check = self._checks.get(location)
         if check is None or is_remote(location):
             return None
@@ -248,8 +250,8 @@ class _Memory:
         except RecordingUnavailableError:
             return []
         distinct = {check.sha256: check for check in self._by_size.get(size_bytes or 0, [])}
-        # Recordings of a fixed length are all alike in size: decoding anew is then cheaper than
-        # handing every one of them to the worker.
+        # Recordings of a fixed length all have the same size: decoding again is then cheaper than
+        # sending all their checks to the worker.
         return list(distinct.values()) if len(distinct) <= _MOST_ALIKE else []
 
     def keep(self, location: str, check: Check) -> None:

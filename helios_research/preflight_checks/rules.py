@@ -1,4 +1,4 @@
-"""From the facts about a recording to what Helios will say: every threshold with its unit and source."""
+"""Which answer Helios is expected to give to a recording: every threshold with its unit and source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,8 +87,8 @@ class Thresholds:
         least = self.least_speech_s + self.speech_margin_s
         if self.enough_speech_s < least:
             message = (
-                f"enough_speech_s is {self.enough_speech_s}, but counting has to go on to "
-                f"least_speech_s + speech_margin_s = {least} to tell whether there is enough: "
+                f"enough_speech_s is {self.enough_speech_s}, but counting has to continue to "
+                f"least_speech_s + speech_margin_s = {least} to know whether there is enough: "
                 f"set it to {least} or more."
             )
             raise ValueError(message)
@@ -111,7 +111,7 @@ MISNAMED = "Its name ends in"
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Prediction:
     """What is expected of one recording."""
 
     verdict: Verdict
@@ -119,8 +119,8 @@ class Judgement:
     reason: str
 
 
-def judge(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Judgement:
-    """Say what Helios will make of a recording. The first rule that matches decides."""
+def predict(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Prediction:
+    """Predict the answer of Helios to a recording. The first rule that matches decides."""
     notes = [note] if (note := misnamed(facts.audio_format, name)) else []
     for rule in (_undecodable, _too_long, _too_little_speech):
         refusal = rule(facts, thresholds)
@@ -128,27 +128,27 @@ def judge(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Judgemen
             return _with_notes(refusal, [*_doubts(facts, thresholds), *notes])
     doubts = list(_doubts(facts, thresholds))
     verdict = Verdict.WARN if doubts else Verdict.OK
-    return Judgement(verdict, None, " ".join([*doubts, *notes]))
+    return Prediction(verdict, None, " ".join([*doubts, *notes]))
 
 
-def _with_notes(judgement: Judgement, notes: list[str]) -> Judgement:
-    reason = " ".join([judgement.reason, *notes])
-    return Judgement(judgement.verdict, judgement.code, reason)
+def _with_notes(prediction: Prediction, notes: list[str]) -> Prediction:
+    reason = " ".join([prediction.reason, *notes])
+    return Prediction(prediction.verdict, prediction.code, reason)
 
 
-def _undecodable(facts: AudioFacts, _: Thresholds) -> Judgement | None:
+def _undecodable(facts: AudioFacts, _: Thresholds) -> Prediction | None:
     if facts.problem is None:
         return None
-    reason = f"Not a recording that Helios takes: {facts.problem}."
-    return Judgement(Verdict.FAIL, HeliosCode.INVALID_FORMAT.value, reason)
+    reason = f"Not a recording that Helios accepts: {facts.problem}."
+    return Prediction(Verdict.FAIL, HeliosCode.INVALID_FORMAT.value, reason)
 
 
-def _too_long(facts: AudioFacts, thresholds: Thresholds) -> Judgement | None:
+def _too_long(facts: AudioFacts, thresholds: Thresholds) -> Prediction | None:
     length, limit = facts.duration_s or 0.0, thresholds.longest_s
     if length <= limit - thresholds.longest_margin_s:
         return None
     borderline = length <= limit + thresholds.longest_margin_s
-    return Judgement(
+    return Prediction(
         Verdict.WARN if borderline else Verdict.FAIL,
         HeliosCode.TOO_LONG.value if length > limit else None,
         f"It is {_long(length)} long, {'close to' if borderline else 'over'} the limit of "
@@ -163,7 +163,7 @@ def _long(length_s: float) -> str:
     return f"{minutes:.0f} minutes" if minutes >= 10 else f"{length_s:.2f} s"
 
 
-def _too_little_speech(facts: AudioFacts, thresholds: Thresholds) -> Judgement | None:
+def _too_little_speech(facts: AudioFacts, thresholds: Thresholds) -> Prediction | None:
     speech, least = facts.speech_s or 0.0, thresholds.least_speech_s
     if speech >= least + thresholds.speech_margin_s:
         return None
@@ -174,16 +174,16 @@ def _too_little_speech(facts: AudioFacts, thresholds: Thresholds) -> Judgement |
     else:
         code = HeliosCode.TOO_SHORT.value if speech < least else None
         reason = (
-            f"It holds about {speech:.1f} s of speech, {'close to' if borderline else 'under'} "
+            f"It contains about {speech:.1f} s of speech, {'close to' if borderline else 'under'} "
             f"the {least:g} s that are needed."
         )
     # Speech that only the downmix loses may still be heard by a service that takes one channel.
     is_unsure = borderline or facts.cancels_out
-    return Judgement(Verdict.WARN if is_unsure else Verdict.FAIL, code, reason)
+    return Prediction(Verdict.WARN if is_unsure else Verdict.FAIL, code, reason)
 
 
 def _doubts(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
-    """Word everything that makes a decodable recording less than sure."""
+    """Give every reason why a recording that can be decoded may still be refused or score badly."""
     if facts.problem is not None:
         return
     yield from _doubts_on_format(facts)
@@ -205,9 +205,9 @@ def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
 
 def _doubts_on_wholeness(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
     if facts.missing_s > thresholds.missing_s:
-        promised = (facts.duration_s or 0.0) + facts.missing_s
+        declared_s = (facts.duration_s or 0.0) + facts.missing_s
         yield (
-            f"It seems to be cut off: by its own header it is {_long(promised)} long, but only "
+            f"It seems to be cut off: by its own header it is {_long(declared_s)} long, but only "
             f"{facts.duration_s:.2f} s are there. Copy it again."
         )
     if facts.damaged_packets:
@@ -235,7 +235,7 @@ def _doubts_on_sound(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]
 
 
 def misnamed(audio_format: str | None, name: str) -> str:
-    """Word an extension that does not fit the bytes. Harmless, as the bytes decide."""
+    """Write the note for an extension that does not fit the bytes. Harmless, as the bytes decide."""
     path = urlsplit(name).path if "://" in name else name
     extension = PurePath(path).suffix.lower()
     fitting = _EXTENSIONS.get((audio_format or "").partition("/")[0])

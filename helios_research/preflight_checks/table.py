@@ -1,19 +1,21 @@
-"""The table of checks: one row for each row of the cohort."""
+"""A cohort before it is sent: the table of its checks, and an overview of what it contains."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from helios_research._util.files import replaced
+from helios_research._util.text import counted
 from helios_research.columns import CHECKS, RECORDING_ID, Kind, Verdict
 from helios_research.preflight_checks.check import UNREADABLE, Check, CheckCache
-from helios_research.preflight_checks.pool import CheckPool, ShowCount, chosen
+from helios_research.preflight_checks.pool import CheckPool, ProgressCallback, progress_callback
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from helios_research.cohort import Cohort
 
 
@@ -27,8 +29,8 @@ def preflight(
     executor: Executor | None = None,
     full_speech: bool = False,
     cache: CheckCache | None = None,
-    progress: bool | ShowCount = True,
-) -> "pd.DataFrame":
+    progress: bool | ProgressCallback = True,
+) -> pd.DataFrame:
     """Check every recording of a cohort before anything is sent.
 
     Parameters
@@ -62,7 +64,7 @@ def preflight(
     """
     locations = cohort.fields["recording"]
     wanted = list(dict.fromkeys(locations.dropna()))
-    show = chosen(progress)
+    show = progress_callback(progress)
     checks: dict[str, Check] = {}
     with CheckPool(
         thresholds=thresholds, full_speech=full_speech, executor=executor, cache=cache
@@ -73,11 +75,8 @@ def preflight(
     return check_table(cohort, checks)
 
 
-def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> "pd.DataFrame":
+def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> pd.DataFrame:
     """Put checks into a table."""
-    # Imported here because the worker processes need no tables, and it costs each half a second.
-    import pandas as pd
-
     ids, locations = cohort.fields[RECORDING_ID.name], cohort.fields["recording"]
     rows = [_NOT_NAMED if pd.isna(location) else checks.get(location) for location in locations]
     table = {RECORDING_ID.name: ids.reset_index(drop=True)}
@@ -87,7 +86,7 @@ def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> "pd.DataFrame"
     return pd.DataFrame(table)
 
 
-def write_checks(checks: "pd.DataFrame", path: Path) -> None:
+def write_checks(checks: pd.DataFrame, path: Path) -> None:
     """Write a table of checks to a file: beside it first, and then in its place."""
     with replaced(path) as unfinished:
         if path.suffix.lower() == ".parquet":
@@ -96,9 +95,7 @@ def write_checks(checks: "pd.DataFrame", path: Path) -> None:
             checks.to_csv(unfinished, index=False)
 
 
-def _dtype(name: str, kind: Kind) -> "pd.CategoricalDtype | str":
-    import pandas as pd
-
+def _dtype(name: str, kind: Kind) -> pd.CategoricalDtype | str:
     if name == "verdict":
         return pd.CategoricalDtype([verdict.value for verdict in Verdict])
     storage = {
@@ -109,3 +106,228 @@ def _dtype(name: str, kind: Kind) -> "pd.CategoricalDtype | str":
         Kind.FLAG: "boolean",
     }
     return storage[kind]
+
+
+_DAYS_PER_YEAR = 365.2425
+_SECONDS_PER_HOUR = 3600
+
+_Measure = tuple[str, float, str]
+
+
+# A level with fewer participants is marked: its findings are uncertain, and a person may be
+# recognised in it. Source: the rule of five of many statistics offices.
+_FEW_PARTICIPANTS = 5
+# Our choice: a younger child hardly speaks for 10 s alone, and one person in ten thousand grows
+# older, so a wrong date is likelier.
+_PLAUSIBLE_YEARS = (5.0, 105.0)
+# Our choice: 24 hours on call and a journey home.
+_LONGEST_AWAKE_H = 30.0
+# Our choice.
+_LONGEST_ASLEEP_H = 16.0
+# One request creates the run, one fetches the result, some come too early. Source: simulations of
+# our polling take 2.13 to 2.35.
+_REQUESTS_PER_RECORDING = 2.3
+# Processing of the last recordings. Source: Helios, "seconds to a minute".
+_PROCESSING_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overview:
+    """A cohort before it is sent, as tables; ``str(overview)`` writes them as text."""
+
+    totals: pd.DataFrame
+    per_participant: pd.DataFrame
+    tag_levels: pd.DataFrame
+    odd_ages: pd.DataFrame
+    odd_sleep: pd.DataFrame
+    awake: pd.DataFrame
+
+    def __str__(self) -> str:
+        """Write the tables as text."""
+        return "\n\n".join(filter(None, map("\n".join, self._paragraphs())))
+
+    def _paragraphs(self) -> Iterator[list[str]]:
+        width = max(self.totals["measure"].str.len())
+        yield [
+            f"{measure:<{width}}  {value:>8,} {unit}".rstrip()
+            for measure, value, unit in self.totals.itertuples(index=False)
+        ]
+        counts = self.per_participant.itertuples(index=False)
+        listed = ", ".join(
+            f"{recordings:,} ({counted(people, 'participant')})" for recordings, people in counts
+        )
+        yield [f"Recordings per participant: {listed}"] if listed else []
+        yield self._levels()
+        for least, median, most, known in self.awake[
+            ["least_h", "median_h", "most_h", "recordings"]
+        ].itertuples(index=False):
+            yield [
+                f"Hours awake at the recording: {least:g} to {most:g}, median {median:g} "
+                f"({counted(int(known), 'recording')})"
+            ]
+        yield _titled("Implausible ages at the recording", self.odd_ages)
+        yield _titled("Implausible sleep or wakefulness", self.odd_sleep)
+
+    def _levels(self) -> list[str]:
+        lines = [
+            f"  {tag} = {'not given' if pd.isna(level) else level}: "
+            f"{counted(participants, 'participant')}, {counted(recordings, 'recording')}"
+            f"{' (few)' if is_small else ''}"
+            for tag, level, participants, recordings, is_small in self.tag_levels.itertuples(
+                index=False
+            )
+        ]
+        return ["Per tag level:", *lines] if lines else []
+
+
+def _titled(title: str, table: pd.DataFrame) -> list[str]:
+    if table.empty:
+        return []
+    return [f"{title}:", table.to_string(index=False, na_rep="-")]
+
+
+def overview(
+    cohort: "Cohort",
+    checks: pd.DataFrame | None = None,
+    *,
+    rate: float | None = None,
+) -> Overview:
+    """Describe a cohort as a whole; ``rate``, in requests per second, adds the expected time."""
+    spans = sleep_spans(cohort)
+    return Overview(
+        totals=_totals([*_holdings(cohort, checks), *_effort(cohort, checks, rate)]),
+        per_participant=_per_participant(cohort),
+        tag_levels=_tag_levels(cohort),
+        odd_ages=_odd_ages(cohort),
+        odd_sleep=_odd_sleep(spans),
+        awake=_awake(spans),
+    )
+
+
+def expected_requests(recordings: int) -> int:
+    """Estimate how many API requests a number of recordings takes."""
+    return round(recordings * _REQUESTS_PER_RECORDING)
+
+
+def expected_time_s(recordings: int, rate: float) -> float:
+    """Estimate how many seconds a number of recordings takes at a rate of requests per second."""
+    if recordings == 0:
+        return 0.0
+    return expected_requests(recordings) / rate + _PROCESSING_S
+
+
+def sleep_spans(cohort: "Cohort") -> pd.DataFrame:
+    """Compute how many hours each speaker had slept and been awake."""
+    asleep, woke, recorded = (
+        _moments(cohort, name) for name in ("sleep_time", "wake_time", "recording_time")
+    )
+    return _keys(cohort).assign(
+        awake_h=(recorded - woke).dt.total_seconds() / _SECONDS_PER_HOUR,
+        asleep_h=(woke - asleep).dt.total_seconds() / _SECONDS_PER_HOUR,
+    )
+
+
+def _keys(cohort: "Cohort") -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "row": cohort.row_numbers.to_numpy(),
+            RECORDING_ID.name: cohort.fields[RECORDING_ID.name].to_numpy(),
+        }
+    )
+
+
+def _moments(cohort: "Cohort", name: str) -> pd.Series:
+    return pd.to_datetime(
+        cohort.fields[name].reset_index(drop=True), format="ISO8601", errors="coerce"
+    )
+
+
+def _to_send(cohort: "Cohort", checks: pd.DataFrame | None) -> pd.Series:
+    valid = pd.Series(cohort.is_valid)
+    if checks is None:
+        return valid
+    return valid & (checks["verdict"] != Verdict.FAIL.value).to_numpy()
+
+
+def _holdings(cohort: "Cohort", checks: pd.DataFrame | None) -> list[_Measure]:
+    rows: list[_Measure] = [
+        ("rows", len(cohort), ""),
+        ("participants", cohort.fields["user_label"].nunique(), ""),
+        ("rows with errors in the table", int((~cohort.is_valid).sum()), ""),
+    ]
+    if checks is not None:
+        counts = checks["verdict"].value_counts()
+        rows += [(f"recordings: {verdict}", int(counts.get(verdict, 0)), "") for verdict in Verdict]
+        rows.append(("audio", round(float(checks["duration_s"].sum()) / _SECONDS_PER_HOUR, 2), "h"))
+    return rows
+
+
+def _effort(
+    cohort: "Cohort",
+    checks: pd.DataFrame | None,
+    rate: float | None,
+) -> list[_Measure]:
+    recordings = int(_to_send(cohort, checks).sum())
+    rows: list[_Measure] = [
+        ("recordings to send", recordings, ""),
+        ("expected API requests", expected_requests(recordings), ""),
+    ]
+    if rate is not None:
+        minutes = round(expected_time_s(recordings, rate) / 60, 1)
+        rows.append((f"expected time at {rate:g} requests/s", minutes, "min"))
+    return rows
+
+
+def _totals(rows: list[_Measure]) -> pd.DataFrame:
+    measures, values, units = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {"measure": measures, "value": pd.Series(values, dtype=object), "unit": units}
+    )
+
+
+def _per_participant(cohort: "Cohort") -> pd.DataFrame:
+    recordings = cohort.fields["user_label"].value_counts()
+    counts = recordings.value_counts().sort_index()
+    return pd.DataFrame({"recordings": counts.index, "participants": counts.to_numpy()})
+
+
+def _tag_levels(cohort: "Cohort") -> pd.DataFrame:
+    columns = ["tag", "level", "participants", "recordings", "is_small"]
+    labels = cohort.fields["user_label"].reset_index(drop=True)
+    tables = [pd.DataFrame({"tag": [], "level": [], "participants": [], "recordings": []})]
+    for tag in cohort.tags:
+        levels = cohort.tag_values[tag].reset_index(drop=True)
+        groups = labels.groupby(levels, dropna=False)
+        counts = groups.agg(participants="nunique", recordings="size").rename_axis("level")
+        tables.append(counts.reset_index().assign(tag=tag))
+    table = pd.concat(tables[1:] or tables, ignore_index=True)
+    return table.assign(is_small=table["participants"] < _FEW_PARTICIPANTS)[columns]
+
+
+def _odd_ages(cohort: "Cohort") -> pd.DataFrame:
+    # Without a time of recording, today is the latest that it can have been.
+    recorded = _moments(cohort, "recording_time").fillna(pd.Timestamp.now().normalize())
+    age_years = (recorded - _moments(cohort, "date_of_birth")).dt.days / _DAYS_PER_YEAR
+    labels = cohort.fields["user_label"].to_numpy()
+    table = _keys(cohort).assign(user_label=labels, age_years=age_years.round(1))
+    youngest, oldest = _PLAUSIBLE_YEARS
+    return table[(age_years < youngest) | (age_years > oldest)]
+
+
+def _odd_sleep(spans: pd.DataFrame) -> pd.DataFrame:
+    awake_h, asleep_h = spans["awake_h"], spans["asleep_h"]
+    is_odd = (
+        (awake_h < 0)
+        | (awake_h > _LONGEST_AWAKE_H)
+        | (asleep_h < 0)
+        | (asleep_h > _LONGEST_ASLEEP_H)
+    )
+    return spans[is_odd].round(1)
+
+
+def _awake(spans: pd.DataFrame) -> pd.DataFrame:
+    known = spans.loc[spans["awake_h"] >= 0, "awake_h"]
+    if known.empty:
+        return pd.DataFrame(columns=["recordings", "least_h", "median_h", "most_h"])
+    values = [len(known), *known.quantile([0, 0.5, 1]).round(1)]
+    return pd.DataFrame([values], columns=["recordings", "least_h", "median_h", "most_h"])

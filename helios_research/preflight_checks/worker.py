@@ -1,4 +1,4 @@
-"""What runs in a worker process: tasks come in on one pipe, answers go out on another."""
+"""Worker processes, in which a crash or a hang costs one task: tasks in one pipe, answers in another."""
 
 import os
 import pickle
@@ -17,19 +17,19 @@ from typing import IO, Any, ParamSpec, TypeVar, cast
 from helios_research.errors import HeliosResearchError
 
 _LOOK_AGAIN_S = 1.0
-"""Seconds after which to see whether the parent is still there. Between tasks its pipe says so."""
+"""Seconds between two looks at the parent during a task. Between tasks, its pipe shows its end."""
 
 
 def main() -> None:
     """Answer tasks until the other end of the pipe is closed."""
     # An interrupt at the keyboard reaches every process of the terminal, and a scheduler's SIGTERM
-    # every process of a job; our parent decides.
+    # every process of a job; the parent decides what happens.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Whatever a library prints must not get between the answers.
+    # What a library prints must not get between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _adopt(pickle.load(requests))  # noqa: S301 - our own parent wrote it
     answers.write(pickle.dumps("ready"))
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """End in the middle of a task whose answer nobody waits for any more."""
+    """End this process during a task when its parent has ended."""
     while os.getppid() == parent:
         time.sleep(_LOOK_AGAIN_S)
     os._exit(1)
@@ -61,7 +61,7 @@ def _outcome(task: bytes) -> bytes:
     try:
         function, args, kwargs = pickle.loads(task)  # noqa: S301 - as above
         return pickle.dumps(("returned", function(*args, **kwargs)))
-    # The caller gets it, in its own process; as text, because not every error survives the way.
+    # Sent to the caller as text, because not every error can be pickled.
     except Exception as error:  # noqa: BLE001
         return pickle.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
 
@@ -115,7 +115,7 @@ class WorkerPool(ThreadPoolExecutor):
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a function called in one of the processes."""
+        """Call a function in one of the processes."""
         return super().submit(self._supervise, pickle.dumps((fn, args, kwargs)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
@@ -128,8 +128,8 @@ class WorkerPool(ThreadPoolExecutor):
             self._end_all()
 
     def _supervise(self, task: bytes) -> Any:
-        # A crash is believed when it happens twice: the first may be the system running out of
-        # memory, which ends any process it likes.
+        # A crash counts when it happens twice: the first may be the system, which ends processes when
+        # memory runs out.
         try:
             return self._run(task)
         except WorkerCrashedError:
@@ -176,7 +176,7 @@ class WorkerPool(ThreadPoolExecutor):
 
 
 class _Worker:
-    """One process, at work on at most one task."""
+    """One process, which works on at most one task."""
 
     def __init__(self) -> None:
         self.is_spent = False
@@ -234,7 +234,7 @@ class _Worker:
         try:
             self._requests.close()
         except BrokenPipeError:
-            # What was left in the buffer has no reader any more; nothing is lost by that.
+            # What was left in the buffer no longer has a reader; nothing is lost.
             return
 
 
@@ -246,14 +246,14 @@ def usable_cores() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Let the worker find this very package, wherever it was imported from."""
+    """Let the worker import this same package, from the same place."""
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _remote_settings() -> dict[str, Any]:
-    """Hand on what the researcher has set for remote recordings in ``fsspec.config.conf``."""
+    """Read the researcher's settings for remote recordings in ``fsspec.config.conf``."""
     if "fsspec" not in sys.modules:
         return {}
     from fsspec.config import conf

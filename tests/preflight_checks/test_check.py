@@ -1,4 +1,4 @@
-"""The check of one recording."""
+"""The check of one recording, and checks that are kept."""
 
 import json
 import os
@@ -6,7 +6,14 @@ import pickle
 
 import pytest
 
-from helios_research.preflight_checks.check import Check, check_recording, rules_key, unchecked
+from helios_research.columns import Verdict
+from helios_research.preflight_checks.check import (
+    Check,
+    MemoryCache,
+    check_recording,
+    rules_key,
+    unchecked,
+)
 from helios_research.preflight_checks.rules import Thresholds
 
 
@@ -48,7 +55,7 @@ def test_a_mistake_of_ours_costs_one_row(folder, monkeypatch):
     def fail(*args):
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr("helios_research.preflight_checks.check.judge", fail)
+    monkeypatch.setattr("helios_research.preflight_checks.check.predict", fail)
     check = check_recording(str(folder / "007_visit1.flac"))
     assert (check.verdict, check.predicted_error_code) == ("warn", None)
     assert check.reason == ("It could not be checked (ZeroDivisionError: float division by zero).")
@@ -105,3 +112,23 @@ def test_rules_differ_by_limits_and_by_full_count():
     }
     assert len(keys) == 3
     assert rules_key(Thresholds(), full_speech=False) in keys
+
+
+@pytest.fixture
+def check():
+    return Check(Verdict.OK, None, "", sha256="a" * 64)
+
+
+def test_checks_are_kept_by_rules_and_location(check):
+    cache = MemoryCache()
+    cache.store("rules", {"/a.wav": check})
+    cache.store("rules", {"/b.wav": check})
+    assert cache.load("rules") == {"/a.wav": check, "/b.wav": check}
+    assert cache.load("other rules") == {}
+
+
+def test_what_was_loaded_is_the_callers_own(check):
+    cache = MemoryCache()
+    cache.store("rules", {"/a.wav": check})
+    cache.load("rules").clear()
+    assert len(cache.load("rules")) == 1

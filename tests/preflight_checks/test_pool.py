@@ -12,7 +12,7 @@ import pytest
 
 from helios_research.preflight_checks import pool as pool_module
 from helios_research.preflight_checks.check import UNREADABLE, MemoryCache, rules_key, unchecked
-from helios_research.preflight_checks.pool import CheckPool
+from helios_research.preflight_checks.pool import CheckPool, progress_callback
 from helios_research.preflight_checks.rules import Thresholds
 
 # Stands in for a decoder that crashes; it has to be importable in the processes.
@@ -139,7 +139,7 @@ def test_an_executor_that_never_answers_is_given_up(folder):
         checks = dict(pool.check_many(locations(folder)))
     assert set(verdicts(checks).values()) == {"warn"}
     reasons = {check.reason for check in checks.values()}
-    assert reasons == {"It could not be checked (nothing came back from the executor for 0.1 s)."}
+    assert reasons == {"It could not be checked (the executor returned nothing for 0.1 s)."}
 
 
 def test_an_error_of_the_executor_is_a_row_that_is_still_sent(folder):
@@ -291,3 +291,28 @@ def test_a_dask_cluster_gives_the_checks_that_this_machine_gives(cluster, folder
         there = dict(pool.check_many(locations(folder)))
     with ThreadPoolExecutor(2) as threads, CheckPool(executor=threads) as pool:
         assert dict(pool.check_many(locations(folder))) == there
+
+
+def test_the_line_counts_recordings_and_how_many_are_checked_in_a_minute(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    show = progress_callback(True)
+    for done in range(1, 31):
+        now[0] += 1
+        show(done, 30)
+    assert capsys.readouterr().err.splitlines() == [
+        "checked 1 of 30 recordings, 60 a minute",
+        "checked 11 of 30 recordings, 60 a minute",
+        "checked 21 of 30 recordings, 60 a minute",
+        "checked 30 of 30 recordings, 60 a minute",
+    ]
+
+
+def test_the_caller_chooses(capsys):
+    seen = []
+    progress_callback(lambda done, total: seen.append((done, total)))(1, 2)
+    progress_callback(False)(1, 1)
+    assert seen == [(1, 2)]
+    assert capsys.readouterr().err == ""
+    progress_callback(True)(1, 1)
+    assert capsys.readouterr().err.startswith("checked 1 of 1 recording, ")

@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from helios_research.preflight_checks.summary import (
-    OverviewLimits,
+from helios_research.preflight_checks.table import (
     expected_requests,
     expected_time_s,
     overview,
@@ -67,7 +66,7 @@ def test_only_what_would_be_sent_counts_as_requests(cohort, checks):
     assert total(overview(cohort), "recordings to send") == int(cohort.is_valid.sum())
 
 
-def test_time_is_told_for_a_rate_only(cohort):
+def test_an_expected_time_needs_a_rate(cohort):
     assert not overview(cohort).totals["measure"].str.startswith("expected time").any()
     tables = overview(cohort, rate=0.1)
     count = int(cohort.is_valid.sum())
@@ -79,7 +78,6 @@ def test_requests_and_time_grow_with_the_recordings():
     assert expected_requests(300) == 690
     assert expected_time_s(300, 10) == pytest.approx(129)
     assert expected_time_s(0, 10) == 0
-    assert expected_requests(300, OverviewLimits(requests_per_recording=2.0)) == 600
 
 
 def test_recordings_per_participant_are_counted(cohort):
@@ -101,7 +99,7 @@ def test_a_tag_without_a_value_is_a_level_of_its_own(cohort_of, some_files):
 def test_a_cohort_without_tags_has_no_levels(cohort_of):
     tables = overview(cohort_of(["/a.wav"]))
     assert tables.tag_levels.empty
-    assert "Tag levels" not in str(tables)
+    assert "Per tag level" not in str(tables)
 
 
 def test_implausible_ages_at_recording_are_listed(cohort):
@@ -129,11 +127,11 @@ def test_awake_hours_are_summed_up(cohort):
     assert row == {"recordings": 3, "least_h": 2.5, "median_h": 4.0, "most_h": 9.5}
 
 
-def test_nobody_with_sleep_times_is_no_row(cohort_of):
+def test_without_sleep_times_there_is_no_row(cohort_of):
     assert overview(cohort_of(["/a.wav"])).awake.empty
 
 
-def test_the_text_words_every_table_that_has_rows(cohort, checks):
+def test_the_text_contains_every_table_that_has_rows(cohort, checks):
     text = str(overview(cohort, checks, rate=10))
     for words in (
         "expected API requests",
