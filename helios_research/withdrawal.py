@@ -37,7 +37,7 @@ RESULTS_FILE = "results.parquet"
 
 _COMPANIONS = (".codebook.csv", ".codebook.md", ".README.md")
 _REPORT = b'<meta name="generator" content="helios_research '
-# The report says what made it within its head.
+# A report names its generator in its head.
 _HEAD_BYTES = 65_536
 
 _OF_THE_STUDY = frozenset({COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})

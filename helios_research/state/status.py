@@ -46,54 +46,43 @@ DEFAULT_OPTIONS = DecisionOptions()
 # --- one recording: what to do next ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StartAttempt:
     """Write down that a model run is about to be created, as the recording's n-th attempt."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+@dataclass(frozen=True)
+class _OnAttempt:
+    attempt: Attempt
+
+
+class Create(_OnAttempt):
     """Create the attempt's model run; an earlier POST for it, if any, got no answer."""
 
-    attempt: Attempt
 
-
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(_OnAttempt):
     """Put the recording to the run's upload URL; nothing was ever put there."""
 
-    attempt: Attempt
 
-
-@dataclass(frozen=True, slots=True)
-class ConfirmUpload:
+class ConfirmUpload(_OnAttempt):
     """Find out whether an upload without an answer has arrived."""
 
-    attempt: Attempt
 
-
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(_OnAttempt):
     """Ask for the run's result."""
 
-    attempt: Attempt
 
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
+@dataclass(frozen=True)
+class Abandon(_OnAttempt):
     """Give up a run that certainly has no audio, so that another can replace it."""
 
-    attempt: Attempt
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing is left to do: the latest attempt says how it ended."""
-
-    attempt: Attempt
+class Done(_OnAttempt):
+    """Nothing is left to do: the attempt says how the run ended."""
 
 
 Action = StartAttempt | Create | Upload | ConfirmUpload | Poll | Abandon | Done
@@ -209,7 +198,7 @@ class NextStep(Enum):
     """Its recording may be sent, once it has been checked."""
 
     RESUME = "resume"
-    """Its audio may be at the service already: the run goes on without another look at the file."""
+    """Its audio may be at the service already: the run is continued without a check of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +282,7 @@ def _next_step(
         return NextStep.NONE if row.digest is None else NextStep.RESUME
     if rejection is not None:
         return NextStep.NONE
-    # All failures so far are from before: whoever asks is about to submit again.
+    # All failures so far are from earlier submissions.
     action = next_action(row.digest or "", history, options, failures_before=len(history))
     return NextStep.NONE if isinstance(action, Done) else NextStep.SEND
 

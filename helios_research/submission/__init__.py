@@ -44,7 +44,7 @@ class SubmitOptions(DecisionOptions):
     @model_validator(mode="wrap")
     @classmethod
     def _name_the_mistake(cls, values: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
-        """Accept numbers of NumPy, and say of the first wrong option what it has to be."""
+        """Accept numbers of NumPy, and name the first wrong option with what it must be."""
         given = {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in dict(values).items()
@@ -63,7 +63,7 @@ class SubmitOptions(DecisionOptions):
 LONGEST_NAP_S = 5.0
 """Longest wait that is left to the event loop's own timer, in seconds (our choice).
 
-The loop counts on ``CLOCK_MONOTONIC``, which stands still while a Linux machine is suspended:
+The loop counts on ``CLOCK_MONOTONIC``, which stops while a Linux machine is suspended:
 after a laptop was closed for two hours, a wait of 120 s would still have 120 s to go.
 """
 

@@ -1,4 +1,4 @@
-"""What can be seen of a submission while it runs, and the one line that says it."""
+"""A submission that runs in the background: the handle to it, and its line of progress."""
 
 import asyncio
 import atexit
@@ -23,7 +23,7 @@ REFRESH_S = 0.2
 # Nothing is lost after it either: the next submission settles whatever was left.
 _EXIT_S = 20.0
 
-Engine = Callable[[asyncio.Event, Callable[[Progress], None]], Awaitable[None]]
+Work = Callable[[asyncio.Event, Callable[[Progress], None]], Awaitable[None]]
 
 
 class Submission(Generic[T]):
@@ -32,10 +32,10 @@ class Submission(Generic[T]):
     Parameters
     ----------
     engine
-        Carries the submission out; is given an event that asks it to stop, and a function to
-        report progress to.
+        Carries the submission out; gets an event that asks it to stop, and a function to report
+        progress to.
     initial
-        How things stand before it begins.
+        The progress before it begins.
     conclude
         Called in the background when the engine has ended, however it ended; gives what `wait`
         returns.
@@ -46,9 +46,9 @@ class Submission(Generic[T]):
         How far it has come; a new record several times a second.
     """
 
-    def __init__(self, engine: Engine, initial: Progress, conclude: Callable[[], T]) -> None:
+    def __init__(self, engine: Work, initial: Progress, conclude: Callable[[], T]) -> None:
         self.progress = initial
-        self._engine: Engine | None = engine
+        self._engine: Work | None = engine
         self._conclude = conclude
         self._result: T | None = None
         self._error: BaseException | None = None
@@ -67,7 +67,7 @@ class Submission(Generic[T]):
 
     @property
     def is_running(self) -> bool:
-        """Whether it is still at work."""
+        """Whether it is still running."""
         return not self._over.is_set()
 
     def stop(self) -> None:
@@ -96,9 +96,9 @@ class Submission(Generic[T]):
         Raises
         ------
         TimeoutError
-            It was not over in time; it goes on.
+            It was not over in time; it continues.
         HeliosResearchError
-            It could not go on; what was done is kept.
+            It could not continue; what was done is kept.
         KeyboardInterrupt
             Interrupted by the user, after it has stopped cleanly.
         """
@@ -121,7 +121,7 @@ class Submission(Generic[T]):
             if watch is not None:
                 watch(self.progress)
             if deadline is not None and time.monotonic() > deadline:
-                message = f"The submission is not over after {timeout_s:g} s; it goes on."
+                message = f"The submission is not over after {timeout_s:g} s; it continues."
                 raise TimeoutError(message)
             self._over.wait(REFRESH_S)
         if watch is not None:
@@ -131,19 +131,19 @@ class Submission(Generic[T]):
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._main())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits, in their thread
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             self._error = error
         try:
             self._result = self._conclude()
         except BaseException as error:  # noqa: BLE001 - as above; the first error is the cause
             self._error = self._error or error
-        # Also where an error or an interrupt ended it: whoever watches closes the line.
+        # Also where an error or an interrupt ended it: the progress line closes.
         self.progress = replace(self.progress, is_over=True, limited_by="")
         self._over.set()
 
     async def _main(self) -> None:
-        # Let go of when it has ended: what it knows of every recording would otherwise be in
-        # memory twice while the results are laid out.
+        # Released when it has ended: what it knows of every recording would otherwise be in memory
+        # twice while the results are made.
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine(self._stop, self._report)
@@ -158,11 +158,11 @@ class Submission(Generic[T]):
 
 
 def _end_with_the_interpreter(known: weakref.ref[Submission[Any]]) -> None:
-    """Have a submission stopped while the threads that it works with still take work.
+    """Stop a submission while the threads that it works with still accept work.
 
-    ``atexit`` comes too late: before it, ``concurrent.futures`` lets its threads end, by a list of
-    ``threading``'s that is called from its end. The list is private, and has been there since
-    Python 3.9; nothing can be taken from it, so that it is given no more than a weak reference.
+    ``atexit`` is too late: before it, ``concurrent.futures`` ends its threads, by a list of
+    ``threading``'s that is called from its end. The list is private, and exists since Python 3.9;
+    nothing can be removed from it, so that it gets no more than a weak reference.
     """
 
     def end() -> None:

@@ -163,12 +163,12 @@ class Runner:
                 attempt = await self._recording_task.run(job, self._history(job.sha256))
             self._count(Outcome.PENDING, outcome_of(attempt))
         except PostponedError:
-            # The ledger holds why; the next submission goes on from there.
+            # The ledger holds the reason; the next submission continues from there.
             return
         except HeliosResearchError as error:
             self._fail(error)
         # A defect of ours, met with one recording, must not cost the others theirs: its row
-        # stays pending, and the log says where the defect is.
+        # stays pending, and the log shows where the defect is.
         except Exception:  # noqa: BLE001
             _log.exception("Recording %s could not be processed", job.row.recording_id)
 

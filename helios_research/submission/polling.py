@@ -1,7 +1,7 @@
-"""When a run is worth asking for: learned from the runs that have finished.
+"""When to poll a run: learned from the runs that have finished.
 
 The time a run takes is predicted as a + b · duration, with the residuals of the last completions
-as its spread. A run is asked for when it is done with probability 0.8, given that it was not done
+as its spread. A run is polled when it is done with probability 0.8, given that it was not done
 when last asked, and earlier where there are requests to spare. Asking every 3 s takes three times
 as many questions (measured by benchmarks/pacing_simulation.py).
 """
@@ -17,16 +17,16 @@ import numpy as np
 REMEMBERED = 300
 """Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
 ENOUGH = 5
-"""Completions from which on they are believed (measured: more leaves the budget unused at first,
-fewer asks in vain)."""
+"""Completions that the model needs (measured: with more the budget is unused at first, with fewer
+polls are in vain)."""
 ENOUGH_FOR_SLOPE = 20
-"""Completions of known duration from which on a slope is fitted (our choice)."""
+"""Completions of known duration that a slope needs (our choice)."""
 CERTAINTY = 0.8
 """P(done | not yet done) at which to ask where requests are what limits (measured best)."""
 EAGER_CERTAINTY = 0.4
 """The same where requests are plentiful: a question in vain then costs no time."""
 PLENTY = 0.5
-"""Spare share of the budget from which on requests are plentiful (measured, with a third to spare:
+"""Spare share of the budget above which requests are plentiful (measured, with a third to spare:
 3.8 s instead of 5.8 s from a run's end to knowing it, for 0.3 requests more per recording)."""
 COLD_FIRST_S = 10.0
 """Age at which to ask first while nothing is known, in seconds (measured)."""
@@ -43,7 +43,7 @@ LATE_SHARE = 0.05
 STRAGGLER_GROWTH = 0.25
 """Step for a run slower than all before, as a share of its age."""
 UNSEEN_SHARE = 0.8
-"""Where the server tells no times and the first question found the run done, it is taken to have
+"""Where the server gives no times and the first poll found the run done, it is taken to have
 ended between this share of its age and its age."""
 RECHECK_S = 2.0
 """Seconds after which to ask the model again while waiting for it: it learns meanwhile, and the
@@ -86,7 +86,7 @@ class CompletionModel:
         self._unfitted += 1
 
     def still_running(self, age_s: float) -> None:
-        """Learn from a run that was asked for and has not finished."""
+        """Learn from a run that was polled and has not finished."""
         self._still_running_s = sorted([*self._still_running_s, age_s])[-SCOUTS:]
 
     @property

@@ -101,7 +101,7 @@ class AdaptiveRate:
 
 
 FIRST_PAUSE_S = 0.5
-"""Pause after a refusal that does not say how long to wait; doubles while refusals repeat."""
+"""Pause after a refusal without a time to wait, in seconds; doubles while refusals repeat."""
 LONGEST_OWN_PAUSE_S = 60.0
 """The longest such pause."""
 SCATTER = 0.5

@@ -1,7 +1,7 @@
 """One recording from nothing to its scores: performs the actions that `state` decides on.
 
 Every act is written to the ledger before it is done and after it, so that after a process dies in
-between, the next submission can go on.
+between, the next submission can continue.
 """
 
 import asyncio

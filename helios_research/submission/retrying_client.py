@@ -66,15 +66,15 @@ class RetryingClient:
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
 
     async def request(
-        self, lane: RequestKind, make: Callable[[], Awaitable[Result[T]]]
+        self, kind: RequestKind, make: Callable[[], Awaitable[Result[T]]]
     ) -> Result[T]:
         """Make a request to the API until it has an answer that settles something."""
-        # Time asleep does not count: whatever was under way when a laptop was closed would be given
-        # up as it wakes.
+        # Time asleep does not count: what was in progress when a laptop was closed would be given up
+        # as it wakes.
         began = self.clock.awake()
         attempt = 0
         while True:
-            await self.limiter.slot(lane)
+            await self.limiter.slot(kind)
             answer = await self.shielded(make())
             self._inform_limiter(answer)
             if isinstance(answer, Success) or not self._may_mend(answer):
@@ -90,7 +90,7 @@ class RetryingClient:
     async def shielded(self, act: Awaitable[T]) -> T:
         """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
 
-        An answer that nobody waits for any more would be lost, and with it what it tells.
+        An answer that no task waits for would be lost.
         """
         task = asyncio.ensure_future(act)
         self._acts.add(task)
@@ -99,13 +99,12 @@ class RetryingClient:
 
     def _ended(self, act: asyncio.Task[object]) -> None:
         self._acts.discard(act)
-        # Where nobody waits any more, asyncio would print an error on its own account; the ledger
-        # says what was begun.
+        # Where no task waits, asyncio would print an error by itself; the ledger shows what was begun.
         if not act.cancelled():
             act.exception()
 
     def answered(self, host: str) -> None:
-        """Take note that a host is there."""
+        """Note that a host answers."""
         self._postponed_in_a_row[host] = 0
 
     def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
@@ -116,9 +115,9 @@ class RetryingClient:
         return PostponedError(failure)
 
     async def drain(self) -> None:
-        """Let the acts that were begun end; those that take long are broken off.
+        """Let the acts that were begun end, and cancel those that take long.
 
-        That is safe: the ledger says what was begun, as after a kill.
+        That is safe: the ledger shows what was begun, as after a kill.
         """
         _, slow = await asyncio.wait(self._acts, timeout=DRAIN_S) if self._acts else ((), ())
         for act in slow:

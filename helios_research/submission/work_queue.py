@@ -105,7 +105,7 @@ class WorkQueue:
             for attempt in self.history(status.sha256 or "")
             if attempt.attempt_id == status.attempt_id
         ]
-        # What Helios deletes is gone 12 hours after completion, so it is asked for first.
+        # What Helios deletes is gone 12 hours after completion, so it is polled first.
         return sorted(found, key=lambda item: not item[2].delete_data)
 
     async def _checked_ahead(self) -> AsyncIterator[tuple[Row, RowStatus, Check]]:
@@ -158,7 +158,7 @@ class WorkQueue:
         return WorkItem(job, status.outcome)
 
     def _without_file(self, row: Row, status: RowStatus) -> WorkItem | NotSent | None:
-        """Keep how a run ended, though its file is gone; go on with one that has not ended."""
+        """Keep how a run ended, though its file is gone; continue one that has not ended."""
         for attempt in self.history(status.sha256 or ""):
             if attempt.attempt_id == status.attempt_id and not attempt.state.is_final:
                 return WorkItem(Job.resumed(row, attempt), status.outcome)
