@@ -1,4 +1,4 @@
-"""Table 1: participants once per arm, ages at recording, standardized differences."""
+"""Who took part, by arm."""
 
 import numpy as np
 import pandas as pd
