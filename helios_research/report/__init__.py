@@ -134,15 +134,16 @@ def _sections(data: ReportData) -> list[ReportSection]:
     figures = scores(data)
     _log.info("Report: figures over time")
     figures_over_time = over_time(data)
+    by_tags = f"Scores by {', '.join(data.tags)}" if data.tags else "Scores"
     return [
-        at_a_glance(data, [*unequal, *cautions]),
-        participants(data),
-        recording_flow(data),
-        missing_scores,
-        figures,
-        compared,
-        figures_over_time,
-        errors(data),
-        methods(data),
-        columns(data),
+        ReportSection("glance", "At a glance", at_a_glance(data, [*unequal, *cautions])),
+        ReportSection("participants", "Who took part", participants(data)),
+        ReportSection("flow", "From the manifest to scores", recording_flow(data)),
+        ReportSection("missing", "Missing scores", missing_scores),
+        ReportSection("scores", by_tags, figures),
+        ReportSection("comparisons", "Comparisons", compared),
+        ReportSection("time", "Over time", figures_over_time),
+        ReportSection("errors", "Errors and what to do about them", errors(data)),
+        ReportSection("methods", "Methods", methods(data)),
+        ReportSection("codebook", "Codebook", columns(data)),
     ]

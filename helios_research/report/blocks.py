@@ -100,7 +100,7 @@ class ReportSection:
 
     anchor: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
 
 
 def table_of(

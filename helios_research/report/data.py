@@ -1,4 +1,9 @@
-"""What a report is about: the results, their tags, and what is known of the study."""
+"""What a report is about, with small groups hidden so that no one is recognized by their group.
+
+Small groups are pooled before anything is computed, so that every table and figure has the same
+groups. A pool has at least two groups and five participants: its content does not follow from the
+other groups and the total.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,33 +23,31 @@ from helios_research.analysis.prepared import (
     prepare,
 )
 from helios_research.analysis.table_one import OVERALL
-from helios_research.columns import BIOMARKERS_BY_NAME, Outcome, Source
+from helios_research.columns import Outcome, Source
 from helios_research.errors import UnknownColumnError
 from helios_research.results.files import read_footer
 
 # One figure each; the uniform versions of the bucketed scores are in the comparison tables.
-DEFAULT_BIOMARKERS = (
+_DEFAULT_BIOMARKERS = (
     *("mental_strain", "distress", "stress", "exhaustion", "sleep_propensity", "low_self_esteem"),
 )
 _MOST_COLUMNS = 8
 DEMOGRAPHICS = ("birth_sex", "language")
+FEWEST = 5
+"""Participants that a group needs to be shown."""
+HIDDEN = "hidden"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """What a report is about."""
+    """What a report is about; ``pooled`` is None where small groups are shown."""
 
-    table: pd.DataFrame
+    prepared: PreparedResults
     as_given: pd.DataFrame
     tags: tuple[str, ...]
     biomarkers: tuple[str, ...]
     provenance: Mapping[str, Any]
     pooled: tuple[str, ...] | None = None
-
-    @property
-    def prepared(self) -> PreparedResults:
-        """The table, ready for an analysis or a figure."""
-        return prepare(self.table, biomarkers=())
 
     @property
     def hides_small_cells(self) -> bool:
@@ -53,12 +56,15 @@ class ReportData:
 
     @property
     def synthetic(self) -> str | None:
-        """The sentence that says so where scores are synthetic."""
-        said_to_be = self.provenance.get("source") == Source.SANDBOX.value
-        known = self.prepared.source_note
-        if known is None and said_to_be and not self.prepared.sources:
-            return "Synthetic scores from the sandbox, not measurements of anyone."
-        return known
+        """The sentence that scores are synthetic; None where they are not."""
+        if not self.prepared.sources and self.provenance.get("source") == Source.SANDBOX.value:
+            return self.prepared.with_columns(source=Source.SANDBOX.value).source_note
+        return self.prepared.source_note
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The results, one row per recording."""
+        return self.prepared.frame
 
     @property
     def n_people(self) -> int:
@@ -67,7 +73,7 @@ class ReportData:
 
     @property
     def small_tags(self) -> list[str]:
-        """Tags whose levels fit beside each other on a page."""
+        """Tags whose levels fit next to each other on a page."""
         return [tag for tag in self.tags if 2 <= self._n_levels(tag) <= _MOST_COLUMNS]
 
     @property
@@ -101,9 +107,13 @@ class ReportData:
 
     def levels_of(self, tag: str) -> tuple[str, ...]:
         """List the levels of a tag."""
-        return prepare(self.table, [tag], biomarkers=()).levels[tag].labels
+        return prepare(self.prepared, [tag]).levels[tag].labels
 
-    def text_of(self, name: str) -> "pd.Series[Any]":
+    def without_flagged_note(self, warnings: Iterable[str]) -> list[str]:
+        """Leave out the warning about flagged scores, which At a glance gives once for all."""
+        return [warning for warning in warnings if warning != self.prepared.flagged_note]
+
+    def column(self, name: str) -> "pd.Series[Any]":
         """Give a column, or an empty one where the results lack it."""
         if name in self.table.columns:
             return self.table[name]
@@ -118,34 +128,29 @@ def report_data(
     provenance: Mapping[str, Any] | None = None,
     hide_small_cells: bool = False,
 ) -> ReportData:
-    """Gather what a report is about."""
-    known: dict[str, Any] = {}
-    table = prepare(results, biomarkers=()).frame
-    if not isinstance(results, pd.DataFrame):
-        known = read_footer(Path(results))
+    """Read and check what a report is about, and pool small groups."""
+    prepared = prepare(results, biomarkers=())
+    table = prepared.frame
+    known = {} if isinstance(results, pd.DataFrame) else read_footer(Path(results))
     known |= provenance or {}
     chosen = tuple(dict.fromkeys(tags or known.get("tags") or ()))
     for tag in chosen:
         if tag not in table.columns:
             raise UnknownColumnError(tag, table.columns)
-    wanted = _figures(table, biomarkers)
+    if biomarkers is None:
+        figures = tuple(name for name in _DEFAULT_BIOMARKERS if name in table.columns)
+    else:
+        figures = tuple(prepare(prepared, biomarkers=biomarkers).names)
     if not hide_small_cells:
-        return ReportData(table, table, chosen, wanted, known)
+        return ReportData(prepared, table, chosen, figures, known)
     grouping = [*chosen, *(name for name in DEMOGRAPHICS if name in table.columns)]
     pooled, notes = pool_small_levels(table, grouping)
-    return ReportData(pooled, table, chosen, wanted, known, tuple(notes))
-
-
-def _figures(table: pd.DataFrame, biomarkers: Sequence[str] | None) -> tuple[str, ...]:
-    if biomarkers is not None:
-        return tuple(prepare(table, biomarkers=biomarkers).names)
-    return tuple(
-        name for name in DEFAULT_BIOMARKERS if name in table.columns and name in BIOMARKERS_BY_NAME
-    )
+    pooled_results = prepare(pooled, biomarkers=())
+    return ReportData(pooled_results, table, chosen, figures, known, tuple(notes))
 
 
 def _runs_with_time(table: pd.DataFrame, tag: str) -> bool:
-    """Tell a visit, which runs with time, from a tag such as the prompt, which does not."""
+    """Whether a tag runs with time, as a visit does and a prompt does not."""
     levels = prepare(table, [tag], biomarkers=()).levels[tag]
     if "recording_time" not in table.columns or table["recording_time"].isna().all():
         return all(any(map(str.isdigit, label)) for label in levels.labels)
@@ -156,22 +161,18 @@ def _runs_with_time(table: pd.DataFrame, tag: str) -> bool:
     return bool((steps >= 0).mean() > 0.9)
 
 
-FEWEST = 5
-"""Participants that a group must have to be shown."""
-
-
-HIDDEN = "hidden"
+# --- small groups ---------------------------------------------------------------------------------
 
 
 def pool_small_levels(
     table: pd.DataFrame, columns: Iterable[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Pool the levels of each column that fewer than five participants have."""
-    pooled, notes = table, []
+    pooled, notes = table.copy(deep=False), []
     for name in columns:
         values, sizes = _pooled(table, name)
         if sizes:
-            pooled = pooled.assign(**{name: values})
+            pooled[name] = values
             notes.append(
                 f"{name}: {sizes} groups are shown as one, because at least one of them has fewer "
                 f"than {FEWEST} participants."
@@ -193,7 +194,7 @@ def _pooled(table: pd.DataFrame, name: str) -> tuple[pd.Categorical, int]:
 
 
 def _to_pool(codes: Codes, people: Codes, n_levels: int) -> set[int]:
-    """Choose the small levels, and the next larger ones until the pool tells of nobody."""
+    """Choose the small levels, and the next larger ones until the pool identifies no one."""
     members = [set(people[(codes == level) & (people >= 0)]) for level in range(n_levels)]
     by_size = sorted(range(n_levels), key=lambda level: len(members[level]))
     chosen: set[int] = set()
@@ -208,11 +209,11 @@ def _to_pool(codes: Codes, people: Codes, n_levels: int) -> set[int]:
 
 
 def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
-    """Hide what Table 1 would tell of fewer than five participants.
+    """Hide cells of Table 1 about fewer than five participants.
 
     Where a characteristic has a small cell in any group, its counts are hidden in all groups,
-    because rows and columns add up; in the column of all participants a small count takes the
-    next smallest with it.
+    because rows and columns add up; in the column of all participants, the next smallest count is
+    hidden together with a single small one.
     """
     safe = printed.copy()
     groups = [name for name in described["group"].unique() if name != OVERALL]
@@ -230,8 +231,8 @@ def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.Data
             is_small = cells.apply(lambda counts: counts.between(1, FEWEST - 1)) | without
             if is_small[groups].to_numpy().any():
                 safe.loc[rows, [*groups, "SMD"]] = HIDDEN
-            company = with_company(cells[OVERALL].to_numpy(), is_small[OVERALL].to_numpy())
-            safe.loc[rows, OVERALL] = safe.loc[rows, OVERALL].mask(company, HIDDEN)
+            hidden = hide_second_cell(cells[OVERALL].to_numpy(), is_small[OVERALL].to_numpy())
+            safe.loc[rows, OVERALL] = safe.loc[rows, OVERALL].mask(hidden, HIDDEN)
     return safe
 
 
@@ -240,8 +241,8 @@ def _has_few_values(part: pd.DataFrame) -> "pd.Series[bool]":
     return known.between(1, FEWEST - 1) | part["missing"].between(1, FEWEST - 1)
 
 
-def with_company(counts: Floats, hidden: Flags) -> Flags:
-    """Hide a second cell where only one is hidden, which the total would give away."""
+def hide_second_cell(counts: Floats, hidden: Flags) -> Flags:
+    """Hide a second cell where only one is hidden, which otherwise follows from the total."""
     chosen = np.asarray(hidden, dtype=bool).copy()
     if chosen.sum() == 1 and len(chosen) > 1:
         others = np.where(chosen, np.inf, np.asarray(counts, dtype=np.float64))

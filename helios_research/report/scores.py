@@ -1,4 +1,4 @@
-"""Scores of participants who were recorded more than once."""
+"""Scores by tag, comparisons between the levels of each tag, and scores over time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,10 +6,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research._util.text import counted
-from helios_research.analysis import (
-    compare_by_tag,
-    summarize_by_tag,
-)
+from helios_research.analysis import compare_by_tag, summarize_by_tag
 from helios_research.analysis.comparisons import NOT_ALL_COMPARED
 from helios_research.analysis.repeated import Baseline
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
@@ -22,7 +19,6 @@ from helios_research.report.blocks import (
     Heading,
     Picture,
     Pictures,
-    ReportSection,
     Table,
     Text,
     biomarker_label,
@@ -35,80 +31,33 @@ from helios_research.report.blocks import (
 )
 from helios_research.report.data import FEWEST, HIDDEN, ReportData
 
-_TIME = "recording_time"
-_MOST_COLOURS = 4
-# A baseline of the first three recordings says something of those that follow.
-_ENOUGH_FOR_A_BASELINE = 5
-
-
-def over_time(data: ReportData) -> ReportSection:
-    """Show how scores change over visits or dates."""
-    title = "Over time"
-    scored = data.table[data.table["outcome"] == Outcome.SCORED.value]
-    each = scored["user_label"].value_counts()
-    again = int((each > 1).sum())
-    if not again:
-        sentence = "No participant has scores of more than one recording."
-        return ReportSection("time", title, (Text(sentence),))
-    if not data.biomarkers:
-        return ReportSection("time", title, (Text(NO_FIGURES),))
-    by = data.repeating_tag or _time_of(scored)
-    if by is None:
-        sentence = (
-            "There is no tag such as a visit, and no recording_time, to put recordings in order."
-        )
-        return ReportSection("time", title, (Text(sentence),))
-    sentence = (
-        f"{counted(again, 'participant')} {'has' if again == 1 else 'have'} scores of several "
-        f"recordings, {each.median():g} in the median. They are shown by {by}."
-    )
-    usual = Baseline(order=by) if each.median() >= _ENOUGH_FOR_A_BASELINE else None
-    drawn = tuple(_picture(data, name, by, usual) for name in data.biomarkers)
-    return ReportSection("time", title, (Text(sentence), Pictures(drawn)))
-
-
-def _time_of(scored: pd.DataFrame) -> str | None:
-    return _TIME if _TIME in scored.columns and scored[_TIME].notna().any() else None
-
-
-def _picture(data: ReportData, name: str, by: str, usual: Baseline | None) -> Picture:
-    colour = data.dividing_tag
-    if colour is not None and (colour == by or len(data.levels_of(colour)) > _MOST_COLOURS):
-        colour = None
-    groups = f", separately for each {colour}" if colour else ""
-    label = biomarker_label(name)
-    return picture_of(
-        lambda: score_over_time(
-            data.table, biomarkers=name, by=by, hue=colour, usual=usual, style=COLUMN
-        ),
-        alt=f"{label} of each participant by {by}{groups}, with the mean and its 95 % interval, or "
-        "for a bucketed biomarker the share of recordings at each level.",
-        caption=f"{label} by {by}",
-    )
-
-
+_NO_SCORES = "No recording has scores yet."
+_ALL = "recordings"
+_LEVELS_IN_WORDS = 6
+# Enough for the description of a figure.
+_RESAMPLES = 1000
 # Levels that a tag may have for all biomarkers to be compared; beyond, the table has only one.
 _MOST_COMPARED_IN_FULL = 6
 _MOST_COMPARED = 40
-# Beyond so many recordings a mixed model takes minutes.
+# With more recordings, a mixed model takes minutes.
 _MOST_MODELLED = 20_000
-_LEVELS_IN_WORDS = 6
-# What is written beside a figure does not need more.
-_RESAMPLES = 1000
-_ALL = "recordings"
 _ESTIMATES = ("difference (95 % interval)", "effect (95 % interval)")
 _METHOD_KEYS = "abcdefghijklmnopqrstuvwxyz"
+_TIME = "recording_time"
+_MOST_COLOURS = 4
+# With fewer recordings, too few follow the first three that are the baseline.
+_ENOUGH_FOR_A_BASELINE = 5
 
-NO_SCORES = "No recording has scores yet."
+
+# --- scores by tag --------------------------------------------------------------------------------
 
 
-def scores(data: ReportData) -> ReportSection:
+def scores(data: ReportData) -> Sequence[Block]:
     """Show the scores at each level of each tag."""
-    title = f"Scores by {', '.join(data.tags)}" if data.tags else "Scores"
     if not data.n_with(Outcome.SCORED):
-        return ReportSection("scores", title, (Text(NO_SCORES),))
+        return [Text(_NO_SCORES)]
     if not data.biomarkers:
-        return ReportSection("scores", title, (Text(NO_FIGURES),))
+        return [Text(NO_FIGURES)]
     blocks: list[Block] = [
         Text(
             "Bucketed biomarkers are ordinal: they are shown as the share of recordings at each of "
@@ -117,18 +66,17 @@ def scores(data: ReportData) -> ReportSection:
         )
     ]
     if not data.tags:
-        everyone = data.table.assign(**{_ALL: "all"})
-        return ReportSection("scores", title, (*blocks, _pictures(data, everyone, _ALL)))
+        return [*blocks, _pictures(data, data.table.assign(**{_ALL: "all"}), _ALL)]
     for tag in data.tags:
         blocks.append(Heading(f"By {tag}"))
         if tag == data.repeating_tag:
-            blocks.append(Text(f"The figures by {tag} are under Over time."))
+            blocks.append(Text(f"The figures by {tag} are in the section Over time."))
             continue
         try:
             blocks.append(_pictures(data, data.table, tag))
         except ResultsError as error:
             blocks.append(Text(str(error), look="note"))
-    return ReportSection("scores", title, tuple(blocks))
+    return blocks
 
 
 def _pictures(data: ReportData, table: pd.DataFrame, tag: str) -> Pictures:
@@ -137,18 +85,17 @@ def _pictures(data: ReportData, table: pd.DataFrame, tag: str) -> Pictures:
 
 
 def _scores_picture(table: pd.DataFrame, tag: str, name: str, summary: pd.DataFrame) -> Picture:
-    label = biomarker_label(name)
     part = summary[summary["biomarker"] == name]
-    by = "" if tag == _ALL else f" by {tag}"
+    title = biomarker_label(name) + ("" if tag == _ALL else f" by {tag}")
     return picture_of(
         lambda: scores_by_tag(table, tag, biomarkers=name, style=COLUMN),
-        alt=f"{label}{by}. {_in_words(part, bucketed=BIOMARKERS_BY_NAME[name].bucketed)}",
-        caption=f"{label}{by}",
+        alt=f"{title}. {_in_words(part, bucketed=BIOMARKERS_BY_NAME[name].bucketed)}",
+        caption=title,
     )
 
 
 def _in_words(part: pd.DataFrame, *, bucketed: bool) -> str:
-    """Say what the figure shows, for who cannot see it."""
+    """Describe the figure for readers who cannot see it."""
     rows = part.to_dict("records")
     if bucketed:
         words = [
@@ -169,13 +116,12 @@ def _in_words(part: pd.DataFrame, *, bucketed: bool) -> str:
 # --- comparisons ----------------------------------------------------------------------------------
 
 
-def comparisons(data: ReportData) -> tuple[ReportSection, list[str]]:
-    """Compare the levels of each tag."""
-    title = "Comparisons"
+def comparisons(data: ReportData) -> tuple[Sequence[Block], list[str]]:
+    """Compare the levels of each tag; also list the cautions."""
     if not data.n_with(Outcome.SCORED):
-        return ReportSection("comparisons", title, (Text(NO_SCORES),)), []
+        return [Text(_NO_SCORES)], []
     if not data.tags:
-        return ReportSection("comparisons", title, (Text("There is no tag to compare by."),)), []
+        return [Text("There is no tag to compare by.")], []
     blocks: list[Block] = []
     cautions: list[str] = []
     for tag in data.tags:
@@ -185,36 +131,32 @@ def comparisons(data: ReportData) -> tuple[ReportSection, list[str]]:
         except ResultsError as error:
             blocks.append(Text(str(error), look="note"))
             continue
-        # How many scores are flagged is said once for all tags, at a glance.
-        about_all = data.prepared.flagged_note
         warnings = [
-            # The table of the report has no column of that name; the reasons stand below it.
-            f"{NOT_ALL_COMPARED}: what stands under Comparisons says why."
-            if said.startswith(NOT_ALL_COMPARED)
-            else said
-            for said in compared.attrs["warnings"]
-            if said != about_all
+            # The report's table lacks the column that the sentence refers to; its notes have it.
+            f"{NOT_ALL_COMPARED}: see Comparisons for the reasons."
+            if warning.startswith(NOT_ALL_COMPARED)
+            else warning
+            for warning in data.without_flagged_note(compared.attrs["warnings"])
         ]
         cautions += [f"{tag}: {sentence}" for sentence in warnings]
         blocks += [_comparison_table(data, tag, compared), _how(data, compared)]
         if warnings:
             blocks.append(Bullets(tuple(warnings)))
-    return ReportSection("comparisons", title, tuple(blocks)), cautions
+    return blocks, cautions
 
 
 def _compare(data: ReportData, tag: str) -> pd.DataFrame:
     n_levels = len(data.levels_of(tag))
     if n_levels > _MOST_COMPARED:
         message = (
-            f"{tag} has {n_levels} levels, too many to compare one by one here: analysis."
-            "compare_by_tag does it for a part of them, or with another tag."
+            f"{tag} has {n_levels} levels, too many to compare here: call analysis.compare_by_tag "
+            "with some of them."
         )
         raise ResultsError(message)
-    only = data.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None
     return compare_by_tag(
         data.table,
         tag,
-        biomarkers=only,
+        biomarkers=data.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None,
         repeated="mixed model" if len(data.table) <= _MOST_MODELLED else "participant means",
     )
 
@@ -227,11 +169,11 @@ def _comparison_table(data: ReportData, tag: str, compared: pd.DataFrame) -> Tab
     ]
     header = ["biomarker", tag, "participants", *_ESTIMATES, "p", "p (Holm)", "how"]
     frame = pd.DataFrame(rows, columns=header)
-    # The label of a biomarker stands once, before its levels.
+    # Each biomarker's label is written once, before its levels.
     frame["biomarker"] = frame["biomarker"].mask(frame["biomarker"].duplicated(), " ")
     tests = int(compared["p"].notna().sum())
     notes = [
-        f"Participants are the unit, at the level and at {compared['reference'].iloc[0]}. p (Holm) "
+        f"The unit is the participant, at the level and at {compared['reference'].iloc[0]}. p (Holm) "
         f"is corrected for the {tests} tests of this table. Bucketed biomarkers are ordinal and "
         "have no difference of means."
     ]
@@ -268,7 +210,7 @@ def _has_few(row: Mapping[Any, Any]) -> bool:
 
 
 def _keys(compared: pd.DataFrame) -> dict[str, str]:
-    """Give each way of comparing that occurs a letter."""
+    """Give each method of comparison in the table a letter."""
     sentences = dict.fromkeys(map(str, compared["sentence"]))
     return {
         sentence: _METHOD_KEYS[place % 26] * (1 + place // 26)
@@ -281,5 +223,50 @@ def _how(data: ReportData, compared: pd.DataFrame) -> Bullets:
     # The sentences of hidden rows say how many participants they have.
     shown = [row for row in rows if not (data.hides_small_cells and _has_few(row))]
     used = {row["sentence"] for row in shown}
-    told = tuple(f"{key}: {sentence}" for sentence, key in keys.items() if sentence in used)
-    return Bullets(told, look="note")
+    listed = tuple(f"{key}: {sentence}" for sentence, key in keys.items() if sentence in used)
+    return Bullets(listed, look="note")
+
+
+# --- over time ------------------------------------------------------------------------------------
+
+
+def over_time(data: ReportData) -> Sequence[Block]:
+    """Show how scores change over visits or dates."""
+    scored = data.table[data.table["outcome"] == Outcome.SCORED.value]
+    each = scored["user_label"].value_counts()
+    repeated = int((each > 1).sum())
+    if not repeated:
+        return [Text("No participant has scores of more than one recording.")]
+    if not data.biomarkers:
+        return [Text(NO_FIGURES)]
+    has_times = _TIME in scored.columns and scored[_TIME].notna().any()
+    by = data.repeating_tag or (_TIME if has_times else None)
+    if by is None:
+        return [
+            Text(
+                "There is no tag such as a visit, and no recording_time, to put recordings in order."
+            )
+        ]
+    sentence = (
+        f"{counted(repeated, 'participant')} {'has' if repeated == 1 else 'have'} scores of several "
+        f"recordings, {each.median():g} in the median. They are shown by {by}."
+    )
+    usual = Baseline(order=by) if each.median() >= _ENOUGH_FOR_A_BASELINE else None
+    drawn = tuple(_time_picture(data, name, by, usual) for name in data.biomarkers)
+    return [Text(sentence), Pictures(drawn)]
+
+
+def _time_picture(data: ReportData, name: str, by: str, usual: Baseline | None) -> Picture:
+    hue = data.dividing_tag
+    if hue is not None and (hue == by or len(data.levels_of(hue)) > _MOST_COLOURS):
+        hue = None
+    groups = f", separately for each {hue}" if hue else ""
+    label = biomarker_label(name)
+    return picture_of(
+        lambda: score_over_time(
+            data.table, biomarkers=name, by=by, hue=hue, usual=usual, style=COLUMN
+        ),
+        alt=f"{label} of each participant by {by}{groups}, with the mean and its 95 % interval, or "
+        "for a bucketed biomarker the share of recordings at each level.",
+        caption=f"{label} by {by}",
+    )

@@ -1,23 +1,25 @@
-"""What stands in the sections of a report."""
+"""What the sections of a report say, count and leave out."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 import pytest
 
 from helios_research.codes import explain
-from helios_research.report.blocks import Bullets, Facts, Pictures, ReportSection, Table, Text
+from helios_research.report.blocks import Block, Bullets, Facts, Pictures, Table, Text
 from helios_research.report.data import report_data
 from helios_research.report.overview import at_a_glance, columns, errors, methods
 from helios_research.report.participants import missing, participants, recording_flow
 from helios_research.report.scores import comparisons, over_time, scores
 
 
-def only_table(section: ReportSection, place: int = 0) -> Table:
-    return [block for block in section.blocks if isinstance(block, Table)][place]
+def only_table(section: Sequence[Block]) -> Table:
+    return next(block for block in section if isinstance(block, Table))
 
 
-def words(section: ReportSection) -> str:
-    said = [block.text for block in section.blocks if isinstance(block, Text)]
-    listed = [item for b in section.blocks if isinstance(b, Bullets) for item in b.items]
+def words(section: Sequence[Block]) -> str:
+    said = [block.text for block in section if isinstance(block, Text)]
+    listed = [item for b in section if isinstance(b, Bullets) for item in b.items]
     return " ".join([*said, *listed])
 
 
@@ -98,7 +100,7 @@ def test_comparisons_say_what_was_done_in_each_row(study: pd.DataFrame) -> None:
     table = only_table(section)
     assert len(table.rows) == 11
     keys = {row[-1] for row in table.rows}
-    bullets = next(block for block in section.blocks if isinstance(block, Bullets))
+    bullets = next(block for block in section if isinstance(block, Bullets))
     assert {item.partition(":")[0] for item in bullets.items} == keys
     assert any("Linear mixed model" in item for item in bullets.items)
     assert any("rank test" in item for item in bullets.items)
@@ -134,7 +136,7 @@ def test_time_is_a_visit_or_else_the_clock(
     data = report_data(table, tags=["arm", "visit"], biomarkers=["mental_strain"])
     section = over_time(data)
     assert said in words(section)
-    has_picture = any(isinstance(block, Pictures) for block in section.blocks)
+    has_picture = any(isinstance(block, Pictures) for block in section)
     assert has_picture == said.startswith("They")
 
 
@@ -173,7 +175,7 @@ def test_the_methods_claim_no_more_than_was_done(study: pd.DataFrame) -> None:
     """Nothing was sent, nothing has scores, or other tags were sent than are shown."""
     none = study.head(0)
     assert words(methods(report_data(none, tags=["arm"]))).startswith(
-        "No recording was sent to Helios yet."
+        "No recording has been sent to Helios yet."
     )
     failed = study[study["outcome"] == "failed"].reset_index(drop=True)
     said = words(methods(report_data(failed, tags=["arm"], provenance={"tags": ["visit"]})))
@@ -182,12 +184,12 @@ def test_the_methods_claim_no_more_than_was_done(study: pd.DataFrame) -> None:
     assert "the tag" not in words(methods(report_data(study, tags=["arm"])))
 
 
-def test_the_first_page_tells_of_withdrawals_and_counts_one_in_the_singular(
+def test_the_first_page_counts_withdrawals_and_counts_one_in_the_singular(
     study: pd.DataFrame,
 ) -> None:
     first = study[study["outcome"] == "scored"].head(1).reset_index(drop=True)
     section = at_a_glance(report_data(first, provenance={"withdrawn": 2}), [])
-    facts = next(block for block in section.blocks if isinstance(block, Facts))
+    facts = next(block for block in section if isinstance(block, Facts))
     assert facts.items[:3] == (("1", "recording"), ("1", "participant"), ("1", "recording scored"))
     assert "Not counted: 2 participants who withdrew." in words(section)
 
@@ -200,14 +202,14 @@ def test_warnings_are_counted_where_there_are_scores(study: pd.DataFrame) -> Non
 
 def test_failures_of_the_biomarker_are_defined_where_they_are_counted(study: pd.DataFrame) -> None:
     section, _ = missing(report_data(study, tags=["arm"]))
-    assert "The biomarker failed where they were failed or skipped" in words(section)
+    assert "The biomarker failed where the outcome is failed or skipped" in words(section)
 
 
 def test_a_caution_refers_to_what_stands_in_the_report(study: pd.DataFrame) -> None:
     one = study[study["user_label"] == study["user_label"].iloc[0]].reset_index(drop=True)
     _, cautions = comparisons(report_data(one, tags=["visit"]))
     assert cautions == [
-        "visit: Some levels could not be compared: what stands under Comparisons says why."
+        "visit: Some levels could not be compared: see Comparisons for the reasons."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Groups of a few participants are kept out of sight, and cannot be worked out from the rest."""
+"""Groups of a few participants are hidden, and do not follow from the rest."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from helios_research.analysis import format_table_one, table_one
 from helios_research.report.data import (
     FEWEST,
     HIDDEN,
+    hide_second_cell,
     hide_small_counts,
     pool_small_levels,
-    with_company,
 )
 
 
@@ -88,10 +88,10 @@ def test_ages_known_of_a_few_only_are_hidden() -> None:
 
 def test_a_single_hidden_cell_takes_the_smallest_other_with_it() -> None:
     counts = np.array([3.0, 20.0, 7.0])
-    assert with_company(counts, counts < FEWEST).tolist() == [True, False, True]
+    assert hide_second_cell(counts, counts < FEWEST).tolist() == [True, False, True]
     two = np.array([3.0, 2.0, 7.0])
-    assert with_company(two, two < FEWEST).tolist() == [True, True, False]
-    assert with_company(counts, counts < 0).tolist() == [False, False, False]
+    assert hide_second_cell(two, two < FEWEST).tolist() == [True, True, False]
+    assert hide_second_cell(counts, counts < 0).tolist() == [False, False, False]
 
 
 def test_a_report_shows_small_groups_only_if_asked_to(

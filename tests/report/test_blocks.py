@@ -1,4 +1,4 @@
-"""Numbers as a report words them."""
+"""Numbers, lists and times as a report writes them."""
 
 from math import nan
 
@@ -8,7 +8,7 @@ import pytest
 from helios_research.report import blocks
 
 
-def test_numbers_and_lists_are_worded() -> None:
+def test_numbers_and_lists_are_written_for_a_reader() -> None:
     assert blocks.count(1487.0) == "1,487"
     assert blocks.count(nan) == "\N{EN DASH}"
     assert blocks.percent(0.0754) == "7.5 %"
