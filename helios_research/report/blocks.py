@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.plots.canvas import draw_on_another_thread, to_png
 
 NOTHING = "\N{EN DASH}"
@@ -158,23 +157,6 @@ def p_value(p: float) -> str:
     if isnan(p):
         return NOTHING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def biomarker_label(name: str) -> str:
-    """Give the name of a biomarker in figures and tables."""
-    return BIOMARKERS_BY_NAME[name].label
-
-
-def span(moments: "pd.Series[pd.Timestamp]") -> str:
-    """Write when the first and the last of some events happened; empty without events."""
-    known = moments.dropna()
-    if known.empty:
-        return ""
-    first, last = known.min(), known.max()
-    if first.date() != last.date():
-        return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
-    times = dict.fromkeys((f"{first:%H:%M}", f"{last:%H:%M}"))
-    return f"on {first:%Y-%m-%d}, {' to '.join(times)} UTC"
 
 
 def listed(words: Iterable[str]) -> str:

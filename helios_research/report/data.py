@@ -6,7 +6,7 @@ other groups and the total.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -40,19 +40,15 @@ HIDDEN = "hidden"
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """What a report is about; ``pooled`` is None where small groups are shown."""
+    """What a report is about; ``pooled`` has a sentence for each column with pooled groups."""
 
     prepared: PreparedResults
     as_given: pd.DataFrame
     tags: tuple[str, ...]
     biomarkers: tuple[str, ...]
     provenance: Mapping[str, Any]
-    pooled: tuple[str, ...] | None = None
-
-    @property
-    def hides_small_cells(self) -> bool:
-        """Whether groups of fewer than five participants are hidden."""
-        return self.pooled is not None
+    hide_small_cells: bool = False
+    pooled: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> str | None:
@@ -141,12 +137,14 @@ def report_data(
         figures = tuple(name for name in _DEFAULT_BIOMARKERS if name in table.columns)
     else:
         figures = tuple(prepare(prepared, biomarkers=biomarkers).names)
+    whole = ReportData(prepared, table, chosen, figures, known)
     if not hide_small_cells:
-        return ReportData(prepared, table, chosen, figures, known)
+        return whole
     grouping = [*chosen, *(name for name in DEMOGRAPHICS if name in table.columns)]
     pooled, notes = pool_small_levels(table, grouping)
-    pooled_results = prepare(pooled, biomarkers=())
-    return ReportData(pooled_results, table, chosen, figures, known, tuple(notes))
+    return replace(
+        whole, prepared=prepare(pooled, biomarkers=()), hide_small_cells=True, pooled=tuple(notes)
+    )
 
 
 def _runs_with_time(table: pd.DataFrame, tag: str) -> bool:

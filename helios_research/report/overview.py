@@ -10,7 +10,7 @@ from helios_research._util.text import counted
 from helios_research._version import __version__
 from helios_research.analysis.prepared import not_ended
 from helios_research.codes import explain
-from helios_research.columns import OUTCOME_LABELS, Outcome, Source
+from helios_research.columns import Outcome, Source
 from helios_research.report.blocks import (
     Block,
     Bullets,
@@ -20,11 +20,10 @@ from helios_research.report.blocks import (
     count,
     listed,
     percent,
-    span,
     table_of,
 )
 from helios_research.report.data import ReportData
-from helios_research.results.codebook import NOT_MEDICAL, codebook
+from helios_research.results.codebook import NOT_MEDICAL, codebook, count_outcomes, span
 from helios_research.results.shapes import describe_results
 
 _LIBRARIES = ("pandas", "numpy", "scipy", "statsmodels", "matplotlib")
@@ -67,21 +66,17 @@ def _submitted(data: ReportData) -> str:
     ]
     if withdrawn := int(data.provenance.get("withdrawn") or 0):
         sentences.append(f"Not counted: {counted(withdrawn, 'participant')} who withdrew.")
-    created = _moments(data, "created_at")
+    created = data.column("created_at")
     if when := span(created):
         made = int(created.notna().sum())
         sentences.append(f"Model runs for {counted(made, 'recording')} were created {when}.")
     else:
         sentences.append("Nothing has been sent to Helios yet.")
-    if when := span(_moments(data, "completed_at")):
+    if when := span(data.column("completed_at")):
         sentences.append(f"Helios answered {when}.")
     if data.tags:
         sentences.append(f"Results are shown by {listed(data.tags)}.")
     return " ".join(sentences)
-
-
-def _moments(data: ReportData, name: str) -> "pd.Series[pd.Timestamp]":
-    return pd.to_datetime(data.column(name), utc=True)
 
 
 def _cautions(data: ReportData) -> Iterator[str]:
@@ -102,16 +97,13 @@ def _cautions(data: ReportData) -> Iterator[str]:
         )
     if flagged := data.prepared.flagged_note:
         yield f"{flagged} See Errors for what to do."
-    if data.pooled:
-        yield from data.pooled
+    yield from data.pooled
 
 
 def _outcomes(data: ReportData) -> Table:
-    counts = data.table["outcome"].astype("str").value_counts()
     rows = [
-        (str(outcome), count(counts[outcome]), percent(counts[outcome] / len(data.table)), words)
-        for outcome, words in OUTCOME_LABELS.items()
-        if outcome in counts
+        (outcome, count(number), percent(number / len(data.table)), meaning)
+        for outcome, number, meaning in count_outcomes(data.table)
     ]
     frame = pd.DataFrame(rows, columns=["outcome", "recordings", "share", "meaning"])
     return table_of(frame, "How the recordings ended", numeric=("recordings", "share"))
@@ -236,7 +228,7 @@ def _settings(data: ReportData) -> list[tuple[str, str]]:
         ("Withdrawn participants, not included", str(data.provenance.get("withdrawn") or "")),
         (
             "Groups of fewer than five participants",
-            hidden if data.hides_small_cells else "shown",
+            hidden if data.hide_small_cells else "shown",
         ),
         (
             "Software",

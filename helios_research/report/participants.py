@@ -49,7 +49,7 @@ def participants(data: ReportData) -> Sequence[Block]:
     by = tag or _EVERYONE
     described = table_one(data.table if tag else data.table.assign(**{by: "all"}), by)
     printed = format_table_one(described)
-    if data.hides_small_cells:
+    if data.hide_small_cells:
         printed = hide_small_counts(described, printed)
     if tag is None:
         printed = printed.drop(columns=["all"])

@@ -1,6 +1,7 @@
 """Scores by tag, comparisons between the levels of each tag, and scores over time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,7 @@ from helios_research.report.blocks import (
     Heading,
     Picture,
     Pictures,
-    Table,
     Text,
-    biomarker_label,
     count,
     p_value,
     percent,
@@ -42,7 +41,6 @@ _MOST_COMPARED = 40
 # With more recordings, a mixed model takes minutes.
 _MOST_MODELLED = 20_000
 _ESTIMATES = ("difference (95 % interval)", "effect (95 % interval)")
-_METHOD_KEYS = "abcdefghijklmnopqrstuvwxyz"
 _TIME = "recording_time"
 _MOST_COLOURS = 4
 # With fewer recordings, too few follow the first three that are the baseline.
@@ -86,12 +84,16 @@ def _pictures(data: ReportData, table: pd.DataFrame, tag: str) -> Pictures:
 
 def _scores_picture(table: pd.DataFrame, tag: str, name: str, summary: pd.DataFrame) -> Picture:
     part = summary[summary["biomarker"] == name]
-    title = biomarker_label(name) + ("" if tag == _ALL else f" by {tag}")
+    title = _label(name) + ("" if tag == _ALL else f" by {tag}")
     return picture_of(
         lambda: scores_by_tag(table, tag, biomarkers=name, style=COLUMN),
         alt=f"{title}. {_in_words(part, bucketed=BIOMARKERS_BY_NAME[name].bucketed)}",
         caption=title,
     )
+
+
+def _label(biomarker: str) -> str:
+    return BIOMARKERS_BY_NAME[biomarker].label
 
 
 def _in_words(part: pd.DataFrame, *, bucketed: bool) -> str:
@@ -139,7 +141,7 @@ def comparisons(data: ReportData) -> tuple[Sequence[Block], list[str]]:
             for warning in data.without_flagged_note(compared.attrs["warnings"])
         ]
         cautions += [f"{tag}: {sentence}" for sentence in warnings]
-        blocks += [_comparison_table(data, tag, compared), _how(data, compared)]
+        blocks += _comparison_blocks(data, tag, compared)
         if warnings:
             blocks.append(Bullets(tuple(warnings)))
     return blocks, cautions
@@ -161,38 +163,54 @@ def _compare(data: ReportData, tag: str) -> pd.DataFrame:
     )
 
 
-def _comparison_table(data: ReportData, tag: str, compared: pd.DataFrame) -> Table:
-    keys = _keys(compared)
-    rows = [
-        _comparison_row(row, keys, hide=data.hides_small_cells)
-        for row in compared.to_dict("records")
-    ]
+def _comparison_blocks(data: ReportData, tag: str, compared: pd.DataFrame) -> list[Block]:
+    rows = compared.to_dict("records")
+    reference = compared["reference"].iloc[0]
+    hidden = [data.hide_small_cells and _has_few(row) for row in rows]
+    # The sentences of hidden rows contain how many participants they have.
+    shown = [row["sentence"] for row, is_hidden in zip(rows, hidden, strict=True) if not is_hidden]
+    keys = _method_keys(dict.fromkeys(shown))
     header = ["biomarker", tag, "participants", *_ESTIMATES, "p", "p (Holm)", "how"]
-    frame = pd.DataFrame(rows, columns=header)
+    cells = [
+        _comparison_row(row, keys, hide=is_hidden)
+        for row, is_hidden in zip(rows, hidden, strict=True)
+    ]
+    frame = pd.DataFrame(cells, columns=header)
     # Each biomarker's label is written once, before its levels.
     frame["biomarker"] = frame["biomarker"].mask(frame["biomarker"].duplicated(), " ")
-    tests = int(compared["p"].notna().sum())
     notes = [
-        f"The unit is the participant, at the level and at {compared['reference'].iloc[0]}. p (Holm) "
-        f"is corrected for the {tests} tests of this table. Bucketed biomarkers are ordinal and "
-        "have no difference of means."
+        f"The unit is the participant, at the level and at {reference}. p (Holm) is corrected for "
+        f"the {int(compared['p'].notna().sum())} tests of this table. Bucketed biomarkers are "
+        "ordinal and have no difference of means."
     ]
     if len(data.levels_of(tag)) > _MOST_COMPARED_IN_FULL:
         notes.append(
-            f"Only {biomarker_label(str(compared['biomarker'].iloc[0])).lower()}, because {tag} has "
-            "so many levels; analysis.compare_by_tag gives all biomarkers."
+            f"Only {_label(compared['biomarker'].iloc[0]).lower()}, because {tag} has so many "
+            "levels; analysis.compare_by_tag gives all biomarkers."
         )
-    return table_of(
-        frame,
-        f"Levels of {tag} compared with {compared['reference'].iloc[0]}",
-        numeric=header[2:7],
-        notes=notes,
-    )
+    caption = f"Levels of {tag} compared with {reference}"
+    methods = tuple(f"{key}: {sentence}" for sentence, key in keys.items())
+    return [
+        table_of(frame, caption, numeric=header[2:7], notes=notes),
+        Bullets(methods, look="note"),
+    ]
 
 
-def _comparison_row(row: dict[Any, Any], keys: dict[str, str], *, hide: bool) -> Sequence[str]:
-    names = (biomarker_label(row["biomarker"]), str(row["level"]))
-    if hide and _has_few(row):
+def _has_few(row: Mapping[Any, Any]) -> bool:
+    return any(0 < row[f"participants_{side}"] < FEWEST for side in ("reference", "level"))
+
+
+def _method_keys(sentences: Iterable[str]) -> dict[str, str]:
+    """Give each method of comparison in the table a letter."""
+    return {
+        sentence: ascii_lowercase[place % 26] * (1 + place // 26)
+        for place, sentence in enumerate(sentences)
+    }
+
+
+def _comparison_row(row: dict[Any, Any], keys: Mapping[str, str], *, hide: bool) -> Sequence[str]:
+    names = (_label(row["biomarker"]), str(row["level"]))
+    if hide:
         return (*names, HIDDEN, HIDDEN, HIDDEN, HIDDEN, HIDDEN, "")
     return (
         *names,
@@ -203,28 +221,6 @@ def _comparison_row(row: dict[Any, Any], keys: dict[str, str], *, hide: bool) ->
         p_value(row["p_holm"]),
         keys[row["sentence"]],
     )
-
-
-def _has_few(row: Mapping[Any, Any]) -> bool:
-    return any(0 < row[f"participants_{side}"] < FEWEST for side in ("reference", "level"))
-
-
-def _keys(compared: pd.DataFrame) -> dict[str, str]:
-    """Give each method of comparison in the table a letter."""
-    sentences = dict.fromkeys(map(str, compared["sentence"]))
-    return {
-        sentence: _METHOD_KEYS[place % 26] * (1 + place // 26)
-        for place, sentence in enumerate(sentences)
-    }
-
-
-def _how(data: ReportData, compared: pd.DataFrame) -> Bullets:
-    keys, rows = _keys(compared), compared.to_dict("records")
-    # The sentences of hidden rows say how many participants they have.
-    shown = [row for row in rows if not (data.hides_small_cells and _has_few(row))]
-    used = {row["sentence"] for row in shown}
-    listed = tuple(f"{key}: {sentence}" for sentence, key in keys.items() if sentence in used)
-    return Bullets(listed, look="note")
 
 
 # --- over time ------------------------------------------------------------------------------------
@@ -261,7 +257,7 @@ def _time_picture(data: ReportData, name: str, by: str, usual: Baseline | None) 
     if hue is not None and (hue == by or len(data.levels_of(hue)) > _MOST_COLOURS):
         hue = None
     groups = f", separately for each {hue}" if hue else ""
-    label = biomarker_label(name)
+    label = _label(name)
     return picture_of(
         lambda: score_over_time(
             data.table, biomarkers=name, by=by, hue=hue, usual=usual, style=COLUMN

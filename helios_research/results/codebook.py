@@ -23,6 +23,7 @@ SYNTHETIC = (
 )
 
 _CODEBOOK_COLUMNS = ("column", "in_file", "origin", "type", "unit", "meaning", "values", "filled")
+_NO_MOMENTS = pd.Series(dtype="datetime64[us, UTC]")
 # Of more different values, only the number is given.
 _MOST_VALUES = 12
 _LONGEST_VALUE = 40
@@ -49,7 +50,10 @@ def readme_text(
         "## Where it comes from",
         markdown_table(("what", "value"), _origin(results, provenance)),
         "## How the recordings ended",
-        markdown_table(("outcome", "recordings", "meaning"), count_outcomes(results)),
+        markdown_table(
+            ("outcome", "recordings", "meaning"),
+            [(outcome, f"{n:,}", meaning) for outcome, n, meaning in count_outcomes(results)],
+        ),
         "## How to read it",
         how_to_read,
         "## What to know",
@@ -85,8 +89,8 @@ def _origin(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[
         "study": provenance.get("study"),
         "scores from": ", ".join(all_sources(results, provenance)),
         "service": provenance.get("base_url"),
-        "model runs created": _span(results, "created_at"),
-        "model runs completed": _span(results, "completed_at"),
+        "model runs created": span(results.get("created_at", _NO_MOMENTS)),
+        "model runs completed": span(results.get("completed_at", _NO_MOMENTS)),
         "sent as tags": ", ".join(provenance.get("tags") or ()),
         "withdrawn participants, not included": provenance.get("withdrawn"),
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -97,21 +101,24 @@ def _origin(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[
     return [(what, str(value)) for what, value in named.items() if value]
 
 
-def _span(results: pd.DataFrame, name: str) -> str | None:
-    if name not in results.columns or results[name].isna().all():
-        return None
-    first, last = (
-        f"{moment:%Y-%m-%d %H:%M}" for moment in (results[name].min(), results[name].max())
-    )
-    return f"{first} UTC" if first == last else f"{first} to {last} UTC"
+def span(moments: "pd.Series[Any]") -> str:
+    """Write when the first and the last of some events happened; empty without events."""
+    known = pd.to_datetime(moments, utc=True, format="ISO8601", errors="coerce").dropna()
+    if known.empty:
+        return ""
+    first, last = known.min(), known.max()
+    if first.date() != last.date():
+        return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
+    times = dict.fromkeys((f"{first:%H:%M}", f"{last:%H:%M}"))
+    return f"on {first:%Y-%m-%d}, {' to '.join(times)} UTC"
 
 
-def count_outcomes(results: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+def count_outcomes(results: pd.DataFrame) -> Iterator[tuple[str, int, str]]:
     """Count the recordings by outcome, each with its meaning."""
     counts = results["outcome"].astype("str").value_counts()
     for outcome, meaning in OUTCOME_LABELS.items():
         if str(outcome) in counts:
-            yield str(outcome), f"{counts[str(outcome)]:,}", meaning
+            yield str(outcome), int(counts[str(outcome)]), meaning
 
 
 def _cautions(results: pd.DataFrame, table: ExportTable) -> Iterable[str]:

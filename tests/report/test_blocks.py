@@ -1,9 +1,6 @@
-"""Numbers, lists and times as a report writes them."""
+"""Numbers and lists as a report writes them."""
 
 from math import nan
-
-import pandas as pd
-import pytest
 
 from helios_research.report import blocks
 
@@ -22,17 +19,3 @@ def test_numbers_and_lists_are_written_for_a_reader() -> None:
     assert blocks.p_value(nan) == "\N{EN DASH}"
     assert blocks.listed(["arm", "site", "visit"]) == "arm, site and visit"
     assert blocks.listed([]) == "none"
-    assert blocks.biomarker_label("uniform_stress") == "Stress (uniform)"
-
-
-@pytest.mark.parametrize(
-    ("moments", "expected"),
-    [
-        (["2026-10-12T08:00Z", "2026-10-12T08:17Z"], "on 2026-10-12, 08:00 to 08:17 UTC"),
-        (["2026-10-12T08:00Z", "2026-10-12T08:00Z"], "on 2026-10-12, 08:00 UTC"),
-        (["2026-10-12T08:00Z", None, "2026-11-01"], "from 2026-10-12 to 2026-11-01 (UTC)"),
-        ([None], ""),
-    ],
-)
-def test_spans_are_as_exact_as_they_are_long(moments: list[str | None], expected: str) -> None:
-    assert blocks.span(pd.to_datetime(pd.Series(moments), utc=True, format="ISO8601")) == expected

@@ -1,6 +1,7 @@
 """The codebook names every column, the README says where the data come from."""
 
 import pandas as pd
+import pytest
 
 from helios_research.results.codebook import (
     NOT_MEDICAL,
@@ -8,6 +9,7 @@ from helios_research.results.codebook import (
     count_outcomes,
     markdown_table,
     readme_text,
+    span,
 )
 from helios_research.results.shapes import describe_results
 
@@ -51,7 +53,7 @@ def test_it_tells_study_service_times_versions_and_outcomes(study: pd.DataFrame)
     text = readme(study, study="night | shift", base_url="https://x.example", tags=["arm"])
     assert "| study | night \\| shift |" in text
     assert "| service | https://x.example |" in text
-    assert "| model runs created | 2026-10-12 08:00 to 2026-10-12 08:17 UTC |" in text
+    assert "| model runs created | on 2026-10-12, 08:00 to 08:17 UTC |" in text
     assert "| scored | 1,376 | Helios gave scores |" in text
     assert "1,487 recordings of 120 participants." in text
     assert "helios_research " in text
@@ -89,4 +91,17 @@ def test_scores_of_rows_that_were_changed_since_are_told(study: pd.DataFrame) ->
 
 
 def test_only_outcomes_that_occur_are_counted(study: pd.DataFrame) -> None:
-    assert [row[:2] for row in count_outcomes(study.head(2))] == [("scored", "2")]
+    assert [row[:2] for row in count_outcomes(study.head(2))] == [("scored", 2)]
+
+
+@pytest.mark.parametrize(
+    ("moments", "expected"),
+    [
+        (["2026-10-12T08:00Z", "2026-10-12T08:17Z"], "on 2026-10-12, 08:00 to 08:17 UTC"),
+        (["2026-10-12T08:00Z", "2026-10-12T08:00Z"], "on 2026-10-12, 08:00 UTC"),
+        (["2026-10-12T08:00Z", None, "2026-11-01"], "from 2026-10-12 to 2026-11-01 (UTC)"),
+        ([None], ""),
+    ],
+)
+def test_spans_are_as_exact_as_they_are_long(moments: list[str | None], expected: str) -> None:
+    assert span(pd.to_datetime(pd.Series(moments), utc=True, format="ISO8601")) == expected
