@@ -336,7 +336,7 @@ class Study:
         submission = self._start(cohort, options)
         if monitor and in_notebook():
             # Only a notebook needs the widgets.
-            from helios_research.widgets.monitor.monitor import SubmissionMonitor
+            from helios_research.widgets.monitor import SubmissionMonitor
 
             SubmissionMonitor(self, **options.model_dump()).show()
         return submission

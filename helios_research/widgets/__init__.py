@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from helios_research.widgets.explorer.explorer import Explorer
-    from helios_research.widgets.mapper.mapper import CohortMapper
-    from helios_research.widgets.monitor.monitor import SubmissionMonitor
+    from helios_research.widgets.explorer import Explorer
+    from helios_research.widgets.mapper import CohortMapper
+    from helios_research.widgets.monitor import SubmissionMonitor
 
 __all__ = ["CohortMapper", "Explorer", "SubmissionMonitor"]
 
 _HOMES = {
-    "CohortMapper": "helios_research.widgets.mapper.mapper",
-    "Explorer": "helios_research.widgets.explorer.explorer",
-    "SubmissionMonitor": "helios_research.widgets.monitor.monitor",
+    "CohortMapper": "helios_research.widgets.mapper",
+    "Explorer": "helios_research.widgets.explorer",
+    "SubmissionMonitor": "helios_research.widgets.monitor",
 }
 
 

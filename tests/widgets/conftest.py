@@ -1,7 +1,8 @@
-"""A browser, and the servers that notebooks with widgets are shown by: one of each for all tests."""
+"""What tests of widgets share: a reader of panels without a browser, a browser, and servers of notebooks."""
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -13,12 +14,77 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from html import unescape
 from importlib import resources
 from pathlib import Path
 
+import ipywidgets
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+
+class PanelReader:
+    """Reads and uses a panel as a person does: controls by their labels, and the text on the page."""
+
+    def __init__(self, panel: object) -> None:
+        self._panel = panel
+
+    def widgets(self) -> list[ipywidgets.Widget]:
+        """All widgets, from top to bottom."""
+        return _tree(self._panel.widget)
+
+    def control(self, label: str) -> ipywidgets.Widget:
+        """The control with a label."""
+        return self.controls(label)[0]
+
+    def controls(self, start: str) -> list[ipywidgets.Widget]:
+        """The visible controls whose label begins like this."""
+        found = [
+            widget
+            for widget in self.widgets()
+            if getattr(widget, "description", "").startswith(start)
+            and widget.layout.display != "none"
+        ]
+        return sorted(found, key=lambda widget: widget.description != start)
+
+    def chips(self) -> list[ipywidgets.Button]:
+        """The chips of the filters that are on."""
+        return [
+            chip for chip in self.controls("") if str(chip.tooltip).startswith("Remove the filter")
+        ]
+
+    @property
+    def html(self) -> str:
+        """All HTML on the page."""
+        return "\n".join(
+            widget.value for widget in self.widgets() if isinstance(widget, ipywidgets.HTML)
+        )
+
+    def part(self, mark: str) -> str:
+        """The HTML of the first part that contains something."""
+        return next(
+            widget.value
+            for widget in self.widgets()
+            if isinstance(widget, ipywidgets.HTML) and mark in widget.value
+        )
+
+    @property
+    def status(self) -> str:
+        """The text of the status line."""
+        found = re.search(r'<div role="status" class="helios-status[^>]*>(.*?)</div>', self.html)
+        return unescape(found[1])
+
+
+def _tree(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    return [widget, *(part for child in getattr(widget, "children", ()) for part in _tree(child))]
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[[object], PanelReader]:
+    """Read a panel without a browser."""
+    return PanelReader
+
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 """Where screenshots are kept; git does not see it."""

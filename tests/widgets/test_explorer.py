@@ -7,11 +7,11 @@ from pathlib import Path
 import ipywidgets
 import pandas as pd
 import pytest
+from helios_research.widgets.explorer.state import NOTHING_LEFT
 
 from helios_research.errors import ResultsError
 from helios_research.widgets import Explorer
 from helios_research.widgets.explorer.figure import Kind
-from helios_research.widgets.explorer.state import NOTHING_LEFT
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 HOSTILE = "<script>alert(1)</script>"

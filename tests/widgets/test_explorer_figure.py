@@ -12,13 +12,18 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from helios_research.errors import ResultsError
-from helios_research.widgets.explorer.conditions import Filters, OneOf
-from helios_research.widgets.explorer.figure import Kind, View, picture_html, png_of, save_figure
+from helios_research.widgets.explorer.figure import (
+    FigureKind,
+    FigureView,
+    picture_html,
+    png_of,
+    save_figure,
+)
+from helios_research.widgets.explorer.selection import ExplorerState, Filters, OneOf
 from helios_research.widgets.explorer.source import open_source
-from helios_research.widgets.explorer.state import State
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
-BY_ARM = View(Kind.BY_TAG, ("mental_strain",), "arm", None)
+BY_ARM = FigureView(FigureKind.BY_TAG, ("mental_strain",), "arm", None)
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +32,15 @@ def results() -> pd.DataFrame:
 
 
 def test_figures_are_offered_only_where_their_columns_are(results):
-    assert all(kind.is_possible(results) for kind in Kind)
+    assert all(kind.is_possible(results) for kind in FigureKind)
     without_waking = results.drop(columns="wake_time")
-    assert [kind for kind in Kind if not kind.is_possible(without_waking)] == [Kind.AWAKE]
+    assert [kind for kind in FigureKind if not kind.is_possible(without_waking)] == [
+        FigureKind.AWAKE
+    ]
 
 
 def test_a_view_is_described_in_words_and_in_code():
-    view = View(Kind.BY_TAG, ("mental_strain", "stress"), "arm", 'si"te')
+    view = FigureView(FigureKind.BY_TAG, ("mental_strain", "stress"), "arm", 'si"te')
     assert view.words == 'Mental strain, Stress by arm, colour by si"te'
     assert view.code() == (
         'hr.plots.scores_by_tag(selection, "arm", biomarkers=["mental_strain", "stress"], hue=\'si"te\')'
@@ -46,11 +53,15 @@ def test_drawing_never_makes_a_figure_of_pyplot(results):
     assert "matplotlib.pyplot" not in set(sys.modules) - before
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", FigureKind)
 def test_the_figure_of_compact_columns_is_that_of_the_results_to_the_pixel(results, kind):
-    tag = "visit" if kind is Kind.ALONG_TAG else "arm"
-    view = View(kind, ("mental_strain", "distress"), tag, "birth_sex" if kind.has_scores else None)
-    state = State(open_source(results), view, Filters().having(OneOf("site", ("Leeds", "Girona"))))
+    tag = "visit" if kind is FigureKind.ALONG_TAG else "arm"
+    view = FigureView(
+        kind, ("mental_strain", "distress"), tag, "birth_sex" if kind.has_scores else None
+    )
+    state = ExplorerState(
+        open_source(results), view, Filters().having(OneOf("site", ("Leeds", "Girona")))
+    )
     assert isinstance(state.drawn["outcome"].dtype, pd.CategoricalDtype)
     assert png_of(view.draw(state.drawn)) == png_of(view.draw(state.selection))
 

@@ -91,7 +91,7 @@ def test_one_recording_is_looked_at_with_the_keyboard_alone(lab, open_in_lab: Op
     number.focus()
     number.fill("13")
     number.press("Tab")
-    detail = page.locator(f"{LIVE} .helios-fate")
+    detail = page.locator(f"{LIVE} .helios-outcome")
     expect(detail).to_contain_text("ERR_INTERNAL")
     expect(detail).to_contain_text("What to do")
     page.get_by_role("button", name="Next recording").press("Enter")
@@ -174,7 +174,7 @@ def test_a_saved_notebook_is_small_and_shows_the_last_figure_and_table_without_a
     show(lab, open_in_lab, "saved", [MANY.format(study=str(STUDY))])
     listed(page, "Values").select_option(index=1)
     headline = re.compile(r"^5\d,\d{3} of 100,000 recordings shown")
-    still = page.locator(".helios-still")
+    still = page.locator(".helios-static")
     # It comes by itself, once the change has settled.
     expect(still.locator(".helios-headline")).to_have_text(headline)
     expect(still).to_be_hidden()

@@ -84,7 +84,7 @@ def test_a_submission_is_watched_stopped_and_taken_up_again(
     late = panel.locator(".helios-late")
     expect(late).to_be_hidden()
     expect(bar).to_have_attribute("aria-valuemax", "12")
-    expect(page.locator(".helios-still")).to_be_hidden()
+    expect(page.locator(".helios-static")).to_be_hidden()
     expect(panel.get_by_role("listitem", name=None).filter(has_text="scored")).to_have_text(
         re.compile("scored [1-9]")
     )
@@ -127,7 +127,7 @@ def test_a_submission_is_watched_stopped_and_taken_up_again(
     assert "widgets" not in lab.read("watch")["metadata"]
     assert "12 of 12 done" in str(saved)
     page = open_in_lab("watch.ipynb", run=False)
-    still = page.locator(".helios-still")
+    still = page.locator(".helios-static")
     expect(still.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
     expect(still).to_contain_text("ERR_RECORDING_INVALID_FORMAT")
     expect(page.get_by_text("Error displaying widget")).to_be_hidden()
@@ -266,8 +266,8 @@ def test_both_work_in_voila(
     page = open_in_voila("both.ipynb")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
     expect(page.get_by_text("Every recording has come to its end.")).to_be_visible()
-    expect(page.locator(".helios-still")).to_have_count(2)
-    assert not [still for still in page.locator(".helios-still").all() if still.is_visible()]
+    expect(page.locator(".helios-static")).to_have_count(2)
+    assert not [still for still in page.locator(".helios-static").all() if still.is_visible()]
     choose_language(page)
     expect(page.get_by_text("11 of 12 rows can be sent; 1 error, 0 warnings.")).to_be_visible()
     keep(page, "voila")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helios_research.widgets.monitor.drawing import errors_html, progress_html
 
 import helios_research as hr
 from helios_research.columns import Outcome
@@ -15,8 +16,7 @@ from helios_research.sandbox import SandboxSettings
 from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
 from helios_research.widgets import SubmissionMonitor
-from helios_research.widgets.monitor.drawing import errors_html, progress_html
-from helios_research.widgets.monitor.monitor import REFRESH_S
+from helios_research.widgets.monitor import REFRESH_S
 from helios_research.widgets.monitor.poller import Activity, ErrorGroup, View
 
 SETTINGS = {"preflight": False, "rate": 40.0, "poll_floor_s": 0.05}
@@ -262,7 +262,7 @@ def test_it_sends_at_most_five_messages_a_second(
     monitor._closing.set()
     monitor._thread.join(10)
     now_s = [1000.0]
-    monkeypatch.setattr("helios_research.widgets.monitor.monitor.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("helios_research.widgets.monitor.monotonic", lambda: now_s[0])
     sent: list[str] = []
     for widget in (monitor._numbers, monitor._errors, monitor._status.widget):
         widget.observe(lambda change: sent.append(change["new"]), "value")

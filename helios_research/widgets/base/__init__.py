@@ -1,1 +1,271 @@
-"""What all widgets share."""
+"""What all widgets share: controls, HTML, the status line, and how a notebook shows and keeps a widget."""
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
+from html import escape
+from importlib import resources
+from threading import RLock, Timer
+from typing import Any
+from weakref import WeakSet
+
+import ipywidgets
+from traitlets import HasTraits
+
+from helios_research._util.notebook import ipython_shell
+from helios_research.errors import HeliosResearchError
+
+_log = logging.getLogger(__name__)
+
+# --- controls and HTML ---------------------------------------------------------------------------
+
+
+def no_echo(kind: Any) -> Any:
+    """Make a kind of control that does not send a person's changes back to the front end.
+
+    With ipykernel 7 the echo of ipywidgets can erase a figure that the researcher's own pyplot is
+    drawing in another cell (jupyterlab/jupyterlab#19719, ipython/ipykernel#1564).
+    """
+
+    def trait_metadata(self: Any, name: str, key: str, default: Any = None) -> Any:
+        # ipywidgets asks this before it echoes. A tag on the trait itself would change the
+        # behaviour of the researcher's own widgets too.
+        return False if key == "echo_update" else kind.trait_metadata(self, name, key, default)
+
+    return type(kind.__name__, (kind,), {"trait_metadata": trait_metadata})
+
+
+BoundedFloatText = no_echo(ipywidgets.BoundedFloatText)
+BoundedIntText = no_echo(ipywidgets.BoundedIntText)
+Button = no_echo(ipywidgets.Button)
+Checkbox = no_echo(ipywidgets.Checkbox)
+Combobox = no_echo(ipywidgets.Combobox)
+DatePicker = no_echo(ipywidgets.DatePicker)
+Dropdown = no_echo(ipywidgets.Dropdown)
+SelectMultiple = no_echo(ipywidgets.SelectMultiple)
+Text = no_echo(ipywidgets.Text)
+
+
+def markup(html: str = "") -> Any:
+    """Make a place for HTML that the widgets wrote themselves: text from elsewhere is escaped in it."""
+    return ipywidgets.HTML(html, layout=ipywidgets.Layout(margin="0", max_width="100%"))
+
+
+def cut(text: object, longest: int = 40) -> str:
+    """Write text as HTML, shortened where it is long; its ``title`` is then the whole text."""
+    whole = str(text)
+    if len(whole) <= longest:
+        return escape(whole)
+    return f'<span title="{escape(whole)}">{escape(whole[: longest - 1].rstrip())}…</span>'
+
+
+def in_words(error: Exception) -> str:
+    """Describe an unexpected error, for use in a sentence."""
+    words = str(error).strip().rstrip(".")
+    return f"{words} ({type(error).__name__})" if words else type(error).__name__
+
+
+# --- callbacks -----------------------------------------------------------------------------------
+
+
+class StatusLine:
+    """One line that shows what happened last, also to screen readers."""
+
+    def __init__(self) -> None:
+        self.widget = markup()
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Show a sentence, as text and never as markup."""
+        self._set(text, "helios-status")
+
+    def show_error(self, text: str) -> None:
+        """Show what went wrong and what to do about it."""
+        self._set(text, "helios-status helios-failed")
+
+    def clear(self) -> None:
+        """Show nothing; the line keeps its place."""
+        self._set("", "helios-status")
+
+    def _set(self, text: str, classes: str) -> None:
+        self.text = text
+        self.widget.value = f'<div role="status" class="{classes}">{escape(text)}</div>'
+
+
+class Guard:
+    """Lets one callback run at a time, and shows in a status line what went wrong in it.
+
+    An exception in a widget's callback appears in no cell, and since ipykernel 7 callbacks may
+    run on any thread. Code that changes what callbacks use holds ``lock`` too.
+    """
+
+    def __init__(self, status: StatusLine) -> None:
+        self._status = status
+        self.lock = RLock()
+
+    def __call__(self, act: Callable[..., None]) -> Callable[..., None]:
+        """Wrap a callback; the wrapped one never raises."""
+
+        @wraps(act)
+        def guarded(*event: Any) -> None:
+            with self.lock:
+                try:
+                    act(*event)
+                except HeliosResearchError as error:
+                    self._status.show_error(str(error))
+                # Whatever the error is, the person who clicked has to see it.
+                except Exception as error:  # noqa: BLE001
+                    _log.debug("A widget's callback failed", exc_info=True)
+                    self._status.show_error(f"This did not work: {in_words(error)}.")
+
+        return guarded
+
+
+# --- panels --------------------------------------------------------------------------------------
+
+SETTLED_S = 0.4
+"""Seconds without a change after which the static picture is renewed: long enough that the browser
+has painted the change, and that quick changes cost one picture; shorter than it takes to save the
+notebook by its menu."""
+
+_PLAIN = "text/plain"
+_HTML = "text/html"
+
+
+@cache
+def _style() -> str:
+    css = resources.files(__name__).joinpath("style.css").read_text(encoding="utf-8")
+    return f"<style>\n{css}</style>"
+
+
+class Panel(HasTraits):
+    """What the widgets of this package have in common.
+
+    A notebook is saved without the state of its widgets, and JupyterLab shows an error in their
+    place when it is opened again. So a panel leaves a second output below itself: a static picture
+    in HTML, hidden while the widget lives, and renewed soon after each change.
+    """
+
+    def __init__(self, children: Iterable[Any]) -> None:
+        super().__init__()
+        self.widget = ipywidgets.VBox(
+            [markup(_style()), *children], layout=ipywidgets.Layout(width="100%")
+        )
+        self.widget.add_class("helios")
+        self._handles: list[Any] = []
+        self._is_closed = False
+        self._renewal: Timer | None = None
+
+    def static_html(self) -> str:
+        """Draw what the panel shows now, for a notebook that is opened again."""
+        raise NotImplementedError
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the panel was closed."""
+        return self._is_closed
+
+    def show(self) -> None:
+        """Show the panel below the running cell, as if it were the cell's last value."""
+        self._ipython_display_()
+
+    def render_static_soon(self) -> None:
+        """Renew the static picture once nothing has changed for a moment."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if self._handles:
+            self._renewal = Timer(SETTLED_S, self.render_static)
+            self._renewal.daemon = True
+            self._renewal.start()
+
+    def render_static(self) -> None:
+        """Renew the static picture in every cell that shows this panel, now."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        for handle in self._handles:
+            handle.update(self._static(), raw=True)
+
+    def close(self) -> None:
+        """Release the widgets and the tables that they hold. Safe to call twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.render_static()
+        close_tree(self.widget)
+
+    def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, Any]:
+        return self._live() | self._static()
+
+    def _live(self) -> dict[str, Any]:
+        if self._is_closed:
+            return {}
+        bundle: dict[str, Any] = self.widget._repr_mimebundle_()
+        return bundle | {_PLAIN: repr(self)}
+
+    def _static(self) -> dict[str, Any]:
+        picture = f'<div class="helios helios-static">{self.static_html()}</div>'
+        return {_PLAIN: repr(self), _HTML: f"{_style()}{picture}"}
+
+    def _ipython_display_(self) -> None:
+        # Only IPython calls this, so it is installed.
+        from IPython.display import display
+
+        _SHOWN.take_place(self)
+        # VS Code keeps outputs apart, so that one cannot hide the other; there they are one.
+        if "__vsc_ipynb_file__" in ipython_shell().user_ns:
+            display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
+            return
+        if not self._is_closed:
+            display(self._live(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
+        handle = display(self._static(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
+        if handle is not None:
+            self._handles.append(handle)
+
+
+class _ShownPanels:
+    """Which cell shows which panels, so that running a cell again closes what it showed before.
+
+    Without this every run of a cell would leave another set of widgets, with their tables, in
+    memory until the kernel ends.
+    """
+
+    def __init__(self) -> None:
+        self._panels: dict[str, tuple[int, WeakSet[Panel]]] = {}
+
+    def take_place(self, panel: Panel) -> None:
+        cell, run = _running_cell()
+        if cell is None:
+            return
+        before, panels = self._panels.get(cell, (run, WeakSet[Panel]()))
+        if before != run:
+            for old in panels - {panel}:
+                # A panel that a second cell shows too is still in use there.
+                if len(old._handles) == 1:
+                    old.close()
+            panels = WeakSet[Panel]()
+        panels.add(panel)
+        self._panels[cell] = (run, panels)
+
+
+# One kernel has one notebook, whatever the number of panels.
+_SHOWN = _ShownPanels()
+
+
+def _running_cell() -> tuple[str | None, int]:
+    """Give the name of the running cell and the count of its run; front ends send the name along."""
+    shell = ipython_shell()
+    if shell is None or not hasattr(shell, "get_parent"):
+        return None, 0
+    metadata = (shell.get_parent() or {}).get("metadata", {})
+    return metadata.get("cellId"), shell.execution_count
+
+
+def close_tree(widget: Any) -> None:
+    """Close a widget, everything in it, and their layouts and styles."""
+    for child in getattr(widget, "children", ()):
+        close_tree(child)
+    for name in ("layout", "style"):
+        part = getattr(widget, name, None)
+        if part is not None:
+            part.close()
+    widget.close()

@@ -19,8 +19,15 @@ from pandas.api.types import (
     is_numeric_dtype,
 )
 
-from helios_research.widgets.base.controls import BoundedIntText, Button, Checkbox, Dropdown
-from helios_research.widgets.base.panel import Guard, cut, markup
+from helios_research.widgets.base import (
+    BoundedIntText,
+    Button,
+    Checkbox,
+    Dropdown,
+    Guard,
+    cut,
+    markup,
+)
 
 ROWS_ON_A_PAGE = 25
 
@@ -28,7 +35,7 @@ _AS_GIVEN = "the table's own order"
 
 
 class PagedTable:
-    """A table with controls to sort it and to turn its pages."""
+    """A table with controls to sort it and to turn its pages. It keeps the height of a full page."""
 
     def __init__(
         self,
@@ -90,7 +97,7 @@ class PagedTable:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """Positions of the frame's rows, from 0, in the order in which they are shown."""
+        """Positions of the frame's rows, from 0, in the order shown."""
         return self._order
 
     def show(
@@ -100,10 +107,10 @@ class PagedTable:
         labels: Mapping[str, str] | None = None,
         empty: str = "There is nothing to show.",
     ) -> None:
-        """Show another table; the sorting stays where it can."""
+        """Show another table; the sorting stays if the table has the column. ``empty`` is shown for no rows."""
         self._frame, self._labels, self._empty = frame, labels or {}, empty
         self._marked = None
-        # Whoever chose a column keeps it while there is one of that name.
+        # The chosen column stays chosen while the table has one of that name.
         chosen = self.sort_by.value
         options = [(_AS_GIVEN, _AS_GIVEN), *((self._label(name), name) for name in frame.columns)]
         if self.sort_by.options != tuple(options):
@@ -111,14 +118,14 @@ class PagedTable:
         self._sort()
 
     def _offer(self, options: list[tuple[str, Any]], chosen: Any) -> None:
-        # New options choose the first of them for a moment, which is not to be followed.
+        # Setting the options selects the first one for a moment, which must not sort the table.
         self.sort_by.unobserve(self._sorting, "value")
         self.sort_by.options = options
         self.sort_by.value = chosen
         self.sort_by.observe(self._sorting, "value")
 
     def mark(self, position: int | None) -> None:
-        """Highlight a row, and turn to its page."""
+        """Highlight the row at a position of the frame, from 0, and turn to its page; None: no row."""
         self._marked = position
         if position is None:
             self._draw()
@@ -127,7 +134,7 @@ class PagedTable:
             self.turn_to(place // self._rows + 1)
 
     def turn_to(self, page: int) -> None:
-        """Show a page."""
+        """Show a page, counted from 1; beyond the ends, the nearest one."""
         self._page_number = min(max(1, page), self.pages)
         self._draw()
 
@@ -150,13 +157,13 @@ class PagedTable:
         start = (number - 1) * self._rows
         shown = self._order[start : start + self._rows]
         self._content.value = self._page_html(shown)
-        # Where there is nothing to turn, the place of the buttons is kept.
+        # Hidden buttons keep their place.
         self._turning.layout.visibility = "visible" if self.pages > 1 else "hidden"
         total = len(self._frame)
         words = f"{start + 1:,} to {start + len(shown):,} of {total:,}" if total else "0 of 0"
         self._position.value = f'<span role="status">{words}</span>'
 
-    def _page_html(self, shown: "NDArray[np.int64]") -> str:
+    def _page_html(self, shown: NDArray[np.int64]) -> str:
         body = (
             table_html(
                 self._frame.iloc[shown],
@@ -177,8 +184,8 @@ class PagedTable:
 
 def sorted_positions(
     frame: pd.DataFrame, column: Any, *, descending: bool = False
-) -> "NDArray[np.int64]":
-    """Sort a table without moving it."""
+) -> NDArray[np.int64]:
+    """Give the positions of a table's rows in sorted order; missing values come last either way."""
     if column not in frame.columns:
         return np.arange(len(frame))[:: -1 if descending else 1]
     values = frame[column].reset_index(drop=True)
@@ -196,7 +203,7 @@ def table_html(
     marked: Sequence[bool] = (),
     wrapped: bool = False,
 ) -> str:
-    """Draw a small table."""
+    """Draw all rows as HTML in which nothing from the table is markup; ``wrapped`` text is not cut."""
     names = labels or {}
     numeric = [_is_number(frame[name]) for name in frame.columns]
     head = "".join(
@@ -224,7 +231,7 @@ def _row_html(cells: Sequence[str], numeric: Sequence[bool], *, marked: bool, wr
     return f"<tr{mark}>{drawn}</tr>"
 
 
-def _number_class(number: bool) -> str:  # noqa: FBT001 - the only thing there is to say
+def _number_class(number: bool) -> str:  # noqa: FBT001 - its only argument
     return ' class="helios-number"' if number else ""
 
 
@@ -233,7 +240,7 @@ def _is_number(values: "pd.Series[Any]") -> bool:
 
 
 def cell_texts(values: "pd.Series[Any]") -> list[str]:
-    """Write the values of one column the way people read them."""
+    """Write the values of one column for people: three decimals at most, seconds, commas, no NaN."""
     if is_datetime64_any_dtype(values.dtype):
         return list(values.dt.strftime("%Y-%m-%d %H:%M:%S").fillna(""))
     texts = [_cell_text(value) for value in values.tolist()]

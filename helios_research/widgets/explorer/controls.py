@@ -1,4 +1,4 @@
-"""Rows of small buttons: the filters that are on, and what is wrong with recordings."""
+"""The controls of an explorer: rows of chips, and the choice of recordings and of a figure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,26 +13,42 @@ import numpy as np
 from helios_research._util.text import natural_key
 from helios_research.analysis.prepared import Flags, Floats
 from helios_research.errors import ResultsError
-from helios_research.widgets.base.controls import Button, Dropdown, SelectMultiple, quiet
-from helios_research.widgets.base.panel import Guard, markup
-from helios_research.widgets.explorer.conditions import (
+from helios_research.widgets.base import (
+    BoundedFloatText,
+    Button,
+    Combobox,
+    DatePicker,
+    Dropdown,
+    Guard,
+    SelectMultiple,
+    markup,
+)
+from helios_research.widgets.explorer.figure import FORMATS, FigureKind, FigureView
+from helios_research.widgets.explorer.selection import (
     MISSING_WORDS,
     Condition,
     DayBetween,
     Filters,
     OneOf,
     ScoreBetween,
-    label_of,
 )
-from helios_research.widgets.explorer.figure import FORMATS, Kind, View
-from helios_research.widgets.explorer.source import Source, counts_of
+from helios_research.widgets.explorer.source import ResultsSource, counts_of, label_of
 
-_LONGEST = 44
+_LONGEST_CHIP = 44
+# More suggestions than anyone reads only slow the browser; any label can still be typed.
+_MOST_SUGGESTED = 1_000
+_LONGEST_OPTION = 32
+_BINS = 20
+_NO_COLOUR = "one colour"
+_WIDE = {"description_width": "6.2em"}
+
+# The whole range of every score; a filter of it would be no filter.
+_LOWEST, _HIGHEST = 0.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One of the buttons."""
+    """A small button, with a longer tip."""
 
     words: str
     tip: str
@@ -40,34 +56,28 @@ class Chip:
 
 
 class ChipRow:
-    """A row of chips that can be clicked; it wraps where it is too long."""
+    """A label and chips that can be clicked: ``act`` gets the place of the chip, from 0."""
 
-    def __init__(self, label: str, guard: Guard, act: Callable[[int], None]) -> None:
+    def __init__(self, guard: Guard, act: Callable[[int], None]) -> None:
         self._guard = guard
         self._act = act
         self._buttons: list[Button] = []
-        self._label = ipywidgets.Label(label)
+        self._label = ipywidgets.Label()
         self.widget = ipywidgets.HBox([self._label])
         self.widget.add_class("helios-chips")
 
-    @property
-    def buttons(self) -> list[Button]:
-        """The chips that are to be seen."""
-        return [button for button in self._buttons if button.layout.display != "none"]
-
-    def show(self, chips: Sequence[Chip], label: str | None = None) -> None:
+    def show(self, label: str, chips: Sequence[Chip]) -> None:
         """Show other chips."""
-        if label is not None:
-            self._label.value = label
+        self._label.value = label
         self._grow(len(chips))
         for place, button in enumerate(self._buttons):
             if place < len(chips):
-                _dress(button, chips[place])
+                _style_chip(button, chips[place])
             else:
                 button.layout.display = "none"
 
     def _grow(self, count: int) -> None:
-        """Make buttons that are missing; those that are too many wait, hidden, to be used again."""
+        """Make missing buttons; those that are too many stay, hidden, to be used again."""
         if count <= len(self._buttons):
             return
         for place in range(len(self._buttons), count):
@@ -78,31 +88,15 @@ class ChipRow:
         self.widget.children = (self._label, *self._buttons)
 
 
-def _dress(button: Button, chip: Chip) -> None:
-    words = chip.words
-    button.description = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+def _style_chip(button: Button, chip: Chip) -> None:
+    button.description = _cut(chip.words, _LONGEST_CHIP)
     button.tooltip = chip.tip
     (button.add_class if chip.is_on else button.remove_class)("helios-chip-on")
     button.layout.display = ""
 
 
-BoundedFloatText = quiet(ipywidgets.BoundedFloatText)
-Combobox = quiet(ipywidgets.Combobox)
-DatePicker = quiet(ipywidgets.DatePicker)
-
-# More suggestions than anyone reads only slow the browser; any label can still be typed.
-_MOST_SUGGESTED = 1_000
-_LONGEST_OPTION = 32
-_BINS = 20
-_NO_COLOUR = "one colour"
-_WIDE = {"description_width": "6.2em"}
-
-# Whole range of every score; a filter of it would be none.
-_LOWEST, _HIGHEST = 0.0, 1.0
-
-
-class _Panel:
-    """A column of controls that can be set without calling back."""
+class ControlGroup:
+    """Controls that can be set without calling back."""
 
     def __init__(self) -> None:
         self._is_setting = False
@@ -115,7 +109,7 @@ class _Panel:
         finally:
             self._is_setting = before
 
-    def _watch(self, guard: Guard, control: Any, act: Callable[[], None]) -> None:
+    def _follow(self, guard: Guard, control: Any, act: Callable[[], None]) -> None:
         def unless_setting(_: Any) -> None:
             if not self._is_setting:
                 act()
@@ -123,12 +117,12 @@ class _Panel:
         control.observe(guard(unless_setting), "value")
 
 
-class FilterPanel(_Panel):
+class FilterPanel(ControlGroup):
     """Controls that choose recordings."""
 
     def __init__(
         self,
-        source: Source,
+        source: ResultsSource,
         guard: Guard,
         set_filter: Callable[[Condition], None],
         drop_filter: Callable[[str], None],
@@ -150,7 +144,7 @@ class FilterPanel(_Panel):
             (self.low, self._choose_range),
             (self.high, self._choose_range),
         ):
-            self._watch(guard, control, act)
+            self._follow(guard, control, act)
         self.show(Filters(), self._shown)
 
     def _make(self) -> None:
@@ -184,7 +178,7 @@ class FilterPanel(_Panel):
         self.widget.add_class("helios-filters")
 
     def show(self, filters: Filters, shown: Flags) -> None:
-        """Let the controls say which filters are on."""
+        """Let the controls show which filters are on, and the histogram which rows they leave."""
         self._filters, self._shown = filters, shown
         with self._setting():
             self._offer_values()
@@ -218,7 +212,10 @@ class FilterPanel(_Panel):
         wanted = [whole] if whole in self._labels else typed
         unknown = [label for label in wanted if label not in self._labels]
         if unknown:
-            message = f"No participant is called {unknown[0]!r}: choose from the list, or type a label as it stands in the results."
+            message = (
+                f"No participant is called {unknown[0]!r}: choose from the list, or type a label "
+                "exactly as it is in the results."
+            )
             raise ResultsError(message)
         before = self._filters.get("user_label")
         known = before.values if isinstance(before, OneOf) else ()
@@ -261,15 +258,19 @@ class FilterPanel(_Panel):
         self._histogram.value = histogram_html(scores, self._shown, label_of(self.score.value))
 
 
-class FigurePanel(_Panel):
+class FigurePanel(ControlGroup):
     """Controls that choose a figure."""
 
     def __init__(
-        self, source: Source, view: View, guard: Guard, change: Callable[[View], None]
+        self,
+        source: ResultsSource,
+        view: FigureView,
+        guard: Guard,
+        change: Callable[[FigureView], None],
     ) -> None:
         super().__init__()
         self._change = change
-        kinds = [kind for kind in Kind if kind.is_possible(source.table)]
+        kinds = [kind for kind in FigureKind if kind.is_possible(source.table)]
         options = [(label_of(name), name) for name in source.biomarkers]
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
         tags = [(_cut(name), name) for name in source.tags]
@@ -289,15 +290,14 @@ class FigurePanel(_Panel):
         self.tag.value = view.tag
         self._mark_unused()
         for control in (self.kind, self.tag, self.colour, self.biomarkers):
-            self._watch(guard, control, self._choose)
-        narrow = ipywidgets.Layout(width="auto")
+            self._follow(guard, control, self._choose)
         self.file_format = Dropdown(
             description="Save as",
             options=[(name.upper(), name) for name in FORMATS],
             style=_WIDE,
             layout=ipywidgets.Layout(width="12em"),
         )
-        self.save = Button(description="Save the figure", layout=narrow)
+        self.save = Button(description="Save the figure", layout=ipywidgets.Layout(width="auto"))
         left = ipywidgets.VBox([self.kind, self.tag, self.colour])
         self.widget = ipywidgets.HBox([left, self.biomarkers])
         self.widget.add_class("helios-choices")
@@ -308,8 +308,8 @@ class FigurePanel(_Panel):
             raise ResultsError(message)
         self._mark_unused()
         self._change(
-            # Not None for one colour: a Dropdown shows that as nothing chosen.
-            View(
+            # "" is one colour: a Dropdown would show None as nothing chosen.
+            FigureView(
                 self.kind.value,
                 tuple(self.biomarkers.value),
                 self.tag.value,
@@ -325,14 +325,17 @@ class FigurePanel(_Panel):
 
 
 def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
-    """Draw how often which score occurs: among the recordings shown, and behind it among all."""
+    """Draw how often each score occurs: among the recordings shown, and behind it among all.
+
+    Each has its own scale, so that the shape of a few among very many can be seen too.
+    """
     there = ~np.isnan(scores)
     words = (
         f"{label}, from 0 to 1: {(there & shown).sum():,} scores shown (in front) of "
         f"{there.sum():,} (behind), each to its own scale"
     )
-    bars = _bars(scores[there], "helios-bar helios-all") + _bars(
-        scores[there & shown], "helios-bar"
+    bars = _bars(scores[there], "helios-bin helios-all") + _bars(
+        scores[there & shown], "helios-bin"
     )
     return (
         f'<svg class="helios-histogram" viewBox="0 0 200 33" role="img" '
@@ -355,5 +358,5 @@ def _option(value: str | None, count: int) -> str:
     return f"{_cut(MISSING_WORDS if value is None else value)} ({count:,})"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_OPTION else f"{text[: _LONGEST_OPTION - 1]}…"
+def _cut(text: str, longest: int = _LONGEST_OPTION) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

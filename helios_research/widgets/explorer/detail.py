@@ -1,14 +1,10 @@
-"""Listening to a recording: only files of this machine, compressed where they are large."""
+"""One recording described as HTML: its outcome, its scores against the baseline, its metadata."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from typing import Any
 
-import av
 import pandas as pd
 
 from helios_research.analysis import baseline
@@ -23,117 +19,31 @@ from helios_research.columns import (
 )
 from helios_research.errors import ResultsError
 from helios_research.widgets.base.table import cell_texts
-from helios_research.widgets.explorer.source import Source, id_of
-
-# A Jupyter server drops messages beyond 1 MB a second, over 3 seconds (its default
-# iopub_data_rate_limit); text in base64 is a third longer than the bytes.
-LARGEST_BYTES = 2_000_000
-# Helios takes no longer recordings.
-LONGEST_S = 180
-_OPUS_HZ = 16_000
-_BITS_PER_S = 32_000
-
-_MEDIA_TYPES = {
-    ".flac": "audio/flac",
-    ".mp3": "audio/mpeg",
-    ".mp4": "audio/mp4",
-    ".m4a": "audio/mp4",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".webm": "audio/webm",
-    ".wav": "audio/wav",
-}
-
-
-def player_html(location: object, folder: Path) -> str:
-    """Make a player for a recording, where its file is at hand."""
-    if not isinstance(location, str) or not location.strip():
-        return ""
-    if "://" in location:
-        return _sentence("The recording is not on this machine, so it is not played here.")
-    path = _found(location, folder)
-    if path is None:
-        return _sentence("The audio file is not at hand, so it cannot be played here.")
-    try:
-        return _audio_html(path, location)
-    except (OSError, av.error.FFmpegError) as error:
-        return _sentence(f"The audio file cannot be played: {error.strerror or error}.")
-
-
-def _found(name: str, folder: Path) -> Path | None:
-    for path in (Path(name).expanduser(), folder / name):
-        try:
-            if path.is_file():
-                return path
-        except (OSError, ValueError):  # a name that no file can have
-            continue
-    return None
-
-
-def _audio_html(path: Path, name: str) -> str:
-    if path.stat().st_size <= LARGEST_BYTES:
-        content, kind = path.read_bytes(), _MEDIA_TYPES.get(path.suffix.lower(), "audio/wav")
-        note = ""
-    else:
-        content, kind = compressed(path), "audio/ogg"
-        note = _sentence(
-            f"Compressed for listening here, at most {LONGEST_S // 60} minutes; the file itself is "
-            f"{path}."
-        )
-    data = base64.b64encode(content).decode("ascii")
-    return (
-        f'<audio controls preload="metadata" aria-label="Recording {escape(name)}" '
-        f'src="data:{kind};base64,{data}"></audio>{note}'
-    )
-
-
-def compressed(path: Path) -> bytes:
-    """Make a recording small enough to travel to the browser."""
-    small = io.BytesIO()
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=_OPUS_HZ)
-    with av.open(str(path)) as source, av.open(small, "w", format="ogg") as target:
-        # The quickest setting: speech sounds the same, and a click should not take seconds.
-        quick = {"compression_level": "0"}
-        stream = target.add_stream("libopus", rate=_OPUS_HZ, layout="mono", options=quick)
-        stream.bit_rate = _BITS_PER_S
-        for frame in source.decode(audio=0):
-            if frame.time is not None and frame.time > LONGEST_S:
-                break
-            for resampled in resampler.resample(frame):
-                target.mux(stream.encode(resampled))
-        for resampled in resampler.resample(None):
-            target.mux(stream.encode(resampled))
-        target.mux(stream.encode(None))
-    return small.getvalue()
-
-
-def _sentence(text: str) -> str:
-    return f'<p class="helios-muted">{escape(text)}</p>'
-
+from helios_research.widgets.explorer.source import ResultsSource, id_of
 
 _NOTHING = "\u2013"
 # The first recordings of a participant that make their baseline.
 _IN_BASELINE = 3
-_SAID_ELSEWHERE = frozenset(
+_SHOWN_ELSEWHERE = frozenset(
     {"outcome", "error_code", "error_reason", "warnings", "transcript", "sections"}
 ) | frozenset(BIOMARKERS_BY_NAME)
 
 
 @dataclass
 class Details:
-    """Describes recordings, and remembers everyone's baselines once they were computed."""
+    """Describes recordings, and keeps the baselines of all participants once they are computed."""
 
-    source: Source
+    source: ResultsSource
     _compared: pd.DataFrame | None = field(default=None, init=False)
     _no_baseline: str = field(default="", init=False)
 
     def html(self, position: int) -> str:
-        """Describe one recording."""
+        """Describe the recording at a position of the results, as HTML in which none of them is markup."""
         row = self.source.table.iloc[[position]]
         return "".join(
             [
                 f'<h2 class="helios-title">{escape(id_of(self.source.table, position))}</h2>',
-                _fate_html(row),
+                _outcome_html(row),
                 '<div class="helios-columns">',
                 f"<div>{self._scores_html(row, position)}</div>",
                 f"<div>{_metadata_html(row)}</div>",
@@ -144,11 +54,11 @@ class Details:
 
     @property
     def is_ready(self) -> bool:
-        """Whether everyone's baselines are known; with 100,000 results that takes some seconds."""
+        """Whether all baselines are computed; for 100,000 results that takes some seconds."""
         return self._compared is not None
 
     def compared(self) -> pd.DataFrame:
-        """Give every score beside its participant's baseline."""
+        """Give ``analysis.baseline`` of all results, whose ``recording_id`` is the row, from 0, here."""
         if self._compared is None:
             self._compared = self._compare()
         return self._compared
@@ -161,7 +71,7 @@ class Details:
             self._no_baseline = "No baseline: the results do not say when recordings were made."
             return nothing
         needed = ["user_label", "outcome", order, *self.source.biomarkers]
-        # Numbered anew, since nothing forbids a table in which two rows have the same id.
+        # Numbered again, since two rows of a table may have the same id.
         numbered = table[needed].assign(recording_id=range(len(table)))
         try:
             return baseline(numbered, order=order, first=_IN_BASELINE)
@@ -189,7 +99,7 @@ class Details:
         if self._no_baseline:
             return self._no_baseline
         if own.empty:
-            return "No baseline: the recording has no time, or its participant is not known."
+            return "No baseline: the recording has no time or no known participant."
         first = own.iloc[0]
         if bool(first["in_baseline"]):
             return (
@@ -198,7 +108,7 @@ class Details:
             )
         return (
             f"Baseline: the participant's first {int(first['baseline_recordings'])} scored "
-            "recordings. Usual range: where 95 % of later recordings lie if nothing changes."
+            "recordings. Usual range: 95 % of later recordings are in it if nothing changes."
         )
 
 
@@ -234,20 +144,20 @@ def _usual(known: "pd.Series[Any]") -> str:
     return words if pd.isna(outside) or not outside else f"{words} <strong>outside</strong>"
 
 
-def _fate_html(row: pd.DataFrame) -> str:
+def _outcome_html(row: pd.DataFrame) -> str:
     outcome = str(row["outcome"].iloc[0])
     parts = [f"<p><strong>{escape(outcome)}</strong>: {escape(_outcome_words(outcome))}</p>"]
     code = _value(row, "error_code")
     if code is not None:
         known = explain(str(code))
         reason = _value(row, "error_reason")
-        said = "" if reason is None else f" {escape(str(reason))}"
-        parts.append(f"<p><strong>{escape(str(code))}</strong>{said}</p>")
+        words = "" if reason is None else f" {escape(str(reason))}"
+        parts.append(f"<p><strong>{escape(str(code))}</strong>{words}</p>")
         parts.append(f"<p>{escape(known.meaning)} <em>What to do:</em> {escape(known.remedy)}</p>")
     warnings = _value(row, "warnings")
-    told = [] if warnings is None else list(warnings)
-    parts += [f"<p><strong>Warning:</strong> {escape(str(each))}</p>" for each in told]
-    return f'<div class="helios-fate">{"".join(parts)}</div>'
+    listed = [] if warnings is None else list(warnings)
+    parts += [f"<p><strong>Warning:</strong> {escape(str(each))}</p>" for each in listed]
+    return f'<div class="helios-outcome">{"".join(parts)}</div>'
 
 
 def _outcome_words(outcome: str) -> str:
@@ -257,18 +167,18 @@ def _outcome_words(outcome: str) -> str:
 def _metadata_html(row: pd.DataFrame) -> str:
     lines = []
     for name in row.columns:
-        if name in _SAID_ELSEWHERE:
+        if name in _SHOWN_ELSEWHERE:
             continue
         text = cell_texts(row[name])[0]
         if text:
-            lines.append((_named(name), escape(text)))
+            lines.append((_column_html(name), escape(text)))
     return (
-        '<h3 class="helios-title">What is known of it</h3>'
+        '<h3 class="helios-title">What is known about it</h3>'
         f"{_table(('Column', 'Value'), lines, 'Metadata of the recording')}"
     )
 
 
-def _named(name: Any) -> str:
+def _column_html(name: Any) -> str:
     column = RESULTS_BY_NAME.get(name)
     if column is None or name in STANDARD_FIELDS:
         return escape(str(name))
@@ -296,7 +206,7 @@ def _value(row: pd.DataFrame, name: str) -> Any:
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> str:
-    """Draw a table whose cells are HTML already."""
+    """Draw a table whose cells are already HTML."""
     head = "".join(f'<th scope="col">{each}</th>' for each in heads)
     body = "".join(
         f'<tr><th scope="row">{line[0]}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>'

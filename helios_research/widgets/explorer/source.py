@@ -1,4 +1,4 @@
-"""What an explorer explores: the results, how to name them in code, and which columns group them."""
+"""The results that an explorer shows: where they are from, which columns group them, and their values."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -11,13 +11,19 @@ import pandas as pd
 
 from helios_research._util.text import literal, natural_key
 from helios_research.analysis.prepared import MOST_LEVELS, Codes, load_results, people_of
-from helios_research.columns import BIOMARKERS, RECORDING_ID, RESULTS_BY_NAME, STANDARD_FIELDS
+from helios_research.columns import (
+    BIOMARKERS,
+    BIOMARKERS_BY_NAME,
+    RECORDING_ID,
+    RESULTS_BY_NAME,
+    STANDARD_FIELDS,
+)
 from helios_research.errors import ResultsError
 from helios_research.results import read_results
 
-# Of the columns that every results table has, those with a few values worth grouping by.
+# The columns of every results table that have a few values worth grouping by.
 _COMMON = ("outcome", "error_code", "birth_sex", "language", "accent", "audio_format", "source")
-# From how many rows on a column with another value in each is a key, not a tag.
+# In tables of at least so many rows, a column with another value in each row is a key, not a tag.
 _MANY = 20
 # Keys, times and texts: each recording has its own.
 _EACH_ITS_OWN = frozenset(STANDARD_FIELDS) | frozenset(RESULTS_BY_NAME)
@@ -32,13 +38,17 @@ class HasResults(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
-    """Results, and where they are from."""
+class ResultsSource:
+    """Results, and where they are from. ``table`` is the very DataFrame given and never changed."""
 
     table: pd.DataFrame
+    # Lines of Python after which ``results`` is the table.
     code: str
+    # Where relative paths of recordings begin.
     folder: Path
+    # Path or URL of each recording; None where the results do not have them.
     locations: "pd.Series[Any] | None"
+    # Columns to group and filter by, the researcher's own first; at least the outcome.
     tags: tuple[str, ...]
     biomarkers: tuple[str, ...]
 
@@ -52,15 +62,15 @@ class Source:
 
     @cached_property
     def people(self) -> tuple[Codes, int]:
-        """The number of each recording's participant, -1 where unknown; how many there are."""
+        """The number of each recording's participant, -1 where unknown, and how many there are."""
         return people_of(self.table)
 
     @cached_property
     def compact(self) -> pd.DataFrame:
-        """The table with its texts as categories, so that figures of any selection come quickly.
+        """The table with its texts as categories, so that figures of any selection are quick.
 
-        Sorting and grouping 100,000 texts takes most of a figure's time; of categories, next to
-        none. Columns with another text in each row stay as they are.
+        Sorting and grouping 100,000 texts takes most of a figure's time, categories almost none.
+        Columns with another text in each row stay as they are.
         """
         texts = [
             name
@@ -70,10 +80,10 @@ class Source:
         return self.table.astype(dict.fromkeys(texts, "category"))
 
 
-def open_source(results: object) -> Source:
-    """Take results in any of the forms in which a researcher has them."""
+def open_source(results: object) -> ResultsSource:
+    """Take a DataFrame, the path of a Parquet file, or a study, and check that it can be explored."""
     if isinstance(results, pd.DataFrame):
-        code = "# `results` is the DataFrame that the Explorer was given."
+        code = "# `results` is the DataFrame given to the Explorer."
         return _examined(results, code, Path.cwd())
     if isinstance(results, str | PathLike):
         return _from_path(Path(fspath(results)).expanduser())
@@ -88,9 +98,9 @@ def open_source(results: object) -> Source:
     raise ResultsError(message)
 
 
-def _from_path(path: Path) -> Source:
+def _from_path(path: Path) -> ResultsSource:
     if path.is_dir():
-        message = f"{path} is a folder: give its results.parquet, or hr.Study({str(path)!r})."
+        message = f"{path} is a folder: give its results.parquet or hr.Study({str(path)!r})."
         raise ResultsError(message)
     if not path.is_file():
         message = f"There is no results file at {path}: check the path, or export the study first."
@@ -102,11 +112,11 @@ def _from_path(path: Path) -> Source:
 def _study_code(study: HasResults) -> str:
     folder = getattr(study, "folder", None)
     if folder is None:
-        return f"# `results` is what .results() of the {type(study).__name__} gave."
+        return f"# `results` is what .results() of the {type(study).__name__} returned."
     return f"results = hr.Study({literal(str(folder))}).results()"
 
 
-def _examined(table: pd.DataFrame, code: str, folder: Path) -> Source:
+def _examined(table: pd.DataFrame, code: str, folder: Path) -> ResultsSource:
     load_results(table.head(0))
     if table.empty:
         message = "The results have no rows: there is nothing to explore yet."
@@ -121,11 +131,11 @@ def _examined(table: pd.DataFrame, code: str, folder: Path) -> Source:
         message = f"The results have no column with scores, such as {names}: give those of a study."
         raise ResultsError(message)
     locations = table["recording"] if "recording" in table.columns else None
-    return Source(table, code, folder, locations, _tags(table), markers)
+    return ResultsSource(table, code, folder, locations, _tags(table), markers)
 
 
-def _resolved(study: HasResults, source: Source) -> "pd.Series[Any] | None":
-    """Take the paths that a study's cohort resolved against its manifest, if it has them."""
+def _resolved(study: HasResults, source: ResultsSource) -> "pd.Series[Any] | None":
+    """Give the paths as the study's cohort resolved them against its manifest, if it has them."""
     fields = getattr(getattr(study, "cohort", None), "fields", None)
     if isinstance(fields, pd.DataFrame) and len(fields) == len(source.table):
         resolved: pd.Series[Any] = fields["recording"]
@@ -150,13 +160,19 @@ def _has_few_values(values: "pd.Series[Any]") -> bool:
     return 1 <= different <= MOST_LEVELS and not each_its_own
 
 
+def label_of(column: str) -> str:
+    """Name a column for people: a biomarker's label, else the name itself."""
+    marker = BIOMARKERS_BY_NAME.get(column)
+    return column if marker is None else marker.label
+
+
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Write the values of a column as text, which is how they are chosen."""
+    """Write the values of a column as text, the form in which they are chosen; missing stays missing."""
     return values if is_text(values) else values.astype("str")
 
 
 def is_text(values: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds text and nothing else."""
+    """Whether a column holds text and nothing else."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         dtype = dtype.categories.dtype
@@ -164,7 +180,7 @@ def is_text(values: "pd.Series[Any]") -> bool:
 
 
 def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
-    """Count the values of a column."""
+    """Count the values of a column, in natural order; None, for missing values, comes last."""
     counted: dict[Hashable, int] = texts_of(values).value_counts().to_dict()
     found = {str(text): int(count) for text, count in counted.items() if count}
     rows: list[tuple[str | None, int]] = [
@@ -175,7 +191,7 @@ def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
 
 
 def id_of(table: pd.DataFrame, position: int) -> str:
-    """Name a recording."""
+    """Name the recording at a position: its id, or its row as people count."""
     if RECORDING_ID.name in table.columns:
         value = table[RECORDING_ID.name].iloc[position]
         if pd.notna(value):

@@ -1,1 +1,428 @@
-"""The mapper of a table's columns."""
+"""Map the columns of a table to the fields of a cohort, and see its issues at once."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+
+from helios_research._util.text import counted
+from helios_research.cohort import Cohort
+from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.raw import from_dataframe
+from helios_research.columns import REQUIRED_FIELDS
+from helios_research.errors import CohortError, HeliosResearchError
+from helios_research.state.rows import rows_of
+from helios_research.widgets.base import (
+    BoundedIntText,
+    Button,
+    Guard,
+    Panel,
+    StatusLine,
+    cut,
+    markup,
+)
+from helios_research.widgets.base.table import PagedTable, table_html
+from helios_research.widgets.mapper.controls import FIELDS, SAME_FOR_ALL, MapperControls
+
+ISSUES_ON_A_PAGE = 8
+EXAMPLES = 3
+
+ROWS_AT_ONCE = 20_000
+"""In tables up to this length, all issues are shown within about half a second of a change."""
+
+ROWS_CHECKED_FIRST = 10_000
+"""In a longer table, so many rows, evenly spread, are checked before all rows are."""
+
+
+class CohortMapper(Panel):
+    """Choose the column of a table for each field, and see at once the cohort and its issues.
+
+    Nothing is submitted and nothing leaves the machine. Columns whose names are clear are chosen
+    from the start.
+
+    Parameters
+    ----------
+    df
+        One row per recording; not changed.
+    columns
+        Column for each field that is known already, instead of a guess.
+    constants
+        Values for fields that are the same in all rows.
+    tags
+        Columns to be sent as tags.
+    root
+        Folder or URL where relative paths begin; by default the working folder.
+
+    Examples
+    --------
+    >>> mapper = CohortMapper(df)  # doctest: +SKIP
+    >>> mapper.cohort  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        df: pd.DataFrame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        constants: Mapping[str, str] | None = None,
+        tags: Iterable[str] = (),
+        root: str | Path | None = None,
+    ) -> None:
+        self._status = StatusLine()
+        self._guard = Guard(self._status)
+        self._frame, problem = _readable(df)
+        self._cohort: Cohort | None = None
+        self._problem = problem or ""
+        self._building = Lock()
+        given = ColumnMapping(
+            dict(columns or {}),
+            dict(constants or {}),
+            (tags,) if isinstance(tags, str) else tuple(tags),
+            None if root is None else str(root),
+        )
+        self.controls = MapperControls(self._frame.columns, given)
+        self._make_views()
+        super().__init__(self._layout() if problem is None else [self._status.widget])
+        if problem is None:
+            self._follow_the_controls()
+            self.refresh()
+        else:
+            self._status.show_error(problem)
+
+    # --- what a researcher uses ------------------------------------------------------------------
+
+    @property
+    def mapping(self) -> ColumnMapping:
+        """The current choices."""
+        return self.controls.mapping()
+
+    @property
+    def cohort(self) -> Cohort:
+        """The cohort that the choices make.
+
+        Raises
+        ------
+        CohortError
+            If the choices make no cohort yet; the sentence says why.
+        """
+        with self._guard.lock:
+            if self._cohort is None and not self._problem:
+                self._make_all(self.mapping)
+            if self._cohort is None:
+                raise CohortError(self._problem)
+            return self._cohort
+
+    def code(self, table: str = "df") -> str:
+        """Write the lines of Python that make the same cohort.
+
+        Parameters
+        ----------
+        table
+            The name of the DataFrame in those lines.
+
+        Returns
+        -------
+        str
+            Python, to be kept with the study.
+        """
+        return self.mapping.code(self._frame.columns, table=table)
+
+    def __repr__(self) -> str:
+        return f"<CohortMapper: {self._status.text}>"
+
+    def static_html(self) -> str:
+        """Draw the choices and their result.
+
+        Returns
+        -------
+        str
+            HTML.
+        """
+        summary = f"<p>{escape(self._status.text)}</p>"
+        if self._frame.empty:
+            return summary
+        return f"{self._title()}{summary}{self._code.value}"
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _make_views(self) -> None:
+        self._issues = PagedTable(
+            "Issues",
+            self._guard,
+            rows_on_a_page=ISSUES_ON_A_PAGE,
+            sortable=False,
+            wrapped=True,
+        )
+        self.row_control = BoundedIntText(
+            description="Row", min=1, max=max(1, len(self._frame)), value=1,
+            layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
+        )  # fmt: skip
+        narrow = ipywidgets.Layout(width="auto")
+        self.next_issue = Button(description="Next row with an issue", layout=narrow)
+        self._samples = {column.name: markup() for column in FIELDS}
+        self._sent, self._code = markup(), markup()
+
+    def _layout(self) -> list[Any]:
+        rows = [self._field_row(column.name) for column in FIELDS]
+        tags = ipywidgets.Box(
+            list(self.controls.tags.values()),
+            layout=ipywidgets.Layout(flex_flow="row wrap", max_height="9em", overflow="auto"),
+        )
+        sent = [ipywidgets.HBox([self.row_control, self.next_issue]), self._sent]
+        pair = ipywidgets.Box(
+            [
+                ipywidgets.VBox([markup(_heading_html("Issues")), self._issues.widget]),
+                ipywidgets.VBox([markup(_heading_html("What would be sent")), *sent]),
+            ]
+        )
+        pair.add_class("helios-pair")
+        return [
+            markup(self._title()),
+            *rows,
+            self.controls.root,
+            markup(_heading_html("Tags: columns that are also sent, at most 20")),
+            tags,
+            self._status.widget,
+            pair,
+            markup(_heading_html("The same in Python")),
+            self._code,
+        ]
+
+    def _field_row(self, name: str) -> Any:
+        sample = self._samples[name]
+        sample.layout = ipywidgets.Layout(flex="1 1 10em", margin="0 0 0 0.8em", min_width="0")
+        # A typed value takes the place of the examples; both have the same height.
+        constant = [self.controls.constants[name]] if name in self.controls.constants else []
+        return ipywidgets.HBox(
+            [self.controls.fields[name], *constant, sample],
+            layout=ipywidgets.Layout(flex_flow="row wrap"),
+        )
+
+    def _title(self) -> str:
+        rows, columns = self._frame.shape
+        return (
+            '<p class="helios-title">Map the columns of your table '
+            f'<span class="helios-muted">({rows:,} rows, {columns:,} columns; fields with * are '
+            "required)</span></p>"
+        )
+
+    def _follow_the_controls(self) -> None:
+        self.controls.observe(self._guard(lambda _: self.refresh()))
+        self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
+        self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
+
+    # --- following the choices -------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Make the cohort again and show its issues; this also happens at every choice."""
+        mapping = self.mapping
+        for name in self._samples:
+            self._samples[name].value = self._sample(name, mapping.columns.get(name))
+            is_typed = self.controls.fields[name].value == SAME_FOR_ALL
+            self._samples[name].layout.display = "none" if is_typed else ""
+        code = escape(mapping.code(self._frame.columns, table="df"))
+        self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
+        self._cohort, self._problem = None, _missing_choice(mapping)
+        if self._problem:
+            self._show_problem()
+        elif len(self._frame) <= ROWS_AT_ONCE:
+            self._make_all(mapping)
+        else:
+            self._check_some(mapping)
+            Thread(target=self._make_in_background, args=(mapping,), daemon=True).start()
+        self._show_sent()
+        self.render_static_soon()
+
+    def _make_all(self, mapping: ColumnMapping) -> None:
+        self._show_result(*_make_cohort(mapping, self._frame))
+
+    def _make_in_background(self, mapping: ColumnMapping) -> None:
+        # One at a time, and only the latest choices.
+        with self._building:
+            if self._is_current(mapping):
+                made = _make_cohort(mapping, self._frame)
+                with self._guard.lock:
+                    if self._is_current(mapping):
+                        self._guard(lambda: self._show_result(*made))()
+                        self._guard(self._show_sent)()
+                        self.render_static_soon()
+
+    def _is_current(self, mapping: ColumnMapping) -> bool:
+        return not self.is_closed and self._cohort is None and self.mapping == mapping
+
+    def _show_result(self, cohort: Cohort | None, problem: str) -> None:
+        self._cohort, self._problem = cohort, problem
+        if cohort is None:
+            self._show_problem()
+        else:
+            self._show_issues(cohort.issues)
+            self._status.show(f"{_summary(cohort)}.")
+
+    def _show_problem(self) -> None:
+        self._status.show_error(self._problem)
+        self._issues.show(
+            pd.DataFrame(), empty="Issues are shown once all required fields are chosen."
+        )
+
+    def _check_some(self, mapping: ColumnMapping) -> None:
+        step = -(-len(self._frame) // ROWS_CHECKED_FIRST)
+        some, problem = _make_cohort(mapping, self._frame.iloc[::step])
+        if some is None:
+            self._show_result(None, problem)
+            return
+        rows = f"{len(some):,} rows, spread over all {len(self._frame):,}"
+        self._status.show(f"Of {rows}: {_summary(some)}. Checking all rows …")
+        issues = some.issues
+        own = issues["row"] >= 1
+        self._show_issues(
+            issues.assign(row=issues["row"].mask(own, (issues["row"] - 1) * step + 1))
+        )
+
+    def _show_issues(self, issues: pd.DataFrame) -> None:
+        shown = issues[["row", "severity", "column", "value"]].assign(
+            **{"problem, and what to do": issues["problem"].str.cat(issues["remedy"], sep=" ")}
+        )
+        self._issues.show(shown, empty="There are no issues.")
+
+    def _sample(self, field: str, column: str | None) -> str:
+        meaning = next(known.meaning for known in FIELDS if known.name == field)
+        text = meaning
+        if column is not None:
+            values = self._frame[column].dropna().drop_duplicates().head(EXAMPLES)
+            text = "e.g. " + ", ".join(map(str, values)) if len(values) else "empty in all rows"
+        return (
+            f'<div class="helios-sample helios-muted" title="{escape(text)}">{escape(text)}</div>'
+        )
+
+    def _show_sent(self) -> None:
+        position = self.row_control.value - 1
+        if self._problem:
+            self._sent.value = _sent_html('<p class="helios-muted">Nothing yet.</p>')
+            return
+        # In a long table, this row is checked alone until all are.
+        cohort, place = self._cohort, position
+        if cohort is None:
+            cohort, place = mapped_cohort(self.mapping, self._frame.iloc[[position]]), 0
+        verdict = _verdict_html(cohort, place)
+        if not cohort.is_valid[place]:
+            self._sent.value = _sent_html(verdict)
+            return
+        request = mapped_request(self.mapping, self._frame, position)
+        staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
+        note = f"These columns are not sent: {cut(staying, 120)}"
+        table = _request_html(request) + f'<p class="helios-muted">{note}</p>'
+        self._sent.value = _sent_html(verdict + table)
+
+    def _go_to_next_issue(self) -> None:
+        rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
+        if not rows:
+            self._status.show("There are no rows with issues.")
+            return
+        later = [row for row in rows if row > self.row_control.value]
+        self.row_control.value = (later or rows)[0]
+
+
+def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
+    """Read the table as a cohort would, or give a sentence why it cannot be one."""
+    if not isinstance(df, pd.DataFrame):
+        return pd.DataFrame(), (
+            f"CohortMapper needs a DataFrame, and this is a {type(df).__name__}: "
+            'read a file with pandas first, as in pd.read_csv(path, dtype="str").'
+        )
+    if df.empty:
+        return pd.DataFrame(), "The table has no rows, so there is nothing to map."
+    try:
+        return from_dataframe(df, "The DataFrame", first_row=1).frame, None
+    except CohortError as error:
+        return pd.DataFrame(), str(error)
+
+
+def mapped_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> Cohort:
+    """Make the cohort that the mapping's code makes."""
+    new_names = mapping.renamed(frame.columns)
+    return Cohort.from_frame(frame.rename(columns=new_names), **mapping.arguments(new_names))
+
+
+def mapped_request(
+    mapping: ColumnMapping, frame: pd.DataFrame, position: int
+) -> dict[str, Any] | None:
+    """Give what is sent for one row, as Helios reads it; None where the row cannot be sent."""
+    row = rows_of(mapped_cohort(mapping, frame.iloc[[position]]))[0]
+    return None if row.request is None else row.request.to_record()
+
+
+def _missing_choice(mapping: ColumnMapping) -> str:
+    chosen = mapping.columns.keys() | mapping.constants.keys()
+    missing = [name for name in REQUIRED_FIELDS if name not in chosen]
+    if not missing:
+        return ""
+    return (
+        f"Not chosen yet: {', '.join(missing)}. Choose the column for it, or "
+        f"{SAME_FOR_ALL} and then the value."
+    )
+
+
+def _make_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> tuple[Cohort | None, str]:
+    try:
+        return mapped_cohort(mapping, frame), ""
+    except HeliosResearchError as error:
+        return None, str(error)
+
+
+def _summary(cohort: Cohort) -> str:
+    issues = cohort.issues
+    errors = int((issues["severity"] == "error").sum())
+    return (
+        f"{int(cohort.is_valid.sum()):,} of {len(cohort):,} rows can be sent; "
+        f"{counted(errors, 'error')}, {counted(len(issues) - errors, 'warning')}"
+    )
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def _heading_html(text: str) -> str:
+    return f'<h2 class="helios-heading">{escape(text)}</h2>'
+
+
+def _verdict_html(cohort: Cohort, position: int) -> str:
+    """Give a sentence whether a row would be sent, and why not."""
+    if cohort.is_valid[position]:
+        return '<p class="helios-status">This and the recording would be sent.</p>'
+    # Reasons are made for a whole cohort at a time.
+    alone = cohort.without(np.arange(len(cohort)) != position)
+    reason = alone.rejections()["error_reason"].iloc[0]
+    return f'<p class="helios-status helios-failed">Not sent. {escape(str(reason))}</p>'
+
+
+def _sent_html(content: str) -> str:
+    return (
+        '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
+        f'aria-label="What would be sent">{content}</div>'
+    )
+
+
+def _request_html(request: Mapping[str, Any] | None) -> str:
+    """Show a request's JSON as a table; nothing for None."""
+    if request is None:
+        return ""
+    rows = pd.DataFrame(_flat(request), columns=["Field", "Value"])
+    return table_html(rows, caption="What would be sent")
+
+
+def _flat(request: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Write a request's JSON as pairs: ``user.birthSex``, ``tags.arm``."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in request.items():
+        if isinstance(value, Mapping):
+            pairs += [(f"{name}.{inner}", str(part)) for inner, part in value.items()]
+        elif isinstance(value, list):
+            pairs += [(f"{name}.{tag['name']}", str(tag["value"])) for tag in value]
+        else:
+            pairs.append((name, str(value)))
+    return pairs

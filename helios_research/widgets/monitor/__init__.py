@@ -1,1 +1,354 @@
-"""The monitor of a submission."""
+"""A submission, watched while it runs, here or in another process, and after it has ended."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from helios_research.codes import HeliosCode, explain
+from helios_research.columns import OUTCOME_LABELS, Outcome
+from helios_research.errors import StudyError
+from helios_research.state.status import Progress, duration
+from helios_research.submission import SubmitOptions
+from helios_research.widgets.base import Button, Guard, Panel, StatusLine, in_words, markup
+from helios_research.widgets.base.table import table_html
+from helios_research.widgets.monitor.poller import (
+    Activity,
+    ErrorGroup,
+    StudyPoller,
+    StudyView,
+    WatchedStudy,
+)
+
+_log = logging.getLogger(__name__)
+
+# Okabe and Ito's palette, which people with colour blindness can distinguish; every colour is beside
+# its word.
+_COLOURS = {
+    Outcome.SCORED: "#009e73",
+    Outcome.FAILED: "#d55e00",
+    Outcome.REJECTED: "#cc79a7",
+    Outcome.INVALID: "#e69f00",
+    Outcome.SKIPPED: "#56b4e9",
+    Outcome.LOST: "#0072b2",
+    Outcome.PENDING: "transparent",
+}
+_NOT_KNOWN = "—"
+
+REFRESH_S = 0.25
+"""Seconds between two updates of the numbers: 4 messages a second. Front ends drop messages that
+come much faster, and then show a wrong number permanently (measured with 20,000 of them)."""
+
+ERRORS_EVERY_S = 1.0
+"""Seconds between two updates of the errors: 5 messages a second in all."""
+
+IDLE_S = 1.0
+"""Seconds between two polls while nothing runs here."""
+
+SIGN_OF_LIFE_S = 10
+"""Seconds between two signs of life while nothing runs anywhere."""
+
+_STOPPING = "Stopping: no new recordings are sent; what is in progress is kept."
+
+
+class SubmissionMonitor(Panel):
+    """Watch a submission: counts, time left, what limits it, and its errors with what to do.
+
+    It reads the study's ledger, so it also shows what another process submits, and a study that
+    has ended. In a notebook ``study.start`` shows a monitor by itself.
+
+    Parameters
+    ----------
+    study
+        The study.
+    **settings
+        What the button "Continue" gives to ``study.start``, such as ``rate=10`` or
+        ``delete_data=True``; a monitor that ``study.start`` shows keeps those given there.
+
+    Examples
+    --------
+    >>> SubmissionMonitor(Study("studies/night-shift"))  # doctest: +SKIP
+    """
+
+    def __init__(self, study: WatchedStudy, **settings: Any) -> None:
+        self._study = study
+        self._options = SubmitOptions(**settings)
+        self._poller = StudyPoller(study)
+        self._view: StudyView | None = None
+        self._is_stopping = False
+        self._has_run = False
+        self._errors_due_s = 0.0
+        self._status = StatusLine()
+        self._guard = Guard(self._status)
+        self._numbers = markup()
+        self._errors = markup()
+        self._make_buttons()
+        super().__init__(
+            [
+                markup(self._title()),
+                self._numbers,
+                ipywidgets.HBox([self.stop_button, self.continue_button]),
+                self._status.widget,
+                self._errors,
+            ]
+        )
+        self._closing = Event()
+        self.refresh()
+        self._thread = Thread(target=self._keep_polling, name="helios-monitor", daemon=True)
+        self._thread.start()
+
+    def _make_buttons(self) -> None:
+        self.stop_button = Button(
+            description="Stop",
+            tooltip="Send no new recordings. What is in progress is kept; nothing is repeated later.",
+            disabled=True,
+        )
+        self.continue_button = Button(
+            description="Continue",
+            tooltip="Send the recordings that are left; nothing is sent twice.",
+            disabled=True,
+        )
+        self.stop_button.on_click(self._guard(lambda _: self._stop()))
+        self.continue_button.on_click(self._guard(lambda _: self._continue()))
+
+    def __repr__(self) -> str:
+        what = self._status.text if self._view is None else self._counts_in_words(self._view)
+        return f"<SubmissionMonitor of {self._study.folder.name}: {what}>"
+
+    def refresh(self, *, exactly: bool = False) -> None:
+        """Read the study now; this also happens by itself, up to several times a second.
+
+        Parameters
+        ----------
+        exactly
+            Whether to read the status of every row again, however long that takes.
+        """
+        with self._guard.lock:
+            before = self._view
+            try:
+                self._show(self._poller.poll(exactly=exactly))
+            except StudyError as error:
+                self._show_failure(str(error))
+            if before is not None and before.activity is not Activity.NONE and self._is_at_rest:
+                self.render_static()
+
+    def close(self) -> None:
+        """Stop watching and release the widgets; the submission continues. Safe to call twice."""
+        self._closing.set()
+        super().close()
+
+    def static_html(self) -> str:
+        """Draw the counts and errors, without what differs from run to run.
+
+        Returns
+        -------
+        str
+            HTML.
+        """
+        name = escape(self._study.folder.name)
+        title = f'<p class="helios-title">Submission of {name}</p>'
+        if self._view is None:
+            return f"{title}<p>{escape(self._status.text)}</p>"
+        numbers = progress_html(self._view.progress, static=True)
+        return f"{title}{numbers}{errors_html(self._view.errors, static=True)}"
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return self._view is None or self._view.activity is Activity.NONE
+
+    def _title(self) -> str:
+        folder = self._study.folder
+        return (
+            f'<p class="helios-title" title="{escape(str(folder))}">'
+            f"Submission of {escape(folder.name)}</p>"
+        )
+
+    def _counts_in_words(self, view: StudyView) -> str:
+        counts = [
+            f"{view.progress.outcomes[outcome]:,} {outcome}"
+            for outcome in Outcome
+            if view.progress.outcomes.get(outcome)
+        ]
+        return ", ".join([f"{view.progress.done:,} of {view.progress.total:,} done", *counts])
+
+    def _show(self, view: StudyView) -> None:
+        self._view = view
+        is_here = view.activity is Activity.HERE
+        self._has_run = self._has_run or not self._is_at_rest
+        self._is_stopping = self._is_stopping and is_here
+        self._numbers.value = progress_html(view.progress) + self._news()
+        self._show_errors(view)
+        self._show_sentence(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
+        self.stop_button.disabled = not is_here or self._is_stopping
+        may_be_retried = any(group.code == HeliosCode.INTERNAL for group in view.errors)
+        is_left = may_be_retried or view.progress.outcomes.get(Outcome.PENDING)
+        self.continue_button.disabled = is_here or not is_left
+
+    def _news(self) -> str:
+        now = datetime.now(UTC)
+        if self._is_at_rest:
+            now = now.replace(second=now.second - now.second % SIGN_OF_LIFE_S)
+        return news_html(now, patient=self._is_at_rest)
+
+    def _show_errors(self, view: StudyView) -> None:
+        now_s = monotonic()
+        if view.activity is Activity.NONE or now_s >= self._errors_due_s:
+            self._errors_due_s = now_s + ERRORS_EVERY_S
+            self._errors.value = errors_html(view.errors, steady=self._has_run)
+
+    def _show_failure(self, sentence: str) -> None:
+        self._view = None
+        self._numbers.value = self._errors.value = ""
+        self._show_sentence(sentence, failed=True)
+        self.stop_button.disabled = self.continue_button.disabled = True
+
+    def _show_sentence(self, sentence: str, *, failed: bool) -> None:
+        if sentence != self._status.text:
+            (self._status.show_error if failed else self._status.show)(sentence)
+
+    def _stop(self) -> None:
+        submission = self._study.submission
+        if submission is not None:
+            submission.stop()
+            self._is_stopping = True
+            self.stop_button.disabled = True
+            self._status.show(_STOPPING)
+
+    def _continue(self) -> None:
+        self._study.start(monitor=False, **self._options.model_dump())
+        self.refresh()
+
+    def _keep_polling(self) -> None:
+        while not self._closing.wait(self._pause_s()):
+            try:
+                self.refresh()
+            # No one would see what a thread raises, and the next poll may succeed.
+            except Exception as error:  # noqa: BLE001
+                _log.debug("Polling %s failed", self._study.folder, exc_info=True)
+                self._status.show_error(
+                    f"The study cannot be read at the moment: {in_words(error)}."
+                )
+
+    def _pause_s(self) -> float:
+        is_here = self._view is not None and self._view.activity is Activity.HERE
+        return REFRESH_S if is_here else IDLE_S
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def progress_html(progress: Progress, *, static: bool = False) -> str:
+    """Draw the bar and the numbers; a static picture omits what differs between two runs."""
+    facts = "" if static else _tiles(_facts(progress), "helios-tiles helios-facts")
+    return f"{_bar(progress)}{_outcome_tiles(progress)}{facts}"
+
+
+def news_html(moment: datetime, *, patient: bool) -> str:
+    """Show when the numbers were read, and warn when no later ones come.
+
+    The page itself shows the warning after 15 s (``patient``: 45 s), since it is for people whose
+    kernel is gone; each update before that replaces it.
+    """
+    late = "helios-late helios-patient" if patient else "helios-late"
+    return (
+        f'<div class="helios-news"><span class="helios-muted">As of {moment:%H:%M:%S} UTC</span>'
+        f'<span class="{late}">No update since: the kernel of this notebook is busy or gone.</span></div>'
+    )
+
+
+def _bar(progress: Progress) -> str:
+    total = max(1, progress.total)
+    parts = "".join(
+        f'<span style="width: {100 * count / total:.3f}%; background: {_COLOURS[outcome]}"></span>'
+        for outcome, count in _counts(progress)
+        if outcome is not Outcome.PENDING
+    )
+    words = f"{progress.done:,} of {progress.total:,} done"
+    return (
+        f'<div class="helios-bar" role="progressbar" aria-label="Recordings done" '
+        f'aria-valuemin="0" aria-valuemax="{progress.total}" aria-valuenow="{progress.done}" '
+        f'aria-valuetext="{words}" title="{words}">{parts}</div>'
+    )
+
+
+def _outcome_tiles(progress: Progress) -> str:
+    tiles = [
+        (
+            f'<span class="helios-swatch" style="background: {_COLOURS[outcome]}" '
+            f'aria-hidden="true"></span>{outcome}',
+            f"{count:,}",
+            str(OUTCOME_LABELS[outcome]),
+        )
+        for outcome, count in _counts(progress)
+    ]
+    return _tiles(tiles, "helios-tiles")
+
+
+def _counts(progress: Progress) -> list[tuple[Outcome, int]]:
+    return [(outcome, progress.outcomes.get(outcome, 0)) for outcome in Outcome]
+
+
+def _facts(progress: Progress) -> list[tuple[str, str, str]]:
+    share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
+    speed, rate = progress.per_minute, progress.rate
+    facts = {
+        "Done": f"{progress.done:,} of {progress.total:,}{share}",
+        "In progress": f"{progress.in_flight:,}" if progress.in_flight else _NOT_KNOWN,
+        "Speed": _NOT_KNOWN if speed is None else f"{speed:,.0f} a minute",
+        **_time(progress),
+        "Request rate": _NOT_KNOWN if rate is None else f"{rate:.3g} a second",
+        "Limited by": progress.limited_by or _NOT_KNOWN,
+    }
+    return [(name, escape(value), f"{name}: {value}") for name, value in facts.items()]
+
+
+def _time(progress: Progress) -> dict[str, str]:
+    if progress.is_over:
+        return {"Took": duration(progress.elapsed_s)}
+    left = progress.remaining_s
+    is_known = left is not None and progress.done < progress.total
+    return {"Time left": f"about {duration(left or 0)}" if is_known else _NOT_KNOWN}
+
+
+def _tiles(tiles: Iterable[tuple[str, str, str]], classes: str) -> str:
+    drawn = "".join(
+        f'<div role="listitem" title="{escape(title)}">'
+        f'<span class="helios-muted">{name}</span> <b>{value}</b></div>'
+        for name, value, title in tiles
+    )
+    # Not <dl>: JupyterLab has its own rules for that.
+    return f'<div class="{classes}" role="list">{drawn}</div>'
+
+
+def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: bool = False) -> str:
+    """Draw the errors, each with what to do about it; ``steady`` keeps one height, as more may come.
+
+    A static picture omits the reasons of single recordings: they contain paths and values of
+    participants, which do not belong in a notebook that is passed on.
+    """
+    table = '<p class="helios-muted">No errors.</p>'
+    if groups:
+        explained = [(group, explain(group.code)) for group in groups]
+        rows = pd.DataFrame(
+            {
+                "Error": [group.code for group in groups],
+                "Recordings": [f"{group.count:,}" for group in groups],
+                "What it means": [explanation.meaning for _, explanation in explained],
+                "What to do": [explanation.remedy for _, explanation in explained],
+                "Latest reason": [group.reason for group in groups],
+            }
+        )
+        if static:
+            rows = rows.drop(columns="Latest reason")
+        table = table_html(rows, caption="Errors by code", wrapped=True)
+    classes = "helios-scroll helios-steady" if steady else "helios-scroll"
+    return (
+        f'<div class="{classes}" tabindex="0" role="region" aria-label="Errors by code">'
+        f"{table}</div>"
+    )

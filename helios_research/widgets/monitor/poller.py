@@ -1,9 +1,8 @@
-"""What a monitor knows of a study: read exactly now and then, and kept up to date in between.
+"""What a monitor knows of a study: read exactly from time to time, and updated in between.
 
-Working out how things stand with every row takes seconds for 100,000 of them. So that watching
-costs the submission next to nothing, that is done for at most 1 % of the time; in between, what
-the ledger's audit trail adds is counted on top. A submission of this process tells its own
-progress, which costs nothing.
+The status of 100,000 rows takes seconds to read. So that watching costs the submission almost
+nothing, this takes at most 1 % of the time; in between, new entries of the ledger's audit trail are
+added to the counts. A submission of this process gives its own progress, which costs nothing.
 """
 
 import os
@@ -28,11 +27,11 @@ from helios_research.ledger.storage import DATABASE_NAME
 from helios_research.ledger.writer import Holder, holder_of
 from helios_research.state.status import Progress
 
-SHARE = 0.01
-"""Share of the time that exact looks may take."""
+MOST_TIME_SHARE = 0.01
+"""Share of the time that exact polls may take."""
 
-SOONEST_S = 1.0
-"""Seconds between two looks into the ledger at least."""
+LEAST_PAUSE_S = 1.0
+"""Seconds between two readings of the ledger, at least."""
 
 _OUTCOMES = {
     State.SCORED: Outcome.SCORED,
@@ -49,13 +48,13 @@ class SubmissionHandle(Protocol):
 
     @property
     def is_running(self) -> bool:
-        """Whether it is still at work."""
+        """Whether it still runs."""
 
     def stop(self) -> None:
         """Ask it to stop."""
 
     def wait(self) -> Any:
-        """Give its results, or raise what ended it."""
+        """Return its results, or raise the error that ended it."""
 
 
 class WatchedStudy(Protocol):
@@ -67,26 +66,26 @@ class WatchedStudy(Protocol):
 
     @property
     def submission(self) -> SubmissionHandle | None:
-        """The submission that this object began last."""
+        """The latest submission that this object started."""
 
     def results(self) -> pd.DataFrame:
-        """Give the results as they stand."""
+        """Return the current results."""
 
     def start(self, *args: Any, **options: Any) -> SubmissionHandle:
-        """Begin to send what is left to send."""
+        """Start to send the recordings that are left."""
 
 
 class Activity(Enum):
-    """Who is submitting."""
+    """What is submitting."""
 
     HERE = "this object"
     ELSEWHERE = "another process, or another part of this one"
-    NONE = "nobody"
+    NONE = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Recordings that have the same error."""
+    """Recordings that have the same error; ``reason`` is that of the latest."""
 
     code: str
     count: int
@@ -94,8 +93,11 @@ class ErrorGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """How things stand, counted."""
+class Counts:
+    """Rows by outcome and errors by code, up to the ledger's transition ``mark``.
+
+    ``last_change`` is when a recording last changed, UTC; None if none ever did.
+    """
 
     outcomes: Mapping[Outcome, int]
     errors: Mapping[str, ErrorGroup]
@@ -109,13 +111,13 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Rows that have come to their end."""
+        """Rows that have a final outcome."""
         return self.total - self.outcomes.get(Outcome.PENDING, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What a monitor shows at one moment."""
+class StudyView:
+    """What a monitor shows at one moment; ``failed``: the sentence is about an error."""
 
     progress: Progress
     errors: tuple[ErrorGroup, ...]
@@ -124,8 +126,8 @@ class View:
     failed: bool = False
 
 
-def tally_of(results: pd.DataFrame, mark: int) -> Tally:
-    """Count results."""
+def count_results(results: pd.DataFrame, mark: int) -> Counts:
+    """Count results, read after the ledger's transition ``mark``."""
     outcomes = Counter(Outcome(name) for name in results["outcome"].astype(str))
     moments = results[["created_at", "uploaded_at", "completed_at"]].max().max()
     latest = results.sort_values("completed_at", kind="stable", na_position="first")
@@ -133,17 +135,17 @@ def tally_of(results: pd.DataFrame, mark: int) -> Tally:
         str(code): ErrorGroup(str(code), len(rows), _text(rows["error_reason"].iloc[-1]))
         for code, rows in latest.groupby("error_code", observed=True)
     }
-    return Tally(outcomes, errors, mark, None if pd.isna(moments) else moments.to_pydatetime())
+    return Counts(outcomes, errors, mark, None if pd.isna(moments) else moments.to_pydatetime())
 
 
-def advanced(tally: Tally, news: Iterable[Transition]) -> Tally:
-    """Count in what has happened since.
+def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts:
+    """Add later transitions, oldest first.
 
-    Retries of a recording that had failed are counted twice here; the next exact look corrects it.
+    This counts retries of a failed recording twice; the next exact poll corrects it.
     """
-    outcomes, errors = Counter(tally.outcomes), dict(tally.errors)
-    mark, last_change = tally.mark, tally.last_change
-    for entry in news:
+    outcomes, errors = Counter(counts.outcomes), dict(counts.errors)
+    mark, last_change = counts.mark, counts.last_change
+    for entry in transitions:
         mark, last_change = entry.transition_id, entry.at
         outcome = _outcome(entry)
         if outcome is None:
@@ -154,7 +156,7 @@ def advanced(tally: Tally, news: Iterable[Transition]) -> Tally:
         if code:
             count = errors[code].count if code in errors else 0
             errors[code] = ErrorGroup(code, count + 1, _text(entry.note.get("error_reason")))
-    return Tally(outcomes, errors, mark, last_change)
+    return Counts(outcomes, errors, mark, last_change)
 
 
 def _outcome(entry: Transition) -> Outcome | None:
@@ -167,23 +169,23 @@ def _text(reason: Any) -> str:
     return reason if isinstance(reason, str) else ""
 
 
-class StudyWatch:
-    """Looks at a study as often as it may."""
+class StudyPoller:
+    """Reads a study as often as its cost allows."""
 
     def __init__(
         self, study: WatchedStudy, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._study = study
         self._clock = clock
-        self._tally: Tally | None = None
+        self._known: Counts | None = None
         self._seen: object = None
-        self._next_look_s = self._next_step_s = 0.0
+        self._next_exact_s = self._next_read_s = 0.0
         self._began: tuple[float, int] | None = None
         self._activity = Activity.NONE
         self._ended: tuple[SubmissionHandle, str, bool] | None = None
 
-    def look(self, *, exactly: bool = False) -> View:
-        """Look how things stand."""
+    def poll(self, *, exactly: bool = False) -> StudyView:
+        """Read the status of the study; ``exactly``: of every row again, however long that takes."""
         submission = self._study.submission
         holder = None
         activity = Activity.HERE
@@ -192,81 +194,87 @@ class StudyWatch:
             activity = Activity.NONE if holder is None else Activity.ELSEWHERE
         has_ended = activity is Activity.NONE is not self._activity
         self._activity = activity
-        tally = self._tallied(exactly=exactly or has_ended)
-        errors = tuple(sorted(tally.errors.values(), key=lambda group: (-group.count, group.code)))
+        counts = self._counts(exactly=exactly or has_ended)
+        errors = tuple(sorted(counts.errors.values(), key=lambda group: (-group.count, group.code)))
         if activity is Activity.HERE and submission is not None:
             self._began = None
-            return View(submission.progress, errors, activity, "Submitting.")
+            return StudyView(submission.progress, errors, activity, "Submitting.")
         if holder is not None:
-            return View(self._progress_elsewhere(tally), errors, activity, _working(holder))
+            return StudyView(
+                self._progress_elsewhere(counts), errors, activity, _sentence_elsewhere(holder)
+            )
         self._began = None
-        sentence, failed = self._at_rest(submission, tally)
-        progress = Progress(tally.total, tally.outcomes)
+        sentence, failed = self._sentence_at_rest(submission, counts)
+        progress = Progress(counts.total, counts.outcomes)
         if submission is not None:
-            progress = replace(submission.progress, outcomes=tally.outcomes, is_over=True)
-        return View(progress, errors, activity, sentence, failed)
+            progress = replace(submission.progress, outcomes=counts.outcomes, is_over=True)
+        return StudyView(progress, errors, activity, sentence, failed)
 
-    def _tallied(self, *, exactly: bool) -> Tally:
-        if not exactly and self._tally is not None and self._clock() < self._next_step_s:
-            return self._tally
+    def _counts(self, *, exactly: bool) -> Counts:
+        if not exactly and self._known is not None and self._clock() < self._next_read_s:
+            return self._known
         signature = _signature(self._study.folder)
-        if not exactly and self._tally is not None and signature == self._seen:
-            return self._tally
-        if exactly or self._tally is None or self._clock() >= self._next_look_s:
-            self._tally = self._counted_anew()
+        if not exactly and self._known is not None and signature == self._seen:
+            return self._known
+        if exactly or self._known is None or self._clock() >= self._next_exact_s:
+            self._known = self._count_exactly()
             self._seen = signature
         else:
-            # Not everything is in the audit trail (a check is not): what was seen stays what it
-            # was, so that the next exact look is still due.
+            # Not everything is in the audit trail (checks are not): the signature stays as it was,
+            # so that the next exact poll is still due.
             with Ledger.read(self._study.folder) as ledger:
-                self._tally = advanced(self._tally, ledger.transitions(after=self._tally.mark))
-        self._next_step_s = self._clock() + SOONEST_S
-        return self._tally
+                self._known = add_transitions(
+                    self._known, ledger.transitions(after=self._known.mark)
+                )
+        self._next_read_s = self._clock() + LEAST_PAUSE_S
+        return self._known
 
-    def _counted_anew(self) -> Tally:
+    def _count_exactly(self) -> Counts:
         began_s = self._clock()
         with Ledger.read(self._study.folder) as ledger:
             mark = ledger.newest_transition()
-        tally = tally_of(self._study.results(), mark)
+        counts = count_results(self._study.results(), mark)
         now_s = self._clock()
-        self._next_look_s = now_s + max(SOONEST_S, (now_s - began_s) / SHARE)
-        return tally
+        self._next_exact_s = now_s + max(LEAST_PAUSE_S, (now_s - began_s) / MOST_TIME_SHARE)
+        return counts
 
-    def _progress_elsewhere(self, tally: Tally) -> Progress:
+    def _progress_elsewhere(self, counts: Counts) -> Progress:
         now_s = self._clock()
-        began_s, done = self._began = self._began or (now_s, tally.done)
+        began_s, done = self._began = self._began or (now_s, counts.done)
         with Ledger.read(self._study.folder) as ledger:
             rate = ledger.get_setting(Setting.LEARNED_RATE)
             limited_by = ledger.get_setting(Setting.LIMITED_BY, "")
         return Progress(
-            tally.total,
-            tally.outcomes,
-            finished_here=max(0, tally.done - done),
+            counts.total,
+            counts.outcomes,
+            finished_here=max(0, counts.done - done),
             elapsed_s=now_s - began_s,
             rate=rate,
             limited_by=limited_by,
         )
 
-    def _at_rest(self, submission: SubmissionHandle | None, tally: Tally) -> tuple[str, bool]:
+    def _sentence_at_rest(
+        self, submission: SubmissionHandle | None, counts: Counts
+    ) -> tuple[str, bool]:
         if submission is not None:
             if self._ended is None or self._ended[0] is not submission:
                 self._ended = (submission, *_how_it_ended(submission))
             if self._ended[1]:
                 return self._ended[1:]
-        left = tally.outcomes.get(Outcome.PENDING, 0)
+        left = counts.outcomes.get(Outcome.PENDING, 0)
         when = (
             ""
-            if tally.last_change is None
-            else f" Last change: {in_local_time(tally.last_change)}."
+            if counts.last_change is None
+            else f" Last change: {in_local_time(counts.last_change)}."
         )
         if not left:
-            return f"Every recording has come to its end.{when}", False
+            return f"All recordings are finished.{when}", False
         plural = "recording is" if left == 1 else "recordings are"
-        return f"Nothing is being submitted; {left:,} {plural} left.{when}", False
+        return f"No submission is running; {left:,} {plural} left.{when}", False
 
 
 def _how_it_ended(submission: SubmissionHandle) -> tuple[str, bool]:
-    """Say what ended a submission that is over, where it was not its own end."""
+    """Give the sentence of the error that ended a submission, if one did."""
     try:
         submission.wait()
     except HeliosResearchError as error:
@@ -274,18 +282,18 @@ def _how_it_ended(submission: SubmissionHandle) -> tuple[str, bool]:
     return "", False
 
 
-def _working(holder: Holder) -> str:
+def _sentence_elsewhere(holder: Holder) -> str:
     since = in_local_time(holder.since)
     if (holder.pid, holder.host) == (os.getpid(), socket.gethostname()):
-        return f"Another part of this Python session has been working on the study since {since}."
+        return f"Another part of this Python session has been using the study since {since}."
     return (
-        f"Process {holder.pid} on {holder.host} has been working on the study since {since}; "
+        f"Process {holder.pid} on {holder.host} has been using the study since {since}; "
         "to stop it, interrupt it there."
     )
 
 
 def _signature(folder: Path) -> object:
-    """Tell whether something was written to a ledger, without opening it."""
+    """Give what changes when something is written to a ledger, without opening it."""
     seen: list[tuple[int, int] | None] = []
     for name in (DATABASE_NAME, f"{DATABASE_NAME}-wal"):
         try:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helios_research.widgets.base.panel import Guard, StatusLine
+from helios_research.widgets.base import Guard, StatusLine
 from helios_research.widgets.base.table import PagedTable, cell_texts, sorted_positions, table_html
 
 

@@ -14,13 +14,13 @@ from helios_research.ledger import Ledger, NewAttempt, State, Transition
 from helios_research.ledger.writer import HOLDER_NAME
 from helios_research.state.status import Progress
 from helios_research.widgets.monitor.poller import (
-    SHARE,
-    SOONEST_S,
+    LEAST_PAUSE_S,
+    MOST_TIME_SHARE,
     Activity,
-    StudyWatch,
-    Tally,
-    advanced,
-    tally_of,
+    Counts,
+    StudyPoller,
+    add_transitions,
+    count_results,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ class Clock:
 
 
 class Run:
-    """A submission that does what it is told."""
+    """A submission that does what a test wants."""
 
     def __init__(self, progress: Progress, error: Exception | None = None) -> None:
         self.progress, self.is_running, self.error = progress, True, error
@@ -54,10 +54,10 @@ class Study:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder, self.submission, self.clock = folder, None, clock
         self.table = results(pending=2)
-        self.looks, self.cost_s = 0, 0.0
+        self.polls, self.cost_s = 0, 0.0
 
     def results(self) -> pd.DataFrame:
-        self.looks += 1
+        self.polls += 1
         self.clock.now_s += self.cost_s
         return self.table
 
@@ -93,8 +93,8 @@ def study(tmp_path: Path, clock: Clock) -> Study:
 
 
 @pytest.fixture
-def watch(study: Study, clock: Clock) -> StudyWatch:
-    return StudyWatch(study, clock=clock)
+def poller(study: Study, clock: Clock) -> StudyPoller:
+    return StudyPoller(study, clock=clock)
 
 
 async def write(folder: Path, *moves: tuple[State, dict]) -> None:
@@ -112,21 +112,21 @@ def entry(state: State, number: int = 1, **note: object) -> Transition:
 
 
 def test_results_are_counted_by_outcome_and_by_error() -> None:
-    tally = tally_of(results(scored=3, failed=2, pending=1), mark=7)
-    assert tally.outcomes == {Outcome.SCORED: 3, Outcome.FAILED: 2, Outcome.PENDING: 1}
-    assert (tally.total, tally.done, tally.mark) == (6, 5, 7)
-    assert tally.errors["ERR_X"].count == 2
-    assert tally.errors["ERR_X"].reason == "reason 4"
-    assert tally.last_change == NOW
+    counts = count_results(results(scored=3, failed=2, pending=1), mark=7)
+    assert counts.outcomes == {Outcome.SCORED: 3, Outcome.FAILED: 2, Outcome.PENDING: 1}
+    assert (counts.total, counts.done, counts.mark) == (6, 5, 7)
+    assert counts.errors["ERR_X"].count == 2
+    assert counts.errors["ERR_X"].reason == "reason 4"
+    assert counts.last_change == NOW
 
 
 def test_nothing_has_ever_changed_where_no_recording_was_sent() -> None:
-    assert tally_of(results(pending=2), mark=0).last_change is None
+    assert count_results(results(pending=2), mark=0).last_change is None
 
 
 def test_what_the_audit_trail_adds_is_counted_on_top() -> None:
-    before = tally_of(results(pending=4), mark=0)
-    after = advanced(
+    before = count_results(results(pending=4), mark=0)
+    after = add_transitions(
         before,
         [
             entry(State.UPLOADED, 1),
@@ -147,81 +147,81 @@ def test_what_the_audit_trail_adds_is_counted_on_top() -> None:
 
 
 def test_counts_never_fall_below_nothing() -> None:
-    full = Tally({Outcome.SCORED: 1, Outcome.PENDING: 0}, {}, 0)
-    assert advanced(full, [entry(State.SCORED)]).outcomes[Outcome.PENDING] == 0
+    full = Counts({Outcome.SCORED: 1, Outcome.PENDING: 0}, {}, 0)
+    assert add_transitions(full, [entry(State.SCORED)]).outcomes[Outcome.PENDING] == 0
 
 
-def test_a_study_at_rest_is_read_once(watch: StudyWatch, study: Study, clock: Clock) -> None:
+def test_a_study_at_rest_is_read_once(poller: StudyPoller, study: Study, clock: Clock) -> None:
     for _ in range(3):
-        view = watch.look()
+        view = poller.poll()
         clock.now_s += 100
-    assert study.looks == 1
+    assert study.polls == 1
     assert view.activity is Activity.NONE
-    assert view.sentence == "Nothing is being submitted; 2 recordings are left."
+    assert view.sentence == "No submission is running; 2 recordings are left."
     assert not view.failed
 
 
-async def test_changes_are_counted_within_a_second_and_looked_at_exactly_when_that_is_cheap_enough(
-    watch: StudyWatch, study: Study, clock: Clock
+async def test_changes_are_counted_within_a_second_and_read_exactly_when_that_is_cheap_enough(
+    poller: StudyPoller, study: Study, clock: Clock
 ) -> None:
     study.cost_s = 0.5
-    watch.look()
+    poller.poll()
     study.table = results(scored=2)
     await write(study.folder, (State.SCORED, {}))
-    assert watch.look().progress.outcomes == {Outcome.PENDING: 2}
-    clock.now_s += SOONEST_S
-    assert watch.look().progress.outcomes == {Outcome.SCORED: 1, Outcome.PENDING: 1}
-    assert study.looks == 1
-    clock.now_s += study.cost_s / SHARE
-    assert watch.look().progress.outcomes == {Outcome.SCORED: 2}
-    assert study.looks == 2
+    assert poller.poll().progress.outcomes == {Outcome.PENDING: 2}
+    clock.now_s += LEAST_PAUSE_S
+    assert poller.poll().progress.outcomes == {Outcome.SCORED: 1, Outcome.PENDING: 1}
+    assert study.polls == 1
+    clock.now_s += study.cost_s / MOST_TIME_SHARE
+    assert poller.poll().progress.outcomes == {Outcome.SCORED: 2}
+    assert study.polls == 2
 
 
 def test_exact_looks_take_a_small_share_of_the_time(
-    watch: StudyWatch, study: Study, clock: Clock
+    poller: StudyPoller, study: Study, clock: Clock
 ) -> None:
     study.cost_s = 2.0
     study.submission = Run(Progress(2, {Outcome.PENDING: 2}))
     while clock.now_s < 1000:
-        watch.look()
+        poller.poll()
         os.utime(study.folder / "helios.sqlite", ns=(0, int(clock.now_s * 1e9)))
         clock.now_s += 0.25
-    assert study.looks * study.cost_s <= 1.1 * SHARE * 1000 + study.cost_s
+    assert study.polls * study.cost_s <= 1.1 * MOST_TIME_SHARE * 1000 + study.cost_s
 
 
-def test_a_submission_of_this_object_tells_its_own_progress(
-    watch: StudyWatch, study: Study
+def test_a_submission_of_this_object_gives_its_own_progress(
+    poller: StudyPoller, study: Study
 ) -> None:
     study.submission = Run(Progress(2, {Outcome.SCORED: 1, Outcome.PENDING: 1}, rate=9.5))
-    view = watch.look()
+    view = poller.poll()
     assert view.activity is Activity.HERE
     assert view.progress is study.submission.progress
     assert view.sentence == "Submitting."
 
 
-def test_how_it_ended_is_looked_up_exactly(watch: StudyWatch, study: Study) -> None:
+def test_how_it_ended_is_read_exactly(poller: StudyPoller, study: Study) -> None:
     study.submission = Run(Progress(2, {Outcome.PENDING: 2}, elapsed_s=30))
-    watch.look()
+    poller.poll()
     study.table = results(scored=1, failed=1)
     study.submission.stop()
-    view = watch.look()
+    view = poller.poll()
     assert view.progress.outcomes == {Outcome.SCORED: 1, Outcome.FAILED: 1}
     assert view.progress.is_over
-    assert view.sentence.startswith("Every recording has come to its end. Last change: 2026-03-01")
+    assert view.sentence.startswith("All recordings are finished. Last change: 2026-03-01")
 
 
 def test_what_ended_a_submission_is_said_in_its_own_sentence(
-    watch: StudyWatch, study: Study
+    poller: StudyPoller, study: Study
 ) -> None:
     error = AccountError("https://api.example", 401)
     study.submission = Run(Progress(2, {Outcome.PENDING: 2}), error)
     study.submission.stop()
-    view = watch.look()
+    view = poller.poll()
     assert (view.sentence, view.failed) == (str(error), True)
 
 
 async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
-    watch: StudyWatch, study: Study, clock: Clock
+    poller: StudyPoller, study: Study, clock: Clock
 ) -> None:
     await write(study.folder)
     study.cost_s = 0.5
@@ -230,13 +230,13 @@ async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
         await ledger.put_setting("limited_by", "processing")
         signed = (study.folder / HOLDER_NAME).read_text().replace(str(os.getpid()), "1")
         (study.folder / HOLDER_NAME).write_text(signed)
-        first = watch.look()
+        first = poller.poll()
         for number in (1, 2):
             new = NewAttempt(f"{number}", "d", {}, 1, "audio/wav", 1, None, False, "sandbox")
             attempt = await ledger.begin(new)
             await ledger.advance(attempt.attempt_id, State.SCORED)
-        clock.now_s += SOONEST_S
-        view = watch.look()
+        clock.now_s += LEAST_PAUSE_S
+        view = poller.poll()
     assert first.activity is view.activity is Activity.ELSEWHERE
     assert first.sentence.startswith("Process 1 on ")
     assert "to stop it, interrupt it there" in first.sentence
@@ -245,12 +245,12 @@ async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
     assert view.progress.per_minute == pytest.approx(120)
 
 
-def test_another_part_of_this_session_is_named_as_such(watch: StudyWatch, study: Study) -> None:
+def test_another_part_of_this_session_is_named_as_such(poller: StudyPoller, study: Study) -> None:
     with Ledger.open(study.folder):
-        sentence = watch.look().sentence
-    assert sentence.startswith("Another part of this Python session has been working on the study")
+        sentence = poller.poll().sentence
+    assert sentence.startswith("Another part of this Python session has been using the study")
 
 
 def test_a_study_that_is_not_there_is_an_error_that_says_so(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(StudyMissingError, match="There is no study in"):
-        StudyWatch(Study(tmp_path / "nowhere", clock), clock=clock).look()
+        StudyPoller(Study(tmp_path / "nowhere", clock), clock=clock).poll()

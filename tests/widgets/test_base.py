@@ -1,5 +1,6 @@
-"""A panel leaves a picture in the notebook, and nothing in memory once it is closed."""
+"""Controls do not echo, text stays text, callbacks fail in a sentence, and panels leave a picture."""
 
+import threading
 from collections.abc import Iterator
 from html import escape
 
@@ -9,7 +10,112 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
-from helios_research.widgets.base.panel import Panel, _Shown, close_tree
+from helios_research.errors import ApiKeyError
+from helios_research.widgets import base
+from helios_research.widgets.base import Guard, Panel, StatusLine, _ShownPanels, close_tree, cut
+
+KINDS = [
+    name
+    for name, kind in vars(base).items()
+    if isinstance(kind, type) and issubclass(kind, ipywidgets.Widget)
+]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_control_does_not_echo_and_is_otherwise_ipywidgets_own(name: str) -> None:
+    ours, theirs = getattr(base, name)(), getattr(ipywidgets, name)()
+    assert ours.trait_metadata("description", "echo_update", default=True) is False
+    assert theirs.trait_metadata("description", "echo_update", default=True) is not False
+    assert ours.get_state().keys() == theirs.get_state().keys()
+    for part in ("_model_name", "_model_module", "_view_name", "_view_module"):
+        assert getattr(ours, part) == getattr(theirs, part)
+
+
+def test_a_change_from_the_front_end_is_not_sent_back() -> None:
+    assert methods_sent(base.Text) == []
+    assert methods_sent(ipywidgets.Text) == ["echo_update"]
+
+
+def methods_sent(kind: type) -> list[str]:
+    """What a control sends when a person types."""
+    sent: list[str] = []
+    text = kind()
+    text._send = lambda message, **_: sent.append(message["method"])
+    text.set_state({"value": "typed"})
+    return sent
+
+
+# --- text and callbacks ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def status() -> StatusLine:
+    return StatusLine()
+
+
+def test_text_is_never_markup() -> None:
+    assert cut('<b title="x">&') == "&lt;b title=&quot;x&quot;&gt;&amp;"
+
+
+def test_long_text_is_cut_with_the_whole_at_hand() -> None:
+    assert cut("a <long> label", 8) == '<span title="a &lt;long&gt; label">a &lt;long…</span>'
+
+
+def test_a_status_is_told_to_screen_readers_as_text(status: StatusLine) -> None:
+    status.show("<b>Done</b>")
+    assert status.widget.value == (
+        '<div role="status" class="helios-status">&lt;b&gt;Done&lt;/b&gt;</div>'
+    )
+    status.show_error("Not done.")
+    assert "helios-failed" in status.widget.value
+    status.clear()
+    assert status.text == ""
+    assert 'role="status"' in status.widget.value
+
+
+def test_what_goes_wrong_in_a_callback_is_said(status: StatusLine) -> None:
+    def fail(_: object) -> None:
+        raise KeyError("arm")
+
+    Guard(status)(fail)(None)
+    assert status.text == "This did not work: 'arm' (KeyError)."
+
+
+def test_an_error_of_ours_is_said_in_its_own_words(status: StatusLine) -> None:
+    def fail() -> None:
+        raise ApiKeyError.missing()
+
+    Guard(status)(fail)()
+    assert status.text == str(ApiKeyError.missing())
+
+
+def test_an_error_without_words_is_named(status: StatusLine) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    Guard(status)(fail)()
+    assert status.text == "This did not work: ValueError."
+
+
+def test_callbacks_run_one_at_a_time(status: StatusLine) -> None:
+    """Front ends call them on any thread."""
+    guard, seen, first_is_in = Guard(status), [], threading.Event()
+
+    def slow() -> None:
+        seen.append("begin")
+        first_is_in.set()
+        threading.Event().wait(0.05)
+        seen.append("end")
+
+    threads = [threading.Thread(target=guard(slow)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["begin", "end"] * 3
+
+
+# --- panels ---------------------------------------------------------------------------------------
 
 
 class Greeting(Panel):
@@ -75,7 +181,7 @@ def test_quick_changes_renew_the_picture_once_when_they_have_settled() -> None:
     panel._handles.append(handle)
     for name in ("Ann", "Ben", "Cem"):
         panel.name = name
-        panel.freeze_soon()
+        panel.render_static_soon()
     assert panel._renewal is not None
     panel._renewal.join(timeout=30)
     (bundle,) = handle.bundles
@@ -85,7 +191,7 @@ def test_quick_changes_renew_the_picture_once_when_they_have_settled() -> None:
 def test_nothing_is_renewed_after_the_end() -> None:
     panel, handle = Greeting(), Handle()
     panel._handles.append(handle)
-    panel.freeze_soon()
+    panel.render_static_soon()
     panel.close()
     assert panel._renewal is not None
     panel._renewal.join(timeout=30)
@@ -96,7 +202,7 @@ def test_the_picture_is_renewed_where_the_panel_is_shown() -> None:
     panel, handle = Greeting(), Handle()
     panel._handles.append(handle)
     panel.name = "all"
-    panel.freeze()
+    panel.render_static()
     assert "Hello all" in handle.bundles[-1]["text/html"]
 
 
@@ -120,9 +226,9 @@ def test_closing_lets_go_of_every_widget_inside() -> None:
 
 
 def test_a_cell_that_runs_again_closes_what_it_had_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, first, second, third = _Shown(), Greeting("1"), Greeting("2"), Greeting("3")
+    shown, first, second, third = _ShownPanels(), Greeting("1"), Greeting("2"), Greeting("3")
     runs = iter([("cell", 1), ("cell", 1), ("cell", 2), ("another", 3)])
-    monkeypatch.setattr("helios_research.widgets.base.panel._running_cell", lambda: next(runs))
+    monkeypatch.setattr("helios_research.widgets.base._running_cell", lambda: next(runs))
     for panel in (first, second, third):
         shown.take_place(panel)
         panel._handles.append(Handle())
@@ -134,9 +240,9 @@ def test_a_cell_that_runs_again_closes_what_it_had_shown(monkeypatch: pytest.Mon
 
 
 def test_a_panel_that_another_cell_shows_too_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, panel = _Shown(), Greeting()
+    shown, panel = _ShownPanels(), Greeting()
     runs = iter([("one", 1), ("two", 2), ("one", 3)])
-    monkeypatch.setattr("helios_research.widgets.base.panel._running_cell", lambda: next(runs))
+    monkeypatch.setattr("helios_research.widgets.base._running_cell", lambda: next(runs))
     for shown_panel in (panel, panel):
         shown.take_place(shown_panel)
         panel._handles.append(Handle())

@@ -1,0 +1,186 @@
+"""Conditions mark rows, their code marks the same rows, and a state has words, rows and code."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helios_research.widgets.explorer.figure import FigureKind, FigureView
+from helios_research.widgets.explorer.selection import (
+    DayBetween,
+    ExplorerState,
+    Filters,
+    HasWarning,
+    NoScore,
+    OneOf,
+    ScoreBetween,
+    initial_state,
+    reasons_of,
+)
+from helios_research.widgets.explorer.source import open_source
+
+STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
+HOSTILE = "<script>alert(1)</script> \"'\\"
+
+CONDITIONS = [
+    OneOf("arm", ("night_shift",)),
+    OneOf("outcome", ("failed", "lost")),
+    OneOf("error_code", ("ERR_INTERNAL", None)),
+    OneOf("error_code", (None,)),
+    OneOf("attempts", ("3",)),
+    OneOf("n_sections", ("1.0",)),
+    OneOf("is_paid", ("True",)),
+    OneOf("mixed", ("7", HOSTILE)),
+    ScoreBetween("mental_strain", 0.25, 0.75),
+    ScoreBetween("exhaustion", 0.66, None),
+    ScoreBetween("exhaustion", None, 0.33),
+    NoScore("mental_strain"),
+    HasWarning(),
+    DayBetween("recording_time", date(2026, 9, 24), date(2026, 9, 26)),
+    DayBetween("recording_time", None, date(2026, 9, 22)),
+    DayBetween("completed_at", date(2026, 10, 12), None),
+]
+
+
+@pytest.fixture(scope="module")
+def results() -> pd.DataFrame:
+    table = pd.read_parquet(STUDY).head(300)
+    mixed = pd.Series([7, HOSTILE, None] * 100, dtype="object")
+    # Labels of rows that repeat, as after a concat: nothing may be joined by them.
+    return table.assign(is_paid=table["visit"] == "3", mixed=mixed).set_axis([5] * 300)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda each: each.words)
+def test_the_code_of_a_condition_marks_the_rows_that_it_marks(results, condition):
+    filters = Filters().having(condition)
+    mask = filters.mask(results)
+    namespace = {"pd": pd, "results": results}
+    exec(filters.code(results), namespace)  # noqa: S102 - our own code is what is tested
+    pd.testing.assert_frame_equal(namespace["selection"], results[mask])
+    assert 0 < mask.sum() < len(results)
+
+
+def test_every_condition_at_once_leaves_what_matches_all(results):
+    filters = Filters().having(OneOf("arm", ("night_shift",))).having(NoScore("mental_strain"))
+    shown = results[filters.mask(results)]
+    assert set(shown["arm"]) == {"night_shift"}
+    assert shown["mental_strain"].isna().all()
+
+
+def test_days_are_compared_as_dates_whatever_stands_in_the_column():
+    table = pd.DataFrame({"recording_time": ["31/12/2026", None, "2026-12-31", "2026-12-31T23:59"]})
+    found = DayBetween("recording_time", date(2026, 12, 31), None).holds(table)
+    assert found.tolist() == [False, False, True, True]
+
+
+def test_both_ends_of_a_range_of_scores_belong_to_it():
+    table = pd.DataFrame({"stress": [0.0, 0.33, 0.66, 1.0, None]})
+    assert ScoreBetween("stress", 0.33, 0.66).holds(table).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_conditions_are_worded_for_chips():
+    assert OneOf("arm", ("a", None)).words == "arm: a, not given"
+    assert OneOf("visit", tuple("12345")).words == "visit: 1, 2, 3 and 2 more"
+    assert ScoreBetween("mental_strain", 0.2, None).words == "Mental strain from 0.2"
+    assert NoScore("exhaustion").words == "no Exhaustion"
+    assert DayBetween("day", None, date(2026, 9, 24)).words == "day up to 2026-09-24"
+
+
+def test_a_condition_replaces_one_about_the_same():
+    filters = Filters().having(NoScore("stress")).having(ScoreBetween("stress", 0.5, None))
+    assert [each.words for each in filters] == ["Stress from 0.5"]
+    assert len(filters.without("stress")) == 0
+    assert len(filters.without("something else")) == 1
+
+
+# --- all that is shown at one moment --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def state() -> ExplorerState:
+    return initial_state(open_source(STUDY))
+
+
+def test_everything_is_shown_at_first_by_the_first_tag(state):
+    assert state.words == "1,487 of 1,487 recordings shown, 120 of 120 participants"
+    assert state.view == FigureView(FigureKind.BY_TAG, ("mental_strain",), "arm", None)
+
+
+def test_the_words_count_what_is_left(state):
+    failed = state.having(OneOf("error_code", ("RESULT_GONE",)))
+    assert failed.words == "1 of 1,487 recordings shown, 1 of 120 participants"
+    assert failed.without("error_code").words == state.words
+
+
+def test_results_without_tags_of_their_own_are_shown_by_outcome(state):
+    few = initial_state(open_source(state.source.table[["outcome", "user_label", "stress"]]))
+    assert few.view == FigureView(FigureKind.BY_TAG, ("stress",), "outcome", None)
+
+
+def test_the_table_shows_keys_tags_outcome_and_the_scores_of_the_figure(state):
+    chosen = replace(state, view=FigureView(FigureKind.BY_TAG, ("stress",), "visit", "site"))
+    rows = chosen.having(OneOf("arm", ("day_shift",))).rows()
+    assert rows.columns[:5].tolist() == ["no.", "recording_id", "user_label", "visit", "site"]
+    assert rows.columns[-3:].tolist() == ["outcome", "error_code", "stress"]
+    assert rows["no."].tolist() == list(range(1, 707))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        FigureView(FigureKind.BY_TAG, ("mental_strain", "stress"), "arm", "site"),
+        FigureView(FigureKind.OVER_TIME, ("mental_strain",), "arm", "arm"),
+        FigureView(FigureKind.ALONG_TAG, ("stress",), "visit", None),
+        FigureView(FigureKind.AWAKE, ("mental_strain",), "arm", None),
+        FigureView(FigureKind.OUTCOMES, ("mental_strain",), "site", None),
+    ],
+    ids=lambda view: view.kind.name,
+)
+def test_the_code_gives_the_same_selection_and_the_same_figure(state, view):
+    chosen = replace(state, view=view).having(OneOf("site", ("Leeds", "Girona")))
+    *lines, last = chosen.code().strip().splitlines()
+    namespace: dict = {}
+    exec("\n".join([*lines, f"drawn = {last}"]), namespace)  # noqa: S102 - our own code is what is tested
+    pd.testing.assert_frame_equal(namespace["selection"], chosen.selection)
+    theirs = namespace["drawn"]
+    axes = theirs if hasattr(theirs, "figure") else theirs[0]
+    assert drawn_texts(axes.figure) == drawn_texts(view.draw(chosen.selection))
+
+
+def drawn_texts(figure) -> list[str]:
+    texts = [text.get_text() for text in figure.texts]
+    for axes in figure.axes:
+        texts += [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
+        texts += [text.get_text() for text in axes.texts]
+    return texts
+
+
+def test_what_went_wrong_is_listed_with_its_counts(state):
+    reasons = {reason.words: reason.count for reason in reasons_of(state.source)}
+    assert reasons["ERR_RECORDING_TOO_SHORT"] == 58
+    assert reasons["pending"] == 6
+    assert reasons["no Mental strain"] == 111
+    assert reasons["with a warning"] == 40
+
+
+def test_nothing_is_listed_where_nothing_went_wrong(state):
+    table = state.source.table
+    good = table[table["outcome"].eq("scored") & table["warnings"].str.len().isna()]
+    assert reasons_of(open_source(good)) == []
+
+
+def test_each_reason_shows_as_many_recordings_as_it_says(state):
+    for reason in reasons_of(state.source):
+        assert state.having(reason.condition).count == reason.count
+
+
+def test_a_score_that_is_missing_can_be_looked_at(state):
+    assert state.having(NoScore("mental_strain")).selection["mental_strain"].isna().all()
