@@ -39,11 +39,12 @@ class PanelReader:
         return self.controls(label)[0]
 
     def controls(self, start: str) -> list[ipywidgets.Widget]:
-        """The visible controls whose label begins like this."""
+        """The visible controls whose label begins like this, the exact label first."""
         found = [
             widget
             for widget in self.widgets()
-            if getattr(widget, "description", "").startswith(start)
+            if getattr(widget, "description", None)
+            and widget.description.startswith(start)
             and widget.layout.display != "none"
         ]
         return sorted(found, key=lambda widget: widget.description != start)
@@ -51,23 +52,27 @@ class PanelReader:
     def chips(self) -> list[ipywidgets.Button]:
         """The chips of the filters that are on."""
         return [
-            chip for chip in self.controls("") if str(chip.tooltip).startswith("Remove the filter")
+            control
+            for control in self.controls("")
+            if str(control.tooltip).startswith("Remove the filter")
+        ]
+
+    def parts(self) -> list[ipywidgets.HTML]:
+        """All HTML but the style sheet."""
+        return [
+            widget
+            for widget in self.widgets()
+            if isinstance(widget, ipywidgets.HTML) and not widget.value.startswith("<style>")
         ]
 
     @property
     def html(self) -> str:
-        """All HTML on the page."""
-        return "\n".join(
-            widget.value for widget in self.widgets() if isinstance(widget, ipywidgets.HTML)
-        )
+        """All that is on the page beside the controls."""
+        return "\n".join(part.value for part in self.parts())
 
     def part(self, mark: str) -> str:
-        """The HTML of the first part that contains something."""
-        return next(
-            widget.value
-            for widget in self.widgets()
-            if isinstance(widget, ipywidgets.HTML) and mark in widget.value
-        )
+        """The first part that contains something."""
+        return next(part.value for part in self.parts() if mark in part.value)
 
     @property
     def status(self) -> str:

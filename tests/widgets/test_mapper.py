@@ -2,6 +2,9 @@
 
 import re
 import time
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from helios_research.demo import demo_cohort_path
 from helios_research.errors import CohortError
 from helios_research.widgets import CohortMapper
-from helios_research.widgets.mapper import mapper as mapper_module
+from helios_research.widgets import mapper as mapper_module
 from helios_research.widgets.mapper.controls import NOT_GIVEN, SAME_FOR_ALL
 
 
@@ -55,11 +58,11 @@ def test_choices_are_filled_in_by_name(mapper: CohortMapper) -> None:
 
 def test_what_is_missing_is_a_sentence(mapper: CohortMapper) -> None:
     sentence = (
-        "Still to choose: language. Choose the column that holds it, or (the same for all rows) "
+        "Not chosen yet: language. Choose the column for it, or (the same for all rows) "
         "and then the value."
     )
     assert repr(mapper) == f"<CohortMapper: {sentence}>"
-    with pytest.raises(CohortError, match="Still to choose: language"):
+    with pytest.raises(CohortError, match="Not chosen yet: language"):
         _ = mapper.cohort
 
 
@@ -68,7 +71,7 @@ def test_a_constant_completes_the_cohort(mapper: CohortMapper) -> None:
     assert constant.layout.display == "none"
     mapper.controls.fields["language"].value = SAME_FOR_ALL
     assert not constant.layout.display
-    assert "Still to choose: language" in repr(mapper)
+    assert "Not chosen yet: language" in repr(mapper)
     constant.value = " en-GB "
     assert repr(mapper) == "<CohortMapper: 39 of 42 rows can be sent; 3 errors, 0 warnings.>"
     assert set(mapper.cohort.fields["language"]) == {"en-GB"}
@@ -92,38 +95,44 @@ def test_a_column_that_becomes_a_field_is_no_tag(mapper: CohortMapper) -> None:
     assert mapper.mapping.tags == ()
 
 
-def test_the_selected_row_shows_what_would_be_sent_and_what_stays(mapper: CohortMapper) -> None:
+def test_the_selected_row_shows_what_would_be_sent_and_what_stays(
+    mapper: CohortMapper, read: Callable[..., Any]
+) -> None:
     say_language(mapper)
     mapper.controls.tags["arm"].value = True
-    sent = mapper._sent.value
+    sent = read(mapper).part("helios-sent")
     assert "This and the recording would be sent." in sent
     for field, value in (("user.userLabel", "P01"), ("tags.arm", "day_shift")):
         assert f"<td>{field}</td><td>{value}</td>" in sent
-    staying = re.search(r"nothing is sent: (.*)</p>", sent)
+    staying = re.search(r"are not sent: (.*)</p>", sent)
     assert staying is not None
     assert staying[1] == "recording_id, visit, site, note"
 
 
-def test_the_next_row_with_an_issue_is_found_and_explained(mapper: CohortMapper) -> None:
+def test_the_next_row_with_an_issue_is_found_and_explained(
+    mapper: CohortMapper, read: Callable[..., Any]
+) -> None:
     say_language(mapper)
     rows = sorted(mapper.cohort.issues["row"])
     for row in [*rows, rows[0]]:
         mapper.next_issue.click()
         assert mapper.row_control.value == row
-    assert "Not sent. " in mapper._sent.value
+    assert "Not sent. " in read(mapper).part("helios-sent")
 
 
-def test_issues_are_listed(mapper: CohortMapper) -> None:
-    assert "Issues are looked for in a whole cohort." in mapper._issues._content.value
+def test_issues_are_listed(mapper: CohortMapper, read: Callable[..., Any]) -> None:
+    assert "Issues are shown once all required fields are chosen." in read(mapper).part(
+        "helios-page"
+    )
     say_language(mapper)
-    assert mapper._issues._content.value.count("<tr>") == 1 + 3
+    assert read(mapper).part("helios-page").count("<tr>") == 1 + 3
 
 
 @pytest.fixture
 def long_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     """More rows than are looked at at once, of which every 6th is looked at first."""
     monkeypatch.setattr(mapper_module, "ROWS_AT_ONCE", 20)
-    monkeypatch.setattr(mapper_module, "ROWS_LOOKED_AT_FIRST", 10)
+    monkeypatch.setattr(mapper_module, "ROWS_CHECKED_FIRST", 10)
     rows = pd.concat([table.head(1)] * 60, ignore_index=True)
     rows["recording_id"] = [f"r{number}" for number in range(60)]
     rows["VP-Code"] = [f"P{number:02}" for number in range(60)]
@@ -133,32 +142,46 @@ def long_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataF
     return rows
 
 
+@pytest.fixture
+def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Threads of the mapper begin once this is set."""
+    may_begin = Event()
+
+    class HeldThread(Thread):
+        def run(self) -> None:
+            may_begin.wait(30)
+            super().run()
+
+    monkeypatch.setattr(mapper_module, "Thread", HeldThread)
+    yield may_begin
+    may_begin.set()
+
+
 def test_of_a_long_table_some_rows_are_looked_at_first_and_then_all(
-    long_table: pd.DataFrame,
+    long_table: pd.DataFrame, background: Event, read: Callable[..., Any]
 ) -> None:
     mapper = CohortMapper(long_table, root=demo_cohort_path())
-    with mapper._building:
-        say_language(mapper)
-        assert "Of 10 rows, spread over all 60: 9 of 10 rows can be sent; 1 error" in repr(mapper)
-        assert "Looking at all of them" in repr(mapper)
-        assert '<td class="helios-number">49</td>' in mapper._issues._content.value
-        mapper.row_control.value = 51
-        assert "14/04/1985" in mapper._sent.value
+    say_language(mapper)
+    assert "Of 10 rows, spread over all 60: 9 of 10 rows can be sent; 1 error" in repr(mapper)
+    assert "Checking all rows" in repr(mapper)
+    assert '<td class="helios-number">49</td>' in read(mapper).part("helios-page")
+    mapper.row_control.value = 51
+    assert "14/04/1985" in read(mapper).part("helios-sent")
+    background.set()
     deadline = time.monotonic() + 30
-    while "Looking" in repr(mapper) and time.monotonic() < deadline:
+    while "Checking" in repr(mapper) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent; 2 errors")
-    assert mapper._issues._content.value.count("<tr>") == 1 + len(mapper.cohort.issues)
+    assert read(mapper).part("helios-page").count("<tr>") == 1 + len(mapper.cohort.issues)
 
 
 def test_the_cohort_of_a_long_table_is_whole_even_before_all_was_looked_at(
-    long_table: pd.DataFrame,
+    long_table: pd.DataFrame, background: Event
 ) -> None:
     mapper = CohortMapper(long_table, root=demo_cohort_path())
-    with mapper._building:
-        say_language(mapper)
-        assert len(mapper.cohort) == 60
-        assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent")
+    say_language(mapper)
+    assert len(mapper.cohort) == 60
+    assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent")
 
 
 def test_a_column_for_two_fields_is_explained(mapper: CohortMapper) -> None:
@@ -180,10 +203,10 @@ def test_what_is_known_already_is_not_guessed(table: pd.DataFrame) -> None:
     assert mapper.cohort.tags == ("VP-Code",)
 
 
-def test_nothing_of_the_table_is_markup() -> None:
+def test_nothing_of_the_table_is_markup(read: Callable[..., Any]) -> None:
     table = pd.DataFrame({"<b>file</b>": ["<script>1</script>"], "dob": ["<i>"]})
     mapper = CohortMapper(table, columns={"recording": "<b>file</b>"})
-    drawn = mapper.static_html() + mapper._samples["recording"].value
+    drawn = mapper.static_html() + read(mapper).html
     assert not re.search(r"<(b|i|script)>", drawn)
 
 
@@ -191,7 +214,7 @@ def test_nothing_of_the_table_is_markup() -> None:
     ("table", "sentence"),
     [
         (pd.DataFrame({"a": []}), "The table has no rows, so there is nothing to map."),
-        ([1, 2], "CohortMapper takes a DataFrame, and this is a list;"),
+        ([1, 2], "CohortMapper needs a DataFrame, and this is a list:"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has more than one column named 'a'"),
     ],
 )

@@ -1,13 +1,14 @@
 """The monitor shows what happens, stops and goes on, and says what is wrong in a sentence."""
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from helios_research.widgets.monitor.drawing import errors_html, progress_html
 
 import helios_research as hr
 from helios_research.columns import Outcome
@@ -16,8 +17,8 @@ from helios_research.sandbox import SandboxSettings
 from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
 from helios_research.widgets import SubmissionMonitor
-from helios_research.widgets.monitor import REFRESH_S
-from helios_research.widgets.monitor.poller import Activity, ErrorGroup, View
+from helios_research.widgets.monitor import REFRESH_S, errors_html, progress_html
+from helios_research.widgets.monitor.poller import Activity, ErrorGroup, StudyPoller, StudyView
 
 SETTINGS = {"preflight": False, "rate": 40.0, "poll_floor_s": 0.05}
 
@@ -48,8 +49,11 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SubmissionM
     yield make
     for monitor in made:
         monitor.close()
-        monitor._thread.join(10)
-        assert not monitor._thread.is_alive()
+    until(lambda: not polling_threads(), "closed monitors have stopped polling")
+
+
+def polling_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "helios-monitor"]
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -60,47 +64,52 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 def test_a_submission_is_followed_to_its_end_by_itself(
-    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+    study: hr.Study,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    read: Callable[..., Any],
 ) -> None:
     submission = study.start(hr.Cohort.from_frame(make_cohort(6)), **SETTINGS)
     monitor = watch(study)
     assert monitor.stop_button.disabled is False
     submission.wait()
-    until(lambda: "come to its end" in monitor._status.text, "the end is shown")
+    until(lambda: "recordings are finished" in read(monitor).status, "the end is shown")
     assert repr(monitor) == "<SubmissionMonitor of night-shift: 6 of 6 done, 6 scored>"
-    assert 'aria-valuenow="6"' in monitor._numbers.value
+    assert 'aria-valuenow="6"' in read(monitor).html
     assert monitor.stop_button.disabled
-    assert monitor.go_on_button.disabled
+    assert monitor.continue_button.disabled
 
 
-def test_it_stops_and_goes_on_with_the_same_settings(
-    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+def test_it_stops_and_continues_with_the_same_settings(
+    study: hr.Study,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    read: Callable[..., Any],
 ) -> None:
     study.start(hr.Cohort.from_frame(make_cohort(6)), **SETTINGS | {"rate": 4.0})
     monitor = watch(study, **SETTINGS, delete_data=True)
     monitor.stop_button.click()
-    assert monitor._status.text.startswith("Stopping: nothing new is begun")
+    assert read(monitor).status.startswith("Stopping: no new recordings are sent")
     assert monitor.stop_button.disabled
-    until(lambda: not monitor.go_on_button.disabled, "it can go on")
+    until(lambda: not monitor.continue_button.disabled, "it can continue")
     left = re.search(
-        r"Nothing is being submitted; (\d) recordings? (is|are) left", repr_of(monitor)
+        r"No submission is running; (\d) recordings? (is|are) left", read(monitor).status
     )
     assert left is not None
-    monitor.go_on_button.click()
+    monitor.continue_button.click()
     study.submission.wait()
-    until(lambda: "come to its end" in monitor._status.text, "the end is shown")
+    until(lambda: "recordings are finished" in read(monitor).status, "the end is shown")
     with Ledger.read(study.folder) as ledger:
         frame = ledger.attempts_frame()
     assert len(frame) == 6
     assert frame["delete_data"].any()
 
 
-def repr_of(monitor: SubmissionMonitor) -> str:
-    return monitor._status.text
-
-
 def test_errors_are_grouped_and_explained(
-    tmp_path: Path, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+    tmp_path: Path,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    read: Callable[..., Any],
 ) -> None:
     table = make_cohort(4)
     for number in (1, 2):
@@ -110,7 +119,7 @@ def test_errors_are_grouped_and_explained(
         study = hr.Study(tmp_path / "study", client=sandbox.client())
         study.submit(hr.Cohort.from_frame(table), progress=False, **SETTINGS)
     monitor = watch(study)
-    drawn = monitor._errors.value
+    drawn = read(monitor).html
     assert "<td>INVALID_DATE_OF_BIRTH</td><td>1</td>" in drawn
     assert "Correct the row as its error_reason says, then submit again." in drawn
     assert "ERR_RECORDING_INVALID_FORMAT" in drawn
@@ -121,18 +130,19 @@ def test_errors_are_grouped_and_explained(
 
 
 def test_what_the_button_cannot_do_is_said(
-    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+    study: hr.Study,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    read: Callable[..., Any],
 ) -> None:
-    """Somebody else is using the study."""
+    """Another writer is using the study."""
     hr.Cohort.from_frame(make_cohort(1)).save(tmp_folder(study) / "cohort.parquet")
     with Ledger.open(study.folder):
         monitor = watch(study, **SETTINGS)
-        assert monitor._status.text.startswith("Another part of this Python session")
-        monitor._closing.set()
-        monitor._thread.join(10)
-        monitor.go_on_button.click()
-        assert "is in use by this Python session" in monitor._status.text
-        assert "helios-failed" in monitor._status.widget.value
+        assert read(monitor).status.startswith("Another part of this Python session")
+        monitor.continue_button.click()
+        assert "is in use by this Python session" in read(monitor).status
+        assert "helios-failed" in read(monitor).html
 
 
 def tmp_folder(study: hr.Study) -> Path:
@@ -141,12 +151,15 @@ def tmp_folder(study: hr.Study) -> Path:
 
 
 def test_a_study_that_is_not_there_is_a_sentence_and_may_still_come(
-    study: hr.Study, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+    study: hr.Study,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    read: Callable[..., Any],
 ) -> None:
     monitor = watch(study)
-    assert monitor._status.text.startswith(f"There is no study in {study.folder}: check the path")
+    assert read(monitor).status.startswith(f"There is no study in {study.folder}: check the path")
     assert monitor.stop_button.disabled
-    assert monitor.go_on_button.disabled
+    assert monitor.continue_button.disabled
     assert "There is no study in" in monitor.static_html()
     study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **SETTINGS)
     monitor.refresh()
@@ -154,42 +167,45 @@ def test_a_study_that_is_not_there_is_a_sentence_and_may_still_come(
 
 
 def test_a_study_without_a_cohort_is_a_sentence(
-    study: hr.Study, watch: Callable[..., SubmissionMonitor]
+    study: hr.Study, watch: Callable[..., SubmissionMonitor], read: Callable[..., Any]
 ) -> None:
     Ledger.open(study.folder).close()
-    assert "has no cohort yet" in watch(study)._status.text
+    assert "has no cohort yet" in read(watch(study)).status
 
 
 def test_an_account_that_is_refused_is_a_sentence(
-    tmp_path: Path, make_cohort: CohortMaker, watch: Callable[..., SubmissionMonitor]
+    tmp_path: Path,
+    make_cohort: CohortMaker,
+    watch: Callable[..., SubmissionMonitor],
+    read: Callable[..., Any],
 ) -> None:
     with hr.Sandbox() as sandbox:
         client = hr.Client(api_key="wrong", base_url=sandbox.base_url)
         study = hr.Study(tmp_path / "study", client=client)
         study.start(hr.Cohort.from_frame(make_cohort(1)), **SETTINGS)
         monitor = watch(study)
-        until(lambda: "does not know the API key" in monitor._status.text, "the refusal is shown")
-    assert monitor._view is not None
-    assert monitor._view.failed
+        until(lambda: "does not know the API key" in read(monitor).status, "the refusal is shown")
+        assert "helios-failed" in read(monitor).html
 
 
-def test_looking_goes_on_after_a_look_that_failed(
+def test_polling_continues_after_a_poll_that_failed(
     study: hr.Study,
     make_cohort: CohortMaker,
     watch: Callable[..., SubmissionMonitor],
     monkeypatch: pytest.MonkeyPatch,
+    read: Callable[..., Any],
 ) -> None:
     study.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **SETTINGS)
     monitor = watch(study)
-    look = monitor._watch.look
+    with monkeypatch.context() as broken:
 
-    def fail(*, exactly: bool = False) -> None:
-        raise RuntimeError("the disk said no")
+        def fail(_: StudyPoller, *, exactly: bool = False) -> None:
+            raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(monitor._watch, "look", fail)
-    until(lambda: "cannot be looked at just now: the disk said no" in monitor._status.text, "said")
-    monkeypatch.setattr(monitor._watch, "look", look)
-    until(lambda: "come to its end" in monitor._status.text, "it has recovered")
+        broken.setattr(StudyPoller, "poll", fail)
+        sentence = "The study cannot be read at the moment: the disk is full (RuntimeError)."
+        until(lambda: read(monitor).status == sentence, "the failure is shown")
+    until(lambda: "recordings are finished" in read(monitor).status, "it has recovered")
 
 
 def test_a_notebook_shows_it_by_itself(
@@ -206,7 +222,10 @@ def test_a_notebook_shows_it_by_itself(
     study.start(cohort, **SETTINGS).wait()
     study.start(monitor=False).wait()
     assert len(shown) == 1
-    assert shown[0]._options == SubmitOptions(**SETTINGS)
+    started: list[dict[str, object]] = []
+    monkeypatch.setattr(study, "start", lambda **options: started.append(options))
+    shown[0].continue_button.click()
+    assert started == [{"monitor": False, **SubmitOptions(**SETTINGS).model_dump()}]
     shown[0].close()
 
 
@@ -233,7 +252,7 @@ def test_every_fact_keeps_its_place_before_it_is_known() -> None:
         )
     )
     names = re.findall(r'helios-muted">([A-Z][a-z ]+)<', early)
-    assert names == ["Done", "Under way", "Speed", "Time left", "Request rate", "Limited by"]
+    assert names == ["Done", "In progress", "Speed", "Time left", "Request rate", "Limited by"]
     assert re.findall(r'helios-muted">([A-Z][a-z ]+)<', late) == names
     for text in ("4 of 8 (50%)", "4 a minute", "about 60 s", "9.83 a second", "&lt;processing&gt;"):
         assert f"<b>{text}</b>" in late
@@ -242,7 +261,7 @@ def test_every_fact_keeps_its_place_before_it_is_known() -> None:
 def test_a_picture_leaves_out_what_differs_from_run_to_run() -> None:
     once = Progress(2, {Outcome.SCORED: 2}, elapsed_s=3, rate=4, is_over=True)
     again = Progress(2, {Outcome.SCORED: 2}, elapsed_s=5, rate=6, is_over=True)
-    assert progress_html(once, still=True) == progress_html(again, still=True)
+    assert progress_html(once, static=True) == progress_html(again, static=True)
     assert "Took" in progress_html(once)
 
 
@@ -253,23 +272,28 @@ def test_no_errors_are_said_as_well() -> None:
 
 def test_it_sends_at_most_five_messages_a_second(
     study: hr.Study,
-    make_cohort: CohortMaker,
     watch: Callable[..., SubmissionMonitor],
     monkeypatch: pytest.MonkeyPatch,
+    read: Callable[..., Any],
 ) -> None:
-    """Ten seconds of looks, in each of which everything has changed."""
-    monitor = watch(study)
-    monitor._closing.set()
-    monitor._thread.join(10)
-    now_s = [1000.0]
+    """Ten seconds of polls, in each of which everything has changed."""
+    now_s, number = [1000.0], [0]
+
+    def poll(_: StudyPoller, *, exactly: bool = False) -> StudyView:
+        number[0] += 1
+        outcomes = {Outcome.SCORED: number[0], Outcome.PENDING: 100 - number[0]}
+        errors = (ErrorGroup("ERR_X", number[0], ""),)
+        return StudyView(Progress(100, outcomes), errors, Activity.HERE, "Submitting.")
+
+    monkeypatch.setattr(StudyPoller, "poll", poll)
     monkeypatch.setattr("helios_research.widgets.monitor.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("helios_research.widgets.monitor.REFRESH_S", 60.0)
+    monitor = watch(study)
     sent: list[str] = []
-    for widget in (monitor._numbers, monitor._errors, monitor._status.widget):
-        widget.observe(lambda change: sent.append(change["new"]), "value")
-    for number in range(round(10 / REFRESH_S)):
+    for part in read(monitor).parts():
+        part.observe(lambda change: sent.append(change["new"]), "value")
+    for _ in range(round(10 / REFRESH_S)):
         now_s[0] += REFRESH_S
-        progress = Progress(100, {Outcome.SCORED: number, Outcome.PENDING: 100 - number})
-        errors = (ErrorGroup("ERR_X", number, ""),)
-        monitor._show(View(progress, errors, Activity.HERE, "Submitting."))
-    assert len(sent) <= 5 * 10 + 1, "the one more is the sentence, which changes once"
+        monitor.refresh()
+    assert len(sent) <= 5 * 10
     assert len(sent) > 40
