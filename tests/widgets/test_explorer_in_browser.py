@@ -183,7 +183,7 @@ def test_a_saved_notebook_is_small_and_shows_the_last_figure_and_table_without_a
     page.evaluate(f"() => {session}.shutdown()")
     page.wait_for_function(f"() => {session}.hasNoKernel")
     gone = "element => getComputedStyle(element, '::before').content"
-    assert "The kernel behind this is gone" in page.locator(LIVE).evaluate(gone)
+    assert "The kernel of this notebook is gone" in page.locator(LIVE).evaluate(gone)
 
     assert 50_000 < (lab.folder / "saved.ipynb").stat().st_size < 1_000_000
     assert "widgets" not in lab.read("saved")["metadata"]

@@ -74,7 +74,7 @@ def box(page: Page, selector: str = ".helios") -> dict[str, float]:
     return found
 
 
-def test_a_submission_is_watched_stopped_and_taken_up_again(
+def test_a_submission_is_watched_stopped_and_continued(
     lab, open_in_lab, keep, manifest: str, tmp_path: Path
 ) -> None:
     lab.write("watch", [SUBMIT.format(manifest=manifest, folder=str(tmp_path / "night-shift"))])
@@ -92,13 +92,13 @@ def test_a_submission_is_watched_stopped_and_taken_up_again(
 
     panel.get_by_role("button", name="Stop").click()
     status = panel.get_by_role("status")
-    expect(status).to_have_text(re.compile(r"Nothing is being submitted; \d+ recordings are left"))
+    expect(status).to_have_text(re.compile(r"No submission is running; \d+ recordings are left"))
     keep(page, "monitor-stopped")
-    go_on = panel.get_by_role("button", name="Go on")
-    go_on.focus()
+    continue_button = panel.get_by_role("button", name="Continue")
+    continue_button.focus()
     page.keyboard.press("Enter")
     expect(status).to_have_text("Submitting.")
-    expect(status).to_have_text(re.compile("Every recording has come to its end"))
+    expect(status).to_have_text(re.compile("All recordings are finished"))
     expect(bar).to_have_attribute("aria-valuetext", "12 of 12 done")
     expect(panel.get_by_role("table", name="Errors by code")).to_contain_text(
         "ERR_RECORDING_INVALID_FORMAT"
@@ -118,10 +118,10 @@ def test_a_submission_is_watched_stopped_and_taken_up_again(
     expect(gone).to_be_visible()
     # Time passes without news.
     page.evaluate("() => document.getAnimations().forEach(each => each.finish())")
-    expect(late).to_have_text("No news since: the kernel behind this is busy or gone.")
+    expect(late).to_have_text("No update since: the kernel of this notebook is busy or gone.")
     expect(late).to_be_visible()
     words = gone.evaluate("element => getComputedStyle(element, '::before').content")
-    assert "The kernel behind this is gone" in words
+    assert "The kernel of this notebook is gone" in words
 
     saved = lab.read("watch")["cells"][0]["outputs"]
     assert "widgets" not in lab.read("watch")["metadata"]
@@ -163,7 +163,7 @@ def test_columns_are_mapped_by_choosing_and_typing(lab, open_in_lab, keep, map_c
     page = open_in_lab("map.ipynb")
     panel = page.locator(".helios.widget-vbox").first
     status = panel.get_by_role("status").first
-    expect(status).to_have_text(re.compile("Still to choose: language"))
+    expect(status).to_have_text(re.compile("Not chosen yet: language"))
     expect(panel.get_by_label("user_label *")).to_have_value("VP-Code")
     height = box(page, ".helios.widget-vbox")["height"]
     choose_language(page)
@@ -230,7 +230,7 @@ def test_all_three_work_in_notebook_7_by_keyboard_and_without_barriers_in_light_
     expect(panels).to_have_count(3)
     monitor, mapper, explorer = (panels.nth(place) for place in range(3))
     expect(monitor.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
-    expect(monitor.get_by_text("Every recording has come to its end.")).to_be_visible()
+    expect(monitor.get_by_text("All recordings are finished.")).to_be_visible()
     choose_language(page)
     expect(mapper.get_by_role("status").first).to_have_text(
         "39 of 42 rows can be sent; 3 errors, 0 warnings."
@@ -265,7 +265,7 @@ def test_both_work_in_voila(
     voila.write("both", [submit.replace("rate=4", "rate=20"), map_cell])
     page = open_in_voila("both.ipynb")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
-    expect(page.get_by_text("Every recording has come to its end.")).to_be_visible()
+    expect(page.get_by_text("All recordings are finished.")).to_be_visible()
     expect(page.locator(".helios-static")).to_have_count(2)
     assert not [still for still in page.locator(".helios-static").all() if still.is_visible()]
     choose_language(page)

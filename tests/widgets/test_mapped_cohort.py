@@ -5,7 +5,7 @@ import pytest
 
 from helios_research.cohort import Cohort
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.widgets.mapper.mapper import mapped_cohort, mapped_request
+from helios_research.widgets.mapper import mapped_cohort, mapped_request
 
 
 @pytest.fixture
