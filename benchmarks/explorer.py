@@ -12,7 +12,9 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import ipywidgets
 import pandas as pd
 from playwright.sync_api import Page
 from support.notebook_page import opened, served, write_notebook
@@ -73,13 +75,22 @@ def measure(page: Page) -> list[float]:
     return taken[1:]
 
 
+def control(widget: ipywidgets.Widget, label: str) -> Any:
+    """Find a control inside a widget by its label."""
+    if getattr(widget, "description", None) == label:
+        return widget
+    found = (control(child, label) for child in getattr(widget, "children", ()))
+    return next((each for each in found if each is not None), None)
+
+
 def processor_ms(results: pd.DataFrame) -> float:
     """Change the filter without a browser; the median of the milliseconds of processor time."""
     explorer = Explorer(results)
+    values = control(explorer.widget, "Values")
     taken = []
     for number in range(CHANGES):
         start = time.process_time()
-        explorer._filters.levels.value = (("day_shift", "night_shift")[number % 2],)
+        values.value = (("day_shift", "night_shift")[number % 2],)
         taken.append(1000 * (time.process_time() - start))
     explorer.close()
     return statistics.median(taken)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from threading import Thread
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import ipywidgets
@@ -25,6 +26,9 @@ from support.remote_sandbox import RemoteSandbox, remote_sandbox
 
 import helios_research as hr
 from helios_research.sandbox import SandboxSettings
+
+WATCHING = "helios-monitor"
+"""Name of the monitor's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def submit(
         for widget in _all(monitor.widget):
             widget._send = count
     results = submission.wait()
-    watching_s = 0.0 if monitor is None else _cpu_of(monitor._thread)
+    watching_s = sum(_cpu_of(thread) for thread in enumerate_threads() if thread.name == WATCHING)
     seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
     done = Round(seconds, cpu_s, watching_s, sent)
     assert (results["outcome"] == "scored").all()

@@ -313,10 +313,15 @@ _OUTCOMES = {
 
 
 def outcome_of(attempt: Attempt) -> Outcome:
-    """Give the outcome of an attempt's recording; ``invalid`` where the file changed under it."""
-    if attempt.state is State.ABANDONED and attempt.error_code == RECORDING_CHANGED:
+    """Give the outcome of an attempt's recording."""
+    return outcome_in(attempt.state, attempt.error_code)
+
+
+def outcome_in(state: State, error_code: str | None) -> Outcome:
+    """Give the outcome that a state of the ledger means; ``invalid`` where the file has changed."""
+    if state is State.ABANDONED and error_code == RECORDING_CHANGED:
         return Outcome.INVALID
-    return _OUTCOMES.get(attempt.state, Outcome.PENDING)
+    return _OUTCOMES.get(state, Outcome.PENDING)
 
 
 def _unsent(outcome: Outcome, runs: int, code: str | None, reason: str) -> RowStatus:

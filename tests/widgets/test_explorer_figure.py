@@ -12,11 +12,11 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from helios_research.errors import ResultsError
+from helios_research.plots.canvas import to_png
 from helios_research.widgets.explorer.figure import (
     FigureKind,
     FigureView,
     picture_html,
-    png_of,
     save_figure,
 )
 from helios_research.widgets.explorer.selection import ExplorerState, Filters, OneOf
@@ -24,6 +24,10 @@ from helios_research.widgets.explorer.source import open_source
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 BY_ARM = FigureView(FigureKind.BY_TAG, ("mental_strain",), "arm", None)
+
+
+def picture(figure: Figure) -> bytes:
+    return to_png(figure, 100)
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +67,21 @@ def test_the_figure_of_compact_columns_is_that_of_the_results_to_the_pixel(resul
         open_source(results), view, Filters().having(OneOf("site", ("Leeds", "Girona")))
     )
     assert isinstance(state.drawn["outcome"].dtype, pd.CategoricalDtype)
-    assert png_of(view.draw(state.drawn)) == png_of(view.draw(state.selection))
+    assert picture(view.draw(state.drawn)) == picture(view.draw(state.selection))
 
 
 def test_the_picture_is_what_the_html_holds_and_is_described(results):
     figure = BY_ARM.draw(results)
     html = picture_html(figure, 'by "arm" <b>')
     assert 'alt="by &quot;arm&quot; &lt;b&gt;"' in html
-    picture = image.imread(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)', html)[1])))
+    seen = image.imread(io.BytesIO(base64.b64decode(re.search(r'base64,([^"]+)', html)[1])))
     width, height = (int(re.search(rf'{side}="(\d+)"', html)[1]) for side in ("width", "height"))
-    assert picture.shape[1] / picture.shape[0] == pytest.approx(width / height, rel=0.01)
-    assert picture[..., :3].min() < 0.2  # something is drawn on the white
+    assert seen.shape[1] / seen.shape[0] == pytest.approx(width / height, rel=0.01)
+    assert seen[..., :3].min() < 0.2  # something is drawn on the white
 
 
 def test_the_same_figure_is_the_same_picture(results):
-    assert png_of(BY_ARM.draw(results)) == png_of(BY_ARM.draw(results))
+    assert picture(BY_ARM.draw(results)) == picture(BY_ARM.draw(results))
 
 
 @pytest.mark.parametrize(

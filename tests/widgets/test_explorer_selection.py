@@ -97,8 +97,8 @@ def test_conditions_are_worded_for_chips():
 def test_a_condition_replaces_one_about_the_same():
     filters = Filters().having(NoScore("stress")).having(ScoreBetween("stress", 0.5, None))
     assert [each.words for each in filters] == ["Stress from 0.5"]
-    assert len(filters.without("stress")) == 0
-    assert len(filters.without("something else")) == 1
+    assert list(filters.without("stress")) == []
+    assert list(filters.without("another")) == list(filters)
 
 
 # --- all that is shown at one moment --------------------------------------------------------------

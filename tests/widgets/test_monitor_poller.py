@@ -114,7 +114,7 @@ def entry(state: State, number: int = 1, **note: object) -> Transition:
 def test_results_are_counted_by_outcome_and_by_error() -> None:
     counts = count_results(results(scored=3, failed=2, pending=1), mark=7)
     assert counts.outcomes == {Outcome.SCORED: 3, Outcome.FAILED: 2, Outcome.PENDING: 1}
-    assert (counts.total, counts.done, counts.mark) == (6, 5, 7)
+    assert (counts.progress.total, counts.progress.done, counts.mark) == (6, 5, 7)
     assert counts.errors["ERR_X"].count == 2
     assert counts.errors["ERR_X"].reason == "reason 4"
     assert counts.last_change == NOW

@@ -1,4 +1,4 @@
-"""What all widgets share: controls, HTML, the status line, and how a notebook shows and keeps a widget."""
+"""What all widgets share: controls, HTML, the status line, and their place in a notebook."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ Text = no_echo(ipywidgets.Text)
 
 
 def markup(html: str = "") -> Any:
-    """Make a place for HTML that the widgets wrote themselves: text from elsewhere is escaped in it."""
+    """Make a place for HTML that the widgets wrote; text from elsewhere is escaped in it."""
     return ipywidgets.HTML(html, layout=ipywidgets.Layout(margin="0", max_width="100%"))
 
 
@@ -128,9 +128,6 @@ SETTLED_S = 0.4
 has painted the change, and that quick changes cost one picture; shorter than it takes to save the
 notebook by its menu."""
 
-_PLAIN = "text/plain"
-_HTML = "text/html"
-
 
 @cache
 def _style() -> str:
@@ -200,11 +197,11 @@ class Panel(HasTraits):
         if self._is_closed:
             return {}
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
-        return bundle | {_PLAIN: repr(self)}
+        return bundle | {"text/plain": repr(self)}
 
     def _static(self) -> dict[str, Any]:
         picture = f'<div class="helios helios-static">{self.static_html()}</div>'
-        return {_PLAIN: repr(self), _HTML: f"{_style()}{picture}"}
+        return {"text/plain": repr(self), "text/html": f"{_style()}{picture}"}
 
     def _ipython_display_(self) -> None:
         # Only IPython calls this, so it is installed.
@@ -252,7 +249,7 @@ _SHOWN = _ShownPanels()
 
 
 def _running_cell() -> tuple[str | None, int]:
-    """Give the name of the running cell and the count of its run; front ends send the name along."""
+    """Give the running cell's name, which front ends send along, and the count of its run."""
     shell = ipython_shell()
     if shell is None or not hasattr(shell, "get_parent"):
         return None, 0

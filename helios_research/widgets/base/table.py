@@ -35,7 +35,7 @@ _AS_GIVEN = "the table's own order"
 
 
 class PagedTable:
-    """A table with controls to sort it and to turn its pages. It keeps the height of a full page."""
+    """A table as high as a full page, with controls to sort it and to turn its pages."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class PagedTable:
         labels: Mapping[str, str] | None = None,
         empty: str = "There is nothing to show.",
     ) -> None:
-        """Show another table; the sorting stays if the table has the column. ``empty`` is shown for no rows."""
+        """Show another table, or ``empty`` where it has no rows; the sorting stays if it can."""
         self._frame, self._labels, self._empty = frame, labels or {}, empty
         self._marked = None
         # The chosen column stays chosen while the table has one of that name.
@@ -125,7 +125,7 @@ class PagedTable:
         self.sort_by.observe(self._sorting, "value")
 
     def mark(self, position: int | None) -> None:
-        """Highlight the row at a position of the frame, from 0, and turn to its page; None: no row."""
+        """Highlight a row by its position in the frame, from 0, or none; turn to its page."""
         self._marked = position
         if position is None:
             self._draw()
@@ -185,7 +185,7 @@ class PagedTable:
 def sorted_positions(
     frame: pd.DataFrame, column: Any, *, descending: bool = False
 ) -> NDArray[np.int64]:
-    """Give the positions of a table's rows in sorted order; missing values come last either way."""
+    """Give the rows' positions in sorted order; missing values come last either way."""
     if column not in frame.columns:
         return np.arange(len(frame))[:: -1 if descending else 1]
     values = frame[column].reset_index(drop=True)
@@ -203,7 +203,7 @@ def table_html(
     marked: Sequence[bool] = (),
     wrapped: bool = False,
 ) -> str:
-    """Draw all rows as HTML in which nothing from the table is markup; ``wrapped`` text is not cut."""
+    """Draw all rows; nothing from the table is markup, and ``wrapped`` text is not cut."""
     names = labels or {}
     numeric = [_is_number(frame[name]) for name in frame.columns]
     head = "".join(
@@ -240,7 +240,7 @@ def _is_number(values: "pd.Series[Any]") -> bool:
 
 
 def cell_texts(values: "pd.Series[Any]") -> list[str]:
-    """Write the values of one column for people: three decimals at most, seconds, commas, no NaN."""
+    """Write one column for people: at most three decimals, whole seconds, missing as nothing."""
     if is_datetime64_any_dtype(values.dtype):
         return list(values.dt.strftime("%Y-%m-%d %H:%M:%S").fillna(""))
     texts = [_cell_text(value) for value in values.tolist()]

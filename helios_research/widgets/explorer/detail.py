@@ -38,7 +38,7 @@ class Details:
     _no_baseline: str = field(default="", init=False)
 
     def html(self, position: int) -> str:
-        """Describe the recording at a position of the results, as HTML in which none of them is markup."""
+        """Describe the recording in a row of the results, from 0; nothing of it is markup."""
         row = self.source.table.iloc[[position]]
         return "".join(
             [
@@ -58,7 +58,7 @@ class Details:
         return self._compared is not None
 
     def compared(self) -> pd.DataFrame:
-        """Give ``analysis.baseline`` of all results, whose ``recording_id`` is the row, from 0, here."""
+        """Give ``analysis.baseline`` of all results; ``recording_id`` is the row here, from 0."""
         if self._compared is None:
             self._compared = self._compare()
         return self._compared

@@ -1,9 +1,7 @@
 """The figures of an explorer: which there are, how they are drawn, shown and saved."""
 
 import base64
-import io
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
@@ -12,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
 
 from helios_research._util.text import literal
 from helios_research.errors import ResultsError
@@ -26,6 +22,7 @@ from helios_research.plots import (
     scores_by_hours_awake,
     scores_by_tag,
 )
+from helios_research.plots.canvas import draw_on_another_thread, to_png
 from helios_research.widgets.base import markup
 from helios_research.widgets.explorer.source import label_of
 
@@ -66,10 +63,11 @@ class FigureKind(StrEnum):
 
     def is_possible(self, table: pd.DataFrame) -> bool:
         """Whether results have the columns that it needs."""
-        if self.groups:
-            return True
-        needed = ["recording_time", "wake_time"] if self is FigureKind.AWAKE else ["recording_time"]
-        return all(name in table.columns for name in needed)
+        needed = {
+            FigureKind.OVER_TIME: {"recording_time"},
+            FigureKind.AWAKE: {"recording_time", "wake_time"},
+        }.get(self, set())
+        return needed <= set(table.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class FigureView:
         """Draw the figure, in the size that its content needs; pyplot does not know of it."""
         function, arguments, settings = self._call()
         table = selection[self.needs(selection)]
-        made = _draw_on_another_thread(lambda: function(table, *arguments, **settings, style=style))
+        made = draw_on_another_thread(lambda: function(table, *arguments, **settings, style=style))
         figure = np.ravel(made)[0].figure
         if not isinstance(figure, Figure):
             message = f"hr.plots.{function.__name__} returned no figure of its own."
@@ -134,28 +132,10 @@ class FigureView:
         return calls[self.kind]
 
 
-def _draw_on_another_thread(draw: Callable[[], Any]) -> Any:
-    """Draw on another thread: there, plots makes a figure of its own and not one of pyplot's."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(draw).result()
-
-
-def png_of(figure: Figure, dpi: float = _SCREEN_DPI) -> bytes:
-    """Paint a figure as PNG."""
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    # Unlike savefig, this draws once; more compression would take a third of the time for a tenth of the size.
-    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib does not type it
-    painted = io.BytesIO()
-    dots = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # nor this
-    imsave(painted, dots, format="png", pil_kwargs={"compress_level": 2})
-    return painted.getvalue()
-
-
 def picture_html(figure: Figure, words: str) -> str:
     """Paint a figure as an HTML image whose description is ``words``."""
     width, height = (round(_CSS_DPI * inches) for inches in figure.get_size_inches())
-    picture = base64.b64encode(png_of(figure)).decode("ascii")
+    picture = base64.b64encode(to_png(figure, _SCREEN_DPI)).decode("ascii")
     return (
         f'<img alt="{escape(words)}" width="{width}" height="{height}" '
         f'style="max-width: 100%; height: auto" src="data:image/png;base64,{picture}">'
@@ -163,7 +143,7 @@ def picture_html(figure: Figure, words: str) -> str:
 
 
 class FigurePlace:
-    """The place of the figure. While the view is the same it never shrinks, so nothing below jumps."""
+    """The place of the figure, which never shrinks while the view is the same, so nothing jumps."""
 
     def __init__(self) -> None:
         self.widget = markup()
@@ -192,7 +172,7 @@ class FigurePlace:
 
 
 def save_figure(view: FigureView, selection: pd.DataFrame, path: Path) -> Path:
-    """Draw a figure in full resolution and save it; an existing file is kept, the new one gets a number."""
+    """Draw a figure in full resolution and save it; no existing file is replaced."""
     figure = view.draw(selection)
     target = _unused(path)
     try:

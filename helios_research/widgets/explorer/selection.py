@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ _MOST_REASONS = 12
 
 @dataclass(frozen=True, slots=True)
 class Condition(ABC):
-    """What a recording must match in order to be shown: a mask, words for a chip, and code in one."""
+    """What a recording must match to be shown: a mask, words for a chip, and code in one."""
 
     # A later condition about the same column replaces it.
     column: str
@@ -192,15 +191,11 @@ class DayBetween(Condition):
 class Filters:
     """All conditions, in the order in which they were set; a recording must match every one."""
 
-    conditions: Mapping[str, Condition] = field(default_factory=lambda: MappingProxyType({}))
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Condition]:
         """Go through the conditions in the order in which they were set."""
         return iter(self.conditions.values())
-
-    def __len__(self) -> int:
-        """Count the conditions."""
-        return len(self.conditions)
 
     def get(self, column: str) -> Condition | None:
         """Find the condition about a column; None where there is none."""
@@ -208,12 +203,11 @@ class Filters:
 
     def having(self, condition: Condition) -> "Filters":
         """Set a condition, in place of one about the same column."""
-        return Filters(MappingProxyType({**self.conditions, condition.column: condition}))
+        return Filters({**self.conditions, condition.column: condition})
 
     def without(self, column: str) -> "Filters":
         """Take a condition away."""
-        kept = {name: each for name, each in self.conditions.items() if name != column}
-        return Filters(MappingProxyType(kept))
+        return Filters({name: each for name, each in self.conditions.items() if name != column})
 
     def mask(self, table: pd.DataFrame) -> Flags:
         """Mark the recordings that are shown."""
@@ -224,7 +218,7 @@ class Filters:
 
     def code(self, table: pd.DataFrame) -> str:
         """Give the line that makes ``selection`` from ``results``."""
-        if not len(self):
+        if not self.conditions:
             return "selection = results"
         lines = "\n    & ".join(condition.code(table) for condition in self)
         return f"selection = results[\n    {lines}\n]"
@@ -338,10 +332,10 @@ def reasons_of(source: ResultsSource) -> Sequence[Reason]:
     main = source.biomarkers[0]
     missing = int(table[main].isna().sum())
     if missing:
-        found.append(Reason(NoScore(main), missing, f"no {label_of(main)}"))
+        found.append(Reason(NoScore(main), missing, NoScore(main).words))
     warned = int(has_warning(table).sum())
     if warned:
-        found.append(Reason(HasWarning(), warned, "with a warning"))
+        found.append(Reason(HasWarning(), warned, HasWarning().words))
     return found
 
 

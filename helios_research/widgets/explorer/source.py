@@ -1,4 +1,4 @@
-"""The results that an explorer shows: where they are from, which columns group them, and their values."""
+"""The results that an explorer shows: where they are from, and which columns group them."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -81,7 +81,7 @@ class ResultsSource:
 
 
 def open_source(results: object) -> ResultsSource:
-    """Take a DataFrame, the path of a Parquet file, or a study, and check that it can be explored."""
+    """Take a DataFrame, the path of a Parquet file, or a study, if it can be explored."""
     if isinstance(results, pd.DataFrame):
         code = "# `results` is the DataFrame given to the Explorer."
         return _examined(results, code, Path.cwd())
@@ -167,7 +167,7 @@ def label_of(column: str) -> str:
 
 
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Write the values of a column as text, the form in which they are chosen; missing stays missing."""
+    """Write the values of a column as text, as they are chosen; missing stays missing."""
     return values if is_text(values) else values.astype("str")
 
 

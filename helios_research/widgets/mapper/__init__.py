@@ -1,6 +1,7 @@
 """Map the columns of a table to the fields of a cohort, and see its issues at once."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from threading import Lock, Thread
@@ -14,7 +15,7 @@ from helios_research._util.text import counted
 from helios_research.cohort import Cohort
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.raw import from_dataframe
-from helios_research.columns import REQUIRED_FIELDS
+from helios_research.columns import REQUIRED_FIELDS, Column
 from helios_research.errors import CohortError, HeliosResearchError
 from helios_research.state.rows import rows_of
 from helios_research.widgets.base import (
@@ -79,11 +80,8 @@ class CohortMapper(Panel):
         self._cohort: Cohort | None = None
         self._problem = problem or ""
         self._building = Lock()
-        given = ColumnMapping(
-            dict(columns or {}),
-            dict(constants or {}),
-            (tags,) if isinstance(tags, str) else tuple(tags),
-            None if root is None else str(root),
+        given = replace(
+            ColumnMapping.of(columns, constants, tags), root=None if root is None else str(root)
         )
         self.controls = MapperControls(self._frame.columns, given)
         self._make_views()
@@ -112,7 +110,7 @@ class CohortMapper(Panel):
         """
         with self._guard.lock:
             if self._cohort is None and not self._problem:
-                self._make_all(self.mapping)
+                self._show_result(*_make_cohort(self.mapping, self._frame))
             if self._cohort is None:
                 raise CohortError(self._problem)
             return self._cohort
@@ -152,11 +150,7 @@ class CohortMapper(Panel):
 
     def _make_views(self) -> None:
         self._issues = PagedTable(
-            "Issues",
-            self._guard,
-            rows_on_a_page=ISSUES_ON_A_PAGE,
-            sortable=False,
-            wrapped=True,
+            "Issues", self._guard, rows_on_a_page=ISSUES_ON_A_PAGE, sortable=False, wrapped=True
         )
         self.row_control = BoundedIntText(
             description="Row", min=1, max=max(1, len(self._frame)), value=1,
@@ -176,8 +170,8 @@ class CohortMapper(Panel):
         sent = [ipywidgets.HBox([self.row_control, self.next_issue]), self._sent]
         pair = ipywidgets.Box(
             [
-                ipywidgets.VBox([markup(_heading_html("Issues")), self._issues.widget]),
-                ipywidgets.VBox([markup(_heading_html("What would be sent")), *sent]),
+                ipywidgets.VBox([_heading("Issues"), self._issues.widget]),
+                ipywidgets.VBox([_heading("What would be sent"), *sent]),
             ]
         )
         pair.add_class("helios-pair")
@@ -185,11 +179,11 @@ class CohortMapper(Panel):
             markup(self._title()),
             *rows,
             self.controls.root,
-            markup(_heading_html("Tags: columns that are also sent, at most 20")),
+            _heading("Tags: columns that are also sent, at most 20"),
             tags,
             self._status.widget,
             pair,
-            markup(_heading_html("The same in Python")),
+            _heading("The same in Python"),
             self._code,
         ]
 
@@ -221,25 +215,23 @@ class CohortMapper(Panel):
     def refresh(self) -> None:
         """Make the cohort again and show its issues; this also happens at every choice."""
         mapping = self.mapping
-        for name in self._samples:
-            self._samples[name].value = self._sample(name, mapping.columns.get(name))
-            is_typed = self.controls.fields[name].value == SAME_FOR_ALL
-            self._samples[name].layout.display = "none" if is_typed else ""
+        for field in FIELDS:
+            sample = self._samples[field.name]
+            sample.value = self._sample(field, mapping.columns.get(field.name))
+            is_typed = self.controls.fields[field.name].value == SAME_FOR_ALL
+            sample.layout.display = "none" if is_typed else ""
         code = escape(mapping.code(self._frame.columns, table="df"))
         self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
         self._cohort, self._problem = None, _missing_choice(mapping)
         if self._problem:
             self._show_problem()
         elif len(self._frame) <= ROWS_AT_ONCE:
-            self._make_all(mapping)
+            self._show_result(*_make_cohort(mapping, self._frame))
         else:
             self._check_some(mapping)
             Thread(target=self._make_in_background, args=(mapping,), daemon=True).start()
         self._show_sent()
         self.render_static_soon()
-
-    def _make_all(self, mapping: ColumnMapping) -> None:
-        self._show_result(*_make_cohort(mapping, self._frame))
 
     def _make_in_background(self, mapping: ColumnMapping) -> None:
         # One at a time, and only the latest choices.
@@ -289,9 +281,8 @@ class CohortMapper(Panel):
         )
         self._issues.show(shown, empty="There are no issues.")
 
-    def _sample(self, field: str, column: str | None) -> str:
-        meaning = next(known.meaning for known in FIELDS if known.name == field)
-        text = meaning
+    def _sample(self, field: Column, column: str | None) -> str:
+        text = field.meaning
         if column is not None:
             values = self._frame[column].dropna().drop_duplicates().head(EXAMPLES)
             text = "e.g. " + ", ".join(map(str, values)) if len(values) else "empty in all rows"
@@ -300,23 +291,26 @@ class CohortMapper(Panel):
         )
 
     def _show_sent(self) -> None:
+        self._sent.value = (
+            '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
+            f'aria-label="What would be sent">{self._what_is_sent()}</div>'
+        )
+
+    def _what_is_sent(self) -> str:
         position = self.row_control.value - 1
         if self._problem:
-            self._sent.value = _sent_html('<p class="helios-muted">Nothing yet.</p>')
-            return
+            return '<p class="helios-muted">Nothing yet.</p>'
         # In a long table, this row is checked alone until all are.
         cohort, place = self._cohort, position
         if cohort is None:
             cohort, place = mapped_cohort(self.mapping, self._frame.iloc[[position]]), 0
         verdict = _verdict_html(cohort, place)
         if not cohort.is_valid[place]:
-            self._sent.value = _sent_html(verdict)
-            return
+            return verdict
         request = mapped_request(self.mapping, self._frame, position)
         staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
         note = f"These columns are not sent: {cut(staying, 120)}"
-        table = _request_html(request) + f'<p class="helios-muted">{note}</p>'
-        self._sent.value = _sent_html(verdict + table)
+        return f'{verdict}{_request_html(request)}<p class="helios-muted">{note}</p>'
 
     def _go_to_next_issue(self) -> None:
         rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
@@ -386,8 +380,8 @@ def _summary(cohort: Cohort) -> str:
 # --- drawing --------------------------------------------------------------------------------------
 
 
-def _heading_html(text: str) -> str:
-    return f'<h2 class="helios-heading">{escape(text)}</h2>'
+def _heading(text: str) -> Any:
+    return markup(f'<h2 class="helios-heading">{escape(text)}</h2>')
 
 
 def _verdict_html(cohort: Cohort, position: int) -> str:
@@ -398,13 +392,6 @@ def _verdict_html(cohort: Cohort, position: int) -> str:
     alone = cohort.without(np.arange(len(cohort)) != position)
     reason = alone.rejections()["error_reason"].iloc[0]
     return f'<p class="helios-status helios-failed">Not sent. {escape(str(reason))}</p>'
-
-
-def _sent_html(content: str) -> str:
-    return (
-        '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
-        f'aria-label="What would be sent">{content}</div>'
-    )
 
 
 def _request_html(request: Mapping[str, Any] | None) -> str:

@@ -28,8 +28,8 @@ from helios_research.widgets.monitor.poller import (
 
 _log = logging.getLogger(__name__)
 
-# Okabe and Ito's palette, which people with colour blindness can distinguish; every colour is beside
-# its word.
+# Okabe and Ito's palette, which people with colour blindness can distinguish; every colour is
+# beside its word.
 _COLOURS = {
     Outcome.SCORED: "#009e73",
     Outcome.FAILED: "#d55e00",
@@ -106,7 +106,7 @@ class SubmissionMonitor(Panel):
     def _make_buttons(self) -> None:
         self.stop_button = Button(
             description="Stop",
-            tooltip="Send no new recordings. What is in progress is kept; nothing is repeated later.",
+            tooltip="Send no new recordings; what is in progress is kept, and nothing is repeated.",
             disabled=True,
         )
         self.continue_button = Button(
@@ -327,7 +327,7 @@ def _tiles(tiles: Iterable[tuple[str, str, str]], classes: str) -> str:
 
 
 def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: bool = False) -> str:
-    """Draw the errors, each with what to do about it; ``steady`` keeps one height, as more may come.
+    """Draw the errors and what to do about them; ``steady`` keeps one height, as more may come.
 
     A static picture omits the reasons of single recordings: they contain paths and values of
     participants, which do not belong in a notebook that is passed on.

@@ -19,42 +19,19 @@ from typing import Any, Protocol
 import pandas as pd
 
 from helios_research._util.text import in_local_time
-from helios_research.codes import RECORDING_CHANGED
 from helios_research.columns import Outcome
 from helios_research.errors import HeliosResearchError
-from helios_research.ledger import Ledger, Setting, State, Transition
+from helios_research.ledger import Ledger, Setting, Transition
 from helios_research.ledger.storage import DATABASE_NAME
 from helios_research.ledger.writer import Holder, holder_of
-from helios_research.state.status import Progress
+from helios_research.state.status import Progress, outcome_in
+from helios_research.submission.background import Submission
 
 MOST_TIME_SHARE = 0.01
 """Share of the time that exact polls may take."""
 
 LEAST_PAUSE_S = 1.0
 """Seconds between two readings of the ledger, at least."""
-
-_OUTCOMES = {
-    State.SCORED: Outcome.SCORED,
-    State.FAILED: Outcome.FAILED,
-    State.REJECTED: Outcome.REJECTED,
-    State.LOST: Outcome.LOST,
-}
-
-
-class SubmissionHandle(Protocol):
-    """What a monitor needs of a submission."""
-
-    progress: Progress
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it still runs."""
-
-    def stop(self) -> None:
-        """Ask it to stop."""
-
-    def wait(self) -> Any:
-        """Return its results, or raise the error that ended it."""
 
 
 class WatchedStudy(Protocol):
@@ -65,13 +42,13 @@ class WatchedStudy(Protocol):
         """The study's folder."""
 
     @property
-    def submission(self) -> SubmissionHandle | None:
+    def submission(self) -> Submission[Any] | None:
         """The latest submission that this object started."""
 
     def results(self) -> pd.DataFrame:
         """Return the current results."""
 
-    def start(self, *args: Any, **options: Any) -> SubmissionHandle:
+    def start(self, *args: Any, **options: Any) -> Submission[Any]:
         """Start to send the recordings that are left."""
 
 
@@ -105,14 +82,9 @@ class Counts:
     last_change: datetime | None = None
 
     @property
-    def total(self) -> int:
-        """Rows of the cohort."""
-        return sum(self.outcomes.values())
-
-    @property
-    def done(self) -> int:
-        """Rows that have a final outcome."""
-        return self.total - self.outcomes.get(Outcome.PENDING, 0)
+    def progress(self) -> Progress:
+        """The rows counted by outcome."""
+        return Progress(sum(self.outcomes.values()), self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +119,16 @@ def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts
     mark, last_change = counts.mark, counts.last_change
     for entry in transitions:
         mark, last_change = entry.transition_id, entry.at
-        outcome = _outcome(entry)
-        if outcome is None:
+        code = entry.note.get("error_code")
+        outcome = outcome_in(entry.state, code)
+        if outcome is Outcome.PENDING:
             continue
         outcomes[outcome] += 1
         outcomes[Outcome.PENDING] = max(0, outcomes[Outcome.PENDING] - 1)
-        code = entry.note.get("error_code")
         if code:
             count = errors[code].count if code in errors else 0
             errors[code] = ErrorGroup(code, count + 1, _text(entry.note.get("error_reason")))
     return Counts(outcomes, errors, mark, last_change)
-
-
-def _outcome(entry: Transition) -> Outcome | None:
-    if entry.state is State.ABANDONED and entry.note.get("error_code") == RECORDING_CHANGED:
-        return Outcome.INVALID
-    return _OUTCOMES.get(entry.state)
 
 
 def _text(reason: Any) -> str:
@@ -182,10 +148,10 @@ class StudyPoller:
         self._next_exact_s = self._next_read_s = 0.0
         self._began: tuple[float, int] | None = None
         self._activity = Activity.NONE
-        self._ended: tuple[SubmissionHandle, str, bool] | None = None
+        self._ended: tuple[Submission[Any], str, bool] | None = None
 
     def poll(self, *, exactly: bool = False) -> StudyView:
-        """Read the status of the study; ``exactly``: of every row again, however long that takes."""
+        """Read the study's status; ``exactly``: of every row again, however long that takes."""
         submission = self._study.submission
         holder = None
         activity = Activity.HERE
@@ -200,12 +166,11 @@ class StudyPoller:
             self._began = None
             return StudyView(submission.progress, errors, activity, "Submitting.")
         if holder is not None:
-            return StudyView(
-                self._progress_elsewhere(counts), errors, activity, _sentence_elsewhere(holder)
-            )
+            progress = self._progress_elsewhere(counts)
+            return StudyView(progress, errors, activity, _sentence_elsewhere(holder))
         self._began = None
         sentence, failed = self._sentence_at_rest(submission, counts)
-        progress = Progress(counts.total, counts.outcomes)
+        progress = counts.progress
         if submission is not None:
             progress = replace(submission.progress, outcomes=counts.outcomes, is_over=True)
         return StudyView(progress, errors, activity, sentence, failed)
@@ -240,21 +205,19 @@ class StudyPoller:
 
     def _progress_elsewhere(self, counts: Counts) -> Progress:
         now_s = self._clock()
-        began_s, done = self._began = self._began or (now_s, counts.done)
+        done = counts.progress.done
+        began_s, done_before = self._began = self._began or (now_s, done)
         with Ledger.read(self._study.folder) as ledger:
-            rate = ledger.get_setting(Setting.LEARNED_RATE)
-            limited_by = ledger.get_setting(Setting.LIMITED_BY, "")
-        return Progress(
-            counts.total,
-            counts.outcomes,
-            finished_here=max(0, counts.done - done),
-            elapsed_s=now_s - began_s,
-            rate=rate,
-            limited_by=limited_by,
-        )
+            return replace(
+                counts.progress,
+                finished_here=max(0, done - done_before),
+                elapsed_s=now_s - began_s,
+                rate=ledger.get_setting(Setting.LEARNED_RATE),
+                limited_by=ledger.get_setting(Setting.LIMITED_BY, ""),
+            )
 
     def _sentence_at_rest(
-        self, submission: SubmissionHandle | None, counts: Counts
+        self, submission: Submission[Any] | None, counts: Counts
     ) -> tuple[str, bool]:
         if submission is not None:
             if self._ended is None or self._ended[0] is not submission:
@@ -262,18 +225,15 @@ class StudyPoller:
             if self._ended[1]:
                 return self._ended[1:]
         left = counts.outcomes.get(Outcome.PENDING, 0)
-        when = (
-            ""
-            if counts.last_change is None
-            else f" Last change: {in_local_time(counts.last_change)}."
-        )
+        last = counts.last_change
+        when = "" if last is None else f" Last change: {in_local_time(last)}."
         if not left:
             return f"All recordings are finished.{when}", False
         plural = "recording is" if left == 1 else "recordings are"
         return f"No submission is running; {left:,} {plural} left.{when}", False
 
 
-def _how_it_ended(submission: SubmissionHandle) -> tuple[str, bool]:
+def _how_it_ended(submission: Submission[Any]) -> tuple[str, bool]:
     """Give the sentence of the error that ended a submission, if one did."""
     try:
         submission.wait()
