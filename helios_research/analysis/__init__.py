@@ -1,7 +1,7 @@
 """From results to findings: every function takes the results and gives a tidy table.
 
-What was done is in ``attrs["method"]`` of each table, what to be careful about in
-``attrs["warnings"]``, and ``attrs["source_note"]`` says so where scores are synthetic.
+``attrs["method"]`` of each table describes what was done, ``attrs["warnings"]`` what to be careful
+about, and ``attrs["source_note"]`` states where scores are synthetic.
 """
 
 from helios_research.analysis.comparisons import compare_by_tag

@@ -51,6 +51,13 @@ def check_confidence(confidence: float) -> None:
         raise ResultsError(message)
 
 
+def check_choice(what: str, given: str, accepted: tuple[str, str]) -> None:
+    """Make sure that a setting is one of its two words."""
+    if given not in accepted:
+        message = f"Unknown {what} {given!r}: choose {accepted[0]!r} or {accepted[1]!r}."
+        raise ResultsError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Ratios:
     """What is added up over recordings, a row each; ``divisor`` is each top's column of ``bottom``."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helios_research.analysis.bootstrap import check_confidence
+from helios_research.analysis.bootstrap import check_choice, check_confidence
 from helios_research.analysis.effects import (
     TOO_FEW,
     Estimate,
@@ -152,12 +152,8 @@ def compare_by_tag(
     'linear mixed model'
     """
     check_confidence(confidence)
-    if repeated not in ("mixed model", "participant means"):
-        message = (
-            f"Unknown way {repeated!r} to treat repeated recordings: "
-            "choose 'mixed model' or 'participant means'."
-        )
-        raise ResultsError(message)
+    ways = ("mixed model", "participant means")
+    check_choice("way to treat repeated recordings", repeated, ways)
     prepared = prepare(results, [tag], biomarkers=biomarkers)
     levels = levels_against(prepared.levels[tag], tag, reference)
     by_model = repeated == "mixed model"

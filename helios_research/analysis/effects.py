@@ -20,7 +20,7 @@ _LEAST_SHARE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class MixedFit:
-    """What a fitted model says."""
+    """A fitted model: each level less the first, standard errors and variances."""
 
     differences: Floats
     standard_errors: Floats
@@ -104,7 +104,7 @@ class Estimate:
 
 
 def no_test(sentence: str, difference: float = NAN) -> Estimate:
-    """Say why there is no test."""
+    """Give the reason why there is no test."""
     return Estimate("", sentence, difference=difference)
 
 
@@ -245,7 +245,7 @@ def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) ->
     if not change.any():
         return no_test(f"No participant differs ({who}): no test.")
     with warnings.catch_warnings():
-        # The normal approximation in a small sample is what the sentence says; scipy warns of it.
+        # The sentence names the normal approximation; scipy warns of it in a small sample.
         warnings.simplefilter("ignore", UserWarning)
         found = stats.wilcoxon(change, zero_method="pratt", method="approx")
     signs = np.sign(change)

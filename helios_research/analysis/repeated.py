@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helios_research.analysis.bootstrap import Bootstrap, check_confidence, draw_weights
+from helios_research.analysis.bootstrap import (
+    Bootstrap,
+    check_choice,
+    check_confidence,
+    draw_weights,
+)
 from helios_research.analysis.prepared import (
     NOT_GIVEN,
     Codes,
@@ -55,16 +60,8 @@ class Baseline:
         if self.first < 1:
             message = f"A baseline needs at least the first 1 of the {self.unit}, not {self.first}."
             raise ResultsError(message)
-        for name, accepted in (
-            ("unit", ("recordings", "days")),
-            ("spread", ("pooled", "own")),
-        ):
-            if getattr(self, name) not in accepted:
-                message = (
-                    f"Unknown {name} {getattr(self, name)!r} of a baseline: choose "
-                    f"{accepted[0]!r} or {accepted[1]!r}."
-                )
-                raise ResultsError(message)
+        check_choice("unit of a baseline", self.unit, ("recordings", "days"))
+        check_choice("spread of a baseline", self.spread, ("pooled", "own"))
 
 
 def baseline(  # noqa: PLR0913 - each is a setting

@@ -192,7 +192,10 @@ def test_an_unknown_reference_is_refused_with_the_levels(study):
 
 
 def test_an_unknown_way_to_treat_repeated_recordings_is_refused(study):
-    with pytest.raises(ResultsError, match=r"'means' .* choose 'mixed model' or"):
+    with pytest.raises(
+        ResultsError,
+        match="Unknown way to treat repeated recordings 'means': choose 'mixed model' or",
+    ):
         compare_by_tag(study, "arm", repeated="means")
 
 

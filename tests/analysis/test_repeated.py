@@ -150,8 +150,8 @@ def test_what_was_done_is_said(study):
     ("settings", "message"),
     [
         ({"first": 0}, "at least the first 1 of the recordings, not 0"),
-        ({"unit": "weeks"}, "Unknown unit 'weeks' .* choose 'recordings' or 'days'"),
-        ({"spread": "all"}, "Unknown spread 'all' .* choose 'pooled' or 'own'"),
+        ({"unit": "weeks"}, "Unknown unit of a baseline 'weeks': choose 'recordings' or 'days'"),
+        ({"spread": "all"}, "Unknown spread of a baseline 'all': choose 'pooled' or 'own'"),
         ({"confidence": 95}, "confidence is 95"),
     ],
 )
