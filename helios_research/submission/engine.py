@@ -7,11 +7,10 @@ disk ends the submission, with nothing lost.
 
 import asyncio
 import logging
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -26,7 +25,6 @@ from helios_research.errors import (
     StudyStorageError,
 )
 from helios_research.ledger import Attempt, Ledger, Setting
-from helios_research.state.loader import all_hashes, duplicate_rejections
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
 from helios_research.submission import Clock, SubmitOptions
@@ -38,10 +36,8 @@ from helios_research.submission.retrying_client import PostponedError, RetryingC
 from helios_research.submission.work_queue import (
     Inspector,
     NotSent,
-    Scan,
     WorkItem,
     WorkQueue,
-    shared_audio,
 )
 
 _log = logging.getLogger(__name__)
@@ -204,7 +200,6 @@ class Engine:
     options: SubmitOptions
     clock: Clock
     on_proved: Callable[[], None]
-    _is_over: threading.Event = field(default_factory=threading.Event)
 
     async def run(self, stop: asyncio.Event, report: Callable[[Progress], None]) -> None:
         """Carry the submission out."""
@@ -223,14 +218,17 @@ class Engine:
                 )
             )
             learning = partial(self._keep, retrying.limiter, polling)
+
+            async def show() -> None:
+                report(runner.progress())
+
             meanwhile = (
-                asyncio.create_task(_every(REFRESH_S, partial(_report_on, runner, report))),
+                asyncio.create_task(_every(REFRESH_S, show)),
                 asyncio.create_task(_every(_KEEP_EVERY_S, learning)),
             )
             try:
                 report(await runner.run(stop))
             finally:
-                self._is_over.set()
                 for task in meanwhile:
                     task.cancel()
                 await self.inspector.close()
@@ -277,29 +275,11 @@ class Engine:
             self.statuses,
             self.ledger.attempts_of,
             self.inspector.check,
-            partial(asyncio.to_thread, self._scan),
+            partial(asyncio.to_thread, self.inspector.scan, self.cohort, self.rows),
             self.options,
         )
         outcomes = [status.outcome for status in self.statuses]
         return Runner(recording_task, queue.items(), self.ledger.attempts_of, outcomes)
-
-    def _scan(self) -> Scan:
-        """Look at all recordings at once, for the same audio in several rows above all."""
-        known = self.inspector.known_hashes()
-        # A row that cannot be sent may hold another's audio, and then it is unknown whose it is.
-        locations = [row.location for row in self.rows if row.location]
-        hashes = shared_audio(locations, known, self._is_over.is_set)
-        conflicts = duplicate_rejections(
-            self.cohort, [hashes.get(row.location or "") for row in self.rows]
-        )
-        seen = all_hashes(self.ledger)
-        outdated = {
-            row.position
-            for row in self.rows
-            if row.rejection and row.location and seen.get(row.location)
-            if seen[row.location] != hashes.get(row.location)
-        }
-        return Scan(hashes, conflicts.keys(), outdated)
 
     async def _keep(self, limiter: RateLimiter, polling: CompletionModel) -> None:
         """Keep what was learned of the service, for the next submission and for monitors."""
@@ -328,7 +308,3 @@ async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(seconds)
         await act()
-
-
-async def _report_on(runner: Runner, report: Callable[[Progress], None]) -> None:
-    report(runner.progress())

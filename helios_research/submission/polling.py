@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from helios_research.api.models import ModelRun
+from helios_research.ledger import Attempt
+
 REMEMBERED = 300
 """Completions that the model is fitted on; older ones are forgotten, so that it follows drift."""
 ENOUGH = 5
@@ -167,6 +170,18 @@ class CompletionModel:
             durations, times = np.asarray(known, dtype=float).T
             self._slope = _slope(durations, times)
             self._residuals = np.sort(times - self._slope * durations).tolist()
+
+
+def processing_s(attempt: Attempt, run: ModelRun) -> float | None:
+    """Give how long a run took from its upload to its end, in seconds; None where a time is missing.
+
+    Both clocks may differ, so each time is taken as seconds since the run's creation, by the clock
+    that wrote it.
+    """
+    if not (attempt.created_at and attempt.uploaded_at and run.created_at and run.completed_at):
+        return None
+    until_upload = attempt.uploaded_at - attempt.created_at
+    return (run.completed_at - run.created_at - until_upload).total_seconds()
 
 
 def _usable(seconds: object) -> float | None:

@@ -32,7 +32,7 @@ from helios_research.state.status import (
     next_action,
 )
 from helios_research.submission import Clock, SubmitOptions
-from helios_research.submission.polling import RECHECK_S, CompletionModel
+from helios_research.submission.polling import RECHECK_S, CompletionModel, processing_s
 from helios_research.submission.rate_limiter import RequestKind
 from helios_research.submission.retrying_client import PostponedError, RetryingClient
 
@@ -278,7 +278,10 @@ class RecordingTask:
                 # Something accepted the upload, but it may never have reached the run.
                 return await self._abandon_if_empty(attempt, _EXPIRED)
             if answer.value.is_complete:
-                self._learn(attempt, answer.value, not_done_s=polled_s or 0.0, done_s=age_s)
+                took_s = processing_s(attempt, answer.value)
+                self.polling.observe(
+                    attempt.duration_s, took_s, not_done_s=polled_s or 0.0, done_s=age_s
+                )
                 return self.ledger.attempt(attempt.attempt_id)
             self.polling.still_running(age_s)
             polled_s = age_s
@@ -340,18 +343,6 @@ class RecordingTask:
     def _age_s(self, attempt: Attempt) -> float:
         since = attempt.uploaded_at or self.clock.now()
         return max(0.0, (self.clock.now() - since).total_seconds())
-
-    def _learn(self, attempt: Attempt, run: ModelRun, *, not_done_s: float, done_s: float) -> None:
-        """Report to the polling model how long this run took from its upload to its end.
-
-        Both clocks may differ, so each time is taken as seconds since the run's creation, by the
-        clock that wrote it.
-        """
-        took_s = None
-        if attempt.created_at and attempt.uploaded_at and run.created_at and run.completed_at:
-            until_upload = attempt.uploaded_at - attempt.created_at
-            took_s = (run.completed_at - run.created_at - until_upload).total_seconds()
-        self.polling.observe(attempt.duration_s, took_s, not_done_s=not_done_s, done_s=done_s)
 
 
 def _wait_after(failures: int) -> float:

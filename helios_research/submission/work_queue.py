@@ -18,16 +18,25 @@ from collections.abc import (
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from threading import Event
 from typing import Any, TypeVar
 
 from helios_research.codes import DUPLICATE_AUDIO
+from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Verdict
 from helios_research.errors import RecordingUnavailableError
 from helios_research.ledger import Attempt, Ledger
 from helios_research.preflight_checks.check import Check, identified
 from helios_research.preflight_checks.pool import CheckPool
 from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
-from helios_research.state.loader import LedgerCache, PreflightSettings, seen_at, stamped_hashes
+from helios_research.state.loader import (
+    LedgerCache,
+    PreflightSettings,
+    all_hashes,
+    duplicate_rejections,
+    seen_at,
+    stamped_hashes,
+)
 from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
 from helios_research.state.status import DecisionOptions, NextStep, RowStatus, row_status
 
@@ -190,6 +199,7 @@ class Inspector:
         self._withdrawn = ledger.withdrawn()
         self._pool = self._new_pool() if preflight else None
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
+        self._is_closed = Event()
 
     def _new_pool(self) -> CheckPool:
         known = PreflightSettings.of(self._ledger)
@@ -215,7 +225,22 @@ class Inspector:
             check = await asyncio.wrap_future(self._pool.identify(location, check))
         return await loop.run_in_executor(self._threads, self._noted, location, check)
 
-    def known_hashes(self) -> dict[str, str]:
+    def scan(self, cohort: Cohort, rows: Sequence[Row]) -> Scan:
+        """Look at all recordings at once, above all for the same audio in several rows."""
+        # A row that cannot be sent may hold another's audio, and then it is unknown whose it is.
+        locations = [row.location for row in rows if row.location]
+        hashes = shared_audio(locations, self._known_hashes(), self._is_closed.is_set)
+        conflicts = duplicate_rejections(cohort, [hashes.get(row.location or "") for row in rows])
+        seen = all_hashes(self._ledger)
+        outdated = {
+            row.position
+            for row in rows
+            if row.rejection and row.location and seen.get(row.location)
+            if seen[row.location] != hashes.get(row.location)
+        }
+        return Scan(hashes, conflicts.keys(), outdated)
+
+    def _known_hashes(self) -> dict[str, str]:
         """Give the SHA-256 of local recordings to which nothing was written since."""
         return {
             location: sha256
@@ -224,7 +249,8 @@ class Inspector:
         }
 
     async def close(self) -> None:
-        """End the processes and threads."""
+        """End the scan, the processes and the threads."""
+        self._is_closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close, abandon=True)
