@@ -115,12 +115,12 @@ async def _poll_all(
 
 
 async def _until_success(
-    limiter: RateLimiter | None, lane: RequestKind, make: Callable[[], Awaitable[Result[T]]]
+    limiter: RateLimiter | None, kind: RequestKind, make: Callable[[], Awaitable[Result[T]]]
 ) -> T:
     retries = RetryPolicy()
     for attempt in range(1_000):
         if limiter is not None:
-            await limiter.slot(lane)
+            await limiter.slot(kind)
         answer = await make()
         if isinstance(answer, Success):
             return answer.value

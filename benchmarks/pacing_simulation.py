@@ -41,7 +41,7 @@ class Scenario:
     processing_s: float = 20.0
     spread: float = 0.0
     per_audio: float = 0.0
-    lanes: bool = True
+    kinds: bool = True
     uploads: int = 8
     seed: int = 0
 
@@ -162,12 +162,12 @@ class Study:
                 return
             await self.clock.sleep(min(wait_s, RECHECK_S))
 
-    async def request(self, lane: RequestKind) -> float:
+    async def request(self, kind: RequestKind) -> float:
         """Make a request when the limiter says so, until it is let in; returns when it was."""
         began_s = self.clock.monotonic()
         attempt = 0
         while True:
-            await self.limiter.slot(lane if self.scenario.lanes else RequestKind.CREATE)
+            await self.limiter.slot(kind if self.scenario.kinds else RequestKind.CREATE)
             arrived_s, retry_after_s = await self.service.request()
             if retry_after_s is None:
                 self.limiter.accepted()
@@ -245,7 +245,7 @@ def scenarios() -> list[Scenario]:
             Scenario(f"rate unknown, {what}", spread=spread, known=False),
             Scenario(f"every 3 s, rate known, {what}", spread=spread, fixed_interval_s=3.0),
             Scenario(
-                f"every 3 s, one queue, {what}", spread=spread, fixed_interval_s=3.0, lanes=False
+                f"every 3 s, one queue, {what}", spread=spread, fixed_interval_s=3.0, kinds=False
             ),
         ]
     shared = Scenario("", spread=0.3, known=False)

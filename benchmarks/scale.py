@@ -160,7 +160,7 @@ def _requests(_manifest: Path, study: Path) -> Callable[[], object]:
     return lambda: rows_of(cohort)
 
 
-def _standings(_manifest: Path, study: Path) -> Callable[[], object]:
+def _statuses(_manifest: Path, study: Path) -> Callable[[], object]:
     cohort = hr.Study(study).cohort
     rows = rows_of(cohort)
 
@@ -192,7 +192,7 @@ def _to_parquet(_manifest: Path, study: Path) -> Callable[[], object]:
 _PREPARED = {
     "validate": _validate,
     "requests": _requests,
-    "statuses": _standings,
+    "statuses": _statuses,
     "plan": _plan,
     "results": _results,
     "to_parquet": _to_parquet,

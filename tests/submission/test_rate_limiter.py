@@ -44,11 +44,11 @@ class Bench:
         return [moment for moment, _ in self.grants]
 
     async def take(
-        self, name: str = "", lane: RequestKind = RequestKind.CREATE, after_s: float = 0.0
+        self, name: str = "", kind: RequestKind = RequestKind.CREATE, after_s: float = 0.0
     ) -> None:
         if after_s:
             await self.clock.sleep(after_s)
-        await self.limiter.slot(lane)
+        await self.limiter.slot(kind)
         self.grants.append((self.clock.monotonic(), name))
 
     def run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
@@ -100,9 +100,9 @@ def test_cancelled_waiters_take_nothing_with_them(cancelled: list[bool], after_s
     bench = Bench(10.0)
 
     async def main() -> None:
-        lanes = list(RequestKind)
+        kinds = list(RequestKind)
         tasks = [
-            asyncio.create_task(bench.take(str(number), lanes[number % 2]))
+            asyncio.create_task(bench.take(str(number), kinds[number % 2]))
             for number in range(len(cancelled))
         ]
         await bench.clock.sleep(after_s)
@@ -290,21 +290,21 @@ def test_two_studies_with_one_key_both_get_on_and_are_seldom_refused(
 ) -> None:
     clock, bucket = VirtualClock(), TokenBucket(limit, burst=5)
     rate = limit if knows_rate else None
-    pacers = [RateLimiter(rate, clock=clock, random=Random(seed).random) for seed in range(2)]
+    limiters = [RateLimiter(rate, clock=clock, random=Random(seed).random) for seed in range(2)]
 
     async def both() -> None:
         begins = (0.0, begins_s)
         await asyncio.gather(
             *(
                 share_a_limit(clock, bucket, limiter, begin_s)
-                for limiter, begin_s in zip(pacers, begins, strict=True)
+                for limiter, begin_s in zip(limiters, begins, strict=True)
                 for _ in range(6)
             )
         )
 
     clock.run(both())
-    accepted = [limiter.accepted_requests for limiter in pacers]
-    refused = sum(limiter.refused_requests for limiter in pacers)
+    accepted = [limiter.accepted_requests for limiter in limiters]
+    refused = sum(limiter.refused_requests for limiter in limiters)
     assert min(accepted) >= 0.2 * sum(accepted)
     assert sum(accepted) >= 0.8 * limit * TOGETHER_S
     # The slower the limit, the fewer requests lie between two cautious looks above it.
