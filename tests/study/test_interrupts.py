@@ -145,12 +145,12 @@ def test_stopping_twice_or_after_the_end_does_nothing(
     assert submission.wait()["outcome"].tolist() == ["scored"]
 
 
-def test_waiting_can_be_given_up_while_the_submission_goes_on(
+def test_waiting_can_be_given_up_while_the_submission_continues(
     make_cohort, make_sandbox, make_study, quick
 ) -> None:
     sandbox = make_sandbox(Faults(stuck_first=1))
     submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
-    with pytest.raises(TimeoutError, match="it goes on"):
+    with pytest.raises(TimeoutError, match="it continues"):
         submission.wait(timeout_s=0.1)
     assert submission.is_running
     sandbox.faults = Faults()

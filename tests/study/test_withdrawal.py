@@ -418,11 +418,11 @@ def test_the_marks_tell_no_label_and_differ_between_studies(
     assert not marks[0] & marks[1]
 
 
-def test_what_is_written_afterwards_counts_who_withdrew_and_names_nobody(study, tmp_path) -> None:
+def test_what_is_written_afterwards_counts_who_withdrew_and_names_no_one(study, tmp_path) -> None:
     study.withdraw(GONE)
     study.export(tmp_path / "out.csv")
     readme = (tmp_path / "out.csv.README.md").read_text(encoding="utf-8")
-    assert "| participants withdrawn, not in it | 1 |" in readme
+    assert "| withdrawn participants, not included | 1 |" in readme
     report = study.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Participants withdrawn, not in it" in report
     for name in ("out.csv", "out.csv.README.md", "report.html"):
