@@ -1,4 +1,4 @@
-"""The way in to the command line, which an interrupt finds ready before the libraries have loaded."""
+"""The entry point of the command line, ready for an interrupt before the libraries have loaded."""
 
 import signal
 import sys
@@ -10,7 +10,7 @@ def main() -> NoReturn:
     # As Ctrl-C: what a scheduler or a container sends before it kills.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        # Takes a second or two, in which somebody may think better of it.
+        # Takes a moment, in which the user may press Ctrl-C already.
         from helios_research.cli import main as run
 
         run()

@@ -1,130 +1,92 @@
-"""Commands around what is confidential: the API key, and participants who withdraw."""
+"""The commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import SecretStr
 
 from helios_research._util.text import counted
-from helios_research.cli.application import (
-    NOT_CONFIRMED,
-    SOME_NOT_SCORED,
-    app,
+from helios_research._version import __version__
+from helios_research.cli.printing import (
+    logged_to_stderr,
     print_checks,
     print_issues,
     print_outcomes,
-    told_on_stderr,
 )
-from helios_research.cohort import Cohort, read_cohort
 from helios_research.columns import Outcome, Verdict
-from helios_research.config import checked_key, resolve_base_url
-from helios_research.keys import ask_for_key, forget_key, store_key
-from helios_research.state.status import duration
 
+if TYPE_CHECKING:
+    from helios_research.cohort import Cohort
+    from helios_research.sandbox import Sandbox
+
+SOME_NOT_SCORED = 1
+NOT_CONFIRMED = 1
+
+app = typer.Typer(
+    name="helios-research",
+    help="Voice biomarker scores for whole cohorts, with thymia's Helios API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
 key = typer.Typer(no_args_is_help=True)
-app.add_typer(key, name="key", help="Keep the API key in the operating system's keyring.")
-
-Region = Annotated[str | None, typer.Option(help="default, ca or us.")]
-Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
-Label = Annotated[str, typer.Argument(help="The participant's label, as it was sent.")]
-BaseUrl = Annotated[str | None, typer.Option(help="Another address of the API.")]
-
-
-@key.command("set")
-def set_key(region: Region = None, base_url: BaseUrl = None) -> None:
-    """Ask for the API key, without showing it, and put it into the system's keyring.
-
-    Where it is not typed, one line of standard input is taken for it.
-    """
-    address = resolve_base_url(region, base_url)
-    typed = ask_for_key(address) if sys.stdin.isatty() else SecretStr(sys.stdin.readline())
-    keyring = store_key(address, checked_key(typed))
-    typer.echo(f"The key for {address} is kept in {keyring}. THYMIA_API_KEY, if set, wins over it.")
-
-
-@key.command("forget")
-def forget(region: Region = None, base_url: BaseUrl = None) -> None:
-    """Take the API key out of the system's keyring."""
-    address = resolve_base_url(region, base_url)
-    if forget_key(address):
-        typer.echo(f"The key for {address} is no longer kept.")
-    else:
-        typer.echo(f"No key for {address} was kept.")
-
-
-@app.command()
-def withdraw(
-    study: Folder,
-    label: Label,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """Remove a participant from a study for good, and list the runs to pass on to thymia."""
-    from helios_research.study import Study
-    from helios_research.withdrawal import find_participant
-
-    label = label.strip()
-    found = find_participant(study, label)
-    typer.echo(
-        f"{label!r} has {int(found.gone.sum()):,} rows and {len(found.runs):,} model runs in "
-        f"{study}. All of it will be removed for good, with the exports and reports in the folder."
-    )
-    for run in found.runs:
-        typer.echo(f"  {run['model_run_id']}  {run['state']}")
-    if not yes and not _is_confirmed():
-        typer.echo("Nothing was removed.")
-        raise typer.Exit(NOT_CONFIRMED)
-    typer.echo(f"\n{Study(study).withdraw(label)}")
-
-
-def _is_confirmed() -> bool:
-    if not sys.stdin.isatty():
-        message = "nobody is there to confirm it: add --yes"
-        raise typer.BadParameter(message, param_hint="withdraw")
-    return typer.confirm("Remove it?")
-
-
-@app.command()
-def readmit(study: Folder, label: Label) -> None:
-    """Take a withdrawal back: the participant's rows may be sent, and paid for, again."""
-    from helios_research.study import Study
-
-    Study(study).readmit(label)
-    typer.echo(f"{label.strip()!r} may be sent again. Nothing that was removed comes back.")
-
 
 Manifest = Annotated[
     Path, typer.Argument(help="The table of recordings: CSV, TSV, Excel or Parquet.")
 ]
-Folder_commands = Annotated[Path, typer.Argument(help="The study's folder.")]
-Tags = Annotated[str, typer.Option(help="Columns to send as tags, with commas between.")]
+Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
+Label = Annotated[str, typer.Argument(help="The participant's label, as it was sent.")]
+Tags = Annotated[str, typer.Option(help="Columns to send as tags, separated by commas.")]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
-        "--column", help="A column under another name, as in user_label=participant. Repeatable."
+        "--column",
+        help="The name that a column has in the table, as in user_label=participant. Repeatable.",
     ),
 ]
 Constants = Annotated[
     list[str] | None,
-    typer.Option("--constant", help="The same value in every row, as in language=en-GB."),
+    typer.Option("--constant", help="The same value for every row, as in language=en-GB."),
 ]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")]
+Region = Annotated[str | None, typer.Option(help="Region of the API: default, ca or us.")]
+BaseUrl = Annotated[str | None, typer.Option(help="Another address of the API.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+# --- from a table to scores ----------------------------------------------------------------------
 
 
 @app.command()
 def demo(
     study: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo-study"),
 ) -> None:
-    """Go the whole way on the sandbox and the demo cohort: no key, no network."""
-    from helios_research.demo.run import run_demo
+    """Run the full pipeline on demo data: needs no key and no network."""
+    from helios_research.demo import run_demo
 
-    outcome = run_demo(study)
-    print_outcomes(outcome.results)
+    results, files = run_demo(study)
+    print_outcomes(results)
     typer.echo()
-    for what, path in outcome.files.items():
+    for what, path in files.items():
         typer.echo(f"{what + ':':<12}{path}")
     typer.echo(
-        "\nThe scores are synthetic. Next: `helios-research check MANIFEST` on a table of your own,"
+        "\nThe scores are synthetic. Next: run `helios-research check MANIFEST` on your own table,"
         "\nor open notebooks/01_submit_a_cohort.ipynb."
     )
 
@@ -135,17 +97,17 @@ def check(
     tags: Tags = "",
     column: Columns = None,
     constant: Constants = None,
-    sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
+    sheet: Sheet = None,
     out: Annotated[Path | None, typer.Option(help="Write the checks to this CSV file.")] = None,
     rate: Annotated[
-        float, typer.Option(help="API requests per second to reckon with.", min=0.01)
+        float, typer.Option(help="API requests per second, to estimate the time.", min=0.01)
     ] = 5.0,
 ) -> None:
-    """Check a table and its recordings before anything is sent."""
+    """Check a table and its recordings, and send nothing."""
     from helios_research.preflight_checks.table import overview, preflight, write_checks
 
     if out is not None and not out.absolute().parent.is_dir():
-        # Said now, since the checks may take an hour.
+        # Before the checks, which may take an hour.
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
     cohort = _read(manifest, tags, column, constant, sheet)
@@ -163,34 +125,34 @@ def check(
 @app.command()
 def submit(
     manifest: Manifest,
-    study: Annotated[Path, typer.Option(help="The study's folder; made if there is none.")],
+    study: Annotated[Path, typer.Option(help="The study's folder; created if it is missing.")],
     tags: Tags = "",
     column: Columns = None,
     constant: Constants = None,
-    sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
+    sheet: Sheet = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="API requests per second; found out when not given."),
+        typer.Option(help="API requests per second. By default the toolkit finds the rate."),
     ] = None,
     max_in_flight: Annotated[
-        int | None, typer.Option(help="The most recordings under way at once.")
+        int | None, typer.Option(help="Most recordings in progress at the same time.")
     ] = None,
     poll_floor: Annotated[
-        float, typer.Option(help="Seconds between two questions about the same run.")
+        float, typer.Option(help="Least seconds between two requests for the same run.")
     ] = 3.0,
     preflight: Annotated[
-        bool, typer.Option(help="Skip recordings that Helios would refuse.")
+        bool, typer.Option(help="Check recordings first, and skip those that Helios would refuse.")
     ] = True,
-    transcripts: Annotated[bool, typer.Option(help="Keep what was said.")] = False,
+    transcripts: Annotated[bool, typer.Option(help="Keep the transcripts.")] = False,
     delete_data: Annotated[
-        bool, typer.Option(help="Have Helios delete its data 12 hours after completion.")
+        bool, typer.Option(help="Let Helios delete its data 12 hours after completion.")
     ] = False,
     resend_changed: Annotated[
         bool,
-        typer.Option(help="Send recordings again whose metadata changed; paid for again."),
+        typer.Option(help="Send recordings with changed metadata again; you pay for them again."),
     ] = False,
-    region: Annotated[str | None, typer.Option(help="default, ca or us.")] = None,
-    base_url: Annotated[str | None, typer.Option(help="Another address of the API.")] = None,
+    region: Region = None,
+    base_url: BaseUrl = None,
 ) -> None:
     """Send what is left to send, wait for the scores, and write results.parquet."""
     from helios_research.api.client import Client
@@ -215,8 +177,9 @@ def submit(
 
 
 @app.command()
-def status(study: Folder_commands) -> None:
-    """Tell how far a study has come, also while it is being submitted."""
+def status(study: Folder) -> None:
+    """Show the progress of a study, also during a submission."""
+    from helios_research.state.status import duration
     from helios_research.study import Study
 
     opened = Study(study)
@@ -226,14 +189,14 @@ def status(study: Folder_commands) -> None:
         typer.echo("\nNothing is left to send.")
         return
     typer.echo(
-        f"\nLeft: {counted(estimate.recordings, 'recording')}, about {estimate.requests:,} API requests, "
-        f"{duration(estimate.duration_s)} at {estimate.rate:g} requests a second."
+        f"\nLeft: {counted(estimate.recordings, 'recording')}, about {estimate.requests:,} API "
+        f"requests, {duration(estimate.duration_s)} at {estimate.rate:g} requests a second."
     )
 
 
 @app.command()
 def export(
-    study: Folder_commands,
+    study: Folder,
     to: Annotated[
         Path, typer.Option(help="The file to write: .parquet, .csv, .xlsx, .sav or .dta.")
     ],
@@ -242,7 +205,7 @@ def export(
         bool, typer.Option("--long", help="One row per recording and biomarker.")
     ] = False,
 ) -> None:
-    """Write a study's results as they stand to a file, with a codebook and a README beside it."""
+    """Write the results to a file, with a codebook and a README beside it."""
     from helios_research.study import Study
 
     for path in Study(study).export(to, ages=ages, long=long):
@@ -251,7 +214,7 @@ def export(
 
 @app.command()
 def report(
-    study: Folder_commands,
+    study: Folder,
     to: Annotated[
         Path | None, typer.Option(help="The file to write; by default report.html in the study.")
     ] = None,
@@ -260,13 +223,94 @@ def report(
         typer.Option("--hide-small-cells", help="Pool groups of fewer than five participants."),
     ] = False,
 ) -> None:
-    """Write a report about a study as it stands: one HTML file that can be mailed."""
+    """Write a report about the results: one HTML file that you can send by mail."""
     from helios_research.study import Study
 
     target = to or study / "report.html"
-    with told_on_stderr("helios_research.report"):
+    with logged_to_stderr("helios_research.report"):
         written = Study(study).report(target, hide_small_cells=hide_small_cells)
     typer.echo(f"Report: {written}")
+
+
+# --- what is confidential ------------------------------------------------------------------------
+
+
+@app.command()
+def withdraw(
+    study: Folder,
+    label: Label,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Remove a participant from a study for good, and list the runs to report to thymia."""
+    from helios_research.study import Study
+    from helios_research.withdrawal import find_participant
+
+    label = label.strip()
+    found = find_participant(study, label)
+    typer.echo(
+        f"{label!r} has {int(found.gone.sum()):,} rows and {len(found.runs):,} model runs in "
+        f"{study}. All of it will be removed for good, with the exports and reports in the folder."
+    )
+    for run in found.runs:
+        typer.echo(f"  {run['model_run_id']}  {run['state']}")
+    if not yes and not _is_confirmed():
+        typer.echo("Nothing was removed.")
+        raise typer.Exit(NOT_CONFIRMED)
+    typer.echo(f"\n{Study(study).withdraw(label)}")
+
+
+def _is_confirmed() -> bool:
+    if not sys.stdin.isatty():
+        message = "there is no terminal to confirm it: add --yes"
+        raise typer.BadParameter(message, param_hint="withdraw")
+    return typer.confirm("Remove it?")
+
+
+@app.command()
+def readmit(study: Folder, label: Label) -> None:
+    """Undo a withdrawal, so that the participant may be sent again (and paid for again)."""
+    from helios_research.study import Study
+
+    Study(study).readmit(label)
+    typer.echo(f"{label.strip()!r} may be sent again. Nothing that was removed comes back.")
+
+
+@key.command("set")
+def set_key(region: Region = None, base_url: BaseUrl = None) -> None:
+    """Ask for the API key, without showing it, and store it in the system's keyring.
+
+    Without a terminal, read the key from one line of standard input.
+    """
+    from pydantic import SecretStr
+
+    from helios_research.config import checked_key, resolve_base_url
+    from helios_research.keys import ask_for_key, store_key
+
+    address = resolve_base_url(region, base_url)
+    typed = ask_for_key(address) if sys.stdin.isatty() else SecretStr(sys.stdin.readline())
+    keyring = store_key(address, checked_key(typed))
+    typer.echo(
+        f"The key for {address} is stored in {keyring}. If THYMIA_API_KEY is set, it is used first."
+    )
+
+
+@key.command("forget")
+def forget(region: Region = None, base_url: BaseUrl = None) -> None:
+    """Remove the API key from the system's keyring."""
+    from helios_research.config import resolve_base_url
+    from helios_research.keys import forget_key
+
+    address = resolve_base_url(region, base_url)
+    if forget_key(address):
+        typer.echo(f"The key for {address} was removed.")
+    else:
+        typer.echo(f"There was no key for {address}.")
+
+
+app.add_typer(key, name="key", help="Store the API key in the operating system's keyring.")
+
+
+# --- the sandbox ---------------------------------------------------------------------------------
 
 
 @app.command()
@@ -275,23 +319,25 @@ def sandbox(
         int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65_535)
     ] = 8765,
     rate: Annotated[
-        float | None, typer.Option(help="API requests per second that are let in.", min=0.01)
+        float | None, typer.Option(help="API requests per second that are accepted.", min=0.01)
     ] = None,
-    latency: Annotated[float, typer.Option(help="Seconds that every answer takes.", min=0)] = 0.0,
-    processing: Annotated[float, typer.Option(help="Seconds that a run takes.", min=0)] = 2.0,
+    latency: Annotated[float, typer.Option(help="Least seconds for every answer.", min=0)] = 0.0,
+    processing: Annotated[
+        float, typer.Option(help="Seconds that a run takes, in the median.", min=0)
+    ] = 2.0,
     log: Annotated[Path | None, typer.Option(help="Write every event to this file.")] = None,
 ) -> None:
-    """Run the stand-in service on this machine until interrupted."""
-    from helios_research.sandbox import Sandbox, SandboxSettings, serve_forever
+    """Run a local stand-in for Helios until you stop it with Ctrl-C."""
+    from helios_research.sandbox import SandboxSettings, serve_forever
 
     settings = SandboxSettings(
         port=port, rate_per_s=rate, latency_s=latency, processing_s=processing, log_file=log
     )
 
-    def announce(running: Sandbox) -> None:
+    def announce(running: "Sandbox") -> None:
         typer.echo(
             "The sandbox is running; its scores are synthetic. Stop it with Ctrl-C.\n"
-            "In another terminal, for this stand-in only:\n"
+            "In another terminal, for the sandbox only:\n"
             f"  export THYMIA_BASE_URL={running.base_url}\n"
             f"  export THYMIA_API_KEY={settings.api_key}"
         )
@@ -308,7 +354,9 @@ def _read(
     columns: list[str] | None,
     constants: list[str] | None,
     sheet: str | None,
-) -> Cohort:
+) -> "Cohort":
+    from helios_research.cohort import read_cohort
+
     return read_cohort(
         manifest,
         columns=_pairs(columns, "--column"),

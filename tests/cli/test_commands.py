@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from fcntl import ioctl
@@ -223,3 +224,18 @@ def test_interrupting_keeps_everything_and_says_how_to_go_on(
     finished = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert {len(runs) for runs in sandbox.log.runs_by_audio.values()} == {1}
+
+
+def test_help_lists_the_commands_without_loading_what_only_they_need() -> None:
+    shown = (
+        "import sys\n"
+        "sys.argv = ['helios-research', '--help']\n"
+        "from helios_research.cli import app\n"
+        "try:\n    app()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'pandas', 'numpy', 'pydantic', 'httpx', 'matplotlib'} & set(sys.modules)))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", shown], capture_output=True, text=True, check=True
+    )
+    assert "Run the full pipeline on demo data" in finished.stdout
+    assert finished.stdout.splitlines()[-1] == "[]"

@@ -7,7 +7,7 @@ import subprocess
 import pandas as pd
 
 
-def test_a_participant_is_withdrawn_once_somebody_has_confirmed_it(
+def test_a_participant_is_withdrawn_once_it_is_confirmed(
     helios, command, environment, make_cohort, sandbox, at, quick, tmp_path
 ) -> None:
     make_cohort(6).to_csv(tmp_path / "manifest.csv", index=False)
@@ -59,7 +59,7 @@ def test_a_participant_is_withdrawn_once_somebody_has_confirmed_it(
     assert helios("submit", "manifest.csv", "--study", "study", *quick, env=at).returncode == 0
 
 
-def test_a_study_that_others_can_look_into_is_told_in_one_line(
+def test_a_study_that_others_can_read_gives_a_warning_of_one_line(
     helios, manifest, sandbox, at, quick, tmp_path
 ) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
