@@ -35,7 +35,7 @@ help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 .PHONY: demo
-demo: setup ## the whole way, on synthesized recordings and a stand-in service
+demo: setup ## the full pipeline, on synthesized recordings and a local stand-in for Helios
 	$(BIN)/helios-research demo
 
 .PHONY: setup
@@ -101,7 +101,7 @@ vulnerabilities: $(VENV)/installed-check
 bounds: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest --quiet --numprocesses=2 --dist=loadfile $(BOUNDS)
 
-# --- what the commands stand on ------------------------------------------------------------------
+# --- what the commands need -----------------------------------------------------------------------
 
 # Plain python3 on Debian comes without ensurepip, which a virtual environment gets its pip from.
 $(BIN)/python:
@@ -110,15 +110,23 @@ $(BIN)/python:
 	$(call need,$(PYTHON) -c 'import ensurepip',$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'),a virtual environment)
 	$(PYTHON) -m venv $(VENV)
 
+# $(call install,WHAT): with uv, or with pip where uv cannot be installed or finds no packages.
+# The newest pip, since Debian 12's pip 23.0 had not found versions of boto3 and aiobotocore that
+# agree after nine minutes; pip 26.3 took three for the whole installation.
+define install
+{ $(BIN)/python -m pip install --quiet --only-binary=uv uv && \
+  $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '$(1)'; } || { \
+  echo "Installing with pip, without uv: this takes some minutes."; \
+  $(BIN)/python -m pip install --quiet --upgrade pip && \
+  $(BIN)/python -m pip install --quiet --editable '$(1)'; }
+endef
+
 $(VENV)/installed-core: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(call install,.)
 	@touch $@
 
-# Debian 12's pip 23.0 had not found versions of boto3 and aiobotocore that agree after nine minutes;
-# pip 26.3 took three for the whole installation.
 $(VENV)/installed-test $(VENV)/installed-check: $(VENV)/installed-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(call install,.[$*])
 	@touch $@ $(VENV)/installed-core
 
 # With uv, since pip cannot be told to take the lowest versions.
