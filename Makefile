@@ -129,7 +129,7 @@ $(VENV)/installed-test $(VENV)/installed-check: $(VENV)/installed-%: pyproject.t
 	$(call install,.[$*])
 	@touch $@ $(VENV)/installed-core
 
-# With uv, since pip cannot be told to take the lowest versions.
+# With uv, since pip cannot choose the lowest versions.
 $(LOWEST)/installed: pyproject.toml $(VENV)/installed-check
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[test]'
