@@ -22,42 +22,42 @@ import pytest
 PROPERTY = "cell of the fault matrix"
 
 STEPS = {
-    "create": "asking Helios for a model run",
+    "create": "requesting a model run from Helios",
     "upload": "sending the recording to the upload host",
-    "poll": "asking for the scores",
-    "ledger write": "writing down in the study's folder what was done",
+    "poll": "requesting the scores",
+    "ledger write": "recording in the study's folder what was done",
     "results write": "writing `results.parquet`",
 }
 
 # Row by row, in the order of the page: what it is called, and what is meant by it.
 FAULTS = {
-    "connection refused": "Nobody listens at the address: a service is restarted, a firewall says no.",
+    "connection refused": "No server listens at the address: a service is restarted, or a firewall refuses.",
     "reset before the server acted": "The connection breaks; the request never had an effect.",
     "reset after the server acted": "The connection breaks, and only the answer is lost.",
     "time-out": "The request arrives, but no answer comes in the time allowed.",
-    "slow-loris answer": "The answer comes byte by byte, without ever coming to its end.",
+    "slow-loris answer": "The answer comes byte by byte, and never ends.",
     "HTTP 429, Retry-After in seconds": "Too many requests; the service says how long to wait.",
-    "HTTP 429, Retry-After as a date": "The same, with a time of day to come back at.",
-    "HTTP 429 without Retry-After": "Too many requests, without a word on when to come back.",
+    "HTTP 429, Retry-After as a date": "The same, with a time of day at which to try again.",
+    "HTTP 429 without Retry-After": "Too many requests, and no word on when to try again.",
     "HTTP 500": "The service has an error of its own.",
-    "HTTP 502": "A gateway in front of the service gets no sense out of it.",
+    "HTTP 502": "A gateway in front of the service cannot read its answer.",
     "HTTP 503": "The service is overloaded or being maintained.",
     "HTTP 504": "A gateway in front of the service gets no answer in time.",
     "HTML instead of JSON": "A login page or a proxy answers in place of the service.",
     "half a JSON": "An answer that looks complete but stops in the middle.",
     "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
-    "a redirect to another host": "An answer that says: ask somebody else.",
-    "TLS failure": "The server cannot prove who it is, as behind a hotel's login page.",
-    "an unsafe upload URL": "The upload URL is not https, or is none: `http:`, `file:`, a password.",
-    "an expired upload URL": "The hour is over for which an upload URL is good.",
+    "a redirect to another host": "An answer that refers to another server.",
+    "TLS failure": "The server cannot prove its identity, as behind a hotel's login page.",
+    "an unsafe upload URL": "The upload URL is not https, or not a URL of the web: `http:`, `file:`, a password.",
+    "an expired upload URL": "An upload URL is valid for one hour, and the hour is over.",
     "the clock jumps forwards": "The computer's clock is set three hours ahead.",
     "the clock jumps backwards": "The computer's clock is set three hours back.",
     "two hours of sleep": "The laptop is closed in the middle, and opened two hours later.",
-    "disk full": "No byte more fits on the disk, or into the quota.",
+    "disk full": "The disk or the quota is full.",
     "read-only folder": "The study's folder cannot be written to.",
-    "permission lost while running": "What could be read or written at first no longer can.",
-    "file handle limit": "The system lets the program open no further file or connection.",
-    "SIGTERM": "A scheduler, a container or the system asks the program to end. The command line takes "
+    "permission lost while running": "What could be read or written at first cannot be read or written later.",
+    "file handle limit": "The system does not let the program open another file or connection.",
+    "SIGTERM": "A scheduler, a container or the system asks the program to end. The command line treats "
     "it as Ctrl-C; a script of your own ends at once, as after SIGKILL.",
     "SIGINT": "Ctrl-C, or the stop button of a notebook.",
     "SIGKILL": "The program is ended without warning: out of memory, `kill -9`.",
@@ -65,14 +65,14 @@ FAULTS = {
 
 # How a cell ends, in the words of the overview.
 ENDINGS = {
-    "tried again": "Tried again until it works. If it lasts, the row waits as `pending` and the next "
-    "submission goes on.",
-    "goes on": "Nothing is to be seen of it in the results.",
-    "new run": "A new model run takes the place of one that has no audio. Nothing is paid twice.",
+    "tried again": "Tried again until it works. If the fault lasts, the row stays `pending`, and the next "
+    "submission continues.",
+    "continues": "The results do not show it.",
+    "new run": "A new model run replaces one that has no audio. Nothing is paid twice.",
     "stops": "The submission ends with one sentence; no row is marked as failed. The next one "
-    "goes on.",
-    "row": "The recording's own row says what is wrong; the others go on.",
-    "kept": "The program ends. All that was done is kept, and the next submission goes on.",
+    "continues.",
+    "row": "The recording's own row says what is wrong; the others continue.",
+    "kept": "The program ends. All that was done is kept, and the next submission continues.",
 }
 
 _NETWORK = list(FAULTS)[: list(FAULTS).index("the clock jumps forwards")]
@@ -90,8 +90,8 @@ NOT_MET = {
     ("poll", "an expired upload URL"): "the upload is over; its URL has been erased",
     ("results write", "the clock jumps forwards"): "the times in it were taken before",
     ("results write", "the clock jumps backwards"): "the times in it were taken before",
-    ("ledger write", "two hours of sleep"): "a write goes on where it stood",
-    ("results write", "two hours of sleep"): "a write goes on where it stood",
+    ("ledger write", "two hours of sleep"): "a write continues where it was",
+    ("results write", "two hours of sleep"): "a write continues where it was",
     **{(step, "read-only folder"): _SHOWN_AT_THE_LEDGER for step in list(STEPS)[:3]},
     ("create", "permission lost while running"): _RUNS,
     ("poll", "permission lost while running"): _RUNS,
@@ -112,7 +112,7 @@ class Cell:
         What the researcher has to do; nothing where it is empty.
     code, sees
         The row's ``error_code`` and ``error_reason``, or the sentence that the submission ends
-        with (then there is no code); ``{place}`` stands for what differs from run to run.
+        with (then there is no code); ``{place}`` marks what differs from run to run.
     """
 
     step: str
@@ -197,20 +197,20 @@ INTRODUCTION = """\
 # When things go wrong
 
 A study runs for hours, on laptops that sleep, in networks that drop, against a service that has
-bad moments too. This page tells what happens then. Four things hold, whatever goes wrong:
+bad moments too. This page says what happens then. Four things hold, whatever goes wrong:
 
-- **No row vanishes.** Every row of your table has one row in the results, with an outcome.
+- **No row is lost.** Every row of your table has one row in the results, with an outcome.
 - **Nothing is paid twice.** A recording's audio is processed once, unless Helios itself failed.
-- **Nothing is lost.** What was done stands in the study's folder before anything else is done.
-- **Submitting again is always right.** It goes on where it stopped, and asks for nothing again
-  that was answered.
+- **No work is lost.** What was done is in the study's folder before anything else is done.
+- **Submitting again is always right.** It continues where it stopped, and requests no
+  answer again.
 
-So the answer to most of what follows is the same line once more: `study.submit(cohort)`, or the
-same `helios-research submit` command. A row that says `pending` is waiting for exactly that.
+So what to do is mostly the same: run `study.submit(cohort)` once more, or the same
+`helios-research submit` command. A row that says `pending` waits for exactly that.
 
-Each statement below is made by a test that brings the fault about, with a real server, a real
-disk and real signals, and compares the outcome and the words. The page is written from those
-tests (`make faults`) and not by hand.
+Each statement below comes from a test that causes the fault, with a real server, a real disk and
+real signals, and compares the outcome and the words. The page is written from those tests
+(`make faults`) and not by hand.
 
 ## At a glance
 
@@ -255,8 +255,8 @@ def _chapter(fault: str, by_place: dict[tuple[str, str], list[Cell]]) -> str:
     alike: dict[str, list[str]] = {}
     for step in STEPS:
         for cell in by_place.get((step, fault), []):
-            alike.setdefault(_told(cell), []).append(step)
-    lines += [f"| {', '.join(steps)} | {told} |" for told, steps in alike.items()]
+            alike.setdefault(_row_of(cell), []).append(step)
+    lines += [f"| {', '.join(steps)} | {row} |" for row, steps in alike.items()]
     reasons: dict[str, list[str]] = {}
     for step in STEPS:
         if (step, fault) in NOT_MET:
@@ -265,7 +265,7 @@ def _chapter(fault: str, by_place: dict[tuple[str, str], list[Cell]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _told(cell: Cell) -> str:
+def _row_of(cell: Cell) -> str:
     sees = cell.sees.replace("{place}", "…").replace("|", "\\|")
     if cell.code:
         sees = f"`{cell.code}`: {sees}" if sees else f"`{cell.code}`"

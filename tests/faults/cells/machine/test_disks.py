@@ -31,8 +31,8 @@ def ends_with_its_sentence(cell):
     def check(act) -> None:
         with pytest.raises(StudyStorageError) as caught:
             act()
-        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
-        assert re.fullmatch(told, str(caught.value)), str(caught.value)
+        wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
+        assert re.fullmatch(wanted, str(caught.value)), str(caught.value)
 
     return check
 
@@ -138,8 +138,8 @@ class TestOnASmallDisk:
         while trial.sandbox.log.count(Step.POLL) < 2:
             time.sleep(0.01)
         small_disk.fill()
-        told = "What was learned of the service could not be written down"
-        while submission.is_running and caplog.text.count(told) < 2:
+        words = "What was learned of the service could not be written down"
+        while submission.is_running and caplog.text.count(words) < 2:
             time.sleep(0.01)
         assert "the disk is full" in caplog.text
         small_disk.free()
@@ -194,7 +194,7 @@ class TestWithoutPermission:
     @pytest.mark.fault(
         step="ledger write",
         fault="permission lost while running",
-        ending="goes on",
+        ending="continues",
         happens="The ledger was open already, so everything is written down to the end.",
     )
     @pytest.mark.fault(
@@ -250,8 +250,8 @@ class TestWithoutPermission:
         results = trial.submit()
         assert results["outcome"].tolist() == ["invalid", "scored", "scored"]
         assert results["error_code"][0] == cell.code
-        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
-        assert re.fullmatch(told, results["error_reason"][0]), results["error_reason"][0]
+        wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
+        assert re.fullmatch(wanted, results["error_reason"][0]), results["error_reason"][0]
         relay.calm()
         pathlib.Path(recording).chmod(0o600)
         trial.heal()

@@ -43,8 +43,8 @@ def stops_with_its_sentence(cell):
     def check(child) -> None:
         assert child.end() == 2, child.err
         assert "Traceback" not in child.err
-        told = re.escape(f"Error: {cell.sees}").replace(r"\{place\}", ".*")
-        assert re.fullmatch(told, child.err.splitlines()[-1]), child.err
+        wanted = re.escape(f"Error: {cell.sees}").replace(r"\{place\}", ".*")
+        assert re.fullmatch(wanted, child.err.splitlines()[-1]), child.err
 
     return check
 
@@ -105,8 +105,8 @@ def test_a_recording_that_cannot_be_opened_is_a_matter_of_its_row(
     results = trial.study.results()
     assert results["outcome"][0] == "invalid", child.err
     assert results["error_code"][0] == cell.code
-    told = re.escape(cell.sees).replace(r"\{place\}", ".*")
-    assert re.fullmatch(told, results["error_reason"][0]), results["error_reason"][0]
+    wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
+    assert re.fullmatch(wanted, results["error_reason"][0]), results["error_reason"][0]
     trial.heal()
 
 

@@ -23,7 +23,7 @@ AFTER_A_KILL = {
     "upload": "The next submission asks the run whether the recording arrived, and sends it again "
     "only if not.",
     "poll": "The next submission asks for the scores again.",
-    "ledger write": "A write is there as a whole or not at all. The next submission goes on from "
+    "ledger write": "A write is there as a whole or not at all. The next submission continues from "
     "the last one.",
     "results write": "`results.parquet` stays as it was; the next submission writes it.",
 }
@@ -118,7 +118,7 @@ def test_a_script_of_ones_own_ends_at_once_on_sigterm_and_goes_on_the_next_time(
     trial.heal()
 
 
-# Strikes within a process: when a group of writes is on the disk but nobody has been told of it,
+# Strikes within a process: when a group of writes is on the disk before any caller knows of it,
 # and when the results are complete but not yet in their place.
 AT_A_COMMIT = """
 import os

@@ -26,9 +26,9 @@ def waiting(cell) -> Callable[[pd.DataFrame], None]:
         assert results["error_code"].tolist()[3:] == [cell.code] * 3, results[
             "error_reason"
         ].tolist()
-        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
+        wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
         for reason in results["error_reason"].tolist()[3:]:
-            assert re.fullmatch(told, reason), reason
+            assert re.fullmatch(wanted, reason), reason
 
     return check
 
@@ -84,10 +84,10 @@ def prove_stop(trial, cell) -> Callable[[Callable[[], None]], None]:
     """Prove that the submission ends with the cell's sentence, and that the next one goes on."""
 
     def prove(end: Callable[[], None]) -> None:
-        told = re.escape(cell.sees).replace(r"\{place\}", ".*")
+        wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
         with pytest.raises(NotHeliosError) as caught:
             trial.submit()
-        assert re.fullmatch(told, str(caught.value)), str(caught.value)
+        assert re.fullmatch(wanted, str(caught.value)), str(caught.value)
         left = trial.study.results()
         trial.hold(left)
         assert set(left["outcome"]) <= {"pending", "scored"}

@@ -1,4 +1,4 @@
-"""What only a server of one's own can do: refuse connections, dribble, flood, be somebody else."""
+"""What only a server of one's own can do: refuse connections, dribble, flood, pose as another."""
 
 import threading
 import zlib
@@ -29,7 +29,7 @@ def of_each_step(fault: str, happens: dict[str, str], **words: str):
     ]
 
 
-# --- nobody listens --------------------------------------------------------------------------------
+# --- no one listens --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def of_each_step(fault: str, happens: dict[str, str], **words: str):
         sees="No connection could be made: Connection refused.",
     ),
 )
-def test_a_host_where_nobody_listens_is_tried_again(relay, prove_tried_again, clock, step) -> None:
+def test_a_host_where_no_one_listens_is_tried_again(relay, prove_tried_again, clock, step) -> None:
     door = relay.uploads if step == "upload" else relay.api
     before = {"create": "account", "upload": "create", "poll": "upload"}[step]
 
@@ -161,7 +161,7 @@ def test_an_answer_without_end_is_cut_off(prove_by_relay, step, packed) -> None:
 @pytest.mark.fault(
     step="upload",
     fault="a huge answer",
-    ending="goes on",
+    ending="continues",
     happens="Of the upload host's answer only the status counts; no more than 64 kB are read.",
 )
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])

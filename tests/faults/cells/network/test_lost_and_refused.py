@@ -58,7 +58,7 @@ def test_a_request_whose_answer_gets_lost_is_made_again(prove_by_sandbox, step) 
 @pytest.mark.fault(
     step="upload",
     fault="reset after the server acted",
-    ending="goes on",
+    ending="continues",
     happens="The run is asked whether the recording arrived. It did, so it is not sent again.",
 )
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.CLOSE])

@@ -23,7 +23,7 @@ NOT_HELIOS = (
     "a login page answers in its place."
 )
 LOOK_AT_THE_NETWORK = (
-    "Find out what stands between this computer and Helios (log in to the network, or use "
+    "Find out what is between this computer and Helios (log in to the network, or use "
     "another one), then submit again."
 )
 
@@ -65,7 +65,7 @@ def test_a_redirect_is_not_followed(trial, prove_stop, step) -> None:
         trial.sandbox.faults = Faults()
 
     prove_stop(end)
-    # It leads to the sandbox's other host, which tells on keys and on requests it does not know.
+    # It leads to the sandbox's other host, which logs keys, and requests it does not know.
     assert trial.sandbox.log.count(Step.OTHER) == 0
 
 
@@ -204,7 +204,7 @@ def test_an_unsafe_upload_url_is_not_taken(trial, relay, prove_stop, url, proble
 @stops(
     "upload",
     "an unsafe upload URL",
-    "A URL from the ledger is looked at again, should somebody have changed it there. No recording "
+    "A URL from the ledger is looked at again, in case it was changed there. No recording "
     "is sent to it; after its hour another run takes the place of this one.",
     "its upload URL is not https",
     "Find out who writes to the study's folder.",

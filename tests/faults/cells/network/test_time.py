@@ -15,23 +15,23 @@ SHIFTS = {
 }
 
 
-def goes_on(step: str, fault: str, happens: str, *values: object) -> object:
+def continues(step: str, fault: str, happens: str, *values: object) -> object:
     """Give the parameters of a cell of which nothing is to be seen."""
-    mark = pytest.mark.fault(step=step, fault=fault, ending="goes on", happens=happens)
+    mark = pytest.mark.fault(step=step, fault=fault, ending="continues", happens=happens)
     return pytest.param(step, *values, id=f"{step}, {fault}", marks=mark)
 
 
 WHILE = {
     "create": "At worst an upload URL looks expired, and a run without audio is replaced by another.",
     "upload": "Whether it arrived is found out by asking, and not by the clock.",
-    "poll": "How long a run has been waited for is counted by a clock that nobody sets.",
+    "poll": "The waiting time for a run is measured by a clock that cannot be set.",
 }
 
 
 @pytest.mark.parametrize(
     ("step", "shift"),
     [
-        goes_on(step, fault, happens, shift)
+        continues(step, fault, happens, shift)
         for fault, shift in SHIFTS.items()
         for step, happens in WHILE.items()
     ],
@@ -80,10 +80,10 @@ def test_a_clock_that_is_set_before_a_run_shows_its_audio_pays_nothing_twice(
 @pytest.mark.parametrize(
     ("step", "shift"),
     [
-        goes_on(
+        continues(
             "ledger write",
             fault,
-            "The order of what was done is kept by number, its times as the clock told them.",
+            "The order of what was done is kept by number, its times as the clock showed them.",
             shift,
         )
         for fault, shift in SHIFTS.items()
@@ -108,13 +108,13 @@ def test_a_clock_that_is_set_between_two_submissions_changes_nothing(
 
 TWO_HOURS_S = 7200.0
 ASLEEP = {
-    "create": ("goes on", "The connection is dead on waking; the run is asked for again."),
+    "create": ("continues", "The connection is dead after the sleep; the run is requested again."),
     "upload": (
         "new run",
         "The connection is dead on waking, and the upload URL has expired. The run is asked: it "
         "has no audio, so another one takes its place.",
     ),
-    "poll": ("goes on", "The connection is dead on waking; the question is asked again."),
+    "poll": ("continues", "The connection is dead after the sleep; the request is made again."),
 }
 
 
