@@ -92,7 +92,7 @@ def looked_up(package: Package, pages: str = PROJECT_PAGES) -> Package:
 
 
 def report(packages: Sequence[Package], accepted: Sequence[str] = ()) -> tuple[list[str], bool]:
-    """Word what was found, and tell whether anything is vulnerable.
+    """Say what was found, and whether anything is vulnerable.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def report(packages: Sequence[Package], accepted: Sequence[str] = ()) -> tuple[l
     if not checked:
         lines.append("NOT CHECKED: PyPI's list of vulnerabilities cannot be reached from here.")
     elif left:
-        lines.append(f"NOT CHECKED, since PyPI tells nothing of these versions: {', '.join(left)}.")
+        lines.append(f"NOT CHECKED, since PyPI has no page for these versions: {', '.join(left)}.")
     return lines, is_vulnerable
 
 

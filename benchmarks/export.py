@@ -39,18 +39,18 @@ def main(rows: int = ROWS) -> None:
         for name, ending, ages, long in jobs:
             start, worked = time.perf_counter(), time.process_time()
             path = export(table, Path(folder) / f"x.{ending}", ages=ages, long=long)[0]
-            tell(name, start, worked, path)
+            show(name, start, worked, path)
         path = export(table, Path(folder) / "r.parquet")[0]
         for name, read in (("toolkit", read_results), ("pandas", pd.read_parquet)):
             start, worked = time.perf_counter(), time.process_time()
             read(path)
-            tell(f"parquet read by {name}", start, worked, path)
+            show(f"parquet read by {name}", start, worked, path)
         start, worked = time.perf_counter(), time.process_time()
         path = write_report(table, Path(folder) / "report.html", tags=["arm", "site", "visit"])
-        tell("report by arm, site and visit", start, worked, path)
+        show("report by arm, site and visit", start, worked, path)
 
 
-def tell(name: str, start: float, worked: float, path: Path) -> None:
+def show(name: str, start: float, worked: float, path: Path) -> None:
     """Print one line."""
     seconds, processor = time.perf_counter() - start, time.process_time() - worked
     size = path.stat().st_size / 1e6

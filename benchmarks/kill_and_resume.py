@@ -1,6 +1,6 @@
 """Kill a submission at random moments, start it again, and hold the server's log against the ledger.
 
-What must hold, whatever the moment: every recording ends scored, each recording's audio stood
+What must hold, whatever the moment: every recording ends scored, each recording's audio was
 under exactly one model run, and the scores are those that the server computed for those bytes.
 
 Run ``python benchmarks/kill_and_resume.py`` for 200 recordings and 30 kills, with ``--hostile``

@@ -4,7 +4,7 @@ Each case drives real submissions, every one in a process of its own, against a 
 and ends only when the sandbox's log agrees that every recording was processed exactly once.
 
 ``flight``: 5,000 runs in flight at 200 requests a second, which is more than the client itself
-looks for. ``shared``: two studies with one key, under one limit, each told the whole rate, and
+looks for. ``shared``: two studies with one key, under one limit, each given the whole rate, and
 each having to find it. ``study``: 100,000 recordings to the end, at the speed of the machine;
 memory, open files and the ledger's size over time go to ``benchmarks/figures/study.csv``, from
 which ``benchmarks/load_figure.py`` draws.
@@ -104,7 +104,7 @@ def submit(manifest: Path, samples_file: Path, every_s: float, options: dict[str
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A submission under way in another process."""
+    """A submission in another process."""
 
     process: subprocess.Popen[str]
     samples_file: Path
@@ -153,7 +153,7 @@ def prove(sandbox: RemoteSandbox, recordings: int, outcomes: Sequence[dict[str, 
 
 
 def measure_flight(folder: Path, recordings: int) -> None:
-    """Keep 5,000 runs in flight at 200 requests a second, and tell what that takes."""
+    """Keep 5,000 runs in flight at 200 requests a second, and measure what that takes."""
     settings = SandboxSettings(rate_per_s=RATE, burst=20, processing_s=45.0, processing_spread=0.1)
     manifest = write_recordings(folder / "flight", recordings, SIZE_BYTES)
     with remote_sandbox(settings) as sandbox:
@@ -174,7 +174,7 @@ def measure_flight(folder: Path, recordings: int) -> None:
 
 
 def measure_shared(folder: Path, recordings: int, later_s: float, *, knows_rate: bool) -> None:
-    """Submit two studies with one key at once, and tell how they shared the limit."""
+    """Submit two studies with one key at once, and measure how they shared the limit."""
     options = {"rate": SHARED_RATE} if knows_rate else {}
     settings = SandboxSettings(rate_per_s=SHARED_RATE, burst=5, processing_s=5.0)
     with remote_sandbox(settings) as sandbox:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 FIGURES = Path(__file__).parent / "figures"
-# Column, what it is, and the colour of its line, which is told apart in grey too.
+# Column, what it is, and the colour of its line, which can be distinguished in grey too.
 PANELS = (
     ("scored", "Scored", "#1b4965"),
     ("memory_mb", "Memory (MB)", "#a63c06"),

@@ -114,7 +114,7 @@ class Study:
 
     @property
     def window(self) -> int:
-        """Recordings that may be under way at once."""
+        """Recordings that may be in progress at once."""
         # Half of the requests create: so many recordings are begun while one is processed.
         needed_s = ((self.model.typical_s or 0.0) + SLACK_S) / 2
         return max(16, int(max(WINDOW_S, needed_s) * self.limiter.rate))

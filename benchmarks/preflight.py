@@ -3,7 +3,7 @@
 Run: python benchmarks/preflight.py [RECORDINGS] (1,000 by default, of 60 s each)
 
 The recordings are made of the demo cohort's speech, in all six formats. Rates are medians of
-interleaved rounds. Processor time is told as well, because it hardly depends on what else the
+interleaved rounds. Processor time is shown as well, because it hardly depends on what else the
 machine is doing.
 """
 

@@ -2,7 +2,7 @@
 
 The cohort has as many real files, the ledger as many scored recordings, each with the answer that
 the sandbox would give, written through the ledger's own interface. Each step runs in a process of
-its own, which is how its peak memory can be told, at two sizes, which is how growth can.
+its own, so that its peak memory is known, at two sizes, so that its growth is known.
 
 Run ``python benchmarks/scale.py [--recordings 10000 100000]``.
 """
@@ -138,7 +138,7 @@ def answer_about(run_id: str, sha256: str, user_label: str, ended: datetime) -> 
 
 
 def measure(step: str, manifest: Path, study: Path) -> dict[str, float]:
-    """Carry out one step, and tell what it took."""
+    """Carry out one step, and say what it took."""
     act = _PREPARED[step](manifest, study)
     before_mb, began, cpu_began = peak_memory_mb(), time.perf_counter(), time.process_time()
     act()

@@ -15,7 +15,7 @@ def main() -> NoReturn:
 
         run()
     except KeyboardInterrupt:
-        print("Interrupted. Run the same command again to go on.", file=sys.stderr)  # noqa: T201
+        print("Interrupted. Run the same command again to continue.", file=sys.stderr)  # noqa: T201
         sys.exit(130)
 
 

@@ -1,4 +1,4 @@
-"""How the stand-in service behaves: frozen settings, each with a default that suits a first try."""
+"""How the sandbox behaves: settings with defaults for a first try."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -19,40 +19,40 @@ class SandboxSettings:
     Attributes
     ----------
     api_key
-        The one key that is accepted; a fresh random one unless given.
+        The only key that is accepted; by default a new random one.
     port, upload_port
         Ports of the API and of the upload host on 127.0.0.1; 0 takes a free one.
     rate_per_s
-        API requests per second that are let in; None sets no limit. Uploads do not count.
+        API requests per second that are accepted; None sets no limit. Uploads do not count.
     burst
         API requests that may come at once on top of the rate.
     retry_after
-        How a 429 says when to come back: in seconds, as an HTTP date, or not at all.
+        How a 429 says when to try again: in seconds, as an HTTP date, or not at all.
     latency_s
-        Seconds that every answer takes at least, of the API and of the upload host.
+        Least seconds for every answer, of the API and of the upload host.
     pickup_s
         Seconds from a finished upload until the run is RUNNING.
     processing_s
         Seconds that a run is RUNNING, in the median.
     processing_spread
         Standard deviation of the logarithm of that time over runs; 0 makes all runs take equally
-        long. A recording's share of it depends on its bytes and the seed alone.
+        long. The time of a recording depends on its bytes and the seed alone.
     processing_per_audio_s
-        Seconds of processing on top for each second of audio.
+        More seconds of processing for each second of audio.
     url_lifetime_s
-        Seconds for which an upload URL is good. Helios' own live for one hour.
+        Seconds for which an upload URL is valid; one hour at Helios.
     retention_s
-        Seconds after completion at which a run with deleteData is gone. Helios waits 12 hours.
+        Seconds from completion until a run with deleteData is deleted; 12 hours at Helios.
     sections
-        Sections that a result has. Helios answers with one today.
+        Sections that a result has; one at Helios today.
     max_upload_bytes
-        Largest upload that is taken, so that a mistake cannot fill the disk.
+        Largest upload that is accepted, so that a mistake cannot fill the disk.
     workers
         Threads that examine audio.
     seed
-        Varies the processing times.
+        Seed of the processing times.
     log_file
-        File that every event is appended to as a line of JSON; None writes none.
+        File to which every event is appended as a line of JSON; None writes none.
     """
 
     api_key: str = field(default_factory=_new_key, repr=False)

@@ -98,7 +98,7 @@ def test_what_was_not_checked_is_named(script):
     assert script.report(packages) == (
         [
             "No known vulnerability in 1 packages.",
-            "NOT CHECKED, since PyPI tells nothing of these versions: b 2.",
+            "NOT CHECKED, since PyPI has no page for these versions: b 2.",
         ],
         False,
     )

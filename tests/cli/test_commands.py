@@ -23,7 +23,7 @@ def is_clean(text: str) -> bool:
     return "Traceback" not in text and "Warning" not in text
 
 
-def test_submitting_twice_sends_once_and_every_look_says_the_same(
+def test_submitting_twice_sends_once_and_every_command_shows_the_same(
     helios, manifest, sandbox, at, quick, tmp_path
 ) -> None:
     first = helios("submit", manifest, "--study", "study", "--tags", "arm", *quick, env=at)
@@ -55,7 +55,7 @@ def test_submitting_twice_sends_once_and_every_look_says_the_same(
     reported = helios("report", "study", env={"THYMIA_API_KEY": ""})
     assert reported.returncode == 0, reported
     assert (tmp_path / "study" / "report.html").stat().st_size > 100_000
-    # What takes some seconds is told before it begins, apart from the answer.
+    # What takes some seconds is logged before it begins, not in the answer.
     assert reported.stdout.startswith("Report: study/report.html")
     assert "Report: figures of the scores\n" in reported.stderr
     assert is_clean(reported.stderr)
@@ -103,7 +103,7 @@ def test_columns_may_have_other_names_and_constants_fill_the_rest(
     assert "de-DE" in repr(sandbox.log.request_of(run))
 
 
-def test_the_demo_goes_the_whole_way_without_a_key(helios, tmp_path) -> None:
+def test_the_demo_runs_the_full_pipeline_without_a_key(helios, tmp_path) -> None:
     finished = helios("demo", "--study", "try out", env={"THYMIA_API_KEY": ""})
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert is_clean(finished.stderr)

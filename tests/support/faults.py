@@ -36,7 +36,7 @@ class Fault(StrEnum):
     STATUS = "status"
     """An error status, with or without Retry-After."""
     REDIRECT = "redirect"
-    """A redirect to another origin: by default the sandbox's other host, which tells on keys."""
+    """A redirect to another origin: by default the sandbox's other host, which logs keys."""
     SLOW = "slow"
     """The true answer, late."""
 
@@ -87,8 +87,8 @@ class Faults:
             Rule(Fault.CLOSE, after_work=True),
             Rule(Fault.CUT),
             Rule(Fault.HALF_JSON),
-            # Without the work, an upload would be told 200 for bytes that went nowhere: no service
-            # does that by itself, and no client can tell.
+            # Without the work, an upload would get 200 for bytes that went nowhere: no service does
+            # that by itself, and no client can notice it.
             Rule(Fault.HTML, after_work=True),
             Rule(Fault.STATUS, status=500, after_work=True),
             Rule(Fault.STATUS, status=502),

@@ -8,7 +8,7 @@ import pytest
 from helios_research.ledger import Ledger, State
 
 SIGKILL, SIGTERM, SIGINT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
-INTERRUPTED = "Interrupted. Run the same command again to go on."
+INTERRUPTED = "Interrupted. Run the same command again to continue."
 
 SCRIPT = """
 import sys
