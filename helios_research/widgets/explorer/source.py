@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from helios_research._util.text import literal, natural_key
-from helios_research.analysis.prepared import MOST_LEVELS, Codes, load_results, people_of
+from helios_research.analysis.prepared import MOST_LEVELS, Codes, prepare
 from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
@@ -63,7 +63,8 @@ class ResultsSource:
     @cached_property
     def people(self) -> tuple[Codes, int]:
         """The number of each recording's participant, -1 where unknown, and how many there are."""
-        return people_of(self.table)
+        prepared = prepare(self.table, biomarkers=())
+        return prepared.people, prepared.n_people
 
     @cached_property
     def compact(self) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def _study_code(study: HasResults) -> str:
 
 
 def _examined(table: pd.DataFrame, code: str, folder: Path) -> ResultsSource:
-    load_results(table.head(0))
+    prepare(table.head(0), biomarkers=())
     if table.empty:
         message = "The results have no rows: there is nothing to explore yet."
         raise ResultsError(message)
