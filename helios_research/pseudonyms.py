@@ -23,7 +23,8 @@ import pandas as pd
 
 from helios_research.cohort.text import as_text, text_column
 from helios_research.errors import PseudonymsError
-from helios_research.ledger.storage import DATABASE_NAME, in_words
+from helios_research.ledger.storage import DATABASE_NAME
+from helios_research.widgets.base.panel import in_words
 
 Table = TypeVar("Table", pd.DataFrame, "pd.Series[Any]")
 

@@ -18,8 +18,7 @@ from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError
 from helios_research.ledger import Ledger, LedgerReader, Setting
-from helios_research.ledger.storage import DATABASE_FILES
-from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
+from helios_research.ledger.storage import DATABASE_FILES, HOLDER_NAME, LOCK_NAME
 from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings

@@ -26,8 +26,7 @@ from helios_research.cohort import Cohort
 from helios_research.columns import WITHDRAWN_RUNS, Source
 from helios_research.errors import UnfinishedWithdrawalError, UnknownParticipantError
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal
-from helios_research.ledger.storage import DATABASE_FILES
-from helios_research.ledger.writer import HOLDER_NAME, LOCK_NAME
+from helios_research.ledger.storage import DATABASE_FILES, HOLDER_NAME, LOCK_NAME
 from helios_research.results.files import read_footer
 from helios_research.results.table import Snapshot, as_column
 from helios_research.state.loader import all_hashes

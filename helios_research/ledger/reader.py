@@ -1,126 +1,36 @@
-"""Values in a ledger that nobody can have written: damage that SQLite itself does not notice."""
+"""What can be asked of a ledger, also while another process writes to it."""
 
 import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
 
-import pandas as pd
 from pydantic_core import from_json
 
 from helios_research.ledger.attempts import Attempt, SecretUrl, State, Transition, to_moment
 from helios_research.ledger.storage import (
-    NO_SENSE,
-    ROWS_IN_A_BLOCK,
-    Connected,
-    DamagedValueError,
-    making_sense,
+    UNREADABLE,
+    CorruptValueError,
+    connect_reader,
+    corrupt_if_unreadable,
     sqlite_errors,
 )
 from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
 
+ROWS_IN_A_BLOCK = 2_000
+"""Enough to make reading one block cheap against parsing it, and little enough to hold in memory."""
 
-class CheckReader(Connected):
-    """The part of a ledger that knows recordings by their locations.
-
-    Opened with the path of the ledger's file.
-    """
-
-    def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Read what earlier checks found out about recordings, in constant memory."""
-        for place, stamp, facts in self._checks(settings, "facts"):
-            yield place, stamp, self._read(facts)
-
-    def cached_fact(self, settings: str, path: str) -> Iterator[tuple[str, str, Any]]:
-        """Read one of the facts about each recording, in constant memory and without the rest."""
-        return self._checks(settings, "facts ->> ?", path)
-
-    def checks_at(
-        self, settings: str, locations: Iterable[str]
-    ) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Read what earlier checks found out about some recordings."""
-        found = self._checks_at(settings, "facts", locations)
-        # Once around all of them: around each it would take as long as reading them.
-        with sqlite_errors(self._path), making_sense():
-            return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
-
-    def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
-        """Read one of the facts about some recordings, without the rest."""
-        found = self._checks_at(settings, "facts ->> ?", locations, path)
-        return {place: fact for place, _, fact in found}
-
-    def _read(self, facts: str) -> dict[str, Any]:
-        with sqlite_errors(self._path), making_sense():
-            found: dict[str, Any] = from_json(facts)
-            return found
-
-    def _checks_at(
-        self, settings: str, what: str, locations: Iterable[str], *values: str
-    ) -> Iterator[tuple[str, str, Any]]:
-        places = [os.fsencode(location) for location in locations]
-        for first in range(0, len(places), ROWS_IN_A_BLOCK):
-            block = places[first : first + ROWS_IN_A_BLOCK]
-            marks = ",".join("?" * len(block))
-            query = (
-                f"SELECT location, stamp, {what} FROM checks "  # noqa: S608 - words of ours
-                f"WHERE settings = ? AND location IN ({marks})"
-            )
-            with self._connected() as connection:
-                rows = connection.execute(query, (*values, settings, *block)).fetchall()
-            for place, stamp, value in rows:
-                yield os.fsdecode(place), stamp, value
-
-    def _checks(self, settings: str, what: str, *values: str) -> Iterator[tuple[str, str, Any]]:
-        last = b""
-        query = (
-            f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND location > ? "  # noqa: S608 - words of ours
-            "ORDER BY location LIMIT ?"
-        )
-        while True:
-            with self._connected() as connection:
-                rows = connection.execute(
-                    query, (*values, settings, last, ROWS_IN_A_BLOCK)
-                ).fetchall()
-            if not rows:
-                return
-            for place, stamp, value in rows:
-                yield os.fsdecode(place), stamp, value
-            last = rows[-1][0]
-
-
-_TEXT = (
-    "sha256",
-    "request_digest",
-    "media_type",
-    "source",
-    "state",
-    "model_run_id",
-    "error_code",
-    "error_reason",
-)
-_MOMENTS = (
-    "begun_at",
-    "created_at",
-    "upload_began_at",
-    "uploaded_at",
-    "run_at",
-    "completed_at",
-)
-_TYPES: dict[str, str] = dict.fromkeys(_TEXT, "str") | {
-    "attempt_id": "int64",
-    "number": "int64",
-    "size_bytes": "int64",
-    "duration_s": "float64",
-    "delete_data": "bool",
-}
 _COLUMNS = [field.name for field in fields(Attempt)]
-_FRAME_COLUMNS = [name for name in _COLUMNS if name not in ("request_text", "upload_url")]
 _FLAG = _COLUMNS.index("delete_data")
 _STATE = _COLUMNS.index("state")
 _URL = _COLUMNS.index("upload_url")
-_MOMENT_PLACES = [_COLUMNS.index(name) for name in _MOMENTS]
+_MOMENTS = [place for place, name in enumerate(_COLUMNS) if name.endswith("_at")]
 
 _ATTEMPTS = f"SELECT {', '.join(_COLUMNS)} FROM attempts LEFT JOIN upload_urls USING (attempt_id)"  # noqa: S608 - column names of ours
 
@@ -135,7 +45,7 @@ def load_attempt(connection: sqlite3.Connection, attempt_id: int) -> Attempt:
     return _to_attempt(row)
 
 
-class LedgerReader(CheckReader):
+class LedgerReader:
     """What can be asked of a ledger; every call sees all that was committed before it.
 
     In WAL mode readers and the writer do not wait for each other, whatever process they are in:
@@ -144,6 +54,48 @@ class LedgerReader(CheckReader):
 
     Opened with the path of the ledger's file. May be used from several threads.
     """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reading = Lock()
+        self._is_closed = False
+        with sqlite_errors(path):
+            self._connection = connect_reader(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The study folder, with links resolved."""
+        return self._path.parent
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        with self._reading:
+            self._is_closed = True
+            self._connection.close()
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        with self._reading, sqlite_errors(self._path):
+            if self._is_closed:
+                raise ValueError(f"The ledger {self._path} is closed: open the study again.")
+            yield self._connection
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._connected() as connection:
+            return connection.execute(query, values).fetchall()
+
+    # --- attempts ---------------------------------------------------------------------------------
 
     def attempt(self, attempt_id: int) -> Attempt:
         """Read one attempt."""
@@ -158,10 +110,7 @@ class LedgerReader(CheckReader):
 
     def attempts_of(self, sha256: str) -> list[Attempt]:
         """Read all attempts with one recording, oldest first."""
-        query = f"{_ATTEMPTS} WHERE sha256 = ? ORDER BY attempt_id"
-        with self._connected() as connection:
-            rows = connection.execute(query, (sha256,)).fetchall()
-            return [_to_attempt(row) for row in rows]
+        return self.attempts_with([sha256])
 
     def attempts_with(self, recordings: Iterable[str]) -> list[Attempt]:
         """Read all attempts with some recordings, oldest first."""
@@ -171,50 +120,13 @@ class LedgerReader(CheckReader):
             rows = connection.execute(query, (json.dumps(list(recordings)),)).fetchall()
             return [_to_attempt(row) for row in rows]
 
-    def attempts_frame(self) -> pd.DataFrame:
-        """Read all attempts as a table, without their requests and upload URLs."""
-        query = f"SELECT {', '.join(_FRAME_COLUMNS)} FROM attempts ORDER BY attempt_id"  # noqa: S608 - column names of ours
-        with self._connected() as connection:
-            rows = connection.execute(query).fetchall()
-        frame = pd.DataFrame.from_records(rows, columns=_FRAME_COLUMNS)
-        moments = {
-            name: pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True).astype(
-                "datetime64[us, UTC]"
-            )
-            for name in _MOMENTS
-        }
-        return frame.assign(**moments).astype(_TYPES)
-
-    def answers(self) -> Iterator[tuple[int, str]]:
-        """Read the raw final answers, oldest attempt first, in constant memory."""
-        last = -1
-        query = (
-            "SELECT attempt_id, body FROM answers WHERE attempt_id > ? ORDER BY attempt_id LIMIT ?"
-        )
-        while True:
-            with self._connected() as connection:
-                rows = connection.execute(query, (last, ROWS_IN_A_BLOCK)).fetchall()
-            if not rows:
-                return
-            yield from rows
-            last = rows[-1][0]
-
     def answers_to(self, attempt_ids: Iterable[int]) -> dict[int, str]:
         """Read the raw final answers to some attempts."""
         query = (
             "SELECT attempt_id, body FROM answers "
             "WHERE attempt_id IN (SELECT value FROM json_each(?))"
         )
-        with self._connected() as connection:
-            return dict(connection.execute(query, (json.dumps(list(attempt_ids)),)).fetchall())
-
-    def answer(self, attempt_id: int) -> dict[str, Any] | None:
-        """Read the raw final answer to one attempt."""
-        query = "SELECT body FROM answers WHERE attempt_id = ?"
-        with self._connected() as connection:
-            row = connection.execute(query, (attempt_id,)).fetchone()
-            with making_sense():
-                return None if row is None else json.loads(row[0])
+        return dict(self._rows(query, json.dumps(list(attempt_ids))))
 
     def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
         """Read the audit trail, oldest entry first."""
@@ -225,7 +137,7 @@ class LedgerReader(CheckReader):
         )
         with self._connected() as connection:
             rows = connection.execute(query, {"after": after, "attempt": attempt_id}).fetchall()
-            with making_sense():
+            with corrupt_if_unreadable():
                 return [
                     Transition(
                         key, attempt, _STATES[state], to_moment(at), json.loads(note or "{}")
@@ -234,32 +146,74 @@ class LedgerReader(CheckReader):
                 ]
 
     def newest_transition(self) -> int:
-        """Tell how far the audit trail goes, to read only what comes after it later."""
+        """Give the key of the newest entry of the audit trail, to read later only what follows."""
         query = "SELECT coalesce(max(transition_id), 0) FROM transitions"
-        with self._connected() as connection:
-            return int(connection.execute(query).fetchone()[0])
+        return int(self._rows(query)[0][0])
 
-    def counts(self) -> dict[State, int]:
-        """Count recordings by the state of their latest attempt."""
-        # SQLite takes the bare column from the row that holds the maximum.
+    # --- checks, which are known by the locations of recordings -----------------------------------
+
+    def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Read what earlier checks found out about recordings, in constant memory."""
+        for place, stamp, facts in self._all_checks(settings, "facts"):
+            with sqlite_errors(self._path), corrupt_if_unreadable():
+                found: dict[str, Any] = from_json(facts)
+            yield place, stamp, found
+
+    def cached_fact(self, settings: str, path: str) -> Iterator[tuple[str, str, Any]]:
+        """Read one of the facts about each recording, in constant memory and without the rest."""
+        return self._all_checks(settings, "facts ->> ?", path)
+
+    def checks_at(
+        self, settings: str, locations: Iterable[str]
+    ) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Read what earlier checks found out about some recordings."""
+        found = self._some_checks(settings, "facts", locations)
+        # Once around all of them: around each it would take as long as reading them.
+        with sqlite_errors(self._path), corrupt_if_unreadable():
+            return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
+
+    def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
+        """Read one of the facts about some recordings, without the rest."""
+        found = self._some_checks(settings, "facts ->> ?", locations, path)
+        return {place: fact for place, _, fact in found}
+
+    def _some_checks(
+        self, settings: str, what: str, locations: Iterable[str], *values: str
+    ) -> Iterator[tuple[str, str, Any]]:
+        places = [os.fsencode(location) for location in locations]
+        for first in range(0, len(places), ROWS_IN_A_BLOCK):
+            block = places[first : first + ROWS_IN_A_BLOCK]
+            marks = ",".join("?" * len(block))
+            query = (
+                f"SELECT location, stamp, {what} FROM checks "  # noqa: S608 - words of ours
+                f"WHERE settings = ? AND location IN ({marks})"
+            )
+            for place, stamp, value in self._rows(query, *values, settings, *block):
+                yield os.fsdecode(place), stamp, value
+
+    def _all_checks(self, settings: str, what: str, *values: str) -> Iterator[tuple[str, str, Any]]:
+        last = b""
         query = (
-            "SELECT state, count(*) FROM (SELECT state, max(attempt_id) FROM attempts "
-            "GROUP BY sha256, request_digest, source) GROUP BY state"
+            f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND location > ? "  # noqa: S608 - words of ours
+            "ORDER BY location LIMIT ?"
         )
-        with self._connected() as connection:
-            found = dict(connection.execute(query).fetchall())
-        return {state: found[state.value] for state in State if state.value in found}
+        while rows := self._rows(query, *values, settings, last, ROWS_IN_A_BLOCK):
+            for place, stamp, value in rows:
+                yield os.fsdecode(place), stamp, value
+            last = rows[-1][0]
+
+    # --- the study --------------------------------------------------------------------------------
 
     def get_setting(self, name: str, default: Any = None) -> Any:
-        """Read a setting of the study."""
-        query = "SELECT value FROM settings WHERE name = ?"
+        """Read a setting of the study; its name is one of `Setting`."""
         with self._connected() as connection:
+            query = "SELECT value FROM settings WHERE name = ?"
             row = connection.execute(query, (name,)).fetchone()
-            with making_sense():
+            with corrupt_if_unreadable():
                 return default if row is None else json.loads(row[0])
 
     def withdrawn(self) -> Withdrawn:
-        """Tell who has withdrawn from the study, as far as it may know."""
+        """Read who has withdrawn from the study, as far as it may know."""
         with self._connected() as connection:
             return load_withdrawn(connection)
 
@@ -274,12 +228,12 @@ def _to_attempt(row: tuple[Any, ...]) -> Attempt:
     values[_FLAG] = bool(values[_FLAG])
     if values[_URL] is not None:
         values[_URL] = SecretUrl(values[_URL])
-    # Not `making_sense`, which costs as much again, for each of 100,000 attempts.
+    # Not `corrupt_if_unreadable`, which costs as much again, for each of 100,000 attempts.
     try:
         values[_STATE] = _STATES[values[_STATE]]
-        for place in _MOMENT_PLACES:
+        for place in _MOMENTS:
             if values[place] is not None:
                 values[place] = to_moment(values[place])
-    except NO_SENSE as error:
-        raise DamagedValueError from error
+    except UNREADABLE as error:
+        raise CorruptValueError from error
     return Attempt(*values)

@@ -1,111 +1,40 @@
-"""A connection to a ledger that several threads may read through."""
+"""A ledger's files: its database, connections to it, and the lock that lets one process write."""
 
 import errno
+import json
 import os
 import re
 import shlex
+import socket
 import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from threading import Lock
-from types import TracebackType
-from typing import Self
 
+from filelock import FileLock, Timeout
+
+from helios_research._util.files import remove_temporary_files, replaced
+from helios_research._util.text import in_local_time
 from helios_research.errors import (
     StudyDamagedError,
     StudyError,
+    StudyLockedError,
     StudyMissingError,
     StudyStorageError,
+    storage_errors,
 )
 from helios_research.ledger.attempts import SecretUrl
-
-# Our statements fit every ledger of the version that it says, unless what it says was damaged.
-_DAMAGE = re.compile(
-    "decode to UTF-8|malformed JSON|unsupported file format|no such (table|column)|already exists"
-)
-
-
-NO_SENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What understanding a value raises that is not what is only ever written in its place."""
-
-
-class DamagedValueError(sqlite3.DatabaseError):
-    """A value makes no sense; `study_error` words it like SQLite's own finding of damage."""
-
-    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-
-    def __init__(self) -> None:
-        super().__init__("a value in it makes no sense")
-
-
-@contextmanager
-def making_sense() -> Iterator[None]:
-    """Take values that cannot be understood for damage to the file."""
-    try:
-        yield
-    except NO_SENSE as error:
-        raise DamagedValueError from error
-
-
-def is_damage_without_code(error: Exception) -> bool:
-    """Tell whether SQLite found damage to which it gives no code of its own."""
-    is_sqlites = isinstance(error, sqlite3.OperationalError)
-    return is_sqlites and _DAMAGE.search(str(error)) is not None
-
-
-ROWS_IN_A_BLOCK = 2_000
-"""Enough to make reading one block cheap against parsing it, and little enough to hold in memory."""
-
-
-class Connected:
-    """A ledger that is open for reading; its methods are those of `LedgerReader`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._reading = Lock()
-        self._is_closed = False
-        with sqlite_errors(path):
-            self._connection = connect_reader(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def folder(self) -> Path:
-        """The study folder, with links resolved."""
-        return self._path.parent
-
-    def close(self) -> None:
-        """Let go of the file; safe to call twice."""
-        with self._reading:
-            self._is_closed = True
-            self._connection.close()
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._reading, sqlite_errors(self._path):
-            if self._is_closed:
-                raise ValueError(f"The ledger {self._path} is closed: open the study again.")
-            yield self._connection
-
 
 DATABASE_NAME = "helios.sqlite"
 DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))
 """The ledger's file, and what SQLite keeps beside it while it is in use."""
 
 # For a lock that a reader or a checkpoint holds for a moment; also the longest that closing waits
-# for somebody's database browser.
+# for a database browser.
 _BUSY_S = 10.0
 
 # WAL needs memory that all processes on a file share, which network and cluster file systems do
@@ -150,13 +79,13 @@ def warn_if_open_to_others(folder: Path) -> None:
     What this package writes is for its owner alone, but a folder that was made before, or files
     that were copied there, need not be.
     """
-    # Into a closed folder nobody reaches, whatever its files allow. Windows has permissions of
-    # another kind, which this number does not tell.
+    # No one else reaches into a closed folder, whatever its files allow. Windows has permissions of
+    # another kind, which this number does not show.
     if sys.platform != "win32" and folder.stat().st_mode & 0o077:
         warnings.warn(
             f"Other users of this machine can look into the study {folder}. To keep it to "
-            f"yourself: chmod -R go= {shlex.quote(str(folder))} (on a drive that knows no "
-            "permissions, move the study to another).",
+            f"yourself: chmod -R go= {shlex.quote(str(folder))} (if its drive has no "
+            "permissions, move the study to another drive).",
             stacklevel=3,
         )
 
@@ -223,15 +152,15 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def _reading_mode(path: Path) -> str:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        # Not `ro`: whoever reads first after a kill must take back the transaction that was cut.
+        # Not `ro`: the first reader after a kill must take back the transaction that was cut.
         return "mode=rw"
     # A closed ledger that may not be written to (an archive, a snapshot) has no side files, SQLite
-    # cannot make them, and nobody else can be writing: only then may it be taken as immutable.
+    # cannot make them, and no one else can be writing: only then may it be taken as immutable.
     is_alone = not path.with_name(f"{path.name}-wal").exists()
     return "mode=ro&immutable=1" if is_alone else "mode=ro"
 
 
-def tidy(connection: sqlite3.Connection) -> None:
+def checkpoint(connection: sqlite3.Connection) -> None:
     """Leave one small file in which no erased upload URL can be found.
 
     The table of upload URLs is emptied, which zeroes all of its pages, and what still lives is
@@ -249,18 +178,18 @@ def tidy(connection: sqlite3.Connection) -> None:
     except BaseException:
         connection.rollback()
         raise
-    empty_wal(connection)
+    _empty_wal(connection)
 
 
-def rewrite(connection: sqlite3.Connection) -> bool:
+def vacuum(connection: sqlite3.Connection) -> bool:
     """Write the whole file anew, so that nothing of what was deleted is left in it or its WAL."""
     # Otherwise a copy of the whole ledger would lie in the system's folder for temporary files.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("VACUUM")
-    return empty_wal(connection)
+    return _empty_wal(connection)
 
 
-def empty_wal(connection: sqlite3.Connection) -> bool:
+def _empty_wal(connection: sqlite3.Connection) -> bool:
     """Copy the WAL into the file and cut it to nothing."""
     ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return not busy
@@ -289,11 +218,41 @@ def _file_system(path: Path, table: str) -> str:
     return found
 
 
+# --- failures ----------------------------------------------------------------------------------
+
+# Our statements fit every ledger of the version that it says, unless what it says was corrupted.
+_CORRUPTION = re.compile(
+    "decode to UTF-8|malformed JSON|unsupported file format|no such (table|column)|already exists"
+)
+
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a value raises that this package cannot have written in its place."""
+
+
+class CorruptValueError(sqlite3.DatabaseError):
+    """A value that this package cannot have written: corruption that SQLite does not notice."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+    def __init__(self) -> None:
+        super().__init__("a value in it makes no sense")
+
+
+@contextmanager
+def corrupt_if_unreadable() -> Iterator[None]:
+    """Take values that cannot be read for corruption of the file."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise CorruptValueError from error
+
+
 def study_error(error: Exception, path: Path) -> StudyError | None:
-    """Put a failure of the disk or of the file into the words of a study."""
+    """Word a failure of the disk or of the file as the error of a study; None where it is neither."""
     # Extended codes refine the primary one in their lowest byte (https://sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-    if is_damage_without_code(error) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    is_uncoded = isinstance(error, sqlite3.OperationalError) and _CORRUPTION.search(str(error))
+    if is_uncoded or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StudyDamagedError(path, str(error))
     if code in _STORAGE_FAILURES:
         name = getattr(error, "sqlite_errorname", "")
@@ -314,6 +273,97 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise worded from error
 
 
-def in_words(error: OSError) -> str:
-    """Name what the system refused, for use in a sentence."""
-    return (error.strerror or type(error).__name__).lower()
+# --- the lock -------------------------------------------------------------------------------------
+
+LOCK_NAME = "helios.lock"
+HOLDER_NAME = "helios.lock.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has the right to write to a study."""
+
+    pid: int
+    host: str
+    since: datetime
+
+
+class StudyLock:
+    """The right to write to a study.
+
+    The lock itself is the system's (``flock``), so that a killed process leaves nothing behind
+    that has to be cleared. Who holds it is in a second file, which is only ever read when
+    the lock is refused: what a killed process left there is overwritten by the next holder.
+    """
+
+    def __init__(self, folder: Path, now: datetime) -> None:
+        self._holder = folder / HOLDER_NAME
+        # On the few file systems without flock, filelock warns and uses a marker file instead.
+        self._lock = FileLock(folder / LOCK_NAME, timeout=0, mode=0o600, thread_local=False)
+        with storage_errors(folder):
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise _refusal(folder, self._holder) from None
+            try:
+                self._sign(now)
+            except OSError:
+                self._lock.release()
+                raise
+
+    def _sign(self, now: datetime) -> None:
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
+        # Only the holder of the lock comes here.
+        remove_temporary_files(self._holder)
+        with replaced(self._holder) as unfinished:
+            unfinished.write_text(json.dumps(holder), encoding="utf-8")
+
+    def release(self) -> None:
+        """Give the right back; safe to call twice."""
+        if self._lock.is_locked:
+            # Where the folder has become read-only the name stays; it is only ever believed while
+            # its process lives, and the next holder writes its own.
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Read who seems to be writing to a study, without touching the lock.
+
+    Trying the lock would be exact, but for that moment it would turn away a submission that
+    wants to begin.
+    """
+    holder = _signed(folder / HOLDER_NAME)
+    return holder if holder is not None and _may_live(holder) else None
+
+
+def _signed(path: Path) -> Holder | None:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return Holder(int(known["pid"]), str(known["host"]), datetime.fromisoformat(known["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        # The holder is between taking the lock and signing it, or has just gone.
+        return None
+
+
+def _may_live(holder: Holder) -> bool:
+    # On Windows signal 0 is Ctrl-C, not a question.
+    if holder.host != socket.gethostname() or sys.platform == "win32":
+        return True
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # It is there, and someone else's.
+        return True
+    return True
+
+
+def _refusal(folder: Path, path: Path) -> StudyLockedError:
+    holder = _signed(path)
+    if holder is None:
+        return StudyLockedError(folder, pid=None, host=None, since=None)
+    since = in_local_time(holder.since)
+    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)

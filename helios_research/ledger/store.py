@@ -1,19 +1,24 @@
 """The ledger of a study: the only truth about what has happened to each recording."""
 
+import asyncio
 import logging
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, Unpack
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Self, TypeVar, Unpack
 
 from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, SecretUrl, State
 from helios_research.ledger.reader import LedgerReader
 from helios_research.ledger.schema import (
-    ANSWER,
     MIGRATIONS,
     check_version,
     insert,
@@ -25,18 +30,19 @@ from helios_research.ledger.schema import (
     version_of,
 )
 from helios_research.ledger.storage import (
+    StudyLock,
+    checkpoint,
     connect_reader,
     connect_writer,
     existing_database,
     prepare_database,
     prepare_folder,
-    rewrite,
     sqlite_errors,
-    tidy,
+    study_error,
+    vacuum,
     warn_if_open_to_others,
 )
 from helios_research.ledger.withdrawals import Removal, hand_over_runs, remove, take_back
-from helios_research.ledger.writer import GroupWriter, StudyLock
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -79,7 +85,7 @@ class Ledger(LedgerReader):
                 connection = connect_writer(path)
                 undo.callback(connection.close)
                 migrate(connection, path, MIGRATIONS)
-                tidy(connection)
+                checkpoint(connection)
             ledger = cls(path, connection, lock, clock)
             undo.pop_all()
             return ledger
@@ -100,17 +106,17 @@ class Ledger(LedgerReader):
         return LedgerReader(path)
 
     def close(self) -> None:
-        """Finish what is being written, tidy the file and let others write; safe to call twice."""
+        """Finish what is being written and let others write; safe to call twice."""
         self._writer.close()
         super().close()
         if not self._is_open:
             return
         self._is_open = False
         try:
-            tidy(self._writing)
+            checkpoint(self._writing)
         except sqlite3.Error as error:
-            # Everything acknowledged is safe in the WAL; the next opening tidies up.
-            _LOGGER.warning("The ledger %s could not be tidied: %s", self._path, error)
+            # Everything acknowledged is safe in the WAL; the next opening does it.
+            _LOGGER.warning("The ledger %s could not be checkpointed: %s", self._path, error)
         finally:
             self._writing.close()
             self._lock.release()
@@ -138,11 +144,6 @@ class Ledger(LedgerReader):
         body = None if answer is None else to_json(answer)
         work = partial(move, attempt_id, state, self._clock(), changes, body)
         return await self._writer.write(work)
-
-    async def keep_answer(self, attempt_id: int, body: Mapping[str, Any]) -> None:
-        """Keep a raw answer in place of the one kept before."""
-        row = (attempt_id, to_json(body))
-        await self._writer.write(lambda connection: connection.execute(ANSWER, row) and None)
 
     async def put_setting(self, name: str, value: Any) -> None:
         """Keep a setting of the study."""
@@ -175,7 +176,7 @@ class Ledger(LedgerReader):
         self._writer.close()
         try:
             with sqlite_errors(self._path):
-                return rewrite(self._writing)
+                return vacuum(self._writing)
         finally:
             self._writer = GroupWriter(self._writing, self._path)
 
@@ -186,3 +187,153 @@ class Ledger(LedgerReader):
     def take_back_withdrawal(self, label: str, code: str) -> bool:
         """Take a withdrawal back, so that what is of the participant may be sent again."""
         return self._writer.write_blocking(partial(take_back, label, code))
+
+
+Value = TypeVar("Value")
+
+# Bounds the time that the first of a group waits for the last.
+_MOST_IN_A_GROUP = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any] | Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    write: _Write
+    value: Any = None
+    error: Exception | None = None
+
+
+class GroupWriter:
+    """Runs pieces of work on one connection, in order, several in one transaction.
+
+    A piece of work is a function of the connection. It may be run again after a group was rolled
+    back, so it must do nothing but work on the connection.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._submitting = Lock()
+        self._is_open = True
+        self._thread = Thread(target=self._run, name="helios-ledger", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
+        """Do a piece of work and wait until it is on the disk.
+
+        Cancelling the wait does not take the work back.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Value] = loop.create_future()
+        self._submit(_Write(work, future, loop))
+        return await future
+
+    def write_blocking(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
+        """Do a piece of work and block this thread until it is on the disk."""
+        future: Future[Value] = Future()
+        self._submit(_Write(work, future, None))
+        return future.result()
+
+    def close(self) -> None:
+        """Finish what was submitted and end the thread; safe to call twice."""
+        with self._submitting:
+            if self._is_open:
+                self._is_open = False
+                self._queue.put(None)
+        self._thread.join()
+
+    def _submit(self, write: _Write) -> None:
+        with self._submitting:
+            if not self._is_open:
+                raise ValueError(f"The ledger {self._path} is closed: open the study again.")
+            self._queue.put(write)
+
+    def _run(self) -> None:
+        while (write := self._queue.get()) is not None:
+            group, is_last = self._gather(write)
+            _settle(self._perform(group))
+            if is_last:
+                return
+
+    def _gather(self, first: _Write) -> tuple[list[_Write], bool]:
+        group = [first]
+        while len(group) < _MOST_IN_A_GROUP:
+            try:
+                write = self._queue.get_nowait()
+            except Empty:
+                break
+            if write is None:
+                return group, True
+            group.append(write)
+        return group, False
+
+    def _perform(self, group: list[_Write]) -> list[_Written]:
+        try:
+            values = self._transact(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
+            self._roll_back()
+            if len(group) == 1 or study_error(error, self._path):
+                return [_Written(write, error=self._worded(error)) for write in group]
+            # One of them is at fault: halving finds it in few transactions and keeps the order.
+            middle = len(group) // 2
+            return self._perform(group[:middle]) + self._perform(group[middle:])
+        return [_Written(write, value) for write, value in zip(group, values, strict=True)]
+
+    def _transact(self, group: list[_Write]) -> list[Any]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        values = [write.work(self._connection) for write in group]
+        self._connection.execute("COMMIT")
+        return values
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except sqlite3.Error as error:
+            # The next transaction cannot begin then, and its waiters hear of it.
+            _LOGGER.warning("A transaction of %s could not be undone: %s", self._path, error)
+
+    def _worded(self, error: Exception) -> Exception:
+        worded = study_error(error, self._path)
+        if worded is None:
+            return error
+        # Each waiter gets one of its own: tracebacks grow in an exception as it is raised.
+        worded.__cause__ = error
+        return worded
+
+
+def _settle(outcomes: list[_Written]) -> None:
+    by_loop: defaultdict[asyncio.AbstractEventLoop | None, list[_Written]] = defaultdict(list)
+    for outcome in outcomes:
+        by_loop[outcome.write.loop].append(outcome)
+    for loop, group in by_loop.items():
+        if loop is None:
+            _resolve(group)
+        else:
+            _resolve_on(loop, group)
+
+
+def _resolve_on(loop: asyncio.AbstractEventLoop, group: list[_Written]) -> None:
+    try:
+        # One call for the whole group: waking a loop costs more than resolving a future.
+        loop.call_soon_threadsafe(_resolve, group)
+    except RuntimeError:
+        # The loop was closed, and its waiters with it; what they asked for is on the disk.
+        _LOGGER.debug("%d writes were not waited for to the end.", len(group))
+
+
+def _resolve(outcomes: list[_Written]) -> None:
+    for outcome in outcomes:
+        future = outcome.write.future
+        if future.done():  # its waiter was cancelled
+            continue
+        if outcome.error is None:
+            future.set_result(outcome.value)
+        else:
+            future.set_exception(outcome.error)

@@ -127,7 +127,7 @@ def hand_over_runs(label: str, connection: sqlite3.Connection) -> None:
     )
     mark = label_mark(_salt(connection) or b"", label)
     others = connection.execute(f"{query} WHERE label_mark != ?", (mark,)).fetchall()
-    # Without WHERE, as in `storage.tidy`: this clears pages instead of rows.
+    # Without WHERE, as in `storage.checkpoint`: this clears pages instead of rows.
     connection.execute("DELETE FROM withdrawn_runs")
     connection.executemany("INSERT INTO withdrawn_runs VALUES (?, ?)", others)
 

@@ -63,7 +63,7 @@ async def test_an_older_ledger_is_migrated_before_it_is_only_read(
         await ledger.begin(new_attempt())
     monkeypatch.setattr(store, "MIGRATIONS", (*MIGRATIONS, NEXT))
     with Ledger.read(tmp_path) as reader:
-        assert reader.counts() == {State.CREATING: 1}
+        assert [attempt.state for attempt in reader.attempts()] == [State.CREATING]
     with connected(tmp_path / "helios.sqlite") as connection:
         assert version_of(connection, tmp_path) == len(MIGRATIONS) + 1
 
@@ -88,13 +88,8 @@ def test_a_newer_ledger_is_refused_and_not_touched(
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA user_version = 99")
         before = list(connection.iterdump())
-    with pytest.raises(StudyVersionError) as caught:
+    with pytest.raises(StudyVersionError, match=rf"schema 99; .* up to {len(MIGRATIONS)}\)"):
         act(tmp_path)
-    assert str(caught.value) == (
-        f"The study {tmp_path} was written by a newer version of helios_research (schema 99; "
-        f"this version reads up to {len(MIGRATIONS)}): upgrade with "
-        "`pip install -U helios-research`. Nothing was changed."
-    )
     with connected(path) as connection:
         assert list(connection.iterdump()) == before
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helios_research.errors import StudyStorageError
-from helios_research.ledger import Attempt, Ledger, NewAttempt, State, reader
+from helios_research.ledger import Attempt, Ledger, NewAttempt, State
 
 Make = Callable[..., NewAttempt]
 RUN_AT = datetime(2026, 3, 1, 11, 0, 0, 123456, tzinfo=UTC)
@@ -66,55 +66,11 @@ async def test_the_attempts_of_several_recordings_can_be_read_at_once(
     assert ledger.attempts_with([]) == []
 
 
-async def test_the_table_says_what_the_attempts_say(ledger: Ledger, written: list[Attempt]) -> None:
-    frame = ledger.attempts_frame()
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    assert rows == [{name: getattr(one, name) for name in frame.columns} for one in written]
-
-
-async def test_the_table_holds_no_secret_and_has_fixed_types(
-    ledger: Ledger, written: list[Attempt]
-) -> None:
-    types = ledger.attempts_frame().dtypes.astype(str)
-    assert not {"upload_url", "request", "request_text"} & set(types.index)
-    assert types["error_reason"] == types["state"] == types["sha256"] == "str"
-    assert types["completed_at"] == types["begun_at"] == "datetime64[us, UTC]"
-    assert types["duration_s"] == "float64"
-    assert types["delete_data"] == "bool"
-
-
-def test_the_table_of_an_empty_ledger_has_the_same_types(ledger: Ledger) -> None:
-    frame = ledger.attempts_frame()
-    assert len(frame) == 0
-    assert frame["run_at"].dtype == "datetime64[us, UTC]"
-    assert frame["model_run_id"].dtype == "str"
-
-
-async def test_answers_are_read_in_blocks_without_losing_one(
-    ledger: Ledger, new_attempt: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader, "ROWS_IN_A_BLOCK", 3)
-    for number in range(8):
-        attempt = await ledger.begin(new_attempt(number))
-        await ledger.advance(attempt.attempt_id, State.SCORED, answer={"number": number})
-    answers = list(ledger.answers())
-    assert [json.loads(body) for _, body in answers] == [{"number": n} for n in range(8)]
-    assert [key for key, _ in answers] == [attempt.attempt_id for attempt in ledger.attempts()]
-
-
 async def test_some_answers_can_be_asked_for(ledger: Ledger, written: list[Attempt]) -> None:
     answers = ledger.answers_to([1, 3, 99])
     assert {key: json.loads(body) for key, body in answers.items()} == {
         1: {"id": "r1", "status": "COMPLETE_OK"}
     }
-    assert ledger.answer(2) == {"id": "r2", "errorCode": "ERR_INTERNAL"}
-    assert ledger.answer(3) is None
-
-
-async def test_recordings_are_counted_by_their_latest_attempt(
-    ledger: Ledger, written: list[Attempt]
-) -> None:
-    assert ledger.counts() == {State.CREATING: 2, State.SCORED: 1}
 
 
 async def test_the_audit_trail_tells_each_move_without_the_upload_url(

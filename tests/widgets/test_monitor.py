@@ -100,9 +100,9 @@ def test_it_stops_and_continues_with_the_same_settings(
     study.submission.wait()
     until(lambda: "recordings are finished" in read(monitor).status, "the end is shown")
     with Ledger.read(study.folder) as ledger:
-        frame = ledger.attempts_frame()
-    assert len(frame) == 6
-    assert frame["delete_data"].any()
+        attempts = ledger.attempts()
+    assert len(attempts) == 6
+    assert any(attempt.delete_data for attempt in attempts)
 
 
 def test_errors_are_grouped_and_explained(

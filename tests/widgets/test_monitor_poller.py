@@ -11,7 +11,7 @@ from helios_research.codes import RECORDING_CHANGED
 from helios_research.columns import Outcome
 from helios_research.errors import AccountError, StudyMissingError
 from helios_research.ledger import Ledger, NewAttempt, State, Transition
-from helios_research.ledger.writer import HOLDER_NAME
+from helios_research.ledger.storage import HOLDER_NAME
 from helios_research.state.status import Progress
 from helios_research.widgets.monitor.poller import (
     LEAST_PAUSE_S,

@@ -22,8 +22,7 @@ from helios_research._util.text import in_local_time
 from helios_research.columns import Outcome
 from helios_research.errors import HeliosResearchError
 from helios_research.ledger import Ledger, Setting, Transition
-from helios_research.ledger.storage import DATABASE_NAME
-from helios_research.ledger.writer import Holder, holder_of
+from helios_research.ledger.storage import DATABASE_NAME, Holder, holder_of
 from helios_research.state.status import Progress, outcome_in
 from helios_research.submission.background import Submission
 

@@ -122,7 +122,7 @@ def test_a_script_of_ones_own_ends_at_once_on_sigterm_and_goes_on_the_next_time(
 # and when the results are complete but not yet in their place.
 AT_A_COMMIT = """
 import os
-from helios_research.ledger.writer import GroupWriter
+from helios_research.ledger.store import GroupWriter
 transact = GroupWriter._transact
 commits = 0
 def strike(self, group):

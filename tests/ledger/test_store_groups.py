@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from helios_research.errors import StudyStorageError
-from helios_research.ledger.writer import GroupWriter
+from helios_research.ledger.store import GroupWriter
 
 Work = Callable[[sqlite3.Connection], Any]
 

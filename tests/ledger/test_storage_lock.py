@@ -15,7 +15,7 @@ import pytest
 from helios_research._util.text import in_local_time
 from helios_research.errors import StudyDamagedError, StudyLockedError
 from helios_research.ledger import Ledger, NewAttempt, State
-from helios_research.ledger.writer import HOLDER_NAME, StudyLock, holder_of
+from helios_research.ledger.storage import HOLDER_NAME, StudyLock, holder_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOLD = """
@@ -61,7 +61,7 @@ def test_a_second_process_is_told_who_holds_the_study_and_since_when(
     assert re.fullmatch(
         rf"The study {tmp_path} is in use by process {holder.pid} on \S+ since "
         r"\d{4}-\d\d-\d\d \d\d:\d\d: wait for it, or stop it first\. "
-        r"Its progress can be read with `helios-research status`\.",
+        r"`helios-research status` shows its progress\.",
         str(caught.value),
     )
 
@@ -70,11 +70,11 @@ def test_a_second_process_reads_each_commit_while_the_first_writes(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     with Ledger.read(tmp_path) as reader:
-        assert reader.counts() == {}
+        assert reader.attempts() == []
         assert tell(holder, "first") == "1"
-        assert reader.counts() == {State.CREATING: 1}
+        assert [attempt.state for attempt in reader.attempts()] == [State.CREATING]
         assert tell(holder, "second") == "2"
-        assert reader.counts() == {State.CREATING: 2}
+        assert [attempt.state for attempt in reader.attempts()] == [State.CREATING] * 2
 
 
 def test_a_refused_process_leaves_the_first_one_working(
@@ -93,7 +93,7 @@ def test_the_lock_of_a_killed_process_heals_itself(
     holder.wait()
     assert (tmp_path / HOLDER_NAME).exists()
     with Ledger.open(tmp_path) as ledger:
-        assert ledger.counts() == {State.CREATING: 1}
+        assert [attempt.state for attempt in ledger.attempts()] == [State.CREATING]
         signed = json.loads((tmp_path / HOLDER_NAME).read_text())
         assert signed["pid"] == os.getpid()
     assert not (tmp_path / HOLDER_NAME).exists()
@@ -124,7 +124,7 @@ def test_a_worker_that_outlives_its_killed_parent_does_not_hold_the_study(
 def test_the_same_process_cannot_open_a_study_twice(ledger: Ledger) -> None:
     expected = (
         rf"The study {ledger.folder} is in use by this Python session since [-\d: ]+: let what "
-        r"uses it finish, or stop that first \(in a notebook: restart the kernel\)\. Its progress"
+        r"uses it finish, or stop that first \(in a notebook: restart the kernel\)\."
     )
     with pytest.raises(StudyLockedError, match=expected):
         Ledger.open(ledger.folder)
