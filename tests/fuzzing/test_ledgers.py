@@ -62,7 +62,7 @@ def look(is_a_sentence: Callable[[BaseException], None]) -> Callable[[Path], boo
             study.results,
             lambda: study.progress,
             lambda: study.issues,
-            study.plan,
+            study.estimate,
             lambda: study.to_parquet(folder / "scores.parquet"),
             write,
         ]
