@@ -44,6 +44,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
+from helios_research._util.text import system_reason
+
 
 class HeliosResearchError(Exception):
     """Base class of all errors of this package."""
@@ -293,8 +295,7 @@ class StudyStorageError(StudyError):
     @classmethod
     def from_system(cls, path: Path, error: OSError) -> Self:
         """Word what the operating system refused."""
-        words = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
-        return cls(path, words[:1].lower() + words[1:], error.errno)
+        return cls(path, system_reason(error), error.errno)
 
 
 class StudyDamagedError(StudyError):

@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import system_reason
 from helios_research.cohort.text import as_text, text_column
 from helios_research.errors import PseudonymsError
 from helios_research.ledger.storage import DATABASE_NAME
-from helios_research.widgets.base.panel import in_words
 
 Table = TypeVar("Table", pd.DataFrame, "pd.Series[Any]")
 
@@ -186,7 +186,7 @@ def _key_in(path: Path) -> bytes:
     except FileNotFoundError:
         _make_key(path)
     except OSError as error:
-        raise PseudonymsError.key_file(path, in_words(error), "Name another file.") from None
+        raise PseudonymsError.key_file(path, system_reason(error), "Name another file.") from None
     return _read_key(path)
 
 
@@ -215,7 +215,7 @@ def _make_key(path: Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise PseudonymsError.key_file(
-            path, in_words(error), "Choose a folder that you may write to."
+            path, system_reason(error), "Choose a folder that you may write to."
         ) from None
     if _is_open_to_others(path):
         path.unlink()
@@ -237,7 +237,7 @@ def _read_key(path: Path) -> bytes:
             content = file.read(_LONGEST_KEY + 1)
     except OSError as error:
         remedy = "Name the file of the key, and make sure that you may read it."
-        raise PseudonymsError.key_file(path, in_words(error), remedy) from None
+        raise PseudonymsError.key_file(path, system_reason(error), remedy) from None
     # Editors put marks and line breaks around the key that nobody sees.
     key = content.removeprefix(_BYTE_ORDER_MARK).strip()
     restore = "Put the file back from your copy, or delete it to have a new key made (all labels "

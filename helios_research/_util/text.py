@@ -1,5 +1,6 @@
 """How text is compared, ordered and written, wherever the package does it."""
 
+import os
 import re
 import unicodedata
 from datetime import datetime
@@ -50,3 +51,9 @@ def literal(value: Any) -> str:
 def in_local_time(moment: datetime) -> str:
     """Word a moment as the reader's own wall clock shows it, for use in a sentence."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def system_reason(error: OSError) -> str:
+    """Word what the operating system refused, for use in a sentence."""
+    words = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+    return words[:1].lower() + words[1:]
