@@ -55,16 +55,16 @@ _KNOWN = {
         "Listen to the file; if the microphone was off or muted, record again.",
     ),
     HeliosCode.INTERNAL: Explanation(
-        "The service failed, each time it was tried.",
-        "Submit again later; if it stays, report the model run's id to thymia.",
+        "The service failed each time it tried.",
+        "Submit again later; if the error remains, report the model run's id to thymia.",
     ),
     TIMED_OUT: Explanation(
-        "No result came in the time allowed.",
-        "Submit again: the run that is under way is asked for, nothing is sent twice.",
+        "Helios gave no result in the allowed time.",
+        "Submit again: the run in progress is asked for, nothing is sent twice.",
     ),
     METADATA_CHANGED: Explanation(
-        "The manifest says something else than what was sent with this recording.",
-        "Set the manifest right, or submit with resend_changed=True to pay for a new run.",
+        "The manifest differs from what was sent with this recording.",
+        "Correct the manifest, or submit with resend_changed=True to pay for a new run.",
     ),
     "INVALID_ROW": Explanation(
         "The row itself is damaged: it has too many cells, or values that were never saved.",
@@ -75,12 +75,12 @@ _KNOWN = {
         "Correct the tag as its error_reason says, then submit again.",
     ),
     RECORDING_CHANGED: Explanation(
-        "The file changed, or could not be read any more, between its check and its upload; it "
-        "was not sent.",
+        "The file changed, or could no longer be read, between its check and its upload; it was "
+        "not sent.",
         "Make sure that the file is there and nothing writes to it, then submit again.",
     ),
     DUPLICATE_AUDIO: Explanation(
-        "The same audio stands in another row with other metadata.",
+        "Another row has the same audio with other metadata.",
         "Find out whose recording it is and remove it from the other row.",
     ),
     WITHDRAWN: Explanation(
@@ -90,17 +90,17 @@ _KNOWN = {
     ),
     RESULT_GONE: Explanation(
         "The service no longer has the run: its data was deleted before the answer was fetched.",
-        "The scores cannot be had any more; to pay for a new run, submit the recording in another "
+        "The scores are no longer available; to pay for a new run, submit the recording in another "
         "study folder.",
     ),
     UNREACHABLE: Explanation(
         "The service did not answer.",
-        "Check the network and submit again: it goes on where it stopped.",
+        "Check the network and submit again: it continues where it stopped.",
     ),
     UNREADABLE_ANSWER: Explanation(
         "An answer came, but not in a form that Helios uses.",
-        "Submit again: it goes on where it stopped. If it stays, find out whether a proxy or a "
-        "login page stands between this machine and Helios.",
+        "Submit again: it continues where it stopped. If the error remains, find out whether a "
+        "proxy or a login page answers in place of Helios.",
     ),
 }
 
@@ -144,5 +144,5 @@ def _explain_status(code: str) -> Explanation:
         )
     return Explanation(
         f"The service answered {number}{phrase}.",
-        "Submit again later; if it stays, report error_reason to thymia.",
+        "Submit again later; if the error remains, report error_reason to thymia.",
     )

@@ -1,6 +1,6 @@
 """The client: the only module that speaks HTTP.
 
-Two origins are kept apart. The API gets the key; the upload host gets recordings and nothing
+There are two origins. The API gets the key; the upload host gets recordings and nothing
 else. Redirects are never followed, cookies never kept, and no URL with a signature in it reaches
 a log.
 """
@@ -69,7 +69,7 @@ class Client:
     ----------
     api_key
         The key, which should come from a variable; without it the environment variable
-        ``THYMIA_API_KEY``, the system's keyring, or whoever is there to be asked (see `config`).
+        ``THYMIA_API_KEY``, the system's keyring, or the person at the terminal or notebook (see `config`).
     region
         ``default``, ``ca`` or ``us``; without it ``THYMIA_REGION``.
     base_url
@@ -92,7 +92,7 @@ class Client:
         # A traceback that shows local variables must not show this one.
         api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._connection = resolve_connection(api_key, region=region, base_url=base_url)
-        # A stand-in on this machine has no key that is worth hiding.
+        # A sandbox on this machine has no key that is worth hiding.
         if is_given and not is_loopback(urlsplit(self.base_url).hostname):
             warn_of_key_in_code(sys._getframe(1))
 

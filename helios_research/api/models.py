@@ -41,7 +41,7 @@ def _iso_local_time(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     try:
-        # Python takes a date alone for midnight; nobody said midnight.
+        # Python takes a date alone for midnight, which the researcher did not write.
         date_alone = len(value) <= len("2026-01-31")
         return datetime.fromisoformat("" if date_alone else value)
     except (TypeError, ValueError):
@@ -62,29 +62,10 @@ _LocalTime = Annotated[datetime, BeforeValidator(_iso_local_time), AfterValidato
 
 
 class RunRequest(BaseModel):
-    """Everything that is sent about one recording, apart from its audio.
+    """Everything that is sent about one recording, except its audio.
 
-    Attributes
-    ----------
-    user_label
-        Pseudonym of the speaker, 1 to 50 characters.
-    date_of_birth
-        Date of birth; 01 for an unknown day or month.
-    birth_sex
-        Sex at birth.
-    language
-        BCP 47 tag; Helios has the last word on which it serves.
-    accent
-        The speaker's accent, where it differs from the language's own.
-    recording_time, sleep_time, wake_time
-        Local date and time, without a zone.
-    tags
-        Names and values of at most 20 tags.
-
-    Notes
-    -----
-    Whether Helios deletes the data afterwards is no part of it: that is said when the run is
-    created, and asking for it another time is no change of the recording's metadata.
+    Times are local, without a zone. Whether Helios deletes the data afterwards is not a part of
+    it, so asking for that another time does not change the recording's metadata.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -165,7 +146,7 @@ _CANONICAL = sorted(
 
 
 def user_label_in(record: Mapping[str, Any]) -> str:
-    """Tell whose recording a request is about, without validating all of it."""
+    """Read whose recording a request is about, without validating all of it."""
     return str(record["user"][_WIRE_NAMES["user_label"]])
 
 
@@ -177,22 +158,6 @@ def digest_of(canonical: str) -> str:
 def _worded(value: str | None) -> str:
     return "not given" if value is None else value or "empty"
 
-
-__all__ = [
-    "COMPLETE_ERROR",
-    "COMPLETE_OK",
-    "CREATED",
-    "RUNNING",
-    "Account",
-    "ApiResult",
-    "CreatedRun",
-    "ModelRun",
-    "RunRequest",
-    "RunResults",
-    "ScoredSection",
-    "flatten_result",
-    "without_transcripts",
-]
 
 CREATED = "CREATED"
 RUNNING = "RUNNING"
@@ -214,7 +179,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ApiResult(BaseModel):
-    """Base of the answers; reads what fits and leaves out what does not."""
+    """Base of what Helios answers; reads what fits and leaves out what does not."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -315,27 +280,9 @@ class RunResults(ApiResult):
 
 
 class ModelRun(ApiResult):
-    """How things stand with a model run.
+    """The status of a model run, its times in UTC, and its scores or its error.
 
-    Attributes
-    ----------
-    id
-        Helios' id of the run.
-    status
-        ``CREATED``, ``RUNNING``, ``COMPLETE_OK``, ``COMPLETE_ERROR``, or a status that did not
-        exist when this was written.
-    user_label
-        Pseudonym that the run was created with.
-    delete_data
-        Whether everything is deleted 12 hours after completion.
-    created_at, run_at, completed_at
-        UTC; None where Helios gave none.
-    error_code, error_reason
-        Of a run that ended in an error; the code is kept as text, known or not.
-    warnings
-        Reasons to treat the scores with caution.
-    results
-        The scores of a run that is complete.
+    Status and error code are kept as text, as Helios may add new ones.
     """
 
     id: Text
@@ -357,7 +304,7 @@ class ModelRun(ApiResult):
 
     @property
     def is_complete(self) -> bool:
-        """Whether Helios is done with it, with scores or with an error."""
+        """Whether Helios has finished it, with scores or with an error."""
         return self.status in (COMPLETE_OK, COMPLETE_ERROR)
 
     def flat(self) -> dict[str, Any]:

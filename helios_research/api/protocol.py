@@ -32,7 +32,7 @@ RUNS_PATH = "/v1/models/mental-wellness"
 KEY_HEADER = "x-api-key"
 
 # Of the statuses below only 401, 404 and 422 are documented for Helios; the others are read as
-# RFC 9110 and 6585 mean them. 402 is what an account without credit would be told.
+# RFC 9110 and 6585 mean them. 402 is the answer to an account without credit.
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _ROW_STATUSES = frozenset({400, 409, 413, 422})
 _GONE_STATUSES = frozenset({404, 410})

@@ -80,7 +80,7 @@ class BoundedDecompressor:
     """Takes an answer piece by piece, and keeps so many bytes of what is packed in it.
 
     Answers are asked for as they are, but something on the way may pack them all the same, and 64 kB
-    of it may hold 64 MB: httpx would unpack a piece as a whole before anybody could stop it. Other
+    of it may hold 64 MB: httpx would unpack a piece as a whole before this package could stop it. Other
     ways of packing than these are left as they are, and then no JSON is found in them.
     """
 

@@ -62,7 +62,7 @@ class ClientPool(Generic[L]):
 
 
 class TransportError(Enum):
-    """Why no answer came, in words that can stand in a sentence about the server."""
+    """Why no answer came, in words for a sentence about the server."""
 
     TIMED_OUT = "no complete answer came in time"
     UNREACHABLE = "no connection could be made"
