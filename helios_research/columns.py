@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How things stand with one row of the cohort."""
+    """What happened to one row of the cohort."""
 
     SCORED = "scored"
     FAILED = "failed"
@@ -66,7 +66,7 @@ class Column:
     Attributes
     ----------
     name
-        The column's name, as it stands in DataFrames and files.
+        The column's name, in DataFrames and files.
     kind
         What it holds.
     meaning
@@ -233,8 +233,8 @@ OUTCOME_LABELS: Mapping[str | float, str] = MappingProxyType(
 )
 
 OUTCOME = (
-    Column("outcome", Kind.CATEGORY, "How things stand with the recording.", labels=OUTCOME_LABELS),
-    Column("error_code", Kind.TEXT, "Helios' error code or ours; null where all is well."),
+    Column("outcome", Kind.CATEGORY, "What happened to the recording.", labels=OUTCOME_LABELS),
+    Column("error_code", Kind.TEXT, "Helios' error code or ours; null where there is none."),
     Column("error_reason", Kind.TEXT, "The error in words."),
     Column("warnings", Kind.TEXT_LIST, "Warnings from Helios: treat such scores with caution."),
 )
@@ -255,7 +255,7 @@ RUN = (
     Column("created_at", Kind.MOMENT, "When the model run was created."),
     Column("uploaded_at", Kind.MOMENT, "When its recording had arrived."),
     Column("run_at", Kind.MOMENT, "When Helios began to process it."),
-    Column("completed_at", Kind.MOMENT, "When Helios was done."),
+    Column("completed_at", Kind.MOMENT, "When Helios finished."),
 )
 
 AUDIO = (
@@ -291,7 +291,7 @@ ISSUES = (
     Column("recording_id", Kind.TEXT, "Key of the row."),
     Column("severity", Kind.CATEGORY, "error (the row is not sent) or warning."),
     Column("column", Kind.TEXT, "Column of the manifest, under its own name."),
-    Column("value", Kind.TEXT, "What stands there."),
+    Column("value", Kind.TEXT, "The value in the table."),
     Column("problem", Kind.TEXT, "What is wrong with it."),
     Column("remedy", Kind.TEXT, "What to do about it."),
 )
@@ -300,7 +300,7 @@ CHECKS = (
     RECORDING_ID,
     Column("verdict", Kind.CATEGORY, "ok, warn (may be refused or score badly) or fail."),
     Column("predicted_error_code", Kind.TEXT, "The error code that Helios is expected to give."),
-    Column("reason", Kind.TEXT, "What is behind the verdict, in words."),
+    Column("reason", Kind.TEXT, "The reason for the verdict."),
     *(column for column in AUDIO if column.name != "predicted_error_code"),
     Column("speech_counted_to_end", Kind.FLAG, "False where counting stopped at enough speech."),
     Column("noise_floor_dbfs", Kind.NUMBER, "Level of the quietest tenth.", "dBFS"),
@@ -308,11 +308,11 @@ CHECKS = (
 
 WITHDRAWN_RUNS = (
     Column("model_run_id", Kind.TEXT, "Helios' id of the model run, to pass on to thymia."),
-    Column("state", Kind.CATEGORY, "How far the run had come, as the ledger knew it."),
+    Column("state", Kind.CATEGORY, "The run's last state in the ledger."),
     Column("audio_may_be_there", Kind.FLAG, "False where no recording was ever uploaded to it."),
     Column("delete_data", Kind.FLAG, "Whether Helios was asked to delete its data by itself."),
     Column("created_at", Kind.MOMENT, "When the model run was created."),
-    Column("completed_at", Kind.MOMENT, "When Helios was done."),
+    Column("completed_at", Kind.MOMENT, "When Helios finished."),
     SOURCE,
 )
 

@@ -6,7 +6,7 @@ The API key is taken from the first of these that has one:
 2. the environment variable ``THYMIA_API_KEY``;
 3. the operating system's keyring, where ``helios-research key set`` puts it (this needs the extra
    ``helios-research[keyring]``); there is one entry for each address of the API;
-4. whoever sits at the terminal or the notebook, who is asked for it without echo.
+4. the person at the terminal or the notebook, who types it without echo.
 
 An argument that is empty is an error, not a reason to look further. Region and base URL are taken
 from arguments, or else from ``THYMIA_REGION`` and ``THYMIA_BASE_URL``.
@@ -53,7 +53,7 @@ class TimeOuts:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """How many requests may be under way at once; further ones wait."""
+    """How many requests may be in progress at once; further ones wait."""
 
     api_requests: int = 10
     uploads: int = 8
@@ -61,19 +61,7 @@ class Parallel:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """Where Helios is and which key opens it.
-
-    Attributes
-    ----------
-    base_url
-        Origin of the API, without a trailing slash.
-    api_key
-        The key; pydantic's ``SecretStr`` keeps it out of every repr.
-    time_outs
-        Time-outs of each request.
-    parallel
-        How many requests may be under way at once.
-    """
+    """Where Helios is (its origin, without a trailing slash), the key for it, and limits."""
 
     base_url: str
     api_key: SecretStr
@@ -89,7 +77,7 @@ def resolve_connection(
     environment: Mapping[str, str] | None = None,
 ) -> ConnectionSettings:
     """Put together the connection from arguments, or else from where they are kept."""
-    # Neither the key nor the environment may stand in a local variable, which a traceback shows.
+    # Neither the key nor the environment may be in a local variable, which a traceback shows.
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
     base_url = resolve_base_url(region, base_url, environment)
     if api_key is None:
@@ -102,12 +90,10 @@ def resolve_base_url(
     base_url: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Find out at which address the API is.
+    """Find the address of the API.
 
-    Notes
-    -----
     Arguments win over the environment as a whole: with a region given, ``THYMIA_BASE_URL`` is
-    not looked at, so that recordings meant for one region cannot go elsewhere.
+    not read, so that recordings meant for one region cannot go elsewhere.
     """
     if base_url is None and region is None:
         base_url = _variable("THYMIA_BASE_URL", environment)
@@ -131,7 +117,7 @@ def _found_key(base_url: str, environment: Mapping[str, str] | None) -> SecretSt
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host is this machine."""
+    """Whether a host is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:
@@ -139,7 +125,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def checked_key(key: SecretStr | None) -> SecretStr:
-    """Make sure that a key can be one."""
+    """Strip a key, and refuse one that cannot be valid."""
     stripped = SecretStr("" if key is None else key.get_secret_value().strip())
     if not stripped.get_secret_value():
         raise ApiKeyError.missing()
@@ -164,6 +150,6 @@ def _checked_url(base_url: str) -> str:
     extras = "@" in parts.netloc or parts.query or parts.fragment
     odd = not base_url.isascii() or not base_url.isprintable() or set(base_url) & set(' \\"<>')
     if not host or port == 0 or extras or odd or not (encrypted or local):
-        # A password or a token may stand before the host or behind the path.
+        # A password or a token may be before the host or behind the path.
         raise ConfigError.base_url(f"{parts.scheme}://{host or ''}")
     return base_url.rstrip("/")

@@ -27,10 +27,10 @@ SERVICE = "helios_research"
 _BYTES_PER_INSTRUCTION = 2
 
 _IN_CODE = (
-    "An API key stands in this call, so it is saved and shared with the code or notebook. Take it "
-    "out and call hr.Client() alone: it reads the environment variable THYMIA_API_KEY, or the "
+    "This call contains an API key, so the key is saved and shared with the code or notebook. "
+    "Remove it and call hr.Client() alone: it reads the environment variable THYMIA_API_KEY, or the "
     "system's keyring (`helios-research key set` puts it there), or else asks for the key without "
-    "showing it. If anybody else has seen this code, ask thymia for a new key."
+    "showing it. If someone else has seen this code, ask thymia for a new key."
 )
 
 
@@ -54,19 +54,19 @@ def key_from_keyring(base_url: str) -> SecretStr | None:
 
 
 def ask_for_key(base_url: str) -> SecretStr | None:
-    """Ask whoever sits there for the key, without showing what is typed."""
-    if not _somebody_is_there():
+    """Ask the user for the key, without showing what they type; None where that is not possible."""
+    if not _can_ask():
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             return SecretStr(getpass.getpass(f"API key for {base_url} (is not shown): "))
-        # A notebook that runs by itself has nobody to ask.
+        # A notebook that runs by itself cannot ask.
         except (NotImplementedError, EOFError, getpass.GetPassWarning):
             return None
 
 
-def _somebody_is_there() -> bool:
+def _can_ask() -> bool:
     kernel = notebook_kernel()
     if kernel is not None:
         # While a cell runs, the kernel puts its own function in place. Otherwise, as in a button's
@@ -125,10 +125,10 @@ def _usable_keyring() -> ModuleType:
 
 
 def warn_of_key_in_code(caller: FrameType) -> None:
-    """Warn where the call that a frame is making spells the key out.
+    """Warn where the call that a frame is making contains the key as text.
 
-    A key that comes from a variable, a function or the environment gives no warning. Where the
-    source cannot be had, nothing is said.
+    A key that comes from a variable, a function or the environment gives no warning, nor does
+    code without source.
     """
     if _spells_out_key(caller):
         # Not `warnings.warn`: it would show the caller's line, and the key with it.

@@ -1,8 +1,8 @@
 """Stable pseudonyms for participants, made with a key that stays with the researcher.
 
-A label is the beginning of HMAC-SHA256 of what stands for the participant in the table. Without
-the key nobody can tell which label belongs to whom, not even by trying every name there is; with
-it the same labels come out again, in another table and in another year.
+A label is the beginning of HMAC-SHA256 of the participant's name or id in the table. Without the
+key no one can find out who has which label, not even by trying every name; with it the same labels
+can be made again, in another table and in another year.
 """
 
 import base64
@@ -41,8 +41,8 @@ _GROUP = 4
 # Says what the key is used for, so that the same key elsewhere gives other values.
 _PURPOSE = b"helios_research participant\0"
 
-# A key of 32 random bytes is written as 64 hexadecimal digits; half of that is as much as
-# anybody could ever try.
+# A key of 32 random bytes is written as 64 hexadecimal digits; half of that is more
+# than anyone could ever try.
 _KEY_BYTES = 32
 _SHORTEST_KEY = 32
 # More than this is a document that was named by mistake, and would change one day.
@@ -61,25 +61,25 @@ def pseudonymize(
     key_file: str | os.PathLike[str],
     prefix: str = "P",
 ) -> Table:
-    """Replace who a participant is by a label that only the key can make again.
+    """Replace participants by labels that only the key can make again.
 
     The same person gets the same label, in every table and at any time, as long as the key is the
-    same; with another key all labels are others. A label such as ``P-7K2M-Q9XD-4RTA`` holds 60
+    same; with another key all labels differ. A label such as ``P-7K2M-Q9XD-4RTA`` holds 60
     bits: among 1,000 participants the chance that any two get the same one is 1 in 2 million
     million, among 100,000 it is 1 in 200 million. It is checked all the same.
 
     Parameters
     ----------
     table
-        A table with a column that tells participants apart, or that column itself. It is left
-        as it is.
+        A table with a column that identifies participants, or that column itself. It is not
+        changed.
     column
         The column of the table, whose labels take its place; other columns are not changed, so
-        look whether names stand in them too, as in the names of files.
+        check whether they contain names too, as the names of files may.
     key_file
         File of the key. Where there is none, one is made, readable for its owner alone, and a
-        warning says so; one that is there is never written to. Keep it apart from the study and
-        keep a copy: whoever has it can find out whose label is whose, and without it nobody can
+        warning says so; one that is there is never written to. Keep it in a different place than the study, and
+        keep a copy: with it a label can be traced to its participant, and without it no one can
         make the same labels again.
     prefix
         What labels begin with: a letter, then at most 15 letters, digits or ``_``.
@@ -93,14 +93,14 @@ def pseudonymize(
     ------
     PseudonymsError
         The column is not there or holds labels already, or two participants got the same label.
-        The key file cannot be read or made, is no key, lies in a study folder or can be read by
+        The key file cannot be read or made, is not a key, is in a study folder or can be read by
         other users of this machine.
     ValueError
         The prefix cannot be used.
 
     Notes
     -----
-    What stands in a cell is read as a cohort reads it: text stays text, so ``007`` and ``7`` are
+    A cell is read as a cohort reads it: text stays text, so ``007`` and ``7`` are
     different people, and upper and lower case differ; whole numbers are written without ``.0``, so
     7, 7.0 and ``"7"`` are the same person. White space at both ends does not count, and neither
     does how a letter with an accent is encoded (Unicode's normal form NFC), since neither can be
@@ -138,7 +138,7 @@ def _column_of(table: pd.DataFrame, column: Hashable) -> "pd.Series[Any]":
 
 
 def _identities(given: "pd.Series[Any]") -> "pd.Series[str]":
-    """Write down who is meant, so that what looks the same is the same; missing where blank."""
+    """Give each participant one spelling, so that what looks the same is the same; missing where blank."""
     composed = as_text(given).str.normalize("NFC").str.strip()
     identities = composed.where(composed != "")
     again = identities.str.fullmatch(_LABEL).fillna(value=False)
@@ -195,8 +195,8 @@ def _refuse_study_folder(path: Path) -> None:
         if (folder / DATABASE_NAME).exists():
             raise PseudonymsError.key_file(
                 path,
-                f"it lies in the study {folder}, so whoever gets the study could tell who is who",
-                "Keep the key somewhere else.",
+                f"it is in the study {folder}, so a copy of the study would identify its participants",
+                "Keep the key in a different place.",
             )
 
 
@@ -225,8 +225,9 @@ def _make_key(path: Path) -> None:
             "Choose a folder on a drive of this machine.",
         )
     warnings.warn(
-        f"A new key was made in {path}. Keep a copy of it apart from the study: without it nobody "
-        "can make the same labels again. If you have used a key before, name its file instead.",
+        f"A new key was made in {path}. Keep a copy of it in a different place than the study: "
+        "without it no one can make the same labels again. If you have used a key before, name its "
+        "file instead.",
         stacklevel=4,
     )
 
@@ -238,10 +239,10 @@ def _read_key(path: Path) -> bytes:
     except OSError as error:
         remedy = "Name the file of the key, and make sure that you may read it."
         raise PseudonymsError.key_file(path, system_reason(error), remedy) from None
-    # Editors put marks and line breaks around the key that nobody sees.
+    # Editors put invisible marks and line breaks around the key.
     key = content.removeprefix(_BYTE_ORDER_MARK).strip()
     restore = "Put the file back from your copy, or delete it to have a new key made (all labels "
-    restore += "will be others)."
+    restore += "will differ)."
     if not key:
         raise PseudonymsError.key_file(path, "it is empty", restore)
     if len(key) < _SHORTEST_KEY:
@@ -251,7 +252,7 @@ def _read_key(path: Path) -> bytes:
     if len(content) > _LONGEST_KEY:
         raise PseudonymsError.key_file(
             path,
-            f"it is longer than {_LONGEST_KEY:,} bytes, so it is something else than a key",
+            f"it is longer than {_LONGEST_KEY:,} bytes, so it is not a key",
             "Name a file of its own for the key; where there is none, one is made.",
         )
     if _is_open_to_others(path):
@@ -264,5 +265,5 @@ def _read_key(path: Path) -> bytes:
 
 
 def _is_open_to_others(path: Path) -> bool:
-    # Windows has permissions of another kind, which this number does not tell.
+    # Windows has permissions of another kind, which this number does not show.
     return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)

@@ -299,7 +299,7 @@ def test_a_key_that_is_spelled_out_gives_a_warning_without_it(code, tmp_path) ->
     shown = warnings.formatwarning(
         warning.message, warning.category, warning.filename, warning.lineno, warning.line
     )
-    assert "An API key stands in this call" in shown
+    assert "This call contains an API key" in shown
     assert "call hr.Client() alone" in shown
     assert KEY not in shown
     assert KEY[5:] not in shown

@@ -208,7 +208,7 @@ def test_what_an_editor_adds_does_not_change_the_labels(key_file, tmp_path, arou
         (b"", "it is empty. Put the file back from your copy"),
         (b" \r\n", "it is empty"),
         (b"s3cret", "it is shorter than 32 characters"),
-        (b"name,age\n" * 200, "it is longer than 1,024 bytes, so it is something else than a key"),
+        (b"name,age\n" * 200, "it is longer than 1,024 bytes, so it is not a key"),
     ],
     ids=["empty", "blank", "short", "long"],
 )
@@ -235,7 +235,7 @@ def test_a_key_in_a_study_folder_is_refused_and_not_made(tmp_path) -> None:
     (study / "helios.sqlite").touch()
     (tmp_path / "link").symlink_to(study)
     for path in (study / "a.key", study / "keys" / "a.key", tmp_path / "link" / "a.key"):
-        with pytest.raises(PseudonymsError, match="it lies in the study"):
+        with pytest.raises(PseudonymsError, match="it is in the study"):
             labels(["Anna"], path)
         assert not path.exists()
 

@@ -61,7 +61,7 @@ class State(StrEnum):
         return self is State.UPLOADED or self.is_final
 
     def may_become(self, state: "State") -> bool:
-        """Tell whether an attempt may move from this state to another.
+        """Whether an attempt may move from this state to another.
 
         Nothing follows a final state, and an attempt never goes back, with one exception: an
         upload that is known not to have arrived takes ``UPLOADING`` back to ``CREATED``.
@@ -93,31 +93,12 @@ class NewAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to have a recording scored, as it stands in the ledger.
+    """One attempt to have a recording scored, as the ledger has it; later ones have larger ids.
 
-    Attributes
-    ----------
-    attempt_id
-        Key of the attempt; later attempts have larger ones.
-    sha256, request_digest, number, media_type, size_bytes, duration_s, delete_data, source
-        As in `NewAttempt`.
-    request_text
-        The request's JSON body as text; `request` parses it.
-    state
-        How far the attempt has come.
-    model_run_id
-        The service's key of the run.
-    upload_url
-        Secret address for the upload; None once the upload is settled.
-    error_code, error_reason
-        Why the attempt failed, or what it is waiting for.
-    begun_at, upload_began_at, uploaded_at
-        When the attempt was written down, its last upload began, and that was answered, UTC by
-        this machine's clock.
-    created_at
-        When the run was created, UTC; the service's clock where its answer says so.
-    run_at, completed_at
-        When processing began and ended, UTC by the service's clock.
+    All moments are UTC. ``begun_at``, ``upload_began_at`` (of the last upload) and ``uploaded_at``
+    are by this machine's clock, ``run_at`` and ``completed_at`` by the service's, ``created_at``
+    by the service's where its answer gives it. The error is why the attempt failed, or what it
+    waits for. ``upload_url`` is secret, and None once the upload is settled.
     """
 
     attempt_id: int

@@ -18,11 +18,11 @@ from helios_research.ledger.attempts import (
 )
 from helios_research.ledger.reader import load_attempt
 
-# "HELR" in ASCII: tells a ledger from any other SQLite file.
+# "HELR" in ASCII: distinguishes a ledger from any other SQLite file.
 APPLICATION_ID = 0x48454C52
 
 # The index on live attempts is the last line of defence against processing a recording's audio
-# twice: while one attempt is under way or has scores, SQLite refuses another with the same bytes,
+# twice: while one attempt is in progress or has scores, SQLite refuses another with the same bytes,
 # the same request and the same service.
 #
 # Locations are bytes, because a file's name need not be valid text.
@@ -95,8 +95,8 @@ PRAGMA application_id = {APPLICATION_ID};
 """
 
 # Of a participant who has withdrawn, only marks are kept: salted hashes of the label and of the
-# audio, so that neither is sent again. Nothing tells which label they are of but the label itself.
-# The run ids stay only until they have been handed over to whoever asked for the withdrawal.
+# audio, so that neither is sent again. Only the label itself shows which mark is its own.
+# The run ids stay only until they have been handed over to the user who asked for the withdrawal.
 _SECOND = """
 CREATE TABLE withdrawals (
     withdrawal_id INTEGER PRIMARY KEY,

@@ -24,8 +24,8 @@ class Withdrawn:
     """Who has withdrawn from a study, as far as the study may know.
 
     A mark is HMAC-SHA256 of a label, or of the SHA-256 of a recording, with a random salt of the
-    study. Whoever has the ledger and guesses a label can find out that it has withdrawn; nobody
-    can read the label from it, or compare the marks of two studies.
+    study. A person who has the ledger and guesses a label can find out that it has withdrawn; no
+    one can read the label from it, or compare the marks of two studies.
     """
 
     salt: bytes = b""
@@ -36,11 +36,11 @@ class Withdrawn:
         return bool(self.labels)
 
     def has_label(self, label: str) -> bool:
-        """Tell whether a participant has withdrawn."""
+        """Whether a participant has withdrawn."""
         return bool(self) and label_mark(self.salt, label) in self.labels
 
     def has_audio(self, sha256: str | None) -> bool:
-        """Tell whether a recording is of a participant who has withdrawn."""
+        """Whether a recording is of a participant who has withdrawn."""
         return (
             bool(self.audio)
             and sha256 is not None
@@ -143,8 +143,8 @@ def take_back(label: str, code: str, connection: sqlite3.Connection) -> bool:
             keys,
         )
     if keys:
-        told = "DELETE FROM checks WHERE json_extract(facts, '$.check.predicted_error_code') = ?"
-        connection.execute(told, (code,))
+        query = "DELETE FROM checks WHERE json_extract(facts, '$.check.predicted_error_code') = ?"
+        connection.execute(query, (code,))
     return bool(keys)
 
 

@@ -141,7 +141,7 @@ def test_a_key_that_is_spelled_out_in_a_cell_is_warned_of_without_being_shown(ke
     key = "spelled-out-in-a-cell"
     cell = Cell(client, f"import helios_research as hr\nhr.Client(api_key='{key}')").wait()
     (warning,) = [one["text"] for one in cell.of("stream")]
-    assert "KeyInCodeWarning: An API key stands in this call" in warning
+    assert "KeyInCodeWarning: This call contains an API key" in warning
     assert key not in repr(
         [one["content"] for one in cell.messages if "code" not in one["content"]]
     )
