@@ -61,20 +61,9 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table.
+    """One column of a table: its name in DataFrames and files, and its meaning in one sentence.
 
-    Attributes
-    ----------
-    name
-        The column's name, in DataFrames and files.
-    kind
-        What it holds.
-    meaning
-        One sentence for the codebook.
-    unit
-        Unit of a number, or None.
-    labels
-        Words for each value that the column can take, where they are few.
+    A number has a unit; labels are words for each value, where there are few.
     """
 
     name: str
@@ -148,19 +137,10 @@ BUCKET_LABELS: Mapping[str | float, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Biomarker:
-    """One score of Helios.
+    """One score of Helios: its column's name, its label in figures, and what a higher value means.
 
-    Attributes
-    ----------
-    name
-        The column's name.
-    label
-        What a figure calls it.
-    meaning
-        What a higher value says, in the words of a sentence.
-    bucketed
-        True where the score takes four ordered levels only and is therefore ordinal:
-        shown as proportions, never averaged.
+    A bucketed score takes four ordered levels only and is therefore ordinal: it is shown as
+    proportions and never averaged.
     """
 
     name: str

@@ -81,7 +81,7 @@ class _NotebookLine:
             self._handle.update(content, raw=True)
 
 
-class _Stream:
+class _LineWriter:
     """Writes to a stream for as long as it takes text: the work continues without it."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -100,7 +100,7 @@ class _Stream:
             _LOG.info("The progress can no longer be shown: %s", error)
 
 
-class _TerminalLine(_Stream):
+class _TerminalLine(_LineWriter):
     def show(self, text: str, is_last: bool) -> None:  # noqa: FBT001 - as `_Show`
         width = self._columns()
         if len(text) >= width:
@@ -118,7 +118,7 @@ class _TerminalLine(_Stream):
         return columns or 80
 
 
-class _PlainLines(_Stream):
+class _PlainLines(_LineWriter):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._written = ""

@@ -232,7 +232,7 @@ class Service:
         problem = protocol.upload_url_problem(url, self._connection.base_url)
         if problem is not None:
             return protocol.refused_upload_url(problem)
-        stream = _Stream(body, self._readers)
+        stream = _UploadStream(body, self._readers)
         try:
             response = await self._exchange(
                 self._storage,
@@ -303,7 +303,7 @@ class Service:
         )
 
 
-class _Stream(httpx.AsyncByteStream):
+class _UploadStream(httpx.AsyncByteStream):
     """One attempt at sending a recording; its blocks are read and hashed in a thread."""
 
     def __init__(self, body: UploadBody, readers: ThreadPoolExecutor) -> None:
@@ -322,7 +322,7 @@ class _Stream(httpx.AsyncByteStream):
             self._blocks.close()
 
 
-def _upload_request(url: str, body: UploadBody, stream: _Stream) -> httpx.Request:
+def _upload_request(url: str, body: UploadBody, stream: _UploadStream) -> httpx.Request:
     parts = urlsplit(url)
     origin = httpx.URL(f"{parts.scheme}://{parts.netloc}/")
     # The path and its signature travel beside the URL: httpx logs the URL, and would also

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import from_json, to_json
 
-from helios_research.columns import BIOMARKERS, LONGEST_LABEL, MOST_TAGS
+from helios_research.columns import LONGEST_LABEL, MOST_TAGS
 
 _USER_FIELDS = ("user_label", "date_of_birth", "birth_sex")
 
@@ -114,21 +114,13 @@ class RunRequest(BaseModel):
         """Identify the request by its content."""
         return digest_of(self.canonical())
 
-    def differences(self, other: Self) -> dict[str, tuple[str | None, str | None]]:
-        """Compare with another request, column by column."""
-        mine, theirs = self._by_column(), other._by_column()
-        columns = dict.fromkeys((*mine, *theirs))
-        return {
-            column: (mine.get(column), theirs.get(column))
-            for column in columns
-            if mine.get(column) != theirs.get(column)
-        }
-
     def describe_difference(self, other: Self) -> str:
         """Word what has changed from this request to another."""
+        mine, theirs = self._by_column(), other._by_column()
         return "; ".join(
-            f"{column} was {_worded(before)} and is now {_worded(after)}"
-            for column, (before, after) in self.differences(other).items()
+            f"{column} was {_format(mine.get(column))} and is now {_format(theirs.get(column))}"
+            for column in dict.fromkeys((*mine, *theirs))
+            if mine.get(column) != theirs.get(column)
         )
 
     def _by_column(self) -> dict[str, str]:
@@ -155,7 +147,7 @@ def digest_of(canonical: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _worded(value: str | None) -> str:
+def _format(value: str | None) -> str:
     return "not given" if value is None else value or "empty"
 
 
@@ -224,7 +216,6 @@ class Account(ApiResult):
     """Which account the key belongs to."""
 
     id: Text
-    features: tuple[str, ...] | None = ()
 
 
 class CreatedRun(ApiResult):
@@ -261,10 +252,6 @@ class ScoredSection(ApiResult):
     uniform_sleep_propensity: _Finite | None = _score("uniform_sleep_propensity")
     uniform_low_self_esteem: _Finite | None = _score("uniform_low_self_esteem")
 
-    def scores(self) -> dict[str, float | None]:
-        """Give the scores by the names that `columns.BIOMARKERS` has for them."""
-        return {marker.name: getattr(self, marker.name) for marker in BIOMARKERS}
-
     def flat(self) -> dict[str, Any]:
         """Give the section as one flat mapping."""
         return dict(self.__dict__)
@@ -287,8 +274,6 @@ class ModelRun(ApiResult):
 
     id: Text
     status: Text
-    user_label: str | None = None
-    delete_data: bool | None = None
     created_at: _Moment | None = None
     run_at: _Moment | None = None
     completed_at: _Moment | None = None

@@ -686,9 +686,9 @@ async def test_a_recording_is_scored_by_the_sandbox(
         assert isinstance(account, Success)
         assert isinstance(uploaded, Success)
         assert isinstance(run, Success)
-        assert (run.value.status, run.value.user_label) == ("COMPLETE_OK", "P07")
+        assert run.value.status == "COMPLETE_OK"
         expected = sandbox.expected_scores(recording.sha256, "P07")
-        assert run.value.sections[0].scores() == asdict(expected)
+        assert asdict(expected).items() <= run.value.sections[0].flat().items()
         assert sandbox.log.violations == []
 
 
