@@ -1,12 +1,12 @@
 """How every figure looks: sizes, fonts and colours, for a paper's column, its page, or a slide."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import matplotlib as mpl
 import numpy as np
@@ -31,18 +31,18 @@ PAPER = "#ffffff"
 # Properties of an artist, by the names of its keyword arguments.
 Look = dict[str, Any]
 
-# Okabe & Ito 2008, "Color Universal Design": told apart with any kind of colour vision. Ordered so
+# Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. Ordered so
 # that neighbours differ in lightness too; their yellow is too pale for points on white paper.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 
-# What tells as many groups apart where colour does not, such as on a grey print.
+# They distinguish as many groups where colour does not, such as on a grey print.
 MARKS = ("o", "s", "^", "D", "v", "<", ">")
 
 # One hue from light to dark, so that the order of the four levels survives a black and white print.
 ORDINAL_RAMP = dict(zip(BUCKET_LEVELS, ("#dbe9f6", "#94c4df", "#3a83b8", "#08306b"), strict=True))
 TEXT_ON_RAMP = dict(zip(BUCKET_LEVELS, (INK, INK, PAPER, PAPER), strict=True))
 
-# Hatches tell neighbours apart without colour.
+# Hatches distinguish neighbours without colour.
 OUTCOME_LOOKS = {
     Outcome.FAILED: ("#D55E00", ""),
     Outcome.SKIPPED: ("#F0C36D", "////"),
@@ -63,7 +63,7 @@ class Style:
     font_pt
         Size of labels in points.
     panels_per_row
-        How many biomarkers stand beside each other where there are several.
+        How many biomarkers are beside each other where there are several.
     dpi
         Dots per inch on the screen and in files that are made of dots.
     """
@@ -80,7 +80,7 @@ class Style:
 
     @property
     def small(self) -> "Style":
-        """The style for what stands beside the main thing, such as counts and notes."""
+        """The style for what is beside the main thing, such as counts and notes."""
         return replace(self, font_pt=0.875 * self.font_pt)
 
     def text(self, **more: Any) -> Look:
@@ -95,8 +95,8 @@ PAGE = Style()
 SLIDE = Style(width_in=12.0, font_pt=17.0, panels_per_row=2, dpi=110.0)
 
 
-def dress(ax: Axes, style: Style, *, grid: str = "x") -> None:
-    """Take from an Axes what carries no information, and set its lines and type."""
+def style_axes(ax: Axes, style: Style, *, grid: str = "x") -> None:
+    """Remove from an Axes what carries no information, and set its lines and type."""
     ax.set_facecolor(PAPER)
     for side, spine in ax.spines.items():
         spine.set_visible(side == ("left" if grid == "y" else "bottom"))
@@ -118,13 +118,25 @@ def dress(ax: Axes, style: Style, *, grid: str = "x") -> None:
     ax.set_axisbelow(True)
 
 
-def entitle(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
+def set_title(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
     """Write the title of a panel above its left edge."""
-    # Where its place is said, matplotlib need not measure what might be in its way.
+    # With a fixed place, matplotlib need not measure what might be in its way.
     ax.set_title(title, loc="left", y=1.0, pad=pad, **style.text(fontweight="bold"))
 
 
 Target = Axes | Figure | None
+
+
+class FigureOptions(TypedDict, total=False):
+    """What figures of one or several biomarkers have in common, for their overloads."""
+
+    hue: str | None
+    order: Sequence[str] | None
+    labels: Mapping[str, str] | None
+    caption: bool
+    ax: Target
+    style: Style
+
 
 # Backends of matplotlib that show nothing.
 _FOR_FILES_ONLY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
@@ -136,12 +148,12 @@ _GAP = 0.6
 # Height of a panel that holds only a sentence.
 _SENTENCE_IN = 1.5
 
-# From the lower edge of an Axes of someone else's, past ticks and label, to the notes.
+# From the lower edge of a given Axes, past ticks and label, to the notes.
 _PAST_LABEL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Footnote:
     """A sentence below the figure."""
 
     text: str
@@ -165,7 +177,7 @@ class Canvas:
 def open_canvas(
     ax: Target,
     heights_in: Sequence[float],
-    notes: Sequence[Note],
+    notes: Sequence[Footnote],
     style: Style,
     *,
     ticks_in: float = 0.0,
@@ -210,7 +222,7 @@ def _panels(
     return tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in range(count))
 
 
-def _wrapped(notes: Sequence[Note], limit_in: float, small: Style) -> list[Note]:
+def _wrapped(notes: Sequence[Footnote], limit_in: float, small: Style) -> list[Footnote]:
     return [
         replace(note, text=wrap(plain(note.text), limit_in, small.font_pt, measure=measure))
         for note in notes
@@ -218,14 +230,14 @@ def _wrapped(notes: Sequence[Note], limit_in: float, small: Style) -> list[Note]
     ]
 
 
-def _height_of(lines: Sequence[Note], style: Style) -> float:
+def _height_of(lines: Sequence[Footnote], style: Style) -> float:
     if not lines:
         return 0.0
     count = sum(note.text.count("\n") + 1 for note in lines)
     return (count + 0.25 * len(lines)) * style.small.line_in + _GAP * style.line_in
 
 
-def _write_at_foot(figure: Figure, lines: Sequence[Note], style: Style) -> None:
+def _write_at_foot(figure: Figure, lines: Sequence[Footnote], style: Style) -> None:
     width, height = figure.get_size_inches()
     margin = _MARGIN * style.line_in
     y = margin
@@ -234,7 +246,7 @@ def _write_at_foot(figure: Figure, lines: Sequence[Note], style: Style) -> None:
         y += (note.text.count("\n") + 1.25) * style.small.line_in
 
 
-def _write_below(ax: Axes, notes: Sequence[Note], style: Style, ticks_in: float) -> None:
+def _write_below(ax: Axes, notes: Sequence[Footnote], style: Style, ticks_in: float) -> None:
     """Hang the notes below the x axis, where any layout makes room for them."""
     y = -max(_PAST_LABEL * style.font_pt, 72 * ticks_in)
     limit = max(1.5, size_in(ax)[0])
@@ -252,7 +264,7 @@ def _write_below(ax: Axes, notes: Sequence[Note], style: Style, ticks_in: float)
         y -= 72 * (note.text.count("\n") + 1.25) * style.small.line_in
 
 
-def _look(note: Note, style: Style) -> Look:
+def _look(note: Footnote, style: Style) -> Look:
     colour, weight = (INK, "bold") if note.stands_out else (MUTED, "normal")
     return style.small.text(color=colour, fontweight=weight, ha="left", linespacing=1.25)
 
@@ -272,17 +284,16 @@ def _new_figure(style: Style, height_in: float) -> Figure:
 
 
 def _inside_a_cell() -> bool:
-    """Tell whether pyplot would show a figure below the cell that is running.
+    """Check whether pyplot would show a figure below the cell that is running.
 
-    A widget's callback may run on another thread, and whoever calls from there shows the figure
-    in a way of its own.
+    Code on another thread, such as a widget's callback, shows its figure itself.
     """
     if not in_notebook() or threading.current_thread() is not threading.main_thread():
         return False
     return mpl.get_backend().lower() not in _FOR_FILES_ONLY
 
 
-def settle(canvas: Canvas) -> None:
+def run_layout(canvas: Canvas) -> None:
     """Give panels that have no ticks or labels their final size."""
     figure = canvas.axes[0].get_figure(root=True)
     engine = figure.get_layout_engine() if figure else None
@@ -296,10 +307,10 @@ def size_in(ax: Axes) -> tuple[float, float]:
     return box.width / dpi, box.height / dpi
 
 
-def say_instead(
-    ax: Target, panels: int, sentence: str, notes: Sequence[Note], style: Style
+def empty_figure(
+    ax: Target, panels: int, sentence: str, notes: Sequence[Footnote], style: Style
 ) -> Canvas:
-    """Make panels that only say why there is nothing to see."""
+    """Make panels with only a sentence that says why there is nothing to see."""
     canvas = open_canvas(ax, [_SENTENCE_IN] * max(1, panels), notes, style)
     for panel in canvas.axes:
         write_sentence(panel, sentence, style)
@@ -307,7 +318,7 @@ def say_instead(
 
 
 def write_sentence(ax: Axes, sentence: str, style: Style) -> None:
-    """Say in a panel why there is nothing to see."""
+    """Write in a panel why there is nothing to see."""
     ax.set_axis_off()
     text = wrap(plain(sentence), max(1.5, 0.8 * size_in(ax)[0]), style.font_pt)
     where: Look = {"transform": ax.transAxes, "ha": "center", "va": "center"}

@@ -1,6 +1,6 @@
-"""How the biomarkers go together."""
+"""How the biomarkers correlate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,16 +10,7 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 
 from helios_research._util.text import counted
-from helios_research.analysis.prepared import (
-    Codes,
-    Floats,
-    Results,
-    choose_biomarkers,
-    load_results,
-    people_of,
-    scores_of,
-)
-from helios_research.columns import Biomarker
+from helios_research.analysis.prepared import Codes, Floats, PreparedResults, Results
 from helios_research.plots.canvas import (
     INK,
     MUTED,
@@ -27,17 +18,17 @@ from helios_research.plots.canvas import (
     PAPER,
     Style,
     Target,
-    entitle,
     open_canvas,
+    set_title,
     size_in,
     write_sentence,
 )
-from helios_research.plots.groups import select
-from helios_research.plots.text import MINUS, width_in
+from helios_research.plots.selection import select
+from helios_research.plots.text import MINUS, plain, shown, width_in
 
 FEWEST = 3
 
-# From brown to violet, told apart with any kind of colour vision; the numbers say the same in
+# From brown to violet, distinct with any kind of colour vision; the numbers say the same in
 # black and white.
 _COLOURS = colormaps["PuOr"].reversed()
 
@@ -46,6 +37,8 @@ def biomarker_correlations(
     results: Results,
     *,
     biomarkers: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes:
@@ -61,6 +54,11 @@ def biomarker_correlations(
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     biomarkers
         At least two; None means all.
+    labels
+        The text to show for a biomarker's column.
+    caption
+        Whether to write below the figure how to read it and which recordings it shows. A warning
+        of synthetic scores always stays.
     ax
         Where to draw: an Axes or an empty Figure; None makes a new figure.
     style
@@ -79,41 +77,38 @@ def biomarker_correlations(
     Examples
     --------
     >>> pair = ["stress", "uniform_stress"]
-    >>> ax = biomarker_correlations("datasets/shift_study_results.parquet", pair)
+    >>> ax = biomarker_correlations("datasets/shift_study_results.parquet", biomarkers=pair)
     >>> float(ax.texts[0].get_text()) > 0.9
     True
     """
-    table = load_results(results)
-    markers = choose_biomarkers(table, biomarkers)
-    chosen = select(table, markers)
-    found, people = correlate(chosen.rows(), markers)
+    chosen = select(results, biomarkers, caption=caption)
+    found, people = correlate(chosen.rows())
+    names = [plain(shown(own.name, labels, own.label)) for own in chosen.results.biomarkers]
     able = np.isfinite(found).any()
-    height = (2.2 * len(markers) + 11) * style.line_in if able else 1.5
+    height = (2.2 * len(names) + 11) * style.line_in if able else 1.5
     notes = chosen.notes(_about(found, people) if able else None)
-    canvas = open_canvas(ax, [height], notes, style, ticks_in=_turned_in(markers, style))
+    canvas = open_canvas(ax, [height], notes, style, ticks_in=_turned_in(names, style))
     if able:
-        _draw(canvas.axes[0], found, markers, style)
+        _draw(canvas.axes[0], found, names, style)
     else:
         sentence = f"No two biomarkers have scores that vary in {FEWEST} participants or more."
         write_sentence(canvas.axes[0], sentence, style)
     return canvas.axes[0]
 
 
-def correlate(table: pd.DataFrame, markers: Sequence[Biomarker]) -> tuple[Floats, Codes]:
-    """Correlate the participants' medians."""
-    people, _ = people_of(table)
-    scores = pd.DataFrame({marker.name: scores_of(table, marker.name) for marker in markers})
-    medians = scores.groupby(people).quantile(0.5, interpolation="lower").to_numpy(dtype=float)
-    size = len(markers)
+def correlate(results: PreparedResults) -> tuple[Floats, Codes]:
+    """Correlate the participants' medians; give the numbers of participants too."""
+    scores = pd.DataFrame(results.scores)
+    medians = scores.groupby(results.people).quantile(0.5, interpolation="lower").to_numpy(float)
+    size = len(results.biomarkers)
     found = np.full((size, size), np.nan)
     behind = np.zeros((size, size), dtype=np.intp)
-    for row in range(size):
-        for column in range(row):
-            both = medians[np.isfinite(medians[:, [row, column]]).all(axis=1)]
-            behind[row, column] = len(both)
-            first, second = both[:, row], both[:, column]
-            if len(both) >= FEWEST and np.ptp(first) > 0 and np.ptp(second) > 0:
-                found[row, column] = stats.spearmanr(first, second).statistic
+    for row, column in zip(*np.tril_indices(size, -1), strict=True):
+        both = medians[np.isfinite(medians[:, [row, column]]).all(axis=1)]
+        behind[row, column] = len(both)
+        first, second = both[:, row], both[:, column]
+        if len(both) >= FEWEST and np.ptp(first) > 0 and np.ptp(second) > 0:
+            found[row, column] = stats.spearmanr(first, second).statistic
     return found, behind
 
 
@@ -124,32 +119,32 @@ def _about(found: Floats, people: Codes) -> str:
     who = counted(high, "participant") if low == high else f"{low:,} to {high:,} participants"
     return (
         f"Spearman's rank correlation over {who}, each with the median of their recordings. "
-        f"{'A stroke: one of both does not vary.' if unknown else ''}"
+        f"{'A stroke: one of the two does not vary.' if unknown else ''}"
     )
 
 
-def _turned_in(markers: Sequence[Biomarker], style: Style) -> float:
+def _turned_in(names: Sequence[str], style: Style) -> float:
     """Give the height of the names below the squares, which are turned by 45 degrees."""
-    widest = max((width_in(marker.label, style.font_pt) for marker in markers[:-1]), default=0.0)
+    widest = max((width_in(name, style.font_pt) for name in names[:-1]), default=0.0)
     return widest * 0.75 + 1.5 * style.line_in
 
 
-def _cell_in(ax: Axes, markers: Sequence[Biomarker], style: Style) -> float:
-    """Estimate the width of a square, before the names have been given their room."""
+def _cell_in(ax: Axes, names: Sequence[str], style: Style) -> float:
+    """Estimate the width of a square, before the names have their room."""
     width = size_in(ax)[0]
-    names = max(width_in(marker.label, style.font_pt) for marker in markers)
-    return min(width, 1.25 * width - names) / (len(markers) - 1)
+    widest = max(width_in(name, style.font_pt) for name in names)
+    return min(width, 1.25 * width - widest) / (len(names) - 1)
 
 
-def _draw(ax: Axes, found: Floats, markers: Sequence[Biomarker], style: Style) -> None:
+def _draw(ax: Axes, found: Floats, names: Sequence[str], style: Style) -> None:
     ax.set_facecolor(PAPER)
-    entitle(ax, "Rank correlation of biomarkers", style)
+    set_title(ax, "Rank correlation of biomarkers", style)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    size = len(markers)
+    size = len(names)
     ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))
     small = style.small
-    cell_in = _cell_in(ax, markers, style)
+    cell_in = _cell_in(ax, names, style)
     fits = width_in(f"{MINUS}0.00", small.font_pt) < cell_in
     for row in range(size):
         for column in range(row):
@@ -163,7 +158,6 @@ def _draw(ax: Axes, found: Floats, markers: Sequence[Biomarker], style: Style) -
             number = f"{value:.2f}" if fits else f"{value:.1f}"
             text = small.text(ha="center", va="center", color=PAPER if abs(value) > 0.8 else INK)
             ax.text(column, row, number.replace("-", MINUS), **text)
-    names = [marker.label for marker in markers]
     ax.set_yticks(range(1, size), names[1:], **style.text())
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(range(size - 1), names[:-1], **style.text(**turned))

@@ -22,7 +22,7 @@ from helios_research.plots.canvas import (
     TEXT_ON_RAMP,
     Look,
     Style,
-    entitle,
+    set_title,
     size_in,
 )
 from helios_research.plots.text import width_in
@@ -32,7 +32,7 @@ FEWEST_FOR_SHAPE = 20
 
 ABOUT_FEW = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
 
-NO_INTERVAL = "no interval, which takes two participants"
+NO_INTERVAL = "no interval, because it needs two participants"
 
 _BINS = 256
 _PADDING = 0.02
@@ -44,21 +44,21 @@ LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), 
 
 
 def about_bars(markers: Sequence[Biomarker]) -> str | None:
-    """Say how to read the bars of bucketed biomarkers."""
+    """Write how to read the bars of bucketed biomarkers."""
     if any(marker.bucketed for marker in markers):
         return "Bars: recordings at each of the four ordered levels."
     return None
 
 
 def about_points(count: int, thing: str, most: int = MOST_POINTS) -> str:
-    """Say of how many recordings or participants something is drawn."""
+    """Write how many recordings or participants are drawn."""
     if count <= most:
         return f"{thing}s"
     return f"{most:,} of {counted(count, thing)}, drawn at random"
 
 
 def sample(count: int, most: int = MOST_POINTS) -> Codes:
-    """Choose which recordings are drawn as points, at random, always the same."""
+    """Choose which recordings are drawn as points: at random, but always the same."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
@@ -154,7 +154,7 @@ def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
 
 
 def level_key(ax: Axes, style: Style) -> None:
-    """Say above a panel which shade is which of the four levels."""
+    """Write above a panel which shade is which of the four levels."""
     patches = [
         Patch(facecolor=ORDINAL_RAMP[level], edgecolor=MUTED, linewidth=0.04 * style.font_pt)
         for level in BUCKET_LEVELS
@@ -189,7 +189,7 @@ def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: 
     )
     for text in key.get_texts():
         text.set(**small.text())
-    entitle(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
+    set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 
 def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) -> None:

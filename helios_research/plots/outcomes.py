@@ -1,6 +1,6 @@
 """What happened to recordings: by tag, and as a flow diagram from the manifest to scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from helios_research._util.text import counted
 from helios_research.analysis import flow, missingness_by_tag
 from helios_research.analysis.missingness import ANY_REASON, WITH_WARNING
-from helios_research.analysis.prepared import Floats, Results, flagged_note, load_results
+from helios_research.analysis.prepared import Floats, Results, prepare
 from helios_research.columns import Outcome
 from helios_research.plots.canvas import (
     INK,
@@ -20,27 +20,20 @@ from helios_research.plots.canvas import (
     OUTCOME_LOOKS,
     PAGE,
     PAPER,
+    Footnote,
     Look,
-    Note,
     Style,
     Target,
-    dress,
-    entitle,
+    empty_figure,
     open_canvas,
-    say_instead,
-    settle,
+    run_layout,
+    set_title,
     size_in,
-)
-from helios_research.plots.groups import (
-    Groups,
-    Selection,
-    arrange,
-    count_rows,
-    keep_largest,
-    name_rows,
-    rule_rows,
+    style_axes,
 )
 from helios_research.plots.marks import NO_INTERVAL, key_above
+from helios_research.plots.rows import RowLayout, count_rows, lay_out_rows, name_rows, rule_rows
+from helios_research.plots.selection import Selection, in_order, keep_largest
 from helios_research.plots.text import about_fonts, name_of, shorten, width_in
 
 _AROUND = 6.6
@@ -48,7 +41,16 @@ _LEAST_AXIS = 5.0
 _RESAMPLES = 1000
 
 
-def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Style = PAGE) -> Axes:
+def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
+    results: Results,
+    tag: str,
+    *,
+    order: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    caption: bool = True,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes:
     """Draw the share of recordings without scores at each level of a tag.
 
     Each bar is divided by outcome; the line at its end is the 95 % interval of the whole share,
@@ -62,6 +64,13 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     tag
         The column whose levels are the rows.
+    order
+        Levels in the order wanted; levels that are not named follow.
+    labels
+        The text to show for a level; sentences keep its name.
+    caption
+        Whether to write below the figure how to read it and which recordings it shows. A warning
+        of synthetic scores always stays.
     ax
         Where to draw: an Axes or an empty Figure; None makes a new figure.
     style
@@ -85,62 +94,60 @@ def outcomes_by_tag(results: Results, tag: str, *, ax: Target = None, style: Sty
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Girona', 'Hamburg', 'Leeds']
     """
-    chosen = keep_largest(_ended(load_results(results, [tag])), tag, None)
-    table = chosen.rows()
-    if table.empty:
-        sentence = "There is no recording that has ended."
-        return say_instead(ax, 1, sentence, chosen.notes(), style).axes[0]
-    groups = arrange(table, tag, None)
-    rates = missingness_by_tag(table, tag, also=(), resamples=_RESAMPLES)
-    height = groups.height_in(style) + _AROUND * style.line_in
-    # How many are flagged stands with who is in the figure.
-    warned = [Note(said) for said in rates.attrs["warnings"] if said != flagged_note(table)]
+    prepared = prepare(results, [tag])
+    outcome = prepared.frame["outcome"]
+    ended = (outcome.notna() & (outcome != Outcome.PENDING)).to_numpy(dtype=bool)
+    reasons = pd.Series("not ended yet", index=outcome.index, dtype="str").mask(ended)
+    found = in_order(Selection(prepared, ended, reasons, None, caption), order)
+    chosen = keep_largest(found, tag, None)
+    if not chosen.recordings:
+        sentence = "No recording has ended."
+        return empty_figure(ax, 1, sentence, chosen.notes(), style).axes[0]
+    rows = chosen.rows()
+    layout = lay_out_rows(rows, tag, None, labels)
+    rates = missingness_by_tag(rows, tag, also=(), resamples=_RESAMPLES)
+    height = layout.height_in(style) + _AROUND * style.line_in
+    # The number of flagged recordings is already with the recordings shown.
+    warnings = [text for text in rates.attrs["warnings"] if text != rows.flagged_note]
     how = "Line: 95 % interval of the whole share (bootstrap over participants)."
     if rates["rate_low"].isna().all():
         how = f"Mark: whole share ({NO_INTERVAL})."
-    fonts = about_fonts(row.level for row in groups.rows)
-    canvas = open_canvas(ax, [height], [*warned, *chosen.notes(how, fonts)], style)
-    shares = _shares(table, groups.code_rows(table, tag, None), len(groups.rows))
+    notes = [Footnote(text) for text in warnings if caption]
+    notes += chosen.notes(how, about_fonts(layout.names))
+    canvas = open_canvas(ax, [height], notes, style)
     overall = rates[rates["reason"] == ANY_REASON].set_index("level")
-    overall = overall.loc[[row.level for row in groups.rows]]
-    _draw(canvas.axes[0], groups, shares, overall, style)
+    overall = overall.loc[[row.level for row in layout.rows]]
+    _draw(canvas.axes[0], layout, _shares(rows.frame, layout), overall, style)
     return canvas.axes[0]
 
 
-def _ended(table: pd.DataFrame) -> Selection:
-    ended = (table["outcome"].notna() & (table["outcome"] != Outcome.PENDING)).to_numpy(dtype=bool)
-    reasons = pd.Series("not ended yet", index=table.index, dtype="str").mask(ended)
-    return Selection(table, ended, reasons)
-
-
-def _shares(table: pd.DataFrame, rows: np.ndarray, count: int) -> pd.DataFrame:
+def _shares(frame: pd.DataFrame, layout: RowLayout) -> pd.DataFrame:
     """Give the share of each outcome in per cent, a row per group."""
-    counts = pd.crosstab(rows, table["outcome"].astype("str"))
-    counts = counts.reindex(index=range(count), columns=[*OUTCOME_LOOKS, Outcome.SCORED])
-    counts = counts.fillna(0)
-    return 100 * counts.div(np.bincount(rows, minlength=count), axis=0)
+    counts = pd.crosstab(layout.codes, frame["outcome"].astype("str"))
+    counts = counts.reindex(columns=[*OUTCOME_LOOKS, Outcome.SCORED]).fillna(0)
+    return 100 * counts.div(np.bincount(layout.codes), axis=0)
 
 
 def _draw(
-    ax: Axes, groups: Groups, shares: pd.DataFrame, overall: pd.DataFrame, style: Style
+    ax: Axes, layout: RowLayout, shares: pd.DataFrame, overall: pd.DataFrame, style: Style
 ) -> None:
-    dress(ax, style, grid="")
-    entitle(ax, "Recordings without scores", style)
-    ax.set_ylim(groups.depth, 0)
-    _draw_bars(ax, groups, shares, style)
-    _draw_intervals(ax, [row.y for row in groups.rows], overall, style)
+    style_axes(ax, style, grid="")
+    set_title(ax, "Recordings without scores", style)
+    ax.set_ylim(layout.depth, 0)
+    _draw_bars(ax, layout, shares, style)
+    _draw_intervals(ax, [row.y for row in layout.rows], overall, style)
     furthest = 100 * float(np.nanmax([overall["rate_high"].max(), overall["rate"].max()]))
     _set_axis(ax, max(_LEAST_AXIS, furthest), style)
-    name_rows(ax, groups, style)
-    rule_rows(ax, groups, ax.get_xticks(), style)
+    name_rows(ax, layout, style)
+    rule_rows(ax, layout, ax.get_xticks(), style)
     numbers = overall[["missing", "recordings", "participants"]].itertuples(index=False, name=None)
     counts = [f"{missing:,} of {count:,} ({people:,})" for missing, count, people in numbers]
-    count_rows(ax, groups, counts, style)
+    count_rows(ax, layout, counts, style)
 
 
-def _draw_bars(ax: Axes, groups: Groups, shares: pd.DataFrame, style: Style) -> None:
-    left = np.zeros(len(groups.rows))
-    places = np.array([row.y for row in groups.rows])
+def _draw_bars(ax: Axes, layout: RowLayout, shares: pd.DataFrame, style: Style) -> None:
+    left = np.zeros(len(layout.rows))
+    places = np.array([row.y for row in layout.rows])
     handles, names = [], []
     for outcome, (colour, hatch) in OUTCOME_LOOKS.items():
         own = shares[outcome].to_numpy()
@@ -209,7 +216,7 @@ _BOLD_IS_WIDER = 1.12
 
 
 @dataclass(frozen=True, slots=True)
-class _Loss:
+class _FlowLoss:
     """What is lost before a step; without lines where nothing is."""
 
     title: str
@@ -220,7 +227,9 @@ class _Loss:
         return len(self.reasons) + 1.9 if self.title else 0.0
 
 
-def flow_diagram(results: Results, *, ax: Target = None, style: Style = PAGE) -> Axes:
+def flow_diagram(
+    results: Results, *, caption: bool = True, ax: Target = None, style: Style = PAGE
+) -> Axes:
     """Draw how many recordings and participants reached each step, and why others did not.
 
     The numbers are those of ``analysis.flow``.
@@ -229,6 +238,8 @@ def flow_diagram(results: Results, *, ax: Target = None, style: Style = PAGE) ->
     ----------
     results
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    caption
+        Whether to write warnings below the figure. That of synthetic scores always stays.
     ax
         Where to draw: an Axes or an empty Figure; None makes a new figure.
     style
@@ -250,7 +261,7 @@ def flow_diagram(results: Results, *, ax: Target = None, style: Style = PAGE) ->
     >>> ax.texts[0].get_text()
     'Listed in the manifest'
     """
-    found = flow(load_results(results))
+    found = flow(results)
     steps = found[found["kind"] == "remaining"].reset_index(drop=True)
     people = -steps["participants"].diff()
     losses = [
@@ -259,47 +270,43 @@ def flow_diagram(results: Results, *, ax: Target = None, style: Style = PAGE) ->
     ]
     gaps = [max(_BETWEEN, loss.lines + 0.7) for loss in losses]
     height = _STEP_LINES * len(steps) + sum(gaps)
+    notes = _flow_notes(found, caption=caption)
     if steps["recordings"].iloc[0] == 0:
-        sentence = "There is no recording in these results."
-        return say_instead(ax, 1, sentence, _notes(found), style).axes[0]
-    canvas = open_canvas(ax, [(height + 1) * style.line_in], _notes(found), style)
+        return empty_figure(ax, 1, "These results have no recording.", notes, style).axes[0]
+    canvas = open_canvas(ax, [(height + 1) * style.line_in], notes, style)
     axes = canvas.axes[0]
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(height + _EDGE, -_EDGE))
     if not isinstance(ax, Axes):
-        settle(canvas)
-    _draw_flow_chart(axes, steps, losses, gaps, _fitting(axes, height, style))
+        run_layout(canvas)
+    # Where the Axes that was given is too low for its lines, the type is smaller.
+    fitting_pt = 72 * size_in(axes)[1] / height / 1.3
+    _draw_steps(axes, steps, losses, gaps, replace(style, font_pt=min(style.font_pt, fitting_pt)))
     return axes
 
 
-def _loss(found: pd.DataFrame, step: str, people: int) -> _Loss:
+def _loss(found: pd.DataFrame, step: str, people: int) -> _FlowLoss:
     lost = found[(found["step"] == step) & (found["kind"] == "lost")]
     if lost.empty:
-        return _Loss("", ())
+        return _FlowLoss("", ())
     total = int(lost["recordings"].sum())
-    said = lost[lost["reason"] != WITH_WARNING]
-    reasons = list(zip(said["recordings"], said["reason"], strict=True))
+    explained = lost[lost["reason"] != WITH_WARNING]
+    reasons = list(zip(explained["recordings"], explained["reason"], strict=True))
     named = [f"{count:,} {name_of(str(reason))}" for count, reason in reasons[:MOST_REASONS]]
     others = sum(count for count, _ in reasons[MOST_REASONS:])
     named += [f"{others:,} for other reasons"] if others else []
     named += [f"all of {counted(people, 'participant')}"] if people else []
-    return _Loss(f"{_LOSSES[step]}: {total:,}", tuple(named))
+    return _FlowLoss(f"{_LOSSES[step]}: {total:,}", tuple(named))
 
 
-def _notes(found: pd.DataFrame) -> list[Note]:
-    notes = [Note(warning) for warning in found.attrs["warnings"]]
+def _flow_notes(found: pd.DataFrame, *, caption: bool) -> list[Footnote]:
+    notes = [Footnote(warning) for warning in found.attrs["warnings"] if caption]
     note = found.attrs["source_note"]
-    return [*notes, Note(note, stands_out=True)] if note else notes
+    return [*notes, Footnote(note, stands_out=True)] if note else notes
 
 
-def _fitting(ax: Axes, lines: float, style: Style) -> Style:
-    """Make the type smaller where the Axes that was given is too low for its lines."""
-    height_in = size_in(ax)[1]
-    return replace(style, font_pt=min(style.font_pt, 72 * height_in / lines / 1.3))
-
-
-def _draw_flow_chart(
-    ax: Axes, steps: pd.DataFrame, losses: list[_Loss], gaps: list[float], style: Style
+def _draw_steps(
+    ax: Axes, steps: pd.DataFrame, losses: list[_FlowLoss], gaps: list[float], style: Style
 ) -> None:
     numbers = steps[["step", "recordings", "participants"]].itertuples(index=False, name=None)
     y = 0.0

@@ -1,8 +1,8 @@
 """Scores over visits or dates, and against the hours awake."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import overload
+from typing import Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -11,26 +11,13 @@ from numpy.typing import NDArray
 
 from helios_research._util.text import counted
 from helios_research.analysis import baseline
-from helios_research.analysis.prepared import (
-    Results,
-    choose_biomarkers,
-    days_of,
-    levels_of,
-    load_results,
-    people_of,
-)
+from helios_research.analysis.prepared import NOT_GIVEN, PreparedResults, Results, prepare
 from helios_research.analysis.repeated import Baseline
-from helios_research.columns import Biomarker
-from helios_research.plots.canvas import PAGE, Style, Target, say_instead
-from helios_research.plots.groups import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
+from helios_research.plots.canvas import PAGE, FigureOptions, Style, Target, empty_figure
 from helios_research.plots.marks import about_points
-from helios_research.plots.trends import (
-    MOST_COLOURS,
-    Band,
-    Trend,
-    draw_trends,
-    drawn_people,
-)
+from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
+from helios_research.plots.text import shown_column
+from helios_research.plots.trends import MOST_COLOURS, Band, Trends, draw_trends, drawn_people
 from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake
 
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
@@ -39,41 +26,34 @@ UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 # A str is a sequence of str too; the first signature that fits counts.
 @overload
 def scores_by_hours_awake(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
-    results: Results,
-    *,
-    biomarkers: str = ...,
-    hue: str | None = None,
-    ax: Target = None,
-    style: Style = PAGE,
+    results: Results, *, biomarkers: str = ..., **options: Unpack[FigureOptions]
 ) -> Axes: ...
 
 
 @overload
 def scores_by_hours_awake(  # numpydoc ignore=GL08
-    results: Results,
-    *,
-    biomarkers: Sequence[str] | None,
-    hue: str | None = None,
-    ax: Target = None,
-    style: Style = PAGE,
+    results: Results, *, biomarkers: Sequence[str] | None, **options: Unpack[FigureOptions]
 ) -> NDArray[np.object_]: ...
 
 
-def scores_by_hours_awake(
+def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
     results: Results,
     *,
     biomarkers: str | Sequence[str] | None = "mental_strain",
     hue: str | None = None,
+    order: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes | NDArray[np.object_]:
     """Draw scores against the hours from ``wake_time`` to ``recording_time``.
 
     For a continuous biomarker each recording is a point and the line joins the means of bins of
-    two hours (four, where anybody was awake for more than a day) with 95 % intervals, by a
+    two hours (four, where a participant was awake for more than a day) with 95 % intervals, by a
     bootstrap over participants (1,000 resamples). A bucketed biomarker is ordinal: bars show
     the share of recordings at each of its four levels. Times are local and without a zone, so that
-    hours across a change of the clock are off by one.
+    hours across a clock change are off by one.
 
     Parameters
     ----------
@@ -83,6 +63,13 @@ def scores_by_hours_awake(
         One, several, or None for all.
     hue
         A column that divides the recordings.
+    order
+        Levels of hue in the order wanted; levels that are not named follow.
+    labels
+        The text to show for a level or a column.
+    caption
+        Whether to write below the figure how to read it and which recordings it shows. A warning
+        of synthetic scores always stays.
     ax
         Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
         new figure.
@@ -109,40 +96,34 @@ def scores_by_hours_awake(
     >>> ax.get_xlabel().split(" \N{MIDDLE DOT}")[0]
     'Hours since waking'
     """
-    needs = ["recording_time", "wake_time", *([hue] if hue else [])]
-    table = load_results(results, needs)
-    markers = choose_biomarkers(table, biomarkers)
-    hours = hours_awake(table)
-    chosen = select(table, markers, [hue]).without(np.isnan(hours), UNUSABLE)
+    times = ["recording_time", "wake_time"]
+    found = select(results, biomarkers, [hue], needs=times, order=order, caption=caption)
+    hours = hours_awake(found.results.frame)
+    chosen = found.without(np.isnan(hours), UNUSABLE)
     chosen = keep_levels(chosen, hue, MOST_COLOURS) if hue else chosen
     rows = chosen.rows()
-    if rows.empty:
-        sentence = "There is no recording with a score and hours awake."
-        canvas = say_instead(ax, len(markers), sentence, chosen.notes(), style)
+    if not chosen.recordings:
+        sentence = "No recording has both a score and hours awake."
+        canvas = empty_figure(ax, len(rows.biomarkers), sentence, chosen.notes(), style)
         return canvas.as_asked(biomarkers)
-    course = by_hours(hours[chosen.shown])
-    trends = [Trend(marker, rows, course, hue, None, style) for marker in markers]
-    about = _about_points(rows, markers)
+    trends = Trends(rows, by_hours(hours[chosen.shown]), hue, labels, style)
+    points = f"Points: {about_points(chosen.recordings, 'recording')}."
+    about = points if _continuous(rows) else None
     return draw_trends(ax, trends, chosen, about).as_asked(biomarkers)
 
 
-def _about_points(rows: pd.DataFrame, markers: Sequence[Biomarker]) -> str | None:
-    if all(marker.bucketed for marker in markers):
-        return None
-    return f"Points: {about_points(len(rows), 'recording')}."
+def _continuous(rows: PreparedResults) -> list[str]:
+    return [marker.name for marker in rows.biomarkers if not marker.bucketed]
 
 
-# A str is a sequence of str too; the first signature that fits counts.
 @overload
 def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     results: Results,
     *,
     biomarkers: str = ...,
-    by: str = "recording_time",
-    hue: str | None = None,
-    usual: Baseline | None = None,
-    ax: Target = None,
-    style: Style = PAGE,
+    by: str = ...,
+    usual: Baseline | None = ...,
+    **options: Unpack[FigureOptions],
 ) -> Axes: ...
 
 
@@ -151,21 +132,22 @@ def score_over_time(  # numpydoc ignore=GL08
     results: Results,
     *,
     biomarkers: Sequence[str] | None,
-    by: str = "recording_time",
-    hue: str | None = None,
-    usual: Baseline | None = None,
-    ax: Target = None,
-    style: Style = PAGE,
+    by: str = ...,
+    usual: Baseline | None = ...,
+    **options: Unpack[FigureOptions],
 ) -> NDArray[np.object_]: ...
 
 
-def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
+def score_over_time(  # noqa: PLR0913 - each is a setting
     results: Results,
     *,
     biomarkers: str | Sequence[str] | None = "mental_strain",
     by: str = "recording_time",
     hue: str | None = None,
+    order: Sequence[str] | None = None,
+    labels: Mapping[str, str] | None = None,
     usual: Baseline | None = None,
+    caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes | NDArray[np.object_]:
@@ -187,8 +169,15 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
         tag such as the visit.
     hue
         A column that divides the participants or recordings.
+    order
+        Levels of hue, and of ``by`` where it is a tag, in the order wanted; levels that are not named follow.
+    labels
+        The text to show for a level or a column.
+    caption
+        Whether to write below the figure how to read it and which recordings it shows. A warning
+        of synthetic scores always stays.
     usual
-        The baseline that continuous scores are held against (its order is ``by``). A band shows
+        The baseline that continuous scores are compared with (its order is ``by``). A band shows
         the mean of the participants' usual ranges, dark points the recordings outside
         their participant's own (``analysis.baseline``). None draws no band.
     ax
@@ -216,49 +205,41 @@ def score_over_time(  # noqa: PLR0913 - each says one thing about the figure
     >>> ax.get_xlabel().split(" ")[0]
     'Visit'
     """
-    table = load_results(results, [by] if hue is None else [by, hue])
-    markers = choose_biomarkers(table, biomarkers)
-    chosen = select(table, markers, [by, hue])
-    timed = bool(np.isfinite(days_of(table[by])).any())
-    chosen = _placed(chosen, by, timed=timed)
-    chosen = keep_levels(chosen, hue, MOST_COLOURS) if hue else chosen
+    prepared = prepare(results, needs=[by])
+    days = prepared.days(by)
+    timed = bool(np.isfinite(days).any())
+    groups = [hue] if timed else [by, hue]
+    found = select(prepared, biomarkers, groups, needs=[by], order=order, caption=caption)
+    placed = found.without(np.isnan(days), f"without a usable {by}") if timed else _at(found, by)
+    chosen = keep_levels(placed, hue, MOST_COLOURS) if hue else placed
     rows = chosen.rows()
-    bands = _bands(rows, markers, by, usual)
-    if rows.empty:
-        canvas = say_instead(ax, len(markers), NO_SCORE, chosen.notes(), style)
+    if not chosen.recordings:
+        canvas = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
         return canvas.as_asked(biomarkers)
-    course = by_time(rows, by) if timed else by_level(rows, by)
-    trends = [
-        Trend(marker, rows, course, hue, bands.get(marker.name), style, lines=True)
-        for marker in markers
-    ]
-    about = _about_lines(rows, markers), _about_band(bands, usual)
+    label = shown_column(by, labels)
+    axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
+    bands = _bands(rows, by, usual)
+    trends = Trends(rows, axis, hue, labels, style, bands, lines=True)
+    about = _about_lines(rows), _about_band(bands, usual)
     return draw_trends(ax, trends, chosen, *about).as_asked(biomarkers)
 
 
-def _placed(chosen: Selection, by: str, *, timed: bool) -> Selection:
-    if timed:
-        return chosen.without(np.isnan(days_of(chosen.table[by])), f"without a usable {by}")
-    blank = chosen.table[by].isna() | (chosen.table[by].astype("str").str.strip() == "")
-    without = chosen.without(blank.to_numpy(dtype=bool), f"without a {by}")
-    return without if len(levels_of(chosen.table, by)) <= MOST_ROWS else keep_numbers(without, by)
-
-
-def keep_numbers(chosen: Selection, by: str) -> Selection:
-    """Keep all levels that are numbers, which can be binned, and else the largest."""
-    levels = pd.Series(levels_of(chosen.rows(), by).labels, dtype="str")
-    numeric = pd.to_numeric(levels, errors="coerce").notna().all()
+def _at(selection: Selection, by: str) -> Selection:
+    """Take recordings with a level; all levels that are numbers, else the largest."""
+    levels = selection.results.levels[by]
+    blank = np.array([label == NOT_GIVEN for label in levels.labels], dtype=bool)
+    chosen = selection.without(blank[levels.codes], f"without a value of {by}")
+    occurring = pd.Series(levels.subset(chosen.shown).labels, dtype="str")
+    numeric = pd.to_numeric(occurring, errors="coerce").notna().all()
     return chosen if numeric else keep_levels(chosen, by, MOST_ROWS)
 
 
-def _bands(
-    rows: pd.DataFrame, markers: Sequence[Biomarker], by: str, usual: Baseline | None
-) -> dict[str, Band]:
-    names = [marker.name for marker in markers if not marker.bucketed]
-    if usual is None or not names or rows.empty:
+def _bands(rows: PreparedResults, by: str, usual: Baseline | None) -> dict[str, Band]:
+    names = _continuous(rows)
+    if usual is None or not names:
         return {}
-    # Its own key, since a table may lack recording_id or repeat it.
-    numbered = rows.assign(recording_id=np.arange(len(rows)))
+    # Its own key, because a table may lack recording_id or repeat it.
+    numbered = rows.with_columns(recording_id=np.arange(len(rows.frame)))
     found = baseline(numbered, biomarkers=names, **asdict(replace(usual, order=by)))
     bands = {}
     for name, own in found.groupby("biomarker"):
@@ -274,14 +255,11 @@ def _bands(
     return bands
 
 
-def _about_lines(rows: pd.DataFrame, markers: Sequence[Biomarker]) -> str | None:
-    if all(marker.bucketed for marker in markers):
+def _about_lines(rows: PreparedResults) -> str | None:
+    if not _continuous(rows):
         return None
-    people = people_of(rows)[0]
-    return (
-        "Thin lines: "
-        f"{about_points(len(np.unique(people)), 'participant', len(drawn_people(people)))}."
-    )
+    drawn = len(drawn_people(rows.people))
+    return f"Thin lines: {about_points(rows.n_people, 'participant', drawn)}."
 
 
 def _about_band(bands: dict[str, Band], usual: Baseline | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Words for figures: text from people made drawable, numbers worded, sentences wrapped."""
+"""Texts in figures: made drawable, shortened, wrapped and kept distinct."""
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +28,9 @@ _COMMON_DPI = (72.0, 100.0, 110.0, 150.0, 200.0, 300.0)
 Measure = Callable[[str, float], float]
 """Gives the width in inches of a line at a size of the font in points."""
 
+Labels = Mapping[str, str] | None
+"""The texts to show for levels and columns."""
+
 
 @cache
 def font_families() -> tuple[str, ...]:
@@ -49,10 +52,21 @@ def _font(*, bold: bool = False) -> FT2Font:
 
 
 def plain(text: object) -> str:
-    """Make a text from people drawable, in one line."""
+    """Make any text drawable, in one line."""
     line = " ".join(str(text).split())
     shown = (char for char in line if not unicodedata.category(char).startswith("C"))
     return "".join(char if ord(char) in _characters() else UNDRAWABLE for char in shown)
+
+
+def shown(name: str, labels: Labels, otherwise: str | None = None) -> str:
+    """Give the text to show for a level or column: its label, or else its name."""
+    return str((labels or {}).get(name, otherwise or name))
+
+
+def shown_column(column: str, labels: Labels) -> str:
+    """Give the text to show for a column on an axis: its label, or its name as words."""
+    words = plain(column).replace("_", " ")
+    return plain(shown(column, labels, words[:1].upper() + words[1:]))
 
 
 @lru_cache(4096)
@@ -125,11 +139,11 @@ def wrap(
     return "\n".join(shorten(line, limit_in, font_pt, measure) for line in lines)
 
 
-def told_apart(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
+def disambiguate(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
     """Fit names into their room so that different names stay different.
 
     What is left out of a long name is its middle. Where names differ just there, the end that they
-    share is left out in its place and, if that does not do, their shared beginning too:
+    share is left out in its place and, if that is not enough, their shared beginning too:
     whole words at first, then letters.
     """
     fitted = [fit(name) for name in names]
@@ -158,7 +172,7 @@ def _shared(words: Sequence[Sequence[str]]) -> int:
 
 
 def name_of(reason: str) -> str:
-    """Say an error code or outcome in small letters."""
+    """Write an error code or outcome in small letters."""
     if not reason.isupper():
         return plain(reason)
     if reason.startswith("HTTP_"):
@@ -173,17 +187,17 @@ def with_minus(number: str) -> str:
 
 
 def about_fonts(names: Iterable[str]) -> str | None:
-    """Explain the sign that stands for what no font of this machine can draw."""
+    """Explain the sign that replaces what no font of this machine can draw."""
     if any(UNDRAWABLE in plain(name) for name in names):
         return (
-            f"{UNDRAWABLE}: a character that no font here can draw; a font such as Noto Sans CJK "
-            "would."
+            f"{UNDRAWABLE}: a character that no font here can draw. Install a font such as Noto Sans "
+            "CJK."
         )
     return None
 
 
 def listed(reasons: Mapping[str, int], most: int = 5) -> str:
-    """List what was lost and why."""
+    """List reasons with their numbers, the most frequent first."""
     named = [f"{number:,} {name_of(reason)}" for reason, number in list(reasons.items())[:most]]
     others = sum(list(reasons.values())[most:])
     return ", ".join([*named, f"{others:,} for other reasons"] if others else named)

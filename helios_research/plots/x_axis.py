@@ -7,9 +7,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from helios_research.analysis.prepared import Codes, Floats, days_of, levels_of, times_from
+from helios_research.analysis.prepared import Codes, Floats, Levels, days_of, times_from
 from helios_research.plots.canvas import Look, Style, size_in
-from helios_research.plots.text import MINUS, plain, shorten, told_apart, width_in, wrap
+from helios_research.plots.text import (
+    MINUS,
+    Labels,
+    disambiguate,
+    plain,
+    shorten,
+    shown,
+    width_in,
+    wrap,
+)
 
 MOST_BINS = 40
 
@@ -18,8 +27,8 @@ MOST_HOURS_AWAKE = 48.0
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """An axis along which scores change."""
+class BinnedAxis:
+    """Where each recording is along an axis (``x``), and in which bin; ``words``: names, no numbers."""
 
     x: Floats
     bins: Codes
@@ -42,19 +51,18 @@ def hours_awake(table: pd.DataFrame) -> Floats:
     return counted
 
 
-def by_hours(hours: Floats) -> Course:
+def by_hours(hours: Floats) -> BinnedAxis:
     """Divide hours into bins of two, or of four where they reach beyond a day."""
     width = 2 if hours.max(initial=0) <= 24 else 4
     found, bins = np.unique((hours // width).astype(np.intp), return_inverse=True)
     names = tuple(f"{width * start}\N{EN DASH}{width * (start + 1)}" for start in found)
-    return Course(
+    return BinnedAxis(
         hours, bins, width * (found.astype(np.float64) + 0.5), names, "Hours since waking"
     )
 
 
-def by_time(table: pd.DataFrame, column: str) -> Course:
-    """Divide dates into days, weeks or months, whichever makes at most 40 bins."""
-    days = days_of(table[column])
+def by_time(days: Floats, label: str) -> BinnedAxis:
+    """Divide dates into days, weeks or months, the first of them that makes at most 40 bins."""
     first = np.floor(days.min())
     span = days.max() - first
     width, unit = next(
@@ -67,31 +75,26 @@ def by_time(table: pd.DataFrame, column: str) -> Course:
     with_year = "%d %b %Y" if starts[0].year != starts[-1].year else "%d %b"
     names = tuple(start.strftime(with_year).lstrip("0") for start in starts)
     middle = first + width * (found + 0.5)
-    return Course(days, bins, middle, names, f"{_worded(column)} (by {unit})")
+    return BinnedAxis(days, bins, middle, names, f"{label} (by {unit})")
 
 
-def by_level(table: pd.DataFrame, column: str) -> Course:
+def by_level(levels: Levels, label: str, labels: Labels = None) -> BinnedAxis:
     """Place levels at their numbers, or one after another where they are words."""
-    levels = levels_of(table, column)
     numbers = pd.to_numeric(pd.Series(levels.labels, dtype="str"), errors="coerce").to_numpy(float)
-    names = tuple(plain(label) for label in levels.labels)
-    if not np.isfinite(numbers).all() or len(np.unique(numbers)) < len(numbers):
+    names = tuple(plain(shown(level, labels)) for level in levels.labels)
+    # Levels that are not in the order of their numbers are in an order of the user's.
+    if not np.isfinite(numbers).all() or not (np.diff(numbers) > 0).all():
         x = levels.codes.astype(np.float64)
         centres = np.arange(len(levels), dtype=float)
-        return Course(x, levels.codes, centres, names, _worded(column), words=True)
+        return BinnedAxis(x, levels.codes, centres, names, label, words=True)
     x = numbers[levels.codes]
     if len(levels) <= MOST_BINS:
-        return Course(x, levels.codes, numbers, names, _worded(column))
+        return BinnedAxis(x, levels.codes, numbers, names, label)
     edges = np.linspace(numbers.min(), numbers.max(), 31)
     found, bins = np.unique(np.digitize(x, edges[1:-1]), return_inverse=True)
     centres = (edges[found] + edges[found + 1]) / 2
     names = tuple(f"{centre:.3g}".replace("-", MINUS) for centre in centres)
-    return Course(x, bins, centres, names, _worded(column))
-
-
-def _worded(column: str) -> str:
-    words = plain(column).replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return BinnedAxis(x, bins, centres, names, label)
 
 
 # Between two labels, as a share of the widest.
@@ -106,7 +109,7 @@ _TURNED_IN_LINES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Labels:
+class _BinLabels:
     """Which bins are named, and how."""
 
     bins: Sequence[int]
@@ -115,50 +118,52 @@ class _Labels:
     turned: bool = False
 
 
-def label_bins(ax: Axes, course: Course, counts: Codes, style: Style) -> None:
+def label_bins(ax: Axes, axis: BinnedAxis, counts: Codes, style: Style) -> None:
     """Name bins below a panel, as many as have room, with their recordings if all have."""
     small = style.small
     low, high = ax.get_xlim()
-    places_in = course.centres * (size_in(ax)[0] / (high - low))
-    find = _in_words if course.words else _on_scale
-    found = find(course, counts, places_in, small)
+    places_in = axis.centres * (size_in(ax)[0] / (high - low))
+    find = _in_words if axis.words else _on_scale
+    found = find(axis, counts, places_in, small)
     turned: Look = {"rotation": 90} if found.turned else {}
     bins = list(found.bins)
-    ax.set_xticks(course.centres[bins], [found.texts[n] for n in bins], **small.text(**turned))
+    ax.set_xticks(axis.centres[bins], [found.texts[n] for n in bins], **small.text(**turned))
     below = " · number of recordings below" if found.counted else ""
-    ax.set_xlabel(course.label + below, **style.text())
+    ax.set_xlabel(axis.label + below, **style.text())
 
 
-def _on_scale(course: Course, counts: Codes, places_in: Floats, small: Style) -> _Labels:
+def _on_scale(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) -> _BinLabels:
     """Name numbers and times, which are read even where some of them are left out."""
-    both = [f"{name}\n{count:,}" for name, count in zip(course.names, counts, strict=True)]
+    both = [f"{name}\n{count:,}" for name, count in zip(axis.names, counts, strict=True)]
     kept = spaced(places_in, (1 + _GAP) * _widest_in(both, small))
     if len(kept) == len(both):
-        return _Labels(kept, both, counted=True)
+        return _BinLabels(kept, both, counted=True)
     most_in = (places_in.max() - places_in.min()) / 3
-    names = [shorten(name, most_in, small.font_pt) for name in course.names]
-    return _Labels(spaced(places_in, (1 + _GAP) * _widest_in(names, small)), names, counted=False)
+    names = [shorten(name, most_in, small.font_pt) for name in axis.names]
+    return _BinLabels(
+        spaced(places_in, (1 + _GAP) * _widest_in(names, small)), names, counted=False
+    )
 
 
-def _in_words(course: Course, counts: Codes, places_in: Floats, small: Style) -> _Labels:
+def _in_words(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) -> _BinLabels:
     """Name words, each of which is needed: in one line, else in several, else turned."""
-    step_in = course.step * places_in[-1] / max(course.centres[-1], 1) if len(places_in) > 1 else 9
+    step_in = axis.step * places_in[-1] / max(axis.centres[-1], 1) if len(places_in) > 1 else 9
     room_in = _ROOM * step_in
     numbers = [f"{count:,}" for count in counts]
-    one_line = _widest_in([*course.names, *numbers], small) <= room_in
+    one_line = _widest_in([*axis.names, *numbers], small) <= room_in
     if not one_line and room_in < width_in("n" * _LETTERS, small.font_pt):
         most_in = _TURNED_IN_LINES * small.line_in
-        names = told_apart(course.names, lambda name: shorten(name, most_in, small.font_pt))
-        return _Labels(spaced(places_in, small.line_in), names, counted=False, turned=True)
-    names = told_apart(
-        course.names, lambda name: wrap(name, room_in, small.font_pt, most=_MOST_LINES)
+        names = disambiguate(axis.names, lambda name: shorten(name, most_in, small.font_pt))
+        return _BinLabels(spaced(places_in, small.line_in), names, counted=False, turned=True)
+    names = disambiguate(
+        axis.names, lambda name: wrap(name, room_in, small.font_pt, most=_MOST_LINES)
     )
     lines = max(name.count("\n") for name in names)
     texts = [
         name + "\n" * (1 + lines - name.count("\n")) + number
         for name, number in zip(names, numbers, strict=True)
     ]
-    return _Labels(range(len(texts)), texts, counted=True)
+    return _BinLabels(range(len(texts)), texts, counted=True)
 
 
 def _widest_in(labels: Sequence[str], small: Style) -> float:

@@ -41,6 +41,12 @@ DRAWINGS: dict[str, Draw] = {
 }
 
 
+@pytest.fixture
+def drawings() -> dict[str, Draw]:
+    """Give all ways to make a figure by their names."""
+    return DRAWINGS
+
+
 @pytest.fixture(params=DRAWINGS)
 def make(request: pytest.FixtureRequest) -> Draw:
     """Give each way to make a figure in turn, not yet drawn: enough to read what is in it."""

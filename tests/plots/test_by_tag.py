@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helios_research import plots
-from helios_research.analysis import summarize_by_tag
+from helios_research.analysis import differences_by_tag, summarize_by_tag
 from helios_research.errors import ResultsError
 
 
@@ -59,10 +59,26 @@ def test_two_levels_get_their_difference_in_numbers(study, words) -> None:
     assert "night_shift \N{MINUS SIGN} day_shift" in words(ax)
 
 
+def test_the_difference_subtracts_the_first_level_of_the_order(study, words) -> None:
+    said = words(plots.scores_by_tag(study, "arm", order=["night_shift"]))
+    assert "day_shift \N{MINUS SIGN} night_shift" in said
+    expected = differences_by_tag(
+        study, "arm", biomarkers="mental_strain", reference="night_shift", resamples=1000
+    ).iloc[0]
+    assert f"{expected['difference']:+.2f} [".replace("-", "\N{MINUS SIGN}") in said
+
+
+def test_the_order_holds_for_hue_too(study) -> None:
+    ax = plots.scores_by_tag(study, "arm", hue="site", order=["Leeds", "night_shift"])
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[:6] == ["Leeds", "Girona", "Hamburg"] * 2
+    assert names[6:] == ["night_shift", "day_shift"]
+
+
 def test_an_empty_selection_has_a_panel_for_each_biomarker_that_was_asked_for(study, words) -> None:
     axes = plots.scores_by_tag(study.iloc[:0], "arm", biomarkers=["stress", "mental_strain"])
     assert len(axes) == 2
-    assert words(axes[0]).count("There is no recording with a score to draw.") == 2
+    assert words(axes[0]).count("No recording has a score to draw.") == 2
 
 
 def test_three_levels_get_no_difference(study, words) -> None:
@@ -105,7 +121,7 @@ def test_one_biomarker_in_a_list_gives_an_array_of_one(make_results) -> None:
 
 def test_no_biomarker_gives_a_sentence(make_results, words) -> None:
     axes = plots.scores_by_tag(make_results(12), "arm", biomarkers=[])
-    assert "There is no recording with a score to draw." in words(axes[0])
+    assert "No recording has a score to draw." in words(axes[0])
 
 
 def test_several_panels_do_not_go_into_one_axes(make_results) -> None:
@@ -131,9 +147,9 @@ def test_few_participants_make_a_hollow_dot_that_is_explained(make_results, word
     assert "Hollow" not in words(plots.scores_by_tag(make_results(80), "arm"))
 
 
-def test_where_nobody_has_an_interval_the_figure_says_why(make_results, words) -> None:
+def test_where_there_is_no_interval_the_figure_says_why(make_results, words) -> None:
     alone = make_results(20, user_label="P1")
-    why = "no interval, which takes two participants"
+    why = "no interval, because it needs two participants"
     assert f"Dot: mean ({why})." in words(plots.scores_by_tag(alone, "arm"))
     assert f"Thick line: mean ({why})." in words(plots.scores_by_hours_awake(alone))
     assert f"Mark: whole share ({why})." in words(plots.outcomes_by_tag(alone, "arm"))

@@ -1,15 +1,18 @@
 """Where figures are drawn, above all inside a notebook."""
 
+import io
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
+from PIL import Image
 
 from helios_research import plots
-from helios_research.plots.canvas import Note, open_canvas
+from helios_research.plots.canvas import Footnote, open_canvas, to_png
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
@@ -70,13 +73,22 @@ def test_outside_a_notebook_pyplot_is_left_alone(make_results) -> None:
     assert not hasattr(figure, "number") or figure.number is None
 
 
+@pytest.mark.parametrize("colours", [None, 64])
+def test_a_figure_becomes_a_png_of_its_size(make_results, colours) -> None:
+    figure = plots.flow_diagram(make_results(4)).figure
+    picture = Image.open(io.BytesIO(to_png(figure, 50, colours=colours)))
+    assert picture.format == "PNG"
+    assert np.allclose(picture.size, 50 * figure.get_size_inches(), atol=1)
+    assert picture.mode == ("RGBA" if colours is None else "P")
+
+
 @pytest.mark.parametrize("dpi", [72, 100, 110, 150, 200, 300])
 @pytest.mark.parametrize("size", ["COLUMN", "PAGE", "SLIDE"])
 def test_notes_stay_on_the_paper_whatever_dots_a_file_is_made_of(size, dpi) -> None:
     """Letters are rounded to whole dots, so the same line is wider in one file than in another."""
     style = getattr(plots, size)
     words = "Points: recordings. Dot and line: mean with 95 % interval, 7 invalid, 21 too short. "
-    notes = [Note(words * 6), Note(words * 6, stands_out=True), Note("ill fit " * 60)]
+    notes = [Footnote(words * 6), Footnote(words * 6, stands_out=True), Footnote("ill fit " * 60)]
     figure = open_canvas(None, [1.0], notes, style).axes[0].get_figure(root=True)
     figure.set_dpi(dpi)
     renderer = FigureCanvasAgg(figure).get_renderer()

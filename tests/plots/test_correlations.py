@@ -1,4 +1,4 @@
-"""How biomarkers go together."""
+"""How biomarkers correlate."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from helios_research import plots
-from helios_research.columns import BIOMARKERS_BY_NAME
+from helios_research.analysis.prepared import prepare
 from helios_research.plots.correlations import correlate
 
-PAIR = [BIOMARKERS_BY_NAME["mental_strain"], BIOMARKERS_BY_NAME["stress"]]
+PAIR = ["mental_strain", "stress"]
 
 
 def test_a_correlation_is_spearmans_over_participants_medians(make_results) -> None:
@@ -18,13 +18,13 @@ def test_a_correlation_is_spearmans_over_participants_medians(make_results) -> N
         0.5, interpolation="lower"
     )
     expected = stats.spearmanr(medians["mental_strain"], medians["stress"]).statistic
-    found, people = correlate(table, PAIR)
+    found, people = correlate(prepare(table, biomarkers=PAIR))
     assert found[1, 0] == pytest.approx(expected)
     assert people[1, 0] == 20
 
 
 def test_a_biomarker_that_does_not_vary_has_no_correlation(make_results) -> None:
-    found, _ = correlate(make_results(20, stress=0.33), PAIR)
+    found, _ = correlate(prepare(make_results(20, stress=0.33), biomarkers=PAIR))
     assert np.isnan(found).all()
 
 

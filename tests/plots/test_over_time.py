@@ -1,4 +1,4 @@
-"""Scores over dates and visits."""
+"""Scores over dates and visits, and against the hours awake."""
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from helios_research.analysis import baseline, summarize_by_tag
 from helios_research.analysis.repeated import Baseline
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAPER
+from helios_research.plots.x_axis import hours_awake
 
 
 def test_each_participant_is_a_line_through_their_scores(study) -> None:
@@ -75,11 +76,22 @@ def test_a_bucketed_biomarker_is_a_bar_per_visit_and_group(study, words) -> None
     assert "mean" not in words(ax).lower()
 
 
+def test_visits_in_an_order_of_their_own_are_one_after_another(study, words) -> None:
+    ax = plots.score_over_time(
+        study, by="visit", order=["2", "1"], labels={"2": "Second", "visit": "Session"}
+    )
+    assert [label.get_text().split("\n")[0] for label in ax.get_xticklabels()][:2] == [
+        "Second",
+        "1",
+    ]
+    assert ax.get_xlabel().startswith("Session")
+
+
 def test_recordings_without_a_place_are_counted(make_results, words) -> None:
     visit = pd.Series([None, "1", "2", "3"] * 5, dtype="str")
     said = words(plots.score_over_time(make_results(20, visit=visit), by="visit"))
     assert "n = 15 of 20 recordings" in said
-    assert "5 without a visit" in said
+    assert "5 without a value of visit" in said
 
 
 def test_many_participants_are_sampled_and_the_figure_says_so(make_results, words) -> None:
@@ -101,7 +113,7 @@ def test_hollow_dots_are_drawn_wherever_a_sentence_explains_them(make_results, w
     assert sum(len(line.get_xdata()) for line in hollow) == 30
 
 
-def test_groups_are_told_apart_by_shape_too(make_results) -> None:
+def test_groups_differ_by_shape_too(make_results) -> None:
     """With some kinds of colour vision, and on a grey print, seven colours are not enough."""
     arms = pd.Series([f"arm {n % 7}" for n in range(140)], dtype="str")
     ax = plots.score_over_time(make_results(140, each=20, arm=arms), by="visit", hue="arm")
@@ -109,3 +121,23 @@ def test_groups_are_told_apart_by_shape_too(make_results) -> None:
     drawn = {line.get_marker() for line in ax.lines}
     assert len(set(in_key)) == 7
     assert set(in_key) <= drawn
+
+
+def test_each_recording_is_a_point_at_its_hours(study) -> None:
+    ax = plots.scores_by_hours_awake(study)
+    points = max((line.get_xydata() for line in ax.lines), key=len)
+    hours = hours_awake(study)
+    scored = (study["outcome"] == "scored").to_numpy() & ~np.isnan(hours)
+    expected = np.column_stack([hours[scored], study.loc[scored, "mental_strain"]])
+    assert np.allclose(points, expected)
+
+
+def test_recordings_without_hours_are_counted(study, words) -> None:
+    said = words(plots.scores_by_hours_awake(study))
+    assert "n = 1,311 of 1,487 recordings" in said
+    assert "65 without a usable wake_time" in said
+
+
+def test_a_bin_of_few_participants_is_marked(study, words) -> None:
+    said = words(plots.scores_by_hours_awake(study, biomarkers=["mental_strain", "stress"])[0])
+    assert "Hollow dots and narrow bars: fewer than 10 participants." in said

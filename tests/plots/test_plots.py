@@ -15,6 +15,10 @@ from helios_research.errors import ResultsError, UnknownColumnError
 EDGE_IN = 0.03
 SYNTHETIC = "Synthetic scores from the sandbox, not measurements of anyone."
 
+# Figures that show the levels of the arm as rows or in a key.
+WITH_ARMS = ["scores_by_tag", "scores_by_tag, bucketed", "score_over_time", "scores_by_hours_awake"]
+WITH_ARMS += ["outcomes_by_tag"]
+
 
 def assert_within(figure: Figure) -> None:
     used = figure.get_tightbbox()
@@ -90,8 +94,14 @@ def test_nothing_is_changed_outside_the_figure_and_nothing_reaches_beyond_the_pa
 
 
 def test_an_empty_selection_gives_a_sentence(study, draw, words) -> None:
-    said = words(draw(study.iloc[:0]))
-    assert "There is no recording" in said or "No two biomarkers" in said
+    said = words(draw(study.iloc[:0])).split(" | ")
+    assert said[0] in {
+        "No recording has a score to draw.",
+        "No recording has both a score and hours awake.",
+        "No recording has ended.",
+        "No two biomarkers have scores that vary in 3 participants or more.",
+        "These results have no recording.",
+    }
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -107,8 +117,16 @@ def test_one_level_gives_a_figure(make_results, draw) -> None:
     draw(make_results(30, arm="night", visit="1"))
 
 
-def test_a_blank_level_is_shown_as_not_given(make_results, draw) -> None:
+def test_blank_levels_give_a_figure(make_results, draw) -> None:
     draw(make_results(30, arm=None, visit=pd.Series([None, "1", ""] * 10, dtype="str")))
+
+
+@pytest.mark.parametrize("name", WITH_ARMS)
+def test_a_blank_level_is_shown_as_not_given(make_results, drawings, words, name) -> None:
+    arm = pd.Series([None, "day", ""] * 10, dtype="str")
+    said = words(drawings[name](make_results(30, arm=arm)))
+    assert "not given" in said
+    assert "n = 30 recordings" in said
 
 
 def test_scores_that_are_all_the_same_give_a_figure(make_results, draw) -> None:
@@ -131,9 +149,17 @@ def test_no_participant_is_known(make_results, draw) -> None:
     draw(make_results(30, user_label=pd.Series([None] * 30, dtype="str")))
 
 
-def test_infinite_scores_are_left_out(make_results, draw) -> None:
+def test_infinite_scores_are_not_drawn(make_results, draw) -> None:
+    ax = draw(make_results(30, mental_strain=np.where(np.arange(30) % 3 == 0, np.inf, 0.4)))
+    assert not any(np.isinf(line.get_xydata()).any() for line in ax.lines)
+
+
+@pytest.mark.parametrize("name", ["scores_by_tag", "score_over_time", "scores_by_hours_awake"])
+def test_infinite_scores_are_counted_as_not_shown(make_results, drawings, words, name) -> None:
     scores = np.where(np.arange(30) % 3 == 0, np.inf, 0.4)
-    draw(make_results(30, mental_strain=scores))
+    said = words(drawings[name](make_results(30, mental_strain=scores)))
+    assert "n = 20 of 30 recordings" in said
+    assert "not shown: 10 with a score that cannot be drawn." in said
 
 
 def test_scores_that_are_words_are_left_out(make_results, make, words) -> None:
@@ -152,14 +178,63 @@ def test_fifty_levels_give_a_figure_on_its_paper(make_results, draw) -> None:
     assert_within(draw(make_results(200, arm=levels)).get_figure(root=True))
 
 
-def test_names_of_any_kind_stay_what_they_are(make_results, draw, words) -> None:
+NAMES = ["$x_1$ 50 % \\alpha", "naïve Łódź Ελλάδα", "a very long name " * 30, "tab\tand\nline"]
+
+
+def test_names_of_any_kind_stay_on_the_paper(make_results, draw) -> None:
+    arm = pd.Series([NAMES[n % 4] for n in range(40)], dtype="str")
+    assert_within(draw(make_results(40, arm=arm)).get_figure(root=True))
+
+
+@pytest.mark.parametrize("name", [*WITH_ARMS, "score_over_time, by tag"])
+def test_names_of_any_kind_stay_what_they_are(make_results, drawings, words, name) -> None:
     """Dollars and underscores are no formula; a very long name is shortened, not cut off."""
-    names = ["$x_1$ 50 % \\alpha", "naïve Łódź Ελλάδα", "a very long name " * 30, "tab\tand\nline"]
-    arm = pd.Series([names[n % 4] for n in range(40)], dtype="str")
-    ax = draw(make_results(40, arm=arm))
-    assert_within(ax.get_figure(root=True))
-    if "1 2 3" not in words(ax) and "Łódź" in words(ax):
-        assert "$x_1$" in words(ax)
+    arm = pd.Series([NAMES[n % 4] for n in range(40)], dtype="str")
+    said = words(drawings[name](make_results(40, arm=arm)))
+    assert all(text in said for text in ("$x_1$ 50 % \\alpha", "naïve Łódź Ελλάδα", "tab and line"))
+    long = next(text for text in said.split(" | ") if text.startswith("a very"))
+    assert "…" in long
+    assert len(long) < len(NAMES[2])
+
+
+@pytest.mark.parametrize("name", WITH_ARMS)
+def test_levels_are_in_the_order_wanted_and_the_others_follow(study, drawings, name) -> None:
+    table = study.assign(arm=study["site"])
+    ax = drawings[name](table, order=["Leeds", "Girona"])
+    labels = ax.get_legend() and [text.get_text() for text in ax.get_legend().get_texts()]
+    if not any("Leeds" in label for label in labels or ()):
+        labels = [label.get_text() for label in ax.get_yticklabels() if label.get_text()]
+    found = [label.split(" (")[0] for label in labels]
+    assert [label for label in found if not label.isdigit()] == ["Leeds", "Girona", "Hamburg"]
+
+
+@pytest.mark.parametrize("name", WITH_ARMS)
+def test_a_level_in_the_order_that_is_not_there_is_named(study, drawings, words, name) -> None:
+    said = words(drawings[name](study, order=["night_shift", "placebo"]))
+    assert "Named in order, but not a level of arm: 'placebo'." in said
+    assert "not a level" not in words(drawings[name](study, order=["night_shift"]))
+
+
+@pytest.mark.parametrize("name", WITH_ARMS)
+def test_labels_replace_the_names_of_levels(study, drawings, words, name) -> None:
+    labels = {"night_shift": "Nights", "unused": "text"}
+    said = words(drawings[name](study, labels=labels, caption=False))
+    assert "Nights" in said
+    assert "night_shift" not in said
+    assert "day_shift" in said
+
+
+@pytest.mark.parametrize("name", ["scores_by_tag", "score_over_time", "scores_by_hours_awake"])
+def test_a_label_replaces_the_title_of_a_biomarker(study, drawings, name) -> None:
+    ax = drawings[name](study, labels={"mental_strain": "Strain of the mind"})
+    assert ax.get_title(loc="left") == "Strain of the mind"
+
+
+def test_without_a_caption_only_the_warning_of_synthetic_scores_stays(study, draw, words) -> None:
+    said = words(draw(study, caption=False))
+    assert SYNTHETIC in said
+    assert "n = " not in said
+    assert "bootstrap" not in said
 
 
 def test_a_script_without_a_font_is_drawn_without_a_warning(make_results, draw) -> None:
@@ -168,7 +243,7 @@ def test_a_script_without_a_font_is_drawn_without_a_warning(make_results, draw) 
 
 
 def test_a_researchers_own_settings_do_no_harm(make_results, draw) -> None:
-    """Without LaTeX at hand, any text that went there would be an error."""
+    """LaTeX need not be installed, and no text goes there."""
     with mpl.rc_context({"text.usetex": True, "axes.grid": True}):
         draw(make_results(30))
 

@@ -68,15 +68,15 @@ def test_names_that_differ_in_the_middle_stay_different() -> None:
         return text.shorten(name, 1.2, 8)
 
     assert len({fit(name) for name in names}) == 1, "each for itself, they come out the same"
-    told = text.told_apart(names, fit)
-    assert [name.strip("…")[-1] for name in told] == ["1", "2", "3"]
-    assert all(text.width_in(name, 8) <= 1.2 for name in told)
-    assert text.told_apart(["day", "night", "day"], fit) == ["day", "night", "day"]
+    fitted = text.disambiguate(names, fit)
+    assert [name.strip("…")[-1] for name in fitted] == ["1", "2", "3"]
+    assert all(text.width_in(name, 8) <= 1.2 for name in fitted)
+    assert text.disambiguate(["day", "night", "day"], fit) == ["day", "night", "day"]
 
 
 def test_where_that_does_not_do_the_shared_beginning_goes_too() -> None:
     names = [f"a shared beginning of the name {n}{'y' * 30} in between" for n in (1, 2)]
-    assert text.told_apart(names, lambda name: name[:8]) == ["…1yyyyyy", "…2yyyyyy"]
+    assert text.disambiguate(names, lambda name: name[:8]) == ["…1yyyyyy", "…2yyyyyy"]
 
 
 def test_names_without_spaces_that_differ_in_the_middle_stay_different() -> None:
@@ -85,6 +85,6 @@ def test_names_without_spaces_that_differ_in_the_middle_stay_different() -> None
     def fit(name: str) -> str:
         return text.shorten(name, 1.2, 8)
 
-    told = text.told_apart(names, fit)
-    assert [name.strip("…")[-1] for name in told] == ["a", "b", "c"]
-    assert all(text.width_in(name, 8) <= 1.2 for name in told)
+    fitted = text.disambiguate(names, fit)
+    assert [name.strip("…")[-1] for name in fitted] == ["a", "b", "c"]
+    assert all(text.width_in(name, 8) <= 1.2 for name in fitted)

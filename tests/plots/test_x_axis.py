@@ -1,4 +1,4 @@
-"""What stands below a course."""
+"""Where recordings are along an axis, and the labels of its bins."""
 
 from itertools import pairwise
 
@@ -8,7 +8,62 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from helios_research import plots
-from helios_research.plots.x_axis import spaced
+from helios_research.analysis.prepared import days_of, levels_of
+from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake, spaced
+
+
+def of(**columns: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(values, dtype="str") for name, values in columns.items()})
+
+
+def test_hours_awake_run_from_waking_to_recording() -> None:
+    table = of(
+        recording_time=["2026-03-02T10:30:00", "2026-03-03T01:00:00"],
+        wake_time=["2026-03-02T07:00:00", "2026-03-02T07:00:00"],
+    )
+    assert np.allclose(hours_awake(table), [3.5, 18])
+
+
+@pytest.mark.parametrize(
+    "wake", [None, "", "early", "2026-03-03T07:00:00", "2026-02-20T07:00:00", "2026-13-45T07:00"]
+)
+def test_a_waking_that_cannot_be_counted_from_has_no_hours(wake) -> None:
+    table = of(recording_time=["2026-03-02T10:30:00"], wake_time=[wake])
+    assert np.isnan(hours_awake(table)).all()
+
+
+def test_hours_are_gathered_by_two_and_beyond_a_day_by_four() -> None:
+    assert by_hours(np.array([0.5, 3.0, 3.5])).names == ("0\N{EN DASH}2", "2\N{EN DASH}4")
+    assert by_hours(np.array([1.0, 30.0])).names == ("0\N{EN DASH}4", "28\N{EN DASH}32")
+
+
+@pytest.mark.parametrize(
+    ("last", "unit"), [("2026-01-20", "day"), ("2026-06-30", "week"), ("2028-06-30", "30 days")]
+)
+def test_dates_are_gathered_so_that_bins_stay_few(last, unit) -> None:
+    axis = by_time(days_of(pd.Series(["2026-01-01", last], dtype="str")), "Day")
+    assert axis.label == f"Day (by {unit})"
+    assert len(axis.centres) == 2
+
+
+def test_levels_that_are_numbers_are_at_their_numbers() -> None:
+    axis = by_level(levels_of(of(week=["1", "2", "12"]), "week"), "Week")
+    assert list(axis.centres) == [1, 2, 12]
+    assert axis.step == 1
+
+
+def test_levels_that_are_words_are_one_after_another() -> None:
+    axis = by_level(levels_of(of(phase=["start", "end", "end"]), "phase"), "Phase")
+    assert axis.names == ("end", "start")
+    assert list(axis.x) == [1, 0, 0]
+
+
+def test_many_numbers_are_gathered_into_bins() -> None:
+    days = of(day=[str(number) for number in range(200)])
+    axis = by_level(levels_of(days, "day"), "Day")
+    assert len(axis.centres) == 30
+    assert np.bincount(axis.bins).sum() == 200
+
 
 WEEKS = ("0", "1", "2", "4", "12", "26", "52")
 WORDS = ("after six weeks", "baseline", "follow-up at 12 months", "screening")
