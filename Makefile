@@ -50,7 +50,7 @@ faults: $(VENV)/installed-test ## write docs/faults.md from the tests of all fau
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/faults --fault-page=docs/faults.md $(ARGS)
 
 .PHONY: check
-check: format lint types docstrings imports spelling vulnerabilities bounds ## style, types, layers, bounds, known vulnerabilities
+check: format lint types docstrings imports dead-code spelling vulnerabilities bounds ## style, types, layers, dead code, bounds, known vulnerabilities
 
 .PHONY: lowest
 lowest: $(LOWEST)/installed ## all tests with the lowest allowed versions, but for notebooks and browsers
@@ -83,7 +83,7 @@ BOUNDS := tests/test_public_names.py tests/api tests/recording tests/results \
 # Vulnerabilities, by id, that do not matter here; each with its reason in a comment.
 ACCEPTED :=
 
-.PHONY: format lint types docstrings imports spelling vulnerabilities bounds
+.PHONY: format lint types docstrings imports dead-code spelling vulnerabilities bounds
 format: $(VENV)/installed-check
 	$(BIN)/ruff format --check .
 lint: $(VENV)/installed-check
@@ -94,6 +94,8 @@ docstrings: $(VENV)/installed-check
 	find helios_research -name '*.py' -print0 | xargs -0 $(BIN)/numpydoc lint
 imports: $(VENV)/installed-check
 	$(BIN)/lint-imports
+dead-code: $(VENV)/installed-check
+	$(BIN)/vulture
 spelling: $(VENV)/installed-check
 	$(BIN)/codespell
 vulnerabilities: $(VENV)/installed-check

@@ -205,10 +205,6 @@ def _nested(issues: pd.DataFrame, rows: int) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items)
 
 
-def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
 def _flat(nested: pa.ChunkedArray, header: list[dict[str, Any]]) -> pd.DataFrame:
     lists = nested.combine_chunks()
     items = lists.flatten()
