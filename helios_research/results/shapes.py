@@ -240,22 +240,20 @@ def with_ages(table: ExportTable) -> ExportTable:
     born = as_text(frame[_BORN]).str.strip()
     copies = [name for name in _own(table) if name != _BORN and _is_copy(frame[name], born)]
     frame[_BORN] = _completed_years(born, _recorded(frame))
-    frame = frame.rename(columns={_BORN: _AGE.name}).drop(columns=copies)
     if "error_reason" in frame.columns:
         cells = zip(as_text(frame["error_reason"]), born, strict=True)
         hidden = [
             cell.replace(date, _REMOVED) if _holds(cell, date) else cell for cell, date in cells
         ]
         frame["error_reason"] = pd.Series(hidden, index=frame.index, dtype="str")
-    variables = {
-        _AGE.name if name == _BORN else name: _known_variable(_AGE) if name == _BORN else variable
-        for name, variable in table.variables.items()
-        if name not in copies
-    }
-    return ExportTable(frame, variables, table.notes).noting(
+    frame = frame.drop(columns=copies)
+    kept = {name: variable for name, variable in table.variables.items() if name in frame.columns}
+    table = _renamed(ExportTable(frame, kept, table.notes), {_BORN: _AGE.name})
+    variables = {**table.variables, _AGE.name: _known_variable(_AGE)}
+    return replace(table, variables=variables).noting(
         "Dates of birth are replaced by ages in completed years (age_at_recording).",
         *(f"The column {name} held the dates of birth too and is left out." for name in copies),
-        *_remaining_dates(frame, born),
+        *_remaining_dates(table.frame, born),
     )
 
 

@@ -103,6 +103,56 @@ def test_an_unknown_ending_is_refused_with_those_that_are_known(
         export(study, tmp_path / "scores.rds")
 
 
+REPLACED = "are replaced by U+FFFD (\ufffd)."
+NOTES = {
+    "formula": (
+        "csv",
+        {"own": "=1+1"},
+        "An apostrophe is added in front of 1 cell that a spreadsheet would run as a formula; you "
+        "can remove it (see above).",
+    ),
+    "control character": ("csv", {"own": "a\x07"}, f"Control characters in 1 cell {REPLACED}"),
+    "name of a column": (
+        "csv",
+        {"a\x07": "x"},
+        f"Control characters in the names of 1 column {REPLACED}",
+    ),
+    "long cell": (
+        "xlsx",
+        {"own": "y" * 32_768},
+        "Cut at 32,767 characters, the maximum of an Excel cell: 1 text; a .csv or .parquet file "
+        "has the full text.",
+    ),
+    "long text": (
+        "dta",
+        {"own": "y" * 32_768},
+        "Cut at 32,767 bytes: 1 text; a .csv or .parquet file has the full text.",
+    ),
+    "infinite": (
+        "sav",
+        {"own": float("inf")},
+        "Missing here: 1 number infinite or beyond ±1.797e+308, which SPSS cannot hold.",
+    ),
+    "invalid name": (
+        "dta",
+        {"größe": 1},
+        "Renamed: 1 column whose name Stata does not accept; the variable labels and the codebook "
+        "give the original one.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTES)
+def test_the_readme_has_a_sentence_for_each_change_of_the_table(
+    study: pd.DataFrame, tmp_path: Path, case: str
+) -> None:
+    ending, own, sentence = NOTES[case]
+    columns = ["recording_id", "outcome", "mental_strain"]
+    table = study.head(1)[columns].assign(**own)
+    readme = export(table, tmp_path / f"scores.{ending}")[3].read_text(encoding="utf-8")
+    assert f"- {sentence}" in readme.splitlines()
+
+
 def test_a_missing_folder_is_a_sentence(study: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(
         StudyStorageError, match=r"no such file or directory\. Make its folder first"

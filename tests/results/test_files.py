@@ -278,9 +278,7 @@ def test_text_too_long_for_a_cell_is_cut_and_said_so(awkward: pd.DataFrame, tmp_
     awkward.loc[0, "note"] = "y" * (EXCEL_CHARACTERS + 1)
     files = export(awkward, tmp_path / "scores.xlsx")
     assert len(pd.read_excel(files[0])["note"].iloc[0]) == EXCEL_CHARACTERS
-    assert "Cut at 32,767 characters, the maximum of an Excel cell: 1 text;" in files[3].read_text(
-        encoding="utf-8"
-    )
+    assert "Cut at 32,767 characters" in files[3].read_text(encoding="utf-8")
 
 
 def test_more_rows_than_a_sheet_holds_are_refused_with_another_way() -> None:

@@ -143,7 +143,8 @@ def test_control_characters_are_replaced_and_counted(awkward: pd.DataFrame) -> N
     awkward["note"] = pd.Series(["a\x00b", "tab\tok", None, "x\x1f", "y", "z"], dtype="str")
     found = flatten(describe_results(awkward))
     assert found.frame["note"].tolist()[:2] == ["a\ufffdb", "tab\tok"]
-    assert found.notes == ("Control characters in 2 cells are replaced by U+FFFD (\ufffd).",)
+    assert len(found.notes) == 1
+    assert "in 2 cells" in found.notes[0]
 
 
 def test_an_empty_table_stays_empty(study: pd.DataFrame) -> None:
@@ -158,6 +159,5 @@ def test_control_characters_in_names_of_columns_are_replaced_and_noted() -> None
     flat = flatten(describe_results(table))
     assert list(flat.frame.columns)[2:] == ["a\ufffdb", "a\ufffdb_"]
     assert [variable.name for variable in flat.variables.values()] == list(flat.frame.columns)
-    assert flat.notes == (
-        "Control characters in the names of 2 columns are replaced by U+FFFD (\ufffd).",
-    )
+    assert len(flat.notes) == 1
+    assert "names of 2 columns" in flat.notes[0]
