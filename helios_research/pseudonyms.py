@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import system_reason
-from helios_research.cohort.text import as_text, text_column
+from helios_research.cohort.cells import as_text, text_column
 from helios_research.errors import PseudonymsError
 from helios_research.ledger.storage import DATABASE_NAME
 

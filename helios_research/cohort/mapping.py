@@ -203,13 +203,9 @@ def _plain(name: str) -> str:
 
 
 def _check_names(source: str, names: list[str]) -> None:
-    twice = list(dict.fromkeys(name for name in names if names.count(name) > 1))
-    if twice:
-        what = f"has more than one column named {_quoted(twice)}"
-        raise ColumnsError.names(source, what, "Give every column a name of its own.")
     reserved = [name for name in names if name in RESERVED_NAMES]
     if reserved:
-        what = f"has columns that the results need for themselves: {_quoted(reserved)}"
+        what = f"has columns with names that the results use: {_quoted(reserved)}"
         remedy = f"Rename them, for example to 'my_{reserved[0]}'."
         raise ColumnsError.names(source, what, remedy)
 
@@ -219,10 +215,10 @@ def _mapped_columns(source: str, names: list[str], wished: Mapping[str, str]) ->
     for field, name in wished.items():
         _check_field(source, field, name)
         if name not in names:
-            what = f"columns= names {name!r} as {field!r}, but there is no such column"
+            what = f"columns= names {name!r} for {field!r}, but there is no such column"
             raise ColumnsError.mapping(source, what, _choices(name, names))
         if field in names and name != field:
-            what = f"{name!r} is to be {field!r}, but there is also a column named {field!r}"
+            what = f"{name!r} is named for {field!r}, but there is also a column named {field!r}"
             raise ColumnsError.mapping(source, what, "Rename or remove one of the two.")
         mapped[field] = name
     _check_used_once(source, mapped)
@@ -236,7 +232,7 @@ def _check_used_once(source: str, mapped: Mapping[str, str]) -> None:
     for name, fields in fields_of.items():
         # A path can well be the key too; a date that stands for two things is a slip.
         if len(fields) > 1 and set(fields) != set(_NEVER_CONSTANT):
-            what = f"{name!r} is to be {' and '.join(map(repr, fields))} at once"
+            what = f"{name!r} is named for {' and '.join(map(repr, fields))} at once"
             raise ColumnsError.mapping(source, what, "Name another column for one of them.")
 
 
@@ -269,10 +265,10 @@ def _check_tags(
     field_of = {name: field for field, name in mapped.items()}
     for tag in tags:
         if tag in field_of or tag in STANDARD_FIELDS:
-            what = f"{tag!r} already is the field {field_of.get(tag, tag)!r}"
+            what = f"{tag!r} is already the field {field_of.get(tag, tag)!r}"
             raise ColumnsError.tags(source, what, "Leave it out of tags=.")
         if tag in RESERVED_NAMES:
-            what = f"the results have a column {tag!r} of their own"
+            what = f"the results already have a column {tag!r}"
             raise ColumnsError.tags(source, what, "Rename the tag's column.")
         if tag not in names:
             what = f"there is no column {tag!r}"

@@ -10,8 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helios_research.cohort.raw import RawTable, check_extent, from_dataframe, from_records
-from helios_research.cohort.text import text_column
+from helios_research.cohort.cells import (
+    RawTable,
+    check_extent,
+    from_dataframe,
+    from_records,
+    text_column,
+)
 from helios_research.cohort.validators import Issues, Problem
 from helios_research.cohort.workbook import read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
@@ -129,7 +134,7 @@ def _level(
 
 def _too_long(found: int, expected: int) -> Problem:
     return Problem(
-        f"The row has {found} cells where the header has {expected}, so cells may be shifted.",
+        f"The row has {found} cells where the header has {expected}, so cells may be in the wrong column.",
         "Put quotation marks around cells that contain the delimiter.",
     )
 
@@ -199,7 +204,7 @@ def _checked_suffix(path: Path) -> str:
         start = file.read(8)
     for magic, fitting in _MAGIC:
         if start.startswith(magic) and suffix not in fitting:
-            reason = f"its name ends in {suffix}, but its content is that of a {fitting[0]} file"
+            reason = f"its name ends in {suffix}, but its content is a {fitting[0]} file"
             raise UnreadableTableError(path, reason, "Correct the ending of its name.")
     return suffix
 
@@ -212,7 +217,7 @@ def _read_parquet(path: Path) -> RawTable:
         frame = table.to_pandas()
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise UnreadableTableError(
-            path, f"it is not a whole Parquet file ({error})", "Write the file again."
+            path, f"it is not a complete Parquet file ({error})", "Write the file again."
         ) from error
     for place, column in enumerate(table.columns):
         name = table.schema.names[place]

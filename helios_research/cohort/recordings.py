@@ -75,7 +75,7 @@ def _missing(location: str, error: OSError | ValueError) -> Problem:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return Problem(f"There is no file {location}.", _remedy_for_missing(location))
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return Problem("This is a link that leads back to itself.", "Correct the link.")
+        return Problem("This is a link to itself.", "Correct the link.")
     reason = error.strerror if isinstance(error, OSError) else None
     return Problem(
         f"No file can have this name ({reason or error}).", "Correct the path or the URL."
@@ -88,14 +88,12 @@ def _remedy_for_missing(location: str) -> str:
         return "Write / instead of \\ between folders."
     folder = Path(location).parent
     if not folder.is_dir():
-        return (
-            f"There is no folder {folder} either: is it the right one, and is its drive connected?"
-        )
-    return "Check the spelling, and whether it should lie in this folder."
+        return f"The folder {folder} does not exist either. Check the path, and whether its drive is connected."
+    return "Check the spelling and the folder."
 
 
 def _forbidden() -> Problem:
-    return Problem("The file may not be read.", "Ask its owner for permission to read it.")
+    return Problem("You do not have permission to read the file.", "Ask its owner for permission.")
 
 
 def _scheme_problem(scheme: str) -> Problem | None:
@@ -146,8 +144,8 @@ def check_ids(
     for members in _groups(keys):
         rows = row_numbers.iloc[members].tolist()
         problem = Problem(
-            f"The same recording_id stands in rows {_listed(rows)}.",
-            "Give every recording an id of its own.",
+            f"The same recording_id is in rows {_listed(rows)}.",
+            "Give every recording a different id.",
         )
         positions += members
         problems += [problem] * len(members)
@@ -195,15 +193,15 @@ def _differing(groups: list[list[int]], sent: pd.DataFrame) -> list[list[str]]:
 
 def _conflicting(rows: str, differing: Sequence[str]) -> Problem:
     return Problem(
-        f"The same audio stands in rows {rows} with different {', '.join(differing)}.",
-        "Find out whose recording it is, and remove it from the other rows.",
+        f"The same audio is in rows {rows} with different {', '.join(differing)}.",
+        "Find out whose recording it is, and remove the other rows.",
     )
 
 
 def _repeating(rows: str) -> Problem:
     return Problem(
-        f"The same audio stands in rows {rows} with the same metadata.",
-        "Nothing needs to be done: the rows share one run. Remove those that are not meant.",
+        f"The same audio is in rows {rows} with the same metadata.",
+        "No change is needed: the rows share one run. Remove rows that are there by mistake.",
         Severity.WARNING,
     )
 

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from helios_research._util.files import replaced
+from helios_research.cohort.cells import cell_text
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.cohort.text import cell_text, shown
-from helios_research.cohort.validators import HEADER, typed
+from helios_research.cohort.validators import HEADER, shortened, typed
 from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import UnreadableTableError, storage_errors
 
@@ -43,17 +43,15 @@ class CohortTables:
 
 
 def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
-    """Take rows out of a cohort.
+    """Remove rows from a cohort, with the categories and the issues that name only these rows.
 
-    What was found out about the rows that stay is kept as it is, so that they are judged as
-    before; row numbers are still those of the table. Categories that only the removed rows had, and
-    sentences about other rows that name a label which is gone, are removed too.
+    The other rows keep their issues and their row numbers.
     """
     labels = tables.fields["user_label"]
     lost = set(labels[gone].dropna()) - set(labels[~gone].dropna())
     return replace(
         tables,
-        # What was said of all rows was said of those that stay, if any do.
+        # Constants apply to the rows that stay, if any do.
         mapping=replace(tables.mapping, constants={} if gone.all() else tables.mapping.constants),
         frame=_without(tables.frame, gone),
         fields=_kept(tables.fields, gone),
@@ -82,7 +80,7 @@ def _kept_issues(issues: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) 
     header = positions == HEADER
     stays = header | ~gone[np.where(header, 0, positions)] if len(gone) else header
     for label in lost:
-        stays &= ~issues["problem"].str.contains(repr(shown(label)), regex=False).to_numpy()
+        stays &= ~issues["problem"].str.contains(repr(shortened(label)), regex=False).to_numpy()
     new_positions = np.cumsum(~gone) - 1
     moved = [HEADER if place == HEADER else new_positions[place] for place in positions[stays]]
     kept: pd.DataFrame = issues[stays].reset_index(drop=True)

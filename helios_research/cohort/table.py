@@ -1,4 +1,4 @@
-"""A cohort in a few words, for a prompt or a notebook."""
+"""A cohort: a table of recordings, checked row by row, with its issues."""
 
 import os
 from collections.abc import Hashable, Iterable, Mapping
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from helios_research import columns as vocabulary
 from helios_research.cohort import storage
+from helios_research.cohort.cells import RawTable, as_text, cell_text, from_dataframe, text_column
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.cohort.raw import RawTable, from_dataframe
 from helios_research.cohort.reading import read_table
 from helios_research.cohort.recordings import (
     check_ids,
@@ -26,7 +26,6 @@ from helios_research.cohort.recordings import (
     unique_ids,
 )
 from helios_research.cohort.storage import CohortTables, remove_rows
-from helios_research.cohort.text import as_text, cell_text, shown, text_column
 from helios_research.cohort.validation import (
     TIMES,
     Draft,
@@ -35,120 +34,8 @@ from helios_research.cohort.validation import (
     check_speakers,
     check_values,
 )
-from helios_research.cohort.validators import HEADER, empty, typed
+from helios_research.cohort.validators import HEADER, no_issues, shortened, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
-
-
-def _facts(tables: CohortTables, is_valid: NDArray[np.bool_]) -> dict[str, str]:
-    warned = (tables.issues["severity"] == "warning").sum()
-    invalid = int((~is_valid).sum())
-    return {
-        "recordings": f"{len(is_valid):,}",
-        "participants": f"{tables.fields['user_label'].nunique():,}",
-        "tags": ", ".join(tables.mapping.tags) or "none",
-        "can be sent": f"{int(is_valid.sum()):,}",
-        "cannot be sent": f"{invalid:,}",
-        "warnings": f"{int(warned):,}",
-    }
-
-
-def summary_text(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
-    """Summarise a cohort in one line."""
-    facts = _facts(tables, is_valid)
-    listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
-    return f"<Cohort from {_lower_first(tables.source)} ({listed})>"
-
-
-def summary_html(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
-    """Summarise a cohort as a small table."""
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in _facts(tables, is_valid).items()
-    )
-    hint = "" if tables.issues.empty else "<p>What to correct is in <code>.issues</code>.</p>"
-    return (
-        f"<table><caption>Cohort from {escape(_lower_first(tables.source))}</caption><tbody>{rows}</tbody>"
-        f"</table>{hint}"
-    )
-
-
-def _lower_first(source: str) -> str:
-    """Let "The DataFrame", which begins sentences elsewhere, stand within one."""
-    return source.replace("The ", "the ", 1) if source.startswith("The ") else source
-
-
-def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
-    """Check a table and take from it what a cohort holds."""
-    mapping = mapping.resolve(raw.source, raw.frame.columns)
-    issues = raw.issues
-    draft = _draft(raw, mapping, root)
-    check_header(list(raw.frame.columns), mapping, issues)
-    good = check_values(draft, issues)
-    identities = check_files(draft, issues)
-    tables = _tables_of(raw, mapping, draft, good)
-    rows = tables.row_numbers
-    check_speakers(tables.fields, good, mapping, rows, issues)
-    shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
-    check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
-    issues.parts.extend(shared.parts)
-    return replace(tables, issues=issues.table())
-
-
-def _draft(raw: RawTable, mapping: ColumnMapping, root: str) -> Draft:
-    given = pd.DataFrame(
-        {field: _given(raw.cells, mapping, field) for field in STANDARD_FIELDS},
-        index=raw.cells.index,
-    )
-    stripped = {field: _stripped(given[field]) for field in given}
-    stripped["recording"] = _resolved(stripped["recording"], root)
-    tags = {name: _stripped(as_text(raw.cells[name])) for name in mapping.tags}
-    tag_values = pd.DataFrame(tags, index=raw.cells.index)
-    return Draft(given, pd.DataFrame(stripped), tag_values, mapping)
-
-
-def _given(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":
-    as_dates = field == "date_of_birth" if field in ("date_of_birth", *TIMES) else None
-    if field in mapping.columns:
-        return as_text(cells[mapping.columns[field]], as_dates=as_dates)
-    constant = as_text(pd.Series([mapping.constants.get(field)], dtype=object), as_dates=as_dates)
-    return pd.Series(constant.iloc[0], index=cells.index, dtype="str")
-
-
-def _stripped(values: "pd.Series[str]") -> "pd.Series[str]":
-    stripped = values.str.strip()
-    return stripped.where(stripped != "")
-
-
-def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
-    resolved = [
-        resolve(cell, root) if isinstance(cell, str) else None for cell in recordings.tolist()
-    ]
-    return pd.Series(resolved, index=recordings.index, dtype="str")
-
-
-def _tables_of(
-    raw: RawTable, mapping: ColumnMapping, draft: Draft, good: pd.DataFrame
-) -> CohortTables:
-    fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
-    sexes = fields["birth_sex"].str.upper().map(BIRTH_SEX_SPELLINGS).astype("str")
-    canonical = {
-        # A space for the T is common and leaves no doubt.
-        name: fields[name].str.replace(" ", "T").where(good[name], fields[name])
-        for name in TIMES
-    }
-    canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
-    canonical[RECORDING_ID.name] = unique_ids(keys, _stripped(draft.given["recording"]))
-    return CohortTables(
-        source=raw.source,
-        mapping=mapping,
-        frame=raw.frame,
-        fields=fields.assign(**canonical),
-        tag_values=draft.tag_values,
-        row_numbers=pd.Series(raw.row_numbers, index=raw.frame.index, name="row"),
-        header_row=raw.header_row,
-        issues=empty(),
-    )
-
 
 _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 
@@ -156,9 +43,9 @@ _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 class Cohort:
     """Recordings with their metadata, checked row by row.
 
-    Made by `read_cohort`, `Cohort.from_frame` or `Cohort.load`. A cohort never changes: what
-    is derived from it is a new one. Every table it gives has the rows of the table from which it
-    was made, in the same order and with a RangeIndex.
+    Made by `read_cohort`, `Cohort.from_frame` or `Cohort.load`. A cohort never changes; a changed
+    one is a new cohort. All its tables have the rows of the table from which it was made, in the
+    same order and with a RangeIndex.
 
     Parameters
     ----------
@@ -229,7 +116,7 @@ class Cohort:
         Raises
         ------
         CohortError
-            The file is not there or not a saved cohort.
+            The file does not exist or is not a saved cohort.
         """
         return cls(storage.read(Path(path)))
 
@@ -293,7 +180,7 @@ class Cohort:
         return valid
 
     def rejections(self) -> pd.DataFrame:
-        """Say why rows are not sent.
+        """List why rows are not sent.
 
         Returns
         -------
@@ -302,8 +189,8 @@ class Cohort:
             error, and ``error_reason``, all its errors in words.
         """
         errors = self._errors()
-        told = (errors[name].tolist() for name in ("column", "value", "problem", "remedy"))
-        sentences = [_sentence(*facts) for facts in zip(*told, strict=True)]
+        facts = (errors[name].tolist() for name in ("column", "value", "problem", "remedy"))
+        sentences = [_sentence(*each) for each in zip(*facts, strict=True)]
         pairs = zip(errors["position"].tolist(), sentences, strict=True)
         reasons = {
             position: " ".join(text for _, text in group)
@@ -325,8 +212,8 @@ class Cohort:
         Parameters
         ----------
         extra
-            A table with the columns of `columns.ISSUES`; its ``row`` says which row of this
-            cohort is meant. What this cohort knows already is not added twice.
+            A table with the columns of `columns.ISSUES`; ``row`` is the row of this cohort.
+            Issues that this cohort has already are not added twice.
         error_code
             Code with which rows end that have such an error; without it ``INVALID_`` and the
             standard name of the column.
@@ -364,7 +251,7 @@ class Cohort:
         Returns
         -------
         Cohort
-            A new cohort with the other rows, which are judged as before.
+            A new cohort with the other rows and their issues.
         """
         return Cohort(remove_rows(self._tables, gone))
 
@@ -450,5 +337,116 @@ def _recordings_as_given(tables: CohortTables) -> "pd.Series[str]":
 
 
 def _sentence(column: str, value: str, problem: str, remedy: str) -> str:
-    what = f"{column} {shown(value)!r}" if isinstance(value, str) else column
+    what = f"{column} {shortened(value)!r}" if isinstance(value, str) else column
     return f"{what}: {problem} {remedy}"
+
+
+def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
+    """Check a table and make the tables of a cohort from it."""
+    mapping = mapping.resolve(raw.source, raw.frame.columns)
+    issues = raw.issues
+    draft = _draft(raw, mapping, root)
+    check_header(list(raw.frame.columns), mapping, issues)
+    good = check_values(draft, issues)
+    identities = check_files(draft, issues)
+    tables = _tables_of(raw, mapping, draft, good)
+    rows = tables.row_numbers
+    check_speakers(tables.fields, good, mapping, rows, issues)
+    shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
+    check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
+    issues.parts.extend(shared.parts)
+    return replace(tables, issues=issues.table())
+
+
+def _draft(raw: RawTable, mapping: ColumnMapping, root: str) -> Draft:
+    given = pd.DataFrame(
+        {field: _given(raw.cells, mapping, field) for field in STANDARD_FIELDS},
+        index=raw.cells.index,
+    )
+    stripped = {field: _stripped(given[field]) for field in given}
+    stripped["recording"] = _resolved(stripped["recording"], root)
+    tags = {name: _stripped(as_text(raw.cells[name])) for name in mapping.tags}
+    tag_values = pd.DataFrame(tags, index=raw.cells.index)
+    return Draft(given, pd.DataFrame(stripped), tag_values, mapping)
+
+
+def _given(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":
+    as_dates = field == "date_of_birth" if field in ("date_of_birth", *TIMES) else None
+    if field in mapping.columns:
+        return as_text(cells[mapping.columns[field]], as_dates=as_dates)
+    constant = as_text(pd.Series([mapping.constants.get(field)], dtype=object), as_dates=as_dates)
+    return pd.Series(constant.iloc[0], index=cells.index, dtype="str")
+
+
+def _stripped(values: "pd.Series[str]") -> "pd.Series[str]":
+    stripped = values.str.strip()
+    return stripped.where(stripped != "")
+
+
+def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
+    resolved = [
+        resolve(cell, root) if isinstance(cell, str) else None for cell in recordings.tolist()
+    ]
+    return pd.Series(resolved, index=recordings.index, dtype="str")
+
+
+def _tables_of(
+    raw: RawTable, mapping: ColumnMapping, draft: Draft, good: pd.DataFrame
+) -> CohortTables:
+    fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
+    sexes = fields["birth_sex"].str.upper().map(BIRTH_SEX_SPELLINGS).astype("str")
+    canonical = {
+        # A space for the T is common and leaves no doubt.
+        name: fields[name].str.replace(" ", "T").where(good[name], fields[name])
+        for name in TIMES
+    }
+    canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
+    canonical[RECORDING_ID.name] = unique_ids(keys, _stripped(draft.given["recording"]))
+    return CohortTables(
+        source=raw.source,
+        mapping=mapping,
+        frame=raw.frame,
+        fields=fields.assign(**canonical),
+        tag_values=draft.tag_values,
+        row_numbers=pd.Series(raw.row_numbers, index=raw.frame.index, name="row"),
+        header_row=raw.header_row,
+        issues=no_issues(),
+    )
+
+
+def summary_text(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
+    """Summarise a cohort in one line."""
+    facts = _facts(tables, is_valid)
+    listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
+    return f"<Cohort from {_lower_first(tables.source)} ({listed})>"
+
+
+def summary_html(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
+    """Summarise a cohort as a small table."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        for name, value in _facts(tables, is_valid).items()
+    )
+    hint = "" if tables.issues.empty else "<p>The problems are in <code>.issues</code>.</p>"
+    return (
+        f"<table><caption>Cohort from {escape(_lower_first(tables.source))}</caption><tbody>{rows}</tbody>"
+        f"</table>{hint}"
+    )
+
+
+def _facts(tables: CohortTables, is_valid: NDArray[np.bool_]) -> dict[str, str]:
+    warned = (tables.issues["severity"] == "warning").sum()
+    invalid = int((~is_valid).sum())
+    return {
+        "recordings": f"{len(is_valid):,}",
+        "participants": f"{tables.fields['user_label'].nunique():,}",
+        "tags": ", ".join(tables.mapping.tags) or "none",
+        "can be sent": f"{int(is_valid.sum()):,}",
+        "cannot be sent": f"{invalid:,}",
+        "warnings": f"{int(warned):,}",
+    }
+
+
+def _lower_first(source: str) -> str:
+    """Write "The DataFrame", which begins other sentences, for the middle of one."""
+    return source.replace("The ", "the ", 1) if source.startswith("The ") else source

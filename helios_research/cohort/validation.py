@@ -7,7 +7,6 @@ import pandas as pd
 
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.recordings import look
-from helios_research.cohort.text import shown
 from helios_research.cohort.validators import (
     HEADER,
     Issues,
@@ -21,6 +20,7 @@ from helios_research.cohort.validators import (
     local_time,
     personal_label,
     personal_tag,
+    shortened,
     tag_text,
     user_label,
 )
@@ -47,10 +47,10 @@ class Draft:
         values = self.given[field].iloc[positions]
         issues.add(positions, self.mapping.name_of(field), values, problem, code_of(field))
 
-    def judge(self, issues: Issues, field: str, judge: Validator) -> "pd.Series[bool]":
-        """Check every value of a field."""
+    def check(self, issues: Issues, field: str, validator: Validator) -> "pd.Series[bool]":
+        """Check every value of a field; return which values have no error."""
         name = self.mapping.name_of(field)
-        return issues.judge(self.fields[field], name, code_of(field), judge)
+        return issues.check(self.fields[field], name, code_of(field), validator)
 
 
 def code_of(field: str) -> str:
@@ -61,7 +61,7 @@ def code_of(field: str) -> str:
 def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
     """Check every field of every row by itself, and the order of times within a row."""
     now = latest_now()
-    judge_of: dict[str, Validator] = {
+    validator_of: dict[str, Validator] = {
         "user_label": user_label,
         "date_of_birth": date_of_birth(now),
         "birth_sex": birth_sex,
@@ -71,14 +71,14 @@ def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
     good = pd.DataFrame(index=draft.fields.index)
     for field in STANDARD_FIELDS:
         _check_blank(draft, issues, field)
-        good[field] = draft.judge(issues, field, field_text)
-        if field in judge_of:
-            good[field] &= draft.judge(issues, field, judge_of[field])
+        good[field] = draft.check(issues, field, field_text)
+        if field in validator_of:
+            good[field] &= draft.check(issues, field, validator_of[field])
     _check_order(draft, issues, good)
     _check_privacy(draft, issues)
     for tag in draft.tag_values.columns:
-        issues.judge(draft.tag_values[tag], tag, "INVALID_TAG", tag_text)
-        issues.judge(draft.tag_values[tag], tag, "INVALID_TAG", personal_tag)
+        issues.check(draft.tag_values[tag], tag, "INVALID_TAG", tag_text)
+        issues.check(draft.tag_values[tag], tag, "INVALID_TAG", personal_tag)
     return good
 
 
@@ -97,7 +97,7 @@ def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":
 
 
 def check_header(source_columns: list[str], mapping: ColumnMapping, issues: Issues) -> None:
-    """Point out columns that look like a field but are only carried along."""
+    """Warn of columns that look like a field but are not sent."""
     used = {*mapping.columns.values(), *mapping.tags}
     absent = {
         field.replace("_", ""): field
@@ -126,7 +126,7 @@ def _check_blank(draft: Draft, issues: Issues, field: str) -> None:
         issues.add(positions, draft.mapping.name_of(field), nothing, problem, code_of(field))
     if field in IDS:
         problem = Problem(
-            "There are spaces around it, which are left out.",
+            "There are spaces around the value; they are removed.",
             "Remove them from the table, so that it can be joined by this column.",
             Severity.WARNING,
         )
@@ -155,7 +155,7 @@ def _check_order(draft: Draft, issues: Issues, good: pd.DataFrame) -> None:
 
 
 def _check_privacy(draft: Draft, issues: Issues) -> None:
-    draft.judge(issues, "user_label", personal_label)
+    draft.check(issues, "user_label", personal_label)
     check_birth_in_label(draft.fields, issues, draft.mapping.name_of("user_label"))
 
 
@@ -174,29 +174,29 @@ def check_speakers(
     for field in _WORDS:
         usable = fields.loc[good["user_label"] & good[field], ["user_label", field]]
         problem_of = _conflicts(field, usable, row_numbers)
-        verdicts = [problem_of.get(label) for label in usable["user_label"]] if problem_of else []
+        problems = [problem_of.get(label) for label in usable["user_label"]] if problem_of else []
         kept = [
-            (position, value, verdict)
-            for position, value, verdict in zip(usable.index, usable[field], verdicts, strict=False)
-            if verdict is not None and (verdict.severity is Severity.ERROR or value == _UNKNOWN)
+            (position, value, problem)
+            for position, value, problem in zip(usable.index, usable[field], problems, strict=False)
+            if problem is not None and (problem.severity is Severity.ERROR or value == _UNKNOWN)
         ]
-        positions, values, problems = zip(*kept, strict=True) if kept else ((), (), ())
-        issues.add(positions, mapping.name_of(field), values, problems, f"INVALID_{field.upper()}")
+        positions, values, noted = zip(*kept, strict=True) if kept else ((), (), ())
+        issues.add(positions, mapping.name_of(field), values, noted, code_of(field))
     _check_case(fields["user_label"], mapping.name_of("user_label"), row_numbers, issues)
 
 
 def check_birth_in_label(fields: pd.DataFrame, issues: Issues, column: str) -> None:
     """Warn where a participant's label contains the participant's own date of birth."""
     pairs = fields[["user_label", "date_of_birth"]].dropna().drop_duplicates()
-    telling = {
+    revealing = {
         (label, born)
         for label, born in zip(pairs["user_label"], pairs["date_of_birth"], strict=True)
-        if _tells(label, born)
+        if _contains_date(label, born)
     }
-    if not telling:
+    if not revealing:
         return
     rows = zip(fields["user_label"], fields["date_of_birth"], strict=True)
-    positions = [position for position, row in enumerate(rows) if row in telling]
+    positions = [position for position, row in enumerate(rows) if row in revealing]
     problem = Problem(
         "The label contains the date of birth, and it would be sent.",
         "Use a pseudonym that cannot be traced to the person.",
@@ -206,7 +206,7 @@ def check_birth_in_label(fields: pd.DataFrame, issues: Issues, column: str) -> N
     issues.add(positions, column, values, problem, "INVALID_USER_LABEL")
 
 
-def _tells(label: str, date_of_birth: str) -> bool:
+def _contains_date(label: str, date_of_birth: str) -> bool:
     digits = "".join(filter(str.isdecimal, label))
     born = date_of_birth.replace("-", "")
     if len(born) != len("YYYYMMDD") or len(digits) < len("YYMMDD"):
@@ -260,15 +260,15 @@ def _check_case(
     for label, row in zip(labels[first].tolist(), row_numbers[first].tolist(), strict=True):
         first_of.setdefault(label.casefold(), (label, row))
 
-    def judge(label: str) -> Problem | None:
+    def differs_in_case(label: str) -> Problem | None:
         earlier, row = first_of[label.casefold()]
         if earlier == label:
             return None
         return Problem(
-            f"It differs only in upper and lower case from {shown(earlier)!r} (row {row}), "
+            f"It differs only in upper and lower case from {shortened(earlier)!r} (row {row}), "
             "but counts as another participant.",
             "Write both alike if they are the same person.",
             Severity.WARNING,
         )
 
-    issues.judge(labels, column, "INVALID_USER_LABEL", judge)
+    issues.check(labels, column, "INVALID_USER_LABEL", differs_in_case)

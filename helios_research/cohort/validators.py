@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research import columns
-from helios_research.cohort.text import LONGEST_SHOWN
 from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, LONGEST_LABEL, Severity
 
 HEADER = -1
 """Position of a problem that concerns the whole table."""
 
 Positions = NDArray[np.int64]
+
+_LONGEST_VALUE = 200
+"""Characters of a value that an issue shows."""
 
 COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
 
@@ -28,10 +29,11 @@ class Problem:
 
     problem: str
     remedy: str
-    severity: columns.Severity = columns.Severity.ERROR
+    severity: Severity = Severity.ERROR
 
 
 Validator = Callable[[str], Problem | None]
+"""Returns what is wrong with a value, or None."""
 
 
 @dataclass(slots=True)
@@ -66,51 +68,56 @@ class Issues:
             )
         )
 
-    def judge(
-        self, values: "pd.Series[str]", column: str, error_code: str, judge: Validator
+    def check(
+        self, values: "pd.Series[str]", column: str, error_code: str, validator: Validator
     ) -> "pd.Series[bool]":
-        """Check every value of a column, each different value once."""
+        """Check every different value of a column once; return which values have no error."""
         labels, distinct = pd.factorize(values)
-        verdicts = [judge(value) for value in distinct.tolist()]
-        flagged = np.array([verdict is not None for verdict in verdicts] + [False], dtype=bool)
-        wrong = np.array([_is_error(verdict) for verdict in verdicts] + [True], dtype=bool)
+        problems = [validator(value) for value in distinct.tolist()]
+        flagged = np.array([problem is not None for problem in problems] + [False], dtype=bool)
+        wrong = np.array([_is_error(problem) for problem in problems] + [True], dtype=bool)
         # A missing value has the label -1, which picks the entry appended at the end.
         positions = np.flatnonzero(flagged[labels])
-        chosen = [verdicts[label] for label in labels[positions]]
-        found = [verdict for verdict in chosen if verdict is not None]
+        each = [problems[label] for label in labels[positions]]
+        found = [problem for problem in each if problem is not None]
         self.add(positions, column, values.iloc[positions], found, error_code)
         return pd.Series(~wrong[labels], index=values.index)
 
     def table(self) -> pd.DataFrame:
         """Put all problems into one table."""
         if not self.parts:
-            return empty()
+            return no_issues()
         table = typed(pd.concat(self.parts, ignore_index=True))
         return table.sort_values("position", kind="stable", ignore_index=True)
 
 
-def empty() -> pd.DataFrame:
-    """Make a table of no problems."""
+def no_issues() -> pd.DataFrame:
+    """Make a table of issues without rows."""
     return typed(pd.DataFrame(columns=list(COLUMNS)))
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table of problems its dtypes, and shorten what stands in huge cells."""
+    """Give a table of issues its dtypes, and shorten long values."""
     table = table.astype(
         {
             "position": "int64",
-            "severity": pd.CategoricalDtype([str(level) for level in columns.Severity]),
+            "severity": pd.CategoricalDtype([str(level) for level in Severity]),
             **dict.fromkeys(("column", "value", "problem", "remedy", "error_code"), "str"),
         }
     )
-    long = table["value"].str.len() > LONGEST_SHOWN
+    long = table["value"].str.len() > _LONGEST_VALUE
     if long.any():
-        table.loc[long, "value"] = table.loc[long, "value"].str.slice(0, LONGEST_SHOWN - 1) + "…"
+        table.loc[long, "value"] = table.loc[long, "value"].str.slice(0, _LONGEST_VALUE - 1) + "…"
     return table.loc[:, list(COLUMNS)]
 
 
-def _is_error(verdict: Problem | None) -> bool:
-    return verdict is not None and verdict.severity is columns.Severity.ERROR
+def _is_error(problem: Problem | None) -> bool:
+    return problem is not None and problem.severity is Severity.ERROR
+
+
+def shortened(value: str) -> str:
+    """Shorten text for a message."""
+    return value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
 
 
 EARLIEST = date(1900, 1, 1)
@@ -148,14 +155,14 @@ _NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
 
 def latest_now() -> datetime:
-    """Tell the local time where the day is furthest on: what is later is in the future anywhere."""
+    """Give the local time where it is latest on Earth: what is later is in the future everywhere."""
     return (datetime.now(UTC) + timedelta(hours=14)).replace(tzinfo=None)
 
 
 def date_of_birth(now: datetime) -> Validator:
-    """Make the judge of dates of birth."""
+    """Make the validator of dates of birth."""
 
-    def _judge(value: str) -> Problem | None:
+    def validate(value: str) -> Problem | None:
         if not _DATE.fullmatch(value):
             return Problem("Not an ISO 8601 date.", _date_remedy(value))
         try:
@@ -164,13 +171,13 @@ def date_of_birth(now: datetime) -> Validator:
             return Problem("There is no such day in the calendar.", _DATE_REMEDY)
         return _out_of_range(born, now.date(), _DATE_REMEDY)
 
-    return _judge
+    return validate
 
 
 def local_time(now: datetime) -> Validator:
-    """Make the judge of local dates and times."""
+    """Make the validator of local dates and times."""
 
-    def _judge(value: str) -> Problem | None:
+    def validate(value: str) -> Problem | None:
         if _ZONED_TIME.fullmatch(value):
             return Problem(
                 "The time has a zone.",
@@ -184,7 +191,7 @@ def local_time(now: datetime) -> Validator:
             return Problem("There is no such day or time.", _TIME_REMEDY)
         return _out_of_range(moment, now, _TIME_REMEDY)
 
-    return _judge
+    return validate
 
 
 def birth_sex(value: str) -> Problem | None:
@@ -244,7 +251,7 @@ def tag_text(value: str) -> Problem | None:
 
 
 _UNTEXT = Problem(
-    "There are characters in it that are not text.",
+    "It contains characters that are not text.",
     "Type the cell again, or save the table in UTF-8.",
 )
 

@@ -10,9 +10,8 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from helios_research.cohort.raw import RawTable, check_extent, from_records
-from helios_research.cohort.text import as_text, shown
-from helios_research.cohort.validators import Issues, Problem
+from helios_research.cohort.cells import RawTable, as_text, check_extent, from_records
+from helios_research.cohort.validators import Issues, Problem, shortened
 from helios_research.errors import UnreadableTableError
 
 _ZEROS = re.compile("0{2,}")
@@ -76,15 +75,17 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
         except UnreadableTableError:
             raise
         except Exception as error:  # openpyxl lets through whatever it stumbles over
-            reason = f"it is not a whole Excel workbook ({shown(str(error))})"
-            raise UnreadableTableError(path, reason, "Open it in Excel and save again.") from error
+            reason = f"it is not a complete Excel workbook ({shortened(str(error))})"
+            raise UnreadableTableError(
+                path, reason, "Open it in Excel and save it again."
+            ) from error
 
 
 def _read_sheets(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
     with zipfile.ZipFile(file) as parts:
         size_bytes = sum(part.file_size for part in parts.infolist())
         if size_bytes > _MOST_UNPACKED_BYTES:
-            reason = f"it unpacks to {size_bytes // 2**20:,} MB, more than this can hold"
+            reason = f"it unpacks to {size_bytes // 2**20:,} MB, which is too large"
             raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
         has_formulas = _has_formulas(parts)
     with warnings.catch_warnings():
@@ -180,11 +181,11 @@ def _choose(path: Path, sheets: dict[str, list[Row]], wanted: str | None) -> tup
     filled = {name: rows for name, rows in sheets.items() if rows}
     chosen = [wanted] if wanted is not None else list(filled)
     if len(chosen) > 1:
-        remedy = f"Say which one holds the recordings, as in sheet={chosen[0]!r}."
+        remedy = f"Choose the sheet with the recordings, as in sheet={chosen[0]!r}."
         reason = f"it has several sheets ({', '.join(map(repr, filled))})"
         raise UnreadableTableError(path, reason, remedy)
     if not chosen or chosen[0] not in filled:
-        raise UnreadableTableError(path, "there is nothing in it", "Choose another file or sheet.")
+        raise UnreadableTableError(path, "it contains no cells", "Choose another file or sheet.")
     return chosen[0], filled[chosen[0]]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research._version import __version__
-from helios_research.cohort.text import as_text, cell_text
+from helios_research.cohort.cells import as_text, cell_text
 from helios_research.columns import OUTCOME_LABELS, RESULTS_SCHEMA_VERSION, Outcome, Source
 from helios_research.results.shapes import ExportTable, Variable
 

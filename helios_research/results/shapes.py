@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import counted
-from helios_research.cohort.text import as_text, text_column
+from helios_research.cohort.cells import as_text, text_column
 from helios_research.columns import (
     BIOMARKERS,
     MANIFEST,

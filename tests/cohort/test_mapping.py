@@ -1,8 +1,9 @@
-"""It is clear which column feeds which field, or the error says what to do."""
+"""It is clear which column feeds which field, names suggest it, or the error says what to do."""
 
 import pytest
 
-from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.mapping import ColumnMapping, guess_columns
+from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import (
     ColumnsError,
 )
@@ -58,13 +59,13 @@ def test_hundreds_of_columns_do_not_flood_the_message():
     [
         (
             {"columns": {"accent": "akzent"}},
-            "columns= names 'akzent' as 'accent', but there is no such column",
+            "columns= names 'akzent' for 'accent', but there is no such column",
         ),
         (
             {"columns": {"language": "note"}},
-            "'note' is to be 'language', but there is also a column named 'language'",
+            "'note' is named for 'language', but there is also a column named 'language'",
         ),
-        ({"columns": {"accent": "arm", "wake_time": "arm"}}, "'arm' is to be 'accent' and"),
+        ({"columns": {"accent": "arm", "wake_time": "arm"}}, "'arm' is named for 'accent' and"),
         ({"columns": {"sex": "note"}}, "'sex' is not a field of a recording"),
         (
             {"constants": {"language": "es"}},
@@ -100,7 +101,7 @@ def test_own_columns_with_names_of_results_are_refused():
     with pytest.raises(ColumnsError) as caught:
         laid_out([*NAMES, "outcome", "sha256"])
     assert str(caught.value) == (
-        "m.csv has columns that the results need for themselves: 'outcome', 'sha256'. "
+        "m.csv has columns with names that the results use: 'outcome', 'sha256'. "
         "Rename them, for example to 'my_outcome'."
     )
 
@@ -109,9 +110,9 @@ def test_own_columns_with_names_of_results_are_refused():
     ("tags", "sentence"),
     [
         (["army"], "there is no column 'army'. Did you mean 'arm'?"),
-        (["language"], "'language' already is the field 'language'. Leave it out of tags=."),
-        (["sleep_time"], "'sleep_time' already is the field 'sleep_time'."),
-        (["outcome"], "the results have a column 'outcome' of their own."),
+        (["language"], "'language' is already the field 'language'. Leave it out of tags=."),
+        (["sleep_time"], "'sleep_time' is already the field 'sleep_time'."),
+        (["outcome"], "the results already have a column 'outcome'."),
         ([f"t{n}" for n in range(21)], "a run can have 20 tags, and these are 21."),
     ],
 )
@@ -123,7 +124,7 @@ def test_tags_that_cannot_be_sent_are_refused(tags, sentence):
 
 
 def test_a_column_that_is_mapped_to_a_field_is_not_sent_again_as_a_tag():
-    with pytest.raises(ColumnsError, match="'who' already is the field 'user_label'"):
+    with pytest.raises(ColumnsError, match="'who' is already the field 'user_label'"):
         laid_out(renamed(user_label="who"), {"user_label": "who"}, tags=["who"])
 
 
@@ -134,3 +135,50 @@ def test_twenty_tags_are_allowed_and_repeats_count_once():
 
 def test_one_tag_may_be_given_by_its_name_alone():
     assert laid_out(tags="arm").tags == ("arm",)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("Participant ID", "user_label"),
+        ("VP-Code", "user_label"),
+        ("participante", "user_label"),
+        ("dob", "date_of_birth"),
+        ("Geburtsdatum", "date_of_birth"),
+        ("Fecha de nacimiento", "date_of_birth"),
+        ("Sex", "birth_sex"),
+        ("Geschlecht", "birth_sex"),
+        ("sexo", "birth_sex"),
+        ("idioma", "language"),
+        ("Sprache", "language"),
+        ("langauge", "language"),
+        ("audio_file", "recording"),
+        ("Grabación", "recording"),
+        ("Dateiname", "recording"),
+        ("sleepTime", "sleep_time"),
+        ("SLEEP-TIME", "sleep_time"),
+        ("Einschlafzeit", "sleep_time"),
+        ("wakeUp", "wake_time"),
+        ("Hora de despertar", "wake_time"),
+        ("recordedAt", "recording_time"),
+        ("Aufnahmezeitpunkt", "recording_time"),
+    ],
+)
+def test_a_common_name_is_recognised(name: str, field: str) -> None:
+    assert guess_columns(["arm", name, "visit"]) == {field: name}
+
+
+@pytest.mark.parametrize(
+    "name", ["patient_id", "Name", "gender", "Género", "arm", "visit", "weight", "dog", "", "été"]
+)
+def test_a_name_that_may_hold_something_else_is_not_guessed(name: str) -> None:
+    assert guess_columns([name]) == {}
+
+
+def test_the_fields_own_names_come_first() -> None:
+    names = ["participant", "user_label", "file", *STANDARD_FIELDS]
+    assert guess_columns(names) == {field: field for field in STANDARD_FIELDS}
+
+
+def test_of_two_columns_one_is_taken() -> None:
+    assert guess_columns(["participant", "subject"]) == {"user_label": "participant"}

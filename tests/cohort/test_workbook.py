@@ -81,7 +81,7 @@ def test_a_sheet_that_is_not_there_is_answered_with_those_that_are(workbook):
 
 
 def test_an_empty_workbook_is_refused(workbook):
-    with pytest.raises(UnreadableTableError, match="there is nothing in it"):
+    with pytest.raises(UnreadableTableError, match="it contains no cells"):
         read_workbook(workbook({"S": []}), None)
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research.cohort import Cohort
+from helios_research.cohort.cells import from_dataframe
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.cohort.raw import from_dataframe
 from helios_research.columns import REQUIRED_FIELDS, Column
 from helios_research.errors import CohortError, HeliosResearchError
 from helios_research.state.rows import rows_of

@@ -1,10 +1,104 @@
-"""A key stands in one row, and a recording belongs to one participant."""
+"""Where recordings are, and which of them are in several rows."""
+
+import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from helios_research.cohort import duplicate_audio_issues
-from helios_research.cohort.recordings import unique_ids
+from helios_research.cohort.recordings import look, resolve, resolve_root, unique_ids
+
+
+@pytest.mark.parametrize(
+    ("cell", "root", "location"),
+    [
+        ("a.wav", "/data", "/data/a.wav"),
+        ("sub/../a.wav", "/data", "/data/a.wav"),
+        ("/else/a.wav", "/data", "/else/a.wav"),
+        ("s3://bucket/a.wav", "/data", "s3://bucket/a.wav"),
+        ("https://host/a.wav?x=1#y", "/data", "https://host/a.wav?x=1#y"),
+        ("a b.wav", "s3://bucket/study/", "s3://bucket/study/a b.wav"),
+        ("file:///data/a%20b.wav", "/", "/data/a b.wav"),
+        ("12:30.wav", "/data", "/data/12:30.wav"),
+    ],
+)
+def test_paths_are_made_absolute_and_urls_stay(cell, root, location):
+    assert resolve(cell, root) == location
+
+
+def test_a_root_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve_root("recordings", Path("/x")) == str(tmp_path / "recordings")
+    assert resolve_root(None, tmp_path) == str(tmp_path)
+    assert resolve_root("s3://bucket/x", tmp_path) == "s3://bucket/x"
+    assert resolve_root("file:///data", tmp_path) == "/data"
+
+
+def problem_of(location):
+    return look(str(location))[1]
+
+
+def test_a_good_file_is_known_by_what_it_is_not_by_its_name(folder):
+    (folder / "link.wav").symlink_to(folder / "a.wav")
+    assert look(str(folder / "link.wav")) == look(str(folder / "a.wav"))
+    assert look(str(folder / "a.wav"))[0] != look(str(folder / "b.wav"))[0]
+
+
+def test_a_missing_file_is_named_in_full(folder):
+    found = problem_of(folder / "z.wav")
+    assert found.problem == f"There is no file {folder / 'z.wav'}."
+    assert found.remedy == "Check the spelling and the folder."
+
+
+def test_a_missing_folder_is_named_since_all_its_files_are_missing(folder):
+    assert problem_of(folder / "drive" / "z.wav").remedy == (
+        f"The folder {folder / 'drive'} does not exist either. Check the path, and whether its drive "
+        "is connected."
+    )
+
+
+def test_links_that_lead_back_to_themselves_are_named(folder):
+    (folder / "a_loop.wav").symlink_to(folder / "b_loop.wav")
+    (folder / "b_loop.wav").symlink_to(folder / "a_loop.wav")
+    assert problem_of(folder / "a_loop.wav").problem == "This is a link to itself."
+
+
+def test_backslashes_of_windows_are_recognised(folder):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.wav").write_bytes(b"x")
+    assert problem_of(f"{folder}/sub\\a.wav").remedy == "Write / instead of \\ between folders."
+
+
+def test_folders_empty_files_and_pipes_are_not_recordings(folder):
+    (folder / "empty.wav").touch()
+    os.mkfifo(folder / "pipe.wav")
+    assert problem_of(folder).problem == "This is a folder, not a recording."
+    assert problem_of(folder / "empty.wav").problem == "The file is empty."
+    assert problem_of(folder / "pipe.wav").problem == "This is not an ordinary file."
+
+
+def test_a_file_that_may_not_be_read_is_told_apart_from_a_missing_one(folder, monkeypatch):
+    # Root may read everything, and tests often run as root.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert problem_of(folder / "a.wav").problem == "You do not have permission to read the file."
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "x" * 5000, "\ud800.wav", "loop"])
+def test_a_name_that_no_file_can_have_is_a_problem_not_an_exception(folder, name):
+    (folder / "loop").symlink_to(folder / "loop")
+    assert problem_of(f"{folder}/{name}") is not None
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "https", "http", "az", "abfs", "S3"])
+def test_urls_of_known_kinds_are_accepted_unseen(scheme):
+    assert look(f"{scheme}://bucket/a.wav") == (f"{scheme}://bucket/a.wav", None)
+
+
+def test_other_urls_are_refused_with_the_kinds_that_are_known():
+    found = problem_of("gopher://host/a.wav")
+    assert found.problem == "URLs that begin with gopher:// cannot be read."
+    assert "abfs" in found.remedy
 
 
 def texts(*values):
@@ -27,7 +121,7 @@ def test_a_row_without_anything_still_gets_a_key():
 
 def test_a_key_in_two_rows_is_an_error_on_both(cohort_of, found):
     cohort = cohort_of({"recording_id": "r1"}, {"recording_id": "r2"}, {"recording_id": "r1"})
-    problem = "The same recording_id stands in rows 1, 3."
+    problem = "The same recording_id is in rows 1, 3."
     assert found(cohort) == [
         (1, "error", "recording_id", problem),
         (3, "error", "recording_id", problem),
@@ -45,9 +139,9 @@ def test_a_blank_key_is_an_error_and_the_row_still_has_one(cohort_of, found):
 def test_an_exact_repeat_is_a_warning_on_the_later_row(cohort_of, found):
     row = {"recording": "a.wav", "recording_id": "r1"}
     cohort = cohort_of(row, {"recording_id": "r2"}, row)
-    problem = "The same audio stands in rows 1, 3 with the same metadata."
+    problem = "The same audio is in rows 1, 3 with the same metadata."
     assert found(cohort) == [(3, "warning", "recording", problem)]
-    assert cohort.issues["remedy"][0].startswith("Nothing needs to be done: the rows share one")
+    assert cohort.issues["remedy"][0].startswith("No change is needed: the rows share one")
     assert cohort.is_valid.all()
 
 
@@ -56,10 +150,10 @@ def test_one_file_under_two_participants_is_an_error_on_all_its_rows(cohort_of, 
     cohort = cohort_of({}, {"recording": "link.wav", "user_label": "P02"}, {"recording": "c.wav"})
     assert cohort.is_valid.tolist() == [False, False, True]
     assert cohort.issues["problem"].unique().tolist() == [
-        "The same audio stands in rows 1, 2 with different user_label."
+        "The same audio is in rows 1, 2 with different user_label."
     ]
     assert cohort.issues["remedy"][0] == (
-        "Find out whose recording it is, and remove it from the other rows."
+        "Find out whose recording it is, and remove the other rows."
     )
     assert cohort.rejections()["error_code"].tolist() == ["INVALID_DUPLICATE_AUDIO"] * 2
 
@@ -117,5 +211,5 @@ def test_many_rows_are_named_in_short(table_of, folder):
     table = pd.concat([table_of({})] * 8)
     issues = Cohort.from_frame(table, root=folder).issues
     assert issues["problem"][0] == (
-        "The same audio stands in rows 1, 2, 3, 4, 5 and 3 more with the same metadata."
+        "The same audio is in rows 1, 2, 3, 4, 5 and 3 more with the same metadata."
     )

@@ -1,0 +1,266 @@
+"""A table as it came, and any cell as the text that a person would have typed.
+
+Text stays what it is. A number or a date of a spreadsheet, a Parquet file or a DataFrame is written
+the plain way: whole numbers without ``.0``, dates and times in ISO 8601.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from helios_research.cohort.validators import Issues, Positions
+from helios_research.errors import ColumnsError, UnreadableTableError
+
+MOST_COLUMNS = 20_000
+"""Columns that a table in a file may have: more than Excel's 16,384, and so more than is meant."""
+
+MOST_CELLS = 50_000_000
+"""Cells that a table in a file may span, blank ones included: 100,000 rows of 500 columns (our
+choice). As Python objects, which is how text and workbooks are read, they take a few GB."""
+
+_FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
+_MOST_BITS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A table as it came."""
+
+    source: str
+    frame: pd.DataFrame
+    cells: pd.DataFrame
+    row_numbers: Positions
+    header_row: int
+    issues: Issues = field(default_factory=Issues)
+
+
+def from_records(
+    source: str, header: Sequence[str], records: Sequence[Sequence[object]]
+) -> pd.DataFrame:
+    """Make a table of the records of a text file or a sheet, each as long as the header."""
+    names = column_names(header)
+    _check_unique(source, names)
+    columns = zip(*records, strict=True) if records else ([] for _ in names)
+    data = {
+        name: pd.Series(list(cells), dtype=object)
+        for name, cells in zip(names, columns, strict=True)
+    }
+    # Spreadsheets often save columns that are blank, without even a name.
+    idle = [
+        name
+        for name, heading in zip(names, header, strict=True)
+        if not heading.strip() and not any(cell and str(cell).strip() for cell in data[name])
+    ]
+    frame = pd.DataFrame(data, index=pd.RangeIndex(len(records)))
+    return frame.drop(columns=idle)
+
+
+def check_extent(path: Path, rows: int, columns: int) -> None:
+    """Refuse a table that needs too much memory: a file of a few MB may span millions of blank cells."""
+    if columns <= MOST_COLUMNS and rows * columns <= MOST_CELLS:
+        return
+    raise UnreadableTableError(
+        path,
+        f"it spans {rows:,} rows and {columns:,} columns; a table may have {MOST_COLUMNS:,} columns "
+        f"and {MOST_CELLS:,} cells",
+        "Check that it is the right file and, if so, keep only the columns that the study needs.",
+    )
+
+
+def column_names(header: Sequence[object]) -> list[str]:
+    """Name the columns, also those whose header cell is blank."""
+    named = ["" if cell is None else str(cell).strip() for cell in header]
+    taken = set(named)
+    for place, name in enumerate(named):
+        if not name:
+            candidate = f"unnamed_{place + 1}"
+            while candidate in taken:
+                candidate += "_"
+            taken.add(candidate)
+            named[place] = candidate
+    return named
+
+
+def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTable:
+    """Take a DataFrame as it is, with its named index levels as columns."""
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise ColumnsError.names(
+            source,
+            f"has {frame.columns.nlevels} levels of column names",
+            "Flatten them first, for example with "
+            "df.columns = ['_'.join(map(str, names)) for names in df.columns].",
+        )
+    cells = _with_named_index(frame)
+    names = column_names([_text_name(name) for name in cells.columns])
+    _check_unique(source, names)
+    cells.columns = pd.Index(names, dtype="str")
+    carried = {name: storable(cells[name]) for name in names}
+    rows = np.arange(first_row, first_row + len(cells), dtype=np.int64)
+    return RawTable(source, pd.DataFrame(carried, index=cells.index), cells, rows, first_row - 1)
+
+
+def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Keep a column as it is where Parquet can return it unchanged, else as text."""
+    if column.dtype == object and pd.api.types.infer_dtype(column) in {"string", "empty"}:
+        return as_text(column)
+    try:
+        array = pa.array(column, from_pandas=True)
+    except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
+        return as_text(column)
+    return column if column.dtype != object or _comes_back(column, array) else as_text(column)
+
+
+def _comes_back(column: "pd.Series[Any]", array: pa.Array) -> bool:
+    """Whether objects stay what they are: text among bytes does not, nor times among dates."""
+    if pa.types.is_nested(array.type):
+        return True
+    both = zip(column, array.to_pylist(), strict=True)
+    return all(after is None or before == after for before, after in both)
+
+
+def _check_unique(source: str, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        places = [number for number, name in enumerate(names, start=1) if name == repeated[0]]
+        what = f"has more than one column named {repeated[0]!r} (columns {' and '.join(map(str, places))})"
+        raise ColumnsError.names(source, what, "Give every column a different name.")
+
+
+def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:
+    own = list(frame.index.names)
+    new = [level for level in own if level is not None and level not in frame.columns]
+    levels = {level: frame.index.get_level_values(own.index(level)) for level in new}
+    cells = frame.reset_index(drop=True)
+    for place, (level, values) in enumerate(levels.items()):
+        cells.insert(place, level, values.to_series(index=cells.index))
+    return cells
+
+
+def _text_name(name: object) -> str:
+    if isinstance(name, str):
+        return text_column([name]).iloc[0]
+    return cell_text(name) or ""
+
+
+def as_text(values: "pd.Series[Any]", *, as_dates: bool | None = None) -> "pd.Series[str]":
+    """Render a column as text; what is missing stays missing."""
+    if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
+        return values.astype("str")
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind == "M":
+        return _moments_as_text(values, as_dates=as_dates)
+    if values.dtype != object:
+        # Numbers and categories: each different one once.
+        labels, distinct = pd.factorize(values)
+        texts = np.array([*map(cell_text, distinct), None], dtype=object)
+        return text_column(texts[labels], values.index)
+    cells = values.tolist()
+    if as_dates is None:
+        moments = [cell for cell in cells if cell is not pd.NaT and isinstance(cell, datetime)]
+        as_dates = all(map(_is_midnight, moments))
+    rendered = [
+        cell.date().isoformat() if as_dates and _is_midnight(cell) else cell_text(cell)
+        for cell in cells
+    ]
+    return text_column(rendered, values.index)
+
+
+def text_column(cells: Iterable[Any], index: pd.Index | None = None) -> "pd.Series[str]":
+    """Build a column of dtype ``str``, with U+FFFD for what no encoding can write."""
+    cells = list(cells)
+    try:
+        return pd.Series(cells, index=index, dtype="str")
+    except UnicodeEncodeError:
+        clean = [_writable(cell) if isinstance(cell, str) else cell for cell in cells]
+        return pd.Series(clean, index=index, dtype="str")
+
+
+@singledispatch
+def cell_text(cell: Any) -> str | None:
+    """Render one cell as text."""
+    missing = pd.isna(cell) if pd.api.types.is_scalar(cell) else False
+    return None if missing else str(cell)
+
+
+@cell_text.register
+def _(cell: str) -> str:
+    return cell
+
+
+@cell_text.register
+def _(cell: int) -> str:
+    # Python writes no decimal number of more than some thousand digits.
+    return str(cell) if cell.bit_length() < _MOST_BITS else hex(cell)
+
+
+@cell_text.register
+def _(cell: float) -> str | None:
+    if math.isnan(cell):
+        return None
+    return str(int(cell)) if cell.is_integer() else str(float(cell))
+
+
+@cell_text.register
+def _(cell: np.floating) -> str | None:
+    if np.isnan(cell):
+        return None
+    # The number's own precision: as a Python float, a float32 of 0.1 is 0.10000000149.
+    return str(int(cell)) if float(cell).is_integer() else str(cell)
+
+
+@cell_text.register(date)
+@cell_text.register(time)
+def _(cell: Any) -> str | None:
+    # pandas' NaT is a date by its type.
+    return None if pd.isna(cell) else str(cell.isoformat())
+
+
+@cell_text.register
+def _(cell: np.datetime64) -> str | None:
+    return None if np.isnat(cell) else pd.Timestamp(cell).isoformat()
+
+
+@cell_text.register
+def _(cell: bytes) -> str:
+    return cell.decode("utf-8", errors="replace")
+
+
+def _moments_as_text(values: "pd.Series[Any]", *, as_dates: bool | None) -> "pd.Series[str]":
+    """Render a column of date-times without a zone, all at once."""
+    moments = values.to_numpy()
+    missing = np.isnat(moments)
+    days, seconds = moments.astype("M8[D]"), moments.astype("M8[s]")
+    if as_dates is None:
+        as_dates = bool(np.all((days == moments) | missing))
+    text = np.datetime_as_string(moments).astype(object)
+    whole = seconds == moments
+    text[whole] = np.datetime_as_string(seconds[whole])
+    if as_dates:
+        midnight = days == moments
+        text[midnight] = np.datetime_as_string(days[midnight])
+    text[missing] = None
+    return text_column(text, values.index)
+
+
+def _is_midnight(cell: object) -> bool:
+    return (
+        cell is not pd.NaT
+        and isinstance(cell, datetime)
+        and cell.tzinfo is None
+        and cell.time() == time.min
+    )
+
+
+def _writable(text: str) -> str:
+    return "".join(
+        "\ufffd" if _FIRST_SURROGATE <= character <= _LAST_SURROGATE else character
+        for character in text
+    )
