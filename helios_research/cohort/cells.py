@@ -76,6 +76,11 @@ def check_extent(path: Path, rows: int, columns: int) -> None:
     )
 
 
+def padded(cells: Sequence[Any], width: int) -> list[Any]:
+    """Cut or fill a row to a number of cells; None is a cell that is not there."""
+    return [*cells[:width], *[None] * (width - len(cells))]
+
+
 def column_names(header: Sequence[object]) -> list[str]:
     """Name the columns, also those whose header cell is blank."""
     named = ["" if cell is None else str(cell).strip() for cell in header]

@@ -30,7 +30,7 @@ CLOSE_ENOUGH = 0.86
 """Similarity (0 to 1, as difflib measures it) from which a name is taken for a misspelling:
 ``langauge`` is at 0.88 to ``language``, while ``sleeptime`` and ``waketime`` are at 0.59."""
 
-# English, German and Spanish, as they stand in exports of survey and trial software; written as
+# English, German and Spanish, as in exports of survey and trial software; written as
 # `_plain` leaves them.
 _OTHER_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -230,7 +230,7 @@ def _check_used_once(source: str, mapped: Mapping[str, str]) -> None:
     for field, name in mapped.items():
         fields_of.setdefault(name, []).append(field)
     for name, fields in fields_of.items():
-        # A path can well be the key too; a date that stands for two things is a slip.
+        # A path can well be the key too; a date with two meanings is a mistake.
         if len(fields) > 1 and set(fields) != set(_NEVER_CONSTANT):
             what = f"{name!r} is named for {' and '.join(map(repr, fields))} at once"
             raise ColumnsError.mapping(source, what, "Name another column for one of them.")

@@ -15,6 +15,7 @@ from helios_research.cohort.cells import (
     check_extent,
     from_dataframe,
     from_records,
+    padded,
     text_column,
 )
 from helios_research.cohort.validators import Issues, Problem
@@ -22,9 +23,15 @@ from helios_research.cohort.workbook import read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
 
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+EXCEL_SUFFIXES = (".xlsx", ".xlsm")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+_SUFFIXES = (*TEXT_SUFFIXES, *EXCEL_SUFFIXES, *PARQUET_SUFFIXES)
+# The first bytes of a file decide, not the ending of its name.
+_MAGIC = ((b"PK\x03\x04", EXCEL_SUFFIXES), (b"PAR1", PARQUET_SUFFIXES))
+
 DELIMITERS = (",", ";", "\t", "|")
 WINDOWS_ENCODING = "cp1252"
-
 # Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -35,140 +42,21 @@ _MARKS = (
 )
 _SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)."
 
-
-def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
-    """Read a CSV or TSV file."""
-    content = path.read_bytes()
-    encoding = find_encoding(path, content)
-    text = content.decode(encoding)
-    if encoding == WINDOWS_ENCODING and "\0" in text:
-        raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
-    delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
-    header, numbered = _records(path, text, delimiter)
-    check_extent(path, len(numbered), len(header))
-    issues = Issues()
-    records = _level(numbered, len(header), issues)
-    objects = from_records(path.name, header, records)
-    frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
-    if encoding == WINDOWS_ENCODING:
-        _warn_of_guess(frame, issues)
-    rows = np.array([number for number, _ in numbered], dtype=np.int64)
-    return RawTable(path.name, frame, frame, rows, 1, issues)
-
-
-def find_encoding(path: Path, content: bytes) -> str:
-    """Find out how a text file is encoded."""
-    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
-    if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
-        # Text without accents in UTF-16 is half NULs; which half tells the byte order.
-        candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]
-    for encoding in candidates:
-        try:
-            content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    tried = " nor ".join(candidates)
-    raise UnreadableTableError(path, f"its text is not encoded as {tried}", _SAVE_AS_UTF8)
-
-
-def _find_delimiter(text: str, known: set[str]) -> tuple[str, str]:
-    first, _, rest = text.partition("\n")
-    hint = first.strip().casefold()
-    # Excel writes and hides such a line; it does not count as a row.
-    if hint.startswith("sep=") and len(hint) == len("sep=") + 1:
-        return hint[-1], rest
-    header = text[:100_000]
-
-    def recognised(delimiter: str) -> tuple[int, int]:
-        reader = csv.reader(io.StringIO(header, newline=""), delimiter=delimiter)
-        cells = next(reader, [])
-        return len({cell.strip() for cell in cells} & known), len(cells)
-
-    return max(DELIMITERS, key=recognised), text
-
-
-def _records(
-    path: Path, text: str, delimiter: str
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    # Strict, because a quote that is never closed would otherwise swallow rows silently.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    numbered: list[tuple[int, list[str]]] = []
-    number = 0
-    try:
-        for number, cells in enumerate(reader, start=1):
-            if "".join(cells).strip():
-                numbered.append((number, cells))
-    except csv.Error as error:
-        raise UnreadableTableError(
-            path,
-            f"row {number + 1} cannot be split into cells ({error})",
-            "Look there for a quotation mark that is not closed or not doubled.",
-        ) from error
-    if not numbered or numbered[0][0] != 1:
-        raise UnreadableTableError(path, "row 1 has no column names", "Put them into row 1.")
-    header = numbered[0][1]
-    return header, numbered[1:]
-
-
-def _level(
-    numbered: list[tuple[int, list[str]]], width: int, issues: Issues
-) -> list[Sequence[str | None]]:
-    records: list[Sequence[str | None]] = [cells for _, cells in numbered]
-    ragged = [position for position, cells in enumerate(records) if len(cells) != width]
-    extras: list[str | None] = []
-    problems: list[Problem] = []
-    noted: list[int] = []
-    for position in ragged:
-        cells = numbered[position][1]
-        extra = ", ".join(filter(None, cells[width:]))
-        records[position] = [*cells[:width], *[None] * (width - len(cells))]
-        if extra or len(cells) < width:
-            noted.append(position)
-            extras.append(extra or None)
-            problems.append((_too_long if extra else _too_short)(len(cells), width))
-    issues.add(noted, "row", extras, problems, "INVALID_ROW")
-    return records
-
-
-def _too_long(found: int, expected: int) -> Problem:
-    return Problem(
-        f"The row has {found} cells where the header has {expected}, so cells may be in the wrong column.",
-        "Put quotation marks around cells that contain the delimiter.",
-    )
-
-
-def _too_short(found: int, expected: int) -> Problem:
-    return Problem(
-        f"The row has {found} cells where the header has {expected}; the rest is taken as blank.",
-        "Check that no delimiter is missing in the row.",
-        Severity.WARNING,
-    )
-
-
-def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
-    problem = Problem(
-        "The file is not UTF-8, so letters beyond ASCII were read as Windows-1252.",
-        f"Check that they are right. {_SAVE_AS_UTF8}",
-        Severity.WARNING,
-    )
-    for name in frame.columns:
-        positions = np.flatnonzero(~frame[name].str.isascii().fillna(value=True).astype(bool))
-        issues.add(positions, name, frame[name].iloc[positions], problem, "INVALID_ROW")
-
-
-TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
-EXCEL_SUFFIXES = (".xlsx", ".xlsm")
-PARQUET_SUFFIXES = (".parquet", ".pq")
-_SUFFIXES = (*TEXT_SUFFIXES, *EXCEL_SUFFIXES, *PARQUET_SUFFIXES)
-
-# What the first bytes of a file say, whatever its name ends in.
-_MAGIC = ((b"PK\x03\x04", EXCEL_SUFFIXES), (b"PAR1", PARQUET_SUFFIXES))
+_NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 
 
 def read_table(path: Path, *, sheet: str | None, expected: Iterable[str]) -> RawTable:
-    """Read a table, with every text as it stands in the file."""
+    """Read a table, with every text as it is in the file."""
     suffix = _checked_suffix(path)
     if sheet is not None and suffix not in EXCEL_SUFFIXES:
         raise UnreadableTableError(path, "only Excel workbooks have sheets", "Leave out sheet=.")
@@ -228,14 +116,123 @@ def _read_parquet(path: Path) -> RawTable:
     return from_dataframe(pd.DataFrame(frame), path.name, first_row=2)
 
 
-_NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
+def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
+    """Read a CSV or TSV file."""
+    content = path.read_bytes()
+    encoding = find_encoding(path, content)
+    text = content.decode(encoding)
+    if encoding == WINDOWS_ENCODING and "\0" in text:
+        raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
+    delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
+    header, numbered = _records(path, text, delimiter)
+    check_extent(path, len(numbered), len(header))
+    issues = Issues()
+    records = _align(numbered, len(header), issues)
+    objects = from_records(path.name, header, records)
+    frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
+    if encoding == WINDOWS_ENCODING:
+        _warn_of_guess(frame, issues)
+    rows = np.array([number for number, _ in numbered], dtype=np.int64)
+    return RawTable(path.name, frame, frame, rows, 1, issues)
+
+
+def find_encoding(path: Path, content: bytes) -> str:
+    """Find out how a text file is encoded."""
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
+    if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
+        # Text without accents in UTF-16 is half NULs; which half shows the byte order.
+        candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]
+    for encoding in candidates:
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    tried = " nor ".join(candidates)
+    raise UnreadableTableError(path, f"its text is not encoded as {tried}", _SAVE_AS_UTF8)
+
+
+def _find_delimiter(text: str, known: set[str]) -> tuple[str, str]:
+    first, _, rest = text.partition("\n")
+    hint = first.strip().casefold()
+    # Excel writes and hides such a line; it does not count as a row.
+    if hint.startswith("sep=") and len(hint) == len("sep=") + 1:
+        return hint[-1], rest
+    header = text[:100_000]
+
+    def recognised(delimiter: str) -> tuple[int, int]:
+        reader = csv.reader(io.StringIO(header, newline=""), delimiter=delimiter)
+        cells = next(reader, [])
+        return len({cell.strip() for cell in cells} & known), len(cells)
+
+    return max(DELIMITERS, key=recognised), text
+
+
+def _records(
+    path: Path, text: str, delimiter: str
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    # Strict, because a quote that is never closed would otherwise swallow rows silently.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    numbered: list[tuple[int, list[str]]] = []
+    number = 0
+    try:
+        for number, cells in enumerate(reader, start=1):
+            if "".join(cells).strip():
+                numbered.append((number, cells))
+    except csv.Error as error:
+        raise UnreadableTableError(
+            path,
+            f"row {number + 1} cannot be split into cells ({error})",
+            "Look there for a quotation mark that is not closed or not doubled.",
+        ) from error
+    if not numbered or numbered[0][0] != 1:
+        raise UnreadableTableError(path, "row 1 has no column names", "Put them into row 1.")
+    header = numbered[0][1]
+    return header, numbered[1:]
+
+
+def _align(
+    numbered: list[tuple[int, list[str]]], width: int, issues: Issues
+) -> list[Sequence[str | None]]:
+    records: list[Sequence[str | None]] = [cells for _, cells in numbered]
+    ragged = [position for position, cells in enumerate(records) if len(cells) != width]
+    extras: list[str | None] = []
+    problems: list[Problem] = []
+    noted: list[int] = []
+    for position in ragged:
+        cells = numbered[position][1]
+        extra = ", ".join(filter(None, cells[width:]))
+        records[position] = padded(cells, width)
+        if extra or len(cells) < width:
+            noted.append(position)
+            extras.append(extra or None)
+            problems.append((_too_long if extra else _too_short)(len(cells), width))
+    issues.add(noted, "row", extras, problems, "INVALID_ROW")
+    return records
+
+
+def _too_long(found: int, expected: int) -> Problem:
+    return Problem(
+        f"The row has {found} cells where the header has {expected}, so cells may be in the wrong column.",
+        "Put quotation marks around cells that contain the delimiter.",
+    )
+
+
+def _too_short(found: int, expected: int) -> Problem:
+    return Problem(
+        f"The row has {found} cells where the header has {expected}; the rest is taken as blank.",
+        "Check that no delimiter is missing in the row.",
+        Severity.WARNING,
+    )
+
+
+def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
+    problem = Problem(
+        "The file is not UTF-8, so letters beyond ASCII were read as Windows-1252.",
+        f"Check that they are right. {_SAVE_AS_UTF8}",
+        Severity.WARNING,
+    )
+    for name in frame.columns:
+        positions = np.flatnonzero(~frame[name].str.isascii().fillna(value=True).astype(bool))
+        issues.add(positions, name, frame[name].iloc[positions], problem, "INVALID_ROW")

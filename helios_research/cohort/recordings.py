@@ -22,12 +22,13 @@ _CLOUD = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "s3", "s3a"}
 _SERVER = {"ftp", "hdfs", "http", "https", "sftp", "smb", "ssh"}
 SCHEMES = frozenset({*_CLOUD, *_SERVER, "file", "memory"})
 """Kinds of URL that recordings may have; fsspec reads them with the researcher's credentials."""
-
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+_MOST_NAMED = 5
 
 
 def resolve(cell: str, root: str) -> str:
-    """Resolve what stands in the table."""
+    """Make a path or URL of the table absolute."""
     url = _SCHEME.match(cell) if "://" in cell else None
     if url is not None:
         return _local_path(cell) if url[1].lower() == "file" else cell
@@ -109,11 +110,8 @@ def _local_path(url: str) -> str:
     return url2pathname(urlsplit(url).path)
 
 
-_MOST_NAMED = 5
-
-
 def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Series[str]":
-    """Give every row a key of its own."""
+    """Give every row a different key."""
     wanted = given.fillna(recordings).fillna("row").tolist()
     taken = set(wanted)
     seen: dict[str, int] = {}
@@ -137,7 +135,7 @@ def check_ids(
     row_numbers: "pd.Series[int]",
     issues: Issues,
 ) -> None:
-    """Check that no key stands in two rows."""
+    """Check that no key is in two rows."""
     keys = keys.where(~repeats)
     positions: list[int] = []
     problems: list[Problem] = []

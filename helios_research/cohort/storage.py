@@ -20,6 +20,11 @@ from helios_research.cohort.validators import HEADER, shortened, typed
 from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import UnreadableTableError, storage_errors
 
+VERSION = 1
+_KEY = b"helios_research_cohort"
+_OWN, _FIELD, _TAG = "own.", "field.", "tag."
+_ROW, _ISSUES_KEY = "row", "findings"
+
 
 @dataclass(frozen=True, slots=True)
 class CohortTables:
@@ -85,12 +90,6 @@ def _kept_issues(issues: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) 
     moved = [HEADER if place == HEADER else new_positions[place] for place in positions[stays]]
     kept: pd.DataFrame = issues[stays].reset_index(drop=True)
     return kept.assign(position=np.array(moved, dtype=np.int64))
-
-
-VERSION = 1
-_KEY = b"helios_research_cohort"
-_OWN, _FIELD, _TAG = "own.", "field.", "tag."
-_ROW, _ISSUES_KEY = "row", "findings"
 
 
 def write(tables: CohortTables, path: Path) -> None:

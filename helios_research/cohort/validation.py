@@ -28,8 +28,10 @@ from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Severity
 
 TIMES = ("sleep_time", "wake_time", "recording_time")
 """Times of a row, in the order in which they must have happened."""
-
 IDS = ("recording_id", "user_label")
+
+_WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
+_UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,6 @@ def _check_privacy(draft: Draft, issues: Issues) -> None:
     check_birth_in_label(draft.fields, issues, draft.mapping.name_of("user_label"))
 
 
-_WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
-_UNKNOWN = "UNKNOWN"
-
-
 def check_speakers(
     fields: pd.DataFrame,
     good: pd.DataFrame,
@@ -211,18 +209,15 @@ def _contains_date(label: str, date_of_birth: str) -> bool:
     born = date_of_birth.replace("-", "")
     if len(born) != len("YYYYMMDD") or len(digits) < len("YYMMDD"):
         return False
-    return any(spelling in digits for spelling in _spellings(born))
-
-
-def _spellings(born: str) -> tuple[str, ...]:
     year, month, day = born[:4], born[4:6], born[6:]
-    return (
+    spellings = (
         year + month + day,
         day + month + year,
         month + day + year,
         year[2:] + month + day,
         day + month + year[2:],
     )
+    return any(spelling in digits for spelling in spellings)
 
 
 def _conflicts(

@@ -15,12 +15,43 @@ from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, LONGEST_LA
 HEADER = -1
 """Position of a problem that concerns the whole table."""
 
-Positions = NDArray[np.int64]
+EARLIEST = date(1900, 1, 1)
+"""No speaker of a recording was born before: an older date is a slip."""
+
+COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
 
 _LONGEST_VALUE = 200
 """Characters of a value that an issue shows."""
 
-COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
+# The pattern of the API's contract.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PART_OF_DATE = re.compile(r"[0-9]{4}(-[0-9]{2})?")
+_TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+_LOCAL_TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME_OF_DAY}")
+_ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)")
+_DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
+_TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
+# Shapes of what identifies a person; guesses, so they only warn.
+_IDENTIFIERS = (
+    (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
+    (
+        re.compile(r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])"),
+        "a 10-digit patient number",
+    ),
+    (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
+    (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
+)
+# In a tag, a date may be that of the visit, and two words the arm of the study.
+_IN_LABEL = (
+    *_IDENTIFIERS,
+    (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),
+    (re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+"), "a person's name"),
+)
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
+_NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,40 +149,6 @@ def _is_error(problem: Problem | None) -> bool:
 def shortened(value: str) -> str:
     """Shorten text for a message."""
     return value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
-
-
-EARLIEST = date(1900, 1, 1)
-"""No speaker of a recording was born before: an older date is a slip."""
-
-# The pattern of the API's contract.
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PART_OF_DATE = re.compile(r"[0-9]{4}(-[0-9]{2})?")
-_TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
-_LOCAL_TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME_OF_DAY}")
-_ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)")
-
-_DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
-_TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
-
-# Shapes of what identifies a person; guesses, so they only warn.
-_IDENTIFIERS = (
-    (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
-    (
-        re.compile(r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])"),
-        "a 10-digit patient number",
-    ),
-    (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
-    (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
-)
-# In a tag, a date may be that of the visit, and two words the arm of the study.
-_IN_LABEL = (
-    *_IDENTIFIERS,
-    (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),
-    (re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+"), "a person's name"),
-)
-_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
-_NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
 
 def latest_now() -> datetime:

@@ -10,7 +10,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from helios_research.cohort.cells import RawTable, as_text, check_extent, from_records
+from helios_research.cohort.cells import RawTable, as_text, check_extent, from_records, padded
 from helios_research.cohort.validators import Issues, Problem, shortened
 from helios_research.errors import UnreadableTableError
 
@@ -55,8 +55,8 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
         raise UnreadableTableError(path, f"row 1 of sheet {name!r} has no column names", remedy)
     width = max(len(cells) for _, cells in rows)
     check_extent(path, len(rows), width)
-    records = [_level(cells, width) for _, cells in rows[1:]]
-    cells = from_records(source, [str(cell or "") for cell in _level(header, width)], records)
+    records = [padded(cells, width) for _, cells in rows[1:]]
+    cells = from_records(source, [str(cell or "") for cell in padded(header, width)], records)
     frame = pd.DataFrame({column: as_text(cells[column]) for column in cells.columns})
     numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
     issues = Issues()
@@ -65,7 +65,7 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
 
 
 def _sheets(path: Path) -> dict[str, list[Row]]:
-    # Opened here, because openpyxl leaves files open that it stumbles over.
+    # Opened here, because openpyxl leaves damaged files open.
     with path.open("rb") as file:
         if file.read(len(_OLE_MARK)) == _OLE_MARK:
             reason = "it is protected by a password, or in the format of Excel 97 to 2003"
@@ -74,7 +74,7 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
             return _read_sheets(path, file)
         except UnreadableTableError:
             raise
-        except Exception as error:  # openpyxl lets through whatever it stumbles over
+        except Exception as error:  # openpyxl raises many kinds of errors
             reason = f"it is not a complete Excel workbook ({shortened(str(error))})"
             raise UnreadableTableError(
                 path, reason, "Open it in Excel and save it again."
@@ -149,7 +149,7 @@ def _with_lost_formulas(
 
 def _with_formulas(written: Row, results: dict[int, list[Any]]) -> Row:
     number, cells = written
-    known = _level(results.get(number, []), len(cells))
+    known = padded(results.get(number, []), len(cells))
     return number, [
         _Formula(cell) if result is None and str(cell).startswith("=") else result
         for cell, result in zip(cells, known, strict=True)
@@ -194,7 +194,3 @@ def _without_blank_end(cells: list[Any]) -> list[Any]:
     while end and (cells[end - 1] is None or str(cells[end - 1]).strip() == ""):
         end -= 1
     return cells[:end]
-
-
-def _level(cells: list[Any], width: int) -> list[Any]:
-    return [*cells[:width], *[None] * (width - len(cells))]

@@ -34,29 +34,8 @@ from helios_research.recording import is_remote, stamp_of, without_secrets
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""
 
-
-def progress_callback(progress: bool | ProgressCallback) -> ProgressCallback:  # noqa: FBT001 - the public argument
-    """Turn the public ``progress`` argument into a function."""
-    if callable(progress):
-        return progress
-    return _progress_line() if progress else lambda _done, _total: None
-
-
-def _progress_line() -> ProgressCallback:
-    line = ProgressLine()
-    began = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        per_minute = 60 * done / max(time.monotonic() - began, 1e-3)
-        text = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
-        line(text, is_last=done >= total)
-
-    return show
-
-
 _WINDOW = 256
 """Recordings given to an executor at once: enough for a cluster, few enough to stop quickly."""
-
 _STORED_AT_ONCE = 100
 _MOST_ALIKE = 50
 # Which task hangs is not known in an executor of the caller, so it gets twice the time of one task.
@@ -269,3 +248,22 @@ class _KnownChecks:
             if self._cache is not None and self._fresh:
                 self._cache.store(self._rules, self._fresh)
                 self._fresh = {}
+
+
+def progress_callback(progress: bool | ProgressCallback) -> ProgressCallback:  # noqa: FBT001 - the public argument
+    """Turn the public ``progress`` argument into a function."""
+    if callable(progress):
+        return progress
+    return _progress_line() if progress else lambda _done, _total: None
+
+
+def _progress_line() -> ProgressCallback:
+    line = ProgressLine()
+    began = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        per_minute = 60 * done / max(time.monotonic() - began, 1e-3)
+        text = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
+        line(text, is_last=done >= total)
+
+    return show

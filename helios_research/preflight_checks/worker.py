@@ -19,6 +19,13 @@ from helios_research.errors import HeliosResearchError
 _LOOK_AGAIN_S = 1.0
 """Seconds between two looks at the parent during a task. Between tasks, its pipe shows its end."""
 
+_START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
+_READY = "ready"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 def main() -> None:
     """Answer tasks until the other end of the pipe is closed."""
@@ -32,7 +39,7 @@ def main() -> None:
     # What a library prints must not get between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _adopt(pickle.load(requests))  # noqa: S301 - our own parent wrote it
-    answers.write(pickle.dumps("ready"))
+    answers.write(pickle.dumps(_READY))
     answers.flush()
     while True:
         try:
@@ -64,18 +71,6 @@ def _outcome(task: bytes) -> bytes:
     # Sent to the caller as text, because not every error can be pickled.
     except Exception as error:  # noqa: BLE001
         return pickle.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
-
-
-if __name__ == "__main__":
-    main()
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_START_LIMIT_S = 60.0
-_END_LIMIT_S = 5.0
-_READY = "ready"
 
 
 class WorkerStartError(HeliosResearchError):
@@ -259,3 +254,7 @@ def _remote_settings() -> dict[str, Any]:
     from fsspec.config import conf
 
     return dict(conf)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,8 +36,9 @@ class Container:
     """A kind of file that can hold audio."""
 
     name: str
-    demuxer: str | None
-    media_type: str | None
+    # None where it is not decoded.
+    demuxer: str | None = None
+    media_type: str | None = None
 
 
 WAV = Container("wav", "wav", "audio/wav")
@@ -46,35 +47,23 @@ MP3 = Container("mp3", "mp3", "audio/mpeg")
 MP4 = Container("mp4", "mov", "audio/mp4")
 OGG = Container("ogg", "ogg", "audio/ogg")
 WEBM = Container("webm", "matroska", "audio/webm")
-ADTS = Container("adts", "aac", None)
-QUICKTIME = Container("mov", "mov", None)
+ADTS = Container("adts", "aac")
+QUICKTIME = Container("mov", "mov")
 
 LISTED = (FLAC, MP3, MP4, OGG, WEBM, WAV)
 """The six containers that Helios' documentation names."""
 
-_MATROSKA = Container("matroska", None, None)
-_THREE_GP = Container("3gp", None, None)
-_IMAGE = Container("heif", None, None)
-_AIFF = Container("aiff", None, None)
-_ASF = Container("wma", None, None)
-_AU = Container("au", None, None)
-_CAF = Container("caf", None, None)
-_AMR = Container("amr", None, None)
-_AVI = Container("avi", None, None)
-_WAVE64 = Container("w64", None, None)
-_ZIP = Container("zip", None, None)
-
 _BY_MAGIC = (
     (b"fLaC", FLAC),
     (b"OggS", OGG),
-    (b"FORM", _AIFF),
-    (b"\x30\x26\xb2\x75", _ASF),
-    (b".snd", _AU),
-    (b"caff", _CAF),
-    (b"#!AMR", _AMR),
-    (b"riff\x2e\x91\xcf\x11", _WAVE64),
+    (b"FORM", Container("aiff")),
+    (b"\x30\x26\xb2\x75", Container("wma")),
+    (b".snd", Container("au")),
+    (b"caff", Container("caf")),
+    (b"#!AMR", Container("amr")),
+    (b"riff\x2e\x91\xcf\x11", Container("w64")),
     # Within an archive there may be what looks like the frames of an MP3.
-    (b"PK\x03\x04", _ZIP),
+    (b"PK\x03\x04", Container("zip")),
 )
 
 
@@ -86,7 +75,7 @@ def sniff(file: SeekableFile) -> Container | None:
         if head.startswith(magic):
             return container
     if head[:4] in (b"RIFF", b"RF64", b"BW64"):
-        return {b"WAVE": WAV, b"AVI ": _AVI}.get(head[8:12])
+        return {b"WAVE": WAV, b"AVI ": Container("avi")}.get(head[8:12])
     if head[4:8] == b"ftyp":
         return _by_brand(head[8:12])
     if head.startswith(b"\x1a\x45\xdf\xa3"):
@@ -96,11 +85,11 @@ def sniff(file: SeekableFile) -> Container | None:
 
 def _by_brand(brand: bytes) -> Container:
     if brand.startswith((b"3gp", b"3g2")):
-        return _THREE_GP
+        return Container("3gp")
     if brand == b"qt  ":
         return QUICKTIME
     if brand.startswith((b"hei", b"avif", b"mif1")):
-        return _IMAGE
+        return Container("heif")
     return MP4
 
 
@@ -111,7 +100,7 @@ def _by_doctype(head: bytes) -> Container | None:
         return None
     length = head[at + 2] & 0x7F
     doctype = head[at + 3 : at + 3 + length].rstrip(b"\0")
-    return {b"webm": WEBM, b"matroska": _MATROSKA}.get(doctype)
+    return {b"webm": WEBM, b"matroska": Container("matroska")}.get(doctype)
 
 
 def _skip_id3(file: SeekableFile) -> int:

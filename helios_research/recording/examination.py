@@ -25,69 +25,41 @@ MEASURING_VERSION = 2
 class AudioFacts:
     """What the bytes of one recording really contain.
 
-    Attributes
-    ----------
-    sha256
-        SHA-256 of all its bytes, in hexadecimal digits.
-    size_bytes
-        Number of bytes read.
-    stamp
-        Its size and version when it was read.
-    media_type
-        Media type to upload it with, or None when it is not one of the six formats.
-    audio_format
-        Container and codec found in the bytes, such as ``wav/pcm`` or ``ogg/opus``; the container
-        alone where nothing could be decoded; None when even that is unknown.
-    duration_s
-        Decoded length in seconds. Beyond the time that is decoded (181 s), the length of the
-        packets that follow.
-    sample_rate_hz
-        Sample rate in Hz, or None when nothing could be decoded.
-    channels
-        Number of channels, or None when nothing could be decoded.
-    level_dbfs
-        RMS level of the loudest channel in dBFS, or None when nothing could be decoded.
-    clipped_fraction
-        Samples at full scale as a share (0 to 1) of all samples, or None.
-    noise_floor_dbfs
-        Level in dBFS below which the quietest tenth of all 50 ms frames lies, or None.
-    speech_s
-        Seconds of speech counted, or None when nothing could be decoded.
-    speech_counted_to_end
-        False where counting stopped because there was clearly enough speech.
-    problem
-        Why it could not be decoded, in words; None when it could.
-    damaged_packets
-        Packets that the decoder refused.
-    has_video
-        True when it also holds moving pictures (cover art does not count).
-    cancels_out
-        True when its channels are in opposite phase, so that a mono downmix is close to silence.
-    invalid_samples
-        Samples that are not finite numbers; they are measured as silence.
-    missing_s
-        Seconds that its header declares and that are not there, as of a file of which only a part
-        was copied; 0 where its header does not say.
+    What was measured is None where nothing could be decoded.
     """
 
     sha256: str
     size_bytes: int
+    # Its size and version when it was read.
     stamp: Stamp
+    # None when it is not one of the six formats.
     media_type: str | None
+    # Container and codec, such as wav/pcm; the container alone where nothing could be decoded.
     audio_format: str | None
+    # Beyond the time that is decoded (181 s), the length of the packets that follow.
     duration_s: float | None = None
     sample_rate_hz: int | None = None
     channels: int | None = None
+    # RMS level of the loudest channel.
     level_dbfs: float | None = None
+    # Samples at full scale as a share (0 to 1) of all samples.
     clipped_fraction: float | None = None
+    # The quietest tenth of all 50 ms frames is below this level.
     noise_floor_dbfs: float | None = None
     speech_s: float | None = None
+    # False where counting stopped because there was clearly enough speech.
     speech_counted_to_end: bool = True
+    # Why it could not be decoded, in words; None when it could.
     problem: str | None = None
+    # Packets that the decoder refused.
     damaged_packets: int = 0
+    # Cover art does not count.
     has_video: bool = False
+    # Whether channels are in opposite phase, so that a mono downmix is close to silence.
     cancels_out: bool = False
+    # Samples that are not finite numbers; they are measured as silence.
     invalid_samples: int = 0
+    # Seconds that its header declares and that are not there; 0 where its header gives no length.
     missing_s: float = 0.0
 
 

@@ -16,6 +16,25 @@ from urllib.parse import urlsplit, urlunsplit
 
 from helios_research.errors import RecordingUnavailableError
 
+REMOTE_BLOCK_BYTES = 1_048_576
+_IN_MEMORY_BYTES = 8_388_608
+
+_BLOCK_BYTES = 262_144
+
+_REASONS = {
+    errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link"),
+    errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name"),
+    errno.ESTALE: (
+        "is on a network drive that is not connected",
+        "connect the drive and try again",
+    ),
+    errno.EIO: ("could not be read from its disk", "check the disk or the network drive"),
+    errno.ENOTCONN: (
+        "is on a network drive that is not connected",
+        "connect the drive and try again",
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -44,24 +63,6 @@ class Fingerprint:
     stamp: Stamp
     media_type: str | None
     audio_format: str | None
-
-
-REMOTE_BLOCK_BYTES = 1_048_576
-_IN_MEMORY_BYTES = 8_388_608
-
-_REASONS = {
-    errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link"),
-    errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name"),
-    errno.ESTALE: (
-        "is on a network drive that is not connected",
-        "connect the drive and try again",
-    ),
-    errno.EIO: ("could not be read from its disk", "check the disk or the network drive"),
-    errno.ENOTCONN: (
-        "is on a network drive that is not connected",
-        "connect the drive and try again",
-    ),
-}
 
 
 def is_remote(location: str) -> bool:
@@ -192,9 +193,6 @@ def _explained(error: Exception, location: str) -> tuple[str, str]:
         return _REASONS[error.errno]
     words = str(error).replace(location, without_secrets(location)) or "no reason given"
     return f"cannot be read ({type(error).__name__}: {words})", "check the location and try again"
-
-
-_BLOCK_BYTES = 262_144
 
 
 class SeekableFile(Protocol):

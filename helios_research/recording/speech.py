@@ -17,6 +17,10 @@ from helios_research.recording.decoding import Block
 SILENCE_DBFS = -120.0
 """Digital silence is reported as this: below the noise of 16 bits, and still a number to plot."""
 
+SAMPLE_RATE_HZ = 16_000
+_CHUNK_SAMPLES = 512
+CHUNK_S = _CHUNK_SAMPLES / SAMPLE_RATE_HZ
+
 # 32767/32768, the largest 16-bit sample, is 0.99997.
 _FULL_SCALE = 0.9999
 # 120 dB above full scale: floats beyond it are garbage, and their squares would drown the rest.
@@ -120,11 +124,6 @@ class SoundLevels:
 
 def _decibel(power: float) -> float:
     return max(SILENCE_DBFS, 10 * float(np.log10(power))) if power > 0 else SILENCE_DBFS
-
-
-SAMPLE_RATE_HZ = 16_000
-_CHUNK_SAMPLES = 512
-CHUNK_S = _CHUNK_SAMPLES / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
