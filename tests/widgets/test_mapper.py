@@ -187,7 +187,7 @@ def test_the_cohort_of_a_long_table_is_whole_even_before_all_was_looked_at(
 def test_a_column_for_two_fields_is_explained(mapper: CohortMapper) -> None:
     say_language(mapper)
     mapper.controls.fields["wake_time"].value = "Einschlafzeit"
-    assert "'Einschlafzeit' is to be 'sleep_time' and 'wake_time' at once" in repr(mapper)
+    assert "'Einschlafzeit' is named for 'sleep_time' and 'wake_time' at once" in repr(mapper)
 
 
 def test_what_is_known_already_is_not_guessed(table: pd.DataFrame) -> None:
