@@ -27,6 +27,9 @@ Codes = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+_DAY = pd.Timedelta(days=1)
+_ZERO = pd.Timestamp("2000-01-01", tz="UTC")
+
 NOT_GIVEN = "not given"
 MOST_LEVELS = 500
 
@@ -98,28 +101,51 @@ class PreparedResults:
 
     @cached_property
     def has_score(self) -> Flags:
-        """Which recordings have a score of at least one of the biomarkers, whatever it is."""
+        """Which recordings have a score of at least one of the biomarkers, even an impossible one."""
         return self.counts & self.frame[self.names].notna().any(axis=1).to_numpy(dtype=bool)
 
     @cached_property
     def flagged(self) -> Flags:
-        """Which recordings were scored, and their row of the manifest changed afterwards."""
-        return is_flagged(self.frame)
+        """Which recordings were scored and have an error code all the same.
+
+        Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
+        longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
+        """
+        if "error_code" not in self.frame.columns:
+            return np.zeros(len(self.frame), dtype=bool)
+        flagged = (self.frame["outcome"] == Outcome.SCORED) & self.frame["error_code"].notna()
+        return flagged.to_numpy(dtype=bool)
 
     @cached_property
     def flagged_note(self) -> str | None:
         """The sentence that counts the flagged recordings; None where there are none."""
-        return flagged_note(self.frame)
+        number = int(self.flagged.sum())
+        if not number:
+            return None
+        codes = count_reasons(self.frame["error_code"][self.flagged].astype("str"))
+        which = ", ".join(f"{count:,} {code}" for code, count in codes.items())
+        are = "recording is" if number == 1 else "recordings are"
+        return (
+            f"{number:,} scored {are} flagged ({which}): the manifest was changed after the "
+            "recording was sent. The scores are those of what was sent, and they count; "
+            "error_reason says what changed."
+        )
 
     @cached_property
     def sources(self) -> list[str]:
         """Where the scores come from, as in ``columns.Source``."""
-        return sources_of(self.frame)
+        if "source" not in self.frame.columns:
+            return []
+        return sorted(str(source) for source in self.frame["source"].dropna().unique())
 
     @cached_property
     def source_note(self) -> str | None:
-        """The sentence that says that scores are synthetic; None where they are not."""
-        return source_note(self.frame)
+        """The sentence that says that scores are synthetic; None where no score is."""
+        if Source.SANDBOX.value not in self.sources:
+            return None
+        if len(self.sources) == 1:
+            return "Synthetic scores from the sandbox, not measurements of anyone."
+        return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
 
     def days(self, column: str) -> Floats:
         """Count the days since 2000 (UTC) to each time of a column; NaN where there is none."""
@@ -128,7 +154,8 @@ class PreparedResults:
     def missing_reasons(self, rows: Flags) -> "pd.Series[str]":
         """Give the reason why each of these recordings has no score; null in all other rows."""
         reasons = np.full(len(self.frame), None, dtype=object)
-        reasons[rows] = _why(self.frame[rows])
+        needed = [name for name in REASON_COLUMNS if name in self.frame.columns]
+        reasons[rows] = _why_missing(self.frame[needed][rows])
         return pd.Series(reasons, dtype="str")
 
     def subset(self, rows: Flags) -> "PreparedResults":
@@ -175,28 +202,22 @@ def prepare(
     if isinstance(results, PreparedResults):
         prepared, chosen = results, results.biomarkers
     else:
-        frame = load_results(results)
-        prepared = PreparedResults(frame, people_of(frame)[0], (), {})
-        chosen = None
+        frame = results if isinstance(results, pd.DataFrame) else _read(Path(results))
+        for name in ("outcome", "user_label"):
+            _check_column(frame, name)
+        # Sorted, so that a seeded bootstrap gives the same whatever the order of the rows.
+        people, _ = pd.factorize(frame["user_label"], sort=True)
+        frame = frame.reset_index(drop=True)
+        prepared, chosen = PreparedResults(frame, people.astype(np.intp), (), {}), None
     columns = [name for name in dict.fromkeys(by) if name is not None]
     for name in (*columns, *needs):
         _check_column(prepared.frame, name)
     if chosen is None or biomarkers is not None:
-        chosen = choose_biomarkers(prepared.frame, biomarkers)
+        chosen = _choose_biomarkers(prepared.frame, biomarkers)
     new = {name: levels_of(prepared.frame, name) for name in columns if name not in prepared.levels}
     if not new and chosen == prepared.biomarkers:
         return prepared
     return replace(prepared, biomarkers=chosen, levels=prepared.levels | new)
-
-
-def load_results(results: Results, needs: Iterable[str] = ()) -> pd.DataFrame:
-    """Take a results table, or read it from a Parquet file, and make sure of its columns."""
-    if isinstance(results, PreparedResults):
-        results = results.frame
-    frame = results if isinstance(results, pd.DataFrame) else _read(Path(results))
-    for name in ("outcome", "user_label", *needs):
-        _check_column(frame, name)
-    return frame.reset_index(drop=True)
 
 
 def _check_column(frame: pd.DataFrame, name: str) -> None:
@@ -226,14 +247,14 @@ def _read(path: Path) -> pd.DataFrame:
         raise ResultsError(message) from error
 
 
-def choose_biomarkers(
-    table: pd.DataFrame, biomarkers: str | Sequence[str] | None
+def _choose_biomarkers(
+    frame: pd.DataFrame, biomarkers: str | Sequence[str] | None
 ) -> tuple[Biomarker, ...]:
     """Find the biomarkers that were asked for."""
-    present = [marker for marker in BIOMARKERS if marker.name in table.columns]
+    present = [marker for marker in BIOMARKERS if marker.name in frame.columns]
     if biomarkers is None:
         if not present:
-            raise UnknownColumnError(BIOMARKERS[0].name, table.columns)
+            raise UnknownColumnError(BIOMARKERS[0].name, frame.columns)
         return tuple(present)
     names = [biomarkers] if isinstance(biomarkers, str) else list(dict.fromkeys(biomarkers))
     known = [marker.name for marker in present]
@@ -246,15 +267,13 @@ def choose_biomarkers(
 # --- levels -------------------------------------------------------------------------------------
 
 
-def levels_of(table: pd.DataFrame, column: str) -> Levels:
+def levels_of(frame: pd.DataFrame, column: str) -> Levels:
     """Sort the values of a grouping column into levels.
 
     An ordered category keeps its order, numbers go by size, text in natural order ("2" before
     "10"); blank and missing values, and any spelled so, are the last level, "not given".
     """
-    if column not in table.columns:
-        raise UnknownColumnError(column, table.columns)
-    each, different = _different(table[column])
+    each, different = _different(frame[column])
     spelled = canonical_sex(different) if column == "birth_sex" else different
     text = _as_text(spelled)
     found = list(text.dropna().unique())
@@ -302,25 +321,17 @@ def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
     return text.replace(dict(BIRTH_SEX_SPELLINGS))
 
 
-# --- times ----------------------------------------------------------------------------------------
-
-_DAY = pd.Timedelta(days=1)
-_ZERO = pd.Timestamp("2000-01-01", tz="UTC")
+# --- scores ---------------------------------------------------------------------------------------
 
 
-def times_of(values: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
-    """Read a column of times."""
+def days_of(values: "pd.Series[Any]") -> Floats:
+    """Count the days since 2000 (UTC) to each time; NaN where there is none."""
     if not pd.api.types.is_datetime64_any_dtype(values):
         # Without a whole date, "12" would be taken for a year.
         text = values.astype("str")
         values = text.where(text.str.match(r"\d{4}-\d\d-\d\d", na=False))
     times = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-    return times.astype("datetime64[us, UTC]")
-
-
-def days_of(values: "pd.Series[str]") -> Floats:
-    """Count the days to each time of a column."""
-    return np.asarray((times_of(values) - _ZERO) / _DAY, dtype=np.float64)
+    return np.asarray((times.astype("datetime64[us, UTC]") - _ZERO) / _DAY, dtype=np.float64)
 
 
 def times_from(days: Floats) -> pd.DatetimeIndex:
@@ -328,35 +339,10 @@ def times_from(days: Floats) -> pd.DatetimeIndex:
     return _ZERO + pd.to_timedelta(days, unit="D")
 
 
-# --- scores ---------------------------------------------------------------------------------------
-
-
-def scores_of(table: pd.DataFrame, biomarker: str) -> Floats:
-    """Take the scores that count: of scored recordings with a known participant."""
-    return all_scores_of(table, [biomarker])[biomarker]
-
-
-def all_scores_of(table: pd.DataFrame, biomarkers: Iterable[str]) -> dict[str, Floats]:
-    """Take the scores that count of several biomarkers at once, which is quicker."""
-    counts = _counts(table)
-    return {name: np.where(counts, _numbers(table[name]), np.nan) for name in biomarkers}
-
-
-def has_any_score(table: pd.DataFrame, biomarkers: Sequence[str]) -> Flags:
-    """Mark the recordings with a score of at least one biomarker, whatever the score is."""
-    given = table[list(biomarkers)].notna().any(axis=1)
-    return _counts(table) & given.to_numpy(dtype=bool)
-
-
 def bucket_steps(scores: Floats) -> Codes:
     """Give the scores of a bucketed biomarker the places of their levels."""
     # Half of the least distance between two levels, so that rounding cannot move a score.
     return np.searchsorted(BUCKET_LEVELS, scores - 0.15)
-
-
-def _counts(table: pd.DataFrame) -> Flags:
-    scored = (table["outcome"] == Outcome.SCORED) & table["user_label"].notna()
-    return scored.to_numpy(dtype=bool)
 
 
 def _numbers(column: "pd.Series[Any]") -> Floats:
@@ -374,13 +360,6 @@ def _numbers(column: "pd.Series[Any]") -> Floats:
 
 
 # --- participants ---------------------------------------------------------------------------------
-
-
-def people_of(table: pd.DataFrame) -> tuple[Codes, int]:
-    """Give each participant a number."""
-    # Sorted, so that a seeded bootstrap gives the same whatever the order of the rows.
-    codes, labels = pd.factorize(table["user_label"], sort=True)
-    return codes.astype(np.intp), len(labels)
 
 
 def count_people(people: Codes, rows: Flags) -> int:
@@ -403,15 +382,7 @@ def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
 REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
 
 
-def missing_reasons(table: pd.DataFrame, scores: Floats) -> "pd.Series[str]":
-    """Give for each row without a score the reason why it has none."""
-    missing = np.isnan(scores)
-    reasons = np.full(len(table), None, dtype=object)
-    reasons[missing] = _why(table[missing])
-    return pd.Series(reasons, index=table.index, dtype="str")
-
-
-def _why(table: pd.DataFrame) -> "pd.Series[str]":
+def _why_missing(table: pd.DataFrame) -> "pd.Series[str]":
     # A file of another program may lack some; every missing score has a reason.
     outcome = table["outcome"].astype("str").fillna("no outcome")
     code = table["error_code"] if "error_code" in table.columns else None
@@ -442,64 +413,6 @@ def has_warning(table: pd.DataFrame) -> Flags:
     )
 
 
-def is_flagged(table: pd.DataFrame) -> Flags:
-    """Mark the recordings that were scored and have an error code all the same.
-
-    Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
-    longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
-    """
-    if "error_code" not in table.columns:
-        return np.zeros(len(table), dtype=bool)
-    flagged = (table["outcome"] == Outcome.SCORED) & table["error_code"].notna()
-    return flagged.to_numpy(dtype=bool)
-
-
-def sources_of(table: pd.DataFrame) -> list[str]:
-    """List where the scores of a table come from."""
-    if "source" not in table.columns:
-        return []
-    return sorted(str(source) for source in table["source"].dropna().unique())
-
-
-def source_note(table: pd.DataFrame) -> str | None:
-    """Write the sentence that says that scores are synthetic; None where no score is."""
-    sources = sources_of(table)
-    if Source.SANDBOX.value not in sources:
-        return None
-    if len(sources) == 1:
-        return "Synthetic scores from the sandbox, not measurements of anyone."
-    return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
-
-
-def flagged_note(table: pd.DataFrame) -> str | None:
-    """Write the sentence that counts scores of recordings whose row was changed afterwards."""
-    flagged = is_flagged(table)
-    number = int(flagged.sum())
-    if not number:
-        return None
-    codes = count_reasons(table["error_code"][flagged].astype("str"))
-    which = ", ".join(f"{count:,} {code}" for code, count in codes.items())
-    are = "recording is" if number == 1 else "recordings are"
-    return (
-        f"{number:,} scored {are} flagged ({which}): the manifest was changed after the recording "
-        "was sent. The scores are those of what was sent, and they count; error_reason says what "
-        "changed."
-    )
-
-
 def not_ended(pending: int) -> str:
     """Begin a sentence with the number of recordings that have no outcome yet."""
     return f"{counted(pending, 'recording')} {'has' if pending == 1 else 'have'} not ended yet"
-
-
-def finished(
-    rows: pd.DataFrame, table: pd.DataFrame, method: str, warnings: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Put on a finished analysis what a reader has to know about it."""
-    rows.attrs = {
-        "method": method,
-        "warnings": [*warnings, *filter(None, [flagged_note(table)])],
-        "sources": sources_of(table),
-        "source_note": source_note(table),
-    }
-    return rows
