@@ -23,7 +23,7 @@ from helios_research.columns import (
     Kind,
 )
 from helios_research.errors import ResultsError, storage_errors
-from helios_research.results.shapes import ExportTable
+from helios_research.results.shapes import ExportTable, without_zone
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -212,10 +212,9 @@ def prepare_for_csv(table: ExportTable) -> ExportTable:
 
 
 def _iso_text(values: "pd.Series[Any]") -> "pd.Series[str]":
-    is_utc = isinstance(values.dtype, pd.DatetimeTZDtype)
-    plain = values.dt.tz_convert("UTC").dt.tz_localize(None) if is_utc else values
-    moments = plain.to_numpy(dtype="datetime64[us]")
-    text = np.datetime_as_string(moments).astype(object) + ("Z" if is_utc else "")
+    moments = without_zone(values).to_numpy(dtype="datetime64[us]")
+    zone = "Z" if isinstance(values.dtype, pd.DatetimeTZDtype) else ""
+    text = np.datetime_as_string(moments).astype(object) + zone
     text[np.isnat(moments)] = None
     return pd.Series(text, index=values.index, dtype="str")
 
@@ -300,9 +299,9 @@ def _add_sheet(
 def _cells(sheet: "WriteOnlyWorksheet", values: "pd.Series[Any]", *, utc: bool) -> Iterator[Any]:
     """Give the cells of one column in Excel's types."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        moments = values.dt.tz_convert("UTC").dt.tz_localize(None) if utc else values
         form = _TIME_FORMAT if utc else _LOCAL_TIME_FORMAT
-        return (_time_cell(sheet, moment, form) for moment in moments.dt.to_pydatetime())
+        moments = without_zone(values).dt.to_pydatetime()
+        return (_time_cell(sheet, moment, form) for moment in moments)
     plain: Iterable[Any] = values.astype(object).where(values.notna(), None)
     if values.dtype == "str":
         # openpyxl would store text that begins with "=" as a formula, and "#N/A" as an error.

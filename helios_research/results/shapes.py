@@ -212,6 +212,14 @@ def _as_json(cell: Any) -> str | None:
     return json.dumps(items, ensure_ascii=False, default=str) if items else None
 
 
+def without_zone(moments: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Give times with a zone in UTC, for formats that hold no zone."""
+    if not isinstance(moments.dtype, pd.DatetimeTZDtype):
+        return moments
+    in_utc: pd.Series[Any] = moments.dt.tz_convert("UTC").dt.tz_localize(None)
+    return in_utc
+
+
 # --- ages instead of dates of birth ---------------------------------------------------------------
 
 # Completed years: from an age with decimals and the recording's date, the date of birth follows.

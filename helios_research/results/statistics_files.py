@@ -21,12 +21,12 @@ from helios_research.columns import (
     Kind,
 )
 from helios_research.errors import ResultsError
-from helios_research.results.shapes import ExportTable, Variable
+from helios_research.results.shapes import ExportTable, Variable, without_zone
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticsProgram:
-    """What a program can hold: names in characters; labels, titles and texts in bytes.
+    """What a program can hold: names in characters; labels and titles in bytes.
 
     Numbers above the largest one are codes of missing values there, or infinite. ``reserved``
     matches the names, in lower case, that have a meaning there.
@@ -36,7 +36,6 @@ class StatisticsProgram:
     longest_name: int
     longest_label: int
     longest_title: int
-    longest_text: int
     largest_number: float
     reserved: re.Pattern[str]
     labels_fractions: bool
@@ -59,7 +58,6 @@ SPSS = StatisticsProgram(
     longest_name=64,
     longest_label=255,
     longest_title=64,
-    longest_text=32_767,
     largest_number=1.797e308,
     reserved=re.compile("|".join(_SPSS_WORDS.split())),
     labels_fractions=True,
@@ -69,13 +67,14 @@ STATA = StatisticsProgram(
     longest_name=32,
     longest_label=80,
     longest_title=80,
-    longest_text=32_767,
     largest_number=8.988e307,
     # Stata's types of text are str1, str2 and so on; readstat, which pyreadstat writes with, takes
     # every name that begins like one for a type.
     reserved=re.compile(rf"{'|'.join(_STATA_WORDS.split())}|str[0-9].*"),
     labels_fractions=False,
 )
+# In bytes, for both programs.
+_LONGEST_TEXT = 32_767
 _LONGEST_VALUE_LABEL = 120
 _YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
 # How many digits SPSS shows; without it, two.
@@ -92,9 +91,8 @@ def prepare_statistics(table: ExportTable, program: StatisticsProgram) -> Export
     table = _with_codes(table)
     if not program.labels_fractions:
         table = _with_levels(table)
-    return _with_valid_names(
-        _with_valid_texts(_with_valid_numbers(table, program), program), program
-    )
+    table = _with_valid_texts(_with_valid_numbers(table, program))
+    return _with_valid_names(table, program)
 
 
 def write_spss(table: ExportTable, title: str, path: Path) -> None:
@@ -269,22 +267,21 @@ def _with_valid_numbers(table: ExportTable, program: StatisticsProgram) -> Expor
     )
 
 
-def _with_valid_texts(table: ExportTable, program: StatisticsProgram) -> ExportTable:
-    longest = program.longest_text
-
-    def cut_all(cells: "pd.Series[str]") -> "pd.Series[str]":
-        # No character has more than four bytes.
-        if not (cells.str.len() * 4 > longest).any():
-            return cells
-        return cells.map(lambda text: _cut(text, longest), na_action="ignore").astype("str")
-
-    found, cut = table.change_text(cut_all)
+def _with_valid_texts(table: ExportTable) -> ExportTable:
+    table, cut = table.change_text(_cut_cells)
     if not cut:
-        return found
-    return found.noting(
-        f"Cut at {longest:,} bytes: {counted(cut, 'text')}; a .csv or .parquet file has the full "
-        "text."
+        return table
+    return table.noting(
+        f"Cut at {_LONGEST_TEXT:,} bytes: {counted(cut, 'text')}; a .csv or .parquet file has the "
+        "full text."
     )
+
+
+def _cut_cells(cells: "pd.Series[str]") -> "pd.Series[str]":
+    # No character has more than four bytes.
+    if not (cells.str.len() * 4 > _LONGEST_TEXT).any():
+        return cells
+    return cells.map(lambda text: _cut(text, _LONGEST_TEXT), na_action="ignore").astype("str")
 
 
 def _cut(text: str, most_bytes: int) -> str:
@@ -317,14 +314,9 @@ def _name(variable: Variable) -> str:
 
 
 def _storable(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        plain: pd.Series[Any] = values.dt.tz_convert("UTC").dt.tz_localize(None)
-        return plain
-    if values.dtype == "str":
-        # In both programs a missing text is the empty one; pyreadstat fails at a missing cell in a
-        # column of texts longer than 2,045 bytes.
-        return values.fillna("")
-    return values
+    # In both programs a missing text is the empty one; pyreadstat fails at a missing cell in a
+    # column of texts longer than 2,045 bytes.
+    return values.fillna("") if values.dtype == "str" else without_zone(values)
 
 
 def _label(variable: Variable) -> str:
