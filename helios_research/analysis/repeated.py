@@ -45,14 +45,14 @@ ALPHA_FORM = "Krippendorff's alpha, ordinal"
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class _Baseline:
     """What counts as a participant's baseline and as their usual range: see ``baseline``."""
 
-    first: int = 3
-    unit: Literal["recordings", "days"] = "recordings"
-    order: str = "recording_time"
-    spread: Literal["pooled", "own"] = "pooled"
-    confidence: float = 0.95
+    first: int
+    unit: Literal["recordings", "days"]
+    order: str
+    spread: Literal["pooled", "own"]
+    confidence: float
 
     def __post_init__(self) -> None:
         """Refuse settings that have no meaning."""
@@ -125,7 +125,7 @@ def baseline(  # noqa: PLR0913 - each is a setting
     >>> int(own["in_baseline"].sum())
     360
     """
-    settings = Baseline(first, unit, order, spread, confidence)
+    settings = _Baseline(first, unit, order, spread, confidence)
     prepared = prepare(results, biomarkers=biomarkers, needs=["recording_id", order])
     place, days = _order(prepared, order)
     if unit == "days" and np.isnan(days).all() and len(days):
@@ -153,7 +153,7 @@ def _order(prepared: PreparedResults, column: str) -> tuple[Floats, Floats]:
 
 
 def _against_baseline(
-    prepared: PreparedResults, marker: Biomarker, settings: Baseline
+    prepared: PreparedResults, marker: Biomarker, settings: _Baseline
 ) -> pd.DataFrame:
     table, scores = prepared.frame, prepared.scores[marker.name]
     counts = ~np.isnan(scores) & table["_place"].notna().to_numpy()
@@ -178,7 +178,7 @@ def _against_baseline(
     return rows[list(BASELINE_COLUMNS)]
 
 
-def _in_points(rows: pd.DataFrame, settings: Baseline) -> pd.DataFrame:
+def _in_points(rows: pd.DataFrame, settings: _Baseline) -> pd.DataFrame:
     own = rows["score"].where(rows["in_baseline"]).groupby(rows["user_label"], sort=False)
     n = own.transform("count")
     mean = own.transform("mean")
@@ -198,7 +198,7 @@ def _in_points(rows: pd.DataFrame, settings: Baseline) -> pd.DataFrame:
 
 
 def _spread(
-    rows: pd.DataFrame, own: "pd.api.typing.SeriesGroupBy[float, str]", settings: Baseline
+    rows: pd.DataFrame, own: "pd.api.typing.SeriesGroupBy[float, str]", settings: _Baseline
 ) -> tuple["pd.Series[float]", "pd.Series[float]"]:
     """Give the SD within participants and its degrees of freedom, per row."""
     each_freedom = own.transform("count") - 1
@@ -230,7 +230,7 @@ def _in_levels(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _method(settings: Baseline) -> str:
+def _method(settings: _Baseline) -> str:
     spread = (
         "pooled over all participants' baselines"
         if settings.spread == "pooled"

@@ -1,8 +1,7 @@
 """Scores over visits or dates, and against the hours awake."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Unpack, overload
+from typing import Literal, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from helios_research._util.text import counted
 from helios_research.analysis import baseline
 from helios_research.analysis.prepared import NOT_GIVEN, PreparedResults, Results, prepare
-from helios_research.analysis.repeated import Baseline
 from helios_research.plots.canvas import PAGE, FigureOptions, Style, Target, empty_figure
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
@@ -122,7 +120,8 @@ def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     *,
     biomarkers: str = ...,
     by: str = ...,
-    usual: Baseline | None = ...,
+    usual: int | None = ...,
+    usual_unit: Literal["recordings", "days"] = ...,
     **options: Unpack[FigureOptions],
 ) -> Axes: ...
 
@@ -133,7 +132,8 @@ def score_over_time(  # numpydoc ignore=GL08
     *,
     biomarkers: Sequence[str] | None,
     by: str = ...,
-    usual: Baseline | None = ...,
+    usual: int | None = ...,
+    usual_unit: Literal["recordings", "days"] = ...,
     **options: Unpack[FigureOptions],
 ) -> NDArray[np.object_]: ...
 
@@ -146,7 +146,8 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     hue: str | None = None,
     order: Sequence[str] | None = None,
     labels: Mapping[str, str] | None = None,
-    usual: Baseline | None = None,
+    usual: int | None = None,
+    usual_unit: Literal["recordings", "days"] = "recordings",
     caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
@@ -177,9 +178,12 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         Whether to write below the figure how to read it and which recordings it shows. A warning
         of synthetic scores always stays.
     usual
-        The baseline that continuous scores are compared with (its order is ``by``). A band shows
-        the mean of the participants' usual ranges, dark points the recordings outside
-        their participant's own (``analysis.baseline``). None draws no band.
+        How many of a participant's first recordings or days by ``by`` make the baseline that
+        continuous scores are compared with. A band shows the mean of the participants' usual
+        ranges, dark points the recordings outside their participant's own (``analysis.baseline``,
+        pooled SD, 95 %). None draws no band.
+    usual_unit
+        Whether ``usual`` counts recordings or days.
     ax
         Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
         new figure.
@@ -218,9 +222,12 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         return canvas.as_asked(biomarkers)
     label = shown_column(by, labels)
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
-    bands = _bands(rows, by, usual)
+    bands = {} if usual is None else _bands(rows, by, usual, usual_unit)
     trends = Trends(rows, axis, hue, labels, style, bands, lines=True)
-    about = _about_lines(rows), _about_band(bands, usual)
+    about = (
+        _about_lines(rows),
+        _about_band(bands, counted(usual or 0, usual_unit.removesuffix("s"))),
+    )
     return draw_trends(ax, trends, chosen, *about).as_asked(biomarkers)
 
 
@@ -234,18 +241,20 @@ def _at(selection: Selection, by: str) -> Selection:
     return chosen if numeric else keep_levels(chosen, by, MOST_ROWS)
 
 
-def _bands(rows: PreparedResults, by: str, usual: Baseline | None) -> dict[str, Band]:
+def _bands(
+    rows: PreparedResults, by: str, first: int, unit: Literal["recordings", "days"]
+) -> dict[str, Band]:
     names = _continuous(rows)
-    if usual is None or not names:
+    if not names:
         return {}
     # Its own key, because a table may lack recording_id or repeat it.
     numbered = rows.with_columns(recording_id=np.arange(len(rows.frame)))
-    found = baseline(numbered, biomarkers=names, **asdict(replace(usual, order=by)))
+    found = baseline(numbered, biomarkers=names, first=first, unit=unit, order=by)
     bands = {}
     for name, own in found.groupby("biomarker"):
-        first = own.drop_duplicates("user_label")
+        each = own.drop_duplicates("user_label")
         outside = own.loc[own["outside_usual"].eq(other=True).fillna(value=False), "recording_id"]
-        ends = first[["usual_low", "usual_high"]].mean()
+        ends = each[["usual_low", "usual_high"]].mean()
         bands[str(name)] = Band(
             float(ends["usual_low"]),
             float(ends["usual_high"]),
@@ -262,18 +271,17 @@ def _about_lines(rows: PreparedResults) -> str | None:
     return f"Thin lines: {about_points(rows.n_people, 'participant', drawn)}."
 
 
-def _about_band(bands: dict[str, Band], usual: Baseline | None) -> str | None:
-    if usual is None or not bands:
+def _about_band(bands: dict[str, Band], first: str) -> str | None:
+    if not bands:
         return None
     if all(np.isnan(band.low) for band in bands.values()):
         return "No usual range: the baselines are too short."
-    first = counted(usual.first, usual.unit.removesuffix("s"))
     if not any(band.later for band in bands.values()):
         return f"No usual range: no participant has a score after the first {first}."
     outside = sum(len(band.outside) for band in bands.values())
     later = sum(band.later for band in bands.values())
     return (
         f"Band: usual range after the first {first}, "
-        f"mean of all participants ({100 * usual.confidence:g} % prediction interval). Dark "
+        f"mean of all participants (95 % prediction interval). Dark "
         f"points: the {outside:,} of {later:,} later scores outside their participant's own."
     )

@@ -9,7 +9,6 @@ import pandas as pd
 from helios_research._util.text import counted
 from helios_research.analysis import compare_by_tag, summarize_by_tag
 from helios_research.analysis.comparisons import NOT_ALL_COMPARED
-from helios_research.analysis.repeated import Baseline
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, score_over_time, scores_by_tag
@@ -43,7 +42,8 @@ _MOST_MODELLED = 20_000
 _ESTIMATES = ("difference (95 % interval)", "effect (95 % interval)")
 _TIME = "recording_time"
 _MOST_COLOURS = 4
-# With fewer recordings, too few follow the first three that are the baseline.
+_IN_BASELINE = 3
+# With fewer recordings, too few follow those of the baseline.
 _ENOUGH_FOR_A_BASELINE = 5
 
 
@@ -247,12 +247,12 @@ def over_time(data: ReportData) -> Sequence[Block]:
         f"{counted(repeated, 'participant')} {'has' if repeated == 1 else 'have'} scores of several "
         f"recordings, {each.median():g} in the median. They are shown by {by}."
     )
-    usual = Baseline(order=by) if each.median() >= _ENOUGH_FOR_A_BASELINE else None
+    usual = _IN_BASELINE if each.median() >= _ENOUGH_FOR_A_BASELINE else None
     drawn = tuple(_time_picture(data, name, by, usual) for name in data.biomarkers)
     return [Text(sentence), Pictures(drawn)]
 
 
-def _time_picture(data: ReportData, name: str, by: str, usual: Baseline | None) -> Picture:
+def _time_picture(data: ReportData, name: str, by: str, usual: int | None) -> Picture:
     hue = data.dividing_tag
     if hue is not None and (hue == by or len(data.levels_of(hue)) > _MOST_COLOURS):
         hue = None

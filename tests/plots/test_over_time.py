@@ -7,7 +7,6 @@ from matplotlib.collections import LineCollection
 
 from helios_research import plots
 from helios_research.analysis import baseline, summarize_by_tag
-from helios_research.analysis.repeated import Baseline
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAPER
 from helios_research.plots.x_axis import hours_awake
@@ -46,7 +45,7 @@ def test_the_band_says_how_many_scores_leave_their_participants_usual_range(stud
     found = baseline(study, biomarkers="mental_strain", first=3, order="visit")
     outside = int(found["outside_usual"].fillna(value=False).sum())
     later = int(found["outside_usual"].notna().sum())
-    said = words(plots.score_over_time(study, by="visit", usual=Baseline(first=3)))
+    said = words(plots.score_over_time(study, by="visit", usual=3))
     assert f"the {outside:,} of {later:,} later scores outside" in said
 
 
@@ -56,7 +55,7 @@ def test_without_a_usual_range_there_is_no_band(study, words) -> None:
 
 def test_a_baseline_in_days_of_visits_is_refused(study) -> None:
     with pytest.raises(ResultsError, match="A baseline in days needs times"):
-        plots.score_over_time(study, by="visit", usual=Baseline(unit="days"))
+        plots.score_over_time(study, by="visit", usual=3, usual_unit="days")
 
 
 def test_times_are_gathered_into_days(study) -> None:
@@ -100,7 +99,7 @@ def test_many_participants_are_sampled_and_the_figure_says_so(make_results, word
 
 
 def test_without_scores_after_the_baseline_there_is_no_band(make_results, words) -> None:
-    said = words(plots.score_over_time(make_results(30), usual=Baseline(first=3)))
+    said = words(plots.score_over_time(make_results(30), usual=3))
     assert "No usual range: no participant has a score after the first 3 recordings." in said
     assert "Band" not in said
 
