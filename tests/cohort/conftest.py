@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def table_of() -> Callable[..., pd.DataFrame]:
-    """Make a table of good rows, each with its own recording, changed as told."""
+    """Make a table of good rows, each with its own recording, with the given changes."""
 
     def make(*changes: dict[str, Any]) -> pd.DataFrame:
         rows = [
@@ -42,7 +42,7 @@ def table_of() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture
 def cohort_of(folder: Path, table_of: Callable[..., pd.DataFrame]) -> Callable[..., Cohort]:
-    """Make a cohort of good rows, changed as told."""
+    """Make a cohort of good rows, with the given changes."""
 
     def make(*changes: dict[str, Any], **arguments: Any) -> Cohort:
         return Cohort.from_frame(table_of(*changes), root=folder, **arguments)

@@ -1,4 +1,4 @@
-"""Whatever stands in a table: every row comes out, valid or with its reasons, and text is text."""
+"""Any table gives a cohort: every row is valid or has its reasons, and text stays text."""
 
 from datetime import date, datetime, timedelta
 

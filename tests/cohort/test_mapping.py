@@ -44,7 +44,7 @@ def test_a_missing_column_is_named_with_the_likely_one_and_both_ways_out():
     )
 
 
-def test_a_constant_stands_in_for_a_missing_column():
+def test_a_constant_replaces_a_missing_column():
     layout = laid_out(NAMES[:4], constants={"language": "en-GB"})
     assert layout.constants == {"language": "en-GB"}
 

@@ -30,7 +30,7 @@ def read(path, sheet=None):
         ("text.parquet", "it is not a complete Parquet file"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_a_sentence(tmp_path, name, sentence):
+def test_what_cannot_be_read_is_explained_in_a_sentence(tmp_path, name, sentence):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.csv").touch()
     for text in ("table.ods", "noending", "header.csv", "text.xlsx", "text.parquet"):
@@ -176,7 +176,7 @@ def test_windows_1252_is_read_and_pointed_out_where_it_matters(read_text_file):
     )
 
 
-def test_an_encoding_that_cannot_be_told_is_refused_with_the_way_out(read_text_file):
+def test_an_unknown_encoding_is_refused_with_a_remedy(read_text_file):
     with pytest.raises(UnreadableTableError) as caught:
         read_text_file(b"recording,who\nx.wav,\x81\x8d\n")
     assert str(caught.value).endswith(
@@ -220,7 +220,7 @@ def test_blank_cells_and_columns_at_the_end_are_nothing(read_text_file):
     assert table.issues.table().empty
 
 
-def test_a_column_without_a_name_gets_one_if_something_stands_in_it(read_text_file):
+def test_a_column_without_a_name_gets_one_unless_it_is_blank(read_text_file):
     assert read_text_file(",recording\n1,x.wav\n").frame.columns.tolist() == [
         "unnamed_1",
         "recording",

@@ -78,7 +78,7 @@ def test_folders_empty_files_and_pipes_are_not_recordings(folder):
     assert problem_of(folder / "pipe.wav").problem == "This is not an ordinary file."
 
 
-def test_a_file_that_may_not_be_read_is_told_apart_from_a_missing_one(folder, monkeypatch):
+def test_a_file_without_permission_is_distinguished_from_a_missing_one(folder, monkeypatch):
     # Root may read everything, and tests often run as root.
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert problem_of(folder / "a.wav").problem == "You do not have permission to read the file."

@@ -1,4 +1,4 @@
-"""Any bytes may be a recording: what they hold is told, or why not, in bounded time and memory."""
+"""Any bytes may be a recording: what they contain is found, or why not, in bounded time and memory."""
 
 import random
 import struct

@@ -95,7 +95,7 @@ def test_a_recording_that_hangs_costs_its_own_row_and_is_still_sent(folder, sile
     assert list(verdicts(checks).values()).count("ok") == 3
 
 
-def test_what_hangs_whoever_reads_it_is_refused_in_words_and_hangs_nobody(folder, silent_server):
+def test_what_hangs_every_reader_is_refused_in_words_and_hangs_nothing_else(folder, silent_server):
     hanging, warned = f"{silent_server}/a.wav?key=s3cret", unchecked("it took longer than 2 s")
     with CheckPool(workers=2, thresholds=Thresholds(time_limit_s=2.0)) as pool:
         stuck = pool.identify(hanging, warned).result()
@@ -178,7 +178,7 @@ async def test_a_check_can_be_awaited(folder):
     assert check.verdict == "ok"
 
 
-def test_an_answer_that_nobody_wants_any_more_does_no_harm(folder):
+def test_an_answer_that_is_no_longer_wanted_does_no_harm(folder):
     with CheckPool(workers=1) as pool:
         unwanted = pool.check(str(folder / "007_visit1.flac"))
         assert unwanted.cancel()

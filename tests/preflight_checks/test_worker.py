@@ -40,7 +40,7 @@ def test_a_crash_costs_its_own_task_only(pool):
 
 
 def test_a_crash_that_does_not_repeat_is_forgiven(pool, tmp_path):
-    """The system may end any process when memory runs short, whoever's fault it is."""
+    """The system may end any process when memory runs short, whatever caused it."""
     marker = tmp_path / "crashed once"
     script = f"import os, pathlib; p = pathlib.Path({str(marker)!r}); p.exists() or (p.touch(), os._exit(9))"
     assert pool.submit(exec, script).result() is None

@@ -1,8 +1,10 @@
-"""Bytes of local and remote recordings, and a sentence for what keeps us from them."""
+"""Where a recording's bytes are, and how a file is hashed while it is read."""
 
 import errno
 import functools
+import hashlib
 import http.server
+import io
 import os
 import shutil
 import sys
@@ -11,10 +13,12 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helios_research.errors import RecordingUnavailableError
 from helios_research.recording import Stamp, examine, read_blocks, stamp_of, without_secrets
-from helios_research.recording.source import open_recording
+from helios_research.recording.source import HashingReader, open_recording
 
 DATA = bytes(range(256)) * 5_000
 
@@ -174,7 +178,7 @@ def test_an_unknown_kind_of_address_is_a_sentence():
         stamp_of("nonsense://a/b.wav")
 
 
-def test_nobody_at_the_address_is_a_sentence():
+def test_an_address_without_a_server_is_a_sentence():
     with pytest.raises(RecordingUnavailableError, match=r"^The recording http://127\.0\.0\.1:9/"):
         stamp_of("http://127.0.0.1:9/a.wav")
 
@@ -242,3 +246,44 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(RecordingUnavailableError, match="needs another package"):
         stamp_of("gs://bucket/a.wav")
+
+
+BYTES = bytes(range(256)) * 8
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 900))))
+def test_the_hash_is_that_of_the_file_however_a_decoder_jumps_about(jumps):
+    reader = HashingReader(io.BytesIO(BYTES))
+    for offset, size in jumps:
+        reader.seek(offset)
+        assert reader.read(size) == BYTES[offset : offset + size]
+    assert reader.finish() == (hashlib.sha256(BYTES).hexdigest(), len(BYTES))
+
+
+def test_a_file_read_in_order_is_read_once():
+    class Counting(io.BytesIO):
+        bytes_read = 0
+
+        def read(self, size=-1, /):
+            data = super().read(size)
+            self.bytes_read += len(data)
+            return data
+
+    file = Counting(BYTES)
+    reader = HashingReader(file)
+    while reader.read(100):
+        pass
+    reader.finish()
+    assert file.bytes_read == len(BYTES)
+
+
+def test_a_failure_to_read_is_remembered_even_when_a_decoder_swallows_it():
+    class Lost(io.BytesIO):
+        def read(self, _size=-1, /):
+            raise OSError("gone")
+
+    reader = HashingReader(Lost(BYTES))
+    with pytest.raises(OSError, match="gone"):
+        reader.read(1)
+    with pytest.raises(OSError, match="gone"):
+        reader.finish()
