@@ -24,7 +24,6 @@ from helios_research.plots.canvas import (
     style_axes,
     write_sentence,
 )
-from helios_research.plots.difference_axis import DEPTH_LINES, draw_difference
 from helios_research.plots.marks import (
     ABOUT_FEW,
     MOST_POINTS,
@@ -41,7 +40,15 @@ from helios_research.plots.marks import (
     score_axis,
     share_axis,
 )
-from helios_research.plots.rows import RowLayout, count_rows, lay_out_rows, name_rows, rule_rows
+from helios_research.plots.rows import (
+    DIFFERENCE_LINES,
+    RowLayout,
+    count_rows,
+    draw_difference_axis,
+    lay_out_rows,
+    name_rows,
+    rule_rows,
+)
 from helios_research.plots.selection import NO_SCORE, Selection, keep_largest, select
 from helios_research.plots.text import about_fonts, plain, shown
 
@@ -71,7 +78,7 @@ class _TagPanel:
     @property
     def below(self) -> float:
         """Height of the difference, in heights of a row."""
-        return 0.0 if self.difference.empty else DEPTH_LINES / self.layout.lines
+        return 0.0 if self.difference.empty else DIFFERENCE_LINES / self.layout.lines
 
     @property
     def height_in(self) -> float:
@@ -82,7 +89,7 @@ class _TagPanel:
 # A str is a sequence of str too; the first signature that fits counts.
 @overload
 def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
-    results: Results, tag: str, *, biomarkers: str = ..., **options: Unpack[FigureOptions]
+    results: Results, tag: str, *, biomarkers: str = ..., **_options: Unpack[FigureOptions]
 ) -> Axes: ...
 
 
@@ -92,7 +99,7 @@ def scores_by_tag(  # numpydoc ignore=GL08
     tag: str,
     *,
     biomarkers: Sequence[str] | None,
-    **options: Unpack[FigureOptions],
+    **_options: Unpack[FigureOptions],
 ) -> NDArray[np.object_]: ...
 
 
@@ -235,7 +242,7 @@ def _draw(ax: Axes, panel: _TagPanel) -> None:
         places = [n for n, row in enumerate(layout.rows) if row.level != NOT_GIVEN]
         pair = [layout.rows[place] for place in places]
         means = [] if bucketed else each["mean"].iloc[places].tolist()
-        draw_difference(ax, layout, pair, means, panel.difference, style)
+        draw_difference_axis(ax, layout, pair, means, panel.difference, style)
 
 
 def _draw_scores(ax: Axes, panel: _TagPanel) -> None:

@@ -24,13 +24,13 @@ UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 # A str is a sequence of str too; the first signature that fits counts.
 @overload
 def scores_by_hours_awake(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
-    results: Results, *, biomarkers: str = ..., **options: Unpack[FigureOptions]
+    results: Results, *, biomarkers: str = ..., **_options: Unpack[FigureOptions]
 ) -> Axes: ...
 
 
 @overload
 def scores_by_hours_awake(  # numpydoc ignore=GL08
-    results: Results, *, biomarkers: Sequence[str] | None, **options: Unpack[FigureOptions]
+    results: Results, *, biomarkers: Sequence[str] | None, **_options: Unpack[FigureOptions]
 ) -> NDArray[np.object_]: ...
 
 
@@ -122,7 +122,7 @@ def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
     by: str = ...,
     usual: int | None = ...,
     usual_unit: Literal["recordings", "days"] = ...,
-    **options: Unpack[FigureOptions],
+    **_options: Unpack[FigureOptions],
 ) -> Axes: ...
 
 
@@ -134,7 +134,7 @@ def score_over_time(  # numpydoc ignore=GL08
     by: str = ...,
     usual: int | None = ...,
     usual_unit: Literal["recordings", "days"] = ...,
-    **options: Unpack[FigureOptions],
+    **_options: Unpack[FigureOptions],
 ) -> NDArray[np.object_]: ...
 
 
@@ -171,12 +171,10 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     hue
         A column that divides the participants or recordings.
     order
-        Levels of hue, and of ``by`` where it is a tag, in the order wanted; levels that are not named follow.
+        Levels of hue, and of ``by`` where it is a tag, in the order wanted; levels that are not
+        named follow.
     labels
         The text to show for a level or a column.
-    caption
-        Whether to write below the figure how to read it and which recordings it shows. A warning
-        of synthetic scores always stays.
     usual
         How many of a participant's first recordings or days by ``by`` make the baseline that
         continuous scores are compared with. A band shows the mean of the participants' usual
@@ -184,6 +182,9 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         pooled SD, 95 %). None draws no band.
     usual_unit
         Whether ``usual`` counts recordings or days.
+    caption
+        Whether to write below the figure how to read it and which recordings it shows. A warning
+        of synthetic scores always stays.
     ax
         Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
         new figure.
