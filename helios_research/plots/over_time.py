@@ -182,13 +182,6 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         pooled SD, 95 %). None draws no band.
     usual_unit
         Whether ``usual`` counts recordings or days.
-    usual
-        How many of a participant's first recordings or days by ``by`` make the baseline that
-        continuous scores are compared with. A band shows the mean of the participants' usual
-        ranges, dark points the recordings outside their participant's own (``analysis.baseline``,
-        pooled SD, 95 %). None draws no band.
-    usual_unit
-        Whether ``usual`` counts recordings or days.
     caption
         Whether to write below the figure how to read it and which recordings it shows. A warning
         of synthetic scores always stays.
