@@ -11,7 +11,7 @@ from scipy import stats
 from helios_research.analysis.bootstrap import check_choice, check_confidence
 from helios_research.analysis.effects import (
     TOO_FEW,
-    Estimate,
+    EffectEstimate,
     MixedFit,
     compare_means,
     compare_paired_means,
@@ -189,7 +189,7 @@ def _counts(scores: _Scores, marker: Biomarker, level: int) -> dict[str, object]
 
 def _compare(
     scores: _Scores, marker: Biomarker, n_levels: int, confidence: float, *, by_model: bool
-) -> list[Estimate]:
+) -> list[EffectEstimate]:
     if by_model and not marker.bucketed and len(np.unique(scores.people)) < len(scores.people):
         return _compare_by_model(scores, n_levels, confidence)
     own, tests = (_medians(scores), _RANK_TESTS) if marker.bucketed else (_means(scores), _T_TESTS)
@@ -199,7 +199,7 @@ def _compare(
 # --- participants' own numbers --------------------------------------------------------------------
 
 # Between participants, then within them.
-_Tests = tuple[Callable[[Floats, Floats, float], Estimate], ...]
+_Tests = tuple[Callable[[Floats, Floats, float], EffectEstimate], ...]
 _T_TESTS: _Tests = (compare_means, compare_paired_means)
 _RANK_TESTS: _Tests = (compare_ranks, compare_paired_ranks)
 
@@ -216,7 +216,9 @@ def _medians(scores: _Scores) -> "pd.Series[float]":
     return steps.groupby([scores.levels, scores.people]).quantile(0.5, interpolation="lower")
 
 
-def _by_design(own: "pd.Series[float]", level: int, tests: _Tests, confidence: float) -> Estimate:
+def _by_design(
+    own: "pd.Series[float]", level: int, tests: _Tests, confidence: float
+) -> EffectEstimate:
     """Test within participants where at least half have both levels, else between them."""
     here, there = (own[own.index.get_level_values(0) == side].droplevel(0) for side in (level, 0))
     both = here.index.intersection(there.index)
@@ -232,14 +234,14 @@ def _by_design(own: "pd.Series[float]", level: int, tests: _Tests, confidence: f
     return _with_sentence(found, f"{left_out} {why} are left out." if left_out else "")
 
 
-def _with_sentence(estimate: Estimate, sentence: str) -> Estimate:
+def _with_sentence(estimate: EffectEstimate, sentence: str) -> EffectEstimate:
     return replace(estimate, sentence=f"{estimate.sentence} {sentence}".strip())
 
 
 # --- the mixed model ------------------------------------------------------------------------------
 
 
-def _compare_by_model(scores: _Scores, n_levels: int, confidence: float) -> list[Estimate]:
+def _compare_by_model(scores: _Scores, n_levels: int, confidence: float) -> list[EffectEstimate]:
     """Fit all levels that at least two participants have in one model."""
     usable = [level for level in range(n_levels) if len(scores.people_at(level)) >= 2]
     if usable[:1] != [0] or len(usable) < 2:
@@ -262,7 +264,7 @@ def _compare_by_model(scores: _Scores, n_levels: int, confidence: float) -> list
     return estimates
 
 
-def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -> Estimate:
+def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -> EffectEstimate:
     difference = float(fit.differences[level - 1])
     error = float(fit.standard_errors[level - 1])
     df, wording = _freedom(scores)
@@ -272,7 +274,7 @@ def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -
     total = float(np.sqrt(fit.person_variance + fit.residual_variance))
     low, high = difference - margin, difference + margin
     boundary = " The variance between participants came out as zero." if fit.on_boundary else ""
-    return Estimate(
+    return EffectEstimate(
         "linear mixed model",
         f"Linear mixed model (REML) with a random intercept per participant on "
         f"{len(scores.score):,} recordings of {len(np.unique(scores.people)):,} participants; it "

@@ -85,7 +85,7 @@ TOO_FEW = "Fewer than two participants on one side: not compared."
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class EffectEstimate:
     """How a level differs from the reference."""
 
     test: str
@@ -103,12 +103,12 @@ class Estimate:
     converged: bool | None = None
 
 
-def no_test(sentence: str, difference: float = NAN) -> Estimate:
+def no_test(sentence: str, difference: float = NAN) -> EffectEstimate:
     """Give the reason why there is no test."""
-    return Estimate("", sentence, difference=difference)
+    return EffectEstimate("", sentence, difference=difference)
 
 
-def compare_means(reference: Floats, level: Floats, confidence: float) -> Estimate:
+def compare_means(reference: Floats, level: Floats, confidence: float) -> EffectEstimate:
     """Compare the means of two sets of different participants (Welch 1947).
 
     The effect is Hedges' g: the difference over the pooled SD, corrected for small samples, with
@@ -129,7 +129,7 @@ def compare_means(reference: Floats, level: Floats, confidence: float) -> Estima
     margin = stats.t.ppf((1 + confidence) / 2, freedom) * sqrt(
         sum(n) / (n[0] * n[1]) + g**2 / (2 * sum(n))
     )
-    return Estimate(
+    return EffectEstimate(
         "Welch's t",
         f"Welch's t-test on {n[0]} against {n[1]} participants; the effect is Hedges' g.",
         statistic=float(found.statistic),
@@ -145,7 +145,7 @@ def compare_means(reference: Floats, level: Floats, confidence: float) -> Estima
     )
 
 
-def compare_paired_means(reference: Floats, level: Floats, confidence: float) -> Estimate:
+def compare_paired_means(reference: Floats, level: Floats, confidence: float) -> EffectEstimate:
     """Compare two means of the same participants.
 
     The effect is Hedges' g with the average of the two variances (Cumming 2012, ch. 11), so that
@@ -163,7 +163,7 @@ def compare_paired_means(reference: Floats, level: Floats, confidence: float) ->
     spread = sqrt((reference.var(ddof=1) + level.var(ddof=1)) / 2)
     g = difference / spread * (1 - 3 / (4 * 2 * n - 9))
     margin = stats.t.ppf((1 + confidence) / 2, n - 1) * sqrt(1 / n + g**2 / (2 * n))
-    return Estimate(
+    return EffectEstimate(
         "paired t",
         f"Paired t-test on {n} participants who have both; the effect is Hedges' g with the "
         "average variance.",
@@ -180,7 +180,7 @@ def compare_paired_means(reference: Floats, level: Floats, confidence: float) ->
     )
 
 
-def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estimate:
+def compare_ranks(reference: Floats, level: Floats, confidence: float) -> EffectEstimate:
     """Compare ordinal scores of two sets of different participants (Brunner & Munzel 2000).
 
     Unlike the Mann-Whitney test it does not need equal spread, allows ties, and its interval
@@ -203,7 +203,7 @@ def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estima
     found = stats.brunnermunzel(reference, level)
     df = sum(spread) ** 2 / (spread[0] ** 2 / (n - 1) + spread[1] ** 2 / (m - 1))
     margin = 2 * stats.t.ppf((1 + confidence) / 2, df) * sqrt(sum(spread))
-    return Estimate(
+    return EffectEstimate(
         "Brunner-Munzel",
         f"Brunner-Munzel rank test on {who}; the effect is Cliff's delta.",
         statistic=float(found.statistic),
@@ -216,11 +216,11 @@ def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Estima
     )
 
 
-def _without_overlap(reference: Floats, level: Floats, delta: float, who: str) -> Estimate:
+def _without_overlap(reference: Floats, level: Floats, delta: float, who: str) -> EffectEstimate:
     if delta == 0:
         return no_test(f"All scores are the same ({who}): no test.")
     found = stats.mannwhitneyu(level, reference)
-    return Estimate(
+    return EffectEstimate(
         "Mann-Whitney U",
         f"Mann-Whitney U test on {who}: the two sides do not overlap, so there is no interval.",
         statistic=float(found.statistic),
@@ -230,7 +230,7 @@ def _without_overlap(reference: Floats, level: Floats, delta: float, who: str) -
     )
 
 
-def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) -> Estimate:
+def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) -> EffectEstimate:
     """Compare ordinal scores of the same participants (Wilcoxon 1945, ties after Pratt 1959).
 
     The effect is the share of participants who are higher minus the share who are lower, from
@@ -250,7 +250,7 @@ def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) ->
         found = stats.wilcoxon(change, zero_method="pratt", method="approx")
     signs = np.sign(change)
     margin = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * signs.std(ddof=1) / sqrt(n)
-    return Estimate(
+    return EffectEstimate(
         "Wilcoxon signed-rank",
         f"Wilcoxon signed-rank test (normal approximation, ties after Pratt) on {who}; the effect "
         "is the share of them who are higher minus the share who are lower.",
