@@ -1,20 +1,24 @@
 """One recording's bytes: where they are, what they really are, and what can be heard in them."""
 
-from helios_research.recording.decoding import Container, sniff
-from helios_research.recording.examination import (
-    MEASURING_VERSION,
-    AudioFacts,
-    examine,
-    fingerprint,
-)
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from helios_research.errors import RecordingUnavailableError
+from helios_research.recording.decoding import Container, Decoding, declared_duration_s, sniff
 from helios_research.recording.source import (
-    Fingerprint,
+    HashingReader,
+    SeekableFile,
     Stamp,
     is_remote,
+    open_recording,
     read_blocks,
     stamp_of,
     without_secrets,
 )
+from helios_research.recording.speech import SoundLevels, SpeechMeter
 
 __all__ = [
     "MEASURING_VERSION",
@@ -30,3 +34,154 @@ __all__ = [
     "stamp_of",
     "without_secrets",
 ]
+
+MEASURING_VERSION = 2
+"""Increased when the same bytes are measured differently, so that cached checks are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a recording is, without decoding it."""
+
+    sha256: str
+    size_bytes: int
+    # Its size and version when it was read.
+    stamp: Stamp
+    # None when it is not one of the six formats.
+    media_type: str | None
+    # Container and codec, such as wav/pcm; the container alone where nothing was decoded.
+    audio_format: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts(Fingerprint):
+    """What the bytes of one recording contain; what was measured is None where nothing was decoded."""
+
+    # Beyond the time that is decoded (181 s), the length of the packets that follow.
+    duration_s: float | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    # RMS level of the loudest channel.
+    level_dbfs: float | None = None
+    # Samples at full scale as a share (0 to 1) of all samples.
+    clipped_fraction: float | None = None
+    # The quietest tenth of all 50 ms frames is below this level.
+    noise_floor_dbfs: float | None = None
+    speech_s: float | None = None
+    # False where counting stopped because there was clearly enough speech.
+    speech_counted_to_end: bool = True
+    # Why it could not be decoded, in words; None when it could.
+    problem: str | None = None
+    # Packets that the decoder refused.
+    damaged_packets: int = 0
+    # Cover art does not count.
+    has_video: bool = False
+    # Whether channels are in opposite phase, so that a mono downmix is close to silence.
+    cancels_out: bool = False
+    # Samples that are not finite numbers; they are measured as silence.
+    invalid_samples: int = 0
+    # Seconds that its header declares and that are not there; 0 where its header gives no length.
+    missing_s: float = 0.0
+
+
+def fingerprint(location: str) -> Fingerprint:
+    """Read a recording once, without decoding it."""
+    with _opened(location) as (reader, stamp):
+        container = sniff(reader)
+        sha256, size_bytes = reader.finish()
+    return Fingerprint(
+        sha256=sha256,
+        size_bytes=size_bytes,
+        stamp=stamp,
+        media_type=container.media_type if container else None,
+        audio_format=container.name if container else None,
+    )
+
+
+def examine(
+    source: str | SeekableFile, *, full_speech: bool = False, enough_speech_s: float = 12.0
+) -> AudioFacts:
+    """Hash and decode a recording in one pass and in constant memory."""
+    with _opened(source) as (reader, stamp):
+        container = sniff(reader)
+        heard: dict[str, Any] = {}
+        if container is not None and container.demuxer is not None:
+            heard = _heard(reader, container, None if full_speech else enough_speech_s)
+        sha256, size_bytes = reader.finish()
+    facts = AudioFacts(
+        sha256=sha256,
+        size_bytes=size_bytes,
+        stamp=stamp,
+        media_type=container.media_type if container else None,
+        audio_format=container.name if container else None,
+        problem=_problem(size_bytes, container),
+    )
+    return replace(facts, **heard)
+
+
+@contextmanager
+def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]:
+    with ExitStack() as stack:
+        file: SeekableFile
+        if isinstance(source, str):
+            file, stamp = stack.enter_context(open_recording(source))
+        else:
+            file, stamp = source, Stamp(source.seek(0, io.SEEK_END), "")
+        reader = HashingReader(file)
+        try:
+            yield reader, stamp
+        except Exception as error:
+            if reader.failure is None:
+                raise
+            raise RecordingUnavailableError(
+                without_secrets(source) if isinstance(source, str) else "in memory",
+                f"could not be read to its end ({reader.failure})",
+                "check the drive or the network and try again",
+            ) from error
+
+
+def _heard(reader: HashingReader, container: Container, enough_s: float | None) -> dict[str, Any]:
+    """Decode a recording; one of which only a part can be decoded has no ``problem``."""
+    declared_s = declared_duration_s(reader, container) or 0.0
+    reader.seek(0)
+    decoding, levels, speech = Decoding(reader, container), SoundLevels(), SpeechMeter(enough_s)
+    for block in decoding.blocks():
+        speech.add(levels.add(block), block.sample_rate_hz)
+    speech.finish()
+    facts = {
+        "audio_format": _format(container, decoding.codec),
+        "damaged_packets": decoding.damaged_packets,
+        "has_video": decoding.has_video,
+    }
+    if not levels.has_samples:
+        return facts | {"problem": decoding.problem or "no sound could be decoded from it"}
+    return facts | {
+        "duration_s": decoding.duration_s,
+        "sample_rate_hz": decoding.sample_rate_hz,
+        "channels": decoding.channels,
+        "level_dbfs": levels.level_dbfs,
+        "clipped_fraction": levels.clipped_fraction,
+        "noise_floor_dbfs": levels.noise_floor_dbfs,
+        "speech_s": speech.speech_s,
+        "speech_counted_to_end": not speech.has_enough,
+        "damaged_packets": decoding.damaged_packets + (decoding.problem is not None),
+        "cancels_out": levels.cancels_out,
+        "invalid_samples": levels.invalid_samples,
+        "missing_s": max(0.0, declared_s - decoding.duration_s),
+    }
+
+
+def _format(container: Container, codec: str | None) -> str:
+    if codec is not None and codec.startswith(("pcm_s", "pcm_u", "pcm_f")):
+        codec = "pcm"
+    return container.name if codec in (None, container.name) else f"{container.name}/{codec}"
+
+
+def _problem(size_bytes: int, container: Container | None) -> str | None:
+    if size_bytes == 0:
+        return "it is empty (zero bytes)"
+    if container is None:
+        return "its bytes are not in any known audio format"
+    if container.demuxer is None:
+        return f"it is in {container.name.upper()} format"
+    return None

@@ -16,23 +16,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 from helios_research.errors import RecordingUnavailableError
 
-REMOTE_BLOCK_BYTES = 1_048_576
+_REMOTE_BLOCK_BYTES = 1_048_576
 _IN_MEMORY_BYTES = 8_388_608
-
 _BLOCK_BYTES = 262_144
 
+_NOT_CONNECTED = ("is on a network drive that is not connected", "connect the drive and try again")
 _REASONS = {
     errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link"),
     errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name"),
-    errno.ESTALE: (
-        "is on a network drive that is not connected",
-        "connect the drive and try again",
-    ),
+    errno.ESTALE: _NOT_CONNECTED,
     errno.EIO: ("could not be read from its disk", "check the disk or the network drive"),
-    errno.ENOTCONN: (
-        "is on a network drive that is not connected",
-        "connect the drive and try again",
-    ),
+    errno.ENOTCONN: _NOT_CONNECTED,
 }
 
 
@@ -52,17 +46,6 @@ class Stamp:
         """Read a stamp back from the text that ``str(stamp)`` gave."""
         size, _, version = text.partition(":")
         return cls(int(size) if size else None, version)
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What a recording is, without decoding it."""
-
-    sha256: str
-    size_bytes: int
-    stamp: Stamp
-    media_type: str | None
-    audio_format: str | None
 
 
 def is_remote(location: str) -> bool:
@@ -92,7 +75,7 @@ def stamp_of(location: str) -> Stamp:
     return _local_stamp(location, status)
 
 
-def read_blocks(location: str, size: int = 262_144) -> Iterator[bytes]:
+def read_blocks(location: str, size: int = _BLOCK_BYTES) -> Iterator[bytes]:
     """Read a recording block by block, in constant memory."""
     with open_recording(location) as (file, _), _as_unavailable(location):
         while block := file.read(size):
@@ -126,7 +109,7 @@ def _open_remote(location: str, stack: ExitStack) -> tuple[BinaryIO, Stamp]:
         stamp = _remote_stamp(location, info)
         # A web server says that it serves ranges, and then its info is marked "partial".
         in_ranges = "http" not in filesystem.protocol or info.get("partial", False)
-        block_bytes = REMOTE_BLOCK_BYTES if in_ranges else 0
+        block_bytes = _REMOTE_BLOCK_BYTES if in_ranges else 0
         file = stack.enter_context(filesystem.open(path, "rb", block_size=block_bytes))
         if in_ranges and file.seekable():
             return cast("BinaryIO", file), stamp

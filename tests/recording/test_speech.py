@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from helios_research.recording.decoding import Block
 from helios_research.recording.speech import (
     CHUNK_S,
+    LONGEST_GAP_S,
+    OFF_PROBABILITY,
+    ON_PROBABILITY,
+    SHORTEST_RUN_S,
     SILENCE_DBFS,
     SoundLevels,
     SpeechCounter,
     SpeechMeter,
-    SpeechRule,
 )
 
 RATE = 8_000
@@ -136,18 +139,18 @@ def test_clicks_do_not_count():
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.3, 0.5, 1.0]), max_size=200))
 def test_counting_as_it_comes_gives_what_counting_afterwards_gives(probabilities):
     """The reference marks all chunks first, then fills the gaps, then drops the short runs."""
-    rule, is_on, marks = SpeechRule(), False, []
+    is_on, marks = False, []
     for probability in probabilities:
-        is_on = probability >= (rule.off_probability if is_on else rule.on_probability)
+        is_on = probability >= (OFF_PROBABILITY if is_on else ON_PROBABILITY)
         marks.append(is_on)
     runs = []
     for at in (at for at, mark in enumerate(marks) if mark):
-        if runs and (at - runs[-1][1]) * CHUNK_S <= rule.longest_gap_s:
+        if runs and (at - runs[-1][1]) * CHUNK_S <= LONGEST_GAP_S:
             runs[-1][1] = at + 1
         else:
             runs.append([at, at + 1])
     lengths = [(end - start) * CHUNK_S for start, end in runs]
-    expected = sum(length for length in lengths if length >= rule.shortest_run_s)
+    expected = sum(length for length in lengths if length >= SHORTEST_RUN_S)
     assert counted(probabilities) == pytest.approx(expected)
 
 
