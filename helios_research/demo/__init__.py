@@ -1,13 +1,14 @@
 """A first look: synthesized recordings of invented participants, and the full pipeline on them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from helios_research.errors import StudyMismatchError
 
 # The rest is imported where it is needed, so that finding the files costs nothing.
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from helios_research.cohort import Cohort
 
@@ -57,7 +58,7 @@ def run_demo(folder: Path) -> tuple["pd.DataFrame", dict[str, Path]]:
         study = Study(folder, client=sandbox.client())
         results = study.submit(demo_cohort())
     figure = folder / FIGURE_FILE
-    drawn = plots.scores_by_tag(results, "arm").get_figure(root=True)
+    drawn = cast("Axes", plots.scores_by_tag(results, "arm")).get_figure(root=True)
     if drawn is not None:
         drawn.savefig(figure, dpi=200)
         # As everything in a study's folder.

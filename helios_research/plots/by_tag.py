@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,9 @@ from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     PAGE,
-    FigureOptions,
     Style,
     Target,
+    as_asked,
     empty_figure,
     open_canvas,
     set_title,
@@ -28,17 +27,15 @@ from helios_research.plots.marks import (
     ABOUT_FEW,
     MOST_POINTS,
     NO_INTERVAL,
+    RESAMPLES,
     about_bars,
     about_points,
     draw_estimates,
     draw_points,
     draw_shape,
     draw_shares,
-    level_key,
-    means_of,
     sample,
     score_axis,
-    share_axis,
 )
 from helios_research.plots.rows import (
     DIFFERENCE_LINES,
@@ -51,9 +48,6 @@ from helios_research.plots.rows import (
 )
 from helios_research.plots.selection import NO_SCORE, Selection, keep_largest, select
 from helios_research.plots.text import about_fonts, plain, shown
-
-# In a figure 1,000 resamples look like more.
-_RESAMPLES = 1000
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
@@ -84,23 +78,6 @@ class _TagPanel:
     def height_in(self) -> float:
         around = (_AROUND + self.below * self.layout.lines) * self.style.line_in
         return self.layout.height_in(self.style) + around
-
-
-# A str is a sequence of str too; the first signature that fits counts.
-@overload
-def scores_by_tag(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
-    results: Results, tag: str, *, biomarkers: str = ..., **_options: Unpack[FigureOptions]
-) -> Axes: ...
-
-
-@overload
-def scores_by_tag(  # numpydoc ignore=GL08
-    results: Results,
-    tag: str,
-    *,
-    biomarkers: Sequence[str] | None,
-    **_options: Unpack[FigureOptions],
-) -> NDArray[np.object_]: ...
 
 
 def scores_by_tag(  # noqa: PLR0913 - each is a setting
@@ -169,10 +146,10 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     chosen = keep_largest(found, tag, hue)
     rows = chosen.rows()
     if not chosen.recordings:
-        canvas = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
-        return canvas.as_asked(biomarkers)
+        empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
+        return as_asked(empty, biomarkers)
     by = None if hue == tag else hue
-    summary = summarize_by_tag(rows, tag, by=by, resamples=_RESAMPLES)
+    summary = summarize_by_tag(rows, tag, by=by, resamples=RESAMPLES)
     differences = _differences(rows, tag, by)
     layout = lay_out_rows(rows, tag, hue, labels)
     most_points = MOST_POINTS // max(1, sum(not marker.bucketed for marker in rows.biomarkers))
@@ -190,10 +167,10 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
         for marker in rows.biomarkers
     ]
     notes = chosen.notes(*_how_to_read(panels, chosen))
-    canvas = open_canvas(ax, [panel.height_in for panel in panels], notes, style)
-    for panel, axes in zip(panels, canvas.axes, strict=True):
-        _draw(axes, panel)
-    return canvas.as_asked(biomarkers)
+    axes = open_canvas(ax, [panel.height_in for panel in panels], notes, style)
+    for own, panel in zip(axes, panels, strict=True):
+        _draw(own, panel)
+    return as_asked(axes, biomarkers)
 
 
 def _differences(rows: PreparedResults, tag: str, by: str | None) -> pd.DataFrame:
@@ -201,7 +178,7 @@ def _differences(rows: PreparedResults, tag: str, by: str | None) -> pd.DataFram
     levels = [label for label in rows.levels[tag].labels if label != NOT_GIVEN]
     if by or len(levels) != 2 or len(rows.biomarkers) > _MOST_COMPARED:
         return pd.DataFrame({"biomarker": []})
-    return differences_by_tag(rows, tag, resamples=_RESAMPLES).dropna(subset="difference")
+    return differences_by_tag(rows, tag, resamples=RESAMPLES).dropna(subset="difference")
 
 
 def _how_to_read(panels: Sequence[_TagPanel], chosen: Selection) -> list[str | None]:
@@ -261,12 +238,12 @@ def _draw_scores(ax: Axes, panel: _TagPanel) -> None:
     for place, row in enumerate(layout.rows if layout.tall else ()):
         own = has_score[layout.codes[has_score] == place]
         draw_shape(ax, panel.scores[own], row.y, 0.44, row.colour)
-    draw_estimates(ax, places, means_of(panel.summary), style, thin=layout.lines < 2)
-    score_axis(ax, "x", panel.scores[has_score], style, "Score (0 to 1)")
+    means = panel.summary[["mean", "mean_low", "mean_high"]].to_numpy(dtype=np.float64).T
+    few = (panel.summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy(dtype=bool)
+    draw_estimates(ax, places, means, few, style, thin=layout.lines < 2)
+    score_axis(ax, "x", panel.scores[has_score], style)
 
 
 def _draw_bars(ax: Axes, panel: _TagPanel) -> None:
     shares = np.nan_to_num(panel.summary["proportion"].to_numpy()).reshape(-1, 4)
     draw_shares(ax, shares, np.array([row.y for row in panel.layout.rows]), panel.style)
-    share_axis(ax, "x", panel.style)
-    level_key(ax, panel.style)

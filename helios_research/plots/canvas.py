@@ -1,12 +1,12 @@
 """How every figure looks: sizes, fonts and colours, for a paper's column, its page, or a slide."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -138,17 +138,6 @@ def set_title(ax: Axes, title: str, style: Style, *, pad: float | None = None) -
 Target = Axes | Figure | None
 
 
-class FigureOptions(TypedDict, total=False):
-    """What figures of one or several biomarkers have in common, for their overloads."""
-
-    hue: str | None
-    order: Sequence[str] | None
-    labels: Mapping[str, str] | None
-    caption: bool
-    ax: Target
-    style: Style
-
-
 # Backends of matplotlib that show nothing.
 _FOR_FILES_ONLY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
 
@@ -171,18 +160,9 @@ class Footnote:
     stands_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """Panels to draw into."""
-
-    axes: tuple[Axes, ...]
-    style: Style
-
-    def as_asked(self, biomarkers: object) -> "Axes | NDArray[np.object_]":
-        """Give the panels in the form in which biomarkers were asked for."""
-        if isinstance(biomarkers, str):
-            return self.axes[0]
-        return np.array(self.axes, dtype=object)
+def as_asked(axes: Sequence[Axes], biomarkers: object) -> Axes | NDArray[np.object_]:
+    """Give the panels in the form in which biomarkers were asked for."""
+    return axes[0] if isinstance(biomarkers, str) else np.array(axes, dtype=object)
 
 
 def open_canvas(
@@ -192,7 +172,7 @@ def open_canvas(
     style: Style,
     *,
     ticks_in: float = 0.0,
-) -> Canvas:
+) -> tuple[Axes, ...]:
     """Make the panels of a figure and write its notes below them."""
     if isinstance(ax, Axes):
         if len(heights_in) > 1:
@@ -202,7 +182,7 @@ def open_canvas(
             )
             raise ResultsError(message)
         _write_below(ax, notes, style, ticks_in)
-        return Canvas((ax,), style)
+        return (ax,)
     if ax is not None and (ax.axes or ax.subfigs):
         message = "The Figure given as ax is not empty: give an empty one, or one of its Axes."
         raise ResultsError(message)
@@ -214,7 +194,7 @@ def open_canvas(
     figure = ax if ax is not None else _new_figure(style, sum(rows) + notes_in)
     axes = _panels(figure, len(heights_in), rows, notes_in, style)
     _write_at_foot(figure, lines, style)
-    return Canvas(axes, style)
+    return axes
 
 
 def _panels(
@@ -304,14 +284,6 @@ def _inside_a_cell() -> bool:
     return mpl.get_backend().lower() not in _FOR_FILES_ONLY
 
 
-def run_layout(canvas: Canvas) -> None:
-    """Give panels that have no ticks or labels their final size."""
-    figure = canvas.axes[0].get_figure(root=True)
-    engine = figure.get_layout_engine() if figure else None
-    if figure and engine:
-        engine.execute(figure)
-
-
 def size_in(ax: Axes) -> tuple[float, float]:
     """Measure a panel."""
     box, dpi = ax.get_window_extent(), ax.figure.dpi
@@ -320,12 +292,12 @@ def size_in(ax: Axes) -> tuple[float, float]:
 
 def empty_figure(
     ax: Target, panels: int, sentence: str, notes: Sequence[Footnote], style: Style
-) -> Canvas:
+) -> tuple[Axes, ...]:
     """Make panels with only a sentence that says why there is nothing to see."""
-    canvas = open_canvas(ax, [_SENTENCE_IN] * max(1, panels), notes, style)
-    for panel in canvas.axes:
+    axes = open_canvas(ax, [_SENTENCE_IN] * max(1, panels), notes, style)
+    for panel in axes:
         write_sentence(panel, sentence, style)
-    return canvas
+    return axes
 
 
 def write_sentence(ax: Axes, sentence: str, style: Style) -> None:

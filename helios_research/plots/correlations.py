@@ -87,13 +87,13 @@ def biomarker_correlations(
     able = np.isfinite(found).any()
     height = (2.2 * len(names) + 11) * style.line_in if able else 1.5
     notes = chosen.notes(_about(found, people) if able else None)
-    canvas = open_canvas(ax, [height], notes, style, ticks_in=_turned_in(names, style))
+    (axes,) = open_canvas(ax, [height], notes, style, ticks_in=_turned_in(names, style))
     if able:
-        _draw(canvas.axes[0], found, names, style)
+        _draw(axes, found, names, style)
     else:
         sentence = f"No two biomarkers have scores that vary in {FEWEST} participants or more."
-        write_sentence(canvas.axes[0], sentence, style)
-    return canvas.axes[0]
+        write_sentence(axes, sentence, style)
+    return axes
 
 
 def correlate(results: PreparedResults) -> tuple[Floats, Codes]:

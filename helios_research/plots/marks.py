@@ -1,10 +1,9 @@
 """What a panel is drawn of: raw points, their distribution, means, and stacked proportions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -26,6 +25,9 @@ from helios_research.plots.canvas import (
     size_in,
 )
 from helios_research.plots.text import width_in
+
+# In a figure 1,000 resamples look like more.
+RESAMPLES = 1000
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
@@ -101,42 +103,26 @@ def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -
     ax.fill_between(middle, y, top, color=colour, alpha=0.3, linewidth=0, zorder=1.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimates:
-    """Means, or other estimates, with their intervals."""
-
-    value: Floats
-    low: Floats
-    high: Floats
-    few: Flags
-
-
-def means_of(summary: pd.DataFrame) -> Estimates:
-    """Take the means from a summary of a continuous biomarker."""
-    value, low, high = summary[["mean", "mean_low", "mean_high"]].to_numpy(dtype=np.float64).T
-    few = (summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy(dtype=bool)
-    return Estimates(value, low, high, few)
-
-
 def draw_estimates(
-    ax: Axes, places: Floats, found: Estimates, style: Style, *, thin: bool = False
+    ax: Axes, places: Floats, estimates: Floats, few: Flags, style: Style, *, thin: bool = False
 ) -> None:
-    """Draw estimates as dots on the lines of their intervals."""
+    """Draw estimates (a row of values, of low and of high ends) as dots on their intervals."""
+    value, low, high = estimates
     width = style.font_pt * (0.14 if thin else 0.2)
     size = style.font_pt * (0.5 if thin else 0.7)
-    known = ~np.isnan(found.low)
+    known = ~np.isnan(low)
     for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
-        ends = places[known], found.low[known], found.high[known]
+        ends = places[known], low[known], high[known]
         ax.hlines(*ends, color=colour, linewidth=width + extra, zorder=zorder)
-    ax.plot(found.value, places, "o", markersize=size + 1, color=PAPER, zorder=5.5, mew=0)
-    for chosen, face in ((found.few, PAPER), (~found.few, INK)):
+    ax.plot(value, places, "o", markersize=size + 1, color=PAPER, zorder=5.5, mew=0)
+    for chosen, face in ((few, PAPER), (~few, INK)):
         look: Look = {"markerfacecolor": face, "markeredgecolor": INK, "mew": 0.6 * width}
-        dots = found.value[chosen], places[chosen]
+        dots = value[chosen], places[chosen]
         ax.plot(*dots, "o", markersize=0.85 * size, zorder=6, **look)
 
 
 def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
-    """Draw the proportions at the four levels of a bucketed biomarker as a bar per row."""
+    """Draw a bar per row of the proportions at a bucketed biomarker's four levels, with axis and key."""
     left = np.zeros(len(places))
     for level, part in zip(BUCKET_LEVELS, 100 * shares.T, strict=True):
         look: Look = {
@@ -151,6 +137,11 @@ def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
             where = left[row] + part[row] / 2, places[row]
             ax.text(*where, f"{part[row]:.0f}", in_layout=False, **text)
         left += part
+    ticks = np.arange(0, 101, 20)
+    ax.set_xlim(0, 100)
+    ax.set_xticks(ticks, [str(tick) for tick in ticks], **style.small.text())
+    ax.set_xlabel("Recordings (%)", **style.text())
+    level_key(ax, style)
 
 
 def level_key(ax: Axes, style: Style) -> None:
@@ -192,25 +183,12 @@ def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: 
     set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 
-def score_axis(ax: Axes, axis: str, scores: Floats, style: Style, label: str) -> None:
+def score_axis(ax: Axes, axis: Literal["x", "y"], scores: Floats, style: Style) -> None:
     """Set up an axis for scores from 0 to 1."""
     low, high = min(0.0, scores.min(initial=0)), max(1.0, scores.max(initial=1))
     pad = _PADDING * (high - low)
-    set_limits, set_ticks, set_label = (
-        getattr(ax, f"set_{axis}{what}") for what in ("lim", "ticks", "label")
-    )
-    set_limits(low - pad, high + pad)
+    ax.set(**{f"{axis}lim": (low - pad, high + pad)})
     ticks = np.linspace(0, 1, 6) if (low, high) == (0, 1) else np.linspace(low, high, 6)
-    set_ticks(ticks, [f"{tick:.2g}" for tick in ticks], **style.small.text())
-    set_label(label, **style.text())
-
-
-def share_axis(ax: Axes, axis: str, style: Style) -> None:
-    """Set up an axis for proportions of recordings."""
-    set_limits, set_ticks, set_label = (
-        getattr(ax, f"set_{axis}{what}") for what in ("lim", "ticks", "label")
-    )
-    set_limits(0, 100)
-    ticks = np.arange(0, 101, 20)
-    set_ticks(ticks, [str(tick) for tick in ticks], **style.small.text())
-    set_label("Recordings (%)", **style.text())
+    own = ax.xaxis if axis == "x" else ax.yaxis
+    own.set_ticks(ticks, [f"{tick:.2g}" for tick in ticks], **style.small.text())
+    own.set_label_text("Score (0 to 1)", **style.text())

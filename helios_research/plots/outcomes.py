@@ -26,19 +26,17 @@ from helios_research.plots.canvas import (
     Target,
     empty_figure,
     open_canvas,
-    run_layout,
     set_title,
     size_in,
     style_axes,
 )
-from helios_research.plots.marks import NO_INTERVAL, key_above
+from helios_research.plots.marks import NO_INTERVAL, RESAMPLES, key_above
 from helios_research.plots.rows import RowLayout, count_rows, lay_out_rows, name_rows, rule_rows
 from helios_research.plots.selection import Selection, in_order, keep_largest
 from helios_research.plots.text import about_fonts, name_of, shorten, width_in
 
 _AROUND = 6.6
 _LEAST_AXIS = 5.0
-_RESAMPLES = 1000
 
 
 def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
@@ -102,10 +100,10 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     chosen = keep_largest(found, tag, None)
     if not chosen.recordings:
         sentence = "No recording has ended."
-        return empty_figure(ax, 1, sentence, chosen.notes(), style).axes[0]
+        return empty_figure(ax, 1, sentence, chosen.notes(), style)[0]
     rows = chosen.rows()
     layout = lay_out_rows(rows, tag, None, labels)
-    rates = missingness_by_tag(rows, tag, also=(), resamples=_RESAMPLES)
+    rates = missingness_by_tag(rows, tag, also=(), resamples=RESAMPLES)
     height = layout.height_in(style) + _AROUND * style.line_in
     # The number of flagged recordings is already with the recordings shown.
     warnings = [text for text in rates.attrs["warnings"] if text != rows.flagged_note]
@@ -114,11 +112,11 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
         how = f"Mark: whole share ({NO_INTERVAL})."
     notes = [Footnote(text) for text in warnings if caption]
     notes += chosen.notes(how, about_fonts(layout.names))
-    canvas = open_canvas(ax, [height], notes, style)
+    (axes,) = open_canvas(ax, [height], notes, style)
     overall = rates[rates["reason"] == ANY_REASON].set_index("level")
     overall = overall.loc[[row.level for row in layout.rows]]
-    _draw(canvas.axes[0], layout, _shares(rows.frame, layout), overall, style)
-    return canvas.axes[0]
+    _draw(axes, layout, _shares(rows.frame, layout), overall, style)
+    return axes
 
 
 def _shares(frame: pd.DataFrame, layout: RowLayout) -> pd.DataFrame:
@@ -272,13 +270,14 @@ def flow_diagram(
     height = _STEP_LINES * len(steps) + sum(gaps)
     notes = _flow_notes(found, caption=caption)
     if steps["recordings"].iloc[0] == 0:
-        return empty_figure(ax, 1, "These results have no recording.", notes, style).axes[0]
-    canvas = open_canvas(ax, [(height + 1) * style.line_in], notes, style)
-    axes = canvas.axes[0]
+        return empty_figure(ax, 1, "These results have no recording.", notes, style)[0]
+    (axes,) = open_canvas(ax, [(height + 1) * style.line_in], notes, style)
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(height + _EDGE, -_EDGE))
-    if not isinstance(ax, Axes):
-        run_layout(canvas)
+    figure = axes.get_figure(root=True)
+    engine = figure.get_layout_engine() if figure else None
+    if figure and engine and not isinstance(ax, Axes):
+        engine.execute(figure)
     # Where the Axes that was given is too low for its lines, the type is smaller.
     fitting_pt = 72 * size_in(axes)[1] / height / 1.3
     _draw_steps(axes, steps, losses, gaps, replace(style, font_pt=min(style.font_pt, fitting_pt)))

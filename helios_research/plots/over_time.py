@@ -1,7 +1,7 @@
 """Scores over visits or dates, and against the hours awake."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Unpack, overload
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from helios_research._util.text import counted
 from helios_research.analysis import baseline
 from helios_research.analysis.prepared import NOT_GIVEN, PreparedResults, Results, prepare
-from helios_research.plots.canvas import PAGE, FigureOptions, Style, Target, empty_figure
+from helios_research.plots.canvas import PAGE, Style, Target, as_asked, empty_figure
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
 from helios_research.plots.text import shown_column
@@ -19,19 +19,6 @@ from helios_research.plots.trends import MOST_COLOURS, Band, Trends, draw_trends
 from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake
 
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
-
-
-# A str is a sequence of str too; the first signature that fits counts.
-@overload
-def scores_by_hours_awake(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
-    results: Results, *, biomarkers: str = ..., **_options: Unpack[FigureOptions]
-) -> Axes: ...
-
-
-@overload
-def scores_by_hours_awake(  # numpydoc ignore=GL08
-    results: Results, *, biomarkers: Sequence[str] | None, **_options: Unpack[FigureOptions]
-) -> NDArray[np.object_]: ...
 
 
 def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
@@ -102,40 +89,16 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
     rows = chosen.rows()
     if not chosen.recordings:
         sentence = "No recording has both a score and hours awake."
-        canvas = empty_figure(ax, len(rows.biomarkers), sentence, chosen.notes(), style)
-        return canvas.as_asked(biomarkers)
+        empty = empty_figure(ax, len(rows.biomarkers), sentence, chosen.notes(), style)
+        return as_asked(empty, biomarkers)
     trends = Trends(rows, by_hours(hours[chosen.shown]), hue, labels, style)
     points = f"Points: {about_points(chosen.recordings, 'recording')}."
     about = points if _continuous(rows) else None
-    return draw_trends(ax, trends, chosen, about).as_asked(biomarkers)
+    return as_asked(draw_trends(ax, trends, chosen, about), biomarkers)
 
 
 def _continuous(rows: PreparedResults) -> list[str]:
     return [marker.name for marker in rows.biomarkers if not marker.bucketed]
-
-
-@overload
-def score_over_time(  # type: ignore[overload-overlap]  # numpydoc ignore=GL08
-    results: Results,
-    *,
-    biomarkers: str = ...,
-    by: str = ...,
-    usual: int | None = ...,
-    usual_unit: Literal["recordings", "days"] = ...,
-    **_options: Unpack[FigureOptions],
-) -> Axes: ...
-
-
-@overload
-def score_over_time(  # numpydoc ignore=GL08
-    results: Results,
-    *,
-    biomarkers: Sequence[str] | None,
-    by: str = ...,
-    usual: int | None = ...,
-    usual_unit: Literal["recordings", "days"] = ...,
-    **_options: Unpack[FigureOptions],
-) -> NDArray[np.object_]: ...
 
 
 def score_over_time(  # noqa: PLR0913 - each is a setting
@@ -219,17 +182,14 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     chosen = keep_levels(placed, hue, MOST_COLOURS) if hue else placed
     rows = chosen.rows()
     if not chosen.recordings:
-        canvas = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
-        return canvas.as_asked(biomarkers)
+        empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
+        return as_asked(empty, biomarkers)
     label = shown_column(by, labels)
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
     bands = {} if usual is None else _bands(rows, by, usual, usual_unit)
     trends = Trends(rows, axis, hue, labels, style, bands, lines=True)
-    about = (
-        _about_lines(rows),
-        _about_band(bands, counted(usual or 0, usual_unit.removesuffix("s"))),
-    )
-    return draw_trends(ax, trends, chosen, *about).as_asked(biomarkers)
+    band = _about_band(bands, counted(usual or 0, usual_unit.removesuffix("s")))
+    return as_asked(draw_trends(ax, trends, chosen, _about_lines(rows), band), biomarkers)
 
 
 def _at(selection: Selection, by: str) -> Selection:

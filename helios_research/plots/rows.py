@@ -22,16 +22,14 @@ from helios_research.plots.canvas import (
     Style,
     size_in,
 )
-from helios_research.plots.marks import LEVEL_NAMES, Estimates, draw_estimates
+from helios_research.plots.marks import LEVEL_NAMES, draw_estimates
 from helios_research.plots.text import (
     MINUS,
     Labels,
-    disambiguate,
+    fit_names,
     plain,
-    shorten,
     shown,
     with_minus,
-    wrap,
 )
 
 _HEADER = 0.8
@@ -124,13 +122,8 @@ def name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
     limit = room_for_names(ax)
     most = max(1, int(layout.lines / 1.2))
     places = [row.y for row in layout.rows] + [y for _, y in layout.headers]
-    labels = disambiguate(
-        [plain(row.name) for row in layout.rows], lambda name: wrap(name, limit, size.font_pt, most)
-    )
-    labels += disambiguate(
-        [plain(name) for name, _ in layout.headers],
-        lambda name: shorten(name, limit, size.font_pt),
-    )
+    labels = fit_names([plain(row.name) for row in layout.rows], limit, size.font_pt, most)
+    labels += fit_names([plain(name) for name, _ in layout.headers], limit, size.font_pt)
     ax.set_yticks(places, labels, **size.text())
     for label in ax.get_yticklabels()[len(layout.rows) :]:
         label.set_fontweight("bold")
@@ -212,8 +205,7 @@ def _draw_means(
     ax: Axes, y: float, bottom: float, first: float, numbers: Floats, style: Style
 ) -> None:
     """Draw a difference of means under the means, zero under the first (Gardner & Altman 1986)."""
-    value, low, high = first + numbers
-    draw_estimates(ax, np.array([y]), Estimates(value, low, high, np.array([False])), style)
+    draw_estimates(ax, np.array([y]), first + numbers, np.array([False]), style)
     wide = np.ptp(numbers[1:]) > 0.1 or abs(numbers[0, 0]) > 0.1
     _draw_ruler(ax, first, bottom, style, step=0.2 if wide else 0.1, unit=1.0)
     _write_name(ax, "Difference of means", bottom, style)
@@ -274,10 +266,7 @@ def _write_name(ax: Axes, name: str, y: float, style: Style) -> None:
 
 def _write_pair(ax: Axes, pair: Sequence[FigureRow], y: float, style: Style) -> None:
     limit = 0.9 * room_for_names(ax)
-    names = disambiguate(
-        [plain(row.name) for row in pair],
-        lambda name: shorten(name, limit, style.small.font_pt),
-    )
+    names = fit_names([plain(row.name) for row in pair], limit, style.small.font_pt)
     where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
     ax.text(-0.01, y, f"{names[1]}\n{MINUS} {names[0]}", **style.small.text(color=INK), **where)
 

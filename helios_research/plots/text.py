@@ -1,9 +1,8 @@
 """Texts in figures: made drawable, shortened, wrapped and kept distinct."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import chain, takewhile
 
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import get_hinting_flag
@@ -139,36 +138,31 @@ def wrap(
     return "\n".join(shorten(line, limit_in, font_pt, measure) for line in lines)
 
 
-def disambiguate(names: Sequence[str], fit: Callable[[str], str]) -> list[str]:
-    """Fit names into their room so that different names stay different.
+def fit_names(names: Sequence[str], limit_in: float, font_pt: float, most: int = 1) -> list[str]:
+    """Fit names into so many lines; different names stay different.
 
     What is left out of a long name is its middle. Where names differ just there, the end that they
     share is left out in its place and, if that is not enough, their shared beginning too:
     whole words at first, then letters.
     """
-    fitted = [fit(name) for name in names]
-    for kept in chain(_less_and_less(names, " "), _less_and_less(names, "")):
-        if len(set(fitted)) == len(set(names)):
-            break
-        fitted = [fit(name) for name in kept]
+    fitted = [wrap(name, limit_in, font_pt, most) for name in names]
+    for between in (" ", ""):
+        parts = [name.split(between) if between else list(name) for name in names]
+        start = _shared(parts)
+        end = _shared([own[start:][::-1] for own in parts])
+        for first in (0, start):
+            if len(set(fitted)) == len(set(names)):
+                return fitted
+            head, tail = "…" if first else "", "…" if end else ""
+            kept = [between.join(own[first : len(own) - end]) for own in parts]
+            fitted = [wrap(f"{head}{name}{tail}", limit_in, font_pt, most) for name in kept]
     return fitted
 
 
-def _less_and_less(names: Sequence[str], between: str) -> Iterator[list[str]]:
-    """Leave out the end that all names share, then their beginning too: in words or letters."""
-    parts = [name.split(between) if between else list(name) for name in names]
-    start = _shared(parts)
-    end = _shared([own[start:][::-1] for own in parts])
-    for first in (0, start):
-        head, tail = "…" if first else "", "…" if end else ""
-        kept = (between.join(own[first : len(own) - end]) for own in parts)
-        yield [f"{head}{name}{tail}" for name in kept]
-
-
-def _shared(words: Sequence[Sequence[str]]) -> int:
+def _shared(parts: Sequence[Sequence[str]]) -> int:
     """Count the words or letters that all names begin with."""
-    differ = (len(set(at_place)) > 1 for at_place in zip(*words, strict=False))
-    return sum(1 for _ in takewhile(lambda different: not different, differ))
+    differ = (n for n, own in enumerate(zip(*parts, strict=False)) if len(set(own)) > 1)
+    return next(differ, min(map(len, parts), default=0))
 
 
 def name_of(reason: str) -> str:

@@ -21,7 +21,6 @@ from helios_research.plots.canvas import (
     OKABE_ITO,
     ORDINAL_RAMP,
     PAPER,
-    Canvas,
     Look,
     Style,
     Target,
@@ -33,6 +32,7 @@ from helios_research.plots.canvas import (
 from helios_research.plots.marks import (
     MOST_POINTS,
     NO_INTERVAL,
+    RESAMPLES,
     about_bars,
     draw_points,
     key_above,
@@ -44,16 +44,14 @@ from helios_research.plots.selection import Selection
 from helios_research.plots.text import (
     Labels,
     about_fonts,
-    disambiguate,
+    fit_names,
     joined,
     plain,
-    shorten,
     shown,
 )
 from helios_research.plots.x_axis import BinnedAxis, label_bins
 
 MOST_COLOURS = len(OKABE_ITO)
-RESAMPLES = 1000
 
 HEIGHT_LINES = 21.0
 _STRIP_LINES = 9.5
@@ -114,7 +112,9 @@ class Trends:
         return (max(strips, 15) if marker.bucketed else HEIGHT_LINES) * self.style.line_in
 
 
-def draw_trends(ax: Target, trends: Trends, chosen: Selection, *about: str | None) -> Canvas:
+def draw_trends(
+    ax: Target, trends: Trends, chosen: Selection, *about: str | None
+) -> tuple[Axes, ...]:
     """Draw one panel per biomarker along the same axis; ``about`` is the first part of the notes."""
     markers = trends.rows.biomarkers
     binned = trends.rows.with_columns(_bin=trends.axis.bins.astype(str))
@@ -122,10 +122,10 @@ def draw_trends(ax: Target, trends: Trends, chosen: Selection, *about: str | Non
     summary["bin"] = summary["level"].astype(int)
     notes = chosen.notes(about[0], _about_means(trends, summary), *about[1:])
     heights = [trends.height_in(marker) for marker in markers]
-    canvas = open_canvas(ax, heights, notes, trends.style)
-    for panel, marker in zip(canvas.axes, markers, strict=True):
+    axes = open_canvas(ax, heights, notes, trends.style)
+    for panel, marker in zip(axes, markers, strict=True):
         _draw_panel(panel, trends, marker, summary[summary["biomarker"] == marker.name])
-    return canvas
+    return axes
 
 
 def _about_means(trends: Trends, summary: pd.DataFrame) -> str:
@@ -181,7 +181,7 @@ def _draw_scores(
         colour = OKABE_ITO[place] if trends.hue else INK
         x = axis.centres[own["bin"]] + shift
         _draw_means(ax, x, own, colour, style, mark=MARKS[place])
-    score_axis(ax, "y", scores[~np.isnan(scores)], style, "Score (0 to 1)")
+    score_axis(ax, "y", scores[~np.isnan(scores)], style)
     if trends.hue:
         key_above(ax, _group_keys(len(groups), style), _counted_groups(trends, scores), style)
 
@@ -198,11 +198,8 @@ def _counted_groups(trends: Trends, scores: Floats) -> list[str]:
         count_people(trends.rows.people, has_score & (codes == n))
         for n in range(len(trends.groups))
     ]
-    pt = trends.style.font_pt
-    names = disambiguate(
-        [plain(shown(name, trends.labels)) for name in trends.groups],
-        lambda name: shorten(name, _NAME_LINES * trends.style.line_in, pt),
-    )
+    names = [plain(shown(name, trends.labels)) for name in trends.groups]
+    names = fit_names(names, _NAME_LINES * trends.style.line_in, trends.style.font_pt)
     return [f"{name} ({count:,})" for name, count in zip(names, counts, strict=True)]
 
 

@@ -8,16 +8,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from helios_research.analysis.prepared import Codes, Floats, Levels, days_of, times_from
-from helios_research.plots.canvas import Look, Style, size_in
+from helios_research.plots.canvas import Style, size_in
 from helios_research.plots.text import (
     MINUS,
     Labels,
-    disambiguate,
+    fit_names,
     plain,
     shorten,
     shown,
     width_in,
-    wrap,
 )
 
 MOST_BINS = 40
@@ -108,14 +107,8 @@ _MOST_LINES = 3
 _TURNED_IN_LINES = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class _BinLabels:
-    """Which bins are named, and how."""
-
-    bins: Sequence[int]
-    texts: Sequence[str]
-    counted: bool
-    turned: bool = False
+_BinLabels = tuple[list[int], Sequence[str], bool, bool]
+"""Which bins are named, all texts, and whether these are counted and turned."""
 
 
 def label_bins(ax: Axes, axis: BinnedAxis, counts: Codes, style: Style) -> None:
@@ -124,11 +117,10 @@ def label_bins(ax: Axes, axis: BinnedAxis, counts: Codes, style: Style) -> None:
     low, high = ax.get_xlim()
     places_in = axis.centres * (size_in(ax)[0] / (high - low))
     find = _in_words if axis.words else _on_scale
-    found = find(axis, counts, places_in, small)
-    turned: Look = {"rotation": 90} if found.turned else {}
-    bins = list(found.bins)
-    ax.set_xticks(axis.centres[bins], [found.texts[n] for n in bins], **small.text(**turned))
-    below = " · number of recordings below" if found.counted else ""
+    bins, texts, counted, turned = find(axis, counts, places_in, small)
+    look = small.text(rotation=90 if turned else 0)
+    ax.set_xticks(axis.centres[bins], [texts[n] for n in bins], **look)
+    below = " · number of recordings below" if counted else ""
     ax.set_xlabel(axis.label + below, **style.text())
 
 
@@ -137,12 +129,10 @@ def _on_scale(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) 
     both = [f"{name}\n{count:,}" for name, count in zip(axis.names, counts, strict=True)]
     kept = spaced(places_in, (1 + _GAP) * _widest_in(both, small))
     if len(kept) == len(both):
-        return _BinLabels(kept, both, counted=True)
+        return kept, both, True, False
     most_in = (places_in.max() - places_in.min()) / 3
     names = [shorten(name, most_in, small.font_pt) for name in axis.names]
-    return _BinLabels(
-        spaced(places_in, (1 + _GAP) * _widest_in(names, small)), names, counted=False
-    )
+    return spaced(places_in, (1 + _GAP) * _widest_in(names, small)), names, False, False
 
 
 def _in_words(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) -> _BinLabels:
@@ -153,17 +143,15 @@ def _in_words(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) 
     one_line = _widest_in([*axis.names, *numbers], small) <= room_in
     if not one_line and room_in < width_in("n" * _LETTERS, small.font_pt):
         most_in = _TURNED_IN_LINES * small.line_in
-        names = disambiguate(axis.names, lambda name: shorten(name, most_in, small.font_pt))
-        return _BinLabels(spaced(places_in, small.line_in), names, counted=False, turned=True)
-    names = disambiguate(
-        axis.names, lambda name: wrap(name, room_in, small.font_pt, most=_MOST_LINES)
-    )
+        names = fit_names(axis.names, most_in, small.font_pt)
+        return spaced(places_in, small.line_in), names, False, True
+    names = fit_names(axis.names, room_in, small.font_pt, _MOST_LINES)
     lines = max(name.count("\n") for name in names)
     texts = [
         name + "\n" * (1 + lines - name.count("\n")) + number
         for name, number in zip(names, numbers, strict=True)
     ]
-    return _BinLabels(range(len(texts)), texts, counted=True)
+    return list(range(len(texts))), texts, True, False
 
 
 def _widest_in(labels: Sequence[str], small: Style) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from helios_research._util.text import counted
 from helios_research.plots import text
-from helios_research.plots.text import listed, name_of, plain, shorten, width_in, wrap
+from helios_research.plots.text import fit_names, listed, name_of, plain, shorten, width_in, wrap
 
 
 def test_a_name_is_put_into_one_line_without_control_characters() -> None:
@@ -63,28 +63,20 @@ def test_rare_reasons_are_summed_up() -> None:
 
 def test_names_that_differ_in_the_middle_stay_different() -> None:
     names = [f"Department of medicine, ward number {n} on the second floor" for n in (1, 2, 3)]
-
-    def fit(name: str) -> str:
-        return text.shorten(name, 1.2, 8)
-
-    assert len({fit(name) for name in names}) == 1, "each for itself, they come out the same"
-    fitted = text.disambiguate(names, fit)
+    assert len({shorten(name, 1.2, 8) for name in names}) == 1, "each for itself, they are the same"
+    fitted = fit_names(names, 1.2, 8)
     assert [name.strip("…")[-1] for name in fitted] == ["1", "2", "3"]
-    assert all(text.width_in(name, 8) <= 1.2 for name in fitted)
-    assert text.disambiguate(["day", "night", "day"], fit) == ["day", "night", "day"]
+    assert all(width_in(name, 8) <= 1.2 for name in fitted)
+    assert fit_names(["day", "night", "day"], 1.2, 8) == ["day", "night", "day"]
 
 
 def test_where_that_does_not_do_the_shared_beginning_goes_too() -> None:
     names = [f"a shared beginning of the name {n}{'y' * 30} in between" for n in (1, 2)]
-    assert text.disambiguate(names, lambda name: name[:8]) == ["…1yyyyyy", "…2yyyyyy"]
+    assert [name[:2] for name in fit_names(names, 0.5, 8)] == ["…1", "…2"]
 
 
 def test_names_without_spaces_that_differ_in_the_middle_stay_different() -> None:
     names = [f"{'x' * 38}{letter}{'y' * 41}" for letter in "abc"]
-
-    def fit(name: str) -> str:
-        return text.shorten(name, 1.2, 8)
-
-    fitted = text.disambiguate(names, fit)
+    fitted = fit_names(names, 1.2, 8)
     assert [name.strip("…")[-1] for name in fitted] == ["a", "b", "c"]
-    assert all(text.width_in(name, 8) <= 1.2 for name in fitted)
+    assert all(width_in(name, 8) <= 1.2 for name in fitted)
