@@ -156,41 +156,20 @@ class Biomarker:
         return Column(self.name, Kind.NUMBER, f"{self.meaning} Higher is more.", scale, labels)
 
 
-_BUCKETED = (
-    Biomarker("distress", "Distress", "Worry, nervousness, feeling on edge.", bucketed=True),
-    Biomarker(
-        "stress", "Stress", "Feeling anxious or wound up, hardly able to relax.", bucketed=True
-    ),
-    Biomarker(
-        "exhaustion", "Exhaustion", "Mental and physical tiredness from work.", bucketed=True
-    ),
-    Biomarker(
-        "sleep_propensity",
-        "Sleep propensity",
-        "How likely to fall asleep if given the chance.",
-        bucketed=True,
-    ),
-    Biomarker(
-        "low_self_esteem",
-        "Low self-esteem",
-        "How little confident and capable the person feels.",
-        bucketed=True,
-    ),
+_DIMENSIONS = (
+    ("distress", "Distress", "Worry, nervousness, feeling on edge."),
+    ("stress", "Stress", "Feeling anxious or wound up, hardly able to relax."),
+    ("exhaustion", "Exhaustion", "Mental and physical tiredness from work."),
+    ("sleep_propensity", "Sleep propensity", "How likely to fall asleep if given the chance."),
+    ("low_self_esteem", "Low self-esteem", "How little confident and capable the person feels."),
 )
 
 BIOMARKERS = (
-    Biomarker(
-        "mental_strain",
-        "Mental strain",
-        "Composite over all dimensions.",
-        bucketed=False,
-    ),
-    *_BUCKETED,
+    Biomarker("mental_strain", "Mental strain", "Composite over all dimensions.", bucketed=False),
+    *(Biomarker(*dimension, bucketed=True) for dimension in _DIMENSIONS),
     *(
-        Biomarker(
-            f"uniform_{marker.name}", f"{marker.label} (uniform)", marker.meaning, bucketed=False
-        )
-        for marker in _BUCKETED
+        Biomarker(f"uniform_{name}", f"{label} (uniform)", meaning, bucketed=False)
+        for name, label, meaning in _DIMENSIONS
     ),
 )
 

@@ -14,26 +14,19 @@ from arguments, or else from ``THYMIA_REGION`` and ``THYMIA_BASE_URL``.
 
 import ipaddress
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from helios_research.errors import (
-    ApiKeyError,
-    ConfigError,
-)
+from helios_research.errors import ApiKeyError, ConfigError
 from helios_research.keys import ask_for_key, key_from_keyring
 
-BASE_URLS: Mapping[str, str] = MappingProxyType(
-    {
-        "default": "https://api.thymia.ai",
-        "ca": "https://ca.api.thymia.ai",
-        "us": "https://us.api.thymia.ai",
-    }
-)
+BASE_URLS = {
+    "default": "https://api.thymia.ai",
+    "ca": "https://ca.api.thymia.ai",
+    "us": "https://us.api.thymia.ai",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,43 +67,34 @@ def resolve_connection(
     *,
     region: str | None = None,
     base_url: str | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> ConnectionSettings:
     """Put together the connection from arguments, or else from where they are kept."""
-    # Neither the key nor the environment may be in a local variable, which a traceback shows.
+    # A key may not be in a local variable, which a traceback shows.
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
-    base_url = resolve_base_url(region, base_url, environment)
+    base_url = resolve_base_url(region, base_url)
     if api_key is None:
-        api_key = _found_key(base_url, environment)
+        api_key = _found_key(base_url)
     return ConnectionSettings(base_url=base_url, api_key=checked_key(api_key))
 
 
-def resolve_base_url(
-    region: str | None = None,
-    base_url: str | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> str:
+def resolve_base_url(region: str | None = None, base_url: str | None = None) -> str:
     """Find the address of the API.
 
     Arguments win over the environment as a whole: with a region given, ``THYMIA_BASE_URL`` is
     not read, so that recordings meant for one region cannot go elsewhere.
     """
     if base_url is None and region is None:
-        base_url = _variable("THYMIA_BASE_URL", environment)
+        base_url = os.environ.get("THYMIA_BASE_URL") or None
     if base_url is None:
-        region = region or _variable("THYMIA_REGION", environment) or "default"
+        region = region or os.environ.get("THYMIA_REGION") or "default"
         if region not in BASE_URLS:
             raise ConfigError.region(region, BASE_URLS)
         base_url = BASE_URLS[region]
     return _checked_url(base_url.strip())
 
 
-def _variable(name: str, environment: Mapping[str, str] | None) -> str | None:
-    return (os.environ if environment is None else environment).get(name) or None
-
-
-def _found_key(base_url: str, environment: Mapping[str, str] | None) -> SecretStr | None:
-    stated = SecretStr(_variable("THYMIA_API_KEY", environment) or "")
+def _found_key(base_url: str) -> SecretStr | None:
+    stated = SecretStr(os.environ.get("THYMIA_API_KEY", ""))
     if stated.get_secret_value().strip():
         return stated
     return key_from_keyring(base_url) or ask_for_key(base_url)
