@@ -249,8 +249,8 @@ def test_the_command_line_keeps_and_forgets_a_key(tmp_path: Path) -> None:
 
     kept = run("set", "--region", "ca", typed=f"{KEY}\n")
     assert kept.stdout == (
-        "The key for https://ca.api.thymia.ai is kept in the keyring of this test. "
-        "THYMIA_API_KEY, if set, wins over it.\n"
+        "The key for https://ca.api.thymia.ai is stored in the keyring of this test. "
+        "If THYMIA_API_KEY is set, it is used first.\n"
     )
     entries = json.loads((tmp_path / "system.json").read_text())
     assert entries == {"helios_research https://ca.api.thymia.ai": KEY}
