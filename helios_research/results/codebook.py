@@ -22,7 +22,6 @@ SYNTHETIC = (
     "them as such."
 )
 
-_CODEBOOK_COLUMNS = ("column", "in_file", "origin", "type", "unit", "meaning", "values", "filled")
 _NO_MOMENTS = pd.Series(dtype="datetime64[us, UTC]")
 # Of more different values, only the number is given.
 _MOST_VALUES = 12
@@ -164,8 +163,9 @@ def codebook(table: ExportTable, *, values_of: Iterable[str] | None = None) -> p
     that identify a participant.
     """
     listed = None if values_of is None else frozenset(values_of)
-    rows = [_row(variable, table.frame[name], listed) for name, variable in table.variables.items()]
-    book = pd.DataFrame(rows, columns=list(_CODEBOOK_COLUMNS))
+    book = pd.DataFrame(
+        [_row(variable, table.frame[name], listed) for name, variable in table.variables.items()]
+    )
     renamed = any(variable.in_file for variable in table.variables.values())
     return book if renamed else book.drop(columns="in_file")
 
@@ -202,6 +202,13 @@ def _observed(values: "pd.Series[Any]", *, own: bool) -> str:
     found = sorted(as_text(known).unique())
     few = len(found) <= _MOST_VALUES and all(len(value) <= _LONGEST_VALUE for value in found)
     return "; ".join(found) if few else f"{len(found):,} different"
+
+
+def codebook_text(name: str, book: pd.DataFrame, *, synthetic: bool) -> str:
+    """Write the codebook of a file in Markdown."""
+    warning = f"**{SYNTHETIC}**" if synthetic else ""
+    table = markdown_table(list(book.columns), book.itertuples(index=False, name=None))
+    return f"# Codebook of {markdown_text(name)}\n\n{warning}\n\n{table}\n"
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -11,14 +11,7 @@ import pandas as pd
 from helios_research._util.files import replaced
 from helios_research.columns import RESULTS_BY_NAME, Source
 from helios_research.errors import ResultsError, storage_errors
-from helios_research.results.codebook import (
-    SYNTHETIC,
-    all_sources,
-    codebook,
-    markdown_table,
-    markdown_text,
-    readme_text,
-)
+from helios_research.results.codebook import all_sources, codebook, codebook_text, readme_text
 from helios_research.results.files import (
     CSV_ENCODING,
     GUARD,
@@ -41,8 +34,7 @@ from helios_research.results.statistics_files import (
     SPSS,
     STATA,
     prepare_statistics,
-    write_spss,
-    write_stata,
+    write_statistics,
 )
 
 
@@ -156,12 +148,7 @@ def _format_of(path: Path) -> _Format:
 
 
 def _write_companions(prepared: _Export, target: Path) -> list[Path]:
-    header = list(prepared.book.columns)
-    as_markdown = (
-        f"# Codebook of {markdown_text(target.name)}\n\n"
-        f"{f'**{SYNTHETIC}**' if prepared.is_synthetic else ''}\n\n"
-        f"{markdown_table(header, prepared.book.itertuples(index=False, name=None))}\n"
-    )
+    as_markdown = codebook_text(target.name, prepared.book, synthetic=prepared.is_synthetic)
     book = prepare_for_csv(flatten(ExportTable(prepared.book, {})))
     writers: dict[str, Callable[[Path], object]] = {
         ".codebook.csv": lambda path: write_csv(book, path),
@@ -227,14 +214,14 @@ break, and is not a plain number) has an apostrophe in front.
     ),
     ".sav": _Format(
         lambda table: prepare_statistics(flatten(table), SPSS),
-        lambda export_, path: write_spss(export_.table, export_.title, path),
+        lambda export_, path: write_statistics(export_.table, export_.title, path, SPSS),
         "SPSS, R's `haven::read_sav` and Python's `pyreadstat.read_sav` open it. Categories such as "
         "outcome are numbers with value labels. Times that the codebook calls UTC are in UTC. A "
         "missing text is empty.",
     ),
     ".dta": _Format(
         lambda table: prepare_statistics(flatten(table), STATA),
-        lambda export_, path: write_stata(export_.table, export_.title, path),
+        lambda export_, path: write_statistics(export_.table, export_.title, path, STATA),
         "Stata 14 and later, R's `haven::read_dta` and Python's `pyreadstat.read_dta` open it. "
         "Categories such as outcome are numbers with value labels. Times that the codebook calls "
         "UTC are in UTC. A missing text is empty. Stata labels whole numbers only, so each bucketed "

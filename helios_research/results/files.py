@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helios_research._util.files import replaced
-from helios_research._util.text import counted
 from helios_research._version import __version__
-from helios_research.columns import (
-    RESULTS_BY_NAME,
-    RESULTS_SCHEMA_VERSION,
-    SCORES,
-    Kind,
-)
+from helios_research.columns import RESULTS_BY_NAME, RESULTS_SCHEMA_VERSION, SCORES, Kind
 from helios_research.errors import ResultsError, storage_errors
 from helios_research.results.shapes import ExportTable, without_zone
 
@@ -65,17 +60,12 @@ def write_parquet(
     """
     types = _types_of(own)
     with storage_errors(path), replaced(path) as unfinished:
-        writer: pq.ParquetWriter | None = None
-        try:
-            for part in parts:
-                storable = _storable(part, types)
-                if writer is None:
-                    schema = _schema(storable, types, provenance)
-                    writer = pq.ParquetWriter(unfinished, schema, compression="zstd")
-                writer.write_table(pa.Table.from_pandas(storable, schema, preserve_index=False))
-        finally:
-            if writer is not None:
-                writer.close()
+        tables = (_storable(part, types) for part in parts)
+        first = next(tables)
+        schema = _schema(first, types, provenance)
+        with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+            for table in chain([first], tables):
+                writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
 
 
 def read_results(path: str | PathLike[str]) -> pd.DataFrame:
@@ -108,13 +98,10 @@ def read_results(path: str | PathLike[str]) -> pd.DataFrame:
         raise ResultsError(message) from None
     for name, column in RESULTS_BY_NAME.items():
         if name in table.columns and column.kind in {Kind.TEXT_LIST, Kind.SECTIONS}:
-            table[name] = pd.Series([_as_list(value) for value in table[name]], dtype="object")
+            # Another program may have stored a different type, which stays as it is.
+            lists = [one.tolist() if isinstance(one, np.ndarray) else one for one in table[name]]
+            table[name] = pd.Series(lists, dtype="object")
     return table
-
-
-def _as_list(value: Any) -> Any:
-    # Another program may have stored a different type, which stays as it is.
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def read_footer(path: Path) -> dict[str, Any]:
@@ -199,16 +186,15 @@ def guarded(values: "pd.Series[str]") -> "pd.Series[str]":
 
 def prepare_for_csv(table: ExportTable) -> ExportTable:
     """Make a table safe for spreadsheets, with times as ISO 8601."""
-    table, changed = table.change_text(guarded)
+    table = table.change_text(
+        guarded,
+        "An apostrophe is added in front of {cells} that a spreadsheet would run as a formula; you "
+        "can remove it (see above).",
+    )
     for name in table.frame.columns:
         if pd.api.types.is_datetime64_any_dtype(table.frame[name].dtype):
             table.frame[name] = _iso_text(table.frame[name])
-    if not changed:
-        return table
-    return table.noting(
-        f"An apostrophe is added in front of {counted(changed, 'cell')} that a spreadsheet would "
-        "run as a formula; you can remove it (see above)."
-    )
+    return table
 
 
 def _iso_text(values: "pd.Series[Any]") -> "pd.Series[str]":
@@ -241,18 +227,13 @@ def prepare_for_excel(table: ExportTable) -> ExportTable:
             "or .csv file instead."
         )
         raise ResultsError(message)
-    table, cut = table.change_text(_cut_for_excel)
-    if not cut:
-        return table
-    return table.noting(
-        f"Cut at {EXCEL_CHARACTERS:,} characters, the maximum of an Excel cell: "
-        f"{counted(cut, 'text')}; a .csv or .parquet file has the full text."
+    return table.change_text(
+        lambda text: text.mask(
+            text.str.len() > EXCEL_CHARACTERS, text.str[: EXCEL_CHARACTERS - 1] + "…"
+        ),
+        f"Cut at {EXCEL_CHARACTERS:,} characters, the maximum of an Excel cell: {{texts}}; a .csv "
+        "or .parquet file has the full text.",
     )
-
-
-def _cut_for_excel(text: "pd.Series[str]") -> "pd.Series[str]":
-    is_too_long = text.str.len() > EXCEL_CHARACTERS
-    return text.mask(is_too_long, text.str[: EXCEL_CHARACTERS - 1] + "…")
 
 
 def write_excel(table: ExportTable, book: pd.DataFrame, readme: str, path: Path) -> None:
@@ -291,7 +272,7 @@ def _add_sheet(
         sheet.column_dimensions[get_column_letter(place)].width = width
     sheet.auto_filter.ref = f"A1:{get_column_letter(table.shape[1])}{len(table) + 1}"
     sheet.append([_text_cell(sheet, name) for name in table.columns])
-    columns = [list(_cells(sheet, table[name], utc=name in utc)) for name in table.columns]
+    columns = [_cells(sheet, table[name], utc=name in utc) for name in table.columns]
     for row in zip(*columns, strict=True):
         sheet.append(row)
 

@@ -16,6 +16,7 @@ from helios_research.columns import (
     BIOMARKERS,
     MANIFEST,
     RECORDING_ID,
+    RESULTS,
     RESULTS_BY_NAME,
     Column,
     Kind,
@@ -33,9 +34,7 @@ _LARGEST_EXACT = 2**53
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _REPLACEMENT = "\ufffd"
 
-_BY_NAME: Mapping[str, Column] = {column.name: column for column in MANIFEST} | dict(
-    RESULTS_BY_NAME
-)
+_BY_NAME: Mapping[str, Column] = {column.name: column for column in (*MANIFEST, *RESULTS)}
 _OURS = "helios_research"
 
 
@@ -65,15 +64,17 @@ class ExportTable:
         return replace(self, notes=(*self.notes, *notes))
 
     def change_text(
-        self, change: Callable[["pd.Series[str]"], "pd.Series[str]"]
-    ) -> tuple["ExportTable", int]:
-        """Change all columns of text, and count the cells that became different ones."""
+        self, change: Callable[["pd.Series[str]"], "pd.Series[str]"], note: str
+    ) -> "ExportTable":
+        """Change all columns of text; the note may have the number of changed {cells} or {texts}."""
         frame, changed = self.frame.copy(), 0
         for name in frame.columns[frame.dtypes == "str"]:
             before = frame[name]
             frame[name] = change(before)
             changed += int((before.notna() & (frame[name] != before)).sum())
-        return replace(self, frame=frame), changed
+        numbers = {"cells": counted(changed, "cell"), "texts": counted(changed, "text")}
+        table = replace(self, frame=frame)
+        return table.noting(note.format(**numbers)) if changed else table
 
 
 def describe_results(results: pd.DataFrame, tags: Sequence[str] = ()) -> ExportTable:
@@ -165,13 +166,9 @@ def flatten(table: ExportTable) -> ExportTable:
     table = _rename_unwritable(table)
     flat = {name: _flat(table.frame[name]) for name in table.frame.columns}
     table = replace(table, frame=pd.DataFrame(flat, index=table.frame.index))
-    found, cleaned = table.change_text(
-        lambda text: text.str.replace(_CONTROL.pattern, _REPLACEMENT, regex=True)
-    )
-    if not cleaned:
-        return found
-    return found.noting(
-        f"Control characters in {counted(cleaned, 'cell')} are replaced by U+FFFD ({_REPLACEMENT})."
+    return table.change_text(
+        lambda text: text.str.replace(_CONTROL.pattern, _REPLACEMENT, regex=True),
+        f"Control characters in {{cells}} are replaced by U+FFFD ({_REPLACEMENT}).",
     )
 
 
@@ -249,9 +246,9 @@ def with_ages(table: ExportTable) -> ExportTable:
     copies = [name for name in _own(table) if name != _BORN and _is_copy(frame[name], born)]
     frame[_BORN] = _completed_years(born, _recorded(frame))
     if "error_reason" in frame.columns:
-        cells = zip(as_text(frame["error_reason"]), born, strict=True)
         hidden = [
-            cell.replace(date, _REMOVED) if _holds(cell, date) else cell for cell, date in cells
+            cell.replace(date, _REMOVED) if _holds(cell, date) else cell
+            for cell, date in zip(as_text(frame["error_reason"]), born, strict=True)
         ]
         frame["error_reason"] = pd.Series(hidden, index=frame.index, dtype="str")
     frame = frame.drop(columns=copies)
@@ -337,7 +334,7 @@ def to_long(table: ExportTable) -> ExportTable:
         raise UnknownColumnError(BIOMARKERS[0].name, frame.columns)
     kept = [name for name in ("outcome", "error_code") if name in frame.columns]
     kept = list(dict.fromkeys([RECORDING_ID.name, *_own(table), *kept]))
-    source = [name for name in ("source",) if name in frame.columns]
+    source = ["source"] if "source" in frame.columns else []
     rows = frame.loc[frame.index.repeat(len(markers)), kept + source].reset_index(drop=True)
     names = [marker.name for marker in markers]
     kinds = ["bucketed" if marker.bucketed else "continuous" for marker in markers]

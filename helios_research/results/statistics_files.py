@@ -17,7 +17,6 @@ from helios_research.columns import (
     BIRTH_SEXES,
     BUCKET_LABELS,
     BUCKET_LEVELS,
-    RESULTS_BY_NAME,
     Kind,
 )
 from helios_research.errors import ResultsError
@@ -95,28 +94,32 @@ def prepare_statistics(table: ExportTable, program: StatisticsProgram) -> Export
     return _with_valid_names(table, program)
 
 
-def write_spss(table: ExportTable, title: str, path: Path) -> None:
-    """Write an SPSS file."""
-    variables = table.variables.values()
-    measures = {_name(one): _measure(one, table.frame[one.name]) for one in variables}
-    options = _options(table, title, SPSS)
-    numbers = options["df"].columns[options["df"].dtypes == "float64"]
-    _pyreadstat().write_sav(
-        **options,
-        dst_path=str(path),
-        row_compress=True,
-        variable_measure=measures,
-        variable_format={
-            name: _SPSS_FORMATS[measures[name]]
-            for name in numbers
-            if measures[name] in _SPSS_FORMATS
+def write_statistics(
+    table: ExportTable, title: str, path: Path, program: StatisticsProgram
+) -> None:
+    """Write an SPSS file, or a Stata file (version 14 and later)."""
+    named = {one.in_file or one.name: one for one in table.variables.values()}
+    frame = pd.DataFrame({name: _storable(table.frame[one.name]) for name, one in named.items()})
+    labels = {name: _value_labels(one, program) for name, one in named.items()}
+    options: dict[str, Any] = {
+        "df": frame,
+        "dst_path": str(path),
+        "file_label": _cut(title, program.longest_title),
+        "column_labels": {
+            name: _cut(_label(one), program.longest_label) for name, one in named.items()
         },
-    )
-
-
-def write_stata(table: ExportTable, title: str, path: Path) -> None:
-    """Write a Stata file (version 14 and later)."""
-    _pyreadstat().write_dta(**_options(table, title, STATA), dst_path=str(path))
+        "variable_value_labels": {name: words for name, words in labels.items() if words},
+    }
+    if program is STATA:
+        _pyreadstat().write_dta(**options)
+        return
+    measures = {name: _measure(one, table.frame[one.name]) for name, one in named.items()}
+    options["variable_format"] = {
+        name: _SPSS_FORMATS[measures[name]]
+        for name in frame.columns[frame.dtypes == "float64"]
+        if measures[name] in _SPSS_FORMATS
+    }
+    _pyreadstat().write_sav(**options, row_compress=True, variable_measure=measures)
 
 
 def _pyreadstat() -> Any:
@@ -199,7 +202,7 @@ def _with_codes(table: ExportTable) -> ExportTable:
         if frame[name].dtype == "boolean":
             frame[name] = frame[name].astype("Int64")
             variables[name] = replace(variable, labels=_YES_NO)
-        elif name == "birth_sex" or _is_category(name):
+        elif name == "birth_sex" or variable.type == Kind.CATEGORY.value:
             text, known = frame[name], [str(value) for value in variable.labels]
             if name == "birth_sex":
                 text = text.str.strip().str.upper().replace(dict(BIRTH_SEX_SPELLINGS))
@@ -207,10 +210,6 @@ def _with_codes(table: ExportTable) -> ExportTable:
             frame[name], labels = _coded(text, known)
             variables[name] = replace(variable, type="labelled category", labels=labels)
     return replace(table, frame=frame, variables=variables)
-
-
-def _is_category(name: str) -> bool:
-    return name in RESULTS_BY_NAME and RESULTS_BY_NAME[name].kind is Kind.CATEGORY
 
 
 def _coded(
@@ -268,12 +267,9 @@ def _with_valid_numbers(table: ExportTable, program: StatisticsProgram) -> Expor
 
 
 def _with_valid_texts(table: ExportTable) -> ExportTable:
-    table, cut = table.change_text(_cut_cells)
-    if not cut:
-        return table
-    return table.noting(
-        f"Cut at {_LONGEST_TEXT:,} bytes: {counted(cut, 'text')}; a .csv or .parquet file has the "
-        "full text."
+    return table.change_text(
+        _cut_cells,
+        f"Cut at {_LONGEST_TEXT:,} bytes: {{texts}}; a .csv or .parquet file has the full text.",
     )
 
 
@@ -292,25 +288,6 @@ def _cut(text: str, most_bytes: int) -> str:
 
 
 # --- what the file holds --------------------------------------------------------------------------
-
-
-def _options(table: ExportTable, title: str, program: StatisticsProgram) -> dict[str, Any]:
-    """Collect the options that pyreadstat takes for both programs."""
-    variables = table.variables.values()
-    return {
-        "df": pd.DataFrame({_name(one): _storable(table.frame[one.name]) for one in variables}),
-        "file_label": _cut(title, program.longest_title),
-        "column_labels": {
-            _name(one): _cut(_label(one), program.longest_label) for one in variables
-        },
-        "variable_value_labels": {
-            _name(one): labels for one in variables if (labels := _value_labels(one, program))
-        },
-    }
-
-
-def _name(variable: Variable) -> str:
-    return variable.in_file or variable.name
 
 
 def _storable(values: "pd.Series[Any]") -> "pd.Series[Any]":

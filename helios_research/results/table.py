@@ -14,37 +14,30 @@ from helios_research.columns import (
     AUDIO,
     RECORDING_ID,
     RESULTS,
-    SCORES,
-    SECTION,
     STANDARD_FIELDS,
     Column,
     Kind,
 )
 from helios_research.ledger import Attempt, LedgerReader, Setting
+from helios_research.preflight_checks.check import Check
 from helios_research.results.files import write_parquet
-from helios_research.state.loader import Part, StatusLoader
+from helios_research.state.loader import StatusLoader
 from helios_research.state.rows import Row, parts
+from helios_research.state.status import RowStatus
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
 
-# Where the values of a column come from.
-_FROM_STATUS = {
-    "outcome": "outcome",
-    "error_code": "error_code",
-    "error_reason": "error_reason",
-    "attempts": "runs",
-}
-_FROM_ATTEMPT = ("model_run_id", "created_at", "uploaded_at", "source")
-_FROM_ANSWER_OR_ATTEMPT = ("run_at", "completed_at")
-_FROM_ANSWER = tuple(column.name for column in (*SCORES, *SECTION))
-_FROM_CHECK = tuple(column.name for column in AUDIO)
+_OF_STATUS = ("outcome", "error_code", "error_reason")
+_OF_ATTEMPT = ("model_run_id", "created_at", "uploaded_at", "source")
+# Where there is an answer, it has its own.
+_OF_ATTEMPT_OR_ANSWER = ("run_at", "completed_at")
+_OF_CHECK = tuple(column.name for column in AUDIO)
 
-# Marks an answer in the ledger that is damaged; compared by identity, since no answer is also empty.
-_DAMAGED: dict[str, Any] = {}
-_DAMAGED_REASON = (
-    "The ledger holds an answer for this recording that can no longer be read. Restore the study "
-    "folder from a backup; the other recordings are not affected."
-)
+_DAMAGED = {
+    "error_code": UNREADABLE_ANSWER,
+    "error_reason": "The ledger holds an answer for this recording that can no longer be read. "
+    "Restore the study folder from a backup; the other recordings are not affected.",
+}
 
 
 class Snapshot:
@@ -90,9 +83,16 @@ class Snapshot:
     def _parts(self) -> Iterator[pd.DataFrame]:
         for part in self._loader.parts():
             decided = [status.attempt_id for status in part.statuses if status.attempt_id]
-            values = _values(part, self._ledger.answers_to(decided))
+            answers = self._ledger.answers_to(decided)
+            records = [
+                _record(status, check, part.attempts.get(status.attempt_id or 0), answers)
+                for status, check in zip(part.statuses, part.checks, strict=True)
+            ]
             yield pd.DataFrame(
-                {column.name: as_column(values[column.name], column) for column in _COLUMNS}
+                {
+                    column.name: as_column([one.get(column.name) for one in records], column)
+                    for column in _COLUMNS
+                }
             )
 
 
@@ -113,16 +113,12 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
 
 def _concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Join the results of consecutive rows; a category has the values of all of them."""
-    columns: dict[str, pd.Series[Any]] = {}
+    whole = pd.concat(tables, ignore_index=True)
     for column in _COLUMNS:
-        pieces = [table[column.name] for table in tables]
         if column.kind is Kind.CATEGORY:
-            columns[column.name] = pd.Series(
-                union_categoricals(pieces, sort_categories=not column.labels)
-            )
-        else:
-            columns[column.name] = pd.concat(pieces, ignore_index=True)
-    return pd.DataFrame(columns)
+            pieces = [table[column.name] for table in tables]
+            whole[column.name] = union_categoricals(pieces, sort_categories=not column.labels)
+    return whole
 
 
 def _beside(own: pd.DataFrame, tables: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -142,42 +138,22 @@ def _split(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 # --- the values of each column --------------------------------------------------------------------
 
 
-def _values(part: Part, answers: Mapping[int, str]) -> dict[str, list[Any]]:
-    attempts = [part.attempts.get(status.attempt_id or 0) for status in part.statuses]
-    parsed = [_parse_answer(attempt, answers) for attempt in attempts]
-    values: dict[str, list[Any]] = {
-        name: [getattr(status, source) for status in part.statuses]
-        for name, source in _FROM_STATUS.items()
-    }
-    for name in _FROM_CHECK:
-        values[name] = [getattr(check, name, None) for check in part.checks]
-    for name in _FROM_ATTEMPT:
-        values[name] = [getattr(attempt, name, None) for attempt in attempts]
-    for name in _FROM_ANSWER:
-        values[name] = [answer.get(name) for answer in parsed]
-    values["warnings"] = [answer["warnings"] if answer else [] for answer in parsed]
-    for name in _FROM_ANSWER_OR_ATTEMPT:
-        values[name] = [
-            answer[name] if answer else getattr(attempt, name, None)
-            for answer, attempt in zip(parsed, attempts, strict=True)
-        ]
-    for place, answer in enumerate(parsed):
-        if answer is _DAMAGED:
-            values["error_code"][place] = UNREADABLE_ANSWER
-            values["error_reason"][place] = _DAMAGED_REASON
-    return values
-
-
-def _parse_answer(attempt: Attempt | None, answers: Mapping[int, str]) -> dict[str, Any]:
-    """Read the answer to an attempt; empty where there is none."""
+def _record(
+    status: RowStatus, check: Check | None, attempt: Attempt | None, answers: Mapping[int, str]
+) -> dict[str, Any]:
+    """Give the values of one row; a column without a value may lack."""
+    own: dict[str, Any] = {"attempts": status.runs}
+    for source, names in ((status, _OF_STATUS), (check, _OF_CHECK), (attempt, _OF_ATTEMPT)):
+        own |= {name: getattr(source, name, None) for name in names}
+    answer: dict[str, Any] = {name: getattr(attempt, name, None) for name in _OF_ATTEMPT_OR_ANSWER}
+    answer["warnings"] = []
     # Another process may have written an answer since the attempt was read.
-    if attempt is None or not attempt.state.is_final:
-        return {}
-    body = answers.get(attempt.attempt_id)
-    try:
-        return {} if body is None else flatten_result(body)
-    except ValueError:
-        return _DAMAGED
+    if attempt is not None and attempt.state.is_final and attempt.attempt_id in answers:
+        try:
+            answer = flatten_result(answers[attempt.attempt_id])
+        except ValueError:
+            own |= _DAMAGED
+    return answer | own
 
 
 def as_column(values: list[Any], column: Column) -> "pd.Series[Any]":
