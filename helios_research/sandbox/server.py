@@ -95,35 +95,17 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Where the API is.
-
-        Returns
-        -------
-        str
-            Its origin.
-        """
+        """Where the API is."""
         return self._running.api_url
 
     @property
     def upload_url(self) -> str:
-        """Where the upload host is.
-
-        Returns
-        -------
-        str
-            Its origin.
-        """
+        """Where the upload host is."""
         return self._running.upload_url
 
     @property
     def api_key(self) -> str:
-        """The key that it accepts.
-
-        Returns
-        -------
-        str
-            The key.
-        """
+        """The key that it accepts."""
         return self.settings.api_key
 
     def client(self) -> "Client":
