@@ -72,7 +72,7 @@ def test_sorting_stays_when_another_table_has_the_column(
     table: PagedTable, frame: pd.DataFrame
 ) -> None:
     table.sort_by.value = "score"
-    table.show(frame.head(3), labels={"score": "Score"})
+    table.show(frame.head(3))
     assert shown(table) == ["r2", "r1", "r0"]
     table.show(frame[["name"]])
     assert shown(table)[:2] == ["r0", "r1"]

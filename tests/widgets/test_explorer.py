@@ -122,7 +122,7 @@ def test_without_a_score_chosen_the_figure_stays_and_a_sentence_says_why(page):
 
 
 def test_previous_and_next_follow_the_order_of_the_table(page, results):
-    page.control("Sort by").value = "mental_strain"
+    page.control("Sort by").value = "Mental strain"
     number = page.control("Recording no.")
     page.control("Next recording").click()
     lowest = results["mental_strain"].min()
@@ -187,6 +187,8 @@ def test_bad_results_are_a_sentence_in_the_widget(results_given, sentence, read)
 
 def test_a_study_that_fails_to_give_results_is_a_sentence(read):
     class Broken:
+        folder = Path("studies/shift")
+
         def results(self) -> pd.DataFrame:
             raise OSError("the disk is gone")
 

@@ -19,7 +19,7 @@ from helios_research.widgets.explorer.figure import (
     picture_html,
     save_figure,
 )
-from helios_research.widgets.explorer.selection import ExplorerState, Filters, OneOf
+from helios_research.widgets.explorer.selection import ExplorerState, OneOf
 from helios_research.widgets.explorer.source import open_source
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
@@ -63,9 +63,8 @@ def test_the_figure_of_compact_columns_is_that_of_the_results_to_the_pixel(resul
     view = FigureView(
         kind, ("mental_strain", "distress"), tag, "birth_sex" if kind.has_scores else None
     )
-    state = ExplorerState(
-        open_source(results), view, Filters().having(OneOf("site", ("Leeds", "Girona")))
-    )
+    sites = OneOf("site", ("Leeds", "Girona"))
+    state = ExplorerState(open_source(results), view, {"site": sites})
     assert isinstance(state.drawn["outcome"].dtype, pd.CategoricalDtype)
     assert picture(view.draw(state.drawn)) == picture(view.draw(state.selection))
 

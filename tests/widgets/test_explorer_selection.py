@@ -9,11 +9,10 @@ import pytest
 
 from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
+    Condition,
     DayBetween,
     ExplorerState,
-    Filters,
     HasWarning,
-    NoScore,
     OneOf,
     ScoreBetween,
     initial_state,
@@ -34,9 +33,9 @@ CONDITIONS = [
     OneOf("is_paid", ("True",)),
     OneOf("mixed", ("7", HOSTILE)),
     ScoreBetween("mental_strain", 0.25, 0.75),
-    ScoreBetween("exhaustion", 0.66, None),
-    ScoreBetween("exhaustion", None, 0.33),
-    NoScore("mental_strain"),
+    ScoreBetween("exhaustion", 0.66, 1.0),
+    ScoreBetween("exhaustion", 0.0, 0.33),
+    OneOf("mental_strain", (None,)),
     HasWarning(),
     DayBetween("recording_time", date(2026, 9, 24), date(2026, 9, 26)),
     DayBetween("recording_time", None, date(2026, 9, 22)),
@@ -52,19 +51,22 @@ def results() -> pd.DataFrame:
     return table.assign(is_paid=table["visit"] == "3", mixed=mixed).set_axis([5] * 300)
 
 
+def having(state: ExplorerState, condition: Condition) -> ExplorerState:
+    return state.filtered(condition.column, condition)
+
+
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda each: each.words)
 def test_the_code_of_a_condition_marks_the_rows_that_it_marks(results, condition):
-    filters = Filters().having(condition)
-    mask = filters.mask(results)
+    mask = condition.holds(results)
     namespace = {"pd": pd, "results": results}
-    exec(filters.code(results), namespace)  # noqa: S102 - our own code is what is tested
-    pd.testing.assert_frame_equal(namespace["selection"], results[mask])
+    exec(f"marked = {condition.code(results)}", namespace)  # noqa: S102 - our own code is what is tested
+    assert namespace["marked"].tolist() == mask.tolist()
     assert 0 < mask.sum() < len(results)
 
 
 def test_every_condition_at_once_leaves_what_matches_all(results):
-    filters = Filters().having(OneOf("arm", ("night_shift",))).having(NoScore("mental_strain"))
-    shown = results[filters.mask(results)]
+    state = having(initial_state(open_source(results)), OneOf("arm", ("night_shift",)))
+    shown = having(state, OneOf("mental_strain", (None,))).selection
     assert set(shown["arm"]) == {"night_shift"}
     assert shown["mental_strain"].isna().all()
 
@@ -89,16 +91,17 @@ def test_both_ends_of_a_range_of_scores_belong_to_it():
 def test_conditions_are_worded_for_chips():
     assert OneOf("arm", ("a", None)).words == "arm: a, not given"
     assert OneOf("visit", tuple("12345")).words == "visit: 1, 2, 3 and 2 more"
-    assert ScoreBetween("mental_strain", 0.2, None).words == "Mental strain from 0.2"
-    assert NoScore("exhaustion").words == "no Exhaustion"
+    assert ScoreBetween("mental_strain", 0.2, 1.0).words == "Mental strain 0.2 to 1"
+    assert OneOf("exhaustion", (None,)).words == "no Exhaustion"
+    assert DayBetween("day", date(2026, 9, 1), None).words == "day from 2026-09-01"
     assert DayBetween("day", None, date(2026, 9, 24)).words == "day up to 2026-09-24"
 
 
-def test_a_condition_replaces_one_about_the_same():
-    filters = Filters().having(NoScore("stress")).having(ScoreBetween("stress", 0.5, None))
-    assert [each.words for each in filters] == ["Stress from 0.5"]
-    assert list(filters.without("stress")) == []
-    assert list(filters.without("another")) == list(filters)
+def test_a_condition_replaces_one_about_the_same(state):
+    chosen = having(having(state, OneOf("stress", (None,))), ScoreBetween("stress", 0.5, 1.0))
+    assert [each.words for each in chosen.filters.values()] == ["Stress 0.5 to 1"]
+    assert chosen.filtered("stress", None) == state
+    assert chosen.filtered("another", None) == chosen
 
 
 # --- all that is shown at one moment --------------------------------------------------------------
@@ -115,9 +118,9 @@ def test_everything_is_shown_at_first_by_the_first_tag(state):
 
 
 def test_the_words_count_what_is_left(state):
-    failed = state.having(OneOf("error_code", ("RESULT_GONE",)))
+    failed = having(state, OneOf("error_code", ("RESULT_GONE",)))
     assert failed.words == "1 of 1,487 recordings shown, 1 of 120 participants"
-    assert failed.without("error_code").words == state.words
+    assert failed.filtered("error_code", None).words == state.words
 
 
 def test_results_without_tags_of_their_own_are_shown_by_outcome(state):
@@ -127,9 +130,9 @@ def test_results_without_tags_of_their_own_are_shown_by_outcome(state):
 
 def test_the_table_shows_keys_tags_outcome_and_the_scores_of_the_figure(state):
     chosen = replace(state, view=FigureView(FigureKind.BY_TAG, ("stress",), "visit", "site"))
-    rows = chosen.having(OneOf("arm", ("day_shift",))).rows()
+    rows = having(chosen, OneOf("arm", ("day_shift",))).rows()
     assert rows.columns[:5].tolist() == ["no.", "recording_id", "user_label", "visit", "site"]
-    assert rows.columns[-3:].tolist() == ["outcome", "error_code", "stress"]
+    assert rows.columns[-3:].tolist() == ["outcome", "error_code", "Stress"]
     assert rows["no."].tolist() == list(range(1, 707))
 
 
@@ -145,7 +148,7 @@ def test_the_table_shows_keys_tags_outcome_and_the_scores_of_the_figure(state):
     ids=lambda view: view.kind.name,
 )
 def test_the_code_gives_the_same_selection_and_the_same_figure(state, view):
-    chosen = replace(state, view=view).having(OneOf("site", ("Leeds", "Girona")))
+    chosen = having(replace(state, view=view), OneOf("site", ("Leeds", "Girona")))
     *lines, last = chosen.code().strip().splitlines()
     namespace: dict = {}
     exec("\n".join([*lines, f"drawn = {last}"]), namespace)  # noqa: S102 - our own code is what is tested
@@ -179,8 +182,9 @@ def test_nothing_is_listed_where_nothing_went_wrong(state):
 
 def test_each_reason_shows_as_many_recordings_as_it_says(state):
     for reason in reasons_of(state.source):
-        assert state.having(reason.condition).count == reason.count
+        assert having(state, reason.condition).count == reason.count
 
 
 def test_a_score_that_is_missing_can_be_looked_at(state):
-    assert state.having(NoScore("mental_strain")).selection["mental_strain"].isna().all()
+    unscored = having(state, OneOf("mental_strain", (None,))).selection
+    assert unscored["mental_strain"].isna().all()

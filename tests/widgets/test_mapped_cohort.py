@@ -5,7 +5,8 @@ import pytest
 
 from helios_research.cohort import Cohort
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.widgets.mapper import mapped_cohort, mapped_request
+from helios_research.state.rows import rows_of
+from helios_research.widgets.mapper import mapped_cohort
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_new_name_is_one_that_is_free() -> None:
 
 
 def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.DataFrame) -> None:
-    assert mapped_request(mapping, table, 1) == {
+    assert rows_of(mapped_cohort(mapping, table))[1].request.to_record() == {
         "user": {"userLabel": "007", "dateOfBirth": "1985-01-01", "birthSex": "MALE"},
         "language": "en-GB",
         "tags": [
@@ -94,7 +95,7 @@ def test_a_row_that_cannot_be_sent_has_no_request(
     mapping: ColumnMapping, table: pd.DataFrame
 ) -> None:
     table.loc[0, "born"] = "17.5.1990"
-    assert mapped_request(mapping, table, 0) is None
+    assert rows_of(mapped_cohort(mapping, table))[0].request is None
 
 
 def test_the_columns_that_stay_are_known(table: pd.DataFrame) -> None:

@@ -1,7 +1,8 @@
 """What all widgets share: controls, HTML, the status line, and their place in a notebook."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, wraps
 from html import escape
 from importlib import resources
@@ -121,6 +122,28 @@ class Guard:
         return guarded
 
 
+class ControlGroup:
+    """Controls that can be set without calling back."""
+
+    def __init__(self) -> None:
+        self._is_setting = False
+
+    @contextmanager
+    def _setting(self) -> Iterator[None]:
+        before, self._is_setting = self._is_setting, True
+        try:
+            yield
+        finally:
+            self._is_setting = before
+
+    def _follow(self, guard: Guard, control: Any, act: Callable[[], None]) -> None:
+        def unless_setting(_: Any) -> None:
+            if not self._is_setting:
+                act()
+
+        control.observe(guard(unless_setting), "value")
+
+
 # --- panels --------------------------------------------------------------------------------------
 
 SETTLED_S = 0.4
@@ -150,17 +173,12 @@ class Panel(HasTraits):
         )
         self.widget.add_class("helios")
         self._handles: list[Any] = []
-        self._is_closed = False
+        self.is_closed = False
         self._renewal: Timer | None = None
 
     def static_html(self) -> str:
         """Draw what the panel shows now, for a notebook that is opened again."""
         raise NotImplementedError
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the panel was closed."""
-        return self._is_closed
 
     def show(self) -> None:
         """Show the panel below the running cell, as if it were the cell's last value."""
@@ -184,9 +202,9 @@ class Panel(HasTraits):
 
     def close(self) -> None:
         """Release the widgets and the tables that they hold. Safe to call twice."""
-        if self._is_closed:
+        if self.is_closed:
             return
-        self._is_closed = True
+        self.is_closed = True
         self.render_static()
         close_tree(self.widget)
 
@@ -194,7 +212,7 @@ class Panel(HasTraits):
         return self._live() | self._static()
 
     def _live(self) -> dict[str, Any]:
-        if self._is_closed:
+        if self.is_closed:
             return {}
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
         return bundle | {"text/plain": repr(self)}
@@ -212,7 +230,7 @@ class Panel(HasTraits):
         if "__vsc_ipynb_file__" in ipython_shell().user_ns:
             display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
             return
-        if not self._is_closed:
+        if not self.is_closed:
             display(self._live(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
         handle = display(self._static(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
         if handle is not None:

@@ -3,7 +3,7 @@
 Only the rows on the page travel to the browser, so 100,000 rows cost it no more than 25.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from math import ceil
 from typing import Any
@@ -23,6 +23,7 @@ from helios_research.widgets.base import (
     BoundedIntText,
     Button,
     Checkbox,
+    ControlGroup,
     Dropdown,
     Guard,
     cut,
@@ -34,8 +35,11 @@ ROWS_ON_A_PAGE = 25
 _AS_GIVEN = "the table's own order"
 
 
-class PagedTable:
-    """A table as high as a full page, with controls to sort it and to turn its pages."""
+class PagedTable(ControlGroup):
+    """A table as high as a full page, with controls to sort it and to turn its pages.
+
+    ``order`` has the positions of the frame's rows, from 0, in the order shown.
+    """
 
     def __init__(
         self,
@@ -46,13 +50,13 @@ class PagedTable:
         sortable: bool = True,
         wrapped: bool = False,
     ) -> None:
+        super().__init__()
         self._caption = caption
         self._rows = rows_on_a_page
         self._wrapped = wrapped
         self._frame = pd.DataFrame()
-        self._labels: Mapping[str, str] = {}
         self._empty = ""
-        self._order: NDArray[np.int64] = np.arange(0)
+        self.order: NDArray[np.int64] = np.arange(0)
         self._marked: int | None = None
         self._page_number = 1
         self._content = markup()
@@ -85,44 +89,27 @@ class PagedTable:
             (self.last, lambda: self.pages),
         ):
             button.on_click(guard(lambda _, target=target: self.turn_to(target())))
-        self.page.observe(guard(lambda change: self.turn_to(change["new"])), "value")
-        self._sorting = guard(lambda _: self._sort())
-        for control in (self.sort_by, self.descending):
-            control.observe(self._sorting, "value")
+        self._follow(guard, self.page, lambda: self.turn_to(self.page.value))
+        self._follow(guard, self.sort_by, self._sort)
+        self._follow(guard, self.descending, self._sort)
 
     @property
     def pages(self) -> int:
         """Number of pages; an empty table has one."""
         return max(1, ceil(len(self._frame) / self._rows))
 
-    @property
-    def order(self) -> NDArray[np.int64]:
-        """Positions of the frame's rows, from 0, in the order shown."""
-        return self._order
-
-    def show(
-        self,
-        frame: pd.DataFrame,
-        *,
-        labels: Mapping[str, str] | None = None,
-        empty: str = "There is nothing to show.",
-    ) -> None:
+    def show(self, frame: pd.DataFrame, *, empty: str = "There is nothing to show.") -> None:
         """Show another table, or ``empty`` where it has no rows; the sorting stays if it can."""
-        self._frame, self._labels, self._empty = frame, labels or {}, empty
+        self._frame, self._empty = frame, empty
         self._marked = None
         # The chosen column stays chosen while the table has one of that name.
         chosen = self.sort_by.value
-        options = [(_AS_GIVEN, _AS_GIVEN), *((self._label(name), name) for name in frame.columns)]
-        if self.sort_by.options != tuple(options):
-            self._offer(options, chosen if chosen in frame.columns else _AS_GIVEN)
+        options = (_AS_GIVEN, *frame.columns)
+        if self.sort_by.options != options:
+            with self._setting():
+                self.sort_by.options = options
+                self.sort_by.value = chosen if chosen in frame.columns else _AS_GIVEN
         self._sort()
-
-    def _offer(self, options: list[tuple[str, Any]], chosen: Any) -> None:
-        # Setting the options selects the first one for a moment, which must not sort the table.
-        self.sort_by.unobserve(self._sorting, "value")
-        self.sort_by.options = options
-        self.sort_by.value = chosen
-        self.sort_by.observe(self._sorting, "value")
 
     def mark(self, position: int | None) -> None:
         """Highlight a row by its position in the frame, from 0, or none; turn to its page."""
@@ -130,7 +117,7 @@ class PagedTable:
         if position is None:
             self._draw()
         else:
-            place = int(np.flatnonzero(self._order == position)[0])
+            place = int(np.flatnonzero(self.order == position)[0])
             self.turn_to(place // self._rows + 1)
 
     def turn_to(self, page: int) -> None:
@@ -138,24 +125,21 @@ class PagedTable:
         self._page_number = min(max(1, page), self.pages)
         self._draw()
 
-    def _label(self, name: Any) -> str:
-        return self._labels.get(name, str(name))
-
     def _sort(self) -> None:
-        self._order = sorted_positions(
+        self.order = sorted_positions(
             self._frame, self.sort_by.value, descending=self.descending.value
         )
         self.turn_to(1)
 
     def _draw(self) -> None:
         number = self._page_number
-        with self.page.hold_trait_notifications():
+        with self._setting(), self.page.hold_trait_notifications():
             self.page.max = self.pages
             self.page.value = number
         self.first.disabled = self.previous.disabled = number == 1
         self.next.disabled = self.last.disabled = number == self.pages
         start = (number - 1) * self._rows
-        shown = self._order[start : start + self._rows]
+        shown = self.order[start : start + self._rows]
         self._content.value = self._page_html(shown)
         # Hidden buttons keep their place.
         self._turning.layout.visibility = "visible" if self.pages > 1 else "hidden"
@@ -168,7 +152,6 @@ class PagedTable:
             table_html(
                 self._frame.iloc[shown],
                 caption=self._caption,
-                labels=self._labels,
                 marked=[position == self._marked for position in shown.tolist()],
                 wrapped=self._wrapped,
             )
@@ -199,15 +182,13 @@ def table_html(
     frame: pd.DataFrame,
     *,
     caption: str,
-    labels: Mapping[str, str] | None = None,
     marked: Sequence[bool] = (),
     wrapped: bool = False,
 ) -> str:
     """Draw all rows; nothing from the table is markup, and ``wrapped`` text is not cut."""
-    names = labels or {}
     numeric = [_is_number(frame[name]) for name in frame.columns]
     head = "".join(
-        f'<th scope="col"{_number_class(number)}>{cut(names.get(name, name))}</th>'
+        f'<th scope="col"{_number_class(number)}>{cut(name)}</th>'
         for name, number in zip(frame.columns, numeric, strict=True)
     )
     texts = [cell_texts(frame[name]) for name in frame.columns]

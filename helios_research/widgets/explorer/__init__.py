@@ -19,12 +19,12 @@ from helios_research.widgets.explorer.figure import FigurePlace, FigureView, sav
 from helios_research.widgets.explorer.recording import RecordingPart
 from helios_research.widgets.explorer.selection import (
     NO_MATCH,
+    Condition,
     ExplorerState,
-    Filters,
     initial_state,
     reasons_of,
 )
-from helios_research.widgets.explorer.source import label_of, open_source
+from helios_research.widgets.explorer.source import open_source
 
 _ALL_SHOWN = "No filter is on: all recordings are shown."
 _CROSS = "\u00d7"
@@ -163,9 +163,8 @@ class Explorer(Panel):
             page = table_html(
                 state.rows().iloc[self._table.order[:ROWS_ON_A_PAGE]],
                 caption="Recordings shown, first page",
-                labels=_labels(state),
             )
-        filters = "".join(f"<li>{escape(condition.words)}</li>" for condition in state.filters)
+        filters = "".join(f"<li>{escape(each.words)}</li>" for each in state.filters.values())
         return (
             f'<p class="helios-headline">{escape(state.words)}</p>'
             f'<ul>{filters}</ul><div class="helios-figure">{self._figure.html}</div>'
@@ -181,8 +180,8 @@ class Explorer(Panel):
         self._headline.add_class("helios-in-view")
         self._chips = ChipRow(guard, self._drop_chip)
         self._wrong = ChipRow(guard, self._toggle_reason)
-        self._filters = FilterPanel(source, guard, self._set_filter, self._drop_filter)
-        self._choices = FigurePanel(source, state.view, guard, self._change_view)
+        self._filters = FilterPanel(state, guard, self._set_filter)
+        self._choices = FigurePanel(state, guard, self._change_view)
         self._choices.save.on_click(guard(lambda _: self._save()))
         self._figure = FigurePlace()
         self._table = PagedTable("Recordings shown", guard)
@@ -222,27 +221,20 @@ class Explorer(Panel):
 
     # --- what happens on a click ------------------------------------------------------------------
 
-    def _set_filter(self, condition: Any) -> None:
-        self._change_state(self._current().having(condition))
-
-    def _drop_filter(self, column: str) -> None:
-        state = self._current()
-        if state.filters.get(column) is not None:
-            self._change_state(state.without(column))
+    def _set_filter(self, column: str, condition: Condition | None) -> None:
+        self._change_state(self._current().filtered(column, condition))
 
     def _drop_chip(self, place: int) -> None:
-        conditions = list(self._current().filters)
-        if place < len(conditions):
-            self._drop_filter(conditions[place].column)
+        columns = list(self._current().filters)
+        if place < len(columns):
+            self._set_filter(columns[place], None)
         else:
-            self._change_state(replace(self._current(), filters=Filters()))
+            self._change_state(replace(self._current(), filters={}))
 
     def _toggle_reason(self, place: int) -> None:
         condition = self._reasons[place].condition
-        if self._current().filters.get(condition.column) == condition:
-            self._drop_filter(condition.column)
-        else:
-            self._set_filter(condition)
+        is_on = self._current().filters.get(condition.column) == condition
+        self._set_filter(condition.column, None if is_on else condition)
 
     def _change_view(self, view: FigureView) -> None:
         self._change_state(replace(self._current(), view=view))
@@ -283,12 +275,8 @@ class Explorer(Panel):
         )
         self._show_chips(state)
         self._show_figure(state)
-        self._filters.show(state.filters, state.mask)
-        self._table.show(
-            state.rows(),
-            labels=_labels(state),
-            empty=NO_MATCH,
-        )
+        self._filters.show(state)
+        self._table.show(state.rows(), empty=NO_MATCH)
         self._recording.select_from(np.flatnonzero(state.mask))
         self._show_code(state)
 
@@ -306,7 +294,7 @@ class Explorer(Panel):
     def _show_chips(self, state: ExplorerState) -> None:
         chips = [
             Chip(f"{condition.words}  {_CROSS}", f"Remove the filter {condition.words}", is_on=True)
-            for condition in state.filters
+            for condition in state.filters.values()
         ]
         if len(chips) > 1:
             chips.append(Chip("Remove all filters", "Show all recordings again"))
@@ -329,10 +317,6 @@ class Explorer(Panel):
             if self._is_code_shown
             else ""
         )
-
-
-def _labels(state: ExplorerState) -> dict[str, str]:
-    return {name: label_of(name) for name in state.view.biomarkers}
 
 
 def _beside(*columns: list[Any]) -> Any:

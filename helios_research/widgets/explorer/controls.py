@@ -1,11 +1,8 @@
 """The controls of an explorer: rows of chips, and the choice of recordings and of a figure."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from html import escape
-from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -17,6 +14,7 @@ from helios_research.widgets.base import (
     BoundedFloatText,
     Button,
     Combobox,
+    ControlGroup,
     DatePicker,
     Dropdown,
     Guard,
@@ -28,11 +26,11 @@ from helios_research.widgets.explorer.selection import (
     MISSING_WORDS,
     Condition,
     DayBetween,
-    Filters,
+    ExplorerState,
     OneOf,
     ScoreBetween,
 )
-from helios_research.widgets.explorer.source import ResultsSource, counts_of, label_of
+from helios_research.widgets.explorer.source import counts_of, label_of
 
 _LONGEST_CHIP = 44
 # More suggestions than anyone reads only slow the browser; any label can still be typed.
@@ -42,8 +40,8 @@ _BINS = 20
 _NO_COLOUR = "one colour"
 _WIDE = {"description_width": "6.2em"}
 
-# The whole range of every score; a filter of it would be no filter.
-_LOWEST, _HIGHEST = 0.0, 1.0
+# Of every score; a filter of it would be no filter.
+_WHOLE_RANGE = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,44 +93,18 @@ def _style_chip(button: Button, chip: Chip) -> None:
     button.layout.display = ""
 
 
-class ControlGroup:
-    """Controls that can be set without calling back."""
-
-    def __init__(self) -> None:
-        self._is_setting = False
-
-    @contextmanager
-    def _setting(self) -> Iterator[None]:
-        before, self._is_setting = self._is_setting, True
-        try:
-            yield
-        finally:
-            self._is_setting = before
-
-    def _follow(self, guard: Guard, control: Any, act: Callable[[], None]) -> None:
-        def unless_setting(_: Any) -> None:
-            if not self._is_setting:
-                act()
-
-        control.observe(guard(unless_setting), "value")
-
-
 class FilterPanel(ControlGroup):
     """Controls that choose recordings."""
 
     def __init__(
         self,
-        source: ResultsSource,
+        state: ExplorerState,
         guard: Guard,
-        set_filter: Callable[[Condition], None],
-        drop_filter: Callable[[str], None],
+        set_filter: Callable[[str, Condition | None], None],
     ) -> None:
         super().__init__()
-        self._source = source
-        self._filters = Filters()
-        self._shown = np.ones(len(source.table), dtype=bool)
+        self._state = state
         self._set_filter = set_filter
-        self._drop_filter = drop_filter
         self._make()
         for control, act in (
             (self.column, self._offer_values),
@@ -145,10 +117,10 @@ class FilterPanel(ControlGroup):
             (self.high, self._choose_range),
         ):
             self._follow(guard, control, act)
-        self.show(Filters(), self._shown)
+        self.show(state)
 
     def _make(self) -> None:
-        source, full = self._source, ipywidgets.Layout(width="auto")
+        source, full = self._state.source, ipywidgets.Layout(width="auto")
         look = {"style": _WIDE, "layout": full}
         self.column = Dropdown(description="Filter by", options=source.tags, **look)
         self.levels = SelectMultiple(
@@ -167,9 +139,9 @@ class FilterPanel(ControlGroup):
         self.last_day = DatePicker(description="To day", **look)
         options = [(label_of(name), name) for name in source.biomarkers]
         self.score = Dropdown(description="Score", options=options, **look)
-        limits = {"min": _LOWEST, "max": _HIGHEST, "step": 0.05}
-        self.low = BoundedFloatText(description="At least", **limits, **look)
-        self.high = BoundedFloatText(description="At most", value=_HIGHEST, **limits, **look)
+        limits = dict(zip(("min", "max"), _WHOLE_RANGE, strict=True)) | {"step": 0.05} | look
+        self.low = BoundedFloatText(description="At least", **limits)
+        self.high = BoundedFloatText(description="At most", value=_WHOLE_RANGE[1], **limits)
         self._histogram = markup()
         days = [self.first_day, self.last_day] if source.day_column else []
         scores = [self.score, self._histogram, self.low, self.high]
@@ -177,21 +149,21 @@ class FilterPanel(ControlGroup):
         self.widget = ipywidgets.VBox([markup("<h2>Choose recordings</h2>"), *parts])
         self.widget.add_class("helios-filters")
 
-    def show(self, filters: Filters, shown: Flags) -> None:
+    def show(self, state: ExplorerState) -> None:
         """Let the controls show which filters are on, and the histogram which rows they leave."""
-        self._filters, self._shown = filters, shown
+        self._state = state
         with self._setting():
             self._offer_values()
             self._offer_range()
-            days = filters.get(self._source.day_column or "")
+            days = state.filters.get(state.source.day_column or "")
             between = days if isinstance(days, DayBetween) else DayBetween("", None, None)
             self.first_day.value, self.last_day.value = between.first, between.last
 
     def _offer_values(self) -> None:
         column = self.column.value
-        counts = counts_of(self._source.table[column])
+        counts = counts_of(self._state.source.table[column])
         options = [(_option(value, count), value) for value, count in counts]
-        chosen = self._filters.get(column)
+        chosen = self._state.filters.get(column)
         values = chosen.values if isinstance(chosen, OneOf) else ()
         with self._setting():
             if self.levels.options != tuple(options):
@@ -200,10 +172,7 @@ class FilterPanel(ControlGroup):
 
     def _choose_values(self) -> None:
         column, values = self.column.value, tuple(self.levels.value)
-        if values:
-            self._set_filter(OneOf(column, values))
-        else:
-            self._drop_filter(column)
+        self._set_filter(column, OneOf(column, values) if values else None)
 
     def _add_participants(self) -> None:
         typed = [label.strip() for label in self.participant.value.split(",") if label.strip()]
@@ -217,45 +186,31 @@ class FilterPanel(ControlGroup):
                 "exactly as it is in the results."
             )
             raise ResultsError(message)
-        before = self._filters.get("user_label")
+        before = self._state.filters.get("user_label")
         known = before.values if isinstance(before, OneOf) else ()
         with self._setting():
             self.participant.value = ""
         if wanted:
-            self._set_filter(OneOf("user_label", tuple(dict.fromkeys([*known, *wanted]))))
+            together = tuple(dict.fromkeys([*known, *wanted]))
+            self._set_filter("user_label", OneOf("user_label", together))
 
     def _choose_days(self) -> None:
-        column = self._source.day_column or ""
-        first: date | None = self.first_day.value
-        last: date | None = self.last_day.value
-        if first is None and last is None:
-            self._drop_filter(column)
-        else:
-            self._set_filter(DayBetween(column, first, last))
+        column = self._state.source.day_column or ""
+        days = DayBetween(column, self.first_day.value, self.last_day.value)
+        self._set_filter(column, days if days.first or days.last else None)
 
     def _offer_range(self) -> None:
-        chosen = self._filters.get(self.score.value)
-        low, high = _LOWEST, _HIGHEST
-        if isinstance(chosen, ScoreBetween):
-            low = _LOWEST if chosen.low is None else chosen.low
-            high = _HIGHEST if chosen.high is None else chosen.high
+        name, state = self.score.value, self._state
+        chosen = state.filters.get(name)
+        between = chosen if isinstance(chosen, ScoreBetween) else ScoreBetween(name, *_WHOLE_RANGE)
         with self._setting():
-            self.low.value, self.high.value = low, high
-        self._draw_histogram()
+            self.low.value, self.high.value = between.low, between.high
+        scores = state.source.table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        self._histogram.value = histogram_html(scores, state.mask, label_of(name))
 
     def _choose_range(self) -> None:
-        low: float | None = self.low.value
-        high: float | None = self.high.value
-        low = None if low == _LOWEST else low
-        high = None if high == _HIGHEST else high
-        if low is None and high is None:
-            self._drop_filter(self.score.value)
-        else:
-            self._set_filter(ScoreBetween(self.score.value, low, high))
-
-    def _draw_histogram(self) -> None:
-        scores = self._source.table[self.score.value].to_numpy(dtype=np.float64, na_value=np.nan)
-        self._histogram.value = histogram_html(scores, self._shown, label_of(self.score.value))
+        name, limits = self.score.value, (self.low.value, self.high.value)
+        self._set_filter(name, None if limits == _WHOLE_RANGE else ScoreBetween(name, *limits))
 
 
 class FigurePanel(ControlGroup):
@@ -263,13 +218,13 @@ class FigurePanel(ControlGroup):
 
     def __init__(
         self,
-        source: ResultsSource,
-        view: FigureView,
+        state: ExplorerState,
         guard: Guard,
         change: Callable[[FigureView], None],
     ) -> None:
         super().__init__()
         self._change = change
+        source, view = state.source, state.view
         kinds = [kind for kind in FigureKind if kind.is_possible(source.table)]
         options = [(label_of(name), name) for name in source.biomarkers]
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
@@ -345,7 +300,7 @@ def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
 
 
 def _bars(scores: Floats, classes: str) -> str:
-    counts, _ = np.histogram(scores, bins=_BINS, range=(_LOWEST, _HIGHEST))
+    counts, _ = np.histogram(scores, bins=_BINS, range=_WHOLE_RANGE)
     heights = 32 * counts / max(1, int(counts.max(initial=0)))
     return "".join(
         f'<rect x="{place * 10}" y="{32 - height:.1f}" width="9" height="{height:.1f}" '

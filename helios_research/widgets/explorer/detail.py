@@ -60,24 +60,22 @@ class Details:
     def compared(self) -> pd.DataFrame:
         """Give ``analysis.baseline`` of all results; ``recording_id`` is the row here, from 0."""
         if self._compared is None:
-            self._compared = self._compare()
+            try:
+                self._compared = self._compare()
+            except ResultsError as error:
+                self._no_baseline = f"No baseline: {error}"
+                self._compared = pd.DataFrame({"recording_id": [], "biomarker": []})
         return self._compared
 
     def _compare(self) -> pd.DataFrame:
-        table = self.source.table
-        order = self.source.day_column
-        nothing = pd.DataFrame({"recording_id": [], "biomarker": []})
+        table, order = self.source.table, self.source.day_column
         if order is None:
-            self._no_baseline = "No baseline: the results do not say when recordings were made."
-            return nothing
+            message = "the results do not say when recordings were made."
+            raise ResultsError(message)
         needed = ["user_label", "outcome", order, *self.source.biomarkers]
         # Numbered again, since two rows of a table may have the same id.
         numbered = table[needed].assign(recording_id=range(len(table)))
-        try:
-            return baseline(numbered, order=order, first=_IN_BASELINE)
-        except ResultsError as error:
-            self._no_baseline = f"No baseline: {error}"
-            return nothing
+        return baseline(numbered, order=order, first=_IN_BASELINE)
 
     def _scores_html(self, row: pd.DataFrame, position: int) -> str:
         if row["outcome"].iloc[0] != Outcome.SCORED:
@@ -146,7 +144,8 @@ def _usual(known: "pd.Series[Any]") -> str:
 
 def _outcome_html(row: pd.DataFrame) -> str:
     outcome = str(row["outcome"].iloc[0])
-    parts = [f"<p><strong>{escape(outcome)}</strong>: {escape(_outcome_words(outcome))}</p>"]
+    label = OUTCOME_LABELS.get(outcome, "an outcome that this version does not know")
+    parts = [f"<p><strong>{escape(outcome)}</strong>: {escape(label)}</p>"]
     code = _value(row, "error_code")
     if code is not None:
         known = explain(str(code))
@@ -158,10 +157,6 @@ def _outcome_html(row: pd.DataFrame) -> str:
     listed = [] if warnings is None else list(warnings)
     parts += [f"<p><strong>Warning:</strong> {escape(str(each))}</p>" for each in listed]
     return f'<div class="helios-outcome">{"".join(parts)}</div>'
-
-
-def _outcome_words(outcome: str) -> str:
-    return OUTCOME_LABELS.get(outcome, "an outcome that this version does not know")
 
 
 def _metadata_html(row: pd.DataFrame) -> str:

@@ -15,8 +15,6 @@ from matplotlib.figure import Figure
 from helios_research._util.text import literal
 from helios_research.errors import ResultsError
 from helios_research.plots import (
-    PAGE,
-    Style,
     outcomes_by_tag,
     score_over_time,
     scores_by_hours_awake,
@@ -106,15 +104,12 @@ class FigureView:
         wanted = [*_NEEDED, *times, *self.biomarkers, self.tag, self.colour]
         return [name for name in dict.fromkeys(wanted) if name in table.columns]
 
-    def draw(self, selection: pd.DataFrame, style: Style = PAGE) -> Figure:
+    def draw(self, selection: pd.DataFrame) -> Figure:
         """Draw the figure, in the size that its content needs; pyplot does not know of it."""
         function, arguments, settings = self._call()
         table = selection[self.needs(selection)]
-        made = draw_on_another_thread(lambda: function(table, *arguments, **settings, style=style))
-        figure = np.ravel(made)[0].figure
-        if not isinstance(figure, Figure):
-            message = f"hr.plots.{function.__name__} returned no figure of its own."
-            raise ResultsError(message)
+        made = draw_on_another_thread(lambda: function(table, *arguments, **settings))
+        figure: Figure = np.ravel(made)[0].figure
         return figure
 
     def _call(self) -> _Call:

@@ -12,8 +12,7 @@ import numpy as np
 
 from helios_research.analysis.prepared import Codes
 from helios_research.errors import ResultsError
-from helios_research.widgets.base import BoundedIntText, Button, Guard, markup
-from helios_research.widgets.explorer.controls import ControlGroup
+from helios_research.widgets.base import BoundedIntText, Button, ControlGroup, Guard, markup
 from helios_research.widgets.explorer.detail import Details
 from helios_research.widgets.explorer.source import ResultsSource
 

@@ -1,7 +1,7 @@
 """Which recordings an explorer shows: conditions, filters, and all that is shown at one moment."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -11,7 +11,7 @@ import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.analysis.prepared import Flags, count_people, count_reasons, has_warning
-from helios_research.columns import Outcome
+from helios_research.columns import BIOMARKERS_BY_NAME, Outcome
 from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.source import ResultsSource, is_text, label_of, texts_of
 
@@ -53,6 +53,8 @@ class OneOf(Condition):
     @property
     def words(self) -> str:
         """The column and its values, the first few of them by name."""
+        if self.values == (None,) and self.column in BIOMARKERS_BY_NAME:
+            return f"no {label_of(self.column)}"
         names = [MISSING_WORDS if value is None else value for value in self.values]
         more = len(names) - _NAMED_IN_A_CHIP
         shown = ", ".join(names[:_NAMED_IN_A_CHIP])
@@ -61,8 +63,9 @@ class OneOf(Condition):
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Mark the rows that match."""
         values = table[self.column]
-        marked = texts_of(values).isin(self._named)
-        return marked | values.isna() if None in self.values else marked
+        missing = values.isna() & (None in self.values)
+        # As texts only where they are compared, since this takes time in columns of numbers.
+        return texts_of(values).isin(self._named) | missing if self._named else missing
 
     def code(self, table: pd.DataFrame) -> str:
         """Give an expression of pandas that marks them."""
@@ -81,49 +84,23 @@ class OneOf(Condition):
 
 @dataclass(frozen=True, slots=True)
 class ScoreBetween(Condition):
-    """A score is in a range, both ends included; an end is None where the range is open."""
+    """A score is in a range, both ends included."""
 
-    low: float | None
-    high: float | None
+    low: float
+    high: float
 
     @property
     def words(self) -> str:
         """The biomarker and its range."""
-        return f"{label_of(self.column)} {_range_words(self.low, self.high)}"
+        return f"{label_of(self.column)} {self.low:g} to {self.high:g}"
 
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Mark the rows that match."""
-        scores = table[self.column].astype("float64")
-        low = -np.inf if self.low is None else self.low
-        high = np.inf if self.high is None else self.high
-        return scores.between(low, high)
+        return table[self.column].astype("float64").between(self.low, self.high)
 
     def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - scores are always numbers
         """Give an expression of pandas that marks them."""
-        column = f'{_column(self.column)}.astype("float64")'
-        if self.high is None:
-            return f"{column}.ge({self.low!r})"
-        if self.low is None:
-            return f"{column}.le({self.high!r})"
-        return f"{column}.between({self.low!r}, {self.high!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class NoScore(Condition):
-    """A biomarker has no score."""
-
-    @property
-    def words(self) -> str:
-        """That there is no score."""
-        return f"no {label_of(self.column)}"
-
-    def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
-        """Mark the rows that match."""
-        return table[self.column].isna()
-
-    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - the same for every type
-        """Give an expression of pandas that marks them."""
-        return f"{_column(self.column)}.isna()"
+        return f'{_column(self.column)}.astype("float64").between({self.low!r}, {self.high!r})'
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +134,11 @@ class DayBetween(Condition):
     @property
     def words(self) -> str:
         """The days."""
-        return f"{label_of(self.column)} {_range_words(self.first, self.last)}"
+        if self.last is None:
+            return f"{self.column} from {self.first}"
+        if self.first is None:
+            return f"{self.column} up to {self.last}"
+        return f"{self.column} {self.first} to {self.last}"
 
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Mark the rows that match."""
@@ -188,43 +169,6 @@ class DayBetween(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """All conditions, in the order in which they were set; a recording must match every one."""
-
-    conditions: Mapping[str, Condition] = field(default_factory=dict)
-
-    def __iter__(self) -> Iterator[Condition]:
-        """Go through the conditions in the order in which they were set."""
-        return iter(self.conditions.values())
-
-    def get(self, column: str) -> Condition | None:
-        """Find the condition about a column; None where there is none."""
-        return self.conditions.get(column)
-
-    def having(self, condition: Condition) -> "Filters":
-        """Set a condition, in place of one about the same column."""
-        return Filters({**self.conditions, condition.column: condition})
-
-    def without(self, column: str) -> "Filters":
-        """Take a condition away."""
-        return Filters({name: each for name, each in self.conditions.items() if name != column})
-
-    def mask(self, table: pd.DataFrame) -> Flags:
-        """Mark the recordings that are shown."""
-        shown = np.ones(len(table), dtype=bool)
-        for condition in self:
-            shown &= condition.holds(table).to_numpy(dtype=bool, na_value=False)
-        return shown
-
-    def code(self, table: pd.DataFrame) -> str:
-        """Give the line that makes ``selection`` from ``results``."""
-        if not self.conditions:
-            return "selection = results"
-        lines = "\n    & ".join(condition.code(table) for condition in self)
-        return f"selection = results[\n    {lines}\n]"
-
-
-@dataclass(frozen=True, slots=True)
 class Reason:
     """Something wrong with recordings, whose condition shows them at one click."""
 
@@ -239,12 +183,16 @@ class ExplorerState:
 
     source: ResultsSource
     view: FigureView
-    filters: Filters = field(default_factory=Filters)
+    # By column, in the order in which they were set; a recording must match every one.
+    filters: Mapping[str, Condition] = field(default_factory=dict)
 
     @cached_property
     def mask(self) -> Flags:
         """Which rows of the results are shown."""
-        return self.filters.mask(self.source.table)
+        shown = np.ones(len(self.source.table), dtype=bool)
+        for condition in self.filters.values():
+            shown &= condition.holds(self.source.table).to_numpy(dtype=bool, na_value=False)
+        return shown
 
     @cached_property
     def count(self) -> int:
@@ -271,13 +219,12 @@ class ExplorerState:
             f"{shown:,} of {everyone:,} participants"
         )
 
-    def having(self, condition: Condition) -> "ExplorerState":
-        """Set a filter."""
-        return replace(self, filters=self.filters.having(condition))
-
-    def without(self, column: str) -> "ExplorerState":
-        """Take a filter away."""
-        return replace(self, filters=self.filters.without(column))
+    def filtered(self, column: str, condition: Condition | None) -> "ExplorerState":
+        """Set the condition about a column, in place of an earlier one; None takes it away."""
+        conditions = {**self.filters, column: condition}
+        return replace(
+            self, filters={name: each for name, each in conditions.items() if each is not None}
+        )
 
     def rows(self) -> pd.DataFrame:
         """Give the selection as its table shows it, numbered from 1."""
@@ -289,13 +236,17 @@ class ExplorerState:
             *("outcome", "error_code", *view.biomarkers),
         ]
         names = [name for name in dict.fromkeys(wanted) if name in table.columns]
-        rows = table[names][self.mask].reset_index(drop=True)
+        labels = {name: label_of(name) for name in view.biomarkers}
+        free = {name: label for name, label in labels.items() if label not in names}
+        rows = table[names][self.mask].reset_index(drop=True).rename(columns=free)
         if "no." not in names:
             rows.insert(0, "no.", range(1, len(rows) + 1))
         return rows
 
     def code(self) -> str:
         """Give the lines that reproduce selection and figure."""
+        conditions = [each.code(self.source.table) for each in self.filters.values()]
+        rows = "[\n    " + "\n    & ".join(conditions) + "\n]" if conditions else ""
         return "\n".join(
             [
                 "import pandas as pd",
@@ -303,7 +254,7 @@ class ExplorerState:
                 "import helios_research as hr",
                 "",
                 self.source.code,
-                self.filters.code(self.source.table),
+                f"selection = results{rows}",
                 self.view.code(),
                 "",
             ]
@@ -332,7 +283,7 @@ def reasons_of(source: ResultsSource) -> Sequence[Reason]:
     main = source.biomarkers[0]
     missing = int(table[main].isna().sum())
     if missing:
-        found.append(Reason(NoScore(main), missing, NoScore(main).words))
+        found.append(Reason(OneOf(main, (None,)), missing, f"no {label_of(main)}"))
     warned = int(has_warning(table).sum())
     if warned:
         found.append(Reason(HasWarning(), warned, HasWarning().words))
@@ -341,11 +292,3 @@ def reasons_of(source: ResultsSource) -> Sequence[Reason]:
 
 def _column(name: str) -> str:
     return f"results[{literal(name)}]"
-
-
-def _range_words(low: object, high: object) -> str:
-    if high is None:
-        return f"from {low}"
-    if low is None:
-        return f"up to {high}"
-    return f"{low} to {high}"

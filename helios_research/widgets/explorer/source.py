@@ -31,7 +31,9 @@ _EACH_ITS_OWN = frozenset(STANDARD_FIELDS) | frozenset(RESULTS_BY_NAME)
 
 @runtime_checkable
 class HasResults(Protocol):
-    """Anything that has results, such as a study."""
+    """Anything that has results and a folder, such as a study."""
+
+    folder: Path
 
     def results(self) -> pd.DataFrame:
         """Give one row per recording."""
@@ -89,9 +91,13 @@ def open_source(results: object) -> ResultsSource:
     if isinstance(results, str | PathLike):
         return _from_path(Path(fspath(results)).expanduser())
     if isinstance(results, HasResults):
-        folder = Path(getattr(results, "folder", Path.cwd()))
-        source = _examined(results.results(), _study_code(results), folder)
-        return replace(source, locations=_resolved(results, source))
+        code = f"results = hr.Study({literal(str(results.folder))}).results()"
+        source = _examined(results.results(), code, results.folder)
+        # The paths as the study's cohort resolved them against its manifest, if it has them.
+        fields = getattr(getattr(results, "cohort", None), "fields", None)
+        if isinstance(fields, pd.DataFrame) and len(fields) == len(source.table):
+            return replace(source, locations=fields["recording"])
+        return source
     message = (
         f"An Explorer shows results, not an object of type {type(results).__name__}: give it a "
         "DataFrame, the path of a Parquet file, or a study."
@@ -110,13 +116,6 @@ def _from_path(path: Path) -> ResultsSource:
     return _examined(read_results(path), code, path.parent)
 
 
-def _study_code(study: HasResults) -> str:
-    folder = getattr(study, "folder", None)
-    if folder is None:
-        return f"# `results` is what .results() of the {type(study).__name__} returned."
-    return f"results = hr.Study({literal(str(folder))}).results()"
-
-
 def _examined(table: pd.DataFrame, code: str, folder: Path) -> ResultsSource:
     prepare(table.head(0), biomarkers=())
     if table.empty:
@@ -133,15 +132,6 @@ def _examined(table: pd.DataFrame, code: str, folder: Path) -> ResultsSource:
         raise ResultsError(message)
     locations = table["recording"] if "recording" in table.columns else None
     return ResultsSource(table, code, folder, locations, _tags(table), markers)
-
-
-def _resolved(study: HasResults, source: ResultsSource) -> "pd.Series[Any] | None":
-    """Give the paths as the study's cohort resolved them against its manifest, if it has them."""
-    fields = getattr(getattr(study, "cohort", None), "fields", None)
-    if isinstance(fields, pd.DataFrame) and len(fields) == len(source.table):
-        resolved: pd.Series[Any] = fields["recording"]
-        return resolved
-    return source.locations
 
 
 def _tags(table: pd.DataFrame) -> tuple[str, ...]:

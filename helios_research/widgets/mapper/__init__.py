@@ -76,21 +76,25 @@ class CohortMapper(Panel):
     ) -> None:
         self._status = StatusLine()
         self._guard = Guard(self._status)
-        self._frame, problem = _readable(df)
         self._cohort: Cohort | None = None
-        self._problem = problem or ""
+        try:
+            self._frame, self._problem = _readable(df), ""
+        except CohortError as error:
+            self._frame, self._problem = pd.DataFrame(), str(error)
         self._building = Lock()
         given = replace(
             ColumnMapping.of(columns, constants, tags), root=None if root is None else str(root)
         )
         self.controls = MapperControls(self._frame.columns, given)
         self._make_views()
-        super().__init__(self._layout() if problem is None else [self._status.widget])
-        if problem is None:
-            self._follow_the_controls()
-            self.refresh()
-        else:
-            self._status.show_error(problem)
+        super().__init__([self._status.widget] if self._problem else self._layout())
+        if self._problem:
+            self._status.show_error(self._problem)
+            return
+        self.controls.follow(self._guard, self.refresh)
+        self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
+        self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
+        self.refresh()
 
     # --- what a researcher uses ------------------------------------------------------------------
 
@@ -205,11 +209,6 @@ class CohortMapper(Panel):
             "required)</span></p>"
         )
 
-    def _follow_the_controls(self) -> None:
-        self.controls.observe(self._guard(lambda _: self.refresh()))
-        self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
-        self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
-
     # --- following the choices -------------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -293,24 +292,30 @@ class CohortMapper(Panel):
     def _show_sent(self) -> None:
         self._sent.value = (
             '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
-            f'aria-label="What would be sent">{self._what_is_sent()}</div>'
+            f'aria-label="What would be sent">{self._sent_html()}</div>'
         )
 
-    def _what_is_sent(self) -> str:
-        position = self.row_control.value - 1
+    def _sent_html(self) -> str:
         if self._problem:
             return '<p class="helios-muted">Nothing yet.</p>'
+        position = self.row_control.value - 1
         # In a long table, this row is checked alone until all are.
-        cohort, place = self._cohort, position
-        if cohort is None:
-            cohort, place = mapped_cohort(self.mapping, self._frame.iloc[[position]]), 0
-        verdict = _verdict_html(cohort, place)
-        if not cohort.is_valid[place]:
-            return verdict
-        request = mapped_request(self.mapping, self._frame, position)
+        if self._cohort is None:
+            alone = mapped_cohort(self.mapping, self._frame.iloc[[position]])
+        else:
+            alone = self._cohort.without(np.arange(len(self._cohort)) != position)
+        row = rows_of(alone)[0]
+        if row.rejection is not None:
+            reason = escape(row.rejection.error_reason)
+            return f'<p class="helios-status helios-failed">Not sent. {reason}</p>'
+        record = {} if row.request is None else row.request.to_record()
+        pairs = pd.DataFrame(_pairs(record), columns=["Field", "Value"])
         staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
-        note = f"These columns are not sent: {cut(staying, 120)}"
-        return f'{verdict}{_request_html(request)}<p class="helios-muted">{note}</p>'
+        return (
+            '<p class="helios-status">This and the recording would be sent.</p>'
+            f"{table_html(pairs, caption='What would be sent')}"
+            f'<p class="helios-muted">These columns are not sent: {cut(staying, 120)}</p>'
+        )
 
     def _go_to_next_issue(self) -> None:
         rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
@@ -321,33 +326,24 @@ class CohortMapper(Panel):
         self.row_control.value = (later or rows)[0]
 
 
-def _readable(df: Any) -> tuple[pd.DataFrame, str | None]:
-    """Read the table as a cohort would, or give a sentence why it cannot be one."""
+def _readable(df: Any) -> pd.DataFrame:
+    """Read the table as a cohort would."""
     if not isinstance(df, pd.DataFrame):
-        return pd.DataFrame(), (
+        message = (
             f"CohortMapper needs a DataFrame, and this is a {type(df).__name__}: "
             'read a file with pandas first, as in pd.read_csv(path, dtype="str").'
         )
+        raise CohortError(message)
     if df.empty:
-        return pd.DataFrame(), "The table has no rows, so there is nothing to map."
-    try:
-        return from_dataframe(df, "The DataFrame", first_row=1).frame, None
-    except CohortError as error:
-        return pd.DataFrame(), str(error)
+        message = "The table has no rows, so there is nothing to map."
+        raise CohortError(message)
+    return from_dataframe(df, "The DataFrame", first_row=1).frame
 
 
 def mapped_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> Cohort:
     """Make the cohort that the mapping's code makes."""
     new_names = mapping.renamed(frame.columns)
     return Cohort.from_frame(frame.rename(columns=new_names), **mapping.arguments(new_names))
-
-
-def mapped_request(
-    mapping: ColumnMapping, frame: pd.DataFrame, position: int
-) -> dict[str, Any] | None:
-    """Give what is sent for one row, as Helios reads it; None where the row cannot be sent."""
-    row = rows_of(mapped_cohort(mapping, frame.iloc[[position]]))[0]
-    return None if row.request is None else row.request.to_record()
 
 
 def _missing_choice(mapping: ColumnMapping) -> str:
@@ -384,25 +380,7 @@ def _heading(text: str) -> Any:
     return markup(f'<h2 class="helios-heading">{escape(text)}</h2>')
 
 
-def _verdict_html(cohort: Cohort, position: int) -> str:
-    """Give a sentence whether a row would be sent, and why not."""
-    if cohort.is_valid[position]:
-        return '<p class="helios-status">This and the recording would be sent.</p>'
-    # Reasons are made for a whole cohort at a time.
-    alone = cohort.without(np.arange(len(cohort)) != position)
-    reason = alone.rejections()["error_reason"].iloc[0]
-    return f'<p class="helios-status helios-failed">Not sent. {escape(str(reason))}</p>'
-
-
-def _request_html(request: Mapping[str, Any] | None) -> str:
-    """Show a request's JSON as a table; nothing for None."""
-    if request is None:
-        return ""
-    rows = pd.DataFrame(_flat(request), columns=["Field", "Value"])
-    return table_html(rows, caption="What would be sent")
-
-
-def _flat(request: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _pairs(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Write a request's JSON as pairs: ``user.birthSex``, ``tags.arm``."""
     pairs: list[tuple[str, str]] = []
     for name, value in request.items():

@@ -1,13 +1,14 @@
 """The controls of a mapper: a column or a value for each field, the tags, and the folder."""
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import ipywidgets
 
 from helios_research.cohort.mapping import ColumnMapping, guess_columns
 from helios_research.columns import MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
-from helios_research.widgets.base import Checkbox, Dropdown, Text
+from helios_research.widgets.base import Checkbox, ControlGroup, Dropdown, Guard, Text
 
 FIELDS = (*MANIFEST, RECORDING_ID)
 """The fields, in the order of their controls."""
@@ -18,12 +19,12 @@ SAME_FOR_ALL = "(the same for all rows)"
 _NEEDS_A_COLUMN = ("recording", RECORDING_ID.name)
 
 
-class MapperControls:
+class MapperControls(ControlGroup):
     """The controls, filled in with what is given and what the names of the columns suggest."""
 
     def __init__(self, names: Iterable[str], given: ColumnMapping) -> None:
+        super().__init__()
         self._names = list(names)
-        self._is_adjusting = False
         self.fields = {column.name: self._field(column) for column in FIELDS}
         self.constants = {
             column.name: _constant(column, given)
@@ -58,18 +59,16 @@ class MapperControls:
         tags = tuple(name for name, box in self.tags.items() if box.value)
         return ColumnMapping(columns, constants, tags, self.root.value.strip() or None)
 
-    def observe(self, changed: Callable[..., None]) -> None:
+    def follow(self, guard: Guard, act: Callable[[], None]) -> None:
         """Call something after each change by a person, once the other choices fit it."""
 
-        def adjusted(change: object) -> None:
-            if not self._is_adjusting:
-                self._adjust()
-                changed(change)
+        def adjust_and_act() -> None:
+            self._adjust()
+            act()
 
-        for group in (self.fields, self.constants, self.tags):
-            for control in group.values():
-                control.observe(adjusted, "value")
-        self.root.observe(adjusted, "value")
+        groups = (self.fields, self.constants, self.tags, {"root": self.root})
+        for control in chain.from_iterable(group.values() for group in groups):
+            self._follow(guard, control, adjust_and_act)
 
     def _field(self, column: Column) -> Any:
         same = () if column.name in _NEEDS_A_COLUMN else (SAME_FOR_ALL,)
@@ -105,8 +104,7 @@ class MapperControls:
 
     def _adjust(self) -> None:
         """Show and enable only the controls that make sense with the other choices."""
-        self._is_adjusting = True
-        try:
+        with self._setting():
             for name, control in self.constants.items():
                 is_constant = self.fields[name].value == SAME_FOR_ALL
                 control.layout.display = "" if is_constant else "none"
@@ -114,8 +112,6 @@ class MapperControls:
             for name, box in self.tags.items():
                 box.disabled = name in used
                 box.value = box.value and name not in used
-        finally:
-            self._is_adjusting = False
 
 
 def _constant(column: Column, given: ColumnMapping) -> Any:

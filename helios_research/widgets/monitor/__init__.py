@@ -334,15 +334,13 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: b
     """
     table = '<p class="helios-muted">No errors.</p>'
     if groups:
-        explained = [(group, explain(group.code)) for group in groups]
+        columns = ["Error", "Recordings", "What it means", "What to do", "Latest reason"]
         rows = pd.DataFrame(
-            {
-                "Error": [group.code for group in groups],
-                "Recordings": [f"{group.count:,}" for group in groups],
-                "What it means": [explanation.meaning for _, explanation in explained],
-                "What to do": [explanation.remedy for _, explanation in explained],
-                "Latest reason": [group.reason for group in groups],
-            }
+            [
+                (group.code, f"{group.count:,}", known.meaning, known.remedy, group.reason)
+                for group, known in ((group, explain(group.code)) for group in groups)
+            ],
+            columns=columns,
         )
         if static:
             rows = rows.drop(columns="Latest reason")

@@ -10,6 +10,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -147,7 +148,7 @@ class StudyPoller:
         self._next_exact_s = self._next_read_s = 0.0
         self._began: tuple[float, int] | None = None
         self._activity = Activity.NONE
-        self._ended: tuple[Submission[Any], str, bool] | None = None
+        self._ended: tuple[Submission[Any], str] | None = None
 
     def poll(self, *, exactly: bool = False) -> StudyView:
         """Read the study's status; ``exactly``: of every row again, however long that takes."""
@@ -220,9 +221,10 @@ class StudyPoller:
     ) -> tuple[str, bool]:
         if submission is not None:
             if self._ended is None or self._ended[0] is not submission:
-                self._ended = (submission, *_how_it_ended(submission))
+                # Once, since the traceback of an error grows each time it is raised.
+                self._ended = (submission, _error_of(submission))
             if self._ended[1]:
-                return self._ended[1:]
+                return self._ended[1], True
         left = counts.outcomes.get(Outcome.PENDING, 0)
         last = counts.last_change
         when = "" if last is None else f" Last change: {in_local_time(last)}."
@@ -232,13 +234,12 @@ class StudyPoller:
         return f"No submission is running; {left:,} {plural} left.{when}", False
 
 
-def _how_it_ended(submission: Submission[Any]) -> tuple[str, bool]:
-    """Give the sentence of the error that ended a submission, if one did."""
+def _error_of(submission: Submission[Any]) -> str:
     try:
         submission.wait()
     except HeliosResearchError as error:
-        return str(error), True
-    return "", False
+        return str(error)
+    return ""
 
 
 def _sentence_elsewhere(holder: Holder) -> str:
@@ -253,12 +254,9 @@ def _sentence_elsewhere(holder: Holder) -> str:
 
 def _signature(folder: Path) -> object:
     """Give what changes when something is written to a ledger, without opening it."""
-    seen: list[tuple[int, int] | None] = []
+    seen: list[tuple[int, int]] = []
     for name in (DATABASE_NAME, f"{DATABASE_NAME}-wal"):
-        try:
+        with suppress(OSError):
             found = (folder / name).stat()
-        except OSError:
-            seen.append(None)
-        else:
             seen.append((found.st_mtime_ns, found.st_size))
-    return tuple(seen)
+    return seen
