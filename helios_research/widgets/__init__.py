@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["CohortMapper", "Explorer", "SubmissionMonitor"]
 
 _HOMES = {
-    "CohortMapper": "helios_research.widgets.mapper",
-    "Explorer": "helios_research.widgets.explorer",
-    "SubmissionMonitor": "helios_research.widgets.monitor",
+    "CohortMapper": "mapper",
+    "Explorer": "explorer",
+    "SubmissionMonitor": "monitor",
 }
 
 
@@ -24,9 +24,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

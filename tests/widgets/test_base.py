@@ -66,9 +66,9 @@ def test_a_status_is_told_to_screen_readers_as_text(status: StatusLine) -> None:
     assert status.widget.value == (
         '<div role="status" class="helios-status">&lt;b&gt;Done&lt;/b&gt;</div>'
     )
-    status.show_error("Not done.")
+    status.show("Not done.", failed=True)
     assert "helios-failed" in status.widget.value
-    status.clear()
+    status.show("")
     assert status.text == ""
     assert 'role="status"' in status.widget.value
 

@@ -74,22 +74,12 @@ class StatusLine:
 
     def __init__(self) -> None:
         self.widget = markup()
-        self.clear()
+        self.show("")
 
-    def show(self, text: str) -> None:
-        """Show a sentence, as text and never as markup."""
-        self._set(text, "helios-status")
-
-    def show_error(self, text: str) -> None:
-        """Show what went wrong and what to do about it."""
-        self._set(text, "helios-status helios-failed")
-
-    def clear(self) -> None:
-        """Show nothing; the line keeps its place."""
-        self._set("", "helios-status")
-
-    def _set(self, text: str, classes: str) -> None:
+    def show(self, text: str, *, failed: bool = False) -> None:
+        """Show a sentence, as text and never as markup; empty, the line keeps its place."""
         self.text = text
+        classes = "helios-status helios-failed" if failed else "helios-status"
         self.widget.value = f'<div role="status" class="{classes}">{escape(text)}</div>'
 
 
@@ -113,11 +103,11 @@ class Guard:
                 try:
                     act(*event)
                 except HeliosResearchError as error:
-                    self._status.show_error(str(error))
+                    self._status.show(str(error), failed=True)
                 # Whatever the error is, the person who clicked has to see it.
                 except Exception as error:  # noqa: BLE001
                     _log.debug("A widget's callback failed", exc_info=True)
-                    self._status.show_error(f"This did not work: {in_words(error)}.")
+                    self._status.show(f"This did not work: {in_words(error)}.", failed=True)
 
         return guarded
 
@@ -180,10 +170,6 @@ class Panel(HasTraits):
         """Draw what the panel shows now, for a notebook that is opened again."""
         raise NotImplementedError
 
-    def show(self) -> None:
-        """Show the panel below the running cell, as if it were the cell's last value."""
-        self._ipython_display_()
-
     def render_static_soon(self) -> None:
         """Renew the static picture once nothing has changed for a moment."""
         if self._renewal is not None:
@@ -221,8 +207,8 @@ class Panel(HasTraits):
         picture = f'<div class="helios helios-static">{self.static_html()}</div>'
         return {"text/plain": repr(self), "text/html": f"{_style()}{picture}"}
 
-    def _ipython_display_(self) -> None:
-        # Only IPython calls this, so it is installed.
+    def show(self) -> None:
+        """Show the panel below the running cell, as if it were the cell's last value."""
         from IPython.display import display
 
         _SHOWN.take_place(self)
@@ -235,6 +221,8 @@ class Panel(HasTraits):
         handle = display(self._static(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
         if handle is not None:
             self._handles.append(handle)
+
+    _ipython_display_ = show
 
 
 class _ShownPanels:

@@ -83,10 +83,10 @@ class Explorer(Panel):
         try:
             source = open_source(results)
         except HeliosResearchError as error:
-            self._status.show_error(str(error))
+            self._status.show(str(error), failed=True)
             super().__init__([self._status.widget])
         except Exception as error:  # noqa: BLE001 - a sentence says what is wrong with any object
-            self._status.show_error(f"These results cannot be shown: {in_words(error)}.")
+            self._status.show(f"These results cannot be shown: {in_words(error)}.", failed=True)
             super().__init__([self._status.widget])
         else:
             if recordings is not None:
@@ -192,6 +192,9 @@ class Explorer(Panel):
             [markup("<h2>Recordings shown</h2>"), self._table.widget], [self._recording.widget]
         )
         below.add_class("helios-below")
+        self._code, self._is_code_shown = markup(), False
+        self._code_button = Button(layout=ipywidgets.Layout(width="max-content"))
+        self._code_button.on_click(guard(lambda _: self._toggle_code()))
         saving = ipywidgets.HBox([self._choices.file_format, self._choices.save])
         return [
             self._headline,
@@ -200,18 +203,9 @@ class Explorer(Panel):
             self._status.widget,
             _beside([self._filters.widget], [self._choices.widget, self._figure.widget, saving]),
             # Above the parts that grow by a click, so that nothing is below those.
-            self._code_part(),
+            ipywidgets.VBox([self._code_button, self._code]),
             below,
         ]
-
-    def _code_part(self) -> Any:
-        self._code = markup()
-        self._code_button = Button(
-            description="Show the code for this", layout=ipywidgets.Layout(width="max-content")
-        )
-        self._is_code_shown = False
-        self._code_button.on_click(self._guard(lambda _: self._toggle_code()))
-        return ipywidgets.VBox([self._code_button, self._code])
 
     def _current(self) -> ExplorerState:
         if self._state is None:
@@ -241,7 +235,7 @@ class Explorer(Panel):
 
     def _change_state(self, state: ExplorerState) -> None:
         before, self._state = self._state, state
-        self._status.clear()
+        self._status.show("")
         self._show(state)
         self.render_static_soon()
         # Last, since observers take time of their own.
@@ -257,8 +251,6 @@ class Explorer(Panel):
 
     def _toggle_code(self) -> None:
         self._is_code_shown = not self._is_code_shown
-        shown = self._is_code_shown
-        self._code_button.description = "Hide the code" if shown else "Show the code for this"
         self._show_code(self._current())
 
     def _follow_order(self) -> None:
@@ -312,10 +304,12 @@ class Explorer(Panel):
         )
 
     def _show_code(self, state: ExplorerState) -> None:
+        if not self._is_code_shown:
+            self._code_button.description, self._code.value = "Show the code for this", ""
+            return
+        self._code_button.description = "Hide the code"
         self._code.value = (
             f'<pre class="helios-code" tabindex="0" aria-label="Code">{escape(state.code())}</pre>'
-            if self._is_code_shown
-            else ""
         )
 
 

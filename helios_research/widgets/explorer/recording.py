@@ -10,8 +10,9 @@ import av
 import ipywidgets
 import numpy as np
 
-from helios_research.analysis.prepared import Codes
+from helios_research.analysis.prepared import Codes, Flags
 from helios_research.errors import ResultsError
+from helios_research.recording.decoding import sniff
 from helios_research.widgets.base import BoundedIntText, Button, ControlGroup, Guard, markup
 from helios_research.widgets.explorer.detail import Details
 from helios_research.widgets.explorer.source import ResultsSource
@@ -28,17 +29,6 @@ LARGEST_BYTES = 2_000_000
 LONGEST_S = 180
 _OPUS_HZ = 16_000
 _BITS_PER_S = 32_000
-
-_MEDIA_TYPES = {
-    ".flac": "audio/flac",
-    ".mp3": "audio/mpeg",
-    ".mp4": "audio/mp4",
-    ".m4a": "audio/mp4",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".webm": "audio/webm",
-    ".wav": "audio/wav",
-}
 
 
 class RecordingPart(ControlGroup):
@@ -85,7 +75,7 @@ class RecordingPart(ControlGroup):
     def select_from(self, rows: Codes) -> None:
         """Walk through other rows of the results; the recording shown stays if it is among them."""
         self._rows = rows
-        place = self._place()
+        place = _first(rows == self.position)
         with self._setting():
             self.number.max = len(rows)
             self.number.value = 0 if place is None else place + 1
@@ -130,12 +120,8 @@ class RecordingPart(ControlGroup):
             self.show(int(order[there]))
 
     def _here(self, order: Codes) -> int | None:
-        place = self._place()
-        return None if place is None else int(np.flatnonzero(order == place)[0])
-
-    def _place(self) -> int | None:
-        found = np.flatnonzero(self._rows == self.position)
-        return int(found[0]) if len(found) else None
+        place = _first(self._rows == self.position)
+        return None if place is None else _first(order == place)
 
     def _mark_ends(self) -> None:
         order = self._order()
@@ -148,6 +134,11 @@ class RecordingPart(ControlGroup):
         self.content.value = _CHOOSE
         self.audio.value = ""
         self.audio.remove_class("helios-audio")
+
+
+def _first(marks: Flags) -> int | None:
+    """Find the first place that is marked; None where no place is."""
+    return int(marks.argmax()) if marks.any() else None
 
 
 # --- listening: files on this machine only, compressed where they are large -----------------------
@@ -180,14 +171,15 @@ def _found(name: str, folder: Path) -> Path | None:
 
 def _audio_html(path: Path, name: str) -> str:
     if path.stat().st_size <= LARGEST_BYTES:
-        content, kind = path.read_bytes(), _MEDIA_TYPES.get(path.suffix.lower(), "audio/wav")
-        note = ""
+        content, note = path.read_bytes(), ""
     else:
-        content, kind = compressed(path), "audio/ogg"
+        content = compressed(path)
         note = _sentence(
             f"Compressed for listening here, at most {LONGEST_S // 60} minutes; the file itself is "
             f"{path}."
         )
+    container = sniff(io.BytesIO(content))
+    kind = (container and container.media_type) or "audio/wav"
     data = base64.b64encode(content).decode("ascii")
     return (
         f'<audio controls preload="metadata" aria-label="Recording {escape(name)}" '

@@ -89,7 +89,7 @@ class CohortMapper(Panel):
         self._make_views()
         super().__init__([self._status.widget] if self._problem else self._layout())
         if self._problem:
-            self._status.show_error(self._problem)
+            self._status.show(self._problem, failed=True)
             return
         self.controls.follow(self._guard, self.refresh)
         self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
@@ -255,7 +255,7 @@ class CohortMapper(Panel):
             self._status.show(f"{_summary(cohort)}.")
 
     def _show_problem(self) -> None:
-        self._status.show_error(self._problem)
+        self._status.show(self._problem, failed=True)
         self._issues.show(
             pd.DataFrame(), empty="Issues are shown once all required fields are chosen."
         )

@@ -194,11 +194,18 @@ class SubmissionMonitor(Panel):
         now = datetime.now(UTC)
         if self._is_at_rest:
             now = now.replace(second=now.second - now.second % SIGN_OF_LIFE_S)
-        return news_html(now, patient=self._is_at_rest)
+        # The page itself shows the warning after 15 s, or 45 s: it is for people whose kernel is
+        # gone. Each update before that replaces it.
+        late = "helios-late helios-patient" if self._is_at_rest else "helios-late"
+        return (
+            f'<div class="helios-news"><span class="helios-muted">As of {now:%H:%M:%S} UTC</span>'
+            f'<span class="{late}">No update since: the kernel of this notebook is busy or gone.'
+            "</span></div>"
+        )
 
     def _show_errors(self, view: StudyView) -> None:
         now_s = monotonic()
-        if view.activity is Activity.NONE or now_s >= self._errors_due_s:
+        if self._is_at_rest or now_s >= self._errors_due_s:
             self._errors_due_s = now_s + ERRORS_EVERY_S
             self._errors.value = errors_html(view.errors, steady=self._has_run)
 
@@ -210,7 +217,7 @@ class SubmissionMonitor(Panel):
 
     def _show_sentence(self, sentence: str, *, failed: bool) -> None:
         if sentence != self._status.text:
-            (self._status.show_error if failed else self._status.show)(sentence)
+            self._status.show(sentence, failed=failed)
 
     def _stop(self) -> None:
         submission = self._study.submission
@@ -231,9 +238,8 @@ class SubmissionMonitor(Panel):
             # No one would see what a thread raises, and the next poll may succeed.
             except Exception as error:  # noqa: BLE001
                 _log.debug("Polling %s failed", self._study.folder, exc_info=True)
-                self._status.show_error(
-                    f"The study cannot be read at the moment: {in_words(error)}."
-                )
+                sentence = f"The study cannot be read at the moment: {in_words(error)}."
+                self._status.show(sentence, failed=True)
 
     def _pause_s(self) -> float:
         is_here = self._view is not None and self._view.activity is Activity.HERE
@@ -247,19 +253,6 @@ def progress_html(progress: Progress, *, static: bool = False) -> str:
     """Draw the bar and the numbers; a static picture omits what differs between two runs."""
     facts = "" if static else _tiles(_facts(progress), "helios-tiles helios-facts")
     return f"{_bar(progress)}{_outcome_tiles(progress)}{facts}"
-
-
-def news_html(moment: datetime, *, patient: bool) -> str:
-    """Show when the numbers were read, and warn when no later ones come.
-
-    The page itself shows the warning after 15 s (``patient``: 45 s), since it is for people whose
-    kernel is gone; each update before that replaces it.
-    """
-    late = "helios-late helios-patient" if patient else "helios-late"
-    return (
-        f'<div class="helios-news"><span class="helios-muted">As of {moment:%H:%M:%S} UTC</span>'
-        f'<span class="{late}">No update since: the kernel of this notebook is busy or gone.</span></div>'
-    )
 
 
 def _bar(progress: Progress) -> str:
@@ -297,23 +290,21 @@ def _counts(progress: Progress) -> list[tuple[Outcome, int]]:
 def _facts(progress: Progress) -> list[tuple[str, str, str]]:
     share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
     speed, rate = progress.per_minute, progress.rate
+    left = progress.remaining_s
+    is_known = left is not None and progress.done < progress.total
+    if progress.is_over:
+        time = {"Took": duration(progress.elapsed_s)}
+    else:
+        time = {"Time left": f"about {duration(left or 0)}" if is_known else _NOT_KNOWN}
     facts = {
         "Done": f"{progress.done:,} of {progress.total:,}{share}",
         "In progress": f"{progress.in_flight:,}" if progress.in_flight else _NOT_KNOWN,
         "Speed": _NOT_KNOWN if speed is None else f"{speed:,.0f} a minute",
-        **_time(progress),
+        **time,
         "Request rate": _NOT_KNOWN if rate is None else f"{rate:.3g} a second",
         "Limited by": progress.limited_by or _NOT_KNOWN,
     }
     return [(name, escape(value), f"{name}: {value}") for name, value in facts.items()]
-
-
-def _time(progress: Progress) -> dict[str, str]:
-    if progress.is_over:
-        return {"Took": duration(progress.elapsed_s)}
-    left = progress.remaining_s
-    is_known = left is not None and progress.done < progress.total
-    return {"Time left": f"about {duration(left or 0)}" if is_known else _NOT_KNOWN}
 
 
 def _tiles(tiles: Iterable[tuple[str, str, str]], classes: str) -> str:
