@@ -199,7 +199,7 @@ def test_polling_continues_after_a_poll_that_failed(
     monitor = watch(study)
     with monkeypatch.context() as broken:
 
-        def fail(_: StudyPoller, *, exactly: bool = False) -> None:
+        def fail(_: StudyPoller) -> None:
             raise RuntimeError("the disk is full")
 
         broken.setattr(StudyPoller, "poll", fail)
@@ -279,7 +279,7 @@ def test_it_sends_at_most_five_messages_a_second(
     """Ten seconds of polls, in each of which everything has changed."""
     now_s, number = [1000.0], [0]
 
-    def poll(_: StudyPoller, *, exactly: bool = False) -> StudyView:
+    def poll(_: StudyPoller) -> StudyView:
         number[0] += 1
         outcomes = {Outcome.SCORED: number[0], Outcome.PENDING: 100 - number[0]}
         errors = (ErrorGroup("ERR_X", number[0], ""),)

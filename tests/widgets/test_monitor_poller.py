@@ -82,8 +82,10 @@ def results(*, scored: int = 0, failed: int = 0, pending: int = 0) -> pd.DataFra
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("helios_research.widgets.monitor.poller.perf_counter", clock)
+    return clock
 
 
 @pytest.fixture
@@ -93,8 +95,8 @@ def study(tmp_path: Path, clock: Clock) -> Study:
 
 
 @pytest.fixture
-def poller(study: Study, clock: Clock) -> StudyPoller:
-    return StudyPoller(study, clock=clock)
+def poller(study: Study) -> StudyPoller:
+    return StudyPoller(study)
 
 
 async def write(folder: Path, *moves: tuple[State, dict]) -> None:
@@ -253,4 +255,4 @@ def test_another_part_of_this_session_is_named_as_such(poller: StudyPoller, stud
 
 def test_a_study_that_is_not_there_is_an_error_that_says_so(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(StudyMissingError, match="There is no study in"):
-        StudyPoller(Study(tmp_path / "nowhere", clock), clock=clock).poll()
+        StudyPoller(Study(tmp_path / "nowhere", clock)).poll()

@@ -52,18 +52,23 @@ def markup(html: str = "") -> Any:
     return ipywidgets.HTML(html, layout=ipywidgets.Layout(margin="0", max_width="100%"))
 
 
+def shortened(text: str, longest: int) -> str:
+    """Cut text that is too long, with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
 def cut(text: object, longest: int = 40) -> str:
     """Write text as HTML, shortened where it is long; its ``title`` is then the whole text."""
-    whole = str(text)
-    if len(whole) <= longest:
-        return escape(whole)
-    return f'<span title="{escape(whole)}">{escape(whole[: longest - 1].rstrip())}…</span>'
+    whole, short = escape(str(text)), escape(shortened(str(text), longest))
+    return whole if whole == short else f'<span title="{whole}">{short}</span>'
 
 
-def in_words(error: Exception) -> str:
-    """Describe an unexpected error, for use in a sentence."""
-    words = str(error).strip().rstrip(".")
-    return f"{words} ({type(error).__name__})" if words else type(error).__name__
+def in_words(error: Exception, failure: str) -> str:
+    """Give the sentence of an error; ``failure`` begins that of one which is not ours."""
+    if isinstance(error, HeliosResearchError):
+        return str(error)
+    words, kind = str(error).strip().rstrip("."), type(error).__name__
+    return f"{failure}: {words} ({kind})." if words else f"{failure}: {kind}."
 
 
 # --- callbacks -----------------------------------------------------------------------------------
@@ -102,12 +107,10 @@ class Guard:
             with self.lock:
                 try:
                     act(*event)
-                except HeliosResearchError as error:
-                    self._status.show(str(error), failed=True)
                 # Whatever the error is, the person who clicked has to see it.
                 except Exception as error:  # noqa: BLE001
                     _log.debug("A widget's callback failed", exc_info=True)
-                    self._status.show(f"This did not work: {in_words(error)}.", failed=True)
+                    self._status.show(in_words(error, "This did not work"), failed=True)
 
         return guarded
 

@@ -26,9 +26,6 @@ from helios_research.widgets.explorer.selection import (
 )
 from helios_research.widgets.explorer.source import open_source
 
-_ALL_SHOWN = "No filter is on: all recordings are shown."
-_CROSS = "\u00d7"
-
 
 class _Selection(Instance[pd.DataFrame]):
     """The rows shown. Reading it raises ResultsError where an explorer has no results."""
@@ -82,11 +79,8 @@ class Explorer(Panel):
         self._state: ExplorerState | None = None
         try:
             source = open_source(results)
-        except HeliosResearchError as error:
-            self._status.show(str(error), failed=True)
-            super().__init__([self._status.widget])
         except Exception as error:  # noqa: BLE001 - a sentence says what is wrong with any object
-            self._status.show(f"These results cannot be shown: {in_words(error)}.", failed=True)
+            self._status.show(in_words(error, "These results cannot be shown"), failed=True)
             super().__init__([self._status.widget])
         else:
             if recordings is not None:
@@ -285,12 +279,13 @@ class Explorer(Panel):
 
     def _show_chips(self, state: ExplorerState) -> None:
         chips = [
-            Chip(f"{condition.words}  {_CROSS}", f"Remove the filter {condition.words}", is_on=True)
+            Chip(f"{condition.words}  \u00d7", f"Remove the filter {condition.words}", is_on=True)
             for condition in state.filters.values()
         ]
         if len(chips) > 1:
             chips.append(Chip("Remove all filters", "Show all recordings again"))
-        self._chips.show("Filters:" if chips else _ALL_SHOWN, chips)
+        none = "No filter is on: all recordings are shown."
+        self._chips.show("Filters:" if chips else none, chips)
         self._wrong.show(
             "Look at:" if self._reasons else "No recording has a problem.",
             [

@@ -20,6 +20,7 @@ from helios_research.widgets.base import (
     Guard,
     SelectMultiple,
     markup,
+    shortened,
 )
 from helios_research.widgets.explorer.figure import FORMATS, FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
@@ -69,10 +70,10 @@ class ChipRow:
         self._label.value = label
         self._grow(len(chips))
         for place, button in enumerate(self._buttons):
-            if place < len(chips):
-                _style_chip(button, chips[place])
-            else:
-                button.layout.display = "none"
+            button.layout.display = "" if place < len(chips) else "none"
+        for button, chip in zip(self._buttons, chips, strict=False):
+            button.description, button.tooltip = shortened(chip.words, _LONGEST_CHIP), chip.tip
+            (button.add_class if chip.is_on else button.remove_class)("helios-chip-on")
 
     def _grow(self, count: int) -> None:
         """Make missing buttons; those that are too many stay, hidden, to be used again."""
@@ -84,13 +85,6 @@ class ChipRow:
             button.on_click(self._guard(lambda _, place=place: self._act(place)))
             self._buttons.append(button)
         self.widget.children = (self._label, *self._buttons)
-
-
-def _style_chip(button: Button, chip: Chip) -> None:
-    button.description = _cut(chip.words, _LONGEST_CHIP)
-    button.tooltip = chip.tip
-    (button.add_class if chip.is_on else button.remove_class)("helios-chip-on")
-    button.layout.display = ""
 
 
 class FilterPanel(ControlGroup):
@@ -228,7 +222,7 @@ class FigurePanel(ControlGroup):
         kinds = [kind for kind in FigureKind if kind.is_possible(source.table)]
         options = [(label_of(name), name) for name in source.biomarkers]
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
-        tags = [(_cut(name), name) for name in source.tags]
+        tags = [(shortened(name, _LONGEST_OPTION), name) for name in source.tags]
         self.kind = Dropdown(
             description="Figure", options=[(kind.value, kind) for kind in kinds], **look
         )
@@ -310,8 +304,5 @@ def _bars(scores: Floats, classes: str) -> str:
 
 
 def _option(value: str | None, count: int) -> str:
-    return f"{_cut(MISSING_WORDS if value is None else value)} ({count:,})"
-
-
-def _cut(text: str, longest: int = _LONGEST_OPTION) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    text = MISSING_WORDS if value is None else value
+    return f"{shortened(text, _LONGEST_OPTION)} ({count:,})"

@@ -121,18 +121,12 @@ class SubmissionMonitor(Panel):
         what = self._status.text if self._view is None else self._counts_in_words(self._view)
         return f"<SubmissionMonitor of {self._study.folder.name}: {what}>"
 
-    def refresh(self, *, exactly: bool = False) -> None:
-        """Read the study now; this also happens by itself, up to several times a second.
-
-        Parameters
-        ----------
-        exactly
-            Whether to read the status of every row again, however long that takes.
-        """
+    def refresh(self) -> None:
+        """Read the study now; this also happens by itself, up to several times a second."""
         with self._guard.lock:
             before = self._view
             try:
-                self._show(self._poller.poll(exactly=exactly))
+                self._show(self._poller.poll())
             except StudyError as error:
                 self._show_failure(str(error))
             if before is not None and before.activity is not Activity.NONE and self._is_at_rest:
@@ -238,7 +232,7 @@ class SubmissionMonitor(Panel):
             # No one would see what a thread raises, and the next poll may succeed.
             except Exception as error:  # noqa: BLE001
                 _log.debug("Polling %s failed", self._study.folder, exc_info=True)
-                sentence = f"The study cannot be read at the moment: {in_words(error)}."
+                sentence = in_words(error, "The study cannot be read at the moment")
                 self._status.show(sentence, failed=True)
 
     def _pause_s(self) -> float:

@@ -7,14 +7,14 @@ added to the counts. A submission of this process gives its own progress, which 
 
 import os
 import socket
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 import pandas as pd
@@ -138,11 +138,8 @@ def _text(reason: Any) -> str:
 class StudyPoller:
     """Reads a study as often as its cost allows."""
 
-    def __init__(
-        self, study: WatchedStudy, *, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, study: WatchedStudy) -> None:
         self._study = study
-        self._clock = clock
         self._known: Counts | None = None
         self._seen: object = None
         self._next_exact_s = self._next_read_s = 0.0
@@ -150,17 +147,19 @@ class StudyPoller:
         self._activity = Activity.NONE
         self._ended: tuple[Submission[Any], str] | None = None
 
-    def poll(self, *, exactly: bool = False) -> StudyView:
-        """Read the study's status; ``exactly``: of every row again, however long that takes."""
+    def poll(self) -> StudyView:
+        """Read the study's status."""
         submission = self._study.submission
         holder = None
         activity = Activity.HERE
         if submission is None or not submission.is_running:
             holder = holder_of(self._study.folder)
             activity = Activity.NONE if holder is None else Activity.ELSEWHERE
-        has_ended = activity is Activity.NONE is not self._activity
+        if activity is Activity.NONE is not self._activity:
+            # What has just ended is counted exactly.
+            self._known = None
         self._activity = activity
-        counts = self._counts(exactly=exactly or has_ended)
+        counts = self._counts()
         errors = tuple(sorted(counts.errors.values(), key=lambda group: (-group.count, group.code)))
         if activity is Activity.HERE and submission is not None:
             self._began = None
@@ -175,13 +174,13 @@ class StudyPoller:
             progress = replace(submission.progress, outcomes=counts.outcomes, is_over=True)
         return StudyView(progress, errors, activity, sentence, failed)
 
-    def _counts(self, *, exactly: bool) -> Counts:
-        if not exactly and self._known is not None and self._clock() < self._next_read_s:
+    def _counts(self) -> Counts:
+        if self._known is not None and perf_counter() < self._next_read_s:
             return self._known
         signature = _signature(self._study.folder)
-        if not exactly and self._known is not None and signature == self._seen:
+        if self._known is not None and signature == self._seen:
             return self._known
-        if exactly or self._known is None or self._clock() >= self._next_exact_s:
+        if self._known is None or perf_counter() >= self._next_exact_s:
             self._known = self._count_exactly()
             self._seen = signature
         else:
@@ -191,20 +190,20 @@ class StudyPoller:
                 self._known = add_transitions(
                     self._known, ledger.transitions(after=self._known.mark)
                 )
-        self._next_read_s = self._clock() + LEAST_PAUSE_S
+        self._next_read_s = perf_counter() + LEAST_PAUSE_S
         return self._known
 
     def _count_exactly(self) -> Counts:
-        began_s = self._clock()
+        began_s = perf_counter()
         with Ledger.read(self._study.folder) as ledger:
             mark = ledger.newest_transition()
         counts = count_results(self._study.results(), mark)
-        now_s = self._clock()
+        now_s = perf_counter()
         self._next_exact_s = now_s + max(LEAST_PAUSE_S, (now_s - began_s) / MOST_TIME_SHARE)
         return counts
 
     def _progress_elsewhere(self, counts: Counts) -> Progress:
-        now_s = self._clock()
+        now_s = perf_counter()
         done = counts.progress.done
         began_s, done_before = self._began = self._began or (now_s, done)
         with Ledger.read(self._study.folder) as ledger:
