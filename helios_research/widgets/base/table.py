@@ -186,14 +186,16 @@ def table_html(
     wrapped: bool = False,
 ) -> str:
     """Draw all rows; nothing from the table is markup, and ``wrapped`` text is not cut."""
-    numeric = [_is_number(frame[name]) for name in frame.columns]
+    dtypes = [frame[name].dtype for name in frame.columns]
+    numeric = [is_numeric_dtype(dtype) and not is_bool_dtype(dtype) for dtype in dtypes]
+    marks = [' class="helios-number"' if number else "" for number in numeric]
     head = "".join(
-        f'<th scope="col"{_number_class(number)}>{cut(name)}</th>'
-        for name, number in zip(frame.columns, numeric, strict=True)
+        f'<th scope="col"{mark}>{cut(name)}</th>'
+        for name, mark in zip(frame.columns, marks, strict=True)
     )
     texts = [cell_texts(frame[name]) for name in frame.columns]
     rows = "".join(
-        _row_html(cells, numeric, marked=bool(marked) and marked[number], wrapped=wrapped)
+        _row_html(cells, marks, marked=bool(marked) and marked[number], wrapped=wrapped)
         for number, cells in enumerate(zip(*texts, strict=True))
     )
     classes = "helios-table helios-wrapped" if wrapped else "helios-table"
@@ -203,21 +205,13 @@ def table_html(
     )
 
 
-def _row_html(cells: Sequence[str], numeric: Sequence[bool], *, marked: bool, wrapped: bool) -> str:
+def _row_html(cells: Sequence[str], marks: Sequence[str], *, marked: bool, wrapped: bool) -> str:
     drawn = "".join(
-        f"<td{_number_class(number)}>{escape(text) if wrapped else cut(text)}</td>"
-        for text, number in zip(cells, numeric, strict=True)
+        f"<td{mark}>{escape(text) if wrapped else cut(text)}</td>"
+        for text, mark in zip(cells, marks, strict=True)
     )
-    mark = ' class="helios-marked" aria-current="true"' if marked else ""
-    return f"<tr{mark}>{drawn}</tr>"
-
-
-def _number_class(number: bool) -> str:  # noqa: FBT001 - its only argument
-    return ' class="helios-number"' if number else ""
-
-
-def _is_number(values: "pd.Series[Any]") -> bool:
-    return bool(is_numeric_dtype(values.dtype)) and not is_bool_dtype(values.dtype)
+    row = ' class="helios-marked" aria-current="true"' if marked else ""
+    return f"<tr{row}>{drawn}</tr>"
 
 
 def cell_texts(values: "pd.Series[Any]") -> list[str]:

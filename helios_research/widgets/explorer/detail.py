@@ -154,7 +154,7 @@ def _outcome_html(row: pd.DataFrame) -> str:
         parts.append(f"<p><strong>{escape(str(code))}</strong>{words}</p>")
         parts.append(f"<p>{escape(known.meaning)} <em>What to do:</em> {escape(known.remedy)}</p>")
     warnings = _value(row, "warnings")
-    listed = [] if warnings is None else list(warnings)
+    listed = () if warnings is None else warnings
     parts += [f"<p><strong>Warning:</strong> {escape(str(each))}</p>" for each in listed]
     return f'<div class="helios-outcome">{"".join(parts)}</div>'
 

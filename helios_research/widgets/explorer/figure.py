@@ -33,6 +33,9 @@ _FILE_DPI = 300
 _CSS_DPI = 96
 _EMPTY_IN = (7.0, 3.0)
 
+# The same figure makes the same file, so that version control sees only real changes.
+_UNDATED: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
 # Columns by which figures find scores, people, reasons and times, if the table has them.
 _NEEDED = ("user_label", "outcome", "error_code", "n_sections", "source", "warnings")
 _TIMES = ("recording_id", "recording_time", "sleep_time", "wake_time")
@@ -107,16 +110,15 @@ class FigureView:
     def draw(self, selection: pd.DataFrame) -> Figure:
         """Draw the figure, in the size that its content needs; pyplot does not know of it."""
         function, arguments, settings = self._call()
-        table = selection[self.needs(selection)]
-        made = draw_on_another_thread(lambda: function(table, *arguments, **settings))
+        made = draw_on_another_thread(lambda: function(selection, *arguments, **settings))
         figure: Figure = np.ravel(made)[0].figure
         return figure
 
     def _call(self) -> _Call:
         """Find the function of ``plots`` and its arguments."""
         scores = self.biomarkers[0] if len(self.biomarkers) == 1 else list(self.biomarkers)
-        biomarkers: dict[str, Any] = {"biomarkers": scores}
-        settings = biomarkers if self.colour is None else biomarkers | {"hue": self.colour}
+        hue = {} if self.colour is None else {"hue": self.colour}
+        settings: dict[str, Any] = {"biomarkers": scores} | hue
         calls: Mapping[FigureKind, _Call] = {
             FigureKind.BY_TAG: (scores_by_tag, [self.tag], settings),
             FigureKind.OVER_TIME: (score_over_time, [], settings),
@@ -171,7 +173,7 @@ def save_figure(view: FigureView, selection: pd.DataFrame, path: Path) -> Path:
     figure = view.draw(selection)
     target = _unused(path)
     try:
-        figure.savefig(target, dpi=_FILE_DPI, metadata=_undated(target.suffix))
+        figure.savefig(target, dpi=_FILE_DPI, metadata=_UNDATED.get(target.suffix))
     except OSError as error:
         message = (
             f"The figure could not be saved as {target}: {error.strerror or error}. "
@@ -179,11 +181,6 @@ def save_figure(view: FigureView, selection: pd.DataFrame, path: Path) -> Path:
         )
         raise ResultsError(message) from None
     return target
-
-
-def _undated(suffix: str) -> dict[str, Any] | None:
-    # The same figure makes the same file, so that version control sees only real changes.
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
 
 
 def _unused(path: Path) -> Path:

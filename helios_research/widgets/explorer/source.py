@@ -1,6 +1,5 @@
 """The results that an explorer shows: where they are from, and which columns group them."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
@@ -153,8 +152,7 @@ def _has_few_values(values: "pd.Series[Any]") -> bool:
 
 def label_of(column: str) -> str:
     """Name a column for people: a biomarker's label, else the name itself."""
-    marker = BIOMARKERS_BY_NAME.get(column)
-    return column if marker is None else marker.label
+    return BIOMARKERS_BY_NAME[column].label if column in BIOMARKERS_BY_NAME else column
 
 
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -172,13 +170,11 @@ def is_text(values: "pd.Series[Any]") -> bool:
 
 def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
     """Count the values of a column, in natural order; None, for missing values, comes last."""
-    counted: dict[Hashable, int] = texts_of(values).value_counts().to_dict()
+    counted = texts_of(values).value_counts()
     found = {str(text): int(count) for text, count in counted.items() if count}
-    rows: list[tuple[str | None, int]] = [
-        (text, found[text]) for text in sorted(found, key=natural_key)
-    ]
     missing = int(values.isna().sum())
-    return [*rows, (None, missing)] if missing else rows
+    known = [(text, found[text]) for text in sorted(found, key=natural_key)]
+    return [*known, (None, missing)] if missing else [*known]
 
 
 def id_of(table: pd.DataFrame, position: int) -> str:

@@ -86,11 +86,12 @@ class CohortMapper(Panel):
             ColumnMapping.of(columns, constants, tags), root=None if root is None else str(root)
         )
         self.controls = MapperControls(self._frame.columns, given)
-        self._make_views()
-        super().__init__([self._status.widget] if self._problem else self._layout())
         if self._problem:
             self._status.show(self._problem, failed=True)
+            super().__init__([self._status.widget])
             return
+        self._make_views()
+        super().__init__(self._layout())
         self.controls.follow(self._guard, self.refresh)
         self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
         self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
@@ -157,7 +158,7 @@ class CohortMapper(Panel):
             "Issues", self._guard, rows_on_a_page=ISSUES_ON_A_PAGE, sortable=False, wrapped=True
         )
         self.row_control = BoundedIntText(
-            description="Row", min=1, max=max(1, len(self._frame)), value=1,
+            description="Row", min=1, max=len(self._frame), value=1,
             layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
         )  # fmt: skip
         narrow = ipywidgets.Layout(width="auto")

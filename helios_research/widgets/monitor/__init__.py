@@ -91,7 +91,10 @@ class SubmissionMonitor(Panel):
         self._make_buttons()
         super().__init__(
             [
-                markup(self._title()),
+                markup(
+                    f'<p class="helios-title" title="{escape(str(study.folder))}">'
+                    f"Submission of {escape(study.folder.name)}</p>"
+                ),
                 self._numbers,
                 ipywidgets.HBox([self.stop_button, self.continue_button]),
                 self._status.widget,
@@ -124,12 +127,12 @@ class SubmissionMonitor(Panel):
     def refresh(self) -> None:
         """Read the study now; this also happens by itself, up to several times a second."""
         with self._guard.lock:
-            before = self._view
+            before = self._activity
             try:
                 self._show(self._poller.poll())
             except StudyError as error:
                 self._show_failure(str(error))
-            if before is not None and before.activity is not Activity.NONE and self._is_at_rest:
+            if before is not Activity.NONE and self._activity is Activity.NONE:
                 self.render_static()
 
     def close(self) -> None:
@@ -153,15 +156,8 @@ class SubmissionMonitor(Panel):
         return f"{title}{numbers}{errors_html(self._view.errors, static=True)}"
 
     @property
-    def _is_at_rest(self) -> bool:
-        return self._view is None or self._view.activity is Activity.NONE
-
-    def _title(self) -> str:
-        folder = self._study.folder
-        return (
-            f'<p class="helios-title" title="{escape(str(folder))}">'
-            f"Submission of {escape(folder.name)}</p>"
-        )
+    def _activity(self) -> Activity:
+        return Activity.NONE if self._view is None else self._view.activity
 
     def _counts_in_words(self, view: StudyView) -> str:
         counts = [
@@ -174,7 +170,7 @@ class SubmissionMonitor(Panel):
     def _show(self, view: StudyView) -> None:
         self._view = view
         is_here = view.activity is Activity.HERE
-        self._has_run = self._has_run or not self._is_at_rest
+        self._has_run = self._has_run or view.activity is not Activity.NONE
         self._is_stopping = self._is_stopping and is_here
         self._numbers.value = progress_html(view.progress) + self._news()
         self._show_errors(view)
@@ -185,12 +181,12 @@ class SubmissionMonitor(Panel):
         self.continue_button.disabled = is_here or not is_left
 
     def _news(self) -> str:
-        now = datetime.now(UTC)
-        if self._is_at_rest:
+        now, is_at_rest = datetime.now(UTC), self._activity is Activity.NONE
+        if is_at_rest:
             now = now.replace(second=now.second - now.second % SIGN_OF_LIFE_S)
         # The page itself shows the warning after 15 s, or 45 s: it is for people whose kernel is
         # gone. Each update before that replaces it.
-        late = "helios-late helios-patient" if self._is_at_rest else "helios-late"
+        late = "helios-late helios-patient" if is_at_rest else "helios-late"
         return (
             f'<div class="helios-news"><span class="helios-muted">As of {now:%H:%M:%S} UTC</span>'
             f'<span class="{late}">No update since: the kernel of this notebook is busy or gone.'
@@ -199,7 +195,7 @@ class SubmissionMonitor(Panel):
 
     def _show_errors(self, view: StudyView) -> None:
         now_s = monotonic()
-        if self._is_at_rest or now_s >= self._errors_due_s:
+        if view.activity is Activity.NONE or now_s >= self._errors_due_s:
             self._errors_due_s = now_s + ERRORS_EVERY_S
             self._errors.value = errors_html(view.errors, steady=self._has_run)
 
@@ -226,7 +222,7 @@ class SubmissionMonitor(Panel):
         self.refresh()
 
     def _keep_polling(self) -> None:
-        while not self._closing.wait(self._pause_s()):
+        while not self._closing.wait(REFRESH_S if self._activity is Activity.HERE else IDLE_S):
             try:
                 self.refresh()
             # No one would see what a thread raises, and the next poll may succeed.
@@ -234,10 +230,6 @@ class SubmissionMonitor(Panel):
                 _log.debug("Polling %s failed", self._study.folder, exc_info=True)
                 sentence = in_words(error, "The study cannot be read at the moment")
                 self._status.show(sentence, failed=True)
-
-    def _pause_s(self) -> float:
-        is_here = self._view is not None and self._view.activity is Activity.HERE
-        return REFRESH_S if is_here else IDLE_S
 
 
 # --- drawing --------------------------------------------------------------------------------------
@@ -319,13 +311,15 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: b
     """
     table = '<p class="helios-muted">No errors.</p>'
     if groups:
-        columns = ["Error", "Recordings", "What it means", "What to do", "Latest reason"]
+        known = [explain(group.code) for group in groups]
         rows = pd.DataFrame(
-            [
-                (group.code, f"{group.count:,}", known.meaning, known.remedy, group.reason)
-                for group, known in ((group, explain(group.code)) for group in groups)
-            ],
-            columns=columns,
+            {
+                "Error": [group.code for group in groups],
+                "Recordings": [f"{group.count:,}" for group in groups],
+                "What it means": [each.meaning for each in known],
+                "What to do": [each.remedy for each in known],
+                "Latest reason": [group.reason for group in groups],
+            }
         )
         if static:
             rows = rows.drop(columns="Latest reason")
