@@ -66,25 +66,19 @@ class ChipRow:
         self.widget.add_class("helios-chips")
 
     def show(self, label: str, chips: Sequence[Chip]) -> None:
-        """Show other chips."""
+        """Show other chips; buttons that are too many stay, hidden, to be used again."""
         self._label.value = label
-        self._grow(len(chips))
+        for place in range(len(self._buttons), len(chips)):
+            button = Button(layout=ipywidgets.Layout(width="auto"))
+            button.add_class("helios-chip")
+            button.on_click(self._guard(lambda _, place=place: self._act(place)))
+            self._buttons.append(button)
+        self.widget.children = (self._label, *self._buttons)
         for place, button in enumerate(self._buttons):
             button.layout.display = "" if place < len(chips) else "none"
         for button, chip in zip(self._buttons, chips, strict=False):
             button.description, button.tooltip = shortened(chip.words, _LONGEST_CHIP), chip.tip
             (button.add_class if chip.is_on else button.remove_class)("helios-chip-on")
-
-    def _grow(self, count: int) -> None:
-        """Make missing buttons; those that are too many stay, hidden, to be used again."""
-        if count <= len(self._buttons):
-            return
-        for place in range(len(self._buttons), count):
-            button = Button(layout=ipywidgets.Layout(width="auto", display="none"))
-            button.add_class("helios-chip")
-            button.on_click(self._guard(lambda _, place=place: self._act(place)))
-            self._buttons.append(button)
-        self.widget.children = (self._label, *self._buttons)
 
 
 class FilterPanel(ControlGroup):
