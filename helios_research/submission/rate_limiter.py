@@ -12,13 +12,13 @@ from types import MappingProxyType
 from helios_research.submission import Clock
 
 START_RATE = 4.0
-"""RowRequests per second to begin with where no rate is known (our choice; the service publishes
+"""Requests per second to begin with where no rate is known (our choice; the service publishes
 no limit)."""
 HIGHEST_RATE = 100.0
-"""RowRequests per second above which no rate is looked for: about 2 ms of CPU per request make
+"""Requests per second above which no rate is looked for: about 2 ms of CPU per request make
 this a fifth of one core."""
 LOWEST_RATE = 0.1
-"""RowRequests per second below which no refusal pushes the rate."""
+"""Requests per second below which no refusal pushes the rate."""
 SEARCH_GROWTH = 0.15
 """Growth per second of sending while nothing has been refused, and the fastest at all (measured:
 a limit of 10/s is found in 7 s)."""

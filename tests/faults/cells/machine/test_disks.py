@@ -232,8 +232,8 @@ class TestWithoutPermission:
         ending="row",
         happens="A recording that can no longer be read is not sent.",
         code="INVALID_RECORDING_CHANGED",
-        sees="The recording cannot be read any more, so it was not sent. The recording {place} may "
-        "not be read by you: ask its owner, or check your credentials.",
+        sees="The recording cannot be read any more, so it was not sent. The recording {place} "
+        "cannot be opened with your permissions: ask its owner, or check your credentials.",
         do="Make the recording readable again, then submit again.",
     )
     def test_a_recording_that_cannot_be_read_any_more_is_a_matter_of_its_row(

@@ -1,4 +1,4 @@
-"""RowRequests and answers that get lost, and refusals that pass: each made again, none paid twice."""
+"""Requests and answers that get lost, and refusals that pass: each made again, none paid twice."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
