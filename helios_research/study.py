@@ -12,29 +12,32 @@ from threading import Event
 import pandas as pd
 
 from helios_research._util.files import remove_temporary_files
-from helios_research._util.notebook import in_notebook
+from helios_research._util.notebook import ProgressLine, in_notebook
 from helios_research.api.client import Client
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError
 from helios_research.ledger import Ledger, LedgerReader, Setting
-from helios_research.ledger.storage import DATABASE_FILES, HOLDER_NAME, LOCK_NAME
 from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
 from helios_research.results.table import Snapshot
-from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader, rows_in
-from helios_research.state.rows import Row
+from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader
+from helios_research.state.rows import Row, rows_of
 from helios_research.state.status import Progress
 from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions, SystemClock
-from helios_research.submission.background import Submission, progress_line
+from helios_research.submission.background import Submission
 from helios_research.submission.engine import Engine
 from helios_research.submission.work_queue import Inspector
-from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE, Withdrawal, readmit, withdraw
-
-# What cannot be made again; results can.
-_NEEDED = frozenset({COHORT_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
+from helios_research.withdrawal import (
+    COHORT_FILE,
+    NEEDED_FILES,
+    RESULTS_FILE,
+    Withdrawal,
+    readmit,
+    withdraw,
+)
 
 _RATE_UNTIL_LEARNED = 5.0
 """API requests per second for estimates before the study has learned what Helios allows."""
@@ -100,7 +103,7 @@ class Study:
     ) -> None:
         # Resolved once, so that it is the same study wherever the process goes.
         self.folder = Path(folder).expanduser().absolute()
-        self.submission: Submission[pd.DataFrame] | None = None
+        self.submission: Submission | None = None
         self._client = client
         self._clock = clock or SystemClock()
 
@@ -261,21 +264,12 @@ class Study:
         KeyboardInterrupt
             Interrupted, after everything in flight was kept.
         """
-        options = SubmitOptions(
-            rate=rate,
-            max_in_flight=max_in_flight,
-            poll_floor_s=poll_floor_s,
-            preflight=preflight,
-            transcripts=transcripts,
-            delete_data=delete_data,
-            internal_error_retries=internal_error_retries,
-            resend_changed=resend_changed,
-            uploads=uploads,
-            deadline_s=deadline_s,
-            outage_s=outage_s,
-        )
+        options = SubmitOptions.among(locals())
         submission = self._start(cohort, options)
-        return submission.wait(watch=progress_line() if progress else None)
+        line = ProgressLine()
+        return submission.wait(
+            watch=(lambda now: line(str(now), is_last=now.is_over)) if progress else None
+        )
 
     def start(  # noqa: PLR0913 - written out for tab completion
         self,
@@ -293,7 +287,7 @@ class Study:
         deadline_s: float = 1800.0,
         outage_s: float = 600.0,
         monitor: bool = True,
-    ) -> Submission[pd.DataFrame]:
+    ) -> Submission:
         """Begin to send what is left to send, in the background.
 
         Parameters
@@ -319,19 +313,7 @@ class Study:
         StudyError
             The folder is in use or cannot be written, or no cohort was ever submitted.
         """
-        options = SubmitOptions(
-            rate=rate,
-            max_in_flight=max_in_flight,
-            poll_floor_s=poll_floor_s,
-            preflight=preflight,
-            transcripts=transcripts,
-            delete_data=delete_data,
-            internal_error_retries=internal_error_retries,
-            resend_changed=resend_changed,
-            uploads=uploads,
-            deadline_s=deadline_s,
-            outage_s=outage_s,
-        )
+        options = SubmitOptions.among(locals())
         submission = self._start(cohort, options)
         if monitor and in_notebook():
             # Only a notebook needs the widgets.
@@ -522,13 +504,13 @@ class Study:
         """
         readmit(self.folder, user_label.strip(), self._clock.now)
 
-    def _start(self, cohort: Cohort | None, options: SubmitOptions) -> Submission[pd.DataFrame]:
+    def _start(self, cohort: Cohort | None, options: SubmitOptions) -> Submission:
         client = self._client or Client()
         ledger = Ledger.open(self.folder, clock=self._clock.now)
         proved = Event()
         try:
             cohort = self._taken_up(cohort)
-            rows = rows_in(ledger, cohort)
+            rows = rows_of(cohort, ledger.withdrawn())
             statuses = list(StatusLoader(ledger, cohort, rows, options).statuses())
             inspector = Inspector(ledger, preflight=options.preflight)
         except BaseException:
@@ -592,7 +574,7 @@ class Study:
     def _target(self, path: str | PathLike[str]) -> Path:
         """Keep what the study needs from being written over."""
         target = Path(path).expanduser()
-        if target.name in _NEEDED and target.parent.resolve() == self.folder.resolve():
+        if target.name in NEEDED_FILES and target.parent.resolve() == self.folder.resolve():
             raise StudyError.needed_file(target)
         return target
 

@@ -39,7 +39,8 @@ _REPORT = b'<meta name="generator" content="helios_research '
 # A report names its generator in its head.
 _HEAD_BYTES = 65_536
 
-_OF_THE_STUDY = frozenset({COHORT_FILE, RESULTS_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
+NEEDED_FILES = frozenset({COHORT_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
+"""What cannot be made again; results can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,11 @@ def _clean_up(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Pa
 
 def _others(folder: Path) -> list[Path]:
     found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
-    return [path for path in found if path.parent != folder or path.name not in _OF_THE_STUDY]
+    return [
+        path
+        for path in found
+        if path.parent != folder or path.name not in {*NEEDED_FILES, RESULTS_FILE}
+    ]
 
 
 def _is_ours(path: Path) -> bool:

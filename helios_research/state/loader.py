@@ -18,15 +18,7 @@ from helios_research.columns import Severity
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting
 from helios_research.preflight_checks.check import Check
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
-from helios_research.state.rows import (
-    Rejection,
-    Row,
-    RowRequests,
-    parts,
-    rows_of,
-    unless_withdrawn,
-    without_withdrawn,
-)
+from helios_research.state.rows import Rejection, Row, RowRequests, parts, unless_withdrawn
 from helios_research.state.status import (
     DEFAULT_OPTIONS,
     DecisionOptions,
@@ -68,15 +60,12 @@ class StatusLoader:
     ) -> None:
         self._ledger = ledger
         self._options = options
-        self._rows = rows
-        self._requests = RowRequests(cohort) if rows is None else None
-        self._labels = cohort.fields["user_label"].tolist()
-        self._withdrawn = ledger.withdrawn()
+        self._rows = RowRequests(cohort, ledger.withdrawn()) if rows is None else rows
         self._total = len(cohort)
         self.hashes = [
             sha256
             for positions in parts(self._total)
-            for sha256 in _hashes_at(ledger, self._locations(cohort, positions))
+            for sha256 in _hashes_at(ledger, self._locations(positions))
         ]
         self._duplicates = duplicate_rejections(cohort, self.hashes)
         self._digests_by_audio = self._digests_of_shared_audio()
@@ -136,27 +125,14 @@ class StatusLoader:
         return dict(digests)
 
     def _rows_at(self, positions: Sequence[int]) -> Sequence[Row]:
-        if self._requests is None:
-            held = self._rows or ()
-            return [held[position] for position in positions]
-        labels = [self._labels[position] for position in positions]
-        return without_withdrawn(self._requests.at(positions), labels, self._withdrawn)
+        if isinstance(self._rows, RowRequests):
+            return self._rows.at(positions)
+        return [self._rows[position] for position in positions]
 
-    def _locations(self, cohort: Cohort, positions: range) -> list[str | None]:
-        places = cohort.fields["recording"].iloc[positions.start : positions.stop]
-        labels = self._labels[positions.start : positions.stop]
-        return [
-            place if isinstance(place, str) and not self._is_withdrawn(label) else None
-            for place, label in zip(places, labels, strict=True)
-        ]
-
-    def _is_withdrawn(self, label: object) -> bool:
-        return bool(self._withdrawn) and isinstance(label, str) and self._withdrawn.has_label(label)
-
-
-def rows_in(ledger: LedgerReader, cohort: Cohort) -> list[Row]:
-    """Turn a cohort into requests, without participants who have withdrawn from the study."""
-    return without_withdrawn(rows_of(cohort), cohort.fields["user_label"], ledger.withdrawn())
+    def _locations(self, positions: range) -> list[str | None]:
+        if isinstance(self._rows, RowRequests):
+            return self._rows.locations(positions)
+        return [row.location for row in self._rows_at(positions)]
 
 
 def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[int, Rejection]:

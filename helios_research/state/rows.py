@@ -1,8 +1,8 @@
 """The request to Helios that each row of a cohort makes, or why it makes none."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import pandas as pd
@@ -118,33 +118,46 @@ class Job:
 
 
 class RowRequests:
-    """The rows of a cohort as requests, each made when it is needed."""
+    """The rows of a cohort as requests, each made when it is needed.
 
-    def __init__(self, cohort: Cohort) -> None:
+    Rows of participants who have withdrawn are rejected; nothing looks for their recordings.
+    """
+
+    def __init__(self, cohort: Cohort, withdrawn: Withdrawn | None = None) -> None:
         self._fields = cohort.fields
         self._tags = cohort.tag_values
-        rejections = cohort.rejections()
+        rejections = cohort.rejections()[["error_code", "error_reason"]]
         self._rejected = {
-            position: Rejection(code, reason)
-            for position, code, reason in zip(
-                rejections.index, rejections["error_code"], rejections["error_reason"], strict=True
-            )
+            position: Rejection(code, reason) for position, code, reason in rejections.itertuples()
         }
+        labels = self._fields["user_label"].dropna().unique() if withdrawn else ()
+        self._gone = {label for label in labels if withdrawn and withdrawn.has_label(label)}
 
     def at(self, positions: Sequence[int]) -> list[Row]:
         """Make some rows."""
         fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
         return [
-            _row(position, values, tagged, self._rejected.get(position))
+            _row(position, values, tagged, self._rejection(position, values.get("user_label")))
             for position, values, tagged in zip(
                 positions, _records(fields), _records(tags), strict=True
             )
         ]
 
+    def locations(self, positions: range) -> list[str | None]:
+        """Read where the recordings of some rows are, without the rest of the rows."""
+        fields = self._fields.iloc[positions.start : positions.stop]
+        places = fields["recording"].astype(object)
+        return places.where(places.notna() & ~fields["user_label"].isin(self._gone), None).tolist()
 
-def rows_of(cohort: Cohort) -> list[Row]:
+    def _rejection(self, position: int, label: str | None) -> Rejection | None:
+        if label in self._gone:
+            return Rejection(WITHDRAWN, _WITHDRAWN_LABEL.format(label=label))
+        return self._rejected.get(position)
+
+
+def rows_of(cohort: Cohort, withdrawn: Withdrawn | None = None) -> list[Row]:
     """Turn a cohort into requests, row by row."""
-    requests = RowRequests(cohort)
+    requests = RowRequests(cohort, withdrawn)
     return [row for part in parts(len(cohort)) for row in requests.at(part)]
 
 
@@ -182,7 +195,7 @@ def _row(
     return Row(
         position,
         fields.get("recording_id", ""),
-        fields.get("recording"),
+        None if rejection and rejection.error_code == WITHDRAWN else fields.get("recording"),
         text,
         None if text is None else digest_of(text),
         rejection,
@@ -207,25 +220,6 @@ _WITHDRAWN_AUDIO = (
     "Remove the row from the manifest; if the withdrawal was a mistake, take it back with "
     "study.readmit(…) and the label that was withdrawn."
 )
-
-
-def without_withdrawn(
-    rows: Sequence[Row], labels: Iterable[str | None], withdrawn: Withdrawn
-) -> list[Row]:
-    """Reject the rows of participants who have withdrawn; nothing looks for their recordings."""
-    if not withdrawn:
-        return list(rows)
-    labels = list(labels)
-    gone = {label for label in set(labels) if isinstance(label, str) and withdrawn.has_label(label)}
-    return [
-        _rejected(row, str(label)) if label in gone else row
-        for row, label in zip(rows, labels, strict=True)
-    ]
-
-
-def _rejected(row: Row, label: str) -> Row:
-    why = Rejection(WITHDRAWN, _WITHDRAWN_LABEL.format(label=label))
-    return replace(row, location=None, request_text=None, digest=None, rejection=why)
 
 
 def unless_withdrawn(check: Check, withdrawn: Withdrawn) -> Check:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol, Self
 
@@ -40,6 +41,11 @@ class SubmitOptions(DecisionOptions):
     ] = MOST_UPLOADS
     deadline_s: Annotated[float, _ABOVE_0] = 1800.0
     outage_s: Annotated[float, _ABOVE_0] = 600.0
+
+    @classmethod
+    def among(cls, values: Mapping[str, Any]) -> Self:
+        """Take the options from the arguments of a call, which may have others too."""
+        return cls(**{name: values[name] for name in cls.model_fields})
 
     @model_validator(mode="wrap")
     @classmethod

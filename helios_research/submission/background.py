@@ -9,12 +9,10 @@ import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Generic, TextIO, TypeVar
 
-from helios_research._util.notebook import ProgressLine
+import pandas as pd
+
 from helios_research.state.status import Progress
-
-T = TypeVar("T")
 
 REFRESH_S = 0.2
 """Seconds between two reports of progress: at most 5 a second, which no front end drops."""
@@ -26,7 +24,7 @@ _EXIT_S = 20.0
 Work = Callable[[asyncio.Event, Callable[[Progress], None]], Awaitable[None]]
 
 
-class Submission(Generic[T]):
+class Submission:
     """A submission that runs in the background.
 
     Parameters
@@ -46,11 +44,13 @@ class Submission(Generic[T]):
         How far it has come; a new record several times a second.
     """
 
-    def __init__(self, engine: Work, initial: Progress, conclude: Callable[[], T]) -> None:
+    def __init__(
+        self, engine: Work, initial: Progress, conclude: Callable[[], pd.DataFrame]
+    ) -> None:
         self.progress = initial
         self._engine: Work | None = engine
         self._conclude = conclude
-        self._result: T | None = None
+        self._result = pd.DataFrame()
         self._error: BaseException | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -78,7 +78,7 @@ class Submission(Generic[T]):
 
     def wait(
         self, timeout_s: float | None = None, *, watch: Callable[[Progress], None] | None = None
-    ) -> T:
+    ) -> pd.DataFrame:
         """Wait until it is over.
 
         Parameters
@@ -90,7 +90,7 @@ class Submission(Generic[T]):
 
         Returns
         -------
-        T
+        DataFrame
             The results, one row per recording.
 
         Raises
@@ -110,9 +110,6 @@ class Submission(Generic[T]):
             raise
         if self._error is not None:
             raise self._error
-        if self._result is None:
-            message = "the submission ended without results"
-            raise RuntimeError(message)
         return self._result
 
     def _watch(self, timeout_s: float | None, watch: Callable[[Progress], None] | None) -> None:
@@ -142,14 +139,14 @@ class Submission(Generic[T]):
         self._over.set()
 
     async def _main(self) -> None:
+        def report(progress: Progress) -> None:
+            self.progress = progress
+
         # Released when it has ended: what it knows of every recording would otherwise be in memory
         # twice while the results are made.
         engine, self._engine = self._engine, None
         if engine is not None:
-            await engine(self._stop, self._report)
-
-    def _report(self, progress: Progress) -> None:
-        self.progress = progress
+            await engine(self._stop, report)
 
     def end(self) -> None:
         """Stop it and wait until it is over, for 20 s at most; for a program that ends."""
@@ -157,7 +154,7 @@ class Submission(Generic[T]):
         self._over.wait(_EXIT_S)
 
 
-def _end_with_the_interpreter(known: weakref.ref[Submission[Any]]) -> None:
+def _end_with_the_interpreter(known: weakref.ref[Submission]) -> None:
     """Stop a submission while the threads that it works with still accept work.
 
     ``atexit`` is too late: before it, ``concurrent.futures`` ends its threads, by a list of
@@ -171,9 +168,3 @@ def _end_with_the_interpreter(known: weakref.ref[Submission[Any]]) -> None:
             submission.end()
 
     getattr(threading, "_register_atexit", atexit.register)(end)
-
-
-def progress_line(stream: TextIO | None = None) -> Callable[[Progress], None]:
-    """Show progress as one line, which is rewritten where that is possible."""
-    line = ProgressLine(stream)
-    return lambda progress: line(str(progress), is_last=progress.is_over)

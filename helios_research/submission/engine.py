@@ -19,11 +19,7 @@ from helios_research.api.client import Client, Service
 from helios_research.api.responses import Failure
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Source
-from helios_research.errors import (
-    HeliosResearchError,
-    StudyMismatchError,
-    StudyStorageError,
-)
+from helios_research.errors import HeliosResearchError, StudyMismatchError, StudyStorageError
 from helios_research.ledger import Attempt, Ledger, Setting
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
@@ -33,12 +29,7 @@ from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.recording_task import RecordingTask
 from helios_research.submission.retrying_client import PostponedError, RetryingClient, RetryPolicy
-from helios_research.submission.work_queue import (
-    Inspector,
-    NotSent,
-    WorkItem,
-    WorkQueue,
-)
+from helios_research.submission.work_queue import Inspector, NotSent, WorkItem, WorkQueue
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.state import loader
-from helios_research.state.loader import LedgerCache, StatusLoader, rows_in
+from helios_research.state.loader import LedgerCache, StatusLoader
 from helios_research.state.rows import Row, parts, rows_of
 
 ROWS = 7
@@ -78,7 +78,7 @@ def test_a_cohort_read_in_parts_has_the_same_statuses_as_at_once(
     cohort, ledger, monkeypatch, size
 ) -> None:
     monkeypatch.setattr(loader, "parts", lambda total: parts(total, size))
-    for held in (None, rows_in(ledger, cohort)):
+    for held in (None, rows_of(cohort, ledger.withdrawn())):
         looked = list(StatusLoader(ledger, cohort, held).parts())
         statuses = [status for part in looked for status in part.statuses]
         assert [status.outcome for status in statuses] == EXPECTED
@@ -103,5 +103,5 @@ def test_a_participant_who_has_withdrawn_has_neither_recording_nor_request(
         (part,) = StatusLoader(ledger, cohort).parts()
         assert [row.location is None for row in part.rows] == [n == 2 for n in range(ROWS)]
         assert part.rows[2].request_text is None
-        assert rows_in(ledger, cohort) == list(part.rows)
+        assert rows_of(cohort, ledger.withdrawn()) == list(part.rows)
         assert part.statuses[2].error_code == "INVALID_WITHDRAWN"

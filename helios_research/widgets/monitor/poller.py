@@ -42,13 +42,13 @@ class WatchedStudy(Protocol):
         """The study's folder."""
 
     @property
-    def submission(self) -> Submission[Any] | None:
+    def submission(self) -> Submission | None:
         """The latest submission that this object started."""
 
     def results(self) -> pd.DataFrame:
         """Return the current results."""
 
-    def start(self, *args: Any, **options: Any) -> Submission[Any]:
+    def start(self, *args: Any, **options: Any) -> Submission:
         """Start to send the recordings that are left."""
 
 
@@ -145,7 +145,7 @@ class StudyPoller:
         self._next_exact_s = self._next_read_s = 0.0
         self._began: tuple[float, int] | None = None
         self._activity = Activity.NONE
-        self._ended: tuple[Submission[Any], str] | None = None
+        self._ended: tuple[Submission, str] | None = None
 
     def poll(self) -> StudyView:
         """Read the study's status."""
@@ -216,7 +216,7 @@ class StudyPoller:
             )
 
     def _sentence_at_rest(
-        self, submission: Submission[Any] | None, counts: Counts
+        self, submission: Submission | None, counts: Counts
     ) -> tuple[str, bool]:
         if submission is not None:
             if self._ended is None or self._ended[0] is not submission:
@@ -233,7 +233,7 @@ class StudyPoller:
         return f"No submission is running; {left:,} {plural} left.{when}", False
 
 
-def _error_of(submission: Submission[Any]) -> str:
+def _error_of(submission: Submission) -> str:
     try:
         submission.wait()
     except HeliosResearchError as error:
