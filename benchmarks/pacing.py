@@ -32,7 +32,7 @@ from helios_research.ledger import Ledger
 from helios_research.recording import fingerprint, read_blocks
 from helios_research.sandbox import SandboxSettings
 from helios_research.state.rows import Row, rows_of
-from helios_research.submission import SystemClock
+from helios_research.submission import Clock
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.retrying_client import RetryPolicy
 
@@ -92,7 +92,7 @@ def every_3_s(
 async def _poll_all(
     case: Case, sandbox: RemoteSandbox, rows: list[Row], *, one_budget: bool
 ) -> dict[str, datetime]:
-    limiter = RateLimiter(case.rate_per_s, clock=SystemClock()) if one_budget else None
+    limiter = RateLimiter(case.rate_per_s, clock=Clock()) if one_budget else None
     window, uploads = asyncio.Semaphore(WINDOW), asyncio.Semaphore(UPLOADS)
     known: dict[str, datetime] = {}
 

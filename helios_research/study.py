@@ -26,7 +26,7 @@ from helios_research.results.table import Snapshot
 from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader
 from helios_research.state.rows import Row, rows_of
 from helios_research.state.status import Progress
-from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions, SystemClock
+from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions
 from helios_research.submission.background import Submission
 from helios_research.submission.engine import Engine
 from helios_research.submission.work_queue import Inspector
@@ -105,7 +105,7 @@ class Study:
         self.folder = Path(folder).expanduser().absolute()
         self.submission: Submission | None = None
         self._client = client
-        self._clock = clock or SystemClock()
+        self._clock = clock or Clock()
 
     def __repr__(self) -> str:
         return f"<Study {self.folder}>"

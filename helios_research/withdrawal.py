@@ -8,7 +8,7 @@ withdrawal that was killed half-way.
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +29,7 @@ from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal
 from helios_research.ledger.storage import DATABASE_FILES, HOLDER_NAME, LOCK_NAME
 from helios_research.results.files import read_footer
 from helios_research.results.table import Snapshot, as_column
-from helios_research.state.loader import all_hashes
+from helios_research.state.loader import hashes_in
 
 COHORT_FILE = "cohort.parquet"
 RESULTS_FILE = "results.parquet"
@@ -58,7 +58,7 @@ class Participant:
         """Look up a participant; without a cohort only the ledger is searched."""
         labels, places = _labels_and_places(cohort)
         gone = labels == composed(label)
-        seen = all_hashes(ledger)
+        seen = {place: sha256 for place, _, sha256 in hashes_in(ledger)}
         kept_places = set(places[~gone])
         heard = {seen.get(place) for place in places[gone]} - {None}
         labels_of: dict[str, set[str]] = {}
@@ -116,8 +116,8 @@ class Withdrawal:
     user_label: str
     rows: int
     runs: pd.DataFrame
-    removed: tuple[Path, ...] = field(default=())
-    unsearched: tuple[Path, ...] = field(default=())
+    removed: tuple[Path, ...] = ()
+    unsearched: tuple[Path, ...] = ()
 
     @property
     def letter(self) -> str:
@@ -133,7 +133,18 @@ class Withdrawal:
         )
 
     def __str__(self) -> str:
-        parts = [self._summary(), *self._about_runs(), *self._about_files()]
+        parts = [self._summary()]
+        if self.letter:
+            parts.append(
+                "Write to thymia now, since the study has forgotten these ids:\n\n" + self.letter
+            )
+        if self.removed:
+            parts.append(
+                "These files contained the participant and were removed too (write them again with "
+                f"study.export or study.report): {_listed(self.removed)}"
+            )
+        if self.unsearched:
+            parts.append(f"Look into these files yourself: {_listed(self.unsearched)}")
         parts.append(
             "Not reached: the recordings themselves, the manifest, files outside of this folder, "
             "saved notebooks, backups and copies. Remove the participant there too."
@@ -150,22 +161,6 @@ class Withdrawal:
             f"{counted(self.rows, 'row')} of the table, {counted(len(self.runs), 'model run')}. Rows "
             "with this label, or with the same recordings, will not be sent again."
         )
-
-    def _about_runs(self) -> list[str]:
-        if not self.letter:
-            return []
-        return [f"Write to thymia now, since the study has forgotten these ids:\n\n{self.letter}"]
-
-    def _about_files(self) -> list[str]:
-        words = []
-        if self.removed:
-            words.append(
-                "These files contained the participant and were removed too (write them again with "
-                f"study.export or study.report): {_listed(self.removed)}"
-            )
-        if self.unsearched:
-            words.append(f"Look into these files yourself: {_listed(self.unsearched)}")
-        return words
 
 
 def find_participant(folder: Path, label: str) -> Participant:
@@ -231,19 +226,16 @@ def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any
 
 
 def _run(attempt: Attempt) -> dict[str, Any]:
+    created, completed = attempt.created_at, attempt.completed_at
     return {
         "model_run_id": attempt.model_run_id,
         "state": attempt.state.value,
         "audio_may_be_there": attempt.upload_began_at is not None,
         "delete_data": attempt.delete_data,
-        "created_at": _in_text(attempt.created_at),
-        "completed_at": _in_text(attempt.completed_at),
+        "created_at": created and created.isoformat(),
+        "completed_at": completed and completed.isoformat(),
         "source": attempt.source,
     }
-
-
-def _in_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
 
 
 def _table(runs: list[dict[str, Any]]) -> pd.DataFrame:

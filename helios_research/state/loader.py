@@ -28,8 +28,6 @@ from helios_research.state.status import (
     row_status,
 )
 
-# --- rows ----------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -215,12 +213,7 @@ def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
     return {location: check for location, check in checks if check is not None}
 
 
-def all_hashes(ledger: LedgerReader) -> dict[str, str | None]:
-    """Read the SHA-256 of all recordings that were ever seen."""
-    return {location: sha256 for location, _, sha256 in stamped_hashes(ledger)}
-
-
-def stamped_hashes(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
+def hashes_in(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
     """Read location, stamp and SHA-256 of all recordings that were ever seen."""
     return ledger.cached_fact(_LATEST, _SHA256)
 

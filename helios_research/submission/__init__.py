@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -76,23 +76,7 @@ after a laptop was closed for two hours, a wait of 120 s would still have 120 s 
 _COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
 
 
-class Clock(Protocol):
-    """What the submission needs to know about time."""
-
-    def now(self) -> datetime:
-        """Give the time of day, UTC."""
-
-    def monotonic(self) -> float:
-        """Count seconds that never go backwards."""
-
-    def awake(self) -> float:
-        """Count the seconds in which programs could run."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class SystemClock:
+class Clock:
     """The machine's clock; a suspended laptop's sleep counts as time that has passed."""
 
     def __init__(self) -> None:

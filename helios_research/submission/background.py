@@ -148,11 +148,6 @@ class Submission:
         if engine is not None:
             await engine(self._stop, report)
 
-    def end(self) -> None:
-        """Stop it and wait until it is over, for 20 s at most; for a program that ends."""
-        self.stop()
-        self._over.wait(_EXIT_S)
-
 
 def _end_with_the_interpreter(known: weakref.ref[Submission]) -> None:
     """Stop a submission while the threads that it works with still accept work.
@@ -165,6 +160,7 @@ def _end_with_the_interpreter(known: weakref.ref[Submission]) -> None:
     def end() -> None:
         submission = known()
         if submission is not None:
-            submission.end()
+            submission.stop()
+            submission._over.wait(_EXIT_S)
 
     getattr(threading, "_register_atexit", atexit.register)(end)

@@ -73,7 +73,7 @@ class Runner:
         self._fatal: Exception | None = None
         self._failed = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event) -> Progress:
+    async def run(self, stop: asyncio.Event) -> None:
         """Work on recordings until none is left, or until the event asks to stop."""
         ends = [
             asyncio.create_task(self._feed()),
@@ -84,9 +84,8 @@ class Runner:
         await self._wind_down(*ends)
         if self._fatal is not None:
             raise self._fatal
-        return self.progress(is_over=True)
 
-    def progress(self, *, is_over: bool = False) -> Progress:
+    def progress(self) -> Progress:
         """Describe this moment."""
         clock, limiter = self._recording_task.clock, self._recording_task.client.limiter
         return Progress(
@@ -98,7 +97,6 @@ class Runner:
             rate=limiter.rate,
             limited_by=limiter.limited_by if self._recordings else "checking recordings",
             at=clock.now(),
-            is_over=is_over,
         )
 
     async def _feed(self) -> None:
@@ -218,7 +216,8 @@ class Engine:
                 asyncio.create_task(_every(_KEEP_EVERY_S, learning)),
             )
             try:
-                report(await runner.run(stop))
+                await runner.run(stop)
+                await show()
             finally:
                 for task in meanwhile:
                     task.cancel()
@@ -275,7 +274,7 @@ class Engine:
     async def _keep(self, limiter: RateLimiter, polling: CompletionModel) -> None:
         """Keep what was learned of the service, for the next submission and for monitors."""
         try:
-            await self.ledger.put_setting(Setting.LEARNED_RATE, limiter.learned())
+            await self.ledger.put_setting(Setting.LEARNED_RATE, round(limiter.rate, 3))
             await self.ledger.put_setting(Setting.LIMITED_BY, limiter.limited_by)
             await self.ledger.put_setting(Setting.LEARNED_TIMES, polling.to_dict())
         # This only saves time; where what must be written down cannot be, the submission ends.

@@ -207,10 +207,6 @@ class RateLimiter:
             return f"the request rate ({self.rate:.3g}/s)"
         return "processing"
 
-    def learned(self) -> float:
-        """Give the rate to begin with next time, in requests per second."""
-        return round(self.rate, 3)
-
     def pause_until(self, moment_s: float) -> None:
         """Send nothing before a moment; a longer pause that was set before stays."""
         self._paused_until_s = max(self._paused_until_s, moment_s)

@@ -266,7 +266,8 @@ class RecordingTask:
         # An answer from before the machine fell asleep is no reason to give up a run on waking.
         began, began_awake = self.clock.monotonic(), self.clock.awake()
         # The age is counted by a clock that no one sets back.
-        uploaded = began - self._age_s(attempt)
+        now = self.clock.now()
+        uploaded = began - max(0.0, (now - (attempt.uploaded_at or now)).total_seconds())
         polled_s: float | None = None
         while True:
             await self._wait_until_likely(attempt, uploaded, polled_s)
@@ -339,10 +340,6 @@ class RecordingTask:
         if answer.kind is FailureKind.GONE and attempt.delete_data:
             return await self._move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
         raise PostponedError(answer)
-
-    def _age_s(self, attempt: Attempt) -> float:
-        since = attempt.uploaded_at or self.clock.now()
-        return max(0.0, (self.clock.now() - since).total_seconds())
 
 
 def _wait_after(failures: int) -> float:

@@ -32,10 +32,9 @@ from helios_research.recording import fingerprint, is_remote, read_blocks, stamp
 from helios_research.state.loader import (
     LedgerCache,
     PreflightSettings,
-    all_hashes,
     duplicate_rejections,
+    hashes_in,
     seen_at,
-    stamped_hashes,
 )
 from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
 from helios_research.state.status import DecisionOptions, NextStep, RowStatus, row_status
@@ -197,18 +196,19 @@ class Inspector:
         self._ledger = ledger
         self._cache = LedgerCache(ledger)
         self._withdrawn = ledger.withdrawn()
-        self._pool = self._new_pool() if preflight else None
+        known = PreflightSettings.of(ledger)
+        self._pool = (
+            CheckPool(
+                thresholds=known.thresholds,
+                full_speech=known.full_speech,
+                cache=self._cache,
+                store_every=1,
+            )
+            if preflight
+            else None
+        )
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
         self._is_closed = Event()
-
-    def _new_pool(self) -> CheckPool:
-        known = PreflightSettings.of(self._ledger)
-        return CheckPool(
-            thresholds=known.thresholds,
-            full_speech=known.full_speech,
-            cache=self._cache,
-            store_every=1,
-        )
 
     async def check(self, location: str) -> Check:
         """Check a recording, and write down what was found."""
@@ -229,24 +229,22 @@ class Inspector:
         """Look at all recordings at once, above all for the same audio in several rows."""
         # A row that cannot be sent may hold another's audio, and then it is unknown whose it is.
         locations = [row.location for row in rows if row.location]
-        hashes = shared_audio(locations, self._known_hashes(), self._is_closed.is_set)
+        seen = {location: (stamp, sha256) for location, stamp, sha256 in hashes_in(self._ledger)}
+        unchanged = {
+            location: sha256
+            for location, (stamp, sha256) in seen.items()
+            if sha256 and _is_unchanged(location, stamp)
+        }
+        hashes = shared_audio(locations, unchanged, self._is_closed.is_set)
         conflicts = duplicate_rejections(cohort, [hashes.get(row.location or "") for row in rows])
-        seen = all_hashes(self._ledger)
         outdated = {
             row.position
             for row in rows
-            if row.rejection and row.location and seen.get(row.location)
-            if seen[row.location] != hashes.get(row.location)
+            if row.rejection and row.location
+            for _, sha256 in [seen.get(row.location, ("", None))]
+            if sha256 and sha256 != hashes.get(row.location)
         }
         return Scan(hashes, conflicts.keys(), outdated)
-
-    def _known_hashes(self) -> dict[str, str]:
-        """Give the SHA-256 of local recordings to which nothing was written since."""
-        return {
-            location: sha256
-            for location, stamp, sha256 in stamped_hashes(self._ledger)
-            if sha256 and _is_unchanged(location, stamp)
-        }
 
     async def close(self) -> None:
         """End the scan, the processes and the threads."""
@@ -293,7 +291,7 @@ _HEAD_BYTES = 65_536
 
 
 def shared_audio(
-    locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool] = lambda: False
+    locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool]
 ) -> dict[str, str]:
     """Hash the local recordings that may be the same as another one; the result includes ``known``.
 

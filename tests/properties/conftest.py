@@ -23,7 +23,7 @@ from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings
 from helios_research.submission import (
-    SystemClock,
+    Clock,
     engine,
     polling,
     rate_limiter,
@@ -43,7 +43,7 @@ Asked = tuple[Audio, str]
 """Some audio, and what was said to Helios about it, as canonical JSON."""
 
 
-class Clocks(SystemClock):
+class Clocks(Clock):
     """The machine's clock, which may be set wrong, and the world's, which only goes forward."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from helios_research.api.client import Client
 from helios_research.errors import ServiceError
 from helios_research.ledger import Ledger
 from helios_research.submission import (
-    SystemClock,
+    Clock,
     engine,
     rate_limiter,
     recording_task,
@@ -28,7 +28,7 @@ from helios_research.submission import (
 UNREACHED, UNREACHABLE = 0, 3
 
 
-class ShiftedClock(SystemClock):
+class ShiftedClock(Clock):
     """The machine's clock, some time ahead."""
 
     def __init__(self, ahead_s: float) -> None:

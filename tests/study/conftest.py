@@ -11,7 +11,7 @@ from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission import SystemClock, recording_task
+from helios_research.submission import Clock, recording_task
 from support.faults import Faults
 from support.sandbox import ObservedSandbox
 
@@ -22,7 +22,7 @@ StudyMaker = Callable[..., hr.Study]
 SandboxMaker = Callable[..., ObservedSandbox]
 
 
-class ShiftedClock(SystemClock):
+class ShiftedClock(Clock):
     """The machine's clock, some time ahead; of the study and of the sandbox together."""
 
     def __init__(self) -> None:

@@ -247,7 +247,7 @@ def test_an_unknown_limit_is_found_filled_and_rarely_exceeded(limit: float) -> N
     accepted, refused = bench.limiter.accepted_requests, bench.limiter.refused_requests
     assert accepted >= 0.85 * limit * 200
     assert refused <= 0.03 * (accepted + refused)
-    assert bench.limiter.learned() == pytest.approx(limit, rel=0.2)
+    assert bench.limiter.rate == pytest.approx(limit, rel=0.2)
 
 
 def test_a_known_rate_is_filled_without_a_refusal() -> None:
@@ -314,7 +314,7 @@ def test_two_studies_with_one_key_both_get_on_and_are_seldom_refused(
 def test_what_one_pacer_learned_another_starts_from() -> None:
     first = Bench(rate=None)
     first.run(strict_server(first, 10.0, 120.0))
-    second = Bench(rate=None, learned=first.limiter.learned())
+    second = Bench(rate=None, learned=first.limiter.rate)
     second.run(strict_server(second, 10.0, 20.0))
     assert second.limiter.accepted_requests >= 0.85 * 10 * 20
 

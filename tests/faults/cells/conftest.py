@@ -23,14 +23,14 @@ from helios_research.columns import BIOMARKERS
 from helios_research.config import ConnectionSettings, TimeOuts
 from helios_research.ledger import Ledger, Setting
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission import LONGEST_NAP_S, SystemClock
+from helios_research.submission import LONGEST_NAP_S, Clock
 from helios_research.submission.background import Submission
 from support.sandbox import ObservedSandbox
 
 SPEED = 25.0
 
 
-class FastClock(SystemClock):
+class FastClock(Clock):
     """A clock that goes 25 times as fast, can be set, and lets the machine fall asleep.
 
     The study and its sandbox go by it together; time-outs of requests take real time.
