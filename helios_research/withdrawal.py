@@ -45,13 +45,10 @@ NEEDED_FILES = frozenset({COHORT_FILE, LOCK_NAME, HOLDER_NAME, *DATABASE_FILES})
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """What a study holds of one participant: rows, attempts, SHA-256 of audio, and locations."""
+    """What a study holds of one participant: rows of the table, and what the ledger has to forget."""
 
-    label: str
     gone: NDArray[np.bool_]
-    attempts: tuple[Attempt, ...]
-    audio: frozenset[str]
-    locations: tuple[str, ...]
+    removal: Removal
 
     @classmethod
     def find(cls, ledger: LedgerReader, cohort: Cohort | None, label: str) -> Self:
@@ -78,17 +75,13 @@ class Participant:
         locations = [
             place for place, sha256 in seen.items() if place not in kept_places or sha256 in audio
         ]
-        return cls(label, gone, tuple(theirs), frozenset(map(str, audio)), tuple(locations))
+        runs = [_run(attempt) for attempt in theirs if attempt.model_run_id is not None]
+        return cls(gone, Removal(label, keys, runs, set(map(str, audio)), locations))
 
     @property
     def is_known(self) -> bool:
         """Whether the study holds anything of the participant."""
-        return bool(self.gone.any() or self.attempts)
-
-    @property
-    def runs(self) -> list[dict[str, Any]]:
-        """Their runs at Helios, as JSON values by the names of ``columns.WITHDRAWN_RUNS``."""
-        return [_run(attempt) for attempt in self.attempts if attempt.model_run_id is not None]
+        return bool(self.gone.any() or self.removal.attempt_ids)
 
 
 @dataclass(frozen=True)
@@ -176,14 +169,7 @@ def withdraw(folder: Path, label: str, now: Callable[[], datetime]) -> Withdrawa
     with Ledger.open(folder, clock=now) as ledger:
         cohort = _cohort_in(ledger.folder)
         found = _known(ledger, cohort, label)
-        removal = Removal(
-            label,
-            [attempt.attempt_id for attempt in found.attempts],
-            found.runs,
-            found.audio,
-            found.locations,
-        )
-        if not ledger.remove(removal):
+        if not ledger.remove(found.removal):
             raise UnfinishedWithdrawalError(folder)
         runs = ledger.withdrawn_runs(label)
         removed, unsearched = _remove_from_files(
@@ -226,6 +212,7 @@ def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any
 
 
 def _run(attempt: Attempt) -> dict[str, Any]:
+    """Describe a run at Helios, as JSON values by the names of ``columns.WITHDRAWN_RUNS``."""
     created, completed = attempt.created_at, attempt.completed_at
     return {
         "model_run_id": attempt.model_run_id,

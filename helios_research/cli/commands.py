@@ -248,10 +248,10 @@ def withdraw(
     label = label.strip()
     found = find_participant(study, label)
     typer.echo(
-        f"{label!r} has {int(found.gone.sum()):,} rows and {len(found.runs):,} model runs in "
+        f"{label!r} has {int(found.gone.sum()):,} rows and {len(found.removal.runs):,} model runs in "
         f"{study}. All of it will be removed for good, with the exports and reports in the folder."
     )
-    for run in found.runs:
+    for run in found.removal.runs:
         typer.echo(f"  {run['model_run_id']}  {run['state']}")
     if not yes and not _is_confirmed():
         typer.echo("Nothing was removed.")

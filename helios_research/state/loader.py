@@ -6,6 +6,7 @@ memory than its cohort.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -165,12 +166,11 @@ class LedgerCache:
 
     def load(self, rules: str) -> dict[str, Check]:
         """Read all checks that were made by certain rules."""
-        found = (
-            (location, _check_in(facts))
+        return _checks_in(
+            (location, facts)
             for location, _, facts in self._ledger.cached_checks(_LATEST)
             if facts.get("rules") == rules
         )
-        return {location: check for location, check in found if check is not None}
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
         """Replace what was known of some locations; blocks until it is on the disk."""
@@ -209,8 +209,7 @@ class PreflightSettings:
 def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
     """Read what was last seen of some recordings."""
     found = ledger.checks_at(_LATEST, locations)
-    checks = ((location, _check_in(facts)) for location, (_, facts) in found.items())
-    return {location: check for location, check in checks if check is not None}
+    return _checks_in((location, facts) for location, (_, facts) in found.items())
 
 
 def hashes_in(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
@@ -223,9 +222,10 @@ def _hashes_at(ledger: LedgerReader, locations: Sequence[str | None]) -> list[st
     return [found.get(location or "") for location in locations]
 
 
-def _check_in(facts: Mapping[str, Any]) -> Check | None:
-    """Read a check; None where another version or damage left none that this version can use."""
-    try:
-        return Check.from_dict(facts["check"])
-    except (LookupError, TypeError, ValueError):
-        return None
+def _checks_in(found: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Check]:
+    checks = {}
+    for location, facts in found:
+        # Another version, or damage, may have left none that this version can use.
+        with suppress(LookupError, TypeError, ValueError):
+            checks[location] = Check.from_dict(facts["check"])
+    return checks

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 from helios_research.api.client import Client, Service
@@ -40,8 +40,6 @@ WINDOW_S = 20.0
 SMALLEST_WINDOW = 16
 LOOK_AGAIN_S = 1.0
 """Seconds after which to see whether the window has become wider."""
-
-T = TypeVar("T")
 
 # The first request shows whether the service can be used; a person is waiting for it.
 _FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
@@ -282,7 +280,7 @@ class Engine:
             _log.warning("What was learned of the service could not be written down: %s", error)
 
 
-async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, T]) -> T | None:
+async def _unless(stop: asyncio.Event, act: Coroutine[Any, Any, Source]) -> Source | None:
     """Carry an act out, or give it up at once when the event asks to stop; then it gives None."""
     acting = asyncio.create_task(act)
     stopping = asyncio.create_task(stop.wait())

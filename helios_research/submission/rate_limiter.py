@@ -3,11 +3,10 @@
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from random import SystemRandom
-from types import MappingProxyType
 
 from helios_research.submission import Clock
 
@@ -123,9 +122,7 @@ class RequestKind(Enum):
     POLL = "poll"
 
 
-KIND_WEIGHTS: Mapping[RequestKind, int] = MappingProxyType(
-    {RequestKind.CREATE: 4, RequestKind.POLL: 5}
-)
+KIND_WEIGHTS = {RequestKind.CREATE: 4, RequestKind.POLL: 5}
 """How a contested budget is shared. A recording is created once and polled 1.1 to 1.2 times
 (measured), so that with 4 : 5 runs are not created faster than their answers can be fetched: with
 more for creating, finished runs wait in the queue; with less, short studies end later."""
