@@ -215,9 +215,7 @@ class StudyPoller:
                 limited_by=ledger.get_setting(Setting.LIMITED_BY, ""),
             )
 
-    def _sentence_at_rest(
-        self, submission: Submission | None, counts: Counts
-    ) -> tuple[str, bool]:
+    def _sentence_at_rest(self, submission: Submission | None, counts: Counts) -> tuple[str, bool]:
         if submission is not None:
             if self._ended is None or self._ended[0] is not submission:
                 # Once, since the traceback of an error grows each time it is raised.
