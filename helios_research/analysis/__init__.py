@@ -1,7 +1,8 @@
 """From results to findings: every function takes the results and gives a tidy table.
 
 ``attrs["method"]`` of each table describes what was done, ``attrs["warnings"]`` what to be careful
-about, and ``attrs["source_note"]`` states where scores are synthetic.
+about, ``attrs["sources"]`` where scores come from, and ``attrs["source_note"]`` states where they
+are synthetic.
 """
 
 from helios_research.analysis.comparisons import compare_by_tag

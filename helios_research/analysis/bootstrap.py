@@ -127,11 +127,11 @@ def ratio_intervals(
     start = 0
     for weights in draw_weights(len(people), bootstrap):
         stop = start + len(weights)
-        for block in blocks:
-            total = (weights[:, block.people] @ block.sums).reshape(len(weights), -1, both.shape[1])
+        for spanned, groups, block in blocks:
+            total = (weights[:, spanned] @ block).reshape(len(weights), -1, both.shape[1])
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratios = total[..., :n_ratios] / total[..., n_ratios:][..., sums.divisor]
-            drawn[start:stop, block.groups] = ratios
+            drawn[start:stop, groups] = ratios
         start = stop
     low, high = _quantiles(drawn, bootstrap.tails)
     alone = _people_behind(sums, n_groups) < 2
@@ -139,16 +139,10 @@ def ratio_intervals(
     return low, high
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """The sums of some groups side by side, over the stretch of participants that they span."""
-
-    people: slice
-    groups: slice
-    sums: NDArray[np.float32] | sparse.csr_array
-
-
-def _lay_out(sums: NDArray[np.float32], place: Codes, group: Codes, groups: range) -> _Block:
+def _lay_out(
+    sums: NDArray[np.float32], place: Codes, group: Codes, groups: range
+) -> tuple[slice, slice, NDArray[np.float32] | sparse.csr_array]:
+    """Lay the sums of some groups side by side, over the stretch of participants that they span."""
     rows = slice(*np.searchsorted(group, [groups.start, groups.stop]))
     where = place[rows]
     first, end = (int(where.min()), int(where.max()) + 1) if len(where) else (0, 0)
@@ -156,11 +150,8 @@ def _lay_out(sums: NDArray[np.float32], place: Codes, group: Codes, groups: rang
     padded[where - first, group[rows] - groups.start] = sums[rows]
     flat = padded.reshape(-1, len(groups) * sums.shape[1])
     rare = np.count_nonzero(flat) < _SPARSE_BELOW * flat.size
-    return _Block(
-        slice(first, end),
-        slice(groups.start, groups.stop),
-        sparse.csr_array(flat) if rare else flat,
-    )
+    block = sparse.csr_array(flat) if rare else flat
+    return slice(first, end), slice(groups.start, groups.stop), block
 
 
 def difference_intervals(sums: ClusterSums, bootstrap: Bootstrap) -> tuple[Floats, Floats, Floats]:
@@ -226,7 +217,7 @@ def _people_behind(sums: ClusterSums, n_groups: int) -> NDArray[np.intp]:
 
 
 def bound_certainty(
-    proportion: Floats, low: Floats, high: Floats, people: Floats, confidence: float
+    proportion: Floats, low: Floats, high: Floats, people: Codes, confidence: float
 ) -> tuple[Floats, Floats]:
     """Give proportions of exactly 0 or 1 an honest interval.
 

@@ -36,15 +36,6 @@ from helios_research.errors import ResultsError
 MOST_COMPARED = 60
 NOT_ALL_COMPARED = "Some levels could not be compared"
 
-COMPARISON_COLUMNS = (
-    *("tag", "reference", "level", "biomarker", "bucketed"),
-    *("recordings_reference", "recordings_level"),
-    *("participants_reference", "participants_level", "participants_both"),
-    *("difference", "difference_low", "difference_high"),
-    *("effect_name", "effect", "effect_low", "effect_high"),
-    *("test", "statistic", "df", "p", "p_holm", "converged", "sentence"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
@@ -61,8 +52,8 @@ class _Scores:
         return np.unique(self.people[self.levels == level])
 
 
-def levels_against(levels: Levels, tag: str, reference: str | None) -> Levels:
-    """Put the reference first, and give recordings without a level the number -1."""
+def levels_against(levels: Levels, tag: str, reference: str | None) -> tuple[Levels, list[str]]:
+    """Put the reference first, and warn of recordings without a level, whose number becomes -1."""
     names = [label for label in levels.labels if label != NOT_GIVEN]
     first = names[0] if reference is None and names else str(reference)
     if not 2 <= len(names) <= MOST_COMPARED:
@@ -76,13 +67,10 @@ def levels_against(levels: Levels, tag: str, reference: str | None) -> Levels:
         raise ResultsError(message)
     names = [first, *(name for name in names if name != first)]
     place = np.array([names.index(label) if label in names else -1 for label in levels.labels])
-    return Levels(place[levels.codes].astype(np.intp), tuple(names))
-
-
-def without_level(levels: Levels, tag: str) -> list[str]:
-    """Warn of the recordings that ``levels_against`` leaves out."""
-    n = int((levels.codes < 0).sum())
-    return [f"{n:,} recordings without a value of {tag!r} are left out."] if n else []
+    codes = place[levels.codes].astype(np.intp)
+    n = int((codes < 0).sum())
+    warnings = [f"{n:,} recordings without a value of {tag!r} are left out."] if n else []
+    return Levels(codes, tuple(names)), warnings
 
 
 def compare_by_tag(
@@ -136,8 +124,7 @@ def compare_by_tag(
     -------
     DataFrame
         A row per biomarker and level other than the reference. ``converged`` is null where no
-        mixed model was fitted; ``sentence`` says what was done. ``attrs`` has "method",
-        "warnings", "sources" and "source_note".
+        mixed model was fitted; ``sentence`` says what was done.
 
     Raises
     ------
@@ -155,7 +142,7 @@ def compare_by_tag(
     ways = ("mixed model", "participant means")
     check_choice("way to treat repeated recordings", repeated, ways)
     prepared = prepare(results, [tag], biomarkers=biomarkers)
-    levels = levels_against(prepared.levels[tag], tag, reference)
+    levels, warnings = levels_against(prepared.levels[tag], tag, reference)
     by_model = repeated == "mixed model"
     rows = []
     for marker in prepared.biomarkers:
@@ -166,12 +153,9 @@ def compare_by_tag(
         for level, estimate in enumerate(found, start=1):
             row = {"tag": tag, "reference": levels.labels[0], "level": levels.labels[level]}
             rows.append({**row, **_counts(scores, marker, level), **asdict(estimate)})
-    compared = pd.DataFrame(rows).reindex(columns=list(COMPARISON_COLUMNS))
-    compared["p_holm"] = _holm(compared["p"].to_numpy(dtype=np.float64))
-    compared["converged"] = compared["converged"].astype("boolean")
-    return prepared.finish(
-        compared, _method(confidence), [*without_level(levels, tag), *_cautions(compared)]
-    )
+    compared = pd.DataFrame(rows).astype({"converged": "boolean"})
+    compared.insert(list(compared).index("converged"), "p_holm", _holm(compared["p"]))
+    return prepared.finish(compared, _method(confidence), [*warnings, *_cautions(compared)])
 
 
 def _counts(scores: _Scores, marker: Biomarker, level: int) -> dict[str, object]:
@@ -231,11 +215,8 @@ def _by_design(
         left_out, why = len(both), "who have both"
     reference, compared = (np.asarray(side, dtype=np.float64) for side in sides)
     found = test(reference, compared, confidence)
-    return _with_sentence(found, f"{left_out} {why} are left out." if left_out else "")
-
-
-def _with_sentence(estimate: EffectEstimate, sentence: str) -> EffectEstimate:
-    return replace(estimate, sentence=f"{estimate.sentence} {sentence}".strip())
+    left = f" {left_out} {why} are left out." if left_out else ""
+    return replace(found, sentence=f"{found.sentence}{left}")
 
 
 # --- the mixed model ------------------------------------------------------------------------------
@@ -259,8 +240,8 @@ def _compare_by_model(scores: _Scores, n_levels: int, confidence: float) -> list
             estimates.append(_from_model(fit, usable.index(level), numbered, confidence))
         else:
             found = _by_design(_means(scores), level, _T_TESTS, confidence)
-            why = f"The mixed model did not converge ({fit.problem})."
-            estimates.append(replace(_with_sentence(found, why), converged=False))
+            sentence = f"{found.sentence} The mixed model did not converge ({fit.problem})."
+            estimates.append(replace(found, sentence=sentence, converged=False))
     return estimates
 
 
@@ -275,8 +256,8 @@ def _from_model(fit: MixedFit, level: int, scores: _Scores, confidence: float) -
     low, high = difference - margin, difference + margin
     boundary = " The variance between participants came out as zero." if fit.on_boundary else ""
     return EffectEstimate(
-        "linear mixed model",
-        f"Linear mixed model (REML) with a random intercept per participant on "
+        test="linear mixed model",
+        sentence="Linear mixed model (REML) with a random intercept per participant on "
         f"{len(scores.score):,} recordings of {len(np.unique(scores.people)):,} participants; it "
         f"converged; t with {df:,} degrees of freedom ({wording}); the effect is the difference "
         f"over the total SD.{boundary}",
@@ -312,14 +293,10 @@ def _freedom(scores: _Scores) -> tuple[int, str]:
 # --- the table as a whole -------------------------------------------------------------------------
 
 
-def _holm(p: Floats) -> Floats:
+def _holm(p: "pd.Series[float]") -> "pd.Series[float]":
     """Correct p-values for their number (Holm 1979), leaving out those that are missing."""
-    corrected = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
-    return corrected
+    known = p.dropna().sort_values(kind="stable")
+    return (known * np.arange(len(known), 0, -1)).cummax().clip(upper=1)
 
 
 def _method(confidence: float) -> str:

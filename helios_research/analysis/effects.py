@@ -84,15 +84,10 @@ NAN = float("nan")
 TOO_FEW = "Fewer than two participants on one side: not compared."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EffectEstimate:
-    """How a level differs from the reference."""
+    """How a level differs from the reference: columns of the comparison, in their order."""
 
-    test: str
-    sentence: str
-    statistic: float = NAN
-    df: float = NAN
-    p: float = NAN
     difference: float = NAN
     difference_low: float = NAN
     difference_high: float = NAN
@@ -100,12 +95,17 @@ class EffectEstimate:
     effect: float = NAN
     effect_low: float = NAN
     effect_high: float = NAN
+    test: str = ""
+    statistic: float = NAN
+    df: float = NAN
+    p: float = NAN
     converged: bool | None = None
+    sentence: str
 
 
 def no_test(sentence: str, difference: float = NAN) -> EffectEstimate:
     """Give the reason why there is no test."""
-    return EffectEstimate("", sentence, difference=difference)
+    return EffectEstimate(sentence=sentence, difference=difference)
 
 
 def compare_means(reference: Floats, level: Floats, confidence: float) -> EffectEstimate:
@@ -130,8 +130,8 @@ def compare_means(reference: Floats, level: Floats, confidence: float) -> Effect
         sum(n) / (n[0] * n[1]) + g**2 / (2 * sum(n))
     )
     return EffectEstimate(
-        "Welch's t",
-        f"Welch's t-test on {n[0]} against {n[1]} participants; the effect is Hedges' g.",
+        test="Welch's t",
+        sentence=f"Welch's t-test on {n[0]} against {n[1]} participants; the effect is Hedges' g.",
         statistic=float(found.statistic),
         df=float(found.df),
         p=float(found.pvalue),
@@ -164,9 +164,9 @@ def compare_paired_means(reference: Floats, level: Floats, confidence: float) ->
     g = difference / spread * (1 - 3 / (4 * 2 * n - 9))
     margin = stats.t.ppf((1 + confidence) / 2, n - 1) * sqrt(1 / n + g**2 / (2 * n))
     return EffectEstimate(
-        "paired t",
-        f"Paired t-test on {n} participants who have both; the effect is Hedges' g with the "
-        "average variance.",
+        test="paired t",
+        sentence=f"Paired t-test on {n} participants who have both; the effect is Hedges' g with "
+        "the average variance.",
         statistic=float(found.statistic),
         df=float(found.df),
         p=float(found.pvalue),
@@ -204,8 +204,8 @@ def compare_ranks(reference: Floats, level: Floats, confidence: float) -> Effect
     df = sum(spread) ** 2 / (spread[0] ** 2 / (n - 1) + spread[1] ** 2 / (m - 1))
     margin = 2 * stats.t.ppf((1 + confidence) / 2, df) * sqrt(sum(spread))
     return EffectEstimate(
-        "Brunner-Munzel",
-        f"Brunner-Munzel rank test on {who}; the effect is Cliff's delta.",
+        test="Brunner-Munzel",
+        sentence=f"Brunner-Munzel rank test on {who}; the effect is Cliff's delta.",
         statistic=float(found.statistic),
         df=df,
         p=float(found.pvalue),
@@ -221,8 +221,8 @@ def _without_overlap(reference: Floats, level: Floats, delta: float, who: str) -
         return no_test(f"All scores are the same ({who}): no test.")
     found = stats.mannwhitneyu(level, reference)
     return EffectEstimate(
-        "Mann-Whitney U",
-        f"Mann-Whitney U test on {who}: the two sides do not overlap, so there is no interval.",
+        test="Mann-Whitney U",
+        sentence=f"Mann-Whitney U test on {who}: the two sides do not overlap, so there is no interval.",
         statistic=float(found.statistic),
         p=float(found.pvalue),
         effect_name="Cliff's delta",
@@ -251,8 +251,8 @@ def compare_paired_ranks(reference: Floats, level: Floats, confidence: float) ->
     signs = np.sign(change)
     margin = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * signs.std(ddof=1) / sqrt(n)
     return EffectEstimate(
-        "Wilcoxon signed-rank",
-        f"Wilcoxon signed-rank test (normal approximation, ties after Pratt) on {who}; the effect "
+        test="Wilcoxon signed-rank",
+        sentence=f"Wilcoxon signed-rank test (normal approximation, ties after Pratt) on {who}; the effect "
         "is the share of them who are higher minus the share who are lower.",
         statistic=float(found.statistic),
         p=float(found.pvalue),

@@ -1,7 +1,6 @@
 """Where scores are missing, in which group, and at which step recordings were lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -31,10 +30,8 @@ from helios_research.analysis.prepared import (
 )
 from helios_research.columns import Outcome
 
-STEPS = ("listed", "valid", "passed preflight", "sent", "scored", "without warning")
+_STEPS = ("listed", "valid", "passed preflight", "sent", "scored", "without warning")
 WITH_WARNING = "scored with a warning"
-
-FLOW_COLUMNS = ("step", "kind", "reason", "recordings", "participants")
 
 _METHOD = (
     "Each recording is lost at the first step that it did not reach; a participant is lost where "
@@ -56,8 +53,7 @@ def flow(results: Results) -> pd.DataFrame:
         For each step a row of kind "remaining", before it a row of kind "lost" for each reason of
         a loss (an error code, or the outcome where there is none). ``participants`` of a
         "lost" row are those none of whose recordings reached the step and who lost one for that
-        reason, so that one may be counted under several reasons. ``attrs`` has "method",
-        "warnings", "sources" and "source_note".
+        reason, so that one may be counted under several reasons.
 
     Raises
     ------
@@ -72,10 +68,11 @@ def flow(results: Results) -> pd.DataFrame:
     prepared = prepare(results, biomarkers=())
     table, people = prepared.frame, prepared.people
     reached = _steps_reached(table)
-    reasons = _reasons(table)
+    reasons = prepared.missing_reasons(np.ones(len(table), dtype=bool))
+    reasons = reasons.mask(table["outcome"] == Outcome.SCORED, WITH_WARNING)
     rows: list[tuple[str, str, str | None, int, int]] = []
     before = np.ones(len(table), dtype=bool)
-    for place, step in enumerate(STEPS):
+    for place, step in enumerate(_STEPS):
         remaining = reached >= place
         lost = before & ~remaining
         left = np.isin(people, people[remaining])
@@ -85,21 +82,25 @@ def flow(results: Results) -> pd.DataFrame:
         n_people = count_people(people, remaining)
         rows.append((step, "remaining", None, int(remaining.sum()), n_people))
         before = remaining
-    made = pd.DataFrame(rows, columns=list(FLOW_COLUMNS)).astype({"reason": "str"})
+    columns = ["step", "kind", "reason", "recordings", "participants"]
+    made = pd.DataFrame(rows, columns=columns).astype({"reason": "str"})
     pending = int((table["outcome"] == Outcome.PENDING).sum())
     return prepared.finish(made, _METHOD, [f"{not_ended(pending)}."] if pending else [])
 
 
 def _steps_reached(table: pd.DataFrame) -> Codes:
-    """Find the last step that each recording reached, as its place in ``STEPS``."""
+    """Find the last step that each recording reached, as its place in ``_STEPS``."""
     outcome = table["outcome"].astype("str")
-    reached = np.full(len(table), STEPS.index("passed preflight"))
-    reached[_had_audio(table)] = STEPS.index("sent")
-    reached[(outcome == Outcome.INVALID.value).to_numpy()] = STEPS.index("listed")
-    reached[(outcome == Outcome.SKIPPED.value).to_numpy()] = STEPS.index("valid")
-    scored = (outcome == Outcome.SCORED.value).to_numpy()
-    reached[scored] = STEPS.index("scored")
-    reached[scored & ~has_warning(table)] = STEPS.index("without warning")
+    scored = (outcome == Outcome.SCORED).to_numpy(dtype=bool)
+    reached = np.full(len(table), _STEPS.index("passed preflight"))
+    for step, own in (
+        ("sent", _had_audio(table)),
+        ("listed", outcome == Outcome.INVALID),
+        ("valid", outcome == Outcome.SKIPPED),
+        ("scored", scored),
+        ("without warning", scored & ~has_warning(table)),
+    ):
+        reached[own] = _STEPS.index(step)
     return reached
 
 
@@ -112,32 +113,11 @@ def _had_audio(table: pd.DataFrame) -> Flags:
     return had.to_numpy(dtype=bool)
 
 
-def _reasons(table: pd.DataFrame) -> "pd.Series[str]":
-    outcome = table["outcome"].astype("str")
-    code = table["error_code"] if "error_code" in table.columns else outcome.where(outcome.isna())
-    reasons = code.astype("str").fillna(outcome)
-    return reasons.mask(outcome == Outcome.SCORED.value, WITH_WARNING).astype("str")
-
-
 # --- missing scores -------------------------------------------------------------------------------
 
 ANY_REASON = "any reason"
 BIOMARKER_FAILED = "biomarker failed"
 UNEQUAL_BELOW = 0.05
-
-MISSINGNESS_COLUMNS = (
-    *("variable", "level", "reason", "recordings", "participants"),
-    *("missing", "rate", "rate_low", "rate_high", "statistic", "df", "p", "sentence"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Events:
-    """What may have gone wrong with each recording, a column per reason."""
-
-    names: tuple[str, ...]
-    happened: Floats
-    people: Codes
 
 
 def missingness_by_tag(
@@ -167,12 +147,9 @@ def missingness_by_tag(
         One tag or several.
     also
         Further columns, taken where the table has them.
-    resamples
-        How many times participants are drawn anew.
-    confidence
-        Coverage of the intervals, between 0 and 1.
-    seed
-        The same seed gives the same intervals.
+    resamples, confidence, seed
+        Number of bootstrap resamples of participants, coverage of the intervals (between
+        0 and 1), and seed of the draws.
 
     Returns
     -------
@@ -204,49 +181,48 @@ def missingness_by_tag(
     parts, warnings = [], []
     for variable in variables:
         levels = ended.levels[variable]
-        rows = _rates(levels, events, bootstrap).assign(variable=variable)
-        tested = [_tested(levels, events, name) for name in (ANY_REASON, BIOMARKER_FAILED)]
+        rows = _rates(levels, events, ended.people, bootstrap)
+        rows.insert(0, "variable", variable)
+        tested = [
+            {"reason": name, **_tested(levels, events[name], ended.people)}
+            for name in (ANY_REASON, BIOMARKER_FAILED)
+        ]
         rows = rows.merge(pd.DataFrame(tested), on="reason", how="left")
         warnings += _warn(rows, levels, events)
         parts.append(rows)
-    counted = pd.concat(parts, ignore_index=True)[list(MISSINGNESS_COLUMNS)]
+    counted = pd.concat(parts, ignore_index=True)
     pending = len(listed.frame) - len(ended.frame)
     if pending:
         warnings.append(f"{not_ended(pending)} and {'is' if pending == 1 else 'are'} left out.")
     return listed.finish(counted, _method(bootstrap), warnings)
 
 
-def _events(prepared: PreparedResults) -> _Events:
+def _events(prepared: PreparedResults) -> pd.DataFrame:
+    """Mark what went wrong with each recording, a column of 0 and 1 per reason."""
     reasons = prepared.missing_reasons(~prepared.has_score)
     failed = prepared.frame["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
-    names = list(count_reasons(reasons))
-    happened = [reasons.notna(), failed, *(reasons == name for name in names)]
-    columns = np.column_stack([event.to_numpy() for event in happened]).astype(np.float64)
-    return _Events((ANY_REASON, BIOMARKER_FAILED, *names), columns, prepared.people)
+    each = {name: reasons == name for name in count_reasons(reasons)}
+    events = {ANY_REASON: reasons.notna(), BIOMARKER_FAILED: failed, **each}
+    return pd.DataFrame(events).astype(np.float64)
 
 
-def _rates(levels: Levels, events: _Events, bootstrap: Bootstrap) -> pd.DataFrame:
-    n_levels, n_events = len(levels), len(events.names)
-    divisor = np.zeros(n_events, dtype=np.intp)
-    ratios = Ratios(events.happened, np.ones((len(events.people), 1)), divisor)
-    low, high = ratio_intervals(
-        sum_clusters(events.people, levels.codes, ratios), n_levels, bootstrap
-    )
+def _rates(
+    levels: Levels, events: pd.DataFrame, people: Codes, bootstrap: Bootstrap
+) -> pd.DataFrame:
+    n_levels, n_events = len(levels), len(events.columns)
+    ratios = Ratios(events.to_numpy(), np.ones((len(events), 1)), np.zeros(n_events, dtype=np.intp))
+    interval = ratio_intervals(sum_clusters(people, levels.codes, ratios), n_levels, bootstrap)
     recordings = np.bincount(levels.codes, minlength=n_levels)
-    missing = np.column_stack(
-        [np.bincount(levels.codes, event, n_levels) for event in events.happened.T]
-    )
+    missing = events.groupby(levels.codes).sum().to_numpy()
     rate = missing / recordings[:, None]
-    people = count_people_by_level(events.people, levels.codes, n_levels)
-    low, high = bound_certainty(
-        rate, low, high, people[:, None].astype(np.float64), bootstrap.confidence
-    )
+    n_people = count_people_by_level(people, levels.codes, n_levels)
+    low, high = bound_certainty(rate, *interval, n_people[:, None], bootstrap.confidence)
     return pd.DataFrame(
         {
             "level": pd.Series(np.repeat(levels.labels, n_events), dtype="str"),
-            "reason": pd.Series(np.tile(events.names, n_levels), dtype="str"),
+            "reason": pd.Series(np.tile(events.columns, n_levels), dtype="str"),
             "recordings": np.repeat(recordings, n_events),
-            "participants": np.repeat(people, n_events),
+            "participants": np.repeat(n_people, n_events),
             "missing": missing.ravel().astype(np.int64),
             "rate": rate.ravel(),
             "rate_low": low.ravel(),
@@ -255,13 +231,13 @@ def _rates(levels: Levels, events: _Events, bootstrap: Bootstrap) -> pd.DataFram
     )
 
 
-def _tested(levels: Levels, events: _Events, reason: str) -> dict[str, object]:
-    happened = events.happened[:, events.names.index(reason)]
+def _tested(levels: Levels, event: "pd.Series[float]", people: Codes) -> dict[str, object]:
     # One participant says nothing about how a level varies.
-    usable = count_people_by_level(events.people, levels.codes, len(levels)) >= 2
+    usable = count_people_by_level(people, levels.codes, len(levels)) >= 2
     usable &= np.array(levels.labels) != NOT_GIVEN
-    rows = (events.people >= 0) & usable[levels.codes]
-    statistic, df = equal_rates_test(happened[rows], levels.codes[rows], events.people[rows])
+    rows = (people >= 0) & usable[levels.codes]
+    happened = np.asarray(event, dtype=np.float64)[rows]
+    statistic, df = equal_rates_test(happened, levels.codes[rows], people[rows])
     sentence = (
         "Score test of equal rates between levels of two participants or more, robust to several "
         "recordings per participant."
@@ -269,7 +245,7 @@ def _tested(levels: Levels, events: _Events, reason: str) -> dict[str, object]:
         else "No test: fewer than two levels with two participants, or no rate to compare."
     )
     p = float(stats.chi2.sf(statistic, df)) if df else np.nan
-    return {"reason": reason, "statistic": statistic, "df": df, "p": p, "sentence": sentence}
+    return {"statistic": statistic, "df": df, "p": p, "sentence": sentence}
 
 
 def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[float, int]:
@@ -294,25 +270,25 @@ def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[fl
     return float(score @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ score), df
 
 
-def _warn(rows: pd.DataFrame, levels: Levels, events: _Events) -> list[str]:
+def _warn(rows: pd.DataFrame, levels: Levels, events: pd.DataFrame) -> list[str]:
     """Warn where failures are unequal, naming the extremes and the main reason."""
     failed = rows[(rows["reason"] == BIOMARKER_FAILED) & (rows["level"] != NOT_GIVEN)]
     if failed.empty or not failed["p"].iloc[0] < UNEQUAL_BELOW:
         return []
     by_rate = failed.sort_values("rate", kind="stable").to_dict("records")
     least, most = by_rate[0], by_rate[-1]
-    here, there = (
+    rates = [
         f"{100 * row['rate']:.1f} % ({row['missing']:,} of {row['recordings']:,})"
         for row in (most, least)
-    )
+    ]
     variable, p = most["variable"], most["p"]
-    rows_here = (levels.codes == levels.labels.index(most["level"])) & (events.happened[:, 1] == 1)
-    main = events.names[2 + int(events.happened[rows_here, 2:].sum(axis=0).argmax())]
+    here = levels.codes == levels.labels.index(most["level"])
+    main = events[here & (events[BIOMARKER_FAILED] == 1)].iloc[:, 2:].sum().idxmax()
     # A word is between the level and the numbers: a level in Arabic or Hebrew would draw them into
     # its own direction.
     return [
         f"Recordings fail more often where {variable} is {most['level']} than where it is "
-        f"{least['level']}: failed or skipped were {here} against {there}, "
+        f"{least['level']}: failed or skipped were {' against '.join(rates)}, "
         f"{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'}, most of all for {main}. Scores of these "
         "groups may differ because of which recordings are missing."
     ]

@@ -153,10 +153,17 @@ class PreparedResults:
 
     def missing_reasons(self, rows: Flags) -> "pd.Series[str]":
         """Give the reason why each of these recordings has no score; null in all other rows."""
-        reasons = np.full(len(self.frame), None, dtype=object)
-        needed = [name for name in REASON_COLUMNS if name in self.frame.columns]
-        reasons[rows] = _why_missing(self.frame[needed][rows])
-        return pd.Series(reasons, dtype="str")
+        # A file of another program may lack some; every missing score has a reason.
+        given = [name for name in REASON_COLUMNS if name in self.frame.columns]
+        table = self.frame.loc[rows, given].reindex(columns=list(REASON_COLUMNS))
+        outcome = table["outcome"].astype("str").fillna("no outcome")
+        scored = outcome == Outcome.SCORED.value
+        sections = pd.to_numeric(table["n_sections"], errors="coerce").fillna(1)
+        why = table["error_code"].astype("str").fillna(outcome)
+        why = why.mask(scored, "no score").mask(
+            scored & table["user_label"].isna(), "no participant"
+        )
+        return why.mask(scored & (sections > 1), "several sections").reindex(self.frame.index)
 
     def subset(self, rows: Flags) -> "PreparedResults":
         """Take some of the rows, numbered anew."""
@@ -382,26 +389,10 @@ def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
 REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
 
 
-def _why_missing(table: pd.DataFrame) -> "pd.Series[str]":
-    # A file of another program may lack some; every missing score has a reason.
-    outcome = table["outcome"].astype("str").fillna("no outcome")
-    code = table["error_code"] if "error_code" in table.columns else None
-    why = outcome if code is None else code.astype("str").fillna(outcome)
-    scored = outcome == Outcome.SCORED.value
-    if "n_sections" in table.columns:
-        sections = pd.to_numeric(table["n_sections"], errors="coerce")
-        several = sections.fillna(1).to_numpy(dtype=float) > 1
-        why = why.mask(scored & several, "several sections")
-        scored &= ~several
-    why = why.mask(scored & table["user_label"].isna(), "no participant")
-    return why.mask(scored & table["user_label"].notna(), "no score")
-
-
 def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
-    """Count the reasons of missing scores."""
-    counted = reasons.value_counts().items()
-    ordered = sorted(counted, key=lambda item: (-item[1], str(item[0])))
-    return {str(reason): int(count) for reason, count in ordered}
+    """Count the reasons of missing scores, the most frequent first, then by name."""
+    counts = reasons.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return {str(reason): count for reason, count in counts.items()}
 
 
 def has_warning(table: pd.DataFrame) -> Flags:

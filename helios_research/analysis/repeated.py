@@ -111,7 +111,6 @@ def baseline(  # noqa: PLR0913 - each is a setting
     DataFrame
         A row per scored recording with a place in the order and biomarker, by participant and
         order. ``change``, ``z`` and ``outside_usual`` are null within the baseline itself.
-        ``attrs`` has "method", "warnings", "sources" and "source_note".
 
     Raises
     ------
@@ -279,19 +278,15 @@ def reliability(
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     biomarkers
         One or several; None means all.
-    resamples
-        How many times participants are drawn anew, for bucketed biomarkers.
-    confidence
-        Coverage of the intervals, between 0 and 1.
-    seed
-        The same seed gives the same intervals.
+    resamples, confidence, seed
+        Number of bootstrap resamples of participants (for bucketed biomarkers), coverage of the
+        intervals (between 0 and 1), and seed of the draws.
 
     Returns
     -------
     DataFrame
         A row per biomarker; participants with one scored recording are not counted. SDs and
-        changes are in points of the score. ``attrs`` has "method", "warnings", "sources" and
-        "source_note".
+        changes are in points of the score.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from helios_research.analysis.bootstrap import (
     score_ratios,
     sum_clusters,
 )
-from helios_research.analysis.comparisons import levels_against, without_level
+from helios_research.analysis.comparisons import levels_against
 from helios_research.analysis.prepared import (
     MOST_LEVELS,
     Codes,
@@ -86,19 +86,15 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
         A second column, within which the first is described again.
     biomarkers
         One or several; None means all.
-    resamples
-        How many times participants are drawn anew.
-    confidence
-        Coverage of the intervals, between 0 and 1.
-    seed
-        The same seed gives the same intervals.
+    resamples, confidence, seed
+        Number of bootstrap resamples of participants, coverage of the intervals (between
+        0 and 1), and seed of the draws.
 
     Returns
     -------
     DataFrame
         A row per group, biomarker and, where bucketed, score. ``missing_why`` counts the reasons
-        of missing scores; ``note`` says where an interval should not be relied on. ``attrs`` has
-        "method", "warnings", "sources" and "source_note".
+        of missing scores; ``note`` says where an interval should not be relied on.
 
     Raises
     ------
@@ -177,7 +173,7 @@ def _bucketed_rows(
     counts = np.column_stack(each).astype(np.float64)
     with np.errstate(invalid="ignore"):
         share = counts / counts.sum(axis=1, keepdims=True)
-    people = groups.participants(~np.isnan(scores))[:, None].astype(np.float64)
+    people = groups.participants(~np.isnan(scores))[:, None]
     low, high = bound_certainty(share, *interval, people, confidence)
     return pd.DataFrame(
         {
@@ -301,12 +297,9 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
         One or several; None means all.
     reference
         The level that is subtracted from the others; None means the first.
-    resamples
-        How many times participants are drawn anew.
-    confidence
-        Coverage of the intervals, between 0 and 1.
-    seed
-        The same seed gives the same intervals.
+    resamples, confidence, seed
+        Number of bootstrap resamples of participants, coverage of the intervals (between
+        0 and 1), and seed of the draws.
 
     Returns
     -------
@@ -314,7 +307,6 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
         A row per biomarker, level other than the reference and, where bucketed, score.
         Differences are in points of the score (0 to 1), or of the proportion (0 to 1); null, with
         a ``note``, where a level or the reference has scores of fewer than two participants.
-        ``attrs`` has "method", "warnings", "sources" and "source_note".
 
     Raises
     ------
@@ -330,7 +322,7 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
     """
     bootstrap = Bootstrap(resamples, confidence, seed)
     prepared = prepare(results, [tag], biomarkers=biomarkers)
-    levels = levels_against(prepared.levels[tag], tag, reference)
+    levels, warnings = levels_against(prepared.levels[tag], tag, reference)
     parts = []
     for place in range(1, len(levels)):
         sides = np.select([levels.codes == 0, levels.codes == place], [0, 1], -1)
@@ -343,7 +335,7 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
         f"the reference. {100 * confidence:g} % intervals are percentiles of {resamples:,} "
         "bootstrap resamples of participants with all their recordings at both levels."
     )
-    return prepared.finish(found, method, without_level(levels, tag))
+    return prepared.finish(found, method, warnings)
 
 
 def _differ(prepared: PreparedResults, sides: Codes, bootstrap: Bootstrap) -> pd.DataFrame:

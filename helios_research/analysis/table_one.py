@@ -56,8 +56,7 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
         ``statistic`` says what the row holds: "count" has count and percent of participants
         (for recordings, of recordings); "distribution" has mean, SD, median and quartiles.
         ``missing`` counts participants without the value, who are not in the percentages. See
-        ``format_table_one`` for a version to print. ``attrs`` has "method", "warnings",
-        "sources" and "source_note".
+        ``format_table_one`` for a version to print.
 
     Raises
     ------
