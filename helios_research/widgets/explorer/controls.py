@@ -217,20 +217,18 @@ class FigurePanel(ControlGroup):
         options = [(label_of(name), name) for name in source.biomarkers]
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
         tags = [(shortened(name, _LONGEST_OPTION), name) for name in source.tags]
-        self.kind = Dropdown(
-            description="Figure", options=[(kind.value, kind) for kind in kinds], **look
-        )
-        self.tag = Dropdown(description="Group by", options=tags, **look)
+        named = [(kind.value, kind) for kind in kinds]
+        self.kind = Dropdown(description="Figure", options=named, value=view.kind, **look)
+        self.tag = Dropdown(description="Group by", options=tags, value=view.tag, **look)
         self.colour = Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
         self.biomarkers = SelectMultiple(
             description="Scores",
             options=options,
+            value=view.biomarkers,
             rows=4,
             tooltip="Hold Ctrl to choose several",
             **look,
         )
-        self.kind.value, self.biomarkers.value = view.kind, view.biomarkers
-        self.tag.value = view.tag
         self._mark_unused()
         for control in (self.kind, self.tag, self.colour, self.biomarkers):
             self._follow(guard, control, self._choose)

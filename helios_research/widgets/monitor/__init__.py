@@ -121,7 +121,11 @@ class SubmissionMonitor(Panel):
         self.continue_button.on_click(self._guard(lambda _: self._continue()))
 
     def __repr__(self) -> str:
-        what = self._status.text if self._view is None else self._counts_in_words(self._view)
+        what = self._status.text
+        if self._view is not None:
+            progress = self._view.progress
+            counts = [f"{count:,} {outcome}" for outcome, count in _counts(progress) if count]
+            what = ", ".join([f"{progress.done:,} of {progress.total:,} done", *counts])
         return f"<SubmissionMonitor of {self._study.folder.name}: {what}>"
 
     def refresh(self) -> None:
@@ -158,14 +162,6 @@ class SubmissionMonitor(Panel):
     @property
     def _activity(self) -> Activity:
         return Activity.NONE if self._view is None else self._view.activity
-
-    def _counts_in_words(self, view: StudyView) -> str:
-        counts = [
-            f"{view.progress.outcomes[outcome]:,} {outcome}"
-            for outcome in Outcome
-            if view.progress.outcomes.get(outcome)
-        ]
-        return ", ".join([f"{view.progress.done:,} of {view.progress.total:,} done", *counts])
 
     def _show(self, view: StudyView) -> None:
         self._view = view
