@@ -19,7 +19,6 @@ from helios_research.plots.canvas import (
     as_asked,
     empty_figure,
     open_canvas,
-    set_title,
     style_axes,
     write_sentence,
 )
@@ -198,8 +197,7 @@ def _how_to_read(panels: Sequence[_TagPanel], chosen: Selection) -> list[str | N
 
 def _draw(ax: Axes, panel: _TagPanel) -> None:
     style, layout, bucketed = panel.style, panel.layout, panel.marker.bucketed
-    style_axes(ax, style, grid="")
-    set_title(ax, plain(panel.title), style)
+    style_axes(ax, plain(panel.title), style)
     if np.isnan(panel.scores).all():
         write_sentence(ax, f"No recording has a score of {panel.title}.", style)
         return
@@ -214,7 +212,7 @@ def _draw(ax: Axes, panel: _TagPanel) -> None:
     each = panel.summary.iloc[:: len(BUCKET_LEVELS) if bucketed else 1]
     numbers = zip(each["scored"], each["participants_scored"], strict=True)
     count_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
-    rule_rows(ax, layout, ax.get_xticks(), style)
+    rule_rows(ax, layout, style)
     if panel.below:
         places = [n for n, row in enumerate(layout.rows) if row.level != NOT_GIVEN]
         pair = [layout.rows[place] for place in places]

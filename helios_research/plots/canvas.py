@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Annotation
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -106,33 +107,34 @@ PAGE = Style()
 SLIDE = Style(width_in=12.0, font_pt=17.0, panels_per_row=2, dpi=110.0)
 
 
-def style_axes(ax: Axes, style: Style, *, grid: str = "x") -> None:
-    """Remove from an Axes what carries no information, and set its lines and type."""
+def style_axes(ax: Axes, title: str, style: Style, *, grid_y: bool = False) -> None:
+    """Remove from an Axes what carries no information; set its title, lines and type."""
     ax.set_facecolor(PAPER)
     for side, spine in ax.spines.items():
-        spine.set_visible(side == ("left" if grid == "y" else "bottom"))
+        spine.set_visible(side == ("left" if grid_y else "bottom"))
         spine.set(color=MUTED, linewidth=0.09 * style.font_pt)
-    ax.tick_params(
-        which="both",
-        color=MUTED,
-        labelcolor=INK,
-        labelsize=style.font_pt,
-        length=0.3 * style.font_pt,
-        width=0.09 * style.font_pt,
-        left=grid == "y",
-        bottom=True,
-    )
+    size: Look = {"length": 0.3 * style.font_pt, "width": 0.09 * style.font_pt}
+    ink: Look = {"color": MUTED, "labelcolor": INK, "labelsize": style.font_pt}
+    ax.tick_params(which="both", left=grid_y, bottom=True, **size, **ink)
     ax.grid(visible=False)
-    if grid in ("x", "y"):
-        direction: Literal["x", "y"] = "x" if grid == "x" else "y"
-        ax.grid(visible=True, axis=direction, color=FAINT, linewidth=0.06 * style.font_pt)
+    if grid_y:
+        ax.grid(visible=True, axis="y", color=FAINT, linewidth=0.06 * style.font_pt)
     ax.set_axisbelow(True)
+    set_title(ax, title, style)
 
 
 def set_title(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
     """Write the title of a panel above its left edge."""
     # With a fixed place, matplotlib need not measure what might be in its way.
     ax.set_title(title, loc="left", y=1.0, pad=pad, **style.text(fontweight="bold"))
+
+
+def write_beside(
+    ax: Axes, text: str, xy: tuple[float, float], away_pt: tuple[float, float], **look: Any
+) -> Annotation:
+    """Write a text so many points away from a place."""
+    given: Look = {"textcoords": "offset points", "annotation_clip": False, **look}
+    return ax.annotate(text, xy=xy, xytext=away_pt, **given)
 
 
 Target = Axes | Figure | None
@@ -190,7 +192,8 @@ def open_canvas(
     rows = [max(heights_in[at : at + columns]) for at in range(0, len(heights_in), columns)]
     width = style.width_in if ax is None else ax.get_size_inches()[0]
     lines = _wrapped(notes, width - 2 * _MARGIN * style.line_in, style.small)
-    notes_in = _height_of(lines, style)
+    notes_in = sum(_height_in(note, style) for note in lines)
+    notes_in += _GAP * style.line_in if lines else 0
     figure = ax if ax is not None else _new_figure(style, sum(rows) + notes_in)
     axes = _panels(figure, len(heights_in), rows, notes_in, style)
     _write_at_foot(figure, lines, style)
@@ -221,38 +224,25 @@ def _wrapped(notes: Sequence[Footnote], limit_in: float, small: Style) -> list[F
     ]
 
 
-def _height_of(lines: Sequence[Footnote], style: Style) -> float:
-    if not lines:
-        return 0.0
-    count = sum(note.text.count("\n") + 1 for note in lines)
-    return (count + 0.25 * len(lines)) * style.small.line_in + _GAP * style.line_in
+def _height_in(note: Footnote, style: Style) -> float:
+    return (note.text.count("\n") + 1.25) * style.small.line_in
 
 
 def _write_at_foot(figure: Figure, lines: Sequence[Footnote], style: Style) -> None:
     width, height = figure.get_size_inches()
-    margin = _MARGIN * style.line_in
-    y = margin
+    y = margin = _MARGIN * style.line_in
     for note in reversed(lines):
         figure.text(margin / width, y / height, note.text, va="bottom", **_look(note, style))
-        y += (note.text.count("\n") + 1.25) * style.small.line_in
+        y += _height_in(note, style)
 
 
 def _write_below(ax: Axes, notes: Sequence[Footnote], style: Style, ticks_in: float) -> None:
     """Hang the notes below the x axis, where any layout makes room for them."""
     y = -max(_PAST_LABEL * style.font_pt, 72 * ticks_in)
-    limit = max(1.5, size_in(ax)[0])
-    for note in _wrapped(notes, limit, style.small):
-        ax.annotate(
-            note.text,
-            xy=(0, 0),
-            xycoords="axes fraction",
-            xytext=(0, y),
-            textcoords="offset points",
-            va="top",
-            annotation_clip=False,
-            **_look(note, style),
-        )
-        y -= 72 * (note.text.count("\n") + 1.25) * style.small.line_in
+    for note in _wrapped(notes, max(1.5, size_in(ax)[0]), style.small):
+        look = _look(note, style)
+        write_beside(ax, note.text, (0, 0), (0, y), xycoords="axes fraction", va="top", **look)
+        y -= 72 * _height_in(note, style)
 
 
 def _look(note: Footnote, style: Style) -> Look:

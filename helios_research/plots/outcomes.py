@@ -1,7 +1,7 @@
 """What happened to recordings: by tag, and as a flow diagram from the manifest to scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,6 @@ from helios_research.plots.canvas import (
     Target,
     empty_figure,
     open_canvas,
-    set_title,
     size_in,
     style_axes,
 )
@@ -129,15 +128,14 @@ def _shares(frame: pd.DataFrame, layout: RowLayout) -> pd.DataFrame:
 def _draw(
     ax: Axes, layout: RowLayout, shares: pd.DataFrame, overall: pd.DataFrame, style: Style
 ) -> None:
-    style_axes(ax, style, grid="")
-    set_title(ax, "Recordings without scores", style)
+    style_axes(ax, "Recordings without scores", style)
     ax.set_ylim(layout.depth, 0)
     _draw_bars(ax, layout, shares, style)
     _draw_intervals(ax, [row.y for row in layout.rows], overall, style)
     furthest = 100 * float(np.nanmax([overall["rate_high"].max(), overall["rate"].max()]))
     _set_axis(ax, max(_LEAST_AXIS, furthest), style)
     name_rows(ax, layout, style)
-    rule_rows(ax, layout, ax.get_xticks(), style)
+    rule_rows(ax, layout, style)
     numbers = overall[["missing", "recordings", "participants"]].itertuples(index=False, name=None)
     counts = [f"{missing:,} of {count:,} ({people:,})" for missing, count, people in numbers]
     count_rows(ax, layout, counts, style)
@@ -176,28 +174,21 @@ def _draw_intervals(ax: Axes, places: Sequence[float], overall: pd.DataFrame, st
 
 def _set_axis(ax: Axes, furthest: float, style: Style) -> None:
     step = next(step for step in (1, 2, 5, 10, 20) if furthest / step <= 6)
-    ticks = np.arange(0, furthest + step, step)
-    ticks = ticks[ticks <= 100]
-    ax.set_xlim(0, min(100.0, 1.04 * furthest))
-    ticks = ticks[ticks <= 1.04 * furthest]
+    end = min(100.0, 1.04 * furthest)
+    ticks = np.arange(0, end + 1e-9, step)
+    ax.set_xlim(0, end)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **style.small.text())
     ax.set_xlabel("Share of recordings (%)", **style.text())
 
 
+# What a step is called, and what is lost before it.
 _WORDS = {
-    "listed": "Listed in the manifest",
-    "valid": "Valid rows",
-    "passed preflight": "Passed the preflight",
-    "sent": "Sent to Helios",
-    "scored": "Scored",
-    "without warning": "Scored without warning",
-}
-_LOSSES = {
-    "valid": "Not valid",
-    "passed preflight": "Stopped by preflight",
-    "sent": "Not sent",
-    "scored": "Without scores",
-    "without warning": "With a warning",
+    "listed": ("Listed in the manifest", ""),
+    "valid": ("Valid rows", "Not valid"),
+    "passed preflight": ("Passed the preflight", "Stopped by preflight"),
+    "sent": ("Sent to Helios", "Not sent"),
+    "scored": ("Scored", "Without scores"),
+    "without warning": ("Scored without warning", "With a warning"),
 }
 
 MOST_REASONS = 8
@@ -211,18 +202,6 @@ _ASIDE = (0.63, 0.99)
 _MIDDLE = sum(_STEPS) / 4
 _INDENT = 0.015
 _BOLD_IS_WIDER = 1.12
-
-
-@dataclass(frozen=True, slots=True)
-class _FlowLoss:
-    """What is lost before a step; without lines where nothing is."""
-
-    title: str
-    reasons: tuple[str, ...]
-
-    @property
-    def lines(self) -> float:
-        return len(self.reasons) + 1.9 if self.title else 0.0
 
 
 def flow_diagram(
@@ -266,9 +245,11 @@ def flow_diagram(
         _loss(found, step, int(gone))
         for step, gone in zip(steps["step"][1:], people[1:], strict=True)
     ]
-    gaps = [max(_BETWEEN, loss.lines + 0.7) for loss in losses]
+    gaps = [max(_BETWEEN, len(loss) + 1.6) if loss else _BETWEEN for loss in losses]
     height = _STEP_LINES * len(steps) + sum(gaps)
-    notes = _flow_notes(found, caption=caption)
+    notes = [Footnote(warning) for warning in found.attrs["warnings"] if caption]
+    synthetic = found.attrs["source_note"]
+    notes += [Footnote(synthetic, stands_out=True)] if synthetic else []
     if steps["recordings"].iloc[0] == 0:
         return empty_figure(ax, 1, "These results have no recording.", notes, style)[0]
     (axes,) = open_canvas(ax, [(height + 1) * style.line_in], notes, style)
@@ -284,43 +265,38 @@ def flow_diagram(
     return axes
 
 
-def _loss(found: pd.DataFrame, step: str, people: int) -> _FlowLoss:
+def _loss(found: pd.DataFrame, step: str, people: int) -> list[str]:
+    """Write what is lost before a step, and why; give no lines where nothing is."""
     lost = found[(found["step"] == step) & (found["kind"] == "lost")]
     if lost.empty:
-        return _FlowLoss("", ())
-    total = int(lost["recordings"].sum())
+        return []
     explained = lost[lost["reason"] != WITH_WARNING]
     reasons = list(zip(explained["recordings"], explained["reason"], strict=True))
-    named = [f"{count:,} {name_of(str(reason))}" for count, reason in reasons[:MOST_REASONS]]
+    lines = [f"{_WORDS[step][1]}: {int(lost['recordings'].sum()):,}"]
+    lines += [f"{count:,} {name_of(str(reason))}" for count, reason in reasons[:MOST_REASONS]]
     others = sum(count for count, _ in reasons[MOST_REASONS:])
-    named += [f"{others:,} for other reasons"] if others else []
-    named += [f"all of {counted(people, 'participant')}"] if people else []
-    return _FlowLoss(f"{_LOSSES[step]}: {total:,}", tuple(named))
-
-
-def _flow_notes(found: pd.DataFrame, *, caption: bool) -> list[Footnote]:
-    notes = [Footnote(warning) for warning in found.attrs["warnings"] if caption]
-    note = found.attrs["source_note"]
-    return [*notes, Footnote(note, stands_out=True)] if note else notes
+    lines += [f"{others:,} for other reasons"] if others else []
+    lines += [f"all of {counted(people, 'participant')}"] if people else []
+    return lines
 
 
 def _draw_steps(
-    ax: Axes, steps: pd.DataFrame, losses: list[_FlowLoss], gaps: list[float], style: Style
+    ax: Axes, steps: pd.DataFrame, losses: list[list[str]], gaps: list[float], style: Style
 ) -> None:
     numbers = steps[["step", "recordings", "participants"]].itertuples(index=False, name=None)
     y = 0.0
     for place, (step, recordings, people) in enumerate(numbers):
         count = f"{counted(recordings, 'recording')}, {counted(people, 'participant')}"
-        _box(ax, _STEPS, (y, y + _STEP_LINES), [_WORDS[step], count], style)
+        _box(ax, _STEPS, (y, y + _STEP_LINES), [_WORDS[step][0], count], style)
         y += _STEP_LINES
         if place < len(losses):
             loss, gap = losses[place], gaps[place]
             _arrow(ax, (_MIDDLE, y), (_MIDDLE, y + gap), style)
-            if loss.title:
+            if loss:
                 middle = y + gap / 2
                 _arrow(ax, (_MIDDLE, middle), (_ASIDE[0], middle), style)
-                span = (middle - loss.lines / 2, middle + loss.lines / 2)
-                _box(ax, _ASIDE, span, [loss.title, *loss.reasons], style.small)
+                half = (len(loss) + 0.9) / 2
+                _box(ax, _ASIDE, (middle - half, middle + half), loss, style.small)
             y += gap
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.markers import TICKDOWN
 from matplotlib.text import Annotation
-from numpy.typing import ArrayLike
 
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults
 from helios_research.columns import BUCKET_LEVELS
@@ -21,6 +20,7 @@ from helios_research.plots.canvas import (
     Look,
     Style,
     size_in,
+    write_beside,
 )
 from helios_research.plots.marks import LEVEL_NAMES, draw_estimates
 from helios_research.plots.text import (
@@ -29,7 +29,6 @@ from helios_research.plots.text import (
     fit_names,
     plain,
     shown,
-    with_minus,
 )
 
 _HEADER = 0.8
@@ -144,22 +143,14 @@ def count_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style)
 
 def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
     """Write something to the right of a row."""
-    return ax.annotate(
-        text,
-        xy=(1, y),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(style.font_pt, 0),
-        textcoords="offset points",
-        ha="left",
-        va="center",
-        annotation_clip=False,
-        **style.small.text(),
-    )
+    look: Look = style.small.text(xycoords=ax.get_yaxis_transform(), va="center")
+    return write_beside(ax, text, (1, y), (style.font_pt, 0), **look)
 
 
-def rule_rows(ax: Axes, layout: RowLayout, ticks: ArrayLike, style: Style) -> None:
+def rule_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
     """Draw faint lines behind the rows, but not behind what stands below them."""
-    ax.vlines(ticks, 0, layout.depth, color=FAINT, linewidth=0.06 * style.font_pt, zorder=0.5)
+    look: Look = {"color": FAINT, "linewidth": 0.06 * style.font_pt, "zorder": 0.5}
+    ax.vlines(ax.get_xticks(), 0, layout.depth, **look)
 
 
 # --- the axis of a difference ----------------------------------------------------------------------
@@ -239,29 +230,14 @@ def _draw_ruler(ax: Axes, zero: float, y: float, style: Style, *, step: float, u
     look = {"color": MUTED, "markersize": 0.3 * style.font_pt, "linestyle": "none"}
     ax.plot(zero + ticks, np.full(len(ticks), y), marker=TICKDOWN, **look)
     for tick in ticks:
-        text = "0" if abs(tick) < 1e-9 else with_minus(f"{tick:+g}")
-        ax.annotate(
-            text,
-            xy=(zero + tick, y),
-            xytext=(0, -0.5 * style.font_pt),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            **style.small.text(),
-        )
+        text = "0" if abs(tick) < 1e-9 else f"{tick:+g}".replace("-", MINUS)
+        look = style.small.text(ha="center", va="top")
+        write_beside(ax, text, (zero + tick, y), (0, -0.5 * style.font_pt), **look)
 
 
 def _write_name(ax: Axes, name: str, y: float, style: Style) -> None:
-    ax.annotate(
-        name,
-        xy=(0.5, y),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(0, -1.8 * style.font_pt),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        **style.text(),
-    )
+    look: Look = style.text(xycoords=ax.get_yaxis_transform(), ha="center", va="top")
+    write_beside(ax, name, (0.5, y), (0, -1.8 * style.font_pt), **look)
 
 
 def _write_pair(ax: Axes, pair: Sequence[FigureRow], y: float, style: Style) -> None:
@@ -273,4 +249,4 @@ def _write_pair(ax: Axes, pair: Sequence[FigureRow], y: float, style: Style) -> 
 
 def _interval(numbers: Floats, digits: int) -> str:
     each = [f"{number:+.{digits}f}" if round(number, digits) else "0" for number in numbers]
-    return with_minus("{} [{}, {}]".format(*each))
+    return "{} [{}, {}]".format(*each).replace("-", MINUS)

@@ -22,7 +22,7 @@ from helios_research.analysis.prepared import (
 )
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Footnote
-from helios_research.plots.text import joined, listed
+from helios_research.plots.text import listed
 
 NO_SCORE = "No recording has a score to draw."
 OFF_LEVELS = "with a score off the four levels"
@@ -63,8 +63,9 @@ class Selection:
 
     def notes(self, *about: str | None) -> list[Footnote]:
         """Write what is below the figure: how to read it, then which recordings it shows."""
-        written = [joined(about), joined([self._count(), self._flagged(), self.remark])]
-        notes = [Footnote(text) for text in written if text and self.caption]
+        written = about, (self._count(), self._flagged(), self.remark)
+        texts = [" ".join(filter(None, sentences)) for sentences in written]
+        notes = [Footnote(text) for text in texts if text and self.caption]
         synthetic = self.results.source_note
         return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
 
@@ -147,7 +148,9 @@ def keep_largest(selection: Selection, tag: str, hue: str | None) -> Selection:
         return keep_levels(selection, tag, MOST_ROWS)
     outer, inner = (selection.results.levels[name] for name in (tag, hue))
     pairs = np.unique((outer.codes * len(inner) + inner.codes)[selection.shown])
-    return keep_levels(selection, tag, MOST_ROWS, np.bincount(pairs // len(inner)))
+    return keep_levels(
+        selection, tag, MOST_ROWS, np.bincount(pairs // len(inner), minlength=len(outer))
+    )
 
 
 def keep_levels(
@@ -156,11 +159,7 @@ def keep_levels(
     """Keep the levels of a column with most recordings; ``rows_each`` is how many rows each has."""
     levels = selection.results.levels[column]
     counts = np.bincount(levels.codes[selection.shown], minlength=len(levels))
-    takes = np.zeros(len(levels), dtype=np.intp)
-    if rows_each is None:
-        takes[counts > 0] = 1
-    else:
-        takes[: len(rows_each)] = rows_each
+    takes = counts > 0 if rows_each is None else rows_each
     largest = np.argsort(-counts, kind="stable")
     fits = int(np.searchsorted(np.cumsum(takes[largest]), most, side="right"))
     kept = largest[: max(1, fits)]

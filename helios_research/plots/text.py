@@ -175,11 +175,6 @@ def name_of(reason: str) -> str:
     return plain(bare.replace("_", " ").lower())
 
 
-def with_minus(number: str) -> str:
-    """Write a number with the sign that is as wide as its plus."""
-    return number.replace("-", MINUS)
-
-
 def about_fonts(names: Iterable[str]) -> str | None:
     """Explain the sign that replaces what no font of this machine can draw."""
     if any(UNDRAWABLE in plain(name) for name in names):
@@ -190,13 +185,8 @@ def about_fonts(names: Iterable[str]) -> str | None:
     return None
 
 
-def listed(reasons: Mapping[str, int], most: int = 5) -> str:
-    """List reasons with their numbers, the most frequent first."""
-    named = [f"{number:,} {name_of(reason)}" for reason, number in list(reasons.items())[:most]]
-    others = sum(list(reasons.values())[most:])
+def listed(reasons: Mapping[str, int]) -> str:
+    """List the five most frequent reasons, which come first, with their numbers."""
+    named = [f"{number:,} {name_of(reason)}" for reason, number in list(reasons.items())[:5]]
+    others = sum(list(reasons.values())[5:])
     return ", ".join([*named, f"{others:,} for other reasons"] if others else named)
-
-
-def joined(sentences: Iterable[str | None]) -> str:
-    """Put sentences behind each other."""
-    return " ".join(sentence for sentence in sentences if sentence)

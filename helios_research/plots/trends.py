@@ -25,7 +25,6 @@ from helios_research.plots.canvas import (
     Style,
     Target,
     open_canvas,
-    set_title,
     style_axes,
     write_sentence,
 )
@@ -45,7 +44,6 @@ from helios_research.plots.text import (
     Labels,
     about_fonts,
     fit_names,
-    joined,
     plain,
     shown,
 )
@@ -137,20 +135,18 @@ def _about_means(trends: Trends, summary: pd.DataFrame) -> str:
     interval = "with 95 % interval (bootstrap over participants)" if known else f"({NO_INTERVAL})"
     marks = {False: "hollow marks" if trends.hue else "hollow dots", True: "narrow bars"}
     what = " and ".join(mark for kind, mark in marks.items() if kind in kinds)
-    return joined(
-        [
-            f"Thick line: mean {interval}." if False in kinds else None,
-            about_bars(markers),
-            "In brackets: participants." if trends.hue else None,
-            f"{what.capitalize()}: fewer than {FEW_PARTICIPANTS} participants." if few else None,
-            about_fonts([*trends.groups, *trends.axis.names]),
-        ]
-    )
+    sentences = [
+        f"Thick line: mean {interval}." if False in kinds else None,
+        about_bars(markers),
+        "In brackets: participants." if trends.hue else None,
+        f"{what.capitalize()}: fewer than {FEW_PARTICIPANTS} participants." if few else None,
+        about_fonts([*trends.groups, *trends.axis.names]),
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def _draw_panel(ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame) -> None:
-    style_axes(ax, trends.style, grid="y")
-    set_title(ax, trends.title(marker), trends.style)
+    style_axes(ax, trends.title(marker), trends.style, grid_y=True)
     scores = trends.rows.scores[marker.name]
     if np.isnan(scores).all():
         write_sentence(ax, f"No recording has a score of {trends.title(marker)}.", trends.style)
