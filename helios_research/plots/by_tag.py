@@ -39,11 +39,9 @@ from helios_research.plots.marks import (
 from helios_research.plots.rows import (
     DIFFERENCE_LINES,
     RowLayout,
-    count_rows,
     draw_difference_axis,
     lay_out_rows,
-    name_rows,
-    rule_rows,
+    write_rows,
 )
 from helios_research.plots.selection import NO_SCORE, Selection, keep_largest, select
 from helios_research.plots.text import about_fonts, plain, shown
@@ -70,13 +68,8 @@ class _TagPanel:
 
     @property
     def below(self) -> float:
-        """Height of the difference, in heights of a row."""
-        return 0.0 if self.difference.empty else DIFFERENCE_LINES / self.layout.lines
-
-    @property
-    def height_in(self) -> float:
-        around = (_AROUND + self.below * self.layout.lines) * self.style.line_in
-        return self.layout.height_in(self.style) + around
+        """Height of the difference in lines of type."""
+        return 0.0 if self.difference.empty else DIFFERENCE_LINES
 
 
 def scores_by_tag(  # noqa: PLR0913 - each is a setting
@@ -166,7 +159,10 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
         for marker in rows.biomarkers
     ]
     notes = chosen.notes(*_how_to_read(panels, chosen))
-    axes = open_canvas(ax, [panel.height_in for panel in panels], notes, style)
+    heights = [
+        layout.height_in(style) + (_AROUND + panel.below) * style.line_in for panel in panels
+    ]
+    axes = open_canvas(ax, heights, notes, style)
     for own, panel in zip(axes, panels, strict=True):
         _draw(own, panel)
     return as_asked(axes, biomarkers)
@@ -201,18 +197,17 @@ def _draw(ax: Axes, panel: _TagPanel) -> None:
     if np.isnan(panel.scores).all():
         write_sentence(ax, f"No recording has a score of {panel.title}.", style)
         return
-    ax.set_ylim(layout.depth + panel.below, 0)
+    ax.set_ylim(layout.depth + panel.below / layout.lines, 0)
     # Before the ticks: moving an axis makes new ones.
     ax.spines["bottom"].set_position(("data", layout.depth))
     if bucketed:
-        _draw_bars(ax, panel)
+        shares = np.nan_to_num(panel.summary["proportion"].to_numpy()).reshape(-1, 4)
+        draw_shares(ax, shares, np.array([row.y for row in layout.rows]), style)
     else:
         _draw_scores(ax, panel)
-    name_rows(ax, layout, style)
     each = panel.summary.iloc[:: len(BUCKET_LEVELS) if bucketed else 1]
     numbers = zip(each["scored"], each["participants_scored"], strict=True)
-    count_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
-    rule_rows(ax, layout, style)
+    write_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
     if panel.below:
         places = [n for n, row in enumerate(layout.rows) if row.level != NOT_GIVEN]
         pair = [layout.rows[place] for place in places]
@@ -240,8 +235,3 @@ def _draw_scores(ax: Axes, panel: _TagPanel) -> None:
     few = (panel.summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy(dtype=bool)
     draw_estimates(ax, places, means, few, style, thin=layout.lines < 2)
     score_axis(ax, "x", panel.scores[has_score], style)
-
-
-def _draw_bars(ax: Axes, panel: _TagPanel) -> None:
-    shares = np.nan_to_num(panel.summary["proportion"].to_numpy()).reshape(-1, 4)
-    draw_shares(ax, shares, np.array([row.y for row in panel.layout.rows]), panel.style)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from helios_research.plots.canvas import (
     style_axes,
 )
 from helios_research.plots.marks import NO_INTERVAL, RESAMPLES, key_above
-from helios_research.plots.rows import RowLayout, count_rows, lay_out_rows, name_rows, rule_rows
+from helios_research.plots.rows import RowLayout, lay_out_rows, write_rows
 from helios_research.plots.selection import Selection, in_order, keep_largest
 from helios_research.plots.text import about_fonts, name_of, shorten, width_in
 
@@ -130,55 +131,42 @@ def _draw(
 ) -> None:
     style_axes(ax, "Recordings without scores", style)
     ax.set_ylim(layout.depth, 0)
-    _draw_bars(ax, layout, shares, style)
-    _draw_intervals(ax, [row.y for row in layout.rows], overall, style)
-    furthest = 100 * float(np.nanmax([overall["rate_high"].max(), overall["rate"].max()]))
-    _set_axis(ax, max(_LEAST_AXIS, furthest), style)
-    name_rows(ax, layout, style)
-    rule_rows(ax, layout, style)
-    numbers = overall[["missing", "recordings", "participants"]].itertuples(index=False, name=None)
-    counts = [f"{missing:,} of {count:,} ({people:,})" for missing, count, people in numbers]
-    count_rows(ax, layout, counts, style)
-
-
-def _draw_bars(ax: Axes, layout: RowLayout, shares: pd.DataFrame, style: Style) -> None:
-    left = np.zeros(len(layout.rows))
     places = np.array([row.y for row in layout.rows])
-    handles, names = [], []
-    for outcome, (colour, hatch) in OUTCOME_LOOKS.items():
-        own = shares[outcome].to_numpy()
-        if not own.any():
-            continue
-        look: Look = {"facecolor": colour, "hatch": hatch, "edgecolor": PAPER, "linewidth": 0.5}
-        # All bars of an outcome are one shape: a hatch is made anew for every shape that has it.
-        ax.add_patch(PathPatch(_bars(places, left, own), zorder=2, **look))
-        left += own
-        handles.append(Patch(**look))
-        names.append(outcome.value)
-    if handles:
-        key_above(ax, handles, names, style)
-
-
-def _bars(places: Floats, left: Floats, width: Floats) -> Path:
-    low, high, right = places - 0.3, places + 0.3, left + width
-    corners = np.stack([left, low, right, low, right, high, left, high], axis=1)
-    return Path.make_compound_path_from_polys(corners[width > 0].reshape(-1, 4, 2))
-
-
-def _draw_intervals(ax: Axes, places: Sequence[float], overall: pd.DataFrame, style: Style) -> None:
+    _draw_bars(ax, places, shares, style)
     low, high, rate = 100 * overall[["rate_low", "rate_high", "rate"]].to_numpy().T
     for colour, width, zorder in ((PAPER, 0.35, 3), (INK, 0.15, 4)):
         ax.hlines(places, low, high, color=colour, linewidth=width * style.font_pt, zorder=zorder)
     ax.plot(rate, places, "|", color=INK, markersize=0.9 * style.font_pt, zorder=4)
-
-
-def _set_axis(ax: Axes, furthest: float, style: Style) -> None:
+    furthest = max(_LEAST_AXIS, float(np.nanmax([high, rate])))
     step = next(step for step in (1, 2, 5, 10, 20) if furthest / step <= 6)
     end = min(100.0, 1.04 * furthest)
     ticks = np.arange(0, end + 1e-9, step)
     ax.set_xlim(0, end)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **style.small.text())
     ax.set_xlabel("Share of recordings (%)", **style.text())
+    numbers = overall[["missing", "recordings", "participants"]].itertuples(index=False, name=None)
+    counts = [f"{missing:,} of {count:,} ({people:,})" for missing, count, people in numbers]
+    write_rows(ax, layout, counts, style)
+
+
+def _draw_bars(ax: Axes, places: Floats, shares: pd.DataFrame, style: Style) -> None:
+    left = np.zeros(len(places))
+    low, high = places - 0.3, places + 0.3
+    patches = {}
+    for outcome, (colour, hatch) in OUTCOME_LOOKS.items():
+        own = shares[outcome].to_numpy()
+        if not own.any():
+            continue
+        look: Look = {"facecolor": colour, "hatch": hatch, "edgecolor": PAPER, "linewidth": 0.5}
+        right = left + own
+        corners = np.stack([left, low, right, low, right, high, left, high], axis=1)
+        # All bars of an outcome are one shape: a hatch is made anew for every shape that has it.
+        bars = Path.make_compound_path_from_polys(corners[own > 0].reshape(-1, 4, 2))
+        ax.add_patch(PathPatch(bars, zorder=2, **look))
+        patches[outcome.value] = Patch(**look)
+        left = right
+    if patches:
+        key_above(ax, list(patches.values()), list(patches), style)
 
 
 # What a step is called, and what is lost before it.
@@ -241,10 +229,8 @@ def flow_diagram(
     found = flow(results)
     steps = found[found["kind"] == "remaining"].reset_index(drop=True)
     people = -steps["participants"].diff()
-    losses = [
-        _loss(found, step, int(gone))
-        for step, gone in zip(steps["step"][1:], people[1:], strict=True)
-    ]
+    lost_people = zip(steps["step"][1:], people[1:], strict=True)
+    losses = [_loss(found, step, int(gone)) for step, gone in lost_people]
     gaps = [max(_BETWEEN, len(loss) + 1.6) if loss else _BETWEEN for loss in losses]
     height = _STEP_LINES * len(steps) + sum(gaps)
     notes = [Footnote(warning) for warning in found.attrs["warnings"] if caption]
@@ -285,19 +271,17 @@ def _draw_steps(
 ) -> None:
     numbers = steps[["step", "recordings", "participants"]].itertuples(index=False, name=None)
     y = 0.0
-    for place, (step, recordings, people) in enumerate(numbers):
+    for (step, recordings, people), loss, gap in zip_longest(numbers, losses, gaps):
         count = f"{counted(recordings, 'recording')}, {counted(people, 'participant')}"
         _box(ax, _STEPS, (y, y + _STEP_LINES), [_WORDS[step][0], count], style)
         y += _STEP_LINES
-        if place < len(losses):
-            loss, gap = losses[place], gaps[place]
+        if gap:
             _arrow(ax, (_MIDDLE, y), (_MIDDLE, y + gap), style)
-            if loss:
-                middle = y + gap / 2
-                _arrow(ax, (_MIDDLE, middle), (_ASIDE[0], middle), style)
-                half = (len(loss) + 0.9) / 2
-                _box(ax, _ASIDE, (middle - half, middle + half), loss, style.small)
             y += gap
+        if loss:
+            middle, half = y - gap / 2, (len(loss) + 0.9) / 2
+            _arrow(ax, (_MIDDLE, middle), (_ASIDE[0], middle), style)
+            _box(ax, _ASIDE, (middle - half, middle + half), loss, style.small)
 
 
 def _box(

@@ -115,8 +115,7 @@ def room_for_names(ax: Axes) -> float:
     return _FOR_NAMES * size_in(ax)[0]
 
 
-def name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
-    """Write the names of the rows beside them."""
+def _name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
     size = style if layout.lines >= 1.3 else style.small
     limit = room_for_names(ax)
     most = max(1, int(layout.lines / 1.2))
@@ -131,26 +130,24 @@ def name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
     ax.yaxis.set_label_coords(0, 0.5)
 
 
-def count_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style) -> None:
-    """Write how many recordings and participants each row has, to its right."""
+def write_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style) -> None:
+    """Write the rows' names to their left and their numbers of recordings and participants right."""
+    _name_rows(ax, layout, style)
     longest = max(range(len(counts)), key=lambda place: len(counts[place]))
     for place, (row, text) in enumerate(zip(layout.rows, counts, strict=True)):
         # One is enough for the layout to make room for all, and measuring text is slow.
         beside_row(ax, row.y, text, style).set_in_layout(place == longest)
     head = beside_row(ax, layout.depth, "recordings\n(participants)", style)
     head.set(color=MUTED, va="top", position=(style.font_pt, -1.6 * style.font_pt))
+    # Lines behind the rows, but not behind what is below them.
+    look: Look = {"color": FAINT, "linewidth": 0.06 * style.font_pt, "zorder": 0.5}
+    ax.vlines(ax.get_xticks(), 0, layout.depth, **look)
 
 
 def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
     """Write something to the right of a row."""
     look: Look = style.small.text(xycoords=ax.get_yaxis_transform(), va="center")
     return write_beside(ax, text, (1, y), (style.font_pt, 0), **look)
-
-
-def rule_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
-    """Draw faint lines behind the rows, but not behind what stands below them."""
-    look: Look = {"color": FAINT, "linewidth": 0.06 * style.font_pt, "zorder": 0.5}
-    ax.vlines(ax.get_xticks(), 0, layout.depth, **look)
 
 
 # --- the axis of a difference ----------------------------------------------------------------------
@@ -176,75 +173,63 @@ def draw_difference_axis(
     """
     columns = ["difference", "difference_low", "difference_high"]
     numbers = difference[columns].to_numpy(dtype=np.float64).T
-    bottom = _below(layout, _RULER)
+    top, middle, bottom = (
+        layout.depth + lines / layout.lines
+        for lines in (_ESTIMATES - 0.7, (_ESTIMATES + _RULER) / 2, _RULER)
+    )
     if means:
-        y = _below(layout, (_ESTIMATES + _RULER) / 2)
-        for row, mean, end in zip(pair, means, (bottom, y), strict=True):
+        # Under the means, with zero under the first of them (Gardner & Altman 1986).
+        for row, mean, end in zip(pair, means, (bottom, middle), strict=True):
             look: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "zorder": 3}
             # Broken where the ticks and the label of the rows' axis are.
             ax.plot([mean, mean], [row.y, layout.depth], ":", **look)
-            ax.plot([mean, mean], [_below(layout, _ESTIMATES - 0.7), end], ":", **look)
-        _draw_means(ax, y, bottom, means[0], numbers, style)
+            ax.plot([mean, mean], [top, end], ":", **look)
+        estimates = means[0] + numbers
+        draw_estimates(ax, np.array([middle]), estimates, np.array([False]), style)
+        wide = np.ptp(numbers[1:]) > 0.1 or abs(numbers[0, 0]) > 0.1
+        _draw_ruler(ax, "Difference of means", (means[0], bottom), 0.2 if wide else 0.1, 1.0, style)
+        beside_row(ax, middle, _interval(numbers[:, 0], 2), style)
     else:
         look = {"color": MUTED, "linewidth": 0.11 * style.font_pt, "zorder": 3}
-        ax.plot([50, 50], [_below(layout, _ESTIMATES - 0.7), bottom], ":", **look)
-        _draw_shares(ax, layout, bottom, 100 * numbers, style)
-    _write_pair(ax, pair, _below(layout, (_ESTIMATES + _RULER) / 2), style)
+        ax.plot([50, 50], [top, bottom], ":", **look)
+        _draw_shares(ax, layout, 100 * numbers, style)
+        _draw_ruler(ax, "Difference (percentage points)", (50, bottom), 20, 100, style)
+    small = style.small
+    names = fit_names([plain(row.name) for row in pair], 0.9 * room_for_names(ax), small.font_pt)
+    where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+    ax.text(-0.01, middle, f"{names[1]}\n{MINUS} {names[0]}", **small.text(**where))
 
 
-def _draw_means(
-    ax: Axes, y: float, bottom: float, first: float, numbers: Floats, style: Style
-) -> None:
-    """Draw a difference of means under the means, zero under the first (Gardner & Altman 1986)."""
-    draw_estimates(ax, np.array([y]), first + numbers, np.array([False]), style)
-    wide = np.ptp(numbers[1:]) > 0.1 or abs(numbers[0, 0]) > 0.1
-    _draw_ruler(ax, first, bottom, style, step=0.2 if wide else 0.1, unit=1.0)
-    _write_name(ax, "Difference of means", bottom, style)
-    beside_row(ax, y, _interval(numbers[:, 0], 2), style)
-
-
-def _draw_shares(ax: Axes, layout: RowLayout, bottom: float, percent: Floats, style: Style) -> None:
+def _draw_shares(ax: Axes, layout: RowLayout, percent: Floats, style: Style) -> None:
     """Draw the differences of the four proportions, each on a line of its own."""
     for place, level in enumerate(BUCKET_LEVELS):
-        y = _below(layout, _ESTIMATES + (_RULER - _ESTIMATES) * place / len(BUCKET_LEVELS))
+        lines = _ESTIMATES + (_RULER - _ESTIMATES) * place / len(BUCKET_LEVELS)
+        y = layout.depth + lines / layout.lines
         value, low, high = percent[:, place]
         line: Look = {"color": INK, "linewidth": 0.11 * style.font_pt, "zorder": 3}
         ax.plot([50 + low, 50 + high], [y, y], **line)
         look: Look = {"markerfacecolor": ORDINAL_RAMP[level], "markeredgecolor": INK}
         ax.plot([50 + value], [y], "o", markersize=0.55 * style.font_pt, zorder=4, **look)
-        written = f"{_interval(percent[:, place], 0)} {LEVEL_NAMES[level]}"
-        beside_row(ax, y, written, style)
-    _draw_ruler(ax, 50, bottom, style, step=20, unit=100)
-    _write_name(ax, "Difference (percentage points)", bottom, style)
+        beside_row(ax, y, f"{_interval(percent[:, place], 0)} {LEVEL_NAMES[level]}", style)
 
 
-def _below(layout: RowLayout, lines: float) -> float:
-    return layout.depth + lines / layout.lines
-
-
-def _draw_ruler(ax: Axes, zero: float, y: float, style: Style, *, step: float, unit: float) -> None:
+def _draw_ruler(
+    ax: Axes, name: str, origin: tuple[float, float], step: float, unit: float, style: Style
+) -> None:
+    """Draw an axis of differences with its zero at a place of the panel."""
+    zero, y = origin
     low, high = max(-0.5 * unit, -zero), min(0.5 * unit, unit - zero)
     ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    look: Look = {"color": MUTED, "linewidth": 0.09 * style.font_pt}
-    ax.plot([zero + low, zero + high], [y, y], **look)
-    look = {"color": MUTED, "markersize": 0.3 * style.font_pt, "linestyle": "none"}
+    ax.plot([zero + low, zero + high], [y, y], color=MUTED, linewidth=0.09 * style.font_pt)
+    look: Look = {"color": MUTED, "markersize": 0.3 * style.font_pt, "linestyle": "none"}
     ax.plot(zero + ticks, np.full(len(ticks), y), marker=TICKDOWN, **look)
+    centred: Look = {"ha": "center", "va": "top"}
     for tick in ticks:
         text = "0" if abs(tick) < 1e-9 else f"{tick:+g}".replace("-", MINUS)
-        look = style.small.text(ha="center", va="top")
-        write_beside(ax, text, (zero + tick, y), (0, -0.5 * style.font_pt), **look)
-
-
-def _write_name(ax: Axes, name: str, y: float, style: Style) -> None:
-    look: Look = style.text(xycoords=ax.get_yaxis_transform(), ha="center", va="top")
+        away = 0, -0.5 * style.font_pt
+        write_beside(ax, text, (zero + tick, y), away, **style.small.text(**centred))
+    look = style.text(xycoords=ax.get_yaxis_transform(), **centred)
     write_beside(ax, name, (0.5, y), (0, -1.8 * style.font_pt), **look)
-
-
-def _write_pair(ax: Axes, pair: Sequence[FigureRow], y: float, style: Style) -> None:
-    limit = 0.9 * room_for_names(ax)
-    names = fit_names([plain(row.name) for row in pair], limit, style.small.font_pt)
-    where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
-    ax.text(-0.01, y, f"{names[1]}\n{MINUS} {names[0]}", **style.small.text(color=INK), **where)
 
 
 def _interval(numbers: Floats, digits: int) -> str:
