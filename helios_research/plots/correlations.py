@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from scipy import stats
 
 from helios_research._util.text import counted
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults, Results
@@ -99,17 +98,11 @@ def biomarker_correlations(
 def correlate(results: PreparedResults) -> tuple[Floats, Codes]:
     """Correlate the participants' medians; give the numbers of participants too."""
     scores = pd.DataFrame(results.scores)
-    medians = scores.groupby(results.people).quantile(0.5, interpolation="lower").to_numpy(float)
-    size = len(results.biomarkers)
-    found = np.full((size, size), np.nan)
-    behind = np.zeros((size, size), dtype=np.intp)
-    for row, column in zip(*np.tril_indices(size, -1), strict=True):
-        both = medians[np.isfinite(medians[:, [row, column]]).all(axis=1)]
-        behind[row, column] = len(both)
-        first, second = both[:, row], both[:, column]
-        if len(both) >= FEWEST and np.ptp(first) > 0 and np.ptp(second) > 0:
-            found[row, column] = stats.spearmanr(first, second).statistic
-    return found, behind
+    medians = scores.groupby(results.people).quantile(0.5, interpolation="lower").astype(float)
+    found = np.array(medians.corr(method="spearman", min_periods=FEWEST))
+    found[np.triu_indices_from(found)] = np.nan
+    known = medians.notna().to_numpy(dtype=np.intp)
+    return found, known.T @ known
 
 
 def _about(found: Floats, people: Codes) -> str:
@@ -129,13 +122,6 @@ def _turned_in(names: Sequence[str], style: Style) -> float:
     return widest * 0.75 + 1.5 * style.line_in
 
 
-def _cell_in(ax: Axes, names: Sequence[str], style: Style) -> float:
-    """Estimate the width of a square, before the names have their room."""
-    width = size_in(ax)[0]
-    widest = max(width_in(name, style.font_pt) for name in names)
-    return min(width, 1.25 * width - widest) / (len(names) - 1)
-
-
 def _draw(ax: Axes, found: Floats, names: Sequence[str], style: Style) -> None:
     ax.set_facecolor(PAPER)
     set_title(ax, "Rank correlation of biomarkers", style)
@@ -144,7 +130,9 @@ def _draw(ax: Axes, found: Floats, names: Sequence[str], style: Style) -> None:
     size = len(names)
     ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))
     small = style.small
-    cell_in = _cell_in(ax, names, style)
+    # Estimated, because the names do not have their room yet.
+    width, widest = size_in(ax)[0], max(width_in(name, style.font_pt) for name in names)
+    cell_in = min(width, 1.25 * width - widest) / (size - 1)
     fits = width_in(f"{MINUS}0.00", small.font_pt) < cell_in
     for row in range(size):
         for column in range(row):

@@ -73,16 +73,9 @@ def draw_points(
     crowd = len(x) / rows
     opacity = float(np.clip(6 / np.sqrt(max(crowd, 1)), 0.12, 0.6))
     size = style.font_pt * (0.42 if crowd < 60 else 0.3)
+    look: Look = {"color": colour, "alpha": opacity, "markersize": size, "markeredgewidth": 0}
     # Dots, not shapes, in PDF and SVG: thousands of shapes make a file that nothing opens.
-    ax.plot(
-        *(x, y, "o"),
-        markersize=size,
-        color=colour,
-        alpha=opacity,
-        markeredgewidth=0,
-        rasterized=len(x) > 500,
-        zorder=2,
-    )
+    ax.plot(x, y, "o", rasterized=len(x) > 500, zorder=2, **look)
 
 
 def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -> None:
@@ -125,12 +118,8 @@ def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
     """Draw a bar per row of the proportions at a bucketed biomarker's four levels, with axis and key."""
     left = np.zeros(len(places))
     for level, part in zip(BUCKET_LEVELS, 100 * shares.T, strict=True):
-        look: Look = {
-            "color": ORDINAL_RAMP[level],
-            "edgecolor": PAPER,
-            "linewidth": 0.08 * style.font_pt,
-        }
-        ax.barh(places, part, _BAR, left, **look)
+        look: Look = {"edgecolor": PAPER, "linewidth": 0.08 * style.font_pt}
+        ax.barh(places, part, _BAR, left, color=ORDINAL_RAMP[level], **look)
         text = style.small.text(color=TEXT_ON_RAMP[level], ha="center", va="center_baseline")
         for row in np.flatnonzero(part >= _WIDE_ENOUGH):
             # Within the bar, so no layout has to measure it.
@@ -162,21 +151,16 @@ def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: 
     columns = -(-len(names) // rows)
     # Matplotlib fills one column after the other; these are to be read row by row.
     order = [place for column in range(columns) for place in range(column, len(names), columns)]
+    around: Look = {"borderpad": 0.2, "borderaxespad": 0.1, "frameon": False}
+    between: Look = {"columnspacing": 1.0, "labelspacing": 0.3, "handletextpad": 0.4}
+    handle: Look = {"handlelength": 1.1, "handleheight": 0.9, "fontsize": small.font_pt}
     key = ax.legend(
         [handles[place] for place in order],
         [names[place] for place in order],
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=columns,
-        frameon=False,
-        fontsize=small.font_pt,
-        borderpad=0.2,
-        borderaxespad=0.1,
-        handlelength=1.1,
-        handleheight=0.9,
-        handletextpad=0.4,
-        columnspacing=1.0,
-        labelspacing=0.3,
+        **{**around, **between, **handle},
     )
     for text in key.get_texts():
         text.set(**small.text())

@@ -188,8 +188,10 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
     bands = {} if usual is None else _bands(rows, by, usual, usual_unit)
     trends = Trends(rows, axis, hue, labels, style, bands, lines=True)
+    drawn = about_points(rows.n_people, "participant", len(drawn_people(rows.people)))
+    lines = f"Thin lines: {drawn}." if _continuous(rows) else None
     band = _about_band(bands, counted(usual or 0, usual_unit.removesuffix("s")))
-    return as_asked(draw_trends(ax, trends, chosen, _about_lines(rows), band), biomarkers)
+    return as_asked(draw_trends(ax, trends, chosen, lines, band), biomarkers)
 
 
 def _at(selection: Selection, by: str) -> Selection:
@@ -223,13 +225,6 @@ def _bands(
             int(own["outside_usual"].notna().sum()),
         )
     return bands
-
-
-def _about_lines(rows: PreparedResults) -> str | None:
-    if not _continuous(rows):
-        return None
-    drawn = len(drawn_people(rows.people))
-    return f"Thin lines: {about_points(rows.n_people, 'participant', drawn)}."
 
 
 def _about_band(bands: dict[str, Band], first: str) -> str | None:

@@ -110,14 +110,9 @@ def lay_out_rows(results: PreparedResults, tag: str, hue: str | None, labels: La
     return RowLayout(tuple(under), tuple(headers), y, codes.astype(np.intp))
 
 
-def room_for_names(ax: Axes) -> float:
-    """Give the room for names beside a panel."""
-    return _FOR_NAMES * size_in(ax)[0]
-
-
 def _name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
     size = style if layout.lines >= 1.3 else style.small
-    limit = room_for_names(ax)
+    limit = _FOR_NAMES * size_in(ax)[0]
     most = max(1, int(layout.lines / 1.2))
     places = [row.y for row in layout.rows] + [y for _, y in layout.headers]
     labels = fit_names([plain(row.name) for row in layout.rows], limit, size.font_pt, most)
@@ -195,7 +190,8 @@ def draw_difference_axis(
         _draw_shares(ax, layout, 100 * numbers, style)
         _draw_ruler(ax, "Difference (percentage points)", (50, bottom), 20, 100, style)
     small = style.small
-    names = fit_names([plain(row.name) for row in pair], 0.9 * room_for_names(ax), small.font_pt)
+    limit = 0.9 * _FOR_NAMES * size_in(ax)[0]
+    names = fit_names([plain(row.name) for row in pair], limit, small.font_pt)
     where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
     ax.text(-0.01, middle, f"{names[1]}\n{MINUS} {names[0]}", **small.text(**where))
 

@@ -179,13 +179,10 @@ def _draw_scores(
         _draw_means(ax, x, own, colour, style, mark=MARKS[place])
     score_axis(ax, "y", scores[~np.isnan(scores)], style)
     if trends.hue:
-        key_above(ax, _group_keys(len(groups), style), _counted_groups(trends, scores), style)
-
-
-def _group_keys(count: int, style: Style) -> list[Line2D]:
-    look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
-    looks = zip(OKABE_ITO[:count], MARKS, strict=False)
-    return [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in looks]
+        look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
+        looks = zip(OKABE_ITO[: len(groups)], MARKS, strict=False)
+        keys = [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in looks]
+        key_above(ax, keys, _counted_groups(trends, scores), style)
 
 
 def _counted_groups(trends: Trends, scores: Floats) -> list[str]:
