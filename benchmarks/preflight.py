@@ -167,8 +167,8 @@ def rates(paths: Sequence[str]) -> None:
 
 def growth(paths: Sequence[str]) -> None:
     """Check many recordings and watch the memory of all processes; then check them again."""
-    from helios_research.preflight_checks.check import MemoryCache
     from helios_research.preflight_checks.pool import CheckPool
+    from support.memory_cache import MemoryCache
 
     cache = MemoryCache()
     resident: dict[int, float] = {}

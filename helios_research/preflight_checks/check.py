@@ -17,7 +17,7 @@ from helios_research.preflight_checks.rules import (
 )
 from helios_research.recording import (
     MEASURING_VERSION,
-    AudioFacts,
+    Fingerprint,
     Stamp,
     examine,
     fingerprint,
@@ -87,27 +87,8 @@ class CheckCache(Protocol):
         """Keep checks, in place of those of the same locations and rules. Called by one thread at a time."""
 
 
-class MemoryCache:
-    """Keeps checks for as long as the process lives, for work without a study."""
-
-    def __init__(self) -> None:
-        self._checks: dict[str, dict[str, Check]] = {}
-
-    def load(self, rules: str) -> dict[str, Check]:
-        """Load all checks that were made by these rules."""
-        return dict(self._checks.get(rules, {}))
-
-    def store(self, rules: str, checks: Mapping[str, Check]) -> None:
-        """Keep checks, in place of those of the same locations and rules."""
-        self._checks.setdefault(rules, {}).update(checks)
-
-
 # Looking an enumeration's member up in it takes a tenth of reading a check back.
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
-
-_SHARED = tuple(
-    field.name for field in fields(Check) if field.name in {own.name for own in fields(AudioFacts)}
-)
 
 
 def check_recording(
@@ -119,10 +100,10 @@ def check_recording(
 ) -> Check:
     """Check one recording. What is wrong with it becomes its verdict, never an exception."""
     try:
-        return (
-            _still_valid(location, previous)
-            or _recognized(location, alike)
-            or _examined(location, thresholds, full_speech=full_speech)
+        if previous is not None and previous.stamp == stamp_of(location):
+            return previous
+        return _recognized(location, alike) or _examined(
+            location, thresholds, full_speech=full_speech
         )
     except RecordingUnavailableError as error:
         return Check(Verdict.FAIL, UNREADABLE, str(error))
@@ -137,14 +118,7 @@ def identified(location: str, check: Check) -> Check:
         found = fingerprint(location)
     except RecordingUnavailableError as error:
         return Check(Verdict.FAIL, UNREADABLE, str(error))
-    return replace(
-        check,
-        sha256=found.sha256,
-        audio_format=found.audio_format,
-        media_type=found.media_type,
-        size_bytes=found.size_bytes,
-        stamp=found.stamp,
-    )
+    return replace(check, **_shared(found))
 
 
 def unchecked(why: str, code: str | None = None) -> Check:
@@ -160,17 +134,14 @@ def rules_key(thresholds: Thresholds, *, full_speech: bool) -> str:
 
 def _examined(location: str, thresholds: Thresholds, *, full_speech: bool) -> Check:
     facts = examine(location, full_speech=full_speech, enough_speech_s=thresholds.enough_speech_s)
-    prediction = predict(facts, thresholds, location)
-    shared: Mapping[str, Any] = {name: getattr(facts, name) for name in _SHARED}
-    if facts.speech_s is None:
-        shared = {**shared, "speech_counted_to_end": None}
-    return Check(prediction.verdict, prediction.code, prediction.reason, **shared)
+    check = Check(*predict(facts, thresholds, location), **_shared(facts))
+    return replace(check, speech_counted_to_end=None) if facts.speech_s is None else check
 
 
-def _still_valid(location: str, previous: Check | None) -> Check | None:
-    if previous is None or previous.stamp != stamp_of(location):
-        return None
-    return previous
+def _shared(found: Fingerprint) -> dict[str, Any]:
+    """Take what a check has in common with what was read of its recording."""
+    common = {field.name for field in fields(Check)} & {field.name for field in fields(found)}
+    return {name: getattr(found, name) for name in common}
 
 
 def _recognized(location: str, alike: Sequence[Check]) -> Check | None:

@@ -254,12 +254,9 @@ def progress_callback(progress: bool | ProgressCallback) -> ProgressCallback:  #
     """Turn the public ``progress`` argument into a function."""
     if callable(progress):
         return progress
-    return _progress_line() if progress else lambda _done, _total: None
-
-
-def _progress_line() -> ProgressCallback:
-    line = ProgressLine()
-    began = time.monotonic()
+    if not progress:
+        return lambda _done, _total: None
+    line, began = ProgressLine(), time.monotonic()
 
     def show(done: int, total: int) -> None:
         per_minute = 60 * done / max(time.monotonic() - began, 1e-3)

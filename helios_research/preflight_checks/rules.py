@@ -3,23 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from helios_research.codes import HeliosCode
 from helios_research.columns import LEAST_SPEECH_S, LONGEST_RECORDING_S, Verdict
 from helios_research.recording import AudioFacts
 
-ACCEPTED_FORMATS = frozenset(
-    {
-        "wav/pcm",
-        "flac",
-        "mp3",
-        "mp4/aac",
-        "ogg/opus",
-        "ogg/vorbis",
-        "webm/opus",
-    }
-)
+_ACCEPTED_FORMATS = ("wav/pcm", "flac", "mp3", "mp4/aac", "ogg/opus", "ogg/vorbis", "webm/opus")
 """The containers in Helios' documentation with the codecs that are usual in them."""
 
 
@@ -96,7 +87,6 @@ class Thresholds:
 
 DEFAULT_THRESHOLDS = Thresholds()
 
-
 _EXTENSIONS = {
     "wav": {".wav", ".wave"},
     "flac": {".flac"},
@@ -110,8 +100,7 @@ _ALL_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
 MISNAMED = "Its name ends in"
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What is expected of one recording."""
 
     verdict: Verdict
@@ -121,19 +110,13 @@ class Prediction:
 
 def predict(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Prediction:
     """Predict the answer of Helios to a recording. The first rule that matches decides."""
-    notes = [note] if (note := misnamed(facts.audio_format, name)) else []
-    for rule in (_undecodable, _too_long, _too_little_speech):
-        refusal = rule(facts, thresholds)
-        if refusal is not None:
-            return _with_notes(refusal, [*_doubts(facts, thresholds), *notes])
     doubts = list(_doubts(facts, thresholds))
-    verdict = Verdict.WARN if doubts else Verdict.OK
-    return Prediction(verdict, None, " ".join([*doubts, *notes]))
-
-
-def _with_notes(prediction: Prediction, notes: list[str]) -> Prediction:
-    reason = " ".join([prediction.reason, *notes])
-    return Prediction(prediction.verdict, prediction.code, reason)
+    accepted = Prediction(Verdict.WARN if doubts else Verdict.OK, None, "")
+    rules = (_undecodable, _too_long, _too_little_speech)
+    refusals = filter(None, (rule(facts, thresholds) for rule in rules))
+    verdict, code, reason = next(refusals, accepted)
+    sentences = [reason, *doubts, misnamed(facts.audio_format, name)]
+    return Prediction(verdict, code, " ".join(filter(None, sentences)))
 
 
 def _undecodable(facts: AudioFacts, _: Thresholds) -> Prediction | None:
@@ -192,7 +175,7 @@ def _doubts(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
 
 
 def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
-    if facts.audio_format not in ACCEPTED_FORMATS:
+    if facts.audio_format not in _ACCEPTED_FORMATS:
         yield f"It is {facts.audio_format}, which is not among the formats that Helios lists."
     if facts.has_video:
         yield "It is a video: only its sound is of use, and sending it shows the person's face."

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from helios_research.cohort import Cohort
 
 
+_VERDICTS = pd.CategoricalDtype([verdict.value for verdict in Verdict])
+_DTYPES = {
+    Kind.TEXT: "str",
+    Kind.CATEGORY: "category",
+    Kind.NUMBER: "float64",
+    Kind.COUNT: "Int64",
+    Kind.FLAG: "boolean",
+}
 _NOT_NAMED = Check(Verdict.FAIL, UNREADABLE, "The row names no recording.")
 
 
@@ -81,8 +89,9 @@ def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> pd.DataFrame:
     rows = [_NOT_NAMED if pd.isna(location) else checks.get(location) for location in locations]
     table = {RECORDING_ID.name: ids.reset_index(drop=True)}
     for column in CHECKS[1:]:
+        dtype = _VERDICTS if column.name == "verdict" else _DTYPES[column.kind]
         values = [getattr(row, column.name) if row is not None else None for row in rows]
-        table[column.name] = pd.Series(values, dtype=_dtype(column.name, column.kind))
+        table[column.name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(table)
 
 
@@ -95,24 +104,8 @@ def write_checks(checks: pd.DataFrame, path: Path) -> None:
             checks.to_csv(unfinished, index=False)
 
 
-def _dtype(name: str, kind: Kind) -> pd.CategoricalDtype | str:
-    if name == "verdict":
-        return pd.CategoricalDtype([verdict.value for verdict in Verdict])
-    storage = {
-        Kind.TEXT: "str",
-        Kind.CATEGORY: "category",
-        Kind.NUMBER: "float64",
-        Kind.COUNT: "Int64",
-        Kind.FLAG: "boolean",
-    }
-    return storage[kind]
-
-
 _DAYS_PER_YEAR = 365.2425
 _SECONDS_PER_HOUR = 3600
-
-_Measure = tuple[str, float, str]
-
 
 # A level with fewer participants is marked: its findings are uncertain, and a person may be
 # recognised in it. Source: the rule of five of many statistics offices.
@@ -195,7 +188,7 @@ def overview(
     """Describe a cohort as a whole; ``rate``, in requests per second, adds the expected time."""
     spans = sleep_spans(cohort)
     return Overview(
-        totals=_totals([*_holdings(cohort, checks), *_effort(cohort, checks, rate)]),
+        totals=_totals(cohort, checks, rate),
         per_participant=_per_participant(cohort),
         tag_levels=_tag_levels(cohort),
         odd_ages=_odd_ages(cohort),
@@ -242,46 +235,26 @@ def _moments(cohort: "Cohort", name: str) -> pd.Series:
     )
 
 
-def _to_send(cohort: "Cohort", checks: pd.DataFrame | None) -> pd.Series:
-    valid = pd.Series(cohort.is_valid)
-    if checks is None:
-        return valid
-    return valid & (checks["verdict"] != Verdict.FAIL.value).to_numpy()
-
-
-def _holdings(cohort: "Cohort", checks: pd.DataFrame | None) -> list[_Measure]:
-    rows: list[_Measure] = [
+def _totals(cohort: "Cohort", checks: pd.DataFrame | None, rate: float | None) -> pd.DataFrame:
+    to_send = cohort.is_valid
+    rows: list[tuple[str, float, str]] = [
         ("rows", len(cohort), ""),
         ("participants", cohort.fields["user_label"].nunique(), ""),
         ("rows with errors in the table", int((~cohort.is_valid).sum()), ""),
     ]
     if checks is not None:
+        to_send = to_send & (checks["verdict"] != Verdict.FAIL.value).to_numpy()
         counts = checks["verdict"].value_counts()
         rows += [(f"recordings: {verdict}", int(counts.get(verdict, 0)), "") for verdict in Verdict]
         rows.append(("audio", round(float(checks["duration_s"].sum()) / _SECONDS_PER_HOUR, 2), "h"))
-    return rows
-
-
-def _effort(
-    cohort: "Cohort",
-    checks: pd.DataFrame | None,
-    rate: float | None,
-) -> list[_Measure]:
-    recordings = int(_to_send(cohort, checks).sum())
-    rows: list[_Measure] = [
-        ("recordings to send", recordings, ""),
-        ("expected API requests", expected_requests(recordings), ""),
-    ]
+    recordings = int(to_send.sum())
+    rows.append(("recordings to send", recordings, ""))
+    rows.append(("expected API requests", expected_requests(recordings), ""))
     if rate is not None:
         minutes = round(expected_time_s(recordings, rate) / 60, 1)
         rows.append((f"expected time at {rate:g} requests/s", minutes, "min"))
-    return rows
-
-
-def _totals(rows: list[_Measure]) -> pd.DataFrame:
-    measures, values, units = zip(*rows, strict=True)
-    return pd.DataFrame(
-        {"measure": measures, "value": pd.Series(values, dtype=object), "unit": units}
+    return pd.DataFrame(rows, columns=["measure", "value", "unit"], dtype=object).astype(
+        {"measure": "str", "unit": "str"}
     )
 
 
@@ -315,14 +288,9 @@ def _odd_ages(cohort: "Cohort") -> pd.DataFrame:
 
 
 def _odd_sleep(spans: pd.DataFrame) -> pd.DataFrame:
-    awake_h, asleep_h = spans["awake_h"], spans["asleep_h"]
-    is_odd = (
-        (awake_h < 0)
-        | (awake_h > _LONGEST_AWAKE_H)
-        | (asleep_h < 0)
-        | (asleep_h > _LONGEST_ASLEEP_H)
-    )
-    return spans[is_odd].round(1)
+    awake_h, asleep_h = spans["awake_h"].fillna(0), spans["asleep_h"].fillna(0)
+    is_usual = awake_h.between(0, _LONGEST_AWAKE_H) & asleep_h.between(0, _LONGEST_ASLEEP_H)
+    return spans[~is_usual].round(1)
 
 
 def _awake(spans: pd.DataFrame) -> pd.DataFrame:

@@ -41,6 +41,7 @@ class Container:
     media_type: str | None = None
 
 
+# The six that Helios' documentation names have a media type.
 WAV = Container("wav", "wav", "audio/wav")
 FLAC = Container("flac", "flac", "audio/flac")
 MP3 = Container("mp3", "mp3", "audio/mpeg")
@@ -49,9 +50,6 @@ OGG = Container("ogg", "ogg", "audio/ogg")
 WEBM = Container("webm", "matroska", "audio/webm")
 ADTS = Container("adts", "aac")
 QUICKTIME = Container("mov", "mov")
-
-LISTED = (FLAC, MP3, MP4, OGG, WEBM, WAV)
-"""The six containers that Helios' documentation names."""
 
 _BY_MAGIC = (
     (b"fLaC", FLAC),

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from helios_research.preflight_checks import pool as pool_module
-from helios_research.preflight_checks.check import UNREADABLE, MemoryCache, rules_key, unchecked
+from helios_research.preflight_checks.check import UNREADABLE, rules_key, unchecked
 from helios_research.preflight_checks.pool import CheckPool, progress_callback
 from helios_research.preflight_checks.rules import Thresholds
+from support.memory_cache import MemoryCache
 
 # Stands in for a decoder that crashes; it has to be importable in the processes.
 TREACHEROUS = """

@@ -12,7 +12,6 @@ from helios_research.recording import examine
 from helios_research.recording.decoding import (
     DECODED_AT_MOST_S,
     FLAC,
-    LISTED,
     WAV,
     Decoding,
     declared_duration_s,
@@ -33,7 +32,7 @@ MEDIA_TYPES = {
 @pytest.mark.parametrize("audio_format", MEDIA_TYPES)
 def test_each_listed_format_is_found_with_its_media_type(files, audio_format):
     container = sniff(io.BytesIO(files[audio_format]))
-    assert container in LISTED
+    assert container.media_type is not None
     assert container.name == audio_format.partition("/")[0]
     assert container.media_type == MEDIA_TYPES[audio_format]
 
