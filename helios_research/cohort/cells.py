@@ -4,7 +4,7 @@ Text stays what it is. A number or a date of a spreadsheet, a Parquet file or a 
 the plain way: whole numbers without ``.0``, dates and times in ISO 8601.
 """
 
-import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from helios_research.cohort.validators import Issues, Positions
+from helios_research.cohort.validators import Issues
 from helios_research.errors import ColumnsError, UnreadableTableError
 
 MOST_COLUMNS = 20_000
@@ -27,7 +28,7 @@ MOST_CELLS = 50_000_000
 """Cells that a table in a file may span, blank ones included: 100,000 rows of 500 columns (our
 choice). As Python objects, which is how text and workbooks are read, they take a few GB."""
 
-_FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_BITS = 10_000
 
 
@@ -38,7 +39,7 @@ class RawTable:
     source: str
     frame: pd.DataFrame
     cells: pd.DataFrame
-    row_numbers: Positions
+    row_numbers: NDArray[np.int64]
     header_row: int
     issues: Issues = field(default_factory=Issues)
 
@@ -184,7 +185,9 @@ def text_column(cells: Iterable[Any], index: pd.Index | None = None) -> "pd.Seri
     try:
         return pd.Series(cells, index=index, dtype="str")
     except UnicodeEncodeError:
-        clean = [_writable(cell) if isinstance(cell, str) else cell for cell in cells]
+        clean = [
+            _SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells
+        ]
         return pd.Series(clean, index=index, dtype="str")
 
 
@@ -207,14 +210,7 @@ def _(cell: int) -> str:
 
 
 @cell_text.register
-def _(cell: float) -> str | None:
-    if math.isnan(cell):
-        return None
-    return str(int(cell)) if cell.is_integer() else str(float(cell))
-
-
-@cell_text.register
-def _(cell: np.floating) -> str | None:
+def _(cell: float | np.floating) -> str | None:
     if np.isnan(cell):
         return None
     # The number's own precision: as a Python float, a float32 of 0.1 is 0.10000000149.
@@ -261,11 +257,4 @@ def _is_midnight(cell: object) -> bool:
         and isinstance(cell, datetime)
         and cell.tzinfo is None
         and cell.time() == time.min
-    )
-
-
-def _writable(text: str) -> str:
-    return "".join(
-        "\ufffd" if _FIRST_SURROGATE <= character <= _LAST_SURROGATE else character
-        for character in text
     )

@@ -26,7 +26,7 @@ from helios_research.errors import ColumnsError
 
 _NEVER_CONSTANT = (RECORDING_ID.name, "recording")
 
-CLOSE_ENOUGH = 0.86
+_CLOSE_ENOUGH = 0.86
 """Similarity (0 to 1, as difflib measures it) from which a name is taken for a misspelling:
 ``langauge`` is at 0.88 to ``language``, while ``sleeptime`` and ``waketime`` are at 0.59."""
 
@@ -191,7 +191,7 @@ def _closest(name: str) -> tuple[str, float]:
     known = [other for other in _FIELD_OF if len(other) >= 6 and len(plain) >= 6]
     closeness = {other: SequenceMatcher(None, plain, other).ratio() for other in known}
     best = max(closeness, key=closeness.__getitem__, default="")
-    if not best or closeness[best] < CLOSE_ENOUGH:
+    if not best or closeness[best] < _CLOSE_ENOUGH:
         return "", 0.0
     return _FIELD_OF[best], closeness[best]
 
@@ -205,7 +205,7 @@ def _plain(name: str) -> str:
 def _check_names(source: str, names: list[str]) -> None:
     reserved = [name for name in names if name in RESERVED_NAMES]
     if reserved:
-        what = f"has columns with names that the results use: {_quoted(reserved)}"
+        what = f"has columns with names that the results use: {', '.join(map(repr, reserved))}"
         remedy = f"Rename them, for example to 'my_{reserved[0]}'."
         raise ColumnsError.names(source, what, remedy)
 
@@ -284,10 +284,6 @@ def _choices(name: str, names: list[str], label: str = "There are") -> str:
     close = get_close_matches(name.casefold(), lowered, n=1)
     hint = f"Did you mean {lowered[close[0]]!r}? " if close else ""
     return f"{hint}{label}: {', '.join(names) or 'none'}."
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(repr(name) for name in names)
 
 
 def _free_name(wanted: str, taken: Collection[str]) -> str:

@@ -31,7 +31,7 @@ _SUFFIXES = (*TEXT_SUFFIXES, *EXCEL_SUFFIXES, *PARQUET_SUFFIXES)
 _MAGIC = ((b"PK\x03\x04", EXCEL_SUFFIXES), (b"PAR1", PARQUET_SUFFIXES))
 
 DELIMITERS = (",", ";", "\t", "|")
-WINDOWS_ENCODING = "cp1252"
+_WINDOWS_ENCODING = "cp1252"
 # Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -41,18 +41,6 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)."
-
-_NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
 
 
 def read_table(path: Path, *, sheet: str | None, expected: Iterable[str]) -> RawTable:
@@ -112,16 +100,22 @@ def _read_parquet(path: Path) -> RawTable:
         whole = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
         if whole and column.null_count and name in frame.columns:
             # Through float64, as pandas would read it, large whole numbers lose digits.
-            frame[name] = column.to_pandas(types_mapper=_NULLABLE.get).array
+            frame[name] = column.to_pandas(types_mapper=_nullable).array
     return from_dataframe(pd.DataFrame(frame), path.name, first_row=2)
+
+
+def _nullable(kind: pa.DataType) -> object:
+    # Arrow's bool, int64 and uint64 are boolean, Int64 and UInt64.
+    name = str(kind).replace("u", "U").replace("i", "I")
+    return pd.api.types.pandas_dtype("boolean" if name == "bool" else name)
 
 
 def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     """Read a CSV or TSV file."""
     content = path.read_bytes()
-    encoding = find_encoding(path, content)
+    encoding = _find_encoding(path, content)
     text = content.decode(encoding)
-    if encoding == WINDOWS_ENCODING and "\0" in text:
+    if encoding == _WINDOWS_ENCODING and "\0" in text:
         raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
@@ -130,16 +124,16 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     records = _align(numbered, len(header), issues)
     objects = from_records(path.name, header, records)
     frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
-    if encoding == WINDOWS_ENCODING:
+    if encoding == _WINDOWS_ENCODING:
         _warn_of_guess(frame, issues)
     rows = np.array([number for number, _ in numbered], dtype=np.int64)
     return RawTable(path.name, frame, frame, rows, 1, issues)
 
 
-def find_encoding(path: Path, content: bytes) -> str:
+def _find_encoding(path: Path, content: bytes) -> str:
     """Find out how a text file is encoded."""
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
+    candidates = [marked] if marked else ["utf-8", _WINDOWS_ENCODING]
     if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
         # Text without accents in UTF-16 is half NULs; which half shows the byte order.
         candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]

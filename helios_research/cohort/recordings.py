@@ -136,41 +136,31 @@ def check_ids(
     issues: Issues,
 ) -> None:
     """Check that no key is in two rows."""
-    keys = keys.where(~repeats)
-    positions: list[int] = []
-    problems: list[Problem] = []
-    for members in _groups(keys):
-        rows = row_numbers.iloc[members].tolist()
+    column = mapping.name_of(RECORDING_ID.name)
+    for members in _groups(keys.where(~repeats)):
         problem = Problem(
-            f"The same recording_id is in rows {_listed(rows)}.",
+            f"The same recording_id is in rows {_listed(row_numbers.iloc[members].tolist())}.",
             "Give every recording a different id.",
         )
-        positions += members
-        problems += [problem] * len(members)
-    column = mapping.name_of(RECORDING_ID.name)
-    issues.add(positions, column, keys.iloc[positions], problems, "INVALID_RECORDING_ID")
+        issues.add(
+            members, column, [keys[members[0]]] * len(members), problem, "INVALID_RECORDING_ID"
+        )
 
 
 def check_shared_audio(
     tables: CohortTables, identities: "pd.Series[str]", shown_as: "pd.Series[str]"
 ) -> tuple[Issues, "pd.Series[bool]"]:
     """Check rows that have the same audio."""
-    repeats = np.zeros(len(identities), dtype=bool)
-    positions: list[int] = []
-    problems: list[Problem] = []
-    rows = tables.row_numbers.to_numpy()
+    issues, repeats = Issues(), np.zeros(len(identities), dtype=bool)
+    column = tables.mapping.name_of("recording")
+    rows, values = tables.row_numbers.to_numpy(), shown_as.to_numpy()
     groups = _groups(identities)
     for members, differing in zip(groups, _differing(groups, tables.sent), strict=True):
         concerned = members if differing else members[1:]
         repeats[concerned] = not differing
         listed = _listed(rows[members].tolist())
         problem = _conflicting(listed, differing) if differing else _repeating(listed)
-        positions += concerned
-        problems += [problem] * len(concerned)
-    issues = Issues()
-    values = shown_as.iloc[positions]
-    column = tables.mapping.name_of("recording")
-    issues.add(positions, column, values, problems, codes.DUPLICATE_AUDIO)
+        issues.add(concerned, column, values[concerned], problem, codes.DUPLICATE_AUDIO)
     return issues, pd.Series(repeats, index=identities.index, dtype=bool)
 
 
@@ -205,12 +195,8 @@ def _repeating(rows: str) -> Problem:
 
 
 def _groups(keys: "pd.Series[str]") -> list[list[int]]:
-    labels = pd.factorize(keys)[0]
-    alike = pd.Series(labels).duplicated(keep=False).to_numpy() & (labels >= 0)
-    members: dict[int, list[int]] = {}
-    for position in np.flatnonzero(alike).tolist():
-        members.setdefault(int(labels[position]), []).append(position)
-    return list(members.values())
+    shared = keys[keys.notna() & keys.duplicated(keep=False)]
+    return [members.tolist() for members in shared.groupby(shared).groups.values()]
 
 
 def _listed(rows: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from helios_research._util.files import replaced
 from helios_research.cohort.cells import cell_text
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.cohort.validators import HEADER, shortened, typed
+from helios_research.cohort.validators import COLUMNS, HEADER, shortened, typed
 from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import UnreadableTableError, storage_errors
 
@@ -136,7 +136,7 @@ def _to_table(tables: CohortTables) -> pa.Table:
         "source": tables.source,
         "header_row": tables.header_row,
         "columns": dict(tables.mapping.columns),
-        "constants": _constants(tables.mapping.constants),
+        "constants": {name: cell_text(value) for name, value in tables.mapping.constants.items()},
         "tags": list(tables.mapping.tags),
         "categories": _categories(tables.frame),
         "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
@@ -197,8 +197,9 @@ def _nested(issues: pd.DataFrame, rows: int) -> pa.Array:
     offsets = np.searchsorted(within["position"].to_numpy(), np.arange(rows + 1))
     # Text that was put together from parts comes as a chunked array, which no struct can hold.
     texts = within.astype("object")
-    arrays = [pa.array(texts[name], pa.string(), from_pandas=True) for name in _texts_of(within)]
-    items = pa.StructArray.from_arrays(arrays, names=_texts_of(within))
+    names = [name for name in COLUMNS if name != "position"]
+    arrays = [pa.array(texts[name], pa.string(), from_pandas=True) for name in names]
+    items = pa.StructArray.from_arrays(arrays, names=names)
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items)
 
 
@@ -211,17 +212,9 @@ def _flat(nested: pa.ChunkedArray, header: list[dict[str, Any]]) -> pd.DataFrame
     return typed(pd.concat([pd.DataFrame(header, columns=frame.columns), frame], ignore_index=True))
 
 
-def _texts_of(issues: pd.DataFrame) -> list[str]:
-    return [name for name in issues.columns if name != "position"]
-
-
 def _texts(table: pa.Table, prefix: str, index: pd.RangeIndex) -> pd.DataFrame:
     names = [name for name in table.column_names if name.startswith(prefix)]
     columns = {
         name.removeprefix(prefix): table.column(name).to_pandas().astype("str") for name in names
     }
     return pd.DataFrame(columns, index=index)
-
-
-def _constants(constants: Mapping[str, Any]) -> dict[str, str | None]:
-    return {field: cell_text(value) for field, value in constants.items()}

@@ -1,6 +1,7 @@
 """A cohort: a table of recordings, checked row by row, with its issues."""
 
 import os
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
@@ -34,7 +35,7 @@ from helios_research.cohort.validation import (
     check_speakers,
     check_values,
 )
-from helios_research.cohort.validators import HEADER, no_issues, shortened, typed
+from helios_research.cohort.validators import HEADER, Issues, shortened, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
 
 _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
@@ -259,10 +260,34 @@ class Cohort:
         return len(self._tables.frame)
 
     def __repr__(self) -> str:
-        return summary_text(self._tables, self.is_valid)
+        listed = ", ".join(f"{name}: {value}" for name, value in self._facts().items())
+        return f"<Cohort from {self._source()} ({listed})>"
 
     def _repr_html_(self) -> str:
-        return summary_html(self._tables, self.is_valid)
+        rows = "".join(
+            f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+            for name, value in self._facts().items()
+        )
+        hint = (
+            "" if self._tables.issues.empty else "<p>The problems are in <code>.issues</code>.</p>"
+        )
+        caption = f"<caption>Cohort from {escape(self._source())}</caption>"
+        return f"<table>{caption}<tbody>{rows}</tbody></table>{hint}"
+
+    def _facts(self) -> dict[str, str]:
+        tables, valid = self._tables, int(self.is_valid.sum())
+        return {
+            "recordings": f"{len(self):,}",
+            "participants": f"{tables.fields['user_label'].nunique():,}",
+            "tags": ", ".join(self.tags) or "none",
+            "can be sent": f"{valid:,}",
+            "cannot be sent": f"{len(self) - valid:,}",
+            "warnings": f"{int((tables.issues['severity'] == 'warning').sum()):,}",
+        }
+
+    def _source(self) -> str:
+        """Write "The DataFrame", which begins other sentences, for the middle of one."""
+        return re.sub("^The ", "the ", self._tables.source)
 
     def _errors(self) -> pd.DataFrame:
         found = self._tables.issues
@@ -354,7 +379,7 @@ def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     check_speakers(tables.fields, good, mapping, rows, issues)
     shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
     check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
-    issues.parts.extend(shared.parts)
+    issues.rows += shared.rows
     return replace(tables, issues=issues.table())
 
 
@@ -410,43 +435,5 @@ def _tables_of(
         tag_values=draft.tag_values,
         row_numbers=pd.Series(raw.row_numbers, index=raw.frame.index, name="row"),
         header_row=raw.header_row,
-        issues=no_issues(),
+        issues=Issues().table(),
     )
-
-
-def summary_text(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
-    """Summarise a cohort in one line."""
-    facts = _facts(tables, is_valid)
-    listed = ", ".join(f"{name}: {value}" for name, value in facts.items())
-    return f"<Cohort from {_lower_first(tables.source)} ({listed})>"
-
-
-def summary_html(tables: CohortTables, is_valid: NDArray[np.bool_]) -> str:
-    """Summarise a cohort as a small table."""
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in _facts(tables, is_valid).items()
-    )
-    hint = "" if tables.issues.empty else "<p>The problems are in <code>.issues</code>.</p>"
-    return (
-        f"<table><caption>Cohort from {escape(_lower_first(tables.source))}</caption><tbody>{rows}</tbody>"
-        f"</table>{hint}"
-    )
-
-
-def _facts(tables: CohortTables, is_valid: NDArray[np.bool_]) -> dict[str, str]:
-    warned = (tables.issues["severity"] == "warning").sum()
-    invalid = int((~is_valid).sum())
-    return {
-        "recordings": f"{len(is_valid):,}",
-        "participants": f"{tables.fields['user_label'].nunique():,}",
-        "tags": ", ".join(tables.mapping.tags) or "none",
-        "can be sent": f"{int(is_valid.sum()):,}",
-        "cannot be sent": f"{invalid:,}",
-        "warnings": f"{int(warned):,}",
-    }
-
-
-def _lower_first(source: str) -> str:
-    """Write "The DataFrame", which begins other sentences, for the middle of one."""
-    return source.replace("The ", "the ", 1) if source.startswith("The ") else source

@@ -86,16 +86,13 @@ def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
 
 def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":
     """Look at every local recording."""
-    labels, distinct = pd.factorize(draft.fields["recording"])
-    looked = [look(location) for location in distinct.tolist()]
-    # A missing value has the label -1, which picks the entry appended at the end.
-    identities = np.array([identity for identity, _ in looked] + [None], dtype=object)
-    problems = np.array([problem for _, problem in looked] + [None], dtype=object)[labels]
-    positions = np.flatnonzero(problems != None)  # noqa: E711  # compares element by element
-    values = draft.given["recording"].iloc[positions]
-    name = draft.mapping.name_of("recording")
-    issues.add(positions, name, values, problems[positions].tolist(), code_of("recording"))
-    return pd.Series(identities[labels], index=draft.fields.index, dtype="str")
+    recordings, name = draft.fields["recording"], draft.mapping.name_of("recording")
+    looked = {location: look(location) for location in recordings.dropna().unique().tolist()}
+    found = recordings.map({place: problem for place, (_, problem) in looked.items()}).dropna()
+    values = draft.given["recording"][found.index]
+    issues.add(found.index, name, values, found, code_of("recording"))
+    identities = recordings.map({place: identity for place, (identity, _) in looked.items()})
+    return identities.astype("str")
 
 
 def check_header(source_columns: list[str], mapping: ColumnMapping, issues: Issues) -> None:
@@ -157,8 +154,20 @@ def _check_order(draft: Draft, issues: Issues, good: pd.DataFrame) -> None:
 
 
 def _check_privacy(draft: Draft, issues: Issues) -> None:
+    """Warn of labels that identify the participant, as by the participant's own date of birth."""
     draft.check(issues, "user_label", personal_label)
-    check_birth_in_label(draft.fields, issues, draft.mapping.name_of("user_label"))
+    rows = pd.Series(zip(draft.fields["user_label"], draft.fields["date_of_birth"], strict=True))
+    known = rows[draft.fields[["user_label", "date_of_birth"]].notna().all(axis=1)]
+    revealing = [pair for pair in known.unique() if _contains_date(*pair)]
+    problem = Problem(
+        "The label contains the date of birth, and it would be sent.",
+        "Use a pseudonym that cannot be traced to the person.",
+        Severity.WARNING,
+    )
+    found = known[known.isin(revealing)]
+    labels = draft.fields["user_label"][found.index]
+    column = draft.mapping.name_of("user_label")
+    issues.add(found.index, column, labels, problem, code_of("user_label"))
 
 
 def check_speakers(
@@ -172,36 +181,12 @@ def check_speakers(
     for field in _WORDS:
         usable = fields.loc[good["user_label"] & good[field], ["user_label", field]]
         problem_of = _conflicts(field, usable, row_numbers)
-        problems = [problem_of.get(label) for label in usable["user_label"]] if problem_of else []
-        kept = [
-            (position, value, problem)
-            for position, value, problem in zip(usable.index, usable[field], problems, strict=False)
-            if problem is not None and (problem.severity is Severity.ERROR or value == _UNKNOWN)
-        ]
-        positions, values, noted = zip(*kept, strict=True) if kept else ((), (), ())
-        issues.add(positions, mapping.name_of(field), values, noted, code_of(field))
+        found = usable["user_label"].map(problem_of).dropna()
+        values = usable[field][found.index]
+        for position, value, problem in zip(found.index, values, found, strict=True):
+            if problem.severity is Severity.ERROR or value == _UNKNOWN:
+                issues.add([position], mapping.name_of(field), [value], problem, code_of(field))
     _check_case(fields["user_label"], mapping.name_of("user_label"), row_numbers, issues)
-
-
-def check_birth_in_label(fields: pd.DataFrame, issues: Issues, column: str) -> None:
-    """Warn where a participant's label contains the participant's own date of birth."""
-    pairs = fields[["user_label", "date_of_birth"]].dropna().drop_duplicates()
-    revealing = {
-        (label, born)
-        for label, born in zip(pairs["user_label"], pairs["date_of_birth"], strict=True)
-        if _contains_date(label, born)
-    }
-    if not revealing:
-        return
-    rows = zip(fields["user_label"], fields["date_of_birth"], strict=True)
-    positions = [position for position, row in enumerate(rows) if row in revealing]
-    problem = Problem(
-        "The label contains the date of birth, and it would be sent.",
-        "Use a pseudonym that cannot be traced to the person.",
-        Severity.WARNING,
-    )
-    values = fields["user_label"].iloc[positions]
-    issues.add(positions, column, values, problem, "INVALID_USER_LABEL")
 
 
 def _contains_date(label: str, date_of_birth: str) -> bool:

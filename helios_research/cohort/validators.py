@@ -1,21 +1,20 @@
 """What is wrong with one value, and the table of issues."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import repeat
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, LONGEST_LABEL, Severity
 
 HEADER = -1
 """Position of a problem that concerns the whole table."""
 
-EARLIEST = date(1900, 1, 1)
+_EARLIEST_YEAR = 1900
 """No speaker of a recording was born before: an older date is a slip."""
 
 COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
@@ -51,8 +50,6 @@ _IN_LABEL = (
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
-Positions = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -71,60 +68,41 @@ Validator = Callable[[str], Problem | None]
 class Issues:
     """Problems found so far."""
 
-    parts: list[pd.DataFrame] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def add(
         self,
-        positions: Positions | Sequence[int],
+        positions: Iterable[int],
         column: str,
-        values: "pd.Series[Any] | Sequence[Any]",
-        problems: Sequence[Problem] | Problem,
+        values: Iterable[Any],
+        problems: Iterable[Problem] | Problem,
         error_code: str,
     ) -> None:
         """Note one problem per position."""
-        if len(positions) == 0:
-            return
-        each = [problems] * len(positions) if isinstance(problems, Problem) else problems
-        self.parts.append(
-            pd.DataFrame(
-                {
-                    "position": np.asarray(positions, dtype=np.int64),
-                    "severity": [str(one.severity) for one in each],
-                    "column": column,
-                    "value": list(values),
-                    "problem": [one.problem for one in each],
-                    "remedy": [one.remedy for one in each],
-                    "error_code": error_code,
-                }
-            )
-        )
+        each = repeat(problems) if isinstance(problems, Problem) else problems
+        self.rows += [
+            (position, str(one.severity), column, value, one.problem, one.remedy, error_code)
+            for position, value, one in zip(positions, values, each, strict=False)
+        ]
 
     def check(
         self, values: "pd.Series[str]", column: str, error_code: str, validator: Validator
     ) -> "pd.Series[bool]":
         """Check every different value of a column once; return which values have no error."""
-        labels, distinct = pd.factorize(values)
-        problems = [validator(value) for value in distinct.tolist()]
-        flagged = np.array([problem is not None for problem in problems] + [False], dtype=bool)
-        wrong = np.array([_is_error(problem) for problem in problems] + [True], dtype=bool)
-        # A missing value has the label -1, which picks the entry appended at the end.
-        positions = np.flatnonzero(flagged[labels])
-        each = [problems[label] for label in labels[positions]]
-        found = [problem for problem in each if problem is not None]
-        self.add(positions, column, values.iloc[positions], found, error_code)
-        return pd.Series(~wrong[labels], index=values.index)
+        problem_of = {value: validator(value) for value in values.dropna().unique().tolist()}
+        found = values.map(problem_of).dropna()
+        self.add(found.index, column, values[found.index], found, error_code)
+        wrong = [
+            value
+            for value, problem in problem_of.items()
+            if problem is not None and problem.severity is Severity.ERROR
+        ]
+        return values.notna() & ~values.isin(wrong)
 
     def table(self) -> pd.DataFrame:
         """Put all problems into one table."""
-        if not self.parts:
-            return no_issues()
-        table = typed(pd.concat(self.parts, ignore_index=True))
+        table = typed(pd.DataFrame(self.rows, columns=list(COLUMNS)))
         return table.sort_values("position", kind="stable", ignore_index=True)
-
-
-def no_issues() -> pd.DataFrame:
-    """Make a table of issues without rows."""
-    return typed(pd.DataFrame(columns=list(COLUMNS)))
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,14 +114,8 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
             **dict.fromkeys(("column", "value", "problem", "remedy", "error_code"), "str"),
         }
     )
-    long = table["value"].str.len() > _LONGEST_VALUE
-    if long.any():
-        table.loc[long, "value"] = table.loc[long, "value"].str.slice(0, _LONGEST_VALUE - 1) + "…"
+    table["value"] = table["value"].map(shortened, na_action="ignore").astype("str")
     return table.loc[:, list(COLUMNS)]
-
-
-def _is_error(problem: Problem | None) -> bool:
-    return problem is not None and problem.severity is Severity.ERROR
 
 
 def shortened(value: str) -> str:
@@ -277,8 +249,8 @@ def _date_remedy(value: str) -> str:
 def _out_of_range(moment: date, now: date, remedy: str) -> Problem | None:
     if moment > now:
         return Problem("This is in the future.", f"Correct it. {remedy}")
-    if moment.year < EARLIEST.year:
-        return Problem(f"This is before {EARLIEST.year}.", f"Correct it. {remedy}")
+    if moment.year < _EARLIEST_YEAR:
+        return Problem(f"This is before {_EARLIEST_YEAR}.", f"Correct it. {remedy}")
     return None
 
 
