@@ -88,11 +88,11 @@ def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":
     """Look at every local recording."""
     recordings, name = draft.fields["recording"], draft.mapping.name_of("recording")
     looked = {location: look(location) for location in recordings.dropna().unique().tolist()}
-    found = recordings.map({place: problem for place, (_, problem) in looked.items()}).dropna()
+    each = [looked.get(location, (None, None)) for location in recordings]
+    found = pd.Series([problem for _, problem in each], dtype=object).dropna()
     values = draft.given["recording"][found.index]
     issues.add(found.index, name, values, found, code_of("recording"))
-    identities = recordings.map({place: identity for place, (identity, _) in looked.items()})
-    return identities.astype("str")
+    return pd.Series([identity for identity, _ in each], dtype="str")
 
 
 def check_header(source_columns: list[str], mapping: ColumnMapping, issues: Issues) -> None:
@@ -156,18 +156,17 @@ def _check_order(draft: Draft, issues: Issues, good: pd.DataFrame) -> None:
 def _check_privacy(draft: Draft, issues: Issues) -> None:
     """Warn of labels that identify the participant, as by the participant's own date of birth."""
     draft.check(issues, "user_label", personal_label)
-    rows = pd.Series(zip(draft.fields["user_label"], draft.fields["date_of_birth"], strict=True))
-    known = rows[draft.fields[["user_label", "date_of_birth"]].notna().all(axis=1)]
-    revealing = [pair for pair in known.unique() if _contains_date(*pair)]
+    known = draft.fields[["user_label", "date_of_birth"]].dropna()
+    people = known.drop_duplicates()
+    revealing = people[[_contains_date(*person) for person in people.itertuples(index=False)]]
     problem = Problem(
         "The label contains the date of birth, and it would be sent.",
         "Use a pseudonym that cannot be traced to the person.",
         Severity.WARNING,
     )
-    found = known[known.isin(revealing)]
-    labels = draft.fields["user_label"][found.index]
+    found = known.reset_index(names="position").merge(revealing)
     column = draft.mapping.name_of("user_label")
-    issues.add(found.index, column, labels, problem, code_of("user_label"))
+    issues.add(found["position"], column, found["user_label"], problem, code_of("user_label"))
 
 
 def check_speakers(

@@ -89,14 +89,11 @@ class Issues:
         self, values: "pd.Series[str]", column: str, error_code: str, validator: Validator
     ) -> "pd.Series[bool]":
         """Check every different value of a column once; return which values have no error."""
-        problem_of = {value: validator(value) for value in values.dropna().unique().tolist()}
-        found = values.map(problem_of).dropna()
-        self.add(found.index, column, values[found.index], found, error_code)
-        wrong = [
-            value
-            for value, problem in problem_of.items()
-            if problem is not None and problem.severity is Severity.ERROR
-        ]
+        distinct = values.dropna().unique().tolist()
+        problem_of = {value: problem for value in distinct if (problem := validator(value))}
+        found = values[values.isin(list(problem_of))]
+        self.add(found.index, column, found, [problem_of[value] for value in found], error_code)
+        wrong = [value for value, one in problem_of.items() if one.severity is Severity.ERROR]
         return values.notna() & ~values.isin(wrong)
 
     def table(self) -> pd.DataFrame:
