@@ -158,7 +158,8 @@ def _check_privacy(draft: Draft, issues: Issues) -> None:
     draft.check(issues, "user_label", personal_label)
     known = draft.fields[["user_label", "date_of_birth"]].dropna()
     people = known.drop_duplicates()
-    revealing = people[[_contains_date(*person) for person in people.itertuples(index=False)]]
+    is_revealed = [_contains_date(*person) for person in people.itertuples(index=False)]
+    revealing = people[np.array(is_revealed, dtype=bool)]
     problem = Problem(
         "The label contains the date of birth, and it would be sent.",
         "Use a pseudonym that cannot be traced to the person.",
