@@ -16,7 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from helios_research._util.files import replaced
 from helios_research._version import __version__
 from helios_research.errors import storage_errors
-from helios_research.report.blocks import ReportSection
+from helios_research.report.blocks import Block
 from helios_research.report.data import ReportData, report_data
 from helios_research.report.overview import at_a_glance, columns, errors, methods
 from helios_research.report.participants import missing, participants, recording_flow
@@ -124,7 +124,8 @@ def _template(name: str) -> str:
     return place.read_text(encoding="utf-8")
 
 
-def _sections(data: ReportData) -> list[ReportSection]:
+def _sections(data: ReportData) -> list[tuple[str, str, Sequence[Block]]]:
+    """Give the anchor, the title and the blocks of each section."""
     # The steps that take long are logged before they start.
     _log.info("Report: missing scores")
     missing_scores, unequal = missing(data)
@@ -136,14 +137,14 @@ def _sections(data: ReportData) -> list[ReportSection]:
     figures_over_time = over_time(data)
     by_tags = f"Scores by {', '.join(data.tags)}" if data.tags else "Scores"
     return [
-        ReportSection("glance", "At a glance", at_a_glance(data, [*unequal, *cautions])),
-        ReportSection("participants", "Who took part", participants(data)),
-        ReportSection("flow", "From the manifest to scores", recording_flow(data)),
-        ReportSection("missing", "Missing scores", missing_scores),
-        ReportSection("scores", by_tags, figures),
-        ReportSection("comparisons", "Comparisons", compared),
-        ReportSection("time", "Over time", figures_over_time),
-        ReportSection("errors", "Errors and what to do about them", errors(data)),
-        ReportSection("methods", "Methods", methods(data)),
-        ReportSection("codebook", "Codebook", columns(data)),
+        ("glance", "At a glance", at_a_glance(data, [*unequal, *cautions])),
+        ("participants", "Who took part", participants(data)),
+        ("flow", "From the manifest to scores", recording_flow(data)),
+        ("missing", "Missing scores", missing_scores),
+        ("scores", by_tags, figures),
+        ("comparisons", "Comparisons", compared),
+        ("time", "Over time", figures_over_time),
+        ("errors", "Errors and what to do about them", errors(data)),
+        ("methods", "Methods", methods(data)),
+        ("codebook", "Codebook", columns(data)),
     ]

@@ -2,9 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ import pandas as pd
 from helios_research.plots.canvas import draw_on_another_thread, to_png
 
 NOTHING = "\N{EN DASH}"
-NO_FIGURES = "This report was made without figures of scores."
 
 # Sharp on a phone and in print, at a size that can be mailed.
 _DPI = 200
@@ -24,34 +22,27 @@ _COLOURS = 128
 # --- blocks ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A paragraph."""
 
     text: str
     look: str = "plain"
-    kind: str = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Bullets:
+class Bullets(NamedTuple):
     """A list of sentences."""
 
     items: tuple[str, ...]
     look: str = "plain"
-    kind: str = "bullets"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """Large numbers, each with what it counts."""
 
     items: tuple[tuple[str, str], ...]
-    kind: str = "facts"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table of text."""
 
     caption: str
@@ -59,11 +50,9 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
     notes: tuple[str, ...] = ()
-    kind: str = "table"
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A figure; its source is a ``data:`` URL, its size in CSS pixels."""
 
     source: str
@@ -73,33 +62,20 @@ class Picture:
     caption: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
+class Pictures(NamedTuple):
     """Figures beside each other, below each other on a phone."""
 
     items: tuple[Picture, ...]
     wide: bool = False
-    kind: str = "pictures"
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(NamedTuple):
     """The title of a part of a section."""
 
     text: str
-    kind: str = "heading"
 
 
 Block = Text | Bullets | Facts | Table | Pictures | Heading
-
-
-@dataclass(frozen=True, slots=True)
-class ReportSection:
-    """A section of the report."""
-
-    anchor: str
-    title: str
-    blocks: Sequence[Block]
 
 
 def table_of(

@@ -23,14 +23,12 @@ from helios_research.analysis.prepared import (
     prepare,
 )
 from helios_research.analysis.table_one import OVERALL
-from helios_research.columns import Outcome, Source
+from helios_research.columns import BIOMARKERS, Outcome, Source
 from helios_research.errors import UnknownColumnError
 from helios_research.results.files import read_footer
 
 # One figure each; the uniform versions of the bucketed scores are in the comparison tables.
-_DEFAULT_BIOMARKERS = (
-    *("mental_strain", "distress", "stress", "exhaustion", "sleep_propensity", "low_self_esteem"),
-)
+_DEFAULT_BIOMARKERS = ("mental_strain", *(one.name for one in BIOMARKERS if one.bucketed))
 _MOST_COLUMNS = 8
 DEMOGRAPHICS = ("birth_sex", "language")
 FEWEST = 5
@@ -61,11 +59,6 @@ class ReportData:
     def table(self) -> pd.DataFrame:
         """The results, one row per recording."""
         return self.prepared.frame
-
-    @property
-    def n_people(self) -> int:
-        """How many participants there are."""
-        return self.prepared.n_people
 
     @property
     def small_tags(self) -> list[str]:
@@ -111,9 +104,8 @@ class ReportData:
 
     def column(self, name: str) -> "pd.Series[Any]":
         """Give a column, or an empty one where the results lack it."""
-        if name in self.table.columns:
-            return self.table[name]
-        return pd.Series(None, index=self.table.index, dtype="object")
+        empty = pd.Series(None, index=self.table.index, dtype="object")
+        return self.table.get(name, empty)
 
 
 def report_data(
@@ -168,27 +160,21 @@ def pool_small_levels(
     """Pool the levels of each column that fewer than five participants have."""
     pooled, notes = table.copy(deep=False), []
     for name in columns:
-        values, sizes = _pooled(table, name)
-        if sizes:
-            pooled[name] = values
-            notes.append(
-                f"{name}: {sizes} groups are shown as one, because at least one of them has fewer "
-                f"than {FEWEST} participants."
-            )
+        prepared = prepare(table, [name], biomarkers=())
+        levels = prepared.levels[name]
+        chosen = _to_pool(levels.codes, prepared.people, len(levels))
+        if not chosen:
+            continue
+        pool = f"{len(chosen)} groups pooled"
+        labels = [pool if level in chosen else label for level, label in enumerate(levels.labels)]
+        order = [*(label for label in labels if label != pool), pool]
+        values = [labels[code] for code in levels.codes]
+        pooled[name] = pd.Categorical(values, categories=order, ordered=True)
+        notes.append(
+            f"{name}: {len(chosen)} groups are shown as one, because at least one of them has fewer "
+            f"than {FEWEST} participants."
+        )
     return pooled, notes
-
-
-def _pooled(table: pd.DataFrame, name: str) -> tuple[pd.Categorical, int]:
-    prepared = prepare(table, [name], biomarkers=())
-    levels = prepared.levels[name]
-    chosen = _to_pool(levels.codes, prepared.people, len(levels))
-    if not chosen:
-        return pd.Categorical([]), 0
-    pool = f"{len(chosen)} groups pooled"
-    labels = [pool if level in chosen else label for level, label in enumerate(levels.labels)]
-    order = [*(label for label in labels if label != pool), pool]
-    values = [labels[code] for code in levels.codes]
-    return pd.Categorical(values, categories=order, ordered=True), len(chosen)
 
 
 def _to_pool(codes: Codes, people: Codes, n_levels: int) -> set[int]:
@@ -218,15 +204,14 @@ def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.Data
     for name, part in described.groupby("characteristic", sort=False):
         rows = safe["characteristic"].str.removesuffix(", mean (SD)") == name
         if part["statistic"].iloc[0] == "distribution":
-            few = part.set_index("group").pipe(_has_few_values)
-            for group in few.index[few]:
+            few = is_few(part["participants"] - part["missing"]) | is_few(part["missing"])
+            for group in part["group"][few]:
                 safe.loc[rows, group] = HIDDEN
         elif (part["level"] != "").any():
             cells = part.pivot_table(
                 index="level", columns="group", values="count", sort=False, observed=True
             )
-            without = part.groupby("group")["missing"].first().between(1, FEWEST - 1)
-            is_small = cells.apply(lambda counts: counts.between(1, FEWEST - 1)) | without
+            is_small = cells.apply(is_few) | is_few(part.groupby("group")["missing"].first())
             if is_small[groups].to_numpy().any():
                 safe.loc[rows, [*groups, "SMD"]] = HIDDEN
             hidden = hide_second_cell(cells[OVERALL].to_numpy(), is_small[OVERALL].to_numpy())
@@ -234,9 +219,9 @@ def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.Data
     return safe
 
 
-def _has_few_values(part: pd.DataFrame) -> "pd.Series[bool]":
-    known = part["participants"] - part["missing"]
-    return known.between(1, FEWEST - 1) | part["missing"].between(1, FEWEST - 1)
+def is_few(counts: "pd.Series[Any]") -> "pd.Series[bool]":
+    """Find the counts that are hidden on demand."""
+    return counts.between(1, FEWEST - 1)
 
 
 def hide_second_cell(counts: Floats, hidden: Flags) -> Flags:

@@ -44,9 +44,10 @@ def at_a_glance(data: ReportData, cautions: Iterable[str]) -> Sequence[Block]:
 
 def _numbers(data: ReportData) -> tuple[tuple[str, str], ...]:
     scored, total = data.n_with(Outcome.SCORED), len(data.table)
+    people = data.prepared.n_people
     return (
         (count(total), _plural(total, "recording")),
-        (count(data.n_people), _plural(data.n_people, "participant")),
+        (count(people), _plural(people, "participant")),
         (count(scored), f"{_plural(scored, 'recording')} scored"),
         (percent(scored / total if total else float("nan")), "of all recordings"),
     )
@@ -62,7 +63,7 @@ def _submitted(data: ReportData) -> str:
         return "The results have no rows: nothing has been submitted yet."
     sentences = [
         f"The manifest listed {counted(len(table), 'recording')} of "
-        f"{counted(data.n_people, 'participant')}."
+        f"{counted(data.prepared.n_people, 'participant')}."
     ]
     if withdrawn := int(data.provenance.get("withdrawn") or 0):
         sentences.append(f"Not counted: {counted(withdrawn, 'participant')} who withdrew.")
@@ -165,7 +166,7 @@ def _warning_table(warnings: "pd.Series[str]") -> Table:
 
 def methods(data: ReportData) -> Sequence[Block]:
     """Write a methods paragraph, with versions and settings."""
-    settings = tuple(f"{what}: {value}" for what, value in _settings(data) if value)
+    settings = tuple(f"{what}: {value}" for what, value in _settings(data).items() if value)
     return [
         Text(_scoring(data)),
         Text(_analysis(data)),
@@ -217,24 +218,18 @@ def _analysis(data: ReportData) -> str:
     )
 
 
-def _settings(data: ReportData) -> list[tuple[str, str]]:
+def _settings(data: ReportData) -> dict[str, object]:
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     hidden = "hidden or pooled; counts of recordings that failed are shown"
-    return [
-        ("Study", str(data.provenance.get("study") or "")),
-        ("Service", str(data.provenance.get("base_url") or "")),
-        ("Scores from", ", ".join(data.prepared.sources)),
-        ("Sent as tags", ", ".join(data.provenance.get("tags") or ())),
-        ("Withdrawn participants, not included", str(data.provenance.get("withdrawn") or "")),
-        (
-            "Groups of fewer than five participants",
-            hidden if data.hide_small_cells else "shown",
-        ),
-        (
-            "Software",
-            f"helios_research {__version__}, Python {sys.version.split()[0]}, {libraries}",
-        ),
-    ]
+    return {
+        "Study": data.provenance.get("study"),
+        "Service": data.provenance.get("base_url"),
+        "Scores from": ", ".join(data.prepared.sources),
+        "Sent as tags": ", ".join(data.provenance.get("tags") or ()),
+        "Withdrawn participants, not included": data.provenance.get("withdrawn"),
+        "Groups of fewer than five participants": hidden if data.hide_small_cells else "shown",
+        "Software": f"helios_research {__version__}, Python {sys.version.split()[0]}, {libraries}",
+    }
 
 
 def columns(data: ReportData) -> Sequence[Block]:

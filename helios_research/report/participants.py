@@ -23,13 +23,7 @@ from helios_research.report.blocks import (
     picture_of,
     table_of,
 )
-from helios_research.report.data import (
-    DEMOGRAPHICS,
-    FEWEST,
-    HIDDEN,
-    ReportData,
-    hide_small_counts,
-)
+from helios_research.report.data import DEMOGRAPHICS, FEWEST, HIDDEN, ReportData, hide_small_counts
 
 _EVERYONE = "__everyone__"
 _MOST_ROWS = 40
@@ -43,7 +37,7 @@ _NOTHING_TO_TEST = "No test: too few participants or levels, or no failures to c
 
 def participants(data: ReportData) -> Sequence[Block]:
     """Describe the participants by the first tag that can be the arm."""
-    if not data.n_people:
+    if not data.prepared.n_people:
         return [Text("There are no participants yet.")]
     tag = data.dividing_tag or next(iter(data.small_tags), None)
     by = tag or _EVERYONE

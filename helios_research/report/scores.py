@@ -1,6 +1,6 @@
 """Scores by tag, comparisons between the levels of each tag, and scores over time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 from typing import Any
 
@@ -13,7 +13,6 @@ from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, score_over_time, scores_by_tag
 from helios_research.report.blocks import (
-    NO_FIGURES,
     Block,
     Bullets,
     Heading,
@@ -27,8 +26,9 @@ from helios_research.report.blocks import (
     table_of,
     with_interval,
 )
-from helios_research.report.data import FEWEST, HIDDEN, ReportData
+from helios_research.report.data import HIDDEN, ReportData, is_few
 
+_NO_FIGURES = "This report was made without figures of scores."
 _NO_SCORES = "No recording has scores yet."
 _ALL = "recordings"
 _LEVELS_IN_WORDS = 6
@@ -55,7 +55,7 @@ def scores(data: ReportData) -> Sequence[Block]:
     if not data.n_with(Outcome.SCORED):
         return [Text(_NO_SCORES)]
     if not data.biomarkers:
-        return [Text(NO_FIGURES)]
+        return [Text(_NO_FIGURES)]
     blocks: list[Block] = [
         Text(
             "Bucketed biomarkers are ordinal: they are shown as the share of recordings at each of "
@@ -164,18 +164,17 @@ def _compare(data: ReportData, tag: str) -> pd.DataFrame:
 
 
 def _comparison_blocks(data: ReportData, tag: str, compared: pd.DataFrame) -> list[Block]:
-    rows = compared.to_dict("records")
     reference = compared["reference"].iloc[0]
-    hidden = [data.hide_small_cells and _has_few(row) for row in rows]
+    few = compared[["participants_reference", "participants_level"]].apply(is_few).any(axis=1)
+    hidden = few & data.hide_small_cells
     # The sentences of hidden rows contain how many participants they have.
-    shown = [row["sentence"] for row, is_hidden in zip(rows, hidden, strict=True) if not is_hidden]
-    keys = _method_keys(dict.fromkeys(shown))
+    keys = {
+        sentence: ascii_lowercase[place % 26] * (1 + place // 26)
+        for place, sentence in enumerate(compared["sentence"][~hidden].unique())
+    }
     header = ["biomarker", tag, "participants", *_ESTIMATES, "p", "p (Holm)", "how"]
-    cells = [
-        _comparison_row(row, keys, hide=is_hidden)
-        for row, is_hidden in zip(rows, hidden, strict=True)
-    ]
-    frame = pd.DataFrame(cells, columns=header)
+    rows = compared.assign(hidden=hidden).to_dict("records")
+    frame = pd.DataFrame([_comparison_row(row, keys) for row in rows], columns=header)
     # Each biomarker's label is written once, before its levels.
     frame["biomarker"] = frame["biomarker"].mask(frame["biomarker"].duplicated(), " ")
     notes = [
@@ -196,21 +195,9 @@ def _comparison_blocks(data: ReportData, tag: str, compared: pd.DataFrame) -> li
     ]
 
 
-def _has_few(row: Mapping[Any, Any]) -> bool:
-    return any(0 < row[f"participants_{side}"] < FEWEST for side in ("reference", "level"))
-
-
-def _method_keys(sentences: Iterable[str]) -> dict[str, str]:
-    """Give each method of comparison in the table a letter."""
-    return {
-        sentence: ascii_lowercase[place % 26] * (1 + place // 26)
-        for place, sentence in enumerate(sentences)
-    }
-
-
-def _comparison_row(row: dict[Any, Any], keys: Mapping[str, str], *, hide: bool) -> Sequence[str]:
+def _comparison_row(row: dict[Any, Any], keys: Mapping[str, str]) -> Sequence[str]:
     names = (_label(row["biomarker"]), str(row["level"]))
-    if hide:
+    if row["hidden"]:
         return (*names, HIDDEN, HIDDEN, HIDDEN, HIDDEN, HIDDEN, "")
     return (
         *names,
@@ -234,7 +221,7 @@ def over_time(data: ReportData) -> Sequence[Block]:
     if not repeated:
         return [Text("No participant has scores of more than one recording.")]
     if not data.biomarkers:
-        return [Text(NO_FIGURES)]
+        return [Text(_NO_FIGURES)]
     has_times = _TIME in scored.columns and scored[_TIME].notna().any()
     by = data.repeating_tag or (_TIME if has_times else None)
     if by is None:

@@ -162,7 +162,7 @@ def codebook(table: ExportTable, *, values_of: Iterable[str] | None = None) -> p
     ``values_of`` are the researcher's columns whose values may be listed; by default all but those
     that identify a participant.
     """
-    listed = None if values_of is None else frozenset(values_of)
+    listed = {*table.variables} - _NEVER_LISTED if values_of is None else {*values_of}
     book = pd.DataFrame(
         [_row(variable, table.frame[name], listed) for name, variable in table.variables.items()]
     )
@@ -170,13 +170,9 @@ def codebook(table: ExportTable, *, values_of: Iterable[str] | None = None) -> p
     return book if renamed else book.drop(columns="in_file")
 
 
-def _row(
-    variable: Variable, values: "pd.Series[Any]", listed: frozenset[str] | None
-) -> dict[str, object]:
+def _row(variable: Variable, values: "pd.Series[Any]", listed: set[str]) -> dict[str, object]:
     own = variable.origin != "helios_research"
-    shown = not own or (
-        variable.name not in _NEVER_LISTED if listed is None else variable.name in listed
-    )
+    shown = not own or variable.name in listed
     labels = "; ".join(f"{cell_text(value)} = {words}" for value, words in variable.labels.items())
     return {
         "column": variable.name,

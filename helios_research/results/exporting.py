@@ -133,8 +133,19 @@ def export(
         known,
         is_synthetic=Source.SANDBOX.value in all_sources(results, known),
     )
-    _replace(target, lambda unfinished: form.write(prepared, unfinished))
-    return [target, *_write_companions(prepared, target)]
+    as_markdown = codebook_text(target.name, prepared.book, synthetic=prepared.is_synthetic)
+    book = prepare_for_csv(flatten(ExportTable(prepared.book, {})))
+    writers: Mapping[str, Callable[[Path], object]] = {
+        "": lambda path: form.write(prepared, path),
+        ".codebook.csv": lambda path: write_csv(book, path),
+        ".codebook.md": lambda path: path.write_text(as_markdown, encoding="utf-8"),
+        ".README.md": lambda path: path.write_text(prepared.readme, encoding="utf-8"),
+    }
+    files = {target.with_name(target.name + ending): write for ending, write in writers.items()}
+    for file, write in files.items():
+        with storage_errors(file), replaced(file) as unfinished:
+            write(unfinished)
+    return list(files)
 
 
 def _format_of(path: Path) -> _Format:
@@ -145,25 +156,6 @@ def _format_of(path: Path) -> _Format:
             f"Unknown ending {path.suffix!r} of {path.name!r}: choose one of {', '.join(_FORMATS)}."
         )
         raise ResultsError(message) from None
-
-
-def _write_companions(prepared: _Export, target: Path) -> list[Path]:
-    as_markdown = codebook_text(target.name, prepared.book, synthetic=prepared.is_synthetic)
-    book = prepare_for_csv(flatten(ExportTable(prepared.book, {})))
-    writers: dict[str, Callable[[Path], object]] = {
-        ".codebook.csv": lambda path: write_csv(book, path),
-        ".codebook.md": lambda path: path.write_text(as_markdown, encoding="utf-8"),
-        ".README.md": lambda path: path.write_text(prepared.readme, encoding="utf-8"),
-    }
-    companions = {target.with_name(target.name + end): write for end, write in writers.items()}
-    for path, write in companions.items():
-        _replace(path, write)
-    return list(companions)
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    with storage_errors(path), replaced(path) as unfinished:
-        write(unfinished)
 
 
 # --- the formats ----------------------------------------------------------------------------------

@@ -67,7 +67,14 @@ class Snapshot:
     def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
         """Write the results to a Parquet file; ``table`` if the caller has it already."""
         own = _own_columns(self._cohort)
-        tables = _beside(own, self._parts()) if table is None else _split(table)
+        pieces = (slice(one.start, one.stop) for one in parts(len(own)))
+        if table is None:
+            tables = (
+                pd.concat([own.iloc[piece].reset_index(drop=True), results], axis="columns")
+                for piece, results in zip(pieces, self._parts(), strict=True)
+            )
+        else:
+            tables = (table.iloc[piece] for piece in pieces)
         write_parquet(tables, path, own=own, provenance=self.provenance(study))
 
     def provenance(self, study: str) -> dict[str, Any]:
@@ -119,20 +126,6 @@ def _concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
             pieces = [table[column.name] for table in tables]
             whole[column.name] = union_categoricals(pieces, sort_categories=not column.labels)
     return whole
-
-
-def _beside(own: pd.DataFrame, tables: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Put the results of each part after the researcher's own columns."""
-    first = 0
-    for results in tables:
-        own_part = own.iloc[first : first + len(results)].reset_index(drop=True)
-        yield pd.concat([own_part, results], axis="columns")
-        first += len(results)
-
-
-def _split(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for positions in parts(len(table)):
-        yield table.iloc[positions.start : positions.stop]
 
 
 # --- the values of each column --------------------------------------------------------------------
