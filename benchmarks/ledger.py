@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from helios_research.ledger import Attempt, Ledger, LedgerReader, NewAttempt, State
-from helios_research.ledger.schema import MIGRATIONS, migrate
+from helios_research.ledger.schema import migrate
 from helios_research.ledger.storage import connect_writer, prepare_database, prepare_folder
 
 PRODUCERS = 64
@@ -129,7 +129,7 @@ def measure_bare_sqlite(commits: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = prepare_database(prepare_folder(Path(folder)))
         with closing(connect_writer(path)) as connection:
-            migrate(connection, path, MIGRATIONS)
+            migrate(connection, path)
             began = time.perf_counter()
             for number in range(commits):
                 connection.execute("INSERT INTO settings VALUES (?, '')", (str(number),))

@@ -70,6 +70,10 @@ _KNOWN = {
         "The row itself is damaged: it has too many cells, or values that were never saved.",
         "Correct the row as its error_reason says, then submit again.",
     ),
+    "HTTP_422": Explanation(
+        "Helios did not accept the metadata of this recording.",
+        "Correct the column that error_reason names, then submit again.",
+    ),
     "INVALID_TAG": Explanation(
         "A tag of the row cannot be sent.",
         "Correct the tag as its error_reason says, then submit again.",
@@ -126,23 +130,14 @@ def explain(code: str) -> Explanation:
             "Correct the row as its error_reason says, then submit again.",
         )
     if code.startswith("HTTP_"):
-        return _explain_status(code)
+        number = code.removeprefix("HTTP_")
+        known = number.isdecimal() and int(number) in set(HTTPStatus)
+        phrase = f" {HTTPStatus(int(number)).phrase}" if known else ""
+        return Explanation(
+            f"The service answered {number}{phrase}.",
+            "Submit again later; if the error remains, report error_reason to thymia.",
+        )
     return Explanation(
         "An error code that this version does not know.",
         "Read error_reason, and report the model run's id to thymia if it does not help.",
-    )
-
-
-def _explain_status(code: str) -> Explanation:
-    number = code.removeprefix("HTTP_")
-    known = number.isdecimal() and int(number) in set(HTTPStatus)
-    phrase = f" {HTTPStatus(int(number)).phrase}" if known else ""
-    if number == "422":
-        return Explanation(
-            "Helios did not accept the metadata of this recording.",
-            "Correct the column that error_reason names, then submit again.",
-        )
-    return Explanation(
-        f"The service answered {number}{phrase}.",
-        "Submit again later; if the error remains, report error_reason to thymia.",
     )

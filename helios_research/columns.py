@@ -92,9 +92,7 @@ MANIFEST = (
         "birth_sex",
         Kind.TEXT,
         "Sex at birth, against which scores are benchmarked.",
-        labels=MappingProxyType(
-            {"MALE": "male", "FEMALE": "female", "INTERSEX": "intersex", "UNKNOWN": "unknown"}
-        ),
+        labels=MappingProxyType({sex: sex.lower() for sex in BIRTH_SEXES}),
     ),
     Column("language", Kind.TEXT, "Language and dialect spoken, a BCP 47 tag such as en-GB."),
     Column("accent", Kind.TEXT, "The speaker's accent, where it differs from the language's own."),

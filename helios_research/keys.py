@@ -11,6 +11,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from types import FrameType, ModuleType
 
@@ -80,32 +81,26 @@ def _can_ask() -> bool:
 
 def store_key(base_url: str, key: SecretStr) -> str:
     """Put the key into the operating system's keyring, in place of what was there."""
-    keyring = _usable_keyring()
-    try:
+    with _usable_keyring() as keyring:
         keyring.set_password(SERVICE, base_url, key.get_secret_value())
         kept = keyring.get_password(SERVICE, base_url) == key.get_secret_value()
-    # Back ends raise whatever their system does.
-    except Exception as error:  # noqa: BLE001
-        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
+        name = str(keyring.get_keyring().name)
     if not kept:
         raise ApiKeyError.keyring("it did not keep the key")
-    return str(keyring.get_keyring().name)
+    return name
 
 
 def forget_key(base_url: str) -> bool:
     """Take the key out of the operating system's keyring."""
-    keyring = _usable_keyring()
-    try:
-        if keyring.get_password(SERVICE, base_url) is None:
-            return False
-        keyring.delete_password(SERVICE, base_url)
-    # Back ends raise whatever their system does.
-    except Exception as error:  # noqa: BLE001
-        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
-    return True
+    with _usable_keyring() as keyring:
+        is_known = keyring.get_password(SERVICE, base_url) is not None
+        if is_known:
+            keyring.delete_password(SERVICE, base_url)
+    return is_known
 
 
-def _usable_keyring() -> ModuleType:
+@contextmanager
+def _usable_keyring() -> Iterator[ModuleType]:
     try:
         import keyring
         from keyring.backends import fail, null
@@ -118,7 +113,11 @@ def _usable_keyring() -> ModuleType:
         raise ApiKeyError.keyring("this machine has none, or none is unlocked")
     if "plaintext" in type(found).__name__.lower():
         raise ApiKeyError.keyring("it would write the key to a file as plain text")
-    return keyring
+    try:
+        yield keyring
+    # Back ends raise whatever their system does.
+    except Exception as error:  # noqa: BLE001
+        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
 
 
 # --- keys in code ---------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shlex
-import sys
 import warnings
 from collections.abc import Hashable
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from helios_research._util.files import is_open_to_others
 from helios_research._util.text import system_reason
 from helios_research.cohort.cells import as_text, text_column
 from helios_research.errors import PseudonymsError
@@ -217,7 +217,7 @@ def _make_key(path: Path) -> None:
         raise PseudonymsError.key_file(
             path, system_reason(error), "Choose a folder that you may write to."
         ) from None
-    if _is_open_to_others(path):
+    if is_open_to_others(path):
         path.unlink()
         raise PseudonymsError.key_file(
             path,
@@ -255,15 +255,10 @@ def _read_key(path: Path) -> bytes:
             f"it is longer than {_LONGEST_KEY:,} bytes, so it is not a key",
             "Name a file of its own for the key; where there is none, one is made.",
         )
-    if _is_open_to_others(path):
+    if is_open_to_others(path):
         raise PseudonymsError.key_file(
             path,
             "other users of this machine can read or change it",
             f"Keep it to yourself with: chmod 600 {shlex.quote(str(path))}",
         )
     return key
-
-
-def _is_open_to_others(path: Path) -> bool:
-    # Windows has permissions of another kind, which this number does not show.
-    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)

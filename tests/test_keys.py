@@ -261,8 +261,8 @@ def test_the_command_line_keeps_and_forgets_a_key(tmp_path: Path) -> None:
     refused = run("set", typed=f"{KEY} and more\n")
     assert refused.returncode == 2
     assert refused.stderr.startswith("Error: The API key is not valid")
-    assert run("forget", "--region", "ca").stdout.endswith("is no longer kept.\n")
-    assert run("forget", "--region", "ca").stdout.startswith("No key for https://ca.api")
+    assert run("forget", "--region", "ca").stdout.endswith(" was removed.\n")
+    assert run("forget", "--region", "ca").stdout.startswith("There was no key for https://ca.api")
     assert KEY not in "".join(done.stdout + done.stderr for done in (kept, refused))
 
 

@@ -43,6 +43,12 @@ def remove_temporary_files(path: Path) -> None:
             other.unlink(missing_ok=True)
 
 
+def is_open_to_others(path: Path) -> bool:
+    """Whether other users of this machine may look into a file or folder."""
+    # Windows has permissions of another kind, which this number does not show.
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
+
+
 def _sync(path: Path, flags: int) -> None:
     handle = os.open(path, flags)
     try:

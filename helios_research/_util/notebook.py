@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Any, TextIO
 
 _LOG = logging.getLogger(__name__)
@@ -38,9 +37,15 @@ class ProgressLine:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._show, self._pause_s = _way_to_show(sys.stderr if stream is None else stream)
+        # Python has no stderr where there is no console, as under pythonw or in a service.
+        self._stream = sys.stderr if stream is None else stream
+        self._in_notebook = in_notebook()
+        self._on_terminal = bool(self._stream and self._stream.isatty())
+        is_rewritten = self._in_notebook or self._on_terminal
+        self._pause_s = REWRITTEN_EVERY_S if is_rewritten else PLAIN_EVERY_S
         self._shown = ("", False)
         self._shown_at = float("-inf")
+        self._handle: Any = None
 
     def __call__(self, text: str, *, is_last: bool = False) -> None:
         """Show a text."""
@@ -48,29 +53,17 @@ class ProgressLine:
         is_too_soon = now - self._shown_at < self._pause_s and not is_last
         if is_too_soon or self._shown == (text, is_last):
             return
+        is_new = text != self._shown[0]
         self._shown, self._shown_at = (text, is_last), now
-        self._show(text, is_last)
+        if self._in_notebook:
+            self._display(text)
+        elif self._stream and self._on_terminal:
+            # Return to the line's start and clear it, so that a shorter line leaves nothing behind.
+            self._write(f"\r\x1b[K{_shortened(text, self._stream)}" + ("\n" if is_last else ""))
+        elif is_new:
+            self._write(f"{text}\n")
 
-
-_Show = Callable[[str, bool], None]
-
-
-def _way_to_show(stream: TextIO | None) -> tuple[_Show, float]:
-    if in_notebook():
-        return _NotebookLine().show, REWRITTEN_EVERY_S
-    # Python has no stderr where there is no console, as under pythonw or in a service.
-    if stream is None:
-        return lambda _text, _is_last: None, PLAIN_EVERY_S
-    if stream.isatty():
-        return _TerminalLine(stream).show, REWRITTEN_EVERY_S
-    return _PlainLines(stream).show, PLAIN_EVERY_S
-
-
-class _NotebookLine:
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def show(self, text: str, _is_last: bool) -> None:  # noqa: FBT001 - as `_Show`
+    def _display(self, text: str) -> None:
         content = {"text/plain": text}
         if self._handle is None:
             # Only a notebook is sure to have IPython.
@@ -80,50 +73,23 @@ class _NotebookLine:
         else:
             self._handle.update(content, raw=True)
 
-
-class _LineWriter:
-    """Writes to a stream for as long as it takes text: the work continues without it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._is_gone = False
-
-    def write(self, text: str) -> None:
-        if self._is_gone:
+    def _write(self, text: str) -> None:
+        if self._stream is None:
             return
         try:
             self._stream.write(text)
             self._stream.flush()
-        # Its reader has ended (`| head`), or the terminal was closed.
+        # Its reader has ended (`| head`), or the terminal was closed: the work continues without it.
         except OSError as error:
-            self._is_gone = True
+            self._stream = None
             _LOG.info("The progress can no longer be shown: %s", error)
 
 
-class _TerminalLine(_LineWriter):
-    def show(self, text: str, is_last: bool) -> None:  # noqa: FBT001 - as `_Show`
-        width = self._columns()
-        if len(text) >= width:
-            text = text[: width - 2] + "…"
-        # Return to the line's start and clear it, so that a shorter line leaves nothing behind.
-        self.write(f"\r\x1b[K{text}" + ("\n" if is_last else ""))
-
-    def _columns(self) -> int:
-        # This stream's own: stdout, which shutil asks, may be a file. A terminal that does not
-        # know its width says 0.
-        try:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
-        except OSError:
-            columns = 0
-        return columns or 80
-
-
-class _PlainLines(_LineWriter):
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._written = ""
-
-    def show(self, text: str, _is_last: bool) -> None:  # noqa: FBT001 - as `_Show`
-        if text != self._written:
-            self._written = text
-            self.write(f"{text}\n")
+def _shortened(text: str, stream: TextIO) -> str:
+    # This stream's own width: stdout, which shutil asks, may be a file. A terminal that does
+    # not know its width says 0.
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        width = 80
+    return text if len(text) < width else text[: width - 2] + "…"

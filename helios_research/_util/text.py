@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import datetime
 from math import isnan
 from typing import Any
@@ -20,19 +21,11 @@ def composed(text: str) -> str:
 
 def natural_key(text: str) -> list[tuple[int, float, str]]:
     """Give the sort key under which numbers inside a text count as numbers."""
-    number = _number(text)
-    if number is not None:
-        return [(0, number, "")]
+    with suppress(ValueError):
+        if not isnan(number := float(text)):
+            return [(0, number, "")]
     parts = re.split(r"(\d+)", text)
     return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part.lower()) for part in parts]
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return None if isnan(number) else number
 
 
 def literal(value: Any) -> str:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NoReturn, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from helios_research.api.responses import (
     Failure,
     Response,
     Result,
+    Success,
 )
 from helios_research.api.transport import (
     FALLBACK_MEDIA_TYPE,
@@ -46,8 +48,6 @@ from helios_research.config import ConnectionSettings, is_loopback, resolve_conn
 from helios_research.errors import ConfigError
 from helios_research.keys import warn_of_key_in_code
 
-__all__ = ["Client", "Service", "UploadBody"]
-
 T = TypeVar("T")
 
 _USER_AGENT = f"helios-research/{__version__}"
@@ -56,10 +56,6 @@ _USER_AGENT = f"helios-research/{__version__}"
 KEEP_ALIVE_S = 20.0
 # The upload host's answer is only looked at for its error code.
 _MAX_UPLOAD_RESPONSE_BYTES = 64 * 1024
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Client:
@@ -120,13 +116,8 @@ class Client:
         return self._connection.base_url
 
     @asynccontextmanager
-    async def connect(self, *, now: Callable[[], datetime] = _utc_now) -> AsyncIterator["Service"]:
+    async def connect(self) -> AsyncIterator["Service"]:
         """Open the service for as long as the block lasts.
-
-        Parameters
-        ----------
-        now
-            The clock, for a ``Retry-After`` that is a date.
 
         Yields
         ------
@@ -138,7 +129,7 @@ class Client:
         ConfigError
             The environment names a proxy or certificates that cannot be used.
         """
-        service = Service(self._connection, now)
+        service = Service(self._connection)
         try:
             yield service
         finally:
@@ -182,50 +173,36 @@ class Service:
     its connection is closed and no other is concerned.
     """
 
-    def __init__(
-        self, connection: ConnectionSettings, now: Callable[[], datetime] = _utc_now
-    ) -> None:
+    def __init__(self, connection: ConnectionSettings) -> None:
         self._connection = connection
-        self._now = now
         self._readers = ThreadPoolExecutor(connection.parallel.uploads, "helios-upload")
         # A proxy has no business between two programs on this machine.
         proxies = not is_loopback(urlsplit(connection.base_url).hostname)
         try:
-            certificates = httpx.create_ssl_context()
-            self._api = ClientPool(
-                lambda: self._http(certificates, proxies=proxies, with_key=True),
-                connection.parallel.api_requests,
-            )
-            self._storage = ClientPool(
-                lambda: self._http(certificates, proxies=proxies, with_key=False),
-                connection.parallel.uploads,
-            )
+            make = partial(self._http, httpx.create_ssl_context(), proxies=proxies)
+            limits = connection.parallel
+            self._api = ClientPool(partial(make, with_key=True), limits.api_requests)
+            self._storage = ClientPool(partial(make, with_key=False), limits.uploads)
         except (OSError, ImportError, ValueError, httpx.InvalidURL) as problem:
             # Not chained: a proxy's URL may hold a password.
             raise ConfigError.network(settings_words(problem)) from None
 
     async def account(self) -> Result[Account]:
         """Ask which account the key belongs to."""
-        response = await self._ask(protocol.account_request())
-        if isinstance(response, Failure):
-            return response
-        return self._safe(protocol.read_account(response, self._now()))
+        return await self._ask(protocol.account_request(), protocol.read_account)
 
     async def create(self, request: RunRequest, *, delete_data: bool = False) -> Result[CreatedRun]:
         """Create a model run; nothing is processed until its recording is uploaded."""
-        response = await self._ask(protocol.create_request(request, delete_data=delete_data))
-        if isinstance(response, Failure):
-            return response
-        return self._safe(
-            protocol.read_created(response, self._now(), request, self._connection.base_url)
+        base_url = self._connection.base_url
+        return await self._ask(
+            protocol.create_request(request, delete_data=delete_data),
+            partial(protocol.read_created, request=request, base_url=base_url),
         )
 
     async def fetch(self, run_id: str) -> Result[ModelRun]:
         """Ask how things stand with a model run."""
-        response = await self._ask(protocol.fetch_request(run_id))
-        if isinstance(response, Failure):
-            return response
-        return self._safe(protocol.read_run(response, self._now(), run_id))
+        read = partial(protocol.read_run, run_id=run_id)
+        return await self._ask(protocol.fetch_request(run_id), read)
 
     async def upload(self, url: str, body: UploadBody) -> Result[None]:
         """Upload a recording, from disk and in constant memory."""
@@ -246,7 +223,7 @@ class Service:
             stream.close()
         if isinstance(response, Failure):
             return response
-        return protocol.read_upload(response, self._now())
+        return protocol.read_upload(response, datetime.now(UTC))
 
     async def aclose(self) -> None:
         """Close all connections; what is still in flight closes its own when it ends."""
@@ -254,12 +231,21 @@ class Service:
         await self._storage.aclose()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, call: ApiRequest) -> Response | Failure:
+    async def _ask(
+        self, call: ApiRequest, read: Callable[[Response, datetime], Result[T]]
+    ) -> Result[T]:
         url = f"{self._connection.base_url}{call.path}"
         headers = call.headers | {"User-Agent": _USER_AGENT}
         request = httpx.Request(call.method, url, headers=headers, content=call.content)
         deadline_s = self._connection.time_outs.answer_s
-        return await self._exchange(self._api, request, deadline_s, MAX_RESPONSE_BYTES)
+        response = await self._exchange(self._api, request, deadline_s, MAX_RESPONSE_BYTES)
+        result = response if isinstance(response, Failure) else read(response, datetime.now(UTC))
+        if isinstance(result, Success):
+            return result
+        # A server's own words may repeat the key.
+        key = self._connection.api_key.get_secret_value()
+        columns = {name: text.replace(key, "…") for name, text in result.columns.items()}
+        return replace(result, reason=result.reason.replace(key, "…"), columns=columns)
 
     async def _exchange(
         self,
@@ -277,14 +263,6 @@ class Service:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as problem:
             return _unanswered(problem)
-
-    def _safe(self, result: Result[T]) -> Result[T]:
-        """Take the key out of a server's own words, should it repeat it."""
-        if not isinstance(result, Failure):
-            return result
-        key = self._connection.api_key.get_secret_value()
-        columns = {name: text.replace(key, "…") for name, text in result.columns.items()}
-        return replace(result, reason=result.reason.replace(key, "…"), columns=columns)
 
     def _http(
         self, certificates: ssl.SSLContext, *, proxies: bool, with_key: bool

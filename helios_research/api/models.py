@@ -295,18 +295,17 @@ class ModelRun(ApiResult):
     def flat(self) -> dict[str, Any]:
         """Give the run as a flat row."""
         sections = self.sections
-        return {
-            "model_run_id": self.id,
-            "status": self.status,
-            "created_at": self.created_at,
-            "run_at": self.run_at,
-            "completed_at": self.completed_at,
-            "error_code": self.error_code,
-            "error_reason": self.error_reason,
-            "warnings": list(self.warnings or ()),
-            "n_sections": len(sections),
-            "sections": [section.flat() for section in sections] if len(sections) > 1 else None,
-        } | (sections[0].flat() if len(sections) == 1 else _NO_SECTION)
+        given = self.__dict__.items()
+        return (
+            {name: value for name, value in given if name not in ("id", "results")}
+            | {
+                "model_run_id": self.id,
+                "warnings": list(self.warnings or ()),
+                "n_sections": len(sections),
+                "sections": [section.flat() for section in sections] if len(sections) > 1 else None,
+            }
+            | (sections[0].flat() if len(sections) == 1 else _NO_SECTION)
+        )
 
 
 def flatten_result(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:

@@ -91,11 +91,8 @@ def fetch_request(run_id: str) -> ApiRequest:
 
 def read_account(response: Response, now: datetime) -> Result[Account]:
     """Read the answer to `account_request`."""
-    refusal = _refusal(response, now)
-    if refusal is not None:
-        return refusal
-    result = _read(response, Account)
-    if isinstance(result, Failure):
+    result = _read(response, now, Account)
+    if isinstance(result, Failure) and result.code == UNREADABLE_ANSWER:
         return _not_helios(response, response.description)
     return result
 
@@ -110,10 +107,7 @@ def read_created(
         if response.is_web_page or not response.body:
             return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
         return _rejected(response, now, request)
-    refusal = _refusal(response, now)
-    if refusal is not None:
-        return refusal
-    result = _read(response, CreatedRun)
+    result = _read(response, now, CreatedRun)
     if isinstance(result, Failure):
         return result
     problem = upload_url_problem(result.value.recording_upload_url, base_url)
@@ -127,18 +121,13 @@ def read_run(response: Response, now: datetime, run_id: str) -> Result[ModelRun]
     """Read the answer to `fetch_request`."""
     if response.status in _GONE_STATUSES and not response.is_web_page:
         return _failure(FailureKind.GONE, response, "Helios does not have this model run.", now)
-    refusal = _refusal(response, now, others=FailureKind.RETRY)
-    if refusal is not None:
-        return refusal
-    result = _read(response, ModelRun)
+    result = _read(response, now, ModelRun, others=FailureKind.RETRY)
     if isinstance(result, Success) and result.value.id.lower() != run_id.lower():
         return _unreadable(response, "the answer is about another model run")
     return result
 
 
-def _refusal(
-    response: Response, now: datetime, *, others: FailureKind = FailureKind.NOT_HELIOS
-) -> Failure | None:
+def _refusal(response: Response, now: datetime, others: FailureKind) -> Failure | None:
     """Classify a status that means the same wherever the API gives it; None for success."""
     status = response.status
     if 200 <= status < 300:
@@ -156,7 +145,16 @@ def _refusal(
     return _failure(others, response, "Helios gave an answer that it does not document.", now)
 
 
-def _read(response: Response, record: type[R]) -> Result[R]:
+def _read(
+    response: Response,
+    now: datetime,
+    record: type[R],
+    *,
+    others: FailureKind = FailureKind.NOT_HELIOS,
+) -> Result[R]:
+    refusal = _refusal(response, now, others)
+    if refusal is not None:
+        return refusal
     if not response.is_whole:
         return _unreadable(response, f"it is longer than {MAX_RESPONSE_BYTES // 2**20} MB")
     try:

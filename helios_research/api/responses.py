@@ -165,21 +165,16 @@ class Response:
         return _quoted(text) if isinstance(text, str) else ""
 
     def retry_after_s(self, now: datetime) -> float | None:
-        """Read how long the server asks to wait.
-
-        Notes
-        -----
-        ``Retry-After`` is a whole number of seconds or a date (RFC 9110, section 10.2.3), and
-        some servers send decimals. A date is compared with the server's own ``Date``, so that it
-        does not matter whose clock is wrong.
-        """
+        """Read how long the server asks to wait: seconds or a date (RFC 9110, section 10.2.3)."""
         text = self.headers.get("retry-after", "").strip()
+        # Some servers send decimals.
         if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
             seconds = float(text)
         else:
             moment = _http_date(text)
             if moment is None:
                 return None
+            # The server's own clock counts, so it does not matter whose clock is wrong.
             there = _http_date(self.headers.get("date", "")) or now
             seconds = (moment - there).total_seconds()
         return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

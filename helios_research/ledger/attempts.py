@@ -55,11 +55,6 @@ class State(StrEnum):
         """True when nothing more will happen to the attempt."""
         return self not in _ORDER
 
-    @property
-    def settles_upload(self) -> bool:
-        """True when the upload URL is of no more use and must be erased."""
-        return self is State.UPLOADED or self.is_final
-
     def may_become(self, state: "State") -> bool:
         """Whether an attempt may move from this state to another.
 
@@ -170,7 +165,7 @@ def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Att
     merged: dict[str, Any] = {"state": state, **_implied(attempt, state, at), **changes}
     if merged.get("error_reason"):
         merged["error_reason"] = _safe(merged["error_reason"], attempt.upload_url)
-    if state.settles_upload:
+    if state is State.UPLOADED or state.is_final:
         merged["upload_url"] = None
     return replace(attempt, **merged)
 

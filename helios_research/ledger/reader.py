@@ -3,25 +3,20 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic_core import from_json
 
 from helios_research.ledger.attempts import Attempt, SecretUrl, State, Transition, to_moment
-from helios_research.ledger.storage import (
-    UNREADABLE,
-    CorruptValueError,
-    connect_reader,
-    corrupt_if_unreadable,
-    sqlite_errors,
-)
+from helios_research.ledger.storage import connect_reader, corrupt_if_unreadable, sqlite_errors
 from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
+
+T = TypeVar("T")
 
 ROWS_IN_A_BLOCK = 2_000
 """Enough to make reading one block cheap against parsing it, and little enough to hold in memory."""
@@ -42,7 +37,8 @@ def load_attempt(connection: sqlite3.Connection, attempt_id: int) -> Attempt:
     row = connection.execute(f"{_ATTEMPTS} WHERE attempt_id = ?", (attempt_id,)).fetchone()
     if row is None:
         raise KeyError(attempt_id)
-    return _to_attempt(row)
+    with corrupt_if_unreadable():
+        return _to_attempt(row)
 
 
 class LedgerReader:
@@ -65,12 +61,7 @@ class LedgerReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     @property
@@ -91,9 +82,12 @@ class LedgerReader:
                 raise ValueError(f"The ledger {self._path} is closed: open the study again.")
             yield self._connection
 
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _read(self, convert: Callable[[Any], T], query: str, *values: Any) -> list[T]:
         with self._connected() as connection:
-            return connection.execute(query, values).fetchall()
+            rows = connection.execute(query, values)
+            # Once around all of them: around each it would take as long as reading them.
+            with corrupt_if_unreadable():
+                return [convert(row) for row in rows]
 
     # --- attempts ---------------------------------------------------------------------------------
 
@@ -104,9 +98,7 @@ class LedgerReader:
 
     def attempts(self) -> list[Attempt]:
         """Read all attempts, oldest first."""
-        with self._connected() as connection:
-            rows = connection.execute(f"{_ATTEMPTS} ORDER BY attempt_id")
-            return [_to_attempt(row) for row in rows]
+        return self._read(_to_attempt, f"{_ATTEMPTS} ORDER BY attempt_id")
 
     def attempts_of(self, sha256: str) -> list[Attempt]:
         """Read all attempts with one recording, oldest first."""
@@ -116,9 +108,7 @@ class LedgerReader:
         """Read all attempts with some recordings, oldest first."""
         among = "SELECT value FROM json_each(?)"
         query = f"{_ATTEMPTS} WHERE sha256 IN ({among}) ORDER BY attempt_id"
-        with self._connected() as connection:
-            rows = connection.execute(query, (json.dumps(list(recordings)),)).fetchall()
-            return [_to_attempt(row) for row in rows]
+        return self._read(_to_attempt, query, json.dumps(list(recordings)))
 
     def answers_to(self, attempt_ids: Iterable[int]) -> dict[int, str]:
         """Read the raw final answers to some attempts."""
@@ -126,91 +116,61 @@ class LedgerReader:
             "SELECT attempt_id, body FROM answers "
             "WHERE attempt_id IN (SELECT value FROM json_each(?))"
         )
-        return dict(self._rows(query, json.dumps(list(attempt_ids))))
+        return dict(self._read(tuple, query, json.dumps(list(attempt_ids))))
 
     def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
         """Read the audit trail, oldest entry first."""
         query = (
             "SELECT transition_id, attempt_id, state, at, note FROM transitions "
-            "WHERE transition_id > :after AND (:attempt IS NULL OR attempt_id = :attempt) "
+            "WHERE transition_id > ?1 AND (?2 IS NULL OR attempt_id = ?2) "
             "ORDER BY transition_id"
         )
-        with self._connected() as connection:
-            rows = connection.execute(query, {"after": after, "attempt": attempt_id}).fetchall()
-            with corrupt_if_unreadable():
-                return [
-                    Transition(
-                        key, attempt, _STATES[state], to_moment(at), json.loads(note or "{}")
-                    )
-                    for key, attempt, state, at, note in rows
-                ]
+        return self._read(_to_transition, query, after, attempt_id)
 
     def newest_transition(self) -> int:
         """Give the key of the newest entry of the audit trail, to read later only what follows."""
         query = "SELECT coalesce(max(transition_id), 0) FROM transitions"
-        return int(self._rows(query)[0][0])
+        return int(self._read(tuple, query)[0][0])
 
     # --- checks, which are known by the locations of recordings -----------------------------------
 
-    def cached_checks(self, settings: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Read what earlier checks found out about recordings, in constant memory."""
-        for place, stamp, facts in self._all_checks(settings, "facts"):
-            with sqlite_errors(self._path), corrupt_if_unreadable():
-                found: dict[str, Any] = from_json(facts)
-            yield place, stamp, found
+    def all_checks(self, settings: str, path: str | None = None) -> Iterator[tuple[str, str, Any]]:
+        """Read location, stamp and facts of all checks, in constant memory.
 
-    def cached_fact(self, settings: str, path: str) -> Iterator[tuple[str, str, Any]]:
-        """Read one of the facts about each recording, in constant memory and without the rest."""
-        return self._all_checks(settings, "facts ->> ?", path)
+        With the path of one fact only that is read, without the rest.
+        """
+        last = b""
+        where = "location > ? ORDER BY location LIMIT ?"
+        while rows := self._checks(path, where, settings, last, ROWS_IN_A_BLOCK):
+            yield from rows
+            last = os.fsencode(rows[-1][0])
 
     def checks_at(
-        self, settings: str, locations: Iterable[str]
-    ) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Read what earlier checks found out about some recordings."""
-        found = self._some_checks(settings, "facts", locations)
-        # Once around all of them: around each it would take as long as reading them.
-        with sqlite_errors(self._path), corrupt_if_unreadable():
-            return {place: (stamp, from_json(facts)) for place, stamp, facts in found}
-
-    def fact_at(self, settings: str, path: str, locations: Iterable[str]) -> dict[str, Any]:
-        """Read one of the facts about some recordings, without the rest."""
-        found = self._some_checks(settings, "facts ->> ?", locations, path)
-        return {place: fact for place, _, fact in found}
-
-    def _some_checks(
-        self, settings: str, what: str, locations: Iterable[str], *values: str
+        self, settings: str, locations: Iterable[str], path: str | None = None
     ) -> Iterator[tuple[str, str, Any]]:
+        """Read the checks of some recordings, as `all_checks` gives them."""
         places = [os.fsencode(location) for location in locations]
         for first in range(0, len(places), ROWS_IN_A_BLOCK):
             block = places[first : first + ROWS_IN_A_BLOCK]
             marks = ",".join("?" * len(block))
-            query = (
-                f"SELECT location, stamp, {what} FROM checks "  # noqa: S608 - words of ours
-                f"WHERE settings = ? AND location IN ({marks})"
-            )
-            for place, stamp, value in self._rows(query, *values, settings, *block):
-                yield os.fsdecode(place), stamp, value
+            yield from self._checks(path, f"location IN ({marks})", settings, *block)
 
-    def _all_checks(self, settings: str, what: str, *values: str) -> Iterator[tuple[str, str, Any]]:
-        last = b""
-        query = (
-            f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND location > ? "  # noqa: S608 - words of ours
-            "ORDER BY location LIMIT ?"
-        )
-        while rows := self._rows(query, *values, settings, last, ROWS_IN_A_BLOCK):
-            for place, stamp, value in rows:
-                yield os.fsdecode(place), stamp, value
-            last = rows[-1][0]
+    def _checks(self, path: str | None, where: str, *values: Any) -> list[tuple[str, str, Any]]:
+        def to_check(row: tuple[bytes, str, Any]) -> tuple[str, str, Any]:
+            place, stamp, found = row
+            return os.fsdecode(place), stamp, from_json(found) if path is None else found
+
+        what = "facts" if path is None else "facts ->> ?"
+        query = f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND {where}"  # noqa: S608 - words of ours
+        return self._read(to_check, query, *([] if path is None else [path]), *values)
 
     # --- the study --------------------------------------------------------------------------------
 
     def get_setting(self, name: str, default: Any = None) -> Any:
         """Read a setting of the study; its name is one of `Setting`."""
-        with self._connected() as connection:
-            query = "SELECT value FROM settings WHERE name = ?"
-            row = connection.execute(query, (name,)).fetchone()
-            with corrupt_if_unreadable():
-                return default if row is None else json.loads(row[0])
+        query = "SELECT value FROM settings WHERE name = ?"
+        found = self._read(lambda row: json.loads(row[0]), query, name)
+        return found[0] if found else default
 
     def withdrawn(self) -> Withdrawn:
         """Read who has withdrawn from the study, as far as it may know."""
@@ -228,12 +188,13 @@ def _to_attempt(row: tuple[Any, ...]) -> Attempt:
     values[_FLAG] = bool(values[_FLAG])
     if values[_URL] is not None:
         values[_URL] = SecretUrl(values[_URL])
-    # Not `corrupt_if_unreadable`, which costs as much again, for each of 100,000 attempts.
-    try:
-        values[_STATE] = _STATES[values[_STATE]]
-        for place in _MOMENTS:
-            if values[place] is not None:
-                values[place] = to_moment(values[place])
-    except UNREADABLE as error:
-        raise CorruptValueError from error
+    values[_STATE] = _STATES[values[_STATE]]
+    for place in _MOMENTS:
+        if values[place] is not None:
+            values[place] = to_moment(values[place])
     return Attempt(*values)
+
+
+def _to_transition(row: tuple[int, int, str, int, str | None]) -> Transition:
+    key, attempt, state, at, note = row
+    return Transition(key, attempt, _STATES[state], to_moment(at), json.loads(note or "{}"))

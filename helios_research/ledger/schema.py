@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -119,30 +118,25 @@ MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Read the schema version of a ledger, and make sure that it is one."""
+    """Read the schema version of a ledger; refuse another file, or a newer package's ledger."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if application != APPLICATION_ID and not (is_empty and application == version == 0):
         raise StudyDamagedError(path, "it is a database of another program")
+    if version > len(MIGRATIONS):
+        raise StudyVersionError(path.parent, found=version, supported=len(MIGRATIONS))
     return version
 
 
-def check_version(version: int, path: Path, migrations: Sequence[str]) -> None:
-    """Refuse a ledger that a newer version of the package wrote."""
-    if version > len(migrations):
-        raise StudyVersionError(path.parent, found=version, supported=len(migrations))
-
-
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a ledger to the newest schema.
 
     Each migration and the record that it was done are one transaction, so a kill or a full disk
     in between leaves the ledger at the version before.
     """
     version = version_of(connection, path)
-    check_version(version, path, migrations)
-    for number, statements in enumerate(migrations[version:], start=version + 1):
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         try:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version = {number}; COMMIT;"

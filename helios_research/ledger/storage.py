@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from helios_research._util.files import remove_temporary_files, replaced
+from helios_research._util.files import is_open_to_others, remove_temporary_files, replaced
 from helios_research._util.text import in_local_time
 from helios_research.errors import (
     StudyDamagedError,
@@ -74,14 +74,9 @@ def prepare_folder(folder: Path) -> Path:
 
 
 def warn_if_open_to_others(folder: Path) -> None:
-    """Warn where other users of this machine may look into a study.
-
-    What this package writes is for its owner alone, but a folder that was made before, or files
-    that were copied there, need not be.
-    """
-    # No one else reaches into a closed folder, whatever its files allow. Windows has permissions of
-    # another kind, which this number does not show.
-    if sys.platform != "win32" and folder.stat().st_mode & 0o077:
+    """Warn where others may look into a study: a folder that was made before, or copied files."""
+    # No one else reaches into a closed folder, whatever its files allow.
+    if is_open_to_others(folder):
         warnings.warn(
             f"Other users of this machine can look into the study {folder}. To keep it to "
             f"yourself: chmod -R go= {shlex.quote(str(folder))} (if its drive has no "
@@ -225,9 +220,6 @@ _CORRUPTION = re.compile(
     "decode to UTF-8|malformed JSON|unsupported file format|no such (table|column)|already exists"
 )
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading a value raises that this package cannot have written in its place."""
-
 
 class CorruptValueError(sqlite3.DatabaseError):
     """A value that this package cannot have written: corruption that SQLite does not notice."""
@@ -243,7 +235,7 @@ def corrupt_if_unreadable() -> Iterator[None]:
     """Take values that cannot be read for corruption of the file."""
     try:
         yield
-    except UNREADABLE as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CorruptValueError from error
 
 

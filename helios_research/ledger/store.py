@@ -16,39 +16,13 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Self, TypeVar, Unpack
 
+from helios_research.ledger import schema, storage, withdrawals
 from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, SecretUrl, State
 from helios_research.ledger.reader import LedgerReader
-from helios_research.ledger.schema import (
-    MIGRATIONS,
-    check_version,
-    insert,
-    migrate,
-    move,
-    put_setting,
-    store_checks,
-    to_json,
-    version_of,
-)
-from helios_research.ledger.storage import (
-    StudyLock,
-    checkpoint,
-    connect_reader,
-    connect_writer,
-    existing_database,
-    prepare_database,
-    prepare_folder,
-    sqlite_errors,
-    study_error,
-    vacuum,
-    warn_if_open_to_others,
-)
-from helios_research.ledger.withdrawals import Removal, hand_over_runs, remove, take_back
+from helios_research.ledger.storage import StudyLock, sqlite_errors, study_error
 
 _LOGGER = logging.getLogger(__name__)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+_UTC_NOW = partial(datetime.now, UTC)
 
 
 class Ledger(LedgerReader):
@@ -73,19 +47,19 @@ class Ledger(LedgerReader):
         self._is_open = True
 
     @classmethod
-    def open(cls, folder: Path, *, clock: Callable[[], datetime] = _now) -> Self:
+    def open(cls, folder: Path, *, clock: Callable[[], datetime] = _UTC_NOW) -> Self:
         """Open the ledger in a folder, or begin one, and keep others from writing to it."""
-        folder = prepare_folder(Path(folder))
-        warn_if_open_to_others(folder)
+        folder = storage.prepare_folder(Path(folder))
+        storage.warn_if_open_to_others(folder)
         with ExitStack() as undo:
             lock = StudyLock(folder, clock())
             undo.callback(lock.release)
-            path = prepare_database(folder)
+            path = storage.prepare_database(folder)
             with sqlite_errors(path):
-                connection = connect_writer(path)
+                connection = storage.connect_writer(path)
                 undo.callback(connection.close)
-                migrate(connection, path, MIGRATIONS)
-                checkpoint(connection)
+                schema.migrate(connection, path)
+                storage.checkpoint(connection)
             ledger = cls(path, connection, lock, clock)
             undo.pop_all()
             return ledger
@@ -93,15 +67,14 @@ class Ledger(LedgerReader):
     @classmethod
     def read(cls, folder: Path) -> LedgerReader:
         """Open the ledger in a folder for reading only, also while another process writes."""
-        path = existing_database(Path(folder))
+        path = storage.existing_database(Path(folder))
         with sqlite_errors(path):
-            connection = connect_reader(path)
+            connection = storage.connect_reader(path)
             try:
-                version = version_of(connection, path)
+                version = schema.version_of(connection, path)
             finally:
                 connection.close()
-        check_version(version, path, MIGRATIONS)
-        if version < len(MIGRATIONS):
+        if version < len(schema.MIGRATIONS):
             cls.open(folder).close()
         return LedgerReader(path)
 
@@ -113,7 +86,7 @@ class Ledger(LedgerReader):
             return
         self._is_open = False
         try:
-            checkpoint(self._writing)
+            storage.checkpoint(self._writing)
         except sqlite3.Error as error:
             # Everything acknowledged is safe in the WAL; the next opening does it.
             _LOGGER.warning("The ledger %s could not be checkpointed: %s", self._path, error)
@@ -123,7 +96,7 @@ class Ledger(LedgerReader):
 
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write down that an attempt is about to be made."""
-        work = partial(insert, new, to_json(new.request), self._clock())
+        work = partial(schema.insert, new, schema.to_json(new.request), self._clock())
         return await self._writer.write(work)
 
     async def advance(
@@ -141,52 +114,49 @@ class Ledger(LedgerReader):
         """
         if changes.get("upload_url"):
             changes["upload_url"] = SecretUrl(changes["upload_url"])
-        body = None if answer is None else to_json(answer)
-        work = partial(move, attempt_id, state, self._clock(), changes, body)
+        body = None if answer is None else schema.to_json(answer)
+        work = partial(schema.move, attempt_id, state, self._clock(), changes, body)
         return await self._writer.write(work)
 
     async def put_setting(self, name: str, value: Any) -> None:
         """Keep a setting of the study."""
-        await self._writer.write(partial(put_setting, name, to_json(value)))
+        await self._writer.write(partial(schema.put_setting, name, schema.to_json(value)))
 
     def put_setting_blocking(self, name: str, value: Any) -> None:
         """Keep a setting of the study, from code that is not async."""
-        self._writer.write_blocking(partial(put_setting, name, to_json(value)))
+        self._writer.write_blocking(partial(schema.put_setting, name, schema.to_json(value)))
 
     def store_checks(
         self, settings: str, checks: Iterable[tuple[str, str, Mapping[str, Any]]]
     ) -> None:
-        """Keep what was found out about recordings, in place of what was known of them before.
-
-        Blocks until all of it is on the disk.
-        """
+        """Keep checks in place of earlier ones; blocks until all of them are on the disk."""
         rows = [
-            (os.fsencode(location), settings, stamp, to_json(facts))
+            (os.fsencode(location), settings, stamp, schema.to_json(facts))
             for location, stamp, facts in checks
         ]
-        self._writer.write_blocking(partial(store_checks, rows))
+        self._writer.write_blocking(partial(schema.store_checks, rows))
 
-    def remove(self, removal: Removal) -> bool:
+    def remove(self, removal: withdrawals.Removal) -> bool:
         """Remove a participant for good, and leave marks by which they are known again.
 
         Blocks until nothing of what was removed can be found in the ledger's files.
         """
-        self._writer.write_blocking(partial(remove, removal))
+        self._writer.write_blocking(partial(withdrawals.remove, removal))
         # The writer's thread has the connection to itself, so it is ended for a moment.
         self._writer.close()
         try:
             with sqlite_errors(self._path):
-                return vacuum(self._writing)
+                return storage.vacuum(self._writing)
         finally:
             self._writer = GroupWriter(self._writing, self._path)
 
     def hand_over_runs(self, label: str) -> None:
         """Forget the runs of a participant who has withdrawn, for good once the ledger is closed."""
-        self._writer.write_blocking(partial(hand_over_runs, label))
+        self._writer.write_blocking(partial(withdrawals.hand_over_runs, label))
 
     def take_back_withdrawal(self, label: str, code: str) -> bool:
         """Take a withdrawal back, so that what is of the participant may be sent again."""
-        return self._writer.write_blocking(partial(take_back, label, code))
+        return self._writer.write_blocking(partial(withdrawals.take_back, label, code))
 
 
 Value = TypeVar("Value")
@@ -226,10 +196,7 @@ class GroupWriter:
         self._thread.start()
 
     async def write(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
-        """Do a piece of work and wait until it is on the disk.
-
-        Cancelling the wait does not take the work back.
-        """
+        """Do a piece of work and wait until it is on the disk; cancelling does not take it back."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Value] = loop.create_future()
         self._submit(_Write(work, future, loop))
@@ -315,17 +282,13 @@ def _settle(outcomes: list[_Written]) -> None:
     for loop, group in by_loop.items():
         if loop is None:
             _resolve(group)
-        else:
-            _resolve_on(loop, group)
-
-
-def _resolve_on(loop: asyncio.AbstractEventLoop, group: list[_Written]) -> None:
-    try:
-        # One call for the whole group: waking a loop costs more than resolving a future.
-        loop.call_soon_threadsafe(_resolve, group)
-    except RuntimeError:
-        # The loop was closed, and its waiters with it; what they asked for is on the disk.
-        _LOGGER.debug("%d writes were not waited for to the end.", len(group))
+            continue
+        try:
+            # One call for the whole group: waking a loop costs more than resolving a future.
+            loop.call_soon_threadsafe(_resolve, group)
+        except RuntimeError:
+            # The loop was closed, and its waiters with it; what they asked for is on the disk.
+            _LOGGER.debug("%d writes were not waited for to the end.", len(group))
 
 
 def _resolve(outcomes: list[_Written]) -> None:

@@ -168,7 +168,7 @@ class LedgerCache:
         """Read all checks that were made by certain rules."""
         return _checks_in(
             (location, facts)
-            for location, _, facts in self._ledger.cached_checks(_LATEST)
+            for location, _, facts in self._ledger.all_checks(_LATEST)
             if facts.get("rules") == rules
         )
 
@@ -209,16 +209,17 @@ class PreflightSettings:
 def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
     """Read what was last seen of some recordings."""
     found = ledger.checks_at(_LATEST, locations)
-    return _checks_in((location, facts) for location, (_, facts) in found.items())
+    return _checks_in((location, facts) for location, _, facts in found)
 
 
 def hashes_in(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
     """Read location, stamp and SHA-256 of all recordings that were ever seen."""
-    return ledger.cached_fact(_LATEST, _SHA256)
+    return ledger.all_checks(_LATEST, _SHA256)
 
 
 def _hashes_at(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:
-    found = ledger.fact_at(_LATEST, _SHA256, filter(None, locations))
+    checks = ledger.checks_at(_LATEST, filter(None, locations), _SHA256)
+    found = {location: sha256 for location, _, sha256 in checks}
     return [found.get(location or "") for location in locations]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helios_research.errors import StudyDamagedError, StudyVersionError
-from helios_research.ledger import Ledger, NewAttempt, State, store
+from helios_research.ledger import Ledger, NewAttempt, State, schema
 from helios_research.ledger.schema import MIGRATIONS, migrate, version_of
 
 NEXT = "ALTER TABLE attempts ADD COLUMN device TEXT; CREATE TABLE devices (name TEXT) STRICT"
@@ -30,16 +30,16 @@ def tables(connection: sqlite3.Connection) -> set[str]:
 
 def test_an_empty_file_gets_the_whole_schema(path: Path) -> None:
     with connected(path) as connection:
-        migrate(connection, path, MIGRATIONS)
+        migrate(connection, path)
         assert version_of(connection, path) == len(MIGRATIONS)
         assert {"attempts", "transitions", "answers", "settings", "checks"} <= tables(connection)
 
 
 def test_a_second_migration_changes_nothing(path: Path) -> None:
     with connected(path) as connection:
-        migrate(connection, path, MIGRATIONS)
+        migrate(connection, path)
         before = list(connection.iterdump())
-        migrate(connection, path, MIGRATIONS)
+        migrate(connection, path)
         assert list(connection.iterdump()) == before
 
 
@@ -48,7 +48,7 @@ async def test_an_older_ledger_is_migrated_with_what_is_in_it(
 ) -> None:
     with Ledger.open(tmp_path) as ledger:
         before = await ledger.begin(new_attempt())
-    monkeypatch.setattr(store, "MIGRATIONS", (*MIGRATIONS, NEXT))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, NEXT))
     with Ledger.open(tmp_path) as ledger:
         assert ledger.attempts() == [before]
     with connected(tmp_path / "helios.sqlite") as connection:
@@ -61,18 +61,21 @@ async def test_an_older_ledger_is_migrated_before_it_is_only_read(
 ) -> None:
     with Ledger.open(tmp_path) as ledger:
         await ledger.begin(new_attempt())
-    monkeypatch.setattr(store, "MIGRATIONS", (*MIGRATIONS, NEXT))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, NEXT))
     with Ledger.read(tmp_path) as reader:
         assert [attempt.state for attempt in reader.attempts()] == [State.CREATING]
     with connected(tmp_path / "helios.sqlite") as connection:
         assert version_of(connection, tmp_path) == len(MIGRATIONS) + 1
 
 
-def test_a_migration_that_fails_half_way_leaves_the_version_before(path: Path) -> None:
+def test_a_migration_that_fails_half_way_leaves_the_version_before(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = "CREATE TABLE devices (name TEXT) STRICT; INSERT INTO nowhere VALUES (1)"
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, broken))
     with connected(path) as connection:
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):
-            migrate(connection, path, (*MIGRATIONS, broken))
+            migrate(connection, path)
         assert version_of(connection, path) == len(MIGRATIONS)
         assert "devices" not in tables(connection)
         assert not connection.in_transaction

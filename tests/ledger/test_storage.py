@@ -13,7 +13,7 @@ import pytest
 
 from helios_research.errors import StudyDamagedError, StudyMissingError, StudyStorageError
 from helios_research.ledger import Ledger, NewAttempt, State, storage
-from helios_research.ledger.schema import MIGRATIONS, migrate
+from helios_research.ledger.schema import migrate
 from helios_research.ledger.storage import (
     checkpoint,
     connect_writer,
@@ -278,7 +278,7 @@ def test_rows_that_sqlite_moved_between_pages_leave_no_upload_url_behind(
     chance = random.Random(seed)
     path = prepare_database(tmp_path)
     with closing(connect_writer(path)) as connection:
-        migrate(connection, path, MIGRATIONS)
+        migrate(connection, path)
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("BEGIN")
         alive: list[int] = []

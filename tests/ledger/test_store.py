@@ -127,12 +127,12 @@ def test_checks_are_kept_by_location_and_settings(ledger: Ledger) -> None:
     ledger.store_checks("strict", [("a.wav", "1", {"speech_s": 5.0}), (strange, "1", {})])
     ledger.store_checks("lenient", [("a.wav", "1", {"speech_s": 6.0})])
     ledger.store_checks("strict", [("a.wav", "2", {"speech_s": 7.0})])
-    assert sorted(ledger.cached_checks("strict")) == [
+    assert sorted(ledger.all_checks("strict")) == [
         (strange, "1", {}),
         ("a.wav", "2", {"speech_s": 7.0}),
     ]
-    assert list(ledger.cached_checks("lenient")) == [("a.wav", "1", {"speech_s": 6.0})]
-    assert list(ledger.cached_checks("other")) == []
+    assert list(ledger.all_checks("lenient")) == [("a.wav", "1", {"speech_s": 6.0})]
+    assert list(ledger.all_checks("other")) == []
 
 
 async def test_a_closed_ledger_refuses_and_can_be_closed_twice(

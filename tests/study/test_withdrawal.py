@@ -370,7 +370,7 @@ def test_categories_and_remarks_about_others_do_not_keep_a_label(make_cohort, tm
 @pytest.mark.parametrize(
     "moment",
     [
-        "helios_research.ledger.store.vacuum",
+        "helios_research.ledger.storage.vacuum",
         "helios_research.withdrawal._clean_up",
         "helios_research.cohort.Cohort.save",
         "helios_research.ledger.Ledger.hand_over_runs",
