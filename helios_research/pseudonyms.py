@@ -14,6 +14,7 @@ import secrets
 import shlex
 import warnings
 from collections.abc import Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -201,10 +202,10 @@ def _refuse_study_folder(path: Path) -> None:
 
 
 def _make_key(path: Path) -> None:
+    refuse = partial(PseudonymsError.key_file, path)
     if not path.parent.is_dir():
         # A folder is not made: it may be a drive that is not connected, with the key on it.
-        raise PseudonymsError.key_file(
-            path,
+        raise refuse(
             f"there is no folder {path.parent}",
             "Connect the drive that it is on, or make the folder first.",
         )
@@ -214,13 +215,10 @@ def _make_key(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise PseudonymsError.key_file(
-            path, system_reason(error), "Choose a folder that you may write to."
-        ) from None
+        raise refuse(system_reason(error), "Choose a folder that you may write to.") from None
     if is_open_to_others(path):
         path.unlink()
-        raise PseudonymsError.key_file(
-            path,
+        raise refuse(
             "its drive does not keep files from other users",
             "Choose a folder on a drive of this machine.",
         )
@@ -233,31 +231,28 @@ def _make_key(path: Path) -> None:
 
 
 def _read_key(path: Path) -> bytes:
+    refuse = partial(PseudonymsError.key_file, path)
     try:
         with path.open("rb") as file:
             content = file.read(_LONGEST_KEY + 1)
     except OSError as error:
         remedy = "Name the file of the key, and make sure that you may read it."
-        raise PseudonymsError.key_file(path, system_reason(error), remedy) from None
+        raise refuse(system_reason(error), remedy) from None
     # Editors put invisible marks and line breaks around the key.
     key = content.removeprefix(_BYTE_ORDER_MARK).strip()
     restore = "Put the file back from your copy, or delete it to have a new key made (all labels "
     restore += "will differ)."
     if not key:
-        raise PseudonymsError.key_file(path, "it is empty", restore)
+        raise refuse("it is empty", restore)
     if len(key) < _SHORTEST_KEY:
-        raise PseudonymsError.key_file(
-            path, f"it is shorter than {_SHORTEST_KEY} characters", restore
-        )
+        raise refuse(f"it is shorter than {_SHORTEST_KEY} characters", restore)
     if len(content) > _LONGEST_KEY:
-        raise PseudonymsError.key_file(
-            path,
+        raise refuse(
             f"it is longer than {_LONGEST_KEY:,} bytes, so it is not a key",
             "Name a file of its own for the key; where there is none, one is made.",
         )
     if is_open_to_others(path):
-        raise PseudonymsError.key_file(
-            path,
+        raise refuse(
             "other users of this machine can read or change it",
             f"Keep it to yourself with: chmod 600 {shlex.quote(str(path))}",
         )
