@@ -11,7 +11,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from types import FrameType, ModuleType
 
@@ -81,26 +80,32 @@ def _can_ask() -> bool:
 
 def store_key(base_url: str, key: SecretStr) -> str:
     """Put the key into the operating system's keyring, in place of what was there."""
-    with _usable_keyring() as keyring:
+    keyring = _usable_keyring()
+    try:
         keyring.set_password(SERVICE, base_url, key.get_secret_value())
         kept = keyring.get_password(SERVICE, base_url) == key.get_secret_value()
-        name = str(keyring.get_keyring().name)
+    # Back ends raise whatever their system does.
+    except Exception as error:  # noqa: BLE001
+        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
     if not kept:
         raise ApiKeyError.keyring("it did not keep the key")
-    return name
+    return str(keyring.get_keyring().name)
 
 
 def forget_key(base_url: str) -> bool:
     """Take the key out of the operating system's keyring."""
-    with _usable_keyring() as keyring:
-        is_known = keyring.get_password(SERVICE, base_url) is not None
-        if is_known:
-            keyring.delete_password(SERVICE, base_url)
-    return is_known
+    keyring = _usable_keyring()
+    try:
+        if keyring.get_password(SERVICE, base_url) is None:
+            return False
+        keyring.delete_password(SERVICE, base_url)
+    # Back ends raise whatever their system does.
+    except Exception as error:  # noqa: BLE001
+        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
+    return True
 
 
-@contextmanager
-def _usable_keyring() -> Iterator[ModuleType]:
+def _usable_keyring() -> ModuleType:
     try:
         import keyring
         from keyring.backends import fail, null
@@ -113,11 +118,7 @@ def _usable_keyring() -> Iterator[ModuleType]:
         raise ApiKeyError.keyring("this machine has none, or none is unlocked")
     if "plaintext" in type(found).__name__.lower():
         raise ApiKeyError.keyring("it would write the key to a file as plain text")
-    try:
-        yield keyring
-    # Back ends raise whatever their system does.
-    except Exception as error:  # noqa: BLE001
-        raise ApiKeyError.keyring(f"it answered {type(error).__name__}") from None
+    return keyring
 
 
 # --- keys in code ---------------------------------------------------------------------------------
