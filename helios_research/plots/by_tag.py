@@ -23,7 +23,6 @@ from helios_research.plots.canvas import (
     write_sentence,
 )
 from helios_research.plots.marks import (
-    ABOUT_FEW,
     MOST_POINTS,
     NO_INTERVAL,
     RESAMPLES,
@@ -187,7 +186,8 @@ def _how_to_read(panels: Sequence[_TagPanel], chosen: Selection) -> list[str | N
     compared = any(panel.below for panel in panels)
     below = "Below: the difference with its 95 % interval." if compared else None
     how = "Intervals: bootstrap over participants." if (continuous and known) or compared else None
-    hollow = ABOUT_FEW if few and continuous else None
+    about_few = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
+    hollow = about_few if few and continuous else None
     return [means, hollow, bars, below, how, about_fonts(panels[0].layout.names)]
 
 

@@ -139,7 +139,6 @@ def write_beside(
 
 Target = Axes | Figure | None
 
-
 # Backends of matplotlib that show nothing.
 _FOR_FILES_ONLY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
 
@@ -195,25 +194,17 @@ def open_canvas(
     notes_in = sum(_height_in(note, style) for note in lines)
     notes_in += _GAP * style.line_in if lines else 0
     figure = ax if ax is not None else _new_figure(style, sum(rows) + notes_in)
-    axes = _panels(figure, len(heights_in), rows, notes_in, style)
+    foot = min(0.6, notes_in / figure.get_size_inches()[1])
+    margin = _MARGIN * style.line_in
+    layout = ConstrainedLayoutEngine(
+        rect=(0, foot, 1, 1 - foot), w_pad=margin, h_pad=margin, wspace=0.02, hspace=0.02
+    )
+    figure.set_layout_engine(layout)
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=rows)
+    places = range(len(heights_in))
+    axes = tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in places)
     _write_at_foot(figure, lines, style)
     return axes
-
-
-def _panels(
-    figure: Figure, count: int, rows: Sequence[float], notes_in: float, style: Style
-) -> tuple[Axes, ...]:
-    height = figure.get_size_inches()[1]
-    foot = min(0.6, notes_in / height)
-    margin = _MARGIN * style.line_in
-    figure.set_layout_engine(
-        ConstrainedLayoutEngine(
-            rect=(0, foot, 1, 1 - foot), w_pad=margin, h_pad=margin, wspace=0.02, hspace=0.02
-        )
-    )
-    columns = min(style.panels_per_row, count)
-    grid = figure.add_gridspec(len(rows), columns, height_ratios=list(rows))
-    return tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in range(count))
 
 
 def _wrapped(notes: Sequence[Footnote], limit_in: float, small: Style) -> list[Footnote]:
@@ -265,10 +256,8 @@ def _new_figure(style: Style, height_in: float) -> Figure:
 
 
 def _inside_a_cell() -> bool:
-    """Check whether pyplot would show a figure below the cell that is running.
-
-    Code on another thread, such as a widget's callback, shows its figure itself.
-    """
+    """Check whether pyplot would show a figure below the cell that is running."""
+    # Code on another thread, such as a widget's callback, shows its figure itself.
     if not in_notebook() or threading.current_thread() is not threading.main_thread():
         return False
     return mpl.get_backend().lower() not in _FOR_FILES_ONLY

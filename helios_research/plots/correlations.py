@@ -86,7 +86,10 @@ def biomarker_correlations(
     able = np.isfinite(found).any()
     height = (2.2 * len(names) + 11) * style.line_in if able else 1.5
     notes = chosen.notes(_about(found, people) if able else None)
-    (axes,) = open_canvas(ax, [height], notes, style, ticks_in=_turned_in(names, style))
+    # The names below the squares are turned by 45 degrees.
+    widest = max((width_in(name, style.font_pt) for name in names[:-1]), default=0.0)
+    ticks_in = widest * 0.75 + 1.5 * style.line_in
+    (axes,) = open_canvas(ax, [height], notes, style, ticks_in=ticks_in)
     if able:
         _draw(axes, found, names, style)
     else:
@@ -114,12 +117,6 @@ def _about(found: Floats, people: Codes) -> str:
         f"Spearman's rank correlation over {who}, each with the median of their recordings. "
         f"{'A stroke: one of the two does not vary.' if unknown else ''}"
     )
-
-
-def _turned_in(names: Sequence[str], style: Style) -> float:
-    """Give the height of the names below the squares, which are turned by 45 degrees."""
-    widest = max((width_in(name, style.font_pt) for name in names[:-1]), default=0.0)
-    return widest * 0.75 + 1.5 * style.line_in
 
 
 def _draw(ax: Axes, found: Floats, names: Sequence[str], style: Style) -> None:

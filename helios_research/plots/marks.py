@@ -11,7 +11,6 @@ from scipy import ndimage
 
 from helios_research._util.text import counted
 from helios_research.analysis.prepared import Codes, Flags, Floats
-from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     INK,
@@ -31,8 +30,6 @@ RESAMPLES = 1000
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
-
-ABOUT_FEW = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
 
 NO_INTERVAL = "no interval, because it needs two participants"
 

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import get_hinting_flag
 from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font, LoadFlags
+from matplotlib.ft2font import LoadFlags
 
 MINUS = "\N{MINUS SIGN}"
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
@@ -44,12 +44,6 @@ def _characters() -> frozenset[int]:
     return frozenset().union(*(font_manager.get_font(path).get_charmap() for path in paths))
 
 
-def _font(*, bold: bool = False) -> FT2Font:
-    weight = "bold" if bold else "normal"
-    properties = [FontProperties(family=name, weight=weight) for name in font_families()]
-    return font_manager.get_font([font_manager.findfont(wanted) for wanted in properties])
-
-
 def plain(text: object) -> str:
     """Make any text drawable, in one line."""
     line = " ".join(str(text).split())
@@ -68,15 +62,20 @@ def shown_column(column: str, labels: Labels) -> str:
     return plain(shown(column, labels, words[:1].upper() + words[1:]))
 
 
-@lru_cache(4096)
+@lru_cache(16384)
+def _measured(text: str, font_pt: float, dpi: float, flags: LoadFlags, weight: str) -> float:
+    properties = [FontProperties(family=name, weight=weight) for name in font_families()]
+    font = font_manager.get_font([font_manager.findfont(wanted) for wanted in properties])
+    font.set_size(font_pt, dpi)
+    font.set_text(text, 0.0, flags=flags)
+    width, _ = font.get_width_height()
+    return float(width) / 64 / dpi
+
+
 def width_in(text: str, font_pt: float) -> float:
     """Measure a line of text."""
-    font = _font()
-    font.set_size(font_pt, 72)
     # Hinted, letters are rounded to whole pixels, which is a tenth of their width at small sizes.
-    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
-    width, _ = font.get_width_height()
-    return float(width) / 64 / 72
+    return _measured(text, font_pt, 72.0, LoadFlags.NO_HINTING, "normal")
 
 
 def widest_in(text: str, font_pt: float, *, bold: bool = False) -> float:
@@ -85,17 +84,8 @@ def widest_in(text: str, font_pt: float, *, bold: bool = False) -> float:
     Letters are rounded to whole dots there. The smaller the type, the more this changes a line: by
     an eighth at 6 points and 100 dots per inch. How many dots there are, only ``savefig`` knows.
     """
-    return max(sum(_letter_in(char, font_pt, dpi, bold) for char in text) for dpi in _COMMON_DPI)
-
-
-@lru_cache(8192)
-def _letter_in(char: str, font_pt: float, dpi: float, bold: bool) -> float:  # noqa: FBT001
-    font = _font(bold=bold)
-    font.set_size(font_pt, dpi)
-    flags = get_hinting_flag()  # type: ignore[no-untyped-call]
-    font.set_text(char, 0.0, flags=flags)
-    width, _ = font.get_width_height()
-    return float(width) / 64 / dpi
+    look = get_hinting_flag(), "bold" if bold else "normal"  # type: ignore[no-untyped-call]
+    return max(sum(_measured(char, font_pt, dpi, *look) for char in text) for dpi in _COMMON_DPI)
 
 
 def shorten(text: str, limit_in: float, font_pt: float, measure: Measure = width_in) -> str:

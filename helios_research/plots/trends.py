@@ -104,11 +104,6 @@ class Trends:
         """Give the title of a biomarker's panel."""
         return plain(shown(marker.name, self.labels, marker.label))
 
-    def height_in(self, marker: Biomarker) -> float:
-        """Give the height of a biomarker's panel in inches."""
-        strips = _STRIP_LINES * len(self.groups) + _AROUND_STRIPS
-        return (max(strips, 15) if marker.bucketed else HEIGHT_LINES) * self.style.line_in
-
 
 def draw_trends(
     ax: Target, trends: Trends, chosen: Selection, *about: str | None
@@ -119,7 +114,9 @@ def draw_trends(
     summary = summarize_by_tag(binned, "_bin", by=trends.hue, resamples=RESAMPLES)
     summary["bin"] = summary["level"].astype(int)
     notes = chosen.notes(about[0], _about_means(trends, summary), *about[1:])
-    heights = [trends.height_in(marker) for marker in markers]
+    strips = max(_STRIP_LINES * len(trends.groups) + _AROUND_STRIPS, 15)
+    lines = [strips if marker.bucketed else HEIGHT_LINES for marker in markers]
+    heights = [high * trends.style.line_in for high in lines]
     axes = open_canvas(ax, heights, notes, trends.style)
     for panel, marker in zip(axes, markers, strict=True):
         _draw_panel(panel, trends, marker, summary[summary["biomarker"] == marker.name])
