@@ -89,7 +89,7 @@ def test_notes_stay_on_the_paper_whatever_dots_a_file_is_made_of(size, dpi) -> N
     style = getattr(plots, size)
     words = "Points: recordings. Dot and line: mean with 95 % interval, 7 invalid, 21 too short. "
     notes = [Footnote(words * 6), Footnote(words * 6, stands_out=True), Footnote("ill fit " * 60)]
-    figure = open_canvas(None, [1.0], notes, style).axes[0].get_figure(root=True)
+    figure = open_canvas(None, [1.0], notes, style)[0].get_figure(root=True)
     figure.set_dpi(dpi)
     renderer = FigureCanvasAgg(figure).get_renderer()
     right = [note.get_window_extent(renderer).x1 / dpi for note in figure.texts]
