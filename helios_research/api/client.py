@@ -44,9 +44,13 @@ from helios_research.api.transport import (
     settings_words,
     system_words,
 )
-from helios_research.config import ConnectionSettings, is_loopback, resolve_connection
+from helios_research.config import (
+    ConnectionSettings,
+    is_loopback,
+    resolve_connection,
+    warn_of_key_in_code,
+)
 from helios_research.errors import ConfigError
-from helios_research.keys import warn_of_key_in_code
 
 T = TypeVar("T")
 

@@ -283,8 +283,7 @@ def set_key(region: Region = None, base_url: BaseUrl = None) -> None:
     """
     from pydantic import SecretStr
 
-    from helios_research.config import checked_key, resolve_base_url
-    from helios_research.keys import ask_for_key, store_key
+    from helios_research.config import ask_for_key, checked_key, resolve_base_url, store_key
 
     address = resolve_base_url(region, base_url)
     typed = ask_for_key(address) if sys.stdin.isatty() else SecretStr(sys.stdin.readline())
@@ -297,8 +296,7 @@ def set_key(region: Region = None, base_url: BaseUrl = None) -> None:
 @key.command("forget")
 def forget(region: Region = None, base_url: BaseUrl = None) -> None:
     """Remove the API key from the system's keyring."""
-    from helios_research.config import resolve_base_url
-    from helios_research.keys import forget_key
+    from helios_research.config import forget_key, resolve_base_url
 
     address = resolve_base_url(region, base_url)
     if forget_key(address):

@@ -21,12 +21,18 @@ from keyring.backends import fail, null
 from pydantic import SecretStr
 
 import helios_research as hr
-from helios_research.config import BASE_URLS, resolve_connection
+from helios_research.config import (
+    BASE_URLS,
+    KeyInCodeWarning,
+    forget_key,
+    key_from_keyring,
+    resolve_connection,
+    store_key,
+)
 from helios_research.errors import (
     ApiKeyError,
     ConfigError,
 )
-from helios_research.keys import KeyInCodeWarning, forget_key, key_from_keyring, store_key
 
 THYMIA = BASE_URLS["default"]
 KEY = "a-key-that-must-not-be-seen"
