@@ -24,7 +24,6 @@ from helios_research.analysis.prepared import (
 )
 from helios_research.analysis.table_one import OVERALL
 from helios_research.columns import BIOMARKERS, Outcome, Source
-from helios_research.errors import UnknownColumnError
 from helios_research.results.files import read_footer
 
 # One figure each; the uniform versions of the bucketed scores are in the comparison tables.
@@ -122,13 +121,9 @@ def report_data(
     known = {} if isinstance(results, pd.DataFrame) else read_footer(Path(results))
     known |= provenance or {}
     chosen = tuple(dict.fromkeys(tags or known.get("tags") or ()))
-    for tag in chosen:
-        if tag not in table.columns:
-            raise UnknownColumnError(tag, table.columns)
     if biomarkers is None:
-        figures = tuple(name for name in _DEFAULT_BIOMARKERS if name in table.columns)
-    else:
-        figures = tuple(prepare(prepared, biomarkers=biomarkers).names)
+        biomarkers = [name for name in _DEFAULT_BIOMARKERS if name in table.columns]
+    figures = tuple(prepare(prepared, biomarkers=biomarkers, needs=chosen).names)
     whole = ReportData(prepared, table, chosen, figures, known)
     if not hide_small_cells:
         return whole

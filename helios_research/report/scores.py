@@ -29,6 +29,7 @@ from helios_research.report.blocks import (
 from helios_research.report.data import HIDDEN, ReportData, is_few
 
 _NO_FIGURES = "This report was made without figures of scores."
+_NO_ORDER = "There is no tag such as a visit, and no recording_time, to put recordings in order."
 _NO_SCORES = "No recording has scores yet."
 _ALL = "recordings"
 _LEVELS_IN_WORDS = 6
@@ -225,11 +226,7 @@ def over_time(data: ReportData) -> Sequence[Block]:
     has_times = _TIME in scored.columns and scored[_TIME].notna().any()
     by = data.repeating_tag or (_TIME if has_times else None)
     if by is None:
-        return [
-            Text(
-                "There is no tag such as a visit, and no recording_time, to put recordings in order."
-            )
-        ]
+        return [Text(_NO_ORDER)]
     sentence = (
         f"{counted(repeated, 'participant')} {'has' if repeated == 1 else 'have'} scores of several "
         f"recordings, {each.median():g} in the median. They are shown by {by}."

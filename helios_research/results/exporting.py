@@ -46,14 +46,7 @@ class _Export:
     book: pd.DataFrame
     readme: str
     provenance: Mapping[str, Any]
-    is_synthetic: bool
-
-    @property
-    def title(self) -> str:
-        """A line about the file, for formats that have a title."""
-        study = self.provenance.get("study")
-        name = f"Helios results, {study}" if study else "Helios results"
-        return f"SYNTHETIC: {name}" if self.is_synthetic else name
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +106,13 @@ def export(
     >>> written = export("studies/night-shift/results.parquet", "scores.csv")  # doctest: +SKIP
     """
     target = Path(path).expanduser()
-    form = _format_of(target)
+    form = _FORMATS.get(target.suffix.lower())
+    if form is None:
+        message = (
+            f"Unknown ending {target.suffix!r} of {target.name!r}: choose one of "
+            f"{', '.join(_FORMATS)}."
+        )
+        raise ResultsError(message)
     known: dict[str, Any] = {}
     if not isinstance(results, pd.DataFrame):
         source = Path(results).expanduser()
@@ -126,36 +125,30 @@ def export(
     if long:
         table = to_long(table)
     table = form.prepare(table)
-    prepared = _Export(
-        table,
-        codebook(table),
-        readme_text(target.name, results, table, known, form.how_to_read),
-        known,
-        is_synthetic=Source.SANDBOX.value in all_sources(results, known),
-    )
-    as_markdown = codebook_text(target.name, prepared.book, synthetic=prepared.is_synthetic)
-    book = prepare_for_csv(flatten(ExportTable(prepared.book, {})))
+    synthetic = Source.SANDBOX.value in all_sources(results, known)
+    study = f", {known['study']}" if known.get("study") else ""
+    title = f"{'SYNTHETIC: ' if synthetic else ''}Helios results{study}"
+    readme = readme_text(target.name, results, table, known, form.how_to_read)
+    prepared = _Export(table, codebook(table), readme, known, title)
+    book_as_markdown = codebook_text(target.name, prepared.book, synthetic=synthetic)
     writers: Mapping[str, Callable[[Path], object]] = {
         "": lambda path: form.write(prepared, path),
-        ".codebook.csv": lambda path: write_csv(book, path),
-        ".codebook.md": lambda path: path.write_text(as_markdown, encoding="utf-8"),
-        ".README.md": lambda path: path.write_text(prepared.readme, encoding="utf-8"),
+        ".codebook.csv": lambda path: write_csv(
+            prepare_for_csv(flatten(ExportTable(prepared.book, {}))), path
+        ),
+        ".codebook.md": lambda path: path.write_text(book_as_markdown, encoding="utf-8"),
+        ".README.md": lambda path: path.write_text(readme, encoding="utf-8"),
     }
-    files = {target.with_name(target.name + ending): write for ending, write in writers.items()}
+    return _write_all(
+        {target.with_name(target.name + ending): write for ending, write in writers.items()}
+    )
+
+
+def _write_all(files: Mapping[Path, Callable[[Path], object]]) -> list[Path]:
     for file, write in files.items():
         with storage_errors(file), replaced(file) as unfinished:
             write(unfinished)
     return list(files)
-
-
-def _format_of(path: Path) -> _Format:
-    try:
-        return _FORMATS[path.suffix.lower()]
-    except KeyError:
-        message = (
-            f"Unknown ending {path.suffix!r} of {path.name!r}: choose one of {', '.join(_FORMATS)}."
-        )
-        raise ResultsError(message) from None
 
 
 # --- the formats ----------------------------------------------------------------------------------

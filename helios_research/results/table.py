@@ -1,6 +1,6 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,13 @@ class Snapshot:
 
     def table(self) -> pd.DataFrame:
         """Give one row per row of the cohort: its own columns, then ``columns.RESULTS``."""
-        results = _concatenated(list(self._parts()))
+        tables = list(self._parts())
+        results = pd.concat(tables, ignore_index=True)
+        for column in _COLUMNS:
+            if column.kind is Kind.CATEGORY:
+                # A category has the values of all parts.
+                pieces = [part[column.name] for part in tables]
+                results[column.name] = union_categoricals(pieces, sort_categories=not column.labels)
         return pd.concat([_own_columns(self._cohort), results], axis="columns")
 
     def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
@@ -118,23 +124,13 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
     return pd.concat([fields[[RECORDING_ID.name]], own, fields[added]], axis="columns")
 
 
-def _concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join the results of consecutive rows; a category has the values of all of them."""
-    whole = pd.concat(tables, ignore_index=True)
-    for column in _COLUMNS:
-        if column.kind is Kind.CATEGORY:
-            pieces = [table[column.name] for table in tables]
-            whole[column.name] = union_categoricals(pieces, sort_categories=not column.labels)
-    return whole
-
-
 # --- the values of each column --------------------------------------------------------------------
 
 
 def _record(
     status: RowStatus, check: Check | None, attempt: Attempt | None, answers: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Give the values of one row; a column without a value may lack."""
+    """Give the values of one row; a column without a value may be missing."""
     own: dict[str, Any] = {"attempts": status.runs}
     for source, names in ((status, _OF_STATUS), (check, _OF_CHECK), (attempt, _OF_ATTEMPT)):
         own |= {name: getattr(source, name, None) for name in names}
@@ -149,25 +145,22 @@ def _record(
     return answer | own
 
 
+_DTYPES: Mapping[Kind, str] = {
+    Kind.TEXT: "str",
+    Kind.TEXT_LIST: "object",
+    Kind.NUMBER: "float64",
+    Kind.COUNT: "Int64",
+    Kind.FLAG: "boolean",
+    Kind.MOMENT: "datetime64[us, UTC]",
+    Kind.SECTIONS: "object",
+}
+
+
 def as_column(values: list[Any], column: Column) -> "pd.Series[Any]":
     """Store values, None where there is none, in the type of their column."""
-    return _STORED[column.kind](values, column)
-
-
-def _categories(values: list[Any], column: Column) -> "pd.Series[Any]":
+    if column.kind is not Kind.CATEGORY:
+        return pd.Series(values, dtype=_DTYPES[column.kind])
     known = [str(value) for value in column.labels]
     # Such as a source of scores that a later version added.
     others = sorted({str(value) for value in values if value is not None} - set(known))
     return pd.Series(pd.Categorical(values, categories=known + others))
-
-
-_STORED: Mapping[Kind, Callable[[list[Any], Column], "pd.Series[Any]"]] = {
-    Kind.TEXT: lambda values, _: pd.Series(values, dtype="str"),
-    Kind.TEXT_LIST: lambda values, _: pd.Series(values, dtype="object"),
-    Kind.CATEGORY: _categories,
-    Kind.NUMBER: lambda values, _: pd.Series(values, dtype="float64"),
-    Kind.COUNT: lambda values, _: pd.Series(values, dtype="Int64"),
-    Kind.FLAG: lambda values, _: pd.Series(values, dtype="boolean"),
-    Kind.MOMENT: lambda values, _: pd.Series(values, dtype="datetime64[us, UTC]"),
-    Kind.SECTIONS: lambda values, _: pd.Series(values, dtype="object"),
-}
