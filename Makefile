@@ -79,7 +79,7 @@ clean: ## remove .venv, builds and caches; studies stay
 NOT_LOWEST := --ignore-glob='*browser*' --ignore=tests/study/test_notebook.py
 # What depends on others' behaviour most. Each lower bound that was once too low failed here.
 BOUNDS := tests/test_public_names.py tests/api tests/recording tests/results \
-  tests/ledger/test_lock.py tests/cohort/test_workbook.py tests/plots/test_canvas.py
+  tests/ledger/test_storage_lock.py tests/cohort/test_workbook.py tests/plots/test_canvas.py
 # Vulnerabilities, by id, that do not matter here; each with its reason in a comment.
 ACCEPTED :=
 

@@ -26,8 +26,7 @@ from support.remote_sandbox import RemoteSandbox, remote_sandbox
 
 import helios_research as hr
 from helios_research.api.client import Service
-from helios_research.api.responses import Result, Success
-from helios_research.api.transport import UploadBody
+from helios_research.api.transport import Result, Success, UploadBody
 from helios_research.ledger import Ledger
 from helios_research.recording import fingerprint, read_blocks
 from helios_research.sandbox import SandboxSettings

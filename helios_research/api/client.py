@@ -26,18 +26,16 @@ from helios_research._version import __version__
 from helios_research.api import protocol
 from helios_research.api.models import Account, CreatedRun, ModelRun, RunRequest
 from helios_research.api.protocol import ApiRequest
-from helios_research.api.responses import (
+from helios_research.api.transport import (
+    FALLBACK_MEDIA_TYPE,
     MAX_RESPONSE_BYTES,
     BoundedDecompressor,
+    ClientPool,
     Failure,
+    RecordingChangedError,
     Response,
     Result,
     Success,
-)
-from helios_research.api.transport import (
-    FALLBACK_MEDIA_TYPE,
-    ClientPool,
-    RecordingChangedError,
     TransportError,
     UploadBody,
     distrust,

@@ -15,15 +15,15 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from helios_research.api.models import Account, ApiResult, CreatedRun, ModelRun, RunRequest
-from helios_research.api.responses import (
+from helios_research.api.transport import (
     MAX_RESPONSE_BYTES,
     Failure,
     FailureKind,
     Response,
     Result,
     Success,
+    TransportError,
 )
-from helios_research.api.transport import TransportError
 from helios_research.codes import RECORDING_CHANGED, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
 from helios_research.config import is_loopback
 

@@ -1,17 +1,236 @@
-"""Connections, bodies and failures of transport, without any HTTP library."""
+"""What goes over the network, without any HTTP library: connections, bodies, responses and failures."""
 
 import asyncio
 import hashlib
 import os
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+import zlib
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, StrEnum
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
-from helios_research.errors import HeliosResearchError
+from pydantic.alias_generators import to_snake
+from pydantic_core import from_json
+
+from helios_research.errors import (
+    AccountError,
+    HeliosResearchError,
+    NotHeliosError,
+    ServiceError,
+    UnreachableError,
+)
+
+T = TypeVar("T")
+
+
+class FailureKind(StrEnum):
+    """What a failure asks of the caller."""
+
+    RETRY = "retry"
+    """Try again: it may succeed later."""
+    RATE_LIMITED = "rate limited"
+    """Try again later, and slow down everything that goes to the API."""
+    ROW = "row"
+    """This recording's metadata is not accepted; the others are not concerned."""
+    ACCOUNT = "account"
+    """The key is refused: stop, nothing is to be marked as failed."""
+    GONE = "gone"
+    """The service does not have the run, or no longer."""
+    URL_EXPIRED = "url expired"
+    """The upload host does not take this upload URL any more."""
+    NOT_HELIOS = "not helios"
+    """Something else answers: stop, nothing is to be marked as failed."""
+    CHANGED = "changed"
+    """The recording's bytes are not the expected ones or cannot be read; nothing was uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Success(Generic[T]):
+    """An answer that could be read."""
+
+    value: T
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Anything but a success. Holds no key and no upload URL, so that it may be shown and kept."""
+
+    kind: FailureKind
+    code: str
+    reason: str
+    retry_after_s: float | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
+
+    def as_error(self, base_url: str) -> ServiceError:
+        """Turn the failure into the error that ends a submission."""
+        if self.kind is FailureKind.ACCOUNT:
+            return AccountError(base_url, self.status or 401)
+        if self.kind is FailureKind.NOT_HELIOS:
+            return NotHeliosError(base_url, self.reason)
+        return UnreachableError(base_url, self.reason)
+
+
+Result: TypeAlias = Success[T] | Failure
+
+
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+# zlib's own sign for: find out whether it is gzip's form or zlib's.
+_EITHER_FORM = 32 + zlib.MAX_WBITS
+
+
+class BoundedDecompressor:
+    """Takes an answer piece by piece, and keeps so many bytes of what is packed in it.
+
+    Answers are asked for as they are, but something on the way may pack them all the same, and 64 kB
+    of it may hold 64 MB: httpx would unpack a piece as a whole before this package could stop it. Other
+    ways of packing than these are left as they are, and then no JSON is found in them.
+    """
+
+    def __init__(self, encoding: str, most: int) -> None:
+        self._most = most
+        is_packed = encoding.strip().lower() in _PACKED
+        self._inflater = zlib.decompressobj(_EITHER_FORM) if is_packed else None
+        self.body = bytearray()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is more than may be kept."""
+        return len(self.body) > self._most
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece; what no longer fits is left out."""
+        left = self._most + 1 - len(self.body)
+        # To the inflater 0 means: without limit.
+        if left > 0:
+            whole = self._inflater.decompress(piece, left) if self._inflater else piece
+            self.body += whole[:left]
+
+
+# An answer with one section is about 1 kB, and a transcript of 3 minutes a few kB more.
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+
+# A wrong date or a hostile number must not put a study to sleep; a server that still refuses
+# after this wait says so again.
+MAX_RETRY_AFTER_S = 120.0
+
+# Enough of a server's own words for an error message of a line or two.
+_QUOTED_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer before anyone has understood it."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    is_whole: bool = True
+
+    @property
+    def is_web_page(self) -> bool:
+        """Whether it is HTML (or the XML of some gateway) rather than JSON."""
+        declared = self.headers.get("content-type", "").lower()
+        return "html" in declared or self.body.lstrip()[:1] == b"<"
+
+    @property
+    def description(self) -> str:
+        """What came, such as ``HTTP 200 with a web page``; quotes nothing of its content."""
+        if self.is_web_page:
+            return f"HTTP {self.status} with a web page"
+        if not self.body:
+            return f"HTTP {self.status} with nothing in it"
+        kind = self.headers.get("content-type", "").partition(";")[0].strip()
+        named = f" of type {kind}" if re.fullmatch(r"[a-z0-9.+/-]{1,60}", kind) else ""
+        return f"HTTP {self.status} with {len(self.body)} bytes{named}"
+
+    @property
+    def redirects_to(self) -> str:
+        """Where a redirect leads, without path and query: these may hold secrets."""
+        try:
+            parts = urlsplit(self.headers.get("location", ""))
+            host = parts.hostname
+        except ValueError:
+            host = None
+        return f"{parts.scheme}://{host}" if host and parts.scheme else "another address"
+
+    @property
+    def storage_code(self) -> str:
+        """Error code in an object storage's XML body, such as ``AccessDenied``; else empty."""
+        found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", self.body)
+        return found.group(1).decode() if found else ""
+
+    @property
+    def words(self) -> str:
+        """The sentence in the body of an API's error, on one line; else empty."""
+        said = self._object()
+        text = said.get("detail") or said.get("message") or said.get("error")
+        return _quoted(text) if isinstance(text, str) else ""
+
+    def retry_after_s(self, now: datetime) -> float | None:
+        """Read how long the server asks to wait: seconds or a date (RFC 9110, section 10.2.3)."""
+        text = self.headers.get("retry-after", "").strip()
+        # Some servers send decimals.
+        if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+            seconds = float(text)
+        else:
+            moment = _http_date(text)
+            if moment is None:
+                return None
+            # The server's own clock counts, so it does not matter whose clock is wrong.
+            there = _http_date(self.headers.get("date", "")) or now
+            seconds = (moment - there).total_seconds()
+        return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+    def field_messages(self, tags: tuple[str, ...]) -> dict[str, str]:
+        """Read the messages of a 422 (FastAPI's form) as messages about the manifest's columns."""
+        details = self._object().get("detail")
+        columns: dict[str, str] = {}
+        for item in details if isinstance(details, list) else ():
+            if isinstance(item, dict):
+                place, message = item.get("loc"), item.get("msg")
+                column = _column_at(place if isinstance(place, list) else [], tags)
+                text = _quoted(message) if isinstance(message, str) else ""
+                columns.setdefault(column, text or "not accepted")
+        return columns
+
+    def _object(self) -> dict[str, Any]:
+        try:
+            found = from_json(self.body)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _quoted(text: str) -> str:
+    return " ".join(text.split())[:_QUOTED_CHARACTERS]
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _column_at(place: list[Any], tags: tuple[str, ...]) -> str:
+    steps = [step for step in place if step not in ("body", "user")]
+    if not steps:
+        return "the request"
+    if steps[0] != "tags":
+        return to_snake(str(steps[0]))[:_QUOTED_CHARACTERS]
+    index = steps[1] if len(steps) > 1 else None
+    return tags[index] if isinstance(index, int) and 0 <= index < len(tags) else "tags"
 
 
 class Closable(Protocol):

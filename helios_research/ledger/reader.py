@@ -12,9 +12,17 @@ from typing import Any, Self, TypeVar
 
 from pydantic_core import from_json
 
-from helios_research.ledger.attempts import Attempt, SecretUrl, State, Transition, to_moment
+from helios_research.ledger.records import (
+    Attempt,
+    SecretUrl,
+    State,
+    Transition,
+    Withdrawn,
+    load_runs,
+    load_withdrawn,
+    to_moment,
+)
 from helios_research.ledger.storage import connect_reader, corrupt_if_unreadable, sqlite_errors
-from helios_research.ledger.withdrawals import Withdrawn, load_runs, load_withdrawn
 
 T = TypeVar("T")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from helios_research.errors import RepeatedAttemptError, StudyDamagedError, StudyVersionError
-from helios_research.ledger.attempts import (
+from helios_research.ledger.reader import load_attempt
+from helios_research.ledger.records import (
     Attempt,
     Changes,
     NewAttempt,
@@ -15,7 +16,6 @@ from helios_research.ledger.attempts import (
     moved,
     to_microseconds,
 )
-from helios_research.ledger.reader import load_attempt
 
 # "HELR" in ASCII: distinguishes a ledger from any other SQLite file.
 APPLICATION_ID = 0x48454C52

@@ -27,7 +27,7 @@ from helios_research.errors import (
     StudyStorageError,
     storage_errors,
 )
-from helios_research.ledger.attempts import SecretUrl
+from helios_research.ledger.records import SecretUrl
 
 DATABASE_NAME = "helios.sqlite"
 DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))

@@ -16,9 +16,9 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Self, TypeVar, Unpack
 
-from helios_research.ledger import schema, storage, withdrawals
-from helios_research.ledger.attempts import Attempt, Changes, NewAttempt, SecretUrl, State
+from helios_research.ledger import records, schema, storage
 from helios_research.ledger.reader import LedgerReader
+from helios_research.ledger.records import Attempt, Changes, NewAttempt, SecretUrl, State
 from helios_research.ledger.storage import StudyLock, sqlite_errors, study_error
 
 _LOGGER = logging.getLogger(__name__)
@@ -136,12 +136,12 @@ class Ledger(LedgerReader):
         ]
         self._writer.write_blocking(partial(schema.store_checks, rows))
 
-    def remove(self, removal: withdrawals.Removal) -> bool:
+    def remove(self, removal: records.Removal) -> bool:
         """Remove a participant for good, and leave marks by which they are known again.
 
         Blocks until nothing of what was removed can be found in the ledger's files.
         """
-        self._writer.write_blocking(partial(withdrawals.remove, removal))
+        self._writer.write_blocking(partial(records.remove, removal))
         # The writer's thread has the connection to itself, so it is ended for a moment.
         self._writer.close()
         try:
@@ -152,11 +152,11 @@ class Ledger(LedgerReader):
 
     def hand_over_runs(self, label: str) -> None:
         """Forget the runs of a participant who has withdrawn, for good once the ledger is closed."""
-        self._writer.write_blocking(partial(withdrawals.hand_over_runs, label))
+        self._writer.write_blocking(partial(records.hand_over_runs, label))
 
     def take_back_withdrawal(self, label: str, code: str) -> bool:
         """Take a withdrawal back, so that what is of the participant may be sent again."""
-        return self._writer.write_blocking(partial(withdrawals.take_back, label, code))
+        return self._writer.write_blocking(partial(records.take_back, label, code))
 
 
 Value = TypeVar("Value")

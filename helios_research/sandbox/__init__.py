@@ -1,8 +1,7 @@
 """A local stand-in for Helios: real HTTP, real audio checks, synthetic scores."""
 
-from helios_research.sandbox.runs import TRANSCRIPT_MARK, Scores, expected_scores
+from helios_research.sandbox.runs import TRANSCRIPT_MARK, SandboxSettings, Scores, expected_scores
 from helios_research.sandbox.server import Sandbox, serve_forever
-from helios_research.sandbox.settings import SandboxSettings
 
 __all__ = [
     "TRANSCRIPT_MARK",

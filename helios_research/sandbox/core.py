@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from helios_research.sandbox.runs import Run, RunStore
-from helios_research.sandbox.settings import SandboxSettings
+from helios_research.sandbox.runs import Run, RunStore, SandboxSettings
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 CLIENT_CLOSED = 499  # as nginx logs it

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox.app import make_api
 from helios_research.sandbox.core import Clock, Core
-from helios_research.sandbox.settings import SandboxSettings
+from helios_research.sandbox.runs import SandboxSettings
 from helios_research.sandbox.storage import Examine, Examiner, make_storage
 
 if TYPE_CHECKING:

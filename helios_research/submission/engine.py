@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from helios_research.api.client import Client, Service
-from helios_research.api.responses import Failure
+from helios_research.api.transport import Failure
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Source
 from helios_research.errors import HeliosResearchError, StudyMismatchError, StudyStorageError

@@ -11,8 +11,7 @@ from functools import partial
 
 from helios_research.api.client import Service
 from helios_research.api.models import COMPLETE_OK, CREATED, ModelRun, without_transcripts
-from helios_research.api.responses import Failure, FailureKind, Result, Success
-from helios_research.api.transport import UploadBody
+from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
 from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
 from helios_research.ledger import Attempt, Ledger, State
 from helios_research.recording import read_blocks

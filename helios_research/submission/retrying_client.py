@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from helios_research.api.responses import Failure, FailureKind, Result, Success
+from helios_research.api.transport import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
 from helios_research.submission import Clock
 from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind

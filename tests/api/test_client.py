@@ -18,8 +18,7 @@ import pytest
 
 from helios_research.api.client import Client
 from helios_research.api.models import RunRequest
-from helios_research.api.responses import Failure, FailureKind, Success
-from helios_research.api.transport import UploadBody
+from helios_research.api.transport import Failure, FailureKind, Success, UploadBody
 from helios_research.config import BASE_URLS, Parallel
 from helios_research.errors import ConfigError
 from helios_research.recording import fingerprint, read_blocks

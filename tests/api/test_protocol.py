@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from helios_research.api import protocol
 from helios_research.api.models import RunRequest
-from helios_research.api.responses import (
+from helios_research.api.transport import (
     MAX_RESPONSE_BYTES,
     Failure,
     FailureKind,
     Response,
     Result,
     Success,
+    TransportError,
 )
-from helios_research.api.transport import TransportError
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 BASE_URL = "https://api.thymia.ai"

@@ -22,8 +22,7 @@ from hypothesis import strategies as st
 import helios_research as hr
 from helios_research.api.client import Client
 from helios_research.api.models import RunRequest, flatten_result, without_transcripts
-from helios_research.api.responses import Failure, Success
-from helios_research.api.transport import UploadBody
+from helios_research.api.transport import Failure, Success, UploadBody
 from helios_research.ledger import Ledger
 from helios_research.ledger.schema import ANSWER, to_json
 from helios_research.ledger.storage import DATABASE_NAME

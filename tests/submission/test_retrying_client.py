@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.api.responses import MAX_RETRY_AFTER_S
+from helios_research.api.transport import MAX_RETRY_AFTER_S
 from helios_research.submission.retrying_client import RetryPolicy
 
 

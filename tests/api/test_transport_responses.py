@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research.api.responses import (
+from helios_research.api.transport import (
     MAX_RETRY_AFTER_S,
     BoundedDecompressor,
     Failure,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_research.ledger import Attempt, State
-from helios_research.ledger.attempts import moved, to_microseconds, to_moment
+from helios_research.ledger.records import moved, to_microseconds, to_moment
 
 BEGUN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = BEGUN + timedelta(minutes=5)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_research.ledger import Ledger, NewAttempt, Removal, State, Withdrawn
-from helios_research.ledger.withdrawals import label_mark
+from helios_research.ledger.records import label_mark
 
 # Half of a surrogate pair, too: a label may come from anywhere.
 TEXT = st.text(st.characters(), min_size=1)
