@@ -347,11 +347,6 @@ class Study:
         path
             Where to write it; an existing file is replaced once the new one is complete.
 
-        Returns
-        -------
-        Path
-            Where the file is.
-
         Raises
         ------
         StudyError
@@ -413,11 +408,6 @@ class Study:
             The scores that have figures; None means mental strain and the five bucketed ones.
         hide_small_cells
             Whether groups of fewer than five participants are hidden.
-
-        Returns
-        -------
-        Path
-            Where the file is.
 
         Raises
         ------

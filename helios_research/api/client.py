@@ -95,19 +95,8 @@ class Client:
             warn_of_key_in_code(sys._getframe(1))
 
     @classmethod
-    def from_settings(cls, connection: ConnectionSettings) -> Self:
-        """Make a client with time-outs and limits of one's own.
-
-        Parameters
-        ----------
-        connection
-            Checked settings, as `config.resolve_connection` gives them.
-
-        Returns
-        -------
-        Client
-            The client.
-        """
+    def _from_settings(cls, connection: ConnectionSettings) -> Self:
+        """Make a client with checked settings, such as other time-outs."""
         client = cls.__new__(cls)
         client._connection = connection
         return client

@@ -109,11 +109,6 @@ class Cohort:
         path
             A file written by `Cohort.save`.
 
-        Returns
-        -------
-        Cohort
-            The cohort.
-
         Raises
         ------
         CohortError

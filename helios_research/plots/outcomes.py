@@ -74,11 +74,6 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
-    Returns
-    -------
-    Axes
-        With the bars.
-
     Raises
     ------
     UnknownColumnError
@@ -209,11 +204,6 @@ def flow_diagram(
         Where to draw: an Axes or an empty Figure; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
-
-    Returns
-    -------
-    Axes
-        Without ticks.
 
     Raises
     ------

@@ -66,11 +66,6 @@ def write_report(
         Whether groups of fewer than five participants are hidden: they are pooled with the next
         larger one, and cells of Table 1 that would reveal them are hidden.
 
-    Returns
-    -------
-    Path
-        The file.
-
     Raises
     ------
     ResultsError

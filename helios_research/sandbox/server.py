@@ -123,11 +123,6 @@ class Sandbox:
     def start(self) -> Self:
         """Start the servers; returns when they answer.
 
-        Returns
-        -------
-        Self
-            The sandbox.
-
         Raises
         ------
         RuntimeError

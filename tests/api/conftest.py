@@ -114,7 +114,7 @@ def connect_to() -> Callable[..., Client]:
 
     def make(base_url: str, *, parallel: Parallel | None = None, **time_outs: float) -> Client:
         waits = {"connect_s": 2.0, "read_s": 2.0, "write_s": 2.0, "answer_s": 5.0, "upload_s": 20.0}
-        return Client.from_settings(
+        return Client._from_settings(
             ConnectionSettings(
                 base_url,
                 SecretStr(KEY),

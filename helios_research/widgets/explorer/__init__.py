@@ -117,11 +117,6 @@ class Explorer(Panel):
             The file; ``.png``, ``.svg`` or ``.pdf``. An existing file is kept, and the new one
             gets a number.
 
-        Returns
-        -------
-        Path
-            The file that was written.
-
         Raises
         ------
         ResultsError
@@ -143,13 +138,7 @@ class Explorer(Panel):
         return f"<Explorer: {self._state.words}>"
 
     def static_html(self) -> str:
-        """Draw figure and first page of the table, for a notebook opened without a kernel.
-
-        Returns
-        -------
-        str
-            HTML without scripts.
-        """
+        """Draw figure and first page of the table, for a notebook opened without a kernel."""
         with self._guard.lock:
             state = self._state
             if state is None:

@@ -139,13 +139,7 @@ class CohortMapper(Panel):
         return f"<CohortMapper: {self._status.text}>"
 
     def static_html(self) -> str:
-        """Draw the choices and their result.
-
-        Returns
-        -------
-        str
-            HTML.
-        """
+        """Draw the choices and their result."""
         summary = f"<p>{escape(self._status.text)}</p>"
         if self._frame.empty:
             return summary

@@ -145,13 +145,7 @@ class SubmissionMonitor(Panel):
         super().close()
 
     def static_html(self) -> str:
-        """Draw the counts and errors, without what differs from run to run.
-
-        Returns
-        -------
-        str
-            HTML.
-        """
+        """Draw the counts and errors, without what differs from run to run."""
         name = escape(self._study.folder.name)
         title = f'<p class="helios-title">Submission of {name}</p>'
         if self._view is None:

@@ -92,7 +92,7 @@ class Trial:
     def client(self) -> Client:
         key = SecretStr(self.sandbox.api_key)
         base_url = self.base_url or self.sandbox.base_url
-        return Client.from_settings(ConnectionSettings(base_url, key, self.time_outs))
+        return Client._from_settings(ConnectionSettings(base_url, key, self.time_outs))
 
     @property
     def study(self) -> hr.Study:
