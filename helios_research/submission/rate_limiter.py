@@ -59,6 +59,8 @@ class AdaptiveRate:
             distance = abs(self.rate / self._refused_at - 1)
             at_limit = GROWTH_AT_LIMIT * min(1.0, self.rate / 10)
             growth = min(SEARCH_GROWTH, at_limit + GROWTH_BY_DISTANCE * distance)
+        # After a computer slept for hours the power would exceed what a float holds.
+        seconds = min(seconds, 100 / math.log1p(growth))
         self.rate = min(self._ceiling, self.rate * (1 + growth) ** seconds)
 
     def accepted(self, now_s: float) -> None:

@@ -402,6 +402,13 @@ def accept_evenly(search: AdaptiveRate, rate: float, until_s: float) -> None:
         search.accepted((number + 1) / rate)
 
 
+@pytest.mark.parametrize("hours", [2, 1_000])
+def test_a_computer_that_slept_for_hours_finds_the_ceiling_and_no_overflow(hours: int) -> None:
+    search = AdaptiveRate(rate=20.0, learned=5.0)
+    search.sent(hours * 3600.0)
+    assert search.rate == 20.0
+
+
 def test_it_starts_gently_and_grows_by_15_percent_a_second() -> None:
     search = AdaptiveRate()
     assert search.rate == START_RATE
