@@ -73,6 +73,18 @@ def test_losses_and_what_remains_add_up_at_every_step(study):
     assert remaining["scored"] == (study["outcome"] == "scored").sum()
 
 
+def test_a_recording_without_an_outcome_is_lost_for_that_reason(study):
+    """It is counted where scores are missing, so that the numbers of the flow add up."""
+    table = study.head(30).assign(outcome=study["outcome"].head(30).astype(object))
+    scored = table.index[table["outcome"] == "scored"][0]
+    table.loc[scored, ["outcome", "error_code"]] = None
+    found = flow(table)
+    remaining = found[found["kind"] == "remaining"].set_index("step")["recordings"]
+    lost = found[(found["kind"] == "lost") & (found["step"] == "scored")]
+    assert lost.set_index("reason")["recordings"]["no outcome"] == 1
+    assert remaining["sent"] - lost["recordings"].sum() == remaining["scored"]
+
+
 def test_a_participant_is_lost_only_with_their_last_recording(every_way):
     table = every_way.assign(user_label=["a"] * 5 + ["b", "b"] + ["a"] * 3)
     found = flow(table).set_index(["step", "kind"]).sort_index()
