@@ -20,12 +20,11 @@ from helios_research.analysis.effects import (
     fit_random_intercept,
     no_test,
 )
+from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import (
-    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
-    Levels,
     Results,
     bucket_steps,
     prepare,
@@ -70,7 +69,7 @@ def levels_against(levels: Levels, tag: str, reference: str | None) -> tuple[Lev
     codes = place[levels.codes].astype(np.intp)
     n = int((codes < 0).sum())
     warnings = [f"{n:,} recordings without a value of {tag!r} are left out."] if n else []
-    return Levels(codes, tuple(names)), warnings
+    return Levels(codes, tuple(names), levels.ordered_by), warnings
 
 
 def compare_by_tag(

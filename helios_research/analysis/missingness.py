@@ -13,12 +13,11 @@ from helios_research.analysis.bootstrap import (
     ratio_intervals,
     sum_clusters,
 )
+from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import (
-    NOT_GIVEN,
     Codes,
     Flags,
     Floats,
-    Levels,
     PreparedResults,
     Results,
     count_people,

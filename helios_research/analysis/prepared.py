@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research._util.text import counted, natural_key
+from helios_research._util.text import counted
+from helios_research.analysis.levels import Levels, levels_of
 from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
-    BIRTH_SEX_SPELLINGS,
     BUCKET_LEVELS,
     Biomarker,
     Outcome,
@@ -30,28 +30,8 @@ Floats = NDArray[np.float64]
 _DAY = pd.Timedelta(days=1)
 _ZERO = pd.Timestamp("2000-01-01", tz="UTC")
 
-NOT_GIVEN = "not given"
-MOST_LEVELS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """The levels of one grouping column, in an order that a reader expects.
-
-    ``codes`` has the place in ``labels`` of each recording's level.
-    """
-
-    codes: Codes
-    labels: tuple[str, ...]
-
-    def __len__(self) -> int:
-        """Count the levels."""
-        return len(self.labels)
-
-    def subset(self, rows: Flags) -> "Levels":
-        """Keep the levels that occur in some rows."""
-        kept, codes = np.unique(self.codes[rows], return_inverse=True)
-        return Levels(codes, tuple(self.labels[place] for place in kept))
+# How far a rounded four-level score may be off its level; thirds are 0.007 off.
+_ROUNDING = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +51,15 @@ class PreparedResults:
         The biomarkers asked for, in the order asked for.
     levels
         The levels of each grouping column asked for.
+    warned
+        "drop" where scores with a warning from Helios do not count.
     """
 
     frame: pd.DataFrame
     people: Codes
     biomarkers: tuple[Biomarker, ...]
     levels: dict[str, Levels]
+    warned: str = "keep"
 
     @property
     def names(self) -> list[str]:
@@ -89,9 +72,21 @@ class PreparedResults:
         return int(self.people.max(initial=-1)) + 1
 
     @cached_property
+    def excluded(self) -> "pd.Series[str]":
+        """The reason why the scores of a recording do not count, although there may be some."""
+        why = pd.Series(None, index=self.frame.index, dtype="str")
+        if self.warned == "drop":
+            why = why.mask(has_warning(self.frame), "warning")
+        if EXCLUDED in self.frame.columns:
+            given = self.frame[EXCLUDED].astype("str").str.strip()
+            why = why.mask(given.notna() & (given != ""), "excluded: " + given)
+        return why
+
+    @cached_property
     def counts(self) -> Flags:
-        """Which recordings count: those scored, of a known participant."""
-        return ((self.frame["outcome"] == Outcome.SCORED) & (self.people >= 0)).to_numpy(dtype=bool)
+        """Which recordings count: those scored, of a known participant, and not excluded."""
+        scored = (self.frame["outcome"] == Outcome.SCORED) & self.excluded.isna()
+        return (scored & (self.people >= 0)).to_numpy(dtype=bool)
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
@@ -147,6 +142,13 @@ class PreparedResults:
             return "Synthetic scores from the sandbox, not measurements of anyone."
         return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
 
+    @cached_property
+    def recorded(self) -> Floats:
+        """The days since 2000 to each recording; NaN where its time is not known."""
+        if "recording_time" not in self.frame.columns:
+            return np.full(len(self.frame), np.nan)
+        return self.days("recording_time")
+
     def days(self, column: str) -> Floats:
         """Count the days since 2000 (UTC) to each time of a column; NaN where there is none."""
         return days_of(self.frame[column])
@@ -163,7 +165,9 @@ class PreparedResults:
         why = why.mask(scored, "no score").mask(
             scored & table["user_label"].isna(), "no participant"
         )
-        return why.mask(scored & (sections > 1), "several sections").reindex(self.frame.index)
+        why = why.mask(scored & (sections > 1), "several sections")
+        excluded = self.excluded[rows]
+        return why.mask(scored & excluded.notna(), excluded).reindex(self.frame.index)
 
     def subset(self, rows: Flags) -> "PreparedResults":
         """Take some of the rows, numbered anew."""
@@ -182,9 +186,15 @@ class PreparedResults:
 
     def finish(self, rows: pd.DataFrame, method: str, warnings: Sequence[str] = ()) -> pd.DataFrame:
         """Put on a finished analysis what a reader has to know about it."""
+        alike = [
+            f"{' and '.join(map(repr, labels))} are {len(labels)} levels of {name}: they differ "
+            "only in capitals or spaces."
+            for name, levels in self.levels.items()
+            for labels in levels.lookalikes()
+        ]
         rows.attrs = {
             "method": method,
-            "warnings": [*warnings, *filter(None, [self.flagged_note])],
+            "warnings": [*warnings, *alike, *filter(None, [self.flagged_note])],
             "sources": self.sources,
             "source_note": self.source_note,
         }
@@ -200,31 +210,37 @@ def prepare(
     *,
     biomarkers: str | Sequence[str] | None = None,
     needs: Iterable[str] = (),
+    order: str | Sequence[str] | None = None,
+    warned: str = "keep",
 ) -> PreparedResults:
     """Check a results table, or read it from a Parquet file, and make it ready.
 
     ``by`` are the grouping columns (None is left out), ``needs`` further columns that have to be
     there. Without ``biomarkers`` it has all, or those of results that are prepared already.
+    ``order`` names the levels that come first. With ``warned="drop"``, scores with a warning from
+    Helios do not count; results that were prepared so remain so.
     """
-    if isinstance(results, PreparedResults):
-        prepared, chosen = results, results.biomarkers
-    else:
-        frame = results if isinstance(results, pd.DataFrame) else _read(Path(results))
-        for name in ("outcome", "user_label"):
-            _check_column(frame, name)
-        # Sorted, so that a seeded bootstrap gives the same whatever the order of the rows.
-        people, _ = pd.factorize(frame["user_label"], sort=True)
-        frame = frame.reset_index(drop=True)
-        prepared, chosen = PreparedResults(frame, people.astype(np.intp), (), {}), None
+    if warned not in ("keep", "drop"):
+        message = f"Unknown way to treat warned scores {warned!r}: choose 'keep' or 'drop'."
+        raise ResultsError(message)
+    prepared = results if isinstance(results, PreparedResults) else _check(results)
     columns = [name for name in dict.fromkeys(by) if name is not None]
     for name in (*columns, *needs):
         _check_column(prepared.frame, name)
-    if chosen is None or biomarkers is not None:
-        chosen = _choose_biomarkers(prepared.frame, biomarkers)
-    new = {name: levels_of(prepared.frame, name) for name in columns if name not in prepared.levels}
-    if not new and chosen == prepared.biomarkers:
-        return prepared
-    return replace(prepared, biomarkers=chosen, levels=prepared.levels | new)
+    if biomarkers is not None or prepared is not results:
+        prepared = _with_biomarkers(prepared, _choose_biomarkers(prepared.frame, biomarkers))
+    if warned == "drop" and prepared.warned != warned:
+        prepared = replace(prepared, warned=warned)
+    return _with_levels(prepared, columns, order)
+
+
+def _check(results: pd.DataFrame | str | PathLike[str]) -> PreparedResults:
+    frame = results if isinstance(results, pd.DataFrame) else _read(Path(results))
+    for name in ("outcome", "user_label"):
+        _check_column(frame, name)
+    # Sorted, so that participants have the same numbers whatever the order of the rows.
+    people, _ = pd.factorize(frame["user_label"], sort=True)
+    return PreparedResults(frame.reset_index(drop=True), people.astype(np.intp), (), {})
 
 
 def _check_column(frame: pd.DataFrame, name: str) -> None:
@@ -271,61 +287,34 @@ def _choose_biomarkers(
     return tuple(BIOMARKERS_BY_NAME[name] for name in names)
 
 
-# --- levels -------------------------------------------------------------------------------------
+def _with_biomarkers(results: PreparedResults, chosen: tuple[Biomarker, ...]) -> PreparedResults:
+    if chosen == results.biomarkers:
+        return results
+    fresh = [
+        marker.name for marker in chosen if marker.bucketed and marker not in results.biomarkers
+    ]
+    snapped = {name: _on_levels(results.frame[name]) for name in fresh}
+    return replace(results, frame=results.frame.assign(**snapped), biomarkers=chosen)
 
 
-def levels_of(frame: pd.DataFrame, column: str) -> Levels:
-    """Sort the values of a grouping column into levels.
-
-    An ordered category keeps its order, numbers go by size, text in natural order ("2" before
-    "10"); blank and missing values, and any spelled so, are the last level, "not given".
-    """
-    each, different = _different(frame[column])
-    spelled = canonical_sex(different) if column == "birth_sex" else different
-    text = _as_text(spelled)
-    found = list(text.dropna().unique())
-    if len(found) > MOST_LEVELS:
-        message = (
-            f"The column {column!r} has {len(found):,} different values, more than {MOST_LEVELS}: "
-            "group by a column with fewer, such as the arm or the visit."
-        )
-        raise ResultsError(message)
-    order = _ordered(found, spelled)
-    # The last place is for rows without a value, whose number is -1.
-    places = np.append(pd.Categorical(text, categories=order).codes, -1).astype(np.intp)
-    codes = places[each]
-    if (codes < 0).any():
-        codes, order = np.where(codes < 0, len(order), codes), [*order, NOT_GIVEN]
-    return Levels(codes, tuple(order))
-
-
-def _different(values: "pd.Series[str]") -> "tuple[Codes, pd.Series[str]]":
-    """Give the different values numbers, to put each into words once and not in every row."""
-    # Among objects 1 equals True, and a list has no hash; as texts they are what they look like.
-    hashable = values.astype("str") if values.dtype == object else values
-    each, different = pd.factorize(hashable)
-    return each, pd.Series(different)
-
-
-def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
-    if pd.api.types.is_float_dtype(values):
-        # A blank cell makes floats of whole numbers; 15 digits leave them as they were written.
-        return values.map(lambda value: f"{value:.15g}", na_action="ignore").astype("str")
-    text = values.astype("str").str.strip()
-    return text.mask(values.isna() | text.isin(["", NOT_GIVEN]))
-
-
-def _ordered(found: list[str], values: "pd.Series[str]") -> list[str]:
-    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
-        ordered = _as_text(pd.Series(values.cat.categories)).dropna()
-        return [level for level in dict.fromkeys(ordered) if level in set(found)]
-    return sorted(found, key=natural_key)
-
-
-def canonical_sex(values: "pd.Series[str]") -> "pd.Series[str]":
-    """Bring the spellings of a manifest ("f", "Female") to the words of Helios, others to capitals."""
-    text = values.astype("str").str.strip().str.upper()
-    return text.replace(dict(BIRTH_SEX_SPELLINGS))
+def _with_levels(
+    results: PreparedResults, columns: Sequence[str], order: str | Sequence[str] | None
+) -> PreparedResults:
+    new = {
+        name: levels_of(results.frame[name], results.people, lambda: results.recorded)
+        for name in columns
+        if name not in results.levels
+    }
+    if order is not None:
+        wanted = [order] if isinstance(order, str) else list(map(str, order))
+        asked = {name: (results.levels | new)[name] for name in columns}
+        known = list(dict.fromkeys(label for levels in asked.values() for label in levels.labels))
+        if known and not set(known) & set(wanted):
+            named, there = (", ".join(map(repr, labels)) for labels in (wanted, known))
+            message = f"No level of {' or '.join(columns)} is in order ({named}). Levels: {there}."
+            raise ResultsError(message)
+        new = {name: levels.reordered(wanted) for name, levels in asked.items()}
+    return replace(results, levels=results.levels | new) if new else results
 
 
 # --- scores ---------------------------------------------------------------------------------------
@@ -350,6 +339,22 @@ def bucket_steps(scores: Floats) -> Codes:
     """Give the scores of a bucketed biomarker the places of their levels."""
     # Half of the least distance between two levels, so that rounding cannot move a score.
     return np.searchsorted(BUCKET_LEVELS, scores - 0.15)
+
+
+def _on_levels(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Put scores that were rounded (float32, Stata) on the four levels; refuse others."""
+    scores = _numbers(column)
+    levels = np.append(BUCKET_LEVELS, np.nan)[bucket_steps(scores)]
+    if (levels == scores)[~np.isnan(scores)].all():
+        return column
+    off = scores[~np.isnan(scores) & ~(np.abs(scores - levels) <= _ROUNDING)]
+    if len(off):
+        message = (
+            f"The column {str(column.name)!r} has {counted(len(off), 'score')} off the four levels "
+            f"0, 0.33, 0.66 and 1, the first {off[0]:g}: use the results as a study exports them."
+        )
+        raise ResultsError(message)
+    return pd.Series(levels, index=column.index)
 
 
 def _numbers(column: "pd.Series[Any]") -> Floats:
@@ -386,7 +391,8 @@ def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
 
 
 # What the reason of a missing score is read from.
-REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label")
+EXCLUDED = "excluded"
+REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label", "warnings", EXCLUDED)
 
 
 def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:

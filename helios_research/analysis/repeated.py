@@ -15,8 +15,8 @@ from helios_research.analysis.bootstrap import (
     check_confidence,
     draw_weights,
 )
+from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import (
-    NOT_GIVEN,
     Codes,
     Floats,
     PreparedResults,

@@ -15,8 +15,8 @@ from helios_research.analysis.bootstrap import (
     sum_clusters,
 )
 from helios_research.analysis.comparisons import levels_against
+from helios_research.analysis.levels import MOST_LEVELS
 from helios_research.analysis.prepared import (
-    MOST_LEVELS,
     Codes,
     Flags,
     Floats,
@@ -105,7 +105,7 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     --------
     >>> summary = summarize_by_tag("datasets/shift_study_results.parquet", "arm")
     >>> summary.query("biomarker == 'mental_strain'")["level"].tolist()
-    ['day_shift', 'night_shift']
+    ['night_shift', 'day_shift']
     """
     bootstrap = Bootstrap(resamples, confidence, seed)
     prepared = prepare(results, [tag, by], biomarkers=biomarkers)
@@ -318,7 +318,7 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
     --------
     >>> found = differences_by_tag("datasets/shift_study_results.parquet", "arm")
     >>> found.set_index("biomarker").loc["mental_strain", "level"]
-    'night_shift'
+    'day_shift'
     """
     bootstrap = Bootstrap(resamples, confidence, seed)
     prepared = prepare(results, [tag], biomarkers=biomarkers)

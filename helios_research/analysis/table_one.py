@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import natural_key
+from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex
 from helios_research.analysis.prepared import (
-    NOT_GIVEN,
     Floats,
-    Levels,
     PreparedResults,
     Results,
-    canonical_sex,
     prepare,
 )
 from helios_research.columns import Outcome

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from helios_research.analysis import differences_by_tag, summarize_by_tag
-from helios_research.analysis.prepared import NOT_GIVEN, Floats, PreparedResults, Results
+from helios_research.analysis.levels import NOT_GIVEN
+from helios_research.analysis.prepared import Floats, PreparedResults, Results
 from helios_research.analysis.summaries import FEW_PARTICIPANTS
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from helios_research._util.text import counted
 from helios_research.analysis import baseline
-from helios_research.analysis.prepared import NOT_GIVEN, PreparedResults, Results, prepare
+from helios_research.analysis.levels import NOT_GIVEN
+from helios_research.analysis.prepared import PreparedResults, Results, prepare
 from helios_research.plots.canvas import PAGE, Style, Target, as_asked, empty_figure
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select

@@ -13,19 +13,16 @@ from helios_research.analysis.prepared import (
     Codes,
     Flags,
     Floats,
-    Levels,
     PreparedResults,
     Results,
     count_people,
     count_reasons,
     prepare,
 )
-from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import Footnote
 from helios_research.plots.text import listed
 
 NO_SCORE = "No recording has a score to draw."
-OFF_LEVELS = "with a score off the four levels"
 NO_NUMBER = "with a score that cannot be drawn"
 
 MOST_ROWS = 60
@@ -104,22 +101,20 @@ def select(
     given = prepared.has_score
     kept = dict.fromkeys([*REASON_COLUMNS, "source", *prepared.levels, *needs])
     frame = prepared.frame[[name for name in kept if name in prepared.frame.columns]]
-    scores = {marker.name: _drawable(prepared.frame, marker) for marker in prepared.biomarkers}
+    scores = {name: _drawable(prepared.frame[name]) for name in prepared.names}
     cleaned = replace(prepared, frame=frame.assign(**scores))
     shown = cleaned.has_score
     reasons = cleaned.missing_reasons(~shown)
     if not scores:
         reasons[:] = "no biomarker chosen"
-    bucketed = all(marker.bucketed for marker in prepared.biomarkers)
-    reasons = reasons.mask(given & ~shown, OFF_LEVELS if bucketed else NO_NUMBER)
+    reasons = reasons.mask(given & ~shown, NO_NUMBER)
     return in_order(Selection(cleaned, shown, reasons, None, caption), order)
 
 
-def _drawable(frame: pd.DataFrame, marker: Biomarker) -> Floats:
-    column: pd.Series[Any] = pd.to_numeric(frame[marker.name], errors="coerce")
-    scores = column.to_numpy(np.float64, na_value=np.nan)
-    possible = np.isin(scores, BUCKET_LEVELS) if marker.bucketed else np.isfinite(scores)
-    return np.where(possible, scores, np.nan)
+def _drawable(column: "pd.Series[Any]") -> Floats:
+    numbers: pd.Series[Any] = pd.to_numeric(column, errors="coerce")
+    scores = numbers.to_numpy(np.float64, na_value=np.nan)
+    return np.where(np.isfinite(scores), scores, np.nan)
 
 
 def in_order(selection: Selection, order: Order) -> Selection:
@@ -127,19 +122,12 @@ def in_order(selection: Selection, order: Order) -> Selection:
     if order is None:
         return selection
     wanted = [order] if isinstance(order, str) else list(dict.fromkeys(map(str, order)))
-    levels = {name: _ordered(own, wanted) for name, own in selection.results.levels.items()}
+    levels = {name: own.reordered(wanted) for name, own in selection.results.levels.items()}
     known = {label for own in levels.values() for label in own.labels}
     unknown = ", ".join(repr(level) for level in wanted if level not in known)
     where = " or ".join(levels) or "a column in this figure"
     remark = f"Named in order, but not a level of {where}: {unknown}." if unknown else None
     return replace(selection, results=replace(selection.results, levels=levels), remark=remark)
-
-
-def _ordered(levels: Levels, wanted: Sequence[str]) -> Levels:
-    first = [level for level in wanted if level in levels.labels]
-    labels = (*first, *(label for label in levels.labels if label not in first))
-    place = np.array([labels.index(label) for label in levels.labels], dtype=np.intp)
-    return Levels(place[levels.codes], labels)
 
 
 def keep_largest(selection: Selection, tag: str, hue: str | None) -> Selection:

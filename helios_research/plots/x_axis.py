@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from helios_research.analysis.prepared import Codes, Floats, Levels, days_of, times_from
+from helios_research.analysis.levels import Levels
+from helios_research.analysis.prepared import Codes, Floats, days_of, times_from
 from helios_research.plots.canvas import Style, size_in
 from helios_research.plots.text import (
     MINUS,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helios_research.analysis.levels import MOST_LEVELS
 from helios_research.analysis.prepared import (
-    MOST_LEVELS,
     Codes,
     Flags,
     Floats,

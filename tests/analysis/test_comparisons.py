@@ -38,7 +38,9 @@ def test_within_participants_balanced_data_give_the_paired_t_test(repeated):
 
 
 def test_unbalanced_data_agree_with_a_formula_fitted_by_statsmodels(study):
-    row = compare_by_tag(study, "arm", biomarkers="uniform_sleep_propensity").iloc[0]
+    row = compare_by_tag(
+        study, "arm", biomarkers="uniform_sleep_propensity", reference="day_shift"
+    ).iloc[0]
     scored = study[study["outcome"] == "scored"]
     fit = MixedLM.from_formula(
         "uniform_sleep_propensity ~ arm", scored, groups=scored["user_label"]
@@ -50,7 +52,7 @@ def test_unbalanced_data_agree_with_a_formula_fitted_by_statsmodels(study):
 
 
 def test_the_effects_that_are_in_the_synthetic_study_are_found(study):
-    found = compare_by_tag(study, "arm").set_index("biomarker")
+    found = compare_by_tag(study, "arm", reference="day_shift").set_index("biomarker")
     assert found.loc["uniform_sleep_propensity", "p_holm"] < 0.001
     assert found.loc["sleep_propensity", "p_holm"] < 0.001
     assert found.loc["uniform_exhaustion", "difference_low"] > 0
@@ -90,7 +92,7 @@ def test_a_model_that_does_not_converge_is_said_and_means_are_compared(make_resu
 
 
 def test_ordinal_scores_are_compared_by_rank_on_participants_medians(study):
-    row = compare_by_tag(study, "arm", biomarkers="stress").iloc[0]
+    row = compare_by_tag(study, "arm", biomarkers="stress", reference="day_shift").iloc[0]
     scored = study[study["outcome"] == "scored"]
     medians = (
         scored.groupby(["arm", "user_label"])["stress"]
@@ -176,7 +178,7 @@ def test_rows_without_the_tag_are_left_out_and_counted(repeated):
 def test_a_level_of_one_person_is_not_compared_and_does_not_stop_the_others(repeated):
     table = repeated(20, 3)
     table.loc[table["user_label"] == "p0", "arm"] = "c"
-    found = compare_by_tag(table, "arm").set_index("level")
+    found = compare_by_tag(table, "arm", reference="a").set_index("level")
     assert found.loc["c", "sentence"] == "Fewer than two participants on one side: not compared."
     assert found.loc["b", "test"] == "linear mixed model"
 
@@ -187,7 +189,7 @@ def test_one_level_cannot_be_compared(study):
 
 
 def test_an_unknown_reference_is_refused_with_the_levels(study):
-    with pytest.raises(ResultsError, match="no level 'day': choose one of day_shift, night_shift"):
+    with pytest.raises(ResultsError, match="no level 'day': choose one of night_shift, day_shift"):
         compare_by_tag(study, "arm", reference="day")
 
 

@@ -81,10 +81,10 @@ def levels_of(table, column):
         (pd.Series([1234568.0, 1234567.0, None]), ("1234567", "1234568", "not given")),
         (pd.Series(["5\N{SUPERSCRIPT TWO}", "m", "\N{SUPERSCRIPT TWO}"], dtype="str"),
          ("5\N{SUPERSCRIPT TWO}", "m", "\N{SUPERSCRIPT TWO}")),
-        (pd.Series(["b", "nan", "10", "2"], dtype="str"), ("2", "10", "b", "nan")),
+        (pd.Series(["b", "nan", "10", "2"], dtype="str"), ("b", "nan", "10", "2")),
         (pd.Series(["not given", "b", None], dtype="str"), ("b", "not given")),
         (pd.Series([True, False]), ("False", "True")),
-        (pd.Series(["b", " ", None, "a"], dtype="str"), ("a", "b", "not given")),
+        (pd.Series(["b", " ", None, "a"], dtype="str"), ("b", "a", "not given")),
         (
             pd.Series(pd.Categorical(["pre", "post"], categories=["pre", "post", "x"], ordered=True)),
             ("pre", "post"),
@@ -103,7 +103,7 @@ def test_levels_are_in_the_order_that_a_reader_expects(make_results, values, exp
 def test_spellings_of_birth_sex_are_one_level(make_results):
     sexes = pd.Series(["f", "Female", " FEMALE", "m", " M", "INTERSEX", None], dtype="str")
     levels = levels_of(make_results(["a"] * 7, birth_sex=sexes), "birth_sex")
-    assert levels.labels == ("FEMALE", "INTERSEX", "MALE", "not given")
+    assert levels.labels == ("FEMALE", "MALE", "INTERSEX", "not given")
 
 
 def test_a_column_with_too_many_values_is_no_tag(study):
@@ -251,3 +251,62 @@ def test_a_column_that_is_replaced_has_other_levels(study):
     found = prepare(found.with_columns(arm="all"), ["arm", "site"])
     assert found.levels["arm"].labels == ("all",)
     assert found.levels["site"].labels == ("Girona", "Hamburg", "Leeds")
+
+
+def test_scores_that_were_rounded_are_on_their_level_again(make_results):
+    scores = [0.0, 0.33, 0.66, 1.0, None]
+    table = make_results(["a"] * 5, stress=pd.Series(scores, dtype="float32"))
+    np.testing.assert_array_equal(prepare(table).scores["stress"], np.array(scores, dtype=float))
+    thirds = prepare(make_results(["a"] * 2, stress=[1 / 3, 2 / 3])).frame["stress"]
+    assert thirds.tolist() == [0.33, 0.66]
+
+
+def test_a_score_off_the_four_levels_is_refused(make_results):
+    table = make_results(["a"] * 4, stress=[0.33, 0.5, 1.0, 1.2])
+    message = "column 'stress' has 2 scores off the four levels 0, 0.33, 0.66 and 1, the first 0.5"
+    with pytest.raises(ResultsError, match=message):
+        prepare(table)
+    assert prepare(table, biomarkers=()).names == []
+
+
+def test_excluded_scores_do_not_count_and_their_reason_is_given(make_results):
+    table = make_results(
+        ["a"] * 4, stress=0.33, excluded=pd.Series([None, "drunk", "", "drunk"], dtype="str")
+    )
+    table.loc[3, ["outcome", "error_code"]] = ["failed", "ERR_INTERNAL"]
+    found = prepare(table)
+    assert found.counts.tolist() == [True, False, True, False]
+    reasons = found.missing_reasons(~found.counts)
+    assert reasons[~found.counts].tolist() == ["excluded: drunk", "ERR_INTERNAL"]
+
+
+def test_scores_with_a_warning_are_dropped_where_asked_and_remain_so(make_results):
+    table = make_results(["a"] * 3, stress=0.33, warnings=[None, ["noisy"], []])
+    assert prepare(table).counts.all()
+    found = prepare(prepare(table, warned="drop"), ["user_label"])
+    assert found.counts.tolist() == [True, False, True]
+    assert found.missing_reasons(~found.counts).tolist()[1] == "warning"
+    with pytest.raises(ResultsError, match="warned scores 'leave': choose 'keep' or 'drop'"):
+        prepare(table, warned="leave")
+
+
+def test_levels_that_are_named_come_first(study):
+    found = prepare(study, ["arm", "site"], order=["day_shift", "Leeds"])
+    assert found.levels["arm"].labels == ("day_shift", "night_shift")
+    assert found.levels["site"].labels == ("Leeds", "Girona", "Hamburg")
+    assert found.levels["site"].ordered_by == "as given"
+    assert prepare(found, ["arm"], order="night_shift").levels["arm"].labels[0] == "night_shift"
+    with pytest.raises(
+        ResultsError,
+        match=r"No level of arm is in order \('day'\)\. Levels: 'night_shift', 'day_shift'\.",
+    ):
+        prepare(study, ["arm"], order=["day"])
+
+
+def test_levels_that_look_alike_are_warned_of(make_results):
+    table = make_results(["a"] * 4, arm=["active", "ACTIVE", "placebo", "act ive"])
+    found = prepare(table, ["arm"], biomarkers=()).finish(pd.DataFrame(), "Counted.")
+    assert found.attrs["warnings"] == [
+        "'active' and 'ACTIVE' and 'act ive' are 3 levels of arm: they differ only in capitals or "
+        "spaces."
+    ]

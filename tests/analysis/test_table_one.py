@@ -119,7 +119,7 @@ def test_people_in_several_groups_are_counted_in_each_and_it_is_said(study):
 def test_the_printed_table_reads_like_a_paper(study):
     printed = format_table_one(table_one(study, "arm"))
     assert list(printed.columns) == [
-        "characteristic", "level", "day_shift", "night_shift", "overall", "SMD",
+        "characteristic", "level", "night_shift", "day_shift", "overall", "SMD",
     ]  # fmt: skip
     age = printed[printed["characteristic"] == "age at recording, years, mean (SD)"].iloc[0]
     assert age["overall"] == "43.0 (10.3)"

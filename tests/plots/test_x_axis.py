@@ -8,7 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from helios_research import plots
-from helios_research.analysis.prepared import days_of, levels_of
+from helios_research.analysis.levels import Levels
+from helios_research.analysis.prepared import days_of
 from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake, spaced
 
 
@@ -46,21 +47,24 @@ def test_dates_are_gathered_so_that_bins_stay_few(last, unit) -> None:
     assert len(axis.centres) == 2
 
 
+def levels(*labels: str) -> Levels:
+    return Levels(np.arange(len(labels)), labels, "first appearance")
+
+
 def test_levels_that_are_numbers_are_at_their_numbers() -> None:
-    axis = by_level(levels_of(of(week=["1", "2", "12"]), "week"), "Week")
+    axis = by_level(levels("1", "2", "12"), "Week")
     assert list(axis.centres) == [1, 2, 12]
     assert axis.step == 1
 
 
 def test_levels_that_are_words_are_one_after_another() -> None:
-    axis = by_level(levels_of(of(phase=["start", "end", "end"]), "phase"), "Phase")
-    assert axis.names == ("end", "start")
-    assert list(axis.x) == [1, 0, 0]
+    axis = by_level(levels("start", "end"), "Phase")
+    assert axis.names == ("start", "end")
+    assert list(axis.x) == [0, 1]
 
 
 def test_many_numbers_are_gathered_into_bins() -> None:
-    days = of(day=[str(number) for number in range(200)])
-    axis = by_level(levels_of(days, "day"), "Day")
+    axis = by_level(levels(*map(str, range(200))), "Day")
     assert len(axis.centres) == 30
     assert np.bincount(axis.bins).sum() == 200
 

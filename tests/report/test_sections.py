@@ -63,7 +63,7 @@ def test_scores_of_rows_that_were_changed_are_counted_with_what_to_do(study: pd.
 def test_table_one_is_by_the_tag_that_divides_participants(study: pd.DataFrame) -> None:
     table = only_table(participants(report_data(study, tags=["visit", "arm"])))
     assert table.caption == "Participants by arm"
-    assert table.header[2:] == ("day_shift", "night_shift", "all participants", "SMD")
+    assert table.header[2:] == ("night_shift", "day_shift", "all participants", "SMD")
     alone = only_table(participants(report_data(study)))
     assert alone.header == ("characteristic", "level", "all participants", "SMD")
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from helios_research._util.text import literal, natural_key
-from helios_research.analysis.prepared import MOST_LEVELS, Codes, prepare
+from helios_research.analysis.levels import MOST_LEVELS
+from helios_research.analysis.prepared import Codes, prepare
 from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
