@@ -5,13 +5,16 @@ about, ``attrs["sources"]`` where scores come from, and ``attrs["source_note"]``
 are synthetic.
 """
 
+from helios_research.analysis.agreement import agreement
+from helios_research.analysis.baseline import baseline
 from helios_research.analysis.comparisons import compare_by_tag
 from helios_research.analysis.missingness import flow, missingness_by_tag
-from helios_research.analysis.repeated import baseline, reliability
+from helios_research.analysis.reliability import reliability
 from helios_research.analysis.summaries import differences_by_tag, summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
 
 __all__ = [
+    "agreement",
     "baseline",
     "compare_by_tag",
     "differences_by_tag",

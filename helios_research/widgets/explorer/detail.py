@@ -106,7 +106,9 @@ class Details:
             )
         return (
             f"Baseline: the participant's first {int(first['baseline_recordings'])} scored "
-            "recordings. Usual range: 95 % of later recordings are in it if nothing changes."
+            "recordings. Usual range: 95 % of later recordings are in it if nothing changes. "
+            "Scores of four levels: change is the part of the baseline's recordings that this one "
+            "is above, minus the part that it is below."
         )
 
 
@@ -118,19 +120,18 @@ def _score_line(name: str, score: Any, known: "pd.Series[Any] | None") -> tuple[
     written = f"{score:.2f}"
     if marker.bucketed and score in BUCKET_LABELS:
         written = f'<span title="{BUCKET_LABELS[score]}">{written}</span>'
-    if known is None or pd.isna(known["baseline"]):
+    if known is None:
         return (label, written, _NOTHING, _NOTHING, _NOTHING)
-    return (label, written, f"{known['baseline']:.2f}", _change(known), _usual(known))
+    middle = _NOTHING if pd.isna(known["baseline"]) else f"{known['baseline']:.2f}"
+    return (label, written, middle, _change(known), _usual(known))
 
 
 def _change(known: "pd.Series[Any]") -> str:
     change = known["change"]
     if pd.isna(change):
         return "part of it" if known["in_baseline"] else _NOTHING
-    if known["bucketed"] and change == 0:
-        return "same level"
     if known["bucketed"]:
-        return f"{change:+.0f} level{'' if abs(change) == 1 else 's'}"
+        return f"{100 * change:+.0f} %"
     return f"{change:+.2f}"
 
 

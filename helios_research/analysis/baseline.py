@@ -1,0 +1,263 @@
+"""Recordings against the first ones of their participant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+from helios_research.analysis.intervals import check_choice, check_confidence
+from helios_research.analysis.prepared import (
+    NOT_GIVEN,
+    Floats,
+    PreparedResults,
+    Results,
+    bucket_steps,
+    prepare,
+)
+from helios_research.columns import BUCKET_LEVELS, Biomarker, Outcome
+from helios_research.errors import ResultsError
+
+BASELINE_COLUMNS = (
+    *("recording_id", "user_label", "biomarker", "bucketed", "position", "days_since_first"),
+    *("score", "in_baseline", "baseline_recordings", "baseline", "baseline_sd"),
+    *("change", "z", "df", "p", "usual_low", "usual_high", "outside_usual"),
+)
+_LATER_ONLY = ["change", "z", "df", "p"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """What counts as a participant's baseline and as their usual range: see ``baseline``."""
+
+    first: int
+    unit: Literal["recordings", "days"]
+    order: str
+    spread: Literal["pooled", "own"]
+    confidence: float
+
+    def __post_init__(self) -> None:
+        """Refuse settings that have no meaning."""
+        check_confidence(self.confidence)
+        if self.first < 1:
+            message = f"A baseline needs at least the first 1 of the {self.unit}, not {self.first}."
+            raise ResultsError(message)
+        check_choice("unit of a baseline", self.unit, ("recordings", "days"))
+        check_choice("spread of a baseline", self.spread, ("pooled", "own"))
+
+
+def baseline(  # noqa: PLR0913 - each is a setting
+    results: Results,
+    *,
+    biomarkers: str | Sequence[str] | None = None,
+    first: int = 3,
+    unit: Literal["recordings", "days"] = "recordings",
+    order: str = "recording_time",
+    spread: Literal["pooled", "own"] = "pooled",
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Compare each scored recording with the first ones of its participant.
+
+    For a continuous biomarker the baseline is the mean of the first recordings and ``change`` the
+    distance from it. The usual range is a prediction interval for one further recording,
+    mean ± t · SD · sqrt(1 + 1/n), so that a baseline of few recordings has a wide one (Hahn &
+    Meeker, *Statistical Intervals*, 1991, section 4.8). ``z`` is the change divided by the
+    standard deviation of that prediction, SD · sqrt(1 + 1/n): a t statistic with ``df`` degrees
+    of freedom and the probability ``p`` of a change so large if nothing changes. Checked against
+    ``statsmodels`` OLS predictions.
+
+    For a bucketed biomarker ``change`` is the share of the baseline's recordings that this one is
+    above, minus the share that it is below: from -1 to 1, and 0 on average if nothing changes,
+    however many recordings the baseline has. A few recordings with four levels give no usual
+    range.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    biomarkers
+        One or several; None means all.
+    first
+        How many of the first recordings, or of the first days, make the baseline.
+    unit
+        Whether ``first`` counts recordings or days; a day is 24 hours from the first recording.
+    order
+        Column that puts a participant's recordings in order: a time, or a tag such as the visit.
+    spread
+        Standard deviation behind z and the usual range: "pooled" over all participants'
+        baselines, for which a few recordings each suffice, or each participant's "own".
+    confidence
+        Share of later recordings (between 0 and 1) that the usual range is to hold if nothing
+        changes.
+
+    Returns
+    -------
+    DataFrame
+        A row per scored recording with a place in the order and biomarker, by participant and
+        order. ``change``, ``z``, ``df``, ``p`` and ``outside_usual`` are null within the baseline
+        itself.
+
+    Raises
+    ------
+    ResultsError
+        If a column is missing, a setting is not valid, or days are asked for and the order is not
+        a time.
+
+    Examples
+    --------
+    >>> own = baseline("datasets/shift_study_results.parquet", biomarkers="mental_strain")
+    >>> int(own["in_baseline"].sum())
+    360
+    """
+    settings = _Baseline(first, unit, order, spread, confidence)
+    prepared = prepare(results, biomarkers=biomarkers, needs=["recording_id", order])
+    place, days = _order(prepared, order)
+    if unit == "days" and np.isnan(days).all() and len(days):
+        message = (
+            f"A baseline in days needs times, but {order!r} holds none: "
+            "choose order='recording_time', or unit='recordings'."
+        )
+        raise ResultsError(message)
+    ordered = prepared.with_columns(_place=place, _moment=days)
+    parts = [_against_baseline(ordered, marker, settings) for marker in prepared.biomarkers]
+    compared = pd.concat(parts, ignore_index=True)
+    unplaced = int(((prepared.frame["outcome"] == Outcome.SCORED) & np.isnan(place)).sum())
+    left_out = f"{unplaced:,} scored recordings have no usable {order} and are left out."
+    method = f"{_method(settings)}{_by_chance(compared, settings.confidence)}"
+    return prepared.finish(compared, method, [left_out] if unplaced else [])
+
+
+def _order(prepared: PreparedResults, column: str) -> tuple[Floats, Floats]:
+    """Give each recording its place, and its time in days where the column holds times."""
+    days = prepared.days(column)
+    if not np.isnan(days).all():
+        return days, days
+    levels = prepare(prepared, [column]).levels[column]
+    given = np.array(levels.labels, dtype=object)[levels.codes] != NOT_GIVEN
+    return np.where(given, levels.codes.astype(np.float64), np.nan), days
+
+
+def _against_baseline(
+    prepared: PreparedResults, marker: Biomarker, settings: _Baseline
+) -> pd.DataFrame:
+    table, scores = prepared.frame, prepared.scores[marker.name]
+    counts = ~np.isnan(scores) & table["_place"].notna().to_numpy()
+    names = ["recording_id", "user_label", "_place", "_moment"]
+    rows = table.loc[counts, names].assign(score=scores[counts], biomarker=marker.name)
+    rows = rows.sort_values(["user_label", "_place"], kind="stable", ignore_index=True)
+    person = rows.groupby("user_label", sort=False)
+    rows["bucketed"] = marker.bucketed
+    rows["position"] = person.cumcount() + 1
+    rows["days_since_first"] = rows["_moment"] - person["_moment"].transform("min")
+    rows["in_baseline"] = (
+        rows["position"] <= settings.first
+        if settings.unit == "recordings"
+        else rows["days_since_first"] < settings.first
+    )
+    rows = _in_levels(rows) if marker.bucketed else _in_points(rows, settings)
+    rows = rows.reindex(columns=list(BASELINE_COLUMNS))
+    later = ~rows["in_baseline"]
+    outside = (rows["score"] < rows["usual_low"]) | (rows["score"] > rows["usual_high"])
+    known = later & rows["usual_low"].notna()
+    rows["outside_usual"] = outside.astype("boolean").where(known)
+    rows[_LATER_ONLY] = rows[_LATER_ONLY].where(later)
+    return rows
+
+
+def _in_points(rows: pd.DataFrame, settings: _Baseline) -> pd.DataFrame:
+    own = rows["score"].where(rows["in_baseline"]).groupby(rows["user_label"], sort=False)
+    n = own.transform("count")
+    mean = own.transform("mean")
+    sd, freedom = _spread(rows, own, settings)
+    # A spread of zero says that the recordings are copies, not that nothing may ever change.
+    sd = sd.where(sd > 1e-12)
+    prediction_sd = sd * np.sqrt(1 + 1 / n)
+    z = (rows["score"] - mean) / prediction_sd
+    margin = special.stdtrit(freedom, (1 + settings.confidence) / 2) * prediction_sd
+    return rows.assign(
+        baseline_recordings=n,
+        baseline=mean,
+        baseline_sd=sd,
+        change=rows["score"] - mean,
+        z=z,
+        df=freedom,
+        p=2 * special.stdtr(freedom, -z.abs()),
+        usual_low=(mean - margin).clip(lower=0),
+        usual_high=(mean + margin).clip(upper=1),
+    )
+
+
+def _spread(
+    rows: pd.DataFrame, own: "pd.api.typing.SeriesGroupBy[float, str]", settings: _Baseline
+) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Give the SD within participants and its degrees of freedom, per row."""
+    each_freedom = own.transform("count") - 1
+    if settings.spread == "own":
+        return own.transform("std"), each_freedom.where(each_freedom > 0).astype(float)
+    baselines = own.agg(["count", "var"]).dropna()
+    each = (baselines["count"] - 1).to_numpy(dtype=np.float64)
+    freedom = float(each.sum()) or np.nan
+    variance = float((each * baselines["var"].to_numpy()).sum()) / freedom
+    alike = pd.Series(1.0, index=rows.index)
+    return alike * np.sqrt(variance), alike * freedom
+
+
+def _in_levels(rows: pd.DataFrame) -> pd.DataFrame:
+    level = bucket_steps(rows["score"].to_numpy(dtype=np.float64))
+    person, _ = pd.factorize(rows["user_label"])
+    first = rows["in_baseline"].to_numpy()
+    counts = np.zeros((len(np.unique(person)), len(BUCKET_LEVELS)))
+    np.add.at(counts, (person[first], level[first]), 1)
+    up_to, n = counts.cumsum(axis=1), counts.sum(axis=1)[person]
+    above = up_to[person, level] - counts[person, level]
+    return rows.assign(
+        baseline_recordings=n.astype(np.intp),
+        change=(above - (n - up_to[person, level])) / n,
+    )
+
+
+def _method(settings: _Baseline) -> str:
+    spread = (
+        "pooled over all participants' baselines"
+        if settings.spread == "pooled"
+        else "of each participant's own baseline"
+    )
+    return (
+        f"The baseline is each participant's first {settings.first} {settings.unit} by "
+        f"{settings.order}. z is the change divided by the SD of a prediction, with the standard "
+        f"deviation {spread}; the usual range is a {100 * settings.confidence:g} % prediction "
+        "interval for one further recording. Bucketed biomarkers have no usual range; their change "
+        "is the share of the baseline that a recording is above, minus the share that it is below."
+    )
+
+
+def _by_chance(compared: pd.DataFrame, confidence: float) -> str:
+    """Write how many people whose scores do not change have a recording outside all the same."""
+    later = compared[compared["outside_usual"].notna()]
+    if later.empty:
+        return ""
+    each = later.groupby(["biomarker", "user_label"], observed=True)
+    number = round(float(each.size().median()))
+    n, df = (float(each[name].first().median()) for name in ("baseline_recordings", "df"))
+    share = _share_with_one_outside(number, n, df, confidence)
+    recordings = "recording" if number == 1 else "recordings"
+    return (
+        f" With {number:,} later {recordings} (the median), about {100 * share:.0f} of 100 people "
+        "in whom nothing changes have at least one outside, and more where a person's recordings "
+        "resemble those just before."
+    )
+
+
+def _share_with_one_outside(later: int, n: float, df: float, confidence: float) -> float:
+    """Give the probability that one of several recordings is outside a usual range that holds.
+
+    All are compared with the same baseline, whose mean and SD are averaged over here.
+    """
+    middle = (np.arange(200) + 0.5) / 200
+    mean = special.ndtri(middle) / np.sqrt(n)
+    sd = np.sqrt(stats.chi2.ppf(middle, df) / df)[:, None]
+    limit = special.stdtrit(df, (1 + confidence) / 2) * sd * np.sqrt(1 + 1 / n)
+    within = special.ndtr(mean + limit) - special.ndtr(mean - limit)
+    return float(1 - (within**later).mean())
