@@ -26,6 +26,7 @@ def agreement(
     *,
     biomarkers: str | Sequence[str] | None = None,
     measure_range: tuple[float, float] | None = None,
+    warned: str = "keep",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Compare biomarkers with a questionnaire, or with another number in the table.
@@ -53,6 +54,8 @@ def agreement(
     measure_range
         The lowest and the highest number that the measure can take, such as (0, 27) for the
         PHQ-9. None leaves bias and limits out.
+    warned
+        Whether to "keep" or to "drop" scores with a warning from Helios.
     confidence
         Coverage of the intervals and of the limits of agreement (between 0 and 1).
 
@@ -76,7 +79,7 @@ def agreement(
     120
     """
     check_confidence(confidence)
-    prepared = prepare(results, biomarkers=biomarkers, needs=[measure])
+    prepared = prepare(results, biomarkers=biomarkers, needs=[measure], warned=warned)
     values = _measured(prepared.frame[measure], measure_range)
     rows = []
     for marker in prepared.biomarkers:

@@ -9,15 +9,15 @@ import pandas as pd
 from scipy import special, stats
 
 from helios_research.analysis.intervals import check_choice, check_confidence
+from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import (
-    NOT_GIVEN,
     Floats,
     PreparedResults,
     Results,
     bucket_steps,
     prepare,
 )
-from helios_research.columns import BUCKET_LEVELS, Biomarker, Outcome
+from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.errors import ResultsError
 
 BASELINE_COLUMNS = (
@@ -56,6 +56,7 @@ def baseline(  # noqa: PLR0913 - each is a setting
     unit: Literal["recordings", "days"] = "recordings",
     order: str = "recording_time",
     spread: Literal["pooled", "own"] = "pooled",
+    warned: str = "keep",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Compare each scored recording with the first ones of its participant.
@@ -88,6 +89,8 @@ def baseline(  # noqa: PLR0913 - each is a setting
     spread
         Standard deviation behind z and the usual range: "pooled" over all participants'
         baselines, for which a few recordings each suffice, or each participant's "own".
+    warned
+        Whether to "keep" or to "drop" scores with a warning from Helios.
     confidence
         Share of later recordings (between 0 and 1) that the usual range is to hold if nothing
         changes.
@@ -112,7 +115,7 @@ def baseline(  # noqa: PLR0913 - each is a setting
     360
     """
     settings = _Baseline(first, unit, order, spread, confidence)
-    prepared = prepare(results, biomarkers=biomarkers, needs=["recording_id", order])
+    prepared = prepare(results, biomarkers=biomarkers, needs=["recording_id", order], warned=warned)
     place, days = _order(prepared, order)
     if unit == "days" and np.isnan(days).all() and len(days):
         message = (
@@ -123,7 +126,7 @@ def baseline(  # noqa: PLR0913 - each is a setting
     ordered = prepared.with_columns(_place=place, _moment=days)
     parts = [_against_baseline(ordered, marker, settings) for marker in prepared.biomarkers]
     compared = pd.concat(parts, ignore_index=True)
-    unplaced = int(((prepared.frame["outcome"] == Outcome.SCORED) & np.isnan(place)).sum())
+    unplaced = int((prepared.counts & np.isnan(place)).sum())
     left_out = f"{unplaced:,} scored recordings have no usable {order} and are left out."
     method = f"{_method(settings)}{_by_chance(compared, settings.confidence)}"
     return prepared.finish(compared, method, [left_out] if unplaced else [])

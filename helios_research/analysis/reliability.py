@@ -30,6 +30,7 @@ def reliability(
     *,
     biomarkers: str | Sequence[str] | None = None,
     by: str | None = None,
+    warned: str = "keep",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Measure how far participants' repeated recordings agree, and what change can be detected.
@@ -63,6 +64,8 @@ def reliability(
         One or several; None means all.
     by
         A column, such as the arm, at each level of which to measure.
+    warned
+        Whether to "keep" or to "drop" scores with a warning from Helios.
     confidence
         Coverage of the intervals (between 0 and 1).
 
@@ -83,11 +86,11 @@ def reliability(
     >>> found = reliability(
     ...     "datasets/shift_study_results.parquet", biomarkers="mental_strain", by="arm"
     ... )
-    >>> found["by_level"].tolist()
-    ['day_shift', 'night_shift']
+    >>> found["participants"].tolist()
+    [60, 60]
     """
     check_confidence(confidence)
-    prepared = prepare(results, [by], biomarkers=biomarkers)
+    prepared = prepare(results, [by], biomarkers=biomarkers, warned=warned)
     groups: dict[str | None, Any] = {None: slice(None)}
     if by is not None:
         levels = prepared.levels[by]

@@ -1,11 +1,13 @@
 """How far repeated recordings agree, and what change can be detected."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pingouin
 import pytest
 
-from helios_research.analysis import reliability
+from helios_research.analysis import agreement, baseline, reliability
 from helios_research.analysis.reliability import ordinal_alpha, own_pairs
 from helios_research.errors import ResultsError
 
@@ -136,14 +138,22 @@ def test_alpha_compares_pairs_of_recordings_with_participants_weighted_equally(m
     assert alpha.item() == pytest.approx(1 - np.mean([each.mean() for each in own]) / expected)
 
 
-def test_each_level_of_a_tag_is_measured_by_itself(study):
+@pytest.mark.parametrize("arm", ["day_shift", "night_shift"])
+def test_each_level_of_a_tag_is_measured_by_itself(study, arm):
     both = reliability(study, biomarkers=["stress", "mental_strain"], by="arm")
-    assert both["by_level"].tolist() == ["day_shift"] * 2 + ["night_shift"] * 2
-    alone = reliability(
-        study[study["arm"] == "night_shift"], biomarkers=["stress", "mental_strain"]
-    )
-    same = both.iloc[2:].drop(columns=["by", "by_level"]).reset_index(drop=True)
+    same = both[both["by_level"] == arm].drop(columns=["by", "by_level"]).reset_index(drop=True)
+    alone = reliability(study[study["arm"] == arm], biomarkers=["stress", "mental_strain"])
     pd.testing.assert_frame_equal(same, alone)
+
+
+@pytest.mark.parametrize("measure", [baseline, reliability, partial(agreement, measure="speech_s")])
+def test_excluded_scores_do_not_count_and_warned_ones_need_not(study, measure):
+    few = study.head(200).assign(excluded=[None] * 195 + ["ill"] * 5)
+    few["warnings"] = [["quiet"]] * 50 + [None] * 150
+    kept, dropped = (measure(few, warned=warned) for warned in ("keep", "drop"))
+    same = (measure(few.iloc[:195]), measure(few.iloc[50:195]))
+    for found, expected in zip((kept, dropped), same, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
 
 
 def test_alpha_is_1_for_agreement_and_about_0_for_chance(make_results):
