@@ -147,6 +147,11 @@ class Biomarker:
     bucketed: bool
 
     @property
+    def construct(self) -> str:
+        """What is measured: the same for a four-level score and its uniform form."""
+        return self.name.removeprefix("uniform_")
+
+    @property
     def column(self) -> Column:
         """The biomarker as a column of the results."""
         scale = "four ordered levels" if self.bucketed else "0 to 1"

@@ -7,16 +7,19 @@ are synthetic.
 
 from helios_research.analysis.agreement import agreement
 from helios_research.analysis.baseline import baseline
+from helios_research.analysis.change import compare_change
 from helios_research.analysis.comparisons import compare_by_tag
+from helios_research.analysis.differences import differences_by_tag
 from helios_research.analysis.missingness import flow, missingness_by_tag
 from helios_research.analysis.reliability import reliability
-from helios_research.analysis.summaries import differences_by_tag, summarize_by_tag
+from helios_research.analysis.summaries import summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
 
 __all__ = [
     "agreement",
     "baseline",
     "compare_by_tag",
+    "compare_change",
     "differences_by_tag",
     "flow",
     "format_table_one",

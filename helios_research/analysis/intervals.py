@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from helios_research.analysis.prepared import Codes, Floats
@@ -38,7 +39,7 @@ def cell_means(values: Floats, people: Codes, groups: Codes) -> pd.DataFrame:
     columns ``group``, ``person``, ``n`` (recordings) and 0 to k - 1, the means of the columns of
     ``values`` (n × k).
     """
-    values = values.reshape(len(people), -1)
+    values = values[:, None] if values.ndim == 1 else values
     known = (people >= 0) & (groups >= 0) & ~np.isnan(values).any(axis=1)
     n_people = int(people.max(initial=0)) + 1
     pairs, place = np.unique((groups * n_people + people)[known], return_inverse=True)
@@ -49,7 +50,9 @@ def cell_means(values: Floats, people: Codes, groups: Codes) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def mean_interval(mean: Floats, sd: Floats, n: Floats, confidence: float) -> tuple[Floats, Floats]:
+def mean_interval(
+    mean: ArrayLike, sd: ArrayLike, n: ArrayLike, confidence: float
+) -> tuple[Floats, Floats]:
     """Give intervals of means over n participants of values from 0 to 1.
 
     t on the logit scale (delta method), so that the interval stays within 0 and 1; of a mean of
@@ -72,7 +75,7 @@ def mean_interval(mean: Floats, sd: Floats, n: Floats, confidence: float) -> tup
 
 
 def share_interval(
-    share: Floats, variance: Floats, n: Floats, confidence: float
+    share: ArrayLike, variance: ArrayLike, n: ArrayLike, confidence: float
 ) -> tuple[Floats, Floats]:
     """Give intervals of shares over n participants, from the variance of each share.
 

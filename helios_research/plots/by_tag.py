@@ -141,7 +141,7 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
         empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
         return as_asked(empty, biomarkers)
     by = None if hue == tag else hue
-    summary = summarize_by_tag(rows, tag, by=by, resamples=RESAMPLES)
+    summary = summarize_by_tag(rows, tag, by=by)
     differences = _differences(rows, tag, by)
     layout = lay_out_rows(rows, tag, hue, labels)
     most_points = MOST_POINTS // max(1, sum(not marker.bucketed for marker in rows.biomarkers))

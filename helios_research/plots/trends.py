@@ -111,7 +111,7 @@ def draw_trends(
     """Draw one panel per biomarker along the same axis; ``about`` is the first part of the notes."""
     markers = trends.rows.biomarkers
     binned = trends.rows.with_columns(_bin=trends.axis.bins.astype(str))
-    summary = summarize_by_tag(binned, "_bin", by=trends.hue, resamples=RESAMPLES)
+    summary = summarize_by_tag(binned, "_bin", by=trends.hue)
     summary["bin"] = summary["level"].astype(int)
     notes = chosen.notes(about[0], _about_means(trends, summary), *about[1:])
     strips = max(_STRIP_LINES * len(trends.groups) + _AROUND_STRIPS, 15)

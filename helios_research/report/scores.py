@@ -79,7 +79,7 @@ def scores(data: ReportData) -> Sequence[Block]:
 
 
 def _pictures(data: ReportData, table: pd.DataFrame, tag: str) -> Pictures:
-    summary = summarize_by_tag(table, tag, biomarkers=list(data.biomarkers), resamples=_RESAMPLES)
+    summary = summarize_by_tag(table, tag, biomarkers=list(data.biomarkers))
     return Pictures(tuple(_scores_picture(table, tag, name, summary) for name in data.biomarkers))
 
 
@@ -160,7 +160,6 @@ def _compare(data: ReportData, tag: str) -> pd.DataFrame:
         data.table,
         tag,
         biomarkers=data.biomarkers[:1] if n_levels > _MOST_COMPARED_IN_FULL else None,
-        repeated="mixed model" if len(data.table) <= _MOST_MODELLED else "participant means",
     )
 
 
