@@ -43,7 +43,7 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     warned: str = "keep",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Compare how participants of each level of a tag change over visits (arm × time).
+    """Compare how participants of each level of a tag change over visits (arm by time).
 
     Each participant's change from the first visit to each later one is compared between the levels
     of the tag, and so is their trend: the slope of their means over all visits, in visits' own
@@ -53,7 +53,7 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     are compared with zero. Only participants who have both visits take part in a change, so that
     those who left do not move it.
 
-    For a bucketed biomarker the change is one of mean ridits, given as that of P(higher) −
+    For a bucketed biomarker the change is one of mean ridits, given as that of P(higher) less
     P(lower).
 
     Parameters
@@ -77,7 +77,7 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     -------
     DataFrame
         A row per biomarker, level other than the reference (without a tag: "all participants"),
-        and ``contrast`` ("visit 6 − visit 1", or "trend per visit"). Differences are those of
+        and ``contrast`` ("visit 6" less "visit 1", or "trend per visit"). Differences are those of
         changes in points of the score, level less reference.
 
     Raises
@@ -121,9 +121,10 @@ def _changes(
     first = f"{over} {visits.labels[0]}"
     for visit, label in list(enumerate(visits.labels))[1:]:
         pair = _valued(cells[cells["visit"].isin([0, visit])], marker)
-        each = pair.set_index(["group", "person", "visit"])["value"].unstack()
-        each = each.reindex(columns=[0, visit])
-        changes = (each[visit] - each[0]).dropna().rename("change").reset_index()
+        before, after = (
+            pair[pair["visit"] == own].set_index(["group", "person"])["value"] for own in (0, visit)
+        )
+        changes = (after - before).dropna().rename("change").reset_index()
         yield f"{over} {label} {MINUS} {first}", changes
     if len(visits) > 2:
         yield f"trend per {over}", _slopes(_valued(cells, marker), _steps(visits))

@@ -218,7 +218,9 @@ def _roles(
     if family is None:
         # The four-level score of a construct, where it is there, is before its uniform form.
         taken = {BIOMARKERS_BY_NAME[name].construct for name in primary}
-        by_construct = {BIOMARKERS_BY_NAME[name].construct: name for name in reversed(prepared.names)}
+        by_construct = {
+            BIOMARKERS_BY_NAME[name].construct: name for name in reversed(prepared.names)
+        }
         family = [name for construct, name in by_construct.items() if construct not in taken]
     roles = dict.fromkeys(prepared.names, OUTSIDE) | dict.fromkeys(family, FAMILY)
     return roles | dict.fromkeys(primary, PRIMARY)
@@ -261,6 +263,8 @@ def _cautions(
     several = int((each > 1).sum())
     if 0 < several <= _FEW_AT_SEVERAL * len(each):
         of = f"{several:,} of {counted(len(each), 'participant')}"
-        are, errors = ("is", "this is a typing error") if several == 1 else ("are", "these are typing errors")
+        are, errors = (
+            ("is", "this is a typing error") if several == 1 else ("are", "these are typing errors")
+        )
         cautions.append(f"{of} {are} at several levels of {tag!r}: check whether {errors}.")
     return cautions

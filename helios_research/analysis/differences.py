@@ -73,7 +73,7 @@ def differences_by_tag(  # noqa: PLR0913 - each is a setting
     --------
     >>> found = differences_by_tag("datasets/shift_study_results.parquet", "arm")
     >>> found.set_index("biomarker").loc["mental_strain", "level"]
-    'night_shift'
+    'day_shift'
     """
     bootstrap = Bootstrap(resamples, confidence, seed)
     prepared = prepare(results, [tag], biomarkers=biomarkers)

@@ -6,6 +6,7 @@ equally whatever the number of their recordings.
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -199,7 +200,7 @@ def _ends(contrast: Contrast, confidence: float) -> tuple[float, float]:
     return contrast.difference - margin, contrast.difference + margin
 
 
-def _test_of(contrast: Contrast) -> dict[str, object]:
+def _test_of(contrast: Contrast) -> dict[str, Any]:
     statistic = contrast.difference / contrast.error
     return {
         "test": contrast.test,
@@ -211,13 +212,13 @@ def _test_of(contrast: Contrast) -> dict[str, object]:
 
 
 def mean_ridits(shares: Floats) -> Floats:
-    """Give cells their mean ridit, from the shares of their recordings at each level (n × levels).
+    """Give cells their mean ridit, from the shares of their recordings at each level (cells, levels).
 
     A ridit is the share of all scores below a level plus half of those at it, cells weighing
     equally (Bross 1958), so that twice the difference of two groups' means is the probability
     that a score of the second is higher less the probability that it is lower.
     """
-    together = shares.mean(axis=0)
+    together = shares.sum(axis=0) / max(len(shares), 1)
     ridits: Floats = shares @ (np.cumsum(together) - together / 2)
     return ridits
 
@@ -325,9 +326,9 @@ def _robust_errors(
 def _adjusted(
     patterns: Floats, inverse: Floats, ratio: float, against_first: Floats
 ) -> tuple[Floats, Floats]:
-    """Weigh the residuals of each pattern (pattern × level × contrast), adjusted as by CR2.
+    """Weigh the residuals of each pattern (patterns, levels, contrasts), adjusted as by CR2.
 
-    Also gives the variance of what a participant of the pattern adds (pattern × contrast), in
+    Also gives the variance of what a participant of the pattern adds (patterns, contrasts), in
     units of the residual variance.
     """
     pairs = patterns[:, :, None] * patterns[:, None, :]

@@ -37,7 +37,7 @@ def cell_means(values: Floats, people: Codes, groups: Codes) -> pd.DataFrame:
 
     A row per participant and group that have a value, by group, then participant, with the
     columns ``group``, ``person``, ``n`` (recordings) and 0 to k - 1, the means of the columns of
-    ``values`` (n × k).
+    ``values`` (n, k).
     """
     values = values[:, None] if values.ndim == 1 else values
     known = (people >= 0) & (groups >= 0) & ~np.isnan(values).any(axis=1)
@@ -98,8 +98,7 @@ def share_interval(
 
 
 def _t_quantile(n: Floats, confidence: float) -> Floats:
-    quantile: Floats = stats.t.ppf((1 + confidence) / 2, np.maximum(n - 1, 1))
-    return quantile
+    return np.asarray(stats.t.ppf((1 + confidence) / 2, np.maximum(n - 1, 1)))
 
 
 def part_notes(n_people: Codes, largest: Floats) -> list[str | None]:

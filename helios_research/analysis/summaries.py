@@ -101,7 +101,7 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     --------
     >>> summary = summarize_by_tag("datasets/shift_study_results.parquet", "arm")
     >>> summary.query("biomarker == 'mental_strain'")["level"].tolist()
-    ['day_shift', 'night_shift']
+    ['night_shift', 'day_shift']
     """
     check_confidence(confidence)
     prepared = prepare(results, [tag, by], biomarkers=biomarkers, order=order, warned=warned)

@@ -31,7 +31,6 @@ from helios_research.plots.canvas import (
 from helios_research.plots.marks import (
     MOST_POINTS,
     NO_INTERVAL,
-    RESAMPLES,
     about_bars,
     draw_points,
     key_above,

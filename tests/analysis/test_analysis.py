@@ -15,9 +15,11 @@ QUICK = {"resamples": 100}
 TWO = ("uniform_stress", "stress")
 
 ANALYSES = {
-    "summary": lambda table: analysis.summarize_by_tag(table, "arm", **QUICK),
-    "summary by": lambda table: analysis.summarize_by_tag(table, "arm", by="visit", **QUICK),
+    "summary": lambda table: analysis.summarize_by_tag(table, "arm"),
+    "summary by": lambda table: analysis.summarize_by_tag(table, "arm", by="visit"),
     "comparison": lambda table: analysis.compare_by_tag(table, "arm", biomarkers=TWO),
+    "change": lambda table: analysis.compare_change(table, "arm", biomarkers=TWO),
+    "change of all": lambda table: analysis.compare_change(table, biomarkers=TWO),
     "comparison within": lambda table: analysis.compare_by_tag(table, "visit", biomarkers=TWO),
     "differences": lambda table: analysis.differences_by_tag(table, "arm", **QUICK),
     "baseline": lambda table: analysis.baseline(table, order="visit"),
@@ -91,7 +93,7 @@ def test_the_order_of_the_rows_does_not_matter(study, name):
 def test_the_public_names_are_these_and_all_are_there():
     assert sorted(analysis.__all__) == analysis.__all__
     assert set(analysis.__all__) == {
-        "agreement", "baseline", "compare_by_tag", "differences_by_tag",
+        "agreement", "baseline", "compare_by_tag", "compare_change", "differences_by_tag",
         "flow", "format_table_one", "missingness_by_tag", "reliability",
         "summarize_by_tag", "table_one",
     }  # fmt: skip

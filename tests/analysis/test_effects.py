@@ -108,7 +108,7 @@ def test_too_few_and_constant_scores_give_a_sentence(values, design):
     assert np.isnan(ours.p)
 
 
-@pytest.mark.parametrize("person_sd", [0.6, 1.0, 4.0])
+@pytest.mark.parametrize("person_sd", [0.6, 1.0, 2.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_means_and_variances_are_those_of_statsmodels(person_sd, seed):
     """Unbalanced: each participant lacks some of the four levels."""
