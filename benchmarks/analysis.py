@@ -9,6 +9,7 @@ from collections.abc import Callable
 from support.results import many_results, seconds
 
 from helios_research.analysis import (
+    attrition,
     baseline,
     compare_by_tag,
     differences_by_tag,
@@ -56,6 +57,8 @@ def main() -> None:
         ),
         "table_one": (lambda: table_one(table, "arm"), None),
         "flow": (lambda: flow(table), None),
+        "flow, arm, 14 visits expected": (lambda: flow(table, by="arm", expected=14), None),
+        "attrition, arm": (lambda: attrition(table, "visit", by="arm"), None),
     }
     for name, (act, target) in acts.items():
         taken, worked = seconds(act)

@@ -6,21 +6,24 @@ are synthetic.
 """
 
 from helios_research.analysis.agreement import agreement
+from helios_research.analysis.attrition import attrition, exclude, flow
 from helios_research.analysis.baseline import baseline
 from helios_research.analysis.change import compare_change
 from helios_research.analysis.comparisons import compare_by_tag
 from helios_research.analysis.differences import differences_by_tag
-from helios_research.analysis.missingness import flow, missingness_by_tag
+from helios_research.analysis.missingness import missingness_by_tag
 from helios_research.analysis.reliability import reliability
 from helios_research.analysis.summaries import summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
 
 __all__ = [
     "agreement",
+    "attrition",
     "baseline",
     "compare_by_tag",
     "compare_change",
     "differences_by_tag",
+    "exclude",
     "flow",
     "format_table_one",
     "missingness_by_tag",

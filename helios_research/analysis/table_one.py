@@ -102,7 +102,7 @@ def _participants(prepared: PreparedResults) -> pd.DataFrame:
     facts = pd.DataFrame(
         {
             "person": prepared.people,
-            "age": _ages(prepared),
+            "age": ages(prepared),
             "scored": has_score.astype(float),
             "missing": ~has_score & (table["outcome"] != Outcome.PENDING),
         }
@@ -114,7 +114,7 @@ def _participants(prepared: PreparedResults) -> pd.DataFrame:
     return facts
 
 
-def _ages(prepared: PreparedResults) -> Floats:
+def ages(prepared: PreparedResults) -> Floats:
     """Give the age at each recording in years; NaN where a time is missing or before birth."""
     recorded = np.full(len(prepared.frame), np.nan)
     if "date_of_birth" not in prepared.frame.columns:

@@ -12,7 +12,8 @@ from matplotlib.path import Path
 
 from helios_research._util.text import counted
 from helios_research.analysis import flow, missingness_by_tag
-from helios_research.analysis.missingness import ANY_REASON, WITH_WARNING
+from helios_research.analysis.attrition import WITH_WARNING
+from helios_research.analysis.missingness import ANY_REASON
 from helios_research.analysis.prepared import Floats, Results, prepare
 from helios_research.columns import Outcome
 from helios_research.plots.canvas import (
@@ -30,7 +31,7 @@ from helios_research.plots.canvas import (
     size_in,
     style_axes,
 )
-from helios_research.plots.marks import NO_INTERVAL, RESAMPLES, key_above
+from helios_research.plots.marks import key_above
 from helios_research.plots.rows import RowLayout, lay_out_rows, write_rows
 from helios_research.plots.selection import Selection, in_order, keep_largest
 from helios_research.plots.text import about_fonts, name_of, shorten, width_in
@@ -52,9 +53,8 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     """Draw the share of recordings without scores at each level of a tag.
 
     Each bar is divided by outcome; the line at its end is the 95 % interval of the whole share,
-    by a bootstrap over participants, as in ``analysis.missingness_by_tag``. Recordings that have
-    not ended yet are left out. Where recordings fail more often at one level than at another, a
-    sentence below says so.
+    as in ``analysis.missingness_by_tag``. Recordings that have not ended yet are left out. Where
+    recordings failed more often at one level than at another, a sentence below says so.
 
     Parameters
     ----------
@@ -98,13 +98,13 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
         return empty_figure(ax, 1, sentence, chosen.notes(), style)[0]
     rows = chosen.rows()
     layout = lay_out_rows(rows, tag, None, labels)
-    rates = missingness_by_tag(rows, tag, also=(), resamples=RESAMPLES)
+    rates = missingness_by_tag(rows, tag, also=())
     height = layout.height_in(style) + _AROUND * style.line_in
     # The number of flagged recordings is already with the recordings shown.
     warnings = [text for text in rates.attrs["warnings"] if text != rows.flagged_note]
-    how = "Line: 95 % interval of the whole share (bootstrap over participants)."
-    if rates["rate_low"].isna().all():
-        how = f"Mark: whole share ({NO_INTERVAL})."
+    has_line = rates["rate_low"].notna()
+    how = "Line: 95 % interval of the whole share" if has_line.any() else "Mark: the whole share"
+    how += "." if has_line.all() else "; none for fewer than 3 participants."
     notes = [Footnote(text) for text in warnings if caption]
     notes += chosen.notes(how, about_fonts(layout.names))
     (axes,) = open_canvas(ax, [height], notes, style)

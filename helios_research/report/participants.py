@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research.analysis import flow, format_table_one, missingness_by_tag, table_one
-from helios_research.analysis.missingness import ANY_REASON, BIOMARKER_FAILED
+from helios_research.analysis.missingness import ANY_REASON, RECORDING_FAILED
 from helios_research.analysis.table_one import OVERALL
 from helios_research.errors import ResultsError
 from helios_research.plots import COLUMN, flow_diagram, outcomes_by_tag
@@ -28,9 +28,9 @@ from helios_research.report.data import DEMOGRAPHICS, FEWEST, HIDDEN, ReportData
 _EVERYONE = "__everyone__"
 _MOST_ROWS = 40
 _WHAT_IS_COUNTED = (
-    "Recordings without scores are all that ended, but not as scored. The biomarker failed where "
-    "the outcome is failed or skipped; where it is rejected, invalid or lost, the reason is not the "
-    "recording."
+    "“Without scores” counts every finished recording that has none. “Recording failed” counts those "
+    "that Helios or the preflight could not use; the others had other causes, such as an invalid row "
+    "or an error of the service."
 )
 _NOTHING_TO_TEST = "No test: too few participants or levels, or no failures to compare."
 
@@ -107,15 +107,15 @@ def missing(data: ReportData) -> tuple[Sequence[Block], list[str]]:
     elif found["p"].notna().any():
         blocks.append(
             Text(
-                "Recordings do not fail measurably more often in one of these groups than in "
-                "another."
+                "No difference in failure rates was detected. Below each table stands how large "
+                "one may be all the same."
             )
         )
     elif len(found):
         blocks.append(Text(_NOTHING_TO_TEST))
     if drawn := tuple(_outcomes_picture(data, tag) for tag in data.tags if tag in grouping):
         blocks.append(Pictures(drawn))
-    shares = found[found["reason"].isin([ANY_REASON, BIOMARKER_FAILED])]
+    shares = found[found["reason"].isin([ANY_REASON, RECORDING_FAILED])]
     for variable, part in shares.groupby("variable", sort=False):
         blocks.append(_missing_table(str(variable), part))
     if len(shares):
@@ -149,7 +149,7 @@ def _outcomes_picture(data: ReportData, tag: str) -> Picture:
 
 def _missing_table(variable: str, part: pd.DataFrame) -> Table:
     cells = {(row["level"], row["reason"]): row for row in part.to_dict("records")}
-    failed = part[part["reason"] == BIOMARKER_FAILED]
+    failed = part[part["reason"] == RECORDING_FAILED]
     worst = failed.sort_values("rate", ascending=False, kind="stable")["level"].head(_MOST_ROWS)
     levels = [level for level in failed["level"] if level in set(worst)]
     rows = [
@@ -158,11 +158,11 @@ def _missing_table(variable: str, part: pd.DataFrame) -> Table:
             count(cells[level, ANY_REASON]["recordings"]),
             count(cells[level, ANY_REASON]["participants"]),
             _share(cells[level, ANY_REASON]),
-            _share(cells[level, BIOMARKER_FAILED]),
+            _share(cells[level, RECORDING_FAILED]),
         )
         for level in levels
     ]
-    header = [variable, "recordings", "participants", "without scores", "biomarker failed"]
+    header = [variable, "recordings", "participants", "without scores", "recording failed"]
     notes = [_tested(part)]
     if len(levels) < len(failed):
         notes.append(f"Only the {_MOST_ROWS} of {len(failed)} levels with the most failures.")
@@ -175,16 +175,17 @@ def _missing_table(variable: str, part: pd.DataFrame) -> Table:
 
 
 def _tested(part: pd.DataFrame) -> str:
-    p = part.drop_duplicates("reason").set_index("reason")["p"]
+    p = part.drop_duplicates("reason").set_index("reason")["p_holm"]
     if p.isna().all():
         return _NOTHING_TO_TEST
-    names = {ANY_REASON: "without scores", BIOMARKER_FAILED: "for failures of the biomarker"}
+    names = {ANY_REASON: "without scores", RECORDING_FAILED: "recording failed"}
     values = {name: p_value(p[reason]) for reason, name in names.items()}
-    tests = ", ".join(
-        f"p {value if value.startswith('<') else f'= {value}'} {name}"
+    tests = "; ".join(
+        f"{name} p {value if value.startswith('<') else f'= {value}'}"
         for name, value in values.items()
     )
-    return f"Test for equal rates at all levels: {tests}."
+    found = part.loc[part["reason"] == RECORDING_FAILED, "sentence"].iloc[0]
+    return f"Test of equal rates at all levels (score test): {tests}. {found}"
 
 
 def _share(row: Mapping[Any, Any]) -> str:

@@ -25,9 +25,10 @@ ANALYSES = {
     "baseline": lambda table: analysis.baseline(table, order="visit"),
     "reliability": lambda table: analysis.reliability(table, by="arm"),
     "agreement": lambda table: analysis.agreement(table, "speech_s", measure_range=(0, 600)),
-    "missingness": lambda table: analysis.missingness_by_tag(table, "arm", **QUICK),
+    "missingness": lambda table: analysis.missingness_by_tag(table, "arm"),
     "table one": lambda table: analysis.format_table_one(analysis.table_one(table, "arm")),
-    "flow": analysis.flow,
+    "flow": lambda table: analysis.flow(table, by="arm", expected=14),
+    "attrition": lambda table: analysis.attrition(table, "visit", by="arm", expected=14),
 }
 
 
@@ -93,8 +94,8 @@ def test_the_order_of_the_rows_does_not_matter(study, name):
 def test_the_public_names_are_these_and_all_are_there():
     assert sorted(analysis.__all__) == analysis.__all__
     assert set(analysis.__all__) == {
-        "agreement", "baseline", "compare_by_tag", "compare_change", "differences_by_tag",
-        "flow", "format_table_one", "missingness_by_tag", "reliability",
+        "agreement", "attrition", "baseline", "compare_by_tag", "compare_change", "differences_by_tag",
+        "exclude", "flow", "format_table_one", "missingness_by_tag", "reliability",
         "summarize_by_tag", "table_one",
     }  # fmt: skip
     assert all(inspect.getdoc(getattr(analysis, name)) for name in analysis.__all__)

@@ -81,7 +81,7 @@ def test_unequal_failures_are_a_warning_in_plain_words(study: pd.DataFrame) -> N
     here = table["arm"] == "night_shift"
     table["outcome"] = table["outcome"].astype("str").mask(here, "failed")
     section, warnings = missing(report_data(table, tags=["arm"], biomarkers=["mental_strain"]))
-    assert warnings[0].startswith("Recordings fail more often where arm is night_shift")
+    assert warnings[0].startswith("Recordings failed more often in arm night_shift, where")
     assert warnings[0] in words(section)
 
 
@@ -89,7 +89,7 @@ def test_where_nothing_can_be_tested_no_equality_is_claimed(study: pd.DataFrame)
     section, warnings = missing(report_data(study.iloc[:1], tags=["arm"]))
     assert warnings == []
     assert "No test: too few participants" in words(section)
-    assert "do not fail measurably" not in words(section)
+    assert "No difference" not in words(section)
     assert "Every row of the manifest (1) is accounted for; 1 scored recording entered" in words(
         methods(report_data(study[study["outcome"] == "scored"].iloc[:1]))
     )
@@ -200,9 +200,11 @@ def test_warnings_are_counted_where_there_are_scores(study: pd.DataFrame) -> Non
     assert "Helios gave warnings" not in words(at_a_glance(report_data(failed), []))
 
 
-def test_failures_of_the_biomarker_are_defined_where_they_are_counted(study: pd.DataFrame) -> None:
+def test_failed_recordings_are_defined_where_they_are_counted(study: pd.DataFrame) -> None:
     section, _ = missing(report_data(study, tags=["arm"]))
-    assert "The biomarker failed where the outcome is failed or skipped" in words(section)
+    assert "“Recording failed” counts those that Helios or the preflight could not use" in words(
+        section
+    )
 
 
 def test_a_caution_refers_to_what_stands_in_the_report(study: pd.DataFrame) -> None:

@@ -1,0 +1,431 @@
+"""What was lost on the way: recordings excluded or without scores, and participants who left."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from helios_research._util.text import counted
+from helios_research.analysis.expected import (
+    EVERYONE,
+    Expected,
+    expected_recordings,
+    listed_recordings,
+    put_in_one_arm,
+    visit_column,
+)
+from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex, levels_of
+from helios_research.analysis.missingness import p_in_words
+from helios_research.analysis.prepared import (
+    EXCLUDED,
+    Codes,
+    Flags,
+    PreparedResults,
+    Results,
+    count_reasons,
+    has_warning,
+    not_ended,
+    prepare,
+)
+from helios_research.analysis.table_one import ages, mean_difference, proportion_difference
+from helios_research.columns import Outcome
+from helios_research.errors import ResultsError
+from helios_research.results.files import read_footer
+
+_STEPS = (
+    *("expected", "listed", "valid", "passed preflight", "sent", "scored", "included"),
+    "without warning",
+)
+_FLOW_COLUMNS = (
+    *("group", "step", "kind", "reason", "recordings", "participants"),
+    *("smd_age", "smd_birth_sex"),
+)
+WITH_WARNING = "scored with a warning"
+NOT_RECORDED = "not recorded"
+_UNEQUAL_BELOW = 0.05
+
+
+def exclude(
+    results: pd.DataFrame, mask: "pd.Series[bool] | NDArray[np.bool_]", reason: str
+) -> pd.DataFrame:
+    """Exclude recordings from every analysis, and keep them in the results, flow and report.
+
+    It can be called again for another reason; where both apply, the first one stays.
+
+    Parameters
+    ----------
+    results
+        One row per recording.
+    mask
+        True for each recording to exclude: a Series with the index of the results, or an array.
+    reason
+        The reason in a few words, which the flow shows.
+
+    Returns
+    -------
+    DataFrame
+        The results with the text column ``excluded``: the reason, null where there is none.
+
+    Raises
+    ------
+    ResultsError
+        If the mask is not true or false for every recording, or the reason is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> results = pd.read_parquet("datasets/shift_study_results.parquet")
+    >>> kept = exclude(results, results["speech_s"] < 15, "less than 15 s of speech")
+    >>> int(kept["excluded"].count())
+    93
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        message = 'The reason of an exclusion is empty: give it in words, such as "ill that day".'
+        raise ResultsError(message)
+    rows = _mask_of(results, mask)
+    earlier = results[EXCLUDED] if EXCLUDED in results.columns else None
+    text = pd.Series(earlier, index=results.index, dtype="str")
+    return results.assign(**{EXCLUDED: text.mask(text.isna() & rows, reason.strip())})
+
+
+def _mask_of(results: pd.DataFrame, mask: "pd.Series[bool] | NDArray[np.bool_]") -> Flags:
+    values = pd.Series(mask)
+    missing = int(values.isna().sum())
+    problem = None
+    if len(values) != len(results):
+        rows = counted(len(results), "recording")
+        problem = f"has {len(values):,} values for {rows}: give one for each"
+    elif isinstance(mask, pd.Series) and not mask.index.equals(results.index):
+        problem = "has another index than the results: make it from these results"
+    elif missing:
+        where = counted(missing, "recording")
+        problem = f"is neither true nor false for {where}: decide, as with mask.fillna(False)"
+    elif len(values) and pd.api.types.infer_dtype(values) != "boolean":
+        problem = 'is not of true and false: give a comparison, such as results["speech_s"] < 15'
+    if problem:
+        message = f"The mask of exclusions {problem}."
+        raise ResultsError(message)
+    return values.to_numpy(dtype=bool)
+
+
+# --- the flow -------------------------------------------------------------------------------------
+
+
+def flow(results: Results, *, by: str | None = None, expected: Expected = None) -> pd.DataFrame:
+    """Follow recordings and participants from the manifest to scores without warning.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    by
+        The arm, or another column by which to split the flow.
+    expected
+        How many recordings each participant should have, or a table of them: ``user_label``, the
+        visit column and, for participants without any recording, the column given as ``by``. The
+        flow then begins with the step "expected".
+
+    Returns
+    -------
+    DataFrame
+        For each ``group`` (the levels of ``by``, or "all participants") and step a row of kind
+        "remaining"; before it a row of kind "lost" for each reason of a loss (an error code, the
+        outcome where there is none, "excluded: …"), and one of kind "added" for recordings that
+        were not expected. ``participants`` of a "lost" row are those none of whose recordings
+        reached the step, each counted once, at the most frequent reason. ``smd_age`` and
+        ``smd_birth_sex`` are standardized differences between the participants lost at the step
+        and those who remain (above 0 where the lost are older; without a sign for sex), null
+        where either are fewer than two.
+
+    Raises
+    ------
+    ResultsError
+        If a column is missing, or what was expected does not fit the results.
+
+    Examples
+    --------
+    >>> flow("datasets/shift_study_results.parquet").query("kind == 'remaining'")["step"].tolist()
+    ['listed', 'valid', 'passed preflight', 'sent', 'scored', 'without warning']
+    """
+    over = visit_column(expected, by) if isinstance(expected, pd.DataFrame) else None
+    prepared = prepare(results, [by, over], biomarkers=())
+    rows = _with_fate(listed_recordings(prepared, by, over), prepared)
+    warnings = _withdrawn(results)
+    steps = list(_STEPS)
+    if expected is None:
+        steps.remove("expected")
+    else:
+        wanted = expected_recordings(prepared, expected, by, over)
+        warnings += put_in_one_arm(rows, wanted, by)
+        rows = _with_expected(rows, wanted)
+    if prepared.excluded.isna().all():
+        steps.remove("included")
+    people = _demographics(prepared)
+    groups = () if by is None else prepared.levels[by].labels
+    found = [
+        row
+        for group in dict.fromkeys([*groups, *rows["group"]]) or [EVERYONE]
+        for row in _follow(rows[rows["group"] == group], steps, people, group)
+    ]
+    made = pd.DataFrame(found, columns=_FLOW_COLUMNS).astype({"reason": "str"})
+    pending = int((prepared.frame["outcome"] == Outcome.PENDING).sum())
+    warnings += [f"{not_ended(pending)}."] if pending else []
+    return prepared.finish(made, _METHOD, warnings)
+
+
+_METHOD = (
+    "Each recording is lost at the first step that it did not reach; a participant is lost where "
+    "none of their recordings goes on. A recording counts as sent once Helios had its audio."
+)
+
+
+def _with_fate(rows: pd.DataFrame, prepared: PreparedResults) -> pd.DataFrame:
+    """Add how far each recording came, as a place in ``_STEPS``, and why no further."""
+    table, excluded = prepared.frame, prepared.excluded.notna()
+    outcome = table["outcome"].astype("str")
+    scored = outcome == Outcome.SCORED
+    reached = np.full(len(table), _STEPS.index("passed preflight"))
+    for step, own in (
+        ("sent", _had_audio(table)),
+        ("listed", outcome == Outcome.INVALID),
+        ("valid", outcome == Outcome.SKIPPED),
+        ("scored", scored),
+        ("included", scored & ~excluded),
+        ("without warning", scored & ~excluded & ~has_warning(table)),
+    ):
+        reached[own.to_numpy(dtype=bool)] = _STEPS.index(step)
+    reasons = prepared.missing_reasons(np.ones(len(table), dtype=bool))
+    reasons = reasons.mask(scored & ~excluded, WITH_WARNING)
+    return rows.assign(reached=reached, reason=reasons.to_numpy(), expected=True)
+
+
+def _had_audio(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Mark the recordings whose audio Helios had."""
+    if "uploaded_at" in table.columns:
+        return table["uploaded_at"].notna() | (table["outcome"] == Outcome.LOST)
+    return table["outcome"].isin([Outcome.FAILED, Outcome.LOST])
+
+
+def _with_expected(rows: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
+    """Add the expected recordings that were never listed, and mark those listed but not expected."""
+    # The second recording of a visit is expected where the schedule has the visit twice.
+    keys = ["person", "level"]
+    have, want = (
+        pd.MultiIndex.from_frame(table[keys].assign(number=table.groupby(keys).cumcount()))
+        for table in (rows, wanted)
+    )
+    never = wanted[~want.isin(have)].assign(reached=0, reason=NOT_RECORDED, expected=True)
+    known = rows.assign(expected=have.isin(want) & (rows["person"] >= 0))
+    return pd.concat([known, never], ignore_index=True)
+
+
+def _demographics(prepared: PreparedResults) -> pd.DataFrame:
+    """Give the age and sex of each participant."""
+    facts = pd.DataFrame({"person": prepared.people, "age": ages(prepared), "sex": None})
+    if "birth_sex" in prepared.frame.columns:
+        facts["sex"] = canonical_sex(prepared.frame["birth_sex"])
+    return facts.groupby("person").agg({"age": "min", "sex": "first"})
+
+
+def _follow(
+    rows: pd.DataFrame, steps: list[str], people: pd.DataFrame, group: str
+) -> list[tuple[object, ...]]:
+    """Count at each step what is lost and what remains."""
+    furthest = rows[rows["person"] >= 0].groupby("person")["reached"].max()
+    found: list[tuple[object, ...]] = []
+    for step in steps:
+        place = _STEPS.index(step)
+        gone, stay = (furthest.index[at] for at in (furthest == place - 1, furthest >= place))
+        changes = _losses(rows[rows["reached"] == place - 1], gone)
+        changes += _additions(rows) if step == "listed" else []
+        found += [(group, step, *change, np.nan, np.nan) for change in changes]
+        here = rows[rows["expected"] if step == "expected" else rows["reached"] >= place]
+        numbers = len(here), here.loc[here["person"] >= 0, "person"].nunique()
+        apart = _apart(people.reindex(stay), people.reindex(gone))
+        found.append((group, step, "remaining", None, *numbers, *apart))
+    return found
+
+
+def _losses(lost: pd.DataFrame, gone: pd.Index) -> list[tuple[str, str, int, int]]:
+    reasons = count_reasons(lost["reason"])
+    places = lost["reason"].map({reason: place for place, reason in enumerate(reasons)})
+    last = lost["person"].isin(gone)
+    people = places[last].groupby(lost["person"][last]).min().value_counts()
+    return [
+        ("lost", reason, count, int(people.get(place, 0)))
+        for place, (reason, count) in enumerate(reasons.items())
+    ]
+
+
+def _additions(rows: pd.DataFrame) -> list[tuple[str, str, int, int]]:
+    extra = rows.loc[~rows["expected"], "person"]
+    people = extra[(extra >= 0) & ~extra.isin(rows.loc[rows["expected"], "person"])].nunique()
+    return [("added", "not expected", len(extra), people)] if len(extra) else []
+
+
+def _apart(stay: pd.DataFrame, gone: pd.DataFrame) -> tuple[float, float]:
+    """Give the standardized differences in age and sex of those who are lost to those who stay."""
+    sexes = pd.Index(stay["sex"].dropna()).union(gone["sex"].dropna()).unique()
+    counts = [
+        part["sex"].value_counts().reindex(sexes, fill_value=0).to_numpy().astype(np.float64)
+        for part in (stay, gone)
+    ]
+    age = mean_difference(stay["age"].to_numpy(np.float64), gone["age"].to_numpy(np.float64))
+    few = min(map(np.sum, counts)) < 2
+    return age, np.nan if few else proportion_difference(*counts)
+
+
+def _withdrawn(results: Results) -> list[str]:
+    """Count the withdrawn participants, of whom only the footer of a results file knows."""
+    if not isinstance(results, str | PathLike):
+        return []
+    number = int(read_footer(Path(results)).get("withdrawn") or 0)
+    return [f"Not counted: {counted(number, 'participant')} who withdrew."] if number else []
+
+
+# --- participants over visits ---------------------------------------------------------------------
+
+
+def attrition(
+    results: Results,
+    over: str,
+    *,
+    by: str | None = None,
+    expected: Expected = None,
+) -> pd.DataFrame:
+    """Count the participants who are still in the study at each visit.
+
+    Participants who have not come to a visit yet count as gone: while a study runs, give
+    ``expected`` a table of the visits that are due.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    over
+        The visit, or another column whose levels are in the order of time.
+    by
+        The arm. A participant at several levels is counted at that of most of their recordings.
+    expected
+        How many visits each participant should have, or a table of them: ``user_label``, the
+        column given as ``over`` and, for participants without any recording, that given as ``by``.
+
+    Returns
+    -------
+    DataFrame
+        A row per arm (``by``; "all participants" without one) and ``level`` of ``over``:
+        ``participants`` who are expected at this level or a later one; those of them ``expected``
+        at this level; ``still_in``, with a recording at this level or a later one whose row is
+        valid; ``recorded`` and ``scored`` at this level; and ``share_still_in`` of participants.
+        ``attrs["warnings"]`` says how many left, and whether arms differ in it.
+
+    Raises
+    ------
+    ResultsError
+        If a column is missing, or what was expected does not fit the results.
+
+    Examples
+    --------
+    >>> table = attrition("datasets/shift_study_results.parquet", "visit", by="arm")
+    >>> table[table["level"] == "14"].set_index("by")["still_in"].to_dict()
+    {'night_shift': 55, 'day_shift': 47}
+    """
+    prepared = prepare(results, [by, over], biomarkers=())
+    rows = listed_recordings(prepared, by, over)
+    wanted = expected_recordings(prepared, 1 if expected is None else expected, by, over)
+    warnings = put_in_one_arm(rows, wanted, by)
+    levels = _levels_with(prepared.levels[over], wanted, expected)
+    people = pd.concat([rows, wanted]).query("person >= 0").drop_duplicates("person")
+    arms = people.sort_values("person")["group"].to_numpy(dtype=object)
+    valid = (prepared.frame["outcome"] != Outcome.INVALID).to_numpy(dtype=bool)
+    recorded, scored, due = (
+        _presence(part, len(arms), levels) for part in (rows[valid], rows[prepared.counts], wanted)
+    )
+    if not isinstance(expected, pd.DataFrame):
+        due[:] = np.arange(len(levels)) < (expected or len(levels))
+    still_in = _or_later(recorded)
+    each = {"participants": _or_later(due) | still_in, "expected": due, "still_in": still_in}
+    each |= {"recorded": recorded, "scored": scored}
+    groups = list(dict.fromkeys([*(prepared.levels[by].labels if by else ()), *arms]))
+    made = pd.DataFrame({"by": np.repeat(groups, len(levels)), "level": levels * len(groups)})
+    for name, marks in each.items():
+        made[name] = [n for group in groups for n in marks[arms == group].sum(axis=0)]
+    made["share_still_in"] = made["still_in"] / made["participants"].where(made["participants"] > 0)
+    when = f"the last {over} expected of each participant"
+    if not isinstance(expected, pd.DataFrame):
+        when = " ".join([over, *levels[:expected][-1:]])
+    # Who is still in at a level was so at all before it, so one gap is enough.
+    asked, left = (np.asarray(marks.any(axis=1)) for marks in (due, due & ~still_in))
+    counts = pd.crosstab(arms[asked], left[asked]).reindex(
+        index=groups, columns=[False, True], fill_value=0
+    )
+    return prepared.finish(made, _RISK_METHOD, [*_who_left(counts, by, when), *warnings])
+
+
+_RISK_METHOD = (
+    "A participant is still in at a level where they have a recording at it or at a later one "
+    "whose row is valid; visits missed in between do not count as having left."
+)
+
+
+def _levels_with(levels: Levels, wanted: pd.DataFrame, expected: Expected) -> list[str]:
+    """Give the levels of the results, and in their places those that are only expected."""
+    known = [label for label in levels.labels if label != NOT_GIVEN]
+    if not isinstance(expected, pd.DataFrame):
+        return [*known, *(f"no. {place + 1}" for place in range(len(known), expected or 0))]
+    new = [label for label in wanted["level"].unique() if label not in known]
+    if not new or levels.ordered_by == "its categories":
+        return [*known, *new]
+    both = pd.Series([*known, *new])
+    nowhere = np.full(len(both), np.nan)
+    return list(levels_of(both, np.zeros(len(both), dtype=np.intp), lambda: nowhere).labels)
+
+
+def _presence(rows: pd.DataFrame, n_people: int, levels: list[str]) -> Flags:
+    """Mark at which levels each participant has a row."""
+    marks = np.zeros((n_people, len(levels)), dtype=bool)
+    person = rows["person"].to_numpy()
+    level = pd.Index(levels).get_indexer(pd.Index(rows["level"]))
+    known = (person >= 0) & (level >= 0)
+    marks[person[known], level[known]] = True
+    return marks
+
+
+def _or_later(marks: Flags) -> Flags:
+    """Mark the levels that are marked themselves or have a later one that is."""
+    return np.logical_or.accumulate(marks[:, ::-1], axis=1)[:, ::-1]
+
+
+def _who_left(counts: pd.DataFrame, by: str | None, when: str) -> list[str]:
+    """Say how many stayed (False) and left (True) in each arm, and whether arms differ in it."""
+    if not counts[True].any():
+        return []
+    # A word is between each level and the numbers after it, also for scripts from right to left.
+    listing = ", and ".join(
+        f"{stayed:,} of {stayed + left:,} participants" + (f" where {by} is {arm}" if by else "")
+        for arm, stayed, left in counts.itertuples(name=None)
+    )
+    sentence = (
+        f"At {when} the study still has {listing}. A line of means over visits then mixes change "
+        "with who stayed; compare_change uses each participant's own change."
+    )
+    compared = counts[counts.any(axis=1) & (counts.index != NOT_GIVEN)]
+    name, p = _equal_shares(compared.to_numpy())
+    if p < _UNEQUAL_BELOW:
+        sentence += (
+            f" More left in one arm than in another ({name}, {p_in_words(p)}), so that a "
+            "difference between arms at later visits may be one of who stayed."
+        )
+    return [sentence]
+
+
+def _equal_shares(counts: Codes) -> tuple[str, float]:
+    """Test whether the shares of the two columns are the same in all rows."""
+    if len(counts) < 2 or (counts.sum(axis=0) == 0).any():
+        return "", np.nan
+    if len(counts) == 2:
+        return "Fisher's exact test", float(stats.fisher_exact(counts).pvalue)
+    return "chi-square test", float(stats.chi2_contingency(counts, correction=False).pvalue)
