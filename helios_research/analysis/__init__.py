@@ -11,6 +11,7 @@ from helios_research.analysis.baseline import baseline
 from helios_research.analysis.change import compare_change
 from helios_research.analysis.comparisons import compare_by_tag
 from helios_research.analysis.differences import differences_by_tag
+from helios_research.analysis.frames import model_frame
 from helios_research.analysis.missingness import missingness_by_tag
 from helios_research.analysis.reliability import reliability
 from helios_research.analysis.summaries import summarize_by_tag
@@ -27,6 +28,7 @@ __all__ = [
     "flow",
     "format_table_one",
     "missingness_by_tag",
+    "model_frame",
     "reliability",
     "summarize_by_tag",
     "table_one",

@@ -17,6 +17,7 @@ from helios_research.analysis.expected import (
     put_in_one_arm,
     visit_column,
 )
+from helios_research.analysis.frames import ages
 from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex, levels_of
 from helios_research.analysis.missingness import p_in_words
 from helios_research.analysis.prepared import (
@@ -30,7 +31,7 @@ from helios_research.analysis.prepared import (
     not_ended,
     prepare,
 )
-from helios_research.analysis.table_one import ages, mean_difference, proportion_difference
+from helios_research.analysis.table_one import mean_difference, proportion_difference
 from helios_research.columns import Outcome
 from helios_research.errors import ResultsError
 from helios_research.results.files import read_footer

@@ -49,6 +49,22 @@ class Levels:
         place = np.array([labels.index(label) for label in self.labels], dtype=np.intp)
         return Levels(place[self.codes], labels, "as given")
 
+    def steps(self) -> NDArray[np.float64]:
+        """Give the number in each level where numbers of one unit rise, else its place from 0."""
+        named = [label for label in self.labels if label != NOT_GIVEN]
+        numbers = [_numbers(label)[:1] for label in named]
+        steps = np.arange(len(named), dtype=np.float64)
+        if all(numbers) and len({_letters(label) for label in named}) == 1:
+            read = np.ravel(numbers)
+            steps = read if (np.diff(read) > 0).all() else steps
+        by_level = pd.Series(steps, index=named).reindex(self.labels)
+        return np.asarray(by_level, dtype=np.float64)
+
+    def categories(self) -> "pd.Categorical[str]":
+        """Give the level of each recording as an ordered category, missing where not given."""
+        every = pd.Categorical.from_codes(self.codes, pd.Index(self.labels), ordered=True)
+        return every.remove_categories([NOT_GIVEN]) if NOT_GIVEN in self.labels else every
+
     def lookalikes(self) -> list[list[str]]:
         """Find levels that differ only in capitals or spaces."""
         alike: dict[str, list[str]] = {}
@@ -67,7 +83,7 @@ def levels_of(
     """
     each, different = _different(values)
     spelled = canonical_sex(different) if values.name == "birth_sex" else different
-    text = _as_text(spelled)
+    text = as_text(spelled)
     found = list(text.dropna().unique())
     if len(found) > MOST_LEVELS:
         message = (
@@ -79,7 +95,7 @@ def levels_of(
     places = np.append(pd.Categorical(text, categories=found).codes, -1).astype(np.intp)
     codes = places[each]
     if isinstance(spelled.dtype, pd.CategoricalDtype) and spelled.cat.ordered:
-        named = _as_text(pd.Series(spelled.cat.categories)).dropna().unique()
+        named = as_text(pd.Series(spelled.cat.categories)).dropna().unique()
         labels, ordered_by = [level for level in named if level in found], "its categories"
     else:
         times = cache(
@@ -99,7 +115,8 @@ def _different(values: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[s
     return each, pd.Series(different)
 
 
-def _as_text(values: "pd.Series[str]") -> "pd.Series[str]":
+def as_text(values: "pd.Series[str]") -> "pd.Series[str]":
+    """Give values as they were written, without spaces around them; blank ones are missing."""
     if pd.api.types.is_float_dtype(values):
         # A blank cell makes floats of whole numbers; 15 digits leave them as they were written.
         return values.map(lambda value: f"{value:.15g}", na_action="ignore").astype("str")

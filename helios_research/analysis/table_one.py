@@ -1,43 +1,66 @@
 """Table 1: who took part, by arm."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helios_research._util.text import natural_key
-from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex
-from helios_research.analysis.prepared import (
-    Floats,
-    PreparedResults,
-    Results,
-    prepare,
-)
+from helios_research.analysis.frames import ages, moments, typed
+from helios_research.analysis.levels import NOT_GIVEN, Levels
+from helios_research.analysis.prepared import Floats, PreparedResults, Results, prepare
 from helios_research.columns import Outcome
 from helios_research.errors import ResultsError
 
 OVERALL = "overall"
 MOST_GROUPS = 20
-DAYS_PER_YEAR = 365.2425
 
 TABLE_ONE_COLUMNS = (
-    *("characteristic", "level", "group", "statistic"),
-    *("participants", "count", "percent", "mean", "sd", "median", "q1", "q3", "missing", "smd"),
+    *("characteristic", "level", "group", "statistic", "participants", "count", "percent"),
+    *("mean", "sd", "median", "q1", "q3", "missing", "smd", "smd_by_chance"),
 )
 
+_AGE, _BORN = "age", "date_of_birth"
+_AGE_IN_WORDS = "age at recording, years"
+_COUNT, _MEAN, _MEDIAN = "count", "mean (SD)", "median [q1, q3]"
+
+# Where most participants are in several groups, groups are not drawn by chance.
+_MOST_SHARED = 0.5
+
+# Random divisions behind a difference by chance, for one degree of freedom: an error of 0.5 %.
+_DRAWS = 20_000
 
 # The columns of the table from left to right, ``OVERALL`` last: a participant per row.
 _Groups = dict[str, pd.DataFrame]
 
 
-def table_one(results: Results, by: str) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Characteristic:
+    """What is described: its column in ``_Groups``, and its levels where it is not a number."""
+
+    name: str
+    column: str | int
+    statistic: str = _MEAN
+    labels: tuple[str, ...] = ()
+
+
+def table_one(
+    results: Results,
+    by: str,
+    *,
+    columns: str | Sequence[str] | None = None,
+    nonnormal: str | Sequence[str] = (),
+    order: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Describe the participants of each arm.
 
-    Ages are those at a participant's first recording in the group, in years; where its time is
-    not known, at its submission. The standardized mean difference is the difference over the
-    root of the mean variance; for sex and language it is the multinomial one of Yang & Dalton
-    (2012); with more than two groups it is the largest of all pairs (absolute). Checked against
-    scipy and, for two categories, the formula for proportions.
+    The standardized mean difference (SMD) is the difference over the root of the mean variance, and
+    for categories the multinomial one of Yang & Dalton (2012); with more than two groups it is the
+    largest of all pairs (absolute). Checked against pingouin. ``smd_by_chance`` is the
+    mean of the absolute SMD where participants are divided at random, from its distribution in
+    large groups; it is checked against shuffled labels.
 
     Parameters
     ----------
@@ -45,29 +68,39 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     by
         The arm, or another column. A participant with recordings in several of its levels is
-        counted in each.
+        counted in each, and once overall.
+    columns
+        What to describe: "age" (in years at the first recording, or else at submission, where there
+        are dates of birth) and any column. Columns of numbers without leading zeros are numbers,
+        all others categories. Without it age, ``birth_sex`` and ``language``.
+    nonnormal
+        Those of the columns that are printed as median [q1, q3].
+    order
+        Levels that come first, of ``by`` or of categories.
 
     Returns
     -------
     DataFrame
         A row per characteristic, level and group (the levels of ``by``, then "overall").
-        ``statistic`` says what the row holds: "count" has count and percent of participants
-        (for recordings, of recordings); "distribution" has mean, SD, median and quartiles.
-        ``missing`` counts participants without the value, who are not in the percentages. See
-        ``format_table_one`` for a version to print.
+        ``statistic`` says what is printed: "count" (with the percentage of participants, for
+        recordings of recordings), "mean (SD)" or "median [q1, q3]". ``missing`` counts participants
+        without the value, who are not in the percentages. See ``format_table_one``.
 
     Raises
     ------
     ResultsError
-        If ``by`` is missing or has more than 20 levels.
+        If a column is missing, ``by`` has more than 20 levels or a category more than 500, or
+        ``nonnormal`` names something without numbers.
 
     Examples
     --------
-    >>> described = table_one("datasets/shift_study_results.parquet", "arm")
+    >>> described = table_one("datasets/shift_study_results.parquet", "arm", nonnormal="age")
     >>> described.query("characteristic == 'participants'")["count"].tolist()
     [60.0, 60.0, 120.0]
     """
-    prepared = prepare(results, [by], biomarkers=())
+    values = _values(results, columns)
+    categories = [name for name, found in values.items() if not _is_number(found)]
+    prepared = prepare(results, [by, *categories], biomarkers=(), order=order)
     levels = prepared.levels[by]
     if len(levels) > MOST_GROUPS:
         message = (
@@ -75,70 +108,122 @@ def table_one(results: Results, by: str) -> pd.DataFrame:
             "choose the arm or another column with few levels."
         )
         raise ResultsError(message)
-    described = _participants(prepared)
-    groups = _groups(described, levels, by)
-    rows = [*_totals(groups), *_distribution("age at recording, years", "age", groups)]
-    rows += _distribution("scored recordings per participant", "scored", groups)
-    for name in ("birth_sex", "language"):
-        if name in described.columns:
-            rows += _proportions(name, groups)
+    facts = _facts(prepared, values, levels)
+    groups = _groups(facts, levels, by)
+    several = facts.drop_duplicates(["person", "group"])["person"].value_counts() > 1
+    rows = _totals(groups)
+    for characteristic in _characteristics(prepared, values, nonnormal):
+        rows += _describe(characteristic, groups, by_chance=several.mean() <= _MOST_SHARED)
     made = pd.DataFrame(rows).reindex(columns=list(TABLE_ONE_COLUMNS))
-    shared = sum(map(len, groups.values())) - 2 * len(groups[OVERALL])
-    warnings = [f"{shared} participants are in more than one {by}."] if shared > 0 else []
+    warnings = [*_shared(several, by), *_contradictions(prepared, facts, list(values))]
     return prepared.finish(made, _METHOD, warnings)
 
 
 _METHOD = (
-    "Participants are counted once per group. Ages are those at the first recording (where its "
-    "time is not known, at submission). SMD: standardized mean difference, the largest between any "
-    "two groups; values above 0.1 are often taken for imbalance (Austin 2009)."
+    "Participants are counted once per group, with the first value recorded in it. Ages are those at "
+    "the first recording (where its time is not known, at submission). SMD: standardized mean "
+    "difference, the largest between any two groups. Chance: the SMD expected where participants are "
+    "divided at random, about sqrt(2/n) for n in each of two groups and more with more groups or "
+    "categories. In a randomized trial baseline differences are due to chance, and CONSORT advises "
+    "against testing them."
 )
 
 
-def _participants(prepared: PreparedResults) -> pd.DataFrame:
-    """Reduce every recording to what Table 1 asks of it."""
-    table = prepared.frame
-    has_score = table["outcome"] == Outcome.SCORED
-    facts = pd.DataFrame(
-        {
-            "person": prepared.people,
-            "age": ages(prepared),
-            "scored": has_score.astype(float),
-            "missing": ~has_score & (table["outcome"] != Outcome.PENDING),
-        }
-    )
-    if "birth_sex" in table.columns:
-        facts["birth_sex"] = canonical_sex(table["birth_sex"])
-    if "language" in table.columns:
-        facts["language"] = table["language"].astype("str")
-    return facts
+# --- the participants -----------------------------------------------------------------------------
 
 
-def ages(prepared: PreparedResults) -> Floats:
-    """Give the age at each recording in years; NaN where a time is missing or before birth."""
-    recorded = np.full(len(prepared.frame), np.nan)
-    if "date_of_birth" not in prepared.frame.columns:
-        return recorded
-    for name in ("recording_time", "created_at"):
-        if name in prepared.frame.columns:
-            recorded = np.where(np.isnan(recorded), prepared.days(name), recorded)
-    years = (recorded - prepared.days("date_of_birth")) / DAYS_PER_YEAR
-    return np.where(years >= 0, years, np.nan)
+def _values(results: Results, columns: str | Sequence[str] | None) -> "dict[str, pd.Series[Any]]":
+    """Give what is described of each recording, typed, in the order asked for."""
+    asked = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns or ()))
+    prepared = prepare(results, biomarkers=(), needs=[name for name in asked if name != _AGE])
+    frame = prepared.frame
+    if columns is None:
+        asked = [_AGE, *(name for name in ("birth_sex", "language") if name in frame.columns)]
+    values = {name: typed(frame[name]) for name in asked if name in frame.columns}
+    if _AGE in asked and (_AGE not in values or _BORN in frame.columns):
+        values[_AGE] = pd.Series(ages(prepared))
+    return {name: values[name] for name in asked}
+
+
+def _is_number(values: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _characteristics(
+    prepared: PreparedResults, values: "dict[str, pd.Series[Any]]", nonnormal: str | Sequence[str]
+) -> list[_Characteristic]:
+    skewed = [nonnormal] if isinstance(nonnormal, str) else list(nonnormal)
+    made = [_Characteristic("scored recordings per participant", "scored")]
+    for place, (name, found) in enumerate(values.items()):
+        labels = () if _is_number(found) else tuple(prepared.levels[name].categories().categories)
+        statistic = _COUNT if labels else _MEDIAN if name in skewed else _MEAN
+        made.append(
+            _Characteristic(_AGE_IN_WORDS if name == _AGE else name, place, statistic, labels)
+        )
+    numbers = [name for name, one in zip(values, made[1:], strict=True) if not one.labels]
+    if unknown := [name for name in skewed if name not in numbers]:
+        message = f"{unknown[0]!r} in nonnormal is no column of numbers in this table"
+        raise ResultsError(f"{message}: choose of {', '.join(numbers) or 'none'}.")
+    return made
+
+
+def _facts(
+    prepared: PreparedResults, values: "dict[str, pd.Series[Any]]", levels: Levels
+) -> pd.DataFrame:
+    """Give what is described of each recording of a known participant, in the order of time."""
+    outcome = prepared.frame["outcome"]
+    facts: dict[str | int, Any] = {
+        "person": prepared.people,
+        "group": levels.codes,
+        "recordings": 1.0,
+        "scored": (outcome == Outcome.SCORED).astype(float),
+        "missing": ~outcome.isin([Outcome.SCORED, Outcome.PENDING]),
+    }
+    for place, (name, found) in enumerate(values.items()):
+        # The place of a category's level.
+        codes = None if _is_number(found) else prepared.levels[name].categories().codes
+        facts[place] = found if codes is None else np.where(codes < 0, np.nan, codes)
+    table = pd.DataFrame(facts).iloc[np.argsort(moments(prepared), kind="stable")]
+    return table[table["person"] >= 0]
 
 
 def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> _Groups:
     groups = {
-        f"{by}: {label}" if label == OVERALL else label: _reduce(facts[levels.codes == level])
+        f"{by}: {label}" if label == OVERALL else label: _reduce(facts[facts["group"] == level])
         for level, label in enumerate(levels.labels)
     }
     return groups | {OVERALL: _reduce(facts)}
 
 
 def _reduce(facts: pd.DataFrame) -> pd.DataFrame:
-    known = facts[facts["person"] >= 0].assign(recordings=1.0)
-    ways = {"age": "min", "scored": "sum", "missing": "sum", "recordings": "sum"}
-    first = {name: "first" for name in ("birth_sex", "language") if name in facts.columns}
-    return known.groupby("person").agg(ways | first)
+    ways = {name: "first" for name in facts.columns if name not in ("person", "group")}
+    sums = dict.fromkeys(("recordings", "scored", "missing"), "sum")
+    return facts.groupby("person").agg(ways | sums)
+
+
+def _shared(several: "pd.Series[bool]", by: str) -> list[str]:
+    n = int(several.sum())
+    are = "participant is" if n == 1 else "participants are"
+    return [f"{n:,} {are} in more than one {by}."] if n else []
+
+
+def _contradictions(
+    prepared: PreparedResults, facts: pd.DataFrame, names: Sequence[str]
+) -> list[str]:
+    """Say where a participant has several values of what is described."""
+    found = []
+    born = _BORN in prepared.frame.columns
+    for place, name in enumerate(_BORN if born and name == _AGE else name for name in names):
+        values = pd.Series(prepared.days(_BORN))[facts.index] if name == _BORN else facts[place]
+        given = pd.DataFrame({"person": facts["person"], "value": values}).dropna()
+        n = int((given.drop_duplicates()["person"].value_counts() > 1).sum())
+        have = "participant has" if n == 1 else "participants have"
+        if n:
+            found.append(f"{n:,} {have} several values of {name}: the first recorded one is used.")
+    return found
+
+
+# --- rows -----------------------------------------------------------------------------------------
 
 
 def _totals(groups: _Groups) -> list[dict[str, object]]:
@@ -151,11 +236,11 @@ def _totals(groups: _Groups) -> list[dict[str, object]]:
     ):
         for group, people in groups.items():
             count = float(people[column].sum()) if column else float(len(people))
-            row: dict[str, object] = {**_row(name, group, people), "statistic": "count"}
+            row = _row(name, group, people) | {"statistic": _COUNT, "count": count}
             if column in ("scored", "missing"):
                 recordings = people["recordings"].sum()
                 row["percent"] = 100 * count / recordings if recordings else np.nan
-            rows.append({**row, "count": count})
+            rows.append(row)
     return rows
 
 
@@ -163,39 +248,65 @@ def _row(name: str, group: str, people: pd.DataFrame) -> dict[str, object]:
     return {"characteristic": name, "level": "", "group": group, "participants": len(people)}
 
 
-def _distribution(name: str, column: str, groups: _Groups) -> list[dict[str, object]]:
-    values = [people[column].to_numpy(dtype=np.float64) for people in groups.values()]
-    smd = _largest([mean_difference(*pair) for pair in combinations(values[:-1], 2)])
-    rows = []
-    for group, people in groups.items():
-        known = people[column].dropna()
-        q1, median, q3 = known.quantile([0.25, 0.5, 0.75])
-        numbers = {"mean": known.mean(), "sd": known.std(), "q1": q1, "median": median, "q3": q3}
-        missing = len(people) - len(known)
-        row = {**_row(name, group, people), "statistic": "distribution", "smd": smd}
-        rows.append({**row, **numbers, "missing": missing})
-    return rows
-
-
-def _proportions(name: str, groups: _Groups) -> list[dict[str, object]]:
-    labels = sorted(groups[OVERALL][name].dropna().unique(), key=natural_key)
-    counts = {
-        group: np.asarray(
-            people[name].value_counts().reindex(labels, fill_value=0), dtype=np.float64
-        )
-        for group, people in groups.items()
-    }
-    apart = combinations(list(counts.values())[:-1], 2)
-    smd = _largest([proportion_difference(*pair) for pair in apart])
+def _describe(
+    what: _Characteristic, groups: _Groups, *, by_chance: bool
+) -> list[dict[str, object]]:
+    known = {group: people[what.column].dropna() for group, people in groups.items()}
+    compared = [each for group, each in known.items() if group not in (OVERALL, NOT_GIVEN)]
+    smd, chance = _differences(compared, len(what.labels), by_chance=by_chance)
     rows: list[dict[str, object]] = []
-    for place, label in enumerate(labels):
+    for place, level in enumerate(what.labels or ("",)):
         for group, people in groups.items():
-            count, total = counts[group][place], counts[group].sum()
-            row = {**_row(name, group, people), "level": label, "statistic": "count", "smd": smd}
-            percent = 100 * count / total if total else np.nan
-            missing = int(people[name].isna().sum())
-            rows.append({**row, "count": count, "percent": percent, "missing": missing})
+            each = known[group]
+            row = _row(what.name, group, people) | {"level": level, "statistic": what.statistic}
+            row |= _share(each == place) if what.labels else _spread(each)
+            missing = len(people) - len(each)
+            rows.append({**row, "missing": missing, "smd": smd, "smd_by_chance": chance})
     return rows
+
+
+def _share(hits: "pd.Series[bool]") -> dict[str, float]:
+    return {"count": float(hits.sum()), "percent": 100 * hits.mean() if len(hits) else np.nan}
+
+
+def _spread(known: "pd.Series[float]") -> dict[str, float]:
+    q1, median, q3 = known.quantile([0.25, 0.5, 0.75])
+    return {"mean": known.mean(), "sd": known.std(), "q1": q1, "median": median, "q3": q3}
+
+
+# --- differences ----------------------------------------------------------------------------------
+
+
+def _differences(
+    groups: "list[pd.Series[float]]", n_levels: int, *, by_chance: bool
+) -> tuple[float, float]:
+    """Give the standardized difference, and the one to be expected by chance."""
+    values: list[Floats] = [np.asarray(each, dtype=np.float64) for each in groups]
+    sizes = [len(each) for each in values if len(each) > 1]
+    difference, degrees = mean_difference, 1
+    if n_levels:
+        every = range(n_levels)
+        values = [np.array([(each == level).sum() for level in every], float) for each in values]
+        difference, degrees = proportion_difference, int((sum(values, np.zeros(1)) > 0).sum()) - 1
+    found = [difference(*pair) for pair in combinations(values, 2)]
+    known = [abs(each) for each in found if not np.isnan(each)]
+    smd = found[0] if len(found) == 1 else max(known, default=np.nan)
+    return smd, difference_by_chance(sizes, degrees) if by_chance and known else np.nan
+
+
+def difference_by_chance(sizes: Sequence[int], degrees: int) -> float:
+    """Give the mean of the largest standardized difference of groups that are drawn at random.
+
+    In large groups the root of a group's size times its distance from all is normal, in as many
+    dimensions as a characteristic has degrees of freedom (levels less one).
+    """
+    if degrees < 1 or len(sizes) < 2:
+        return 0.0
+    rng = np.random.default_rng(0)
+    shape = (_DRAWS // degrees + 100, degrees)
+    drawn = [rng.normal(size=shape) / np.sqrt(size) for size in sizes]
+    apart = [np.linalg.norm(one - two, axis=1) for one, two in combinations(drawn, 2)]
+    return float(np.max(apart, axis=0).mean())
 
 
 def mean_difference(first: Floats, second: Floats) -> float:
@@ -222,13 +333,6 @@ def proportion_difference(first: Floats, second: Floats) -> float:
     )
 
 
-def _largest(differences: list[float]) -> float:
-    known = [difference for difference in differences if not np.isnan(difference)]
-    if len(differences) == 1:
-        return differences[0]
-    return max(map(abs, known), default=np.nan)
-
-
 def format_table_one(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out Table 1 for print.
 
@@ -241,34 +345,46 @@ def format_table_one(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row per characteristic and level, a column of text per group ("34.1 (9.8)" for mean and
-        SD, "31 (52 %)" for counts), and "SMD".
+        SD, "33.0 [27.5, 40.2]" for median and quartiles, "31 (52 %)" for counts), and "SMD":
+        "0.12 (chance 0.21)" where participants divided at random would differ by 0.21.
     """
     groups = list(table["group"].unique())
-    rows = []
-    described: object = None
+    rows: list[dict[str, Any]] = []
     for (name, level), part in table.groupby(["characteristic", "level"], sort=False):
-        distribution = part["statistic"].iloc[0] == "distribution"
-        cells = dict(zip(part["group"], part.apply(_cell, axis="columns"), strict=True))
-        smd = part["smd"].iloc[0]
-        row = {
-            "characteristic": f"{name}, mean (SD)" if distribution else str(name),
-            "level": level,
-            **cells,
-            "SMD": "" if np.isnan(smd) or name == described else f"{smd:.2f}",
-        }
-        rows.append(row)
-        described = name
+        first = part.iloc[0]
+        # Numbers that hardly reach 1, such as scores, have a digit more.
+        digits = 2 if part["sd"].iloc[-1] < 1 else 1
+        cells = [_cell(row, digits) for _, row in part.iterrows()]
+        again = bool(rows) and rows[-1]["characteristic"] == name
+        shown = name if first["statistic"] == _COUNT else f"{name}, {first['statistic']}"
+        rows.append(
+            {
+                "characteristic": shown,
+                "level": level,
+                **dict(zip(part["group"], cells, strict=True)),
+                "SMD": "" if again else _smd_cell(first["smd"], first["smd_by_chance"]),
+            }
+        )
     printed = pd.DataFrame(rows, columns=["characteristic", "level", *groups, "SMD"], dtype="str")
     printed.attrs = dict(table.attrs)
     return printed
 
 
-def _cell(row: "pd.Series[float]") -> str:
+def _smd_cell(smd: float, by_chance: float) -> str:
+    if np.isnan(smd):
+        return ""
+    return f"{smd:.2f}" + ("" if np.isnan(by_chance) else f" (chance {by_chance:.2f})")
+
+
+def _cell(row: "pd.Series[Any]", digits: int) -> str:
     missing = f"; {row['missing']:.0f} missing" if row["missing"] > 0 else ""
-    if not np.isnan(row["count"]):
+    if row["statistic"] == _COUNT:
         percent = "" if np.isnan(row["percent"]) else f" ({row['percent']:.0f} %)"
         return f"{row['count']:,.0f}{percent}{missing}"
     if np.isnan(row["mean"]):
         return NOT_GIVEN
-    spread = "" if np.isnan(row["sd"]) else f" ({row['sd']:.1f})"
-    return f"{row['mean']:.1f}{spread}{missing}"
+    if row["statistic"] == _MEDIAN:
+        low, middle, high = (f"{row[name]:.{digits}f}" for name in ("q1", "median", "q3"))
+        return f"{middle} [{low}, {high}]{missing}"
+    spread = "" if np.isnan(row["sd"]) else f" ({row['sd']:.{digits}f})"
+    return f"{row['mean']:.{digits}f}{spread}{missing}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from helios_research._util.text import counted
 from helios_research.analysis import baseline
+from helios_research.analysis.frames import hours_awake
 from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import PreparedResults, Results, prepare
 from helios_research.plots.canvas import PAGE, Style, Target, as_asked, empty_figure
@@ -17,7 +18,7 @@ from helios_research.plots.marks import about_points
 from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
 from helios_research.plots.text import shown_column
 from helios_research.plots.trends import MOST_COLOURS, Band, Trends, draw_trends, drawn_people
-from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake
+from helios_research.plots.x_axis import by_hours, by_level, by_time
 
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from helios_research.analysis.levels import Levels
-from helios_research.analysis.prepared import Codes, Floats, days_of, times_from
+from helios_research.analysis.prepared import Codes, Floats, times_from
 from helios_research.plots.canvas import Style, size_in
 from helios_research.plots.text import (
     MINUS,
@@ -21,9 +21,6 @@ from helios_research.plots.text import (
 )
 
 MOST_BINS = 40
-
-# Local times carry no zone, so a clock change in the night moves hours awake by one.
-MOST_HOURS_AWAKE = 48.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +38,6 @@ class BinnedAxis:
     def step(self) -> float:
         """Distance of neighbouring bins."""
         return float(np.diff(np.sort(self.centres)).min()) if len(self.centres) > 1 else 1.0
-
-
-def hours_awake(table: pd.DataFrame) -> Floats:
-    """Count the hours from waking to recording."""
-    hours = 24 * (days_of(table["recording_time"]) - days_of(table["wake_time"]))
-    usable = (hours >= 0) & (hours <= MOST_HOURS_AWAKE)
-    counted: Floats = np.where(usable, hours, np.nan)
-    return counted
 
 
 def by_hours(hours: Floats) -> BinnedAxis:

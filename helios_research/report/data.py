@@ -197,12 +197,14 @@ def hide_small_counts(described: pd.DataFrame, printed: pd.DataFrame) -> pd.Data
     safe = printed.copy()
     groups = [name for name in described["group"].unique() if name != OVERALL]
     for name, part in described.groupby("characteristic", sort=False):
-        rows = safe["characteristic"].str.removesuffix(", mean (SD)") == name
-        if part["statistic"].iloc[0] == "distribution":
+        statistic = part["statistic"].iloc[0]
+        if statistic != "count":
+            rows = safe["characteristic"] == f"{name}, {statistic}"
             few = is_few(part["participants"] - part["missing"]) | is_few(part["missing"])
             for group in part["group"][few]:
                 safe.loc[rows, group] = HIDDEN
         elif (part["level"] != "").any():
+            rows = safe["characteristic"] == name
             cells = part.pivot_table(
                 index="level", columns="group", values="count", sort=False, observed=True
             )

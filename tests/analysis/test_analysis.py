@@ -29,6 +29,7 @@ ANALYSES = {
     "table one": lambda table: analysis.format_table_one(analysis.table_one(table, "arm")),
     "flow": lambda table: analysis.flow(table, by="arm", expected=14),
     "attrition": lambda table: analysis.attrition(table, "visit", by="arm", expected=14),
+    "model frame": analysis.model_frame,
 }
 
 
@@ -95,7 +96,7 @@ def test_the_public_names_are_these_and_all_are_there():
     assert sorted(analysis.__all__) == analysis.__all__
     assert set(analysis.__all__) == {
         "agreement", "attrition", "baseline", "compare_by_tag", "compare_change", "differences_by_tag",
-        "exclude", "flow", "format_table_one", "missingness_by_tag", "reliability",
+        "exclude", "flow", "format_table_one", "missingness_by_tag", "model_frame", "reliability",
         "summarize_by_tag", "table_one",
     }  # fmt: skip
     assert all(inspect.getdoc(getattr(analysis, name)) for name in analysis.__all__)

@@ -82,3 +82,25 @@ def test_named_levels_come_first_and_others_keep_their_order():
     assert found.codes.tolist() == [1, 2, 0, 2]
     assert found.ordered_by == "as given"
     assert ours.reordered(["x"]) is ours
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["week 4", "week 12", None], [4, 12, np.nan]),
+        (["10", "0", "2.5"], [0, 2.5, 10]),
+        (["post", "pre"], [0, 1]),
+        (["baseline", "week 4", "week 8"], [0, 1, 2]),
+        (["18-30", "18-65"], [0, 1]),
+        ([], []),
+    ],
+)
+def test_steps_are_the_numbers_in_the_levels_or_else_their_places(found, expected):
+    np.testing.assert_array_equal(levels(*found).steps(), np.array(expected, dtype=float))
+
+
+def test_categories_have_no_level_for_what_is_not_given():
+    found = levels("post", None, "pre").reordered(["not given", "pre"]).categories()
+    assert found.ordered
+    assert found.categories.tolist() == ["pre", "post"]
+    assert found.codes.tolist() == [1, -1, 0]

@@ -4,9 +4,14 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
+from scipy import stats
 
 from helios_research.analysis import format_table_one, table_one
-from helios_research.analysis.table_one import mean_difference, proportion_difference
+from helios_research.analysis.table_one import (
+    difference_by_chance,
+    mean_difference,
+    proportion_difference,
+)
 from helios_research.errors import ResultsError, UnknownColumnError
 
 
@@ -110,9 +115,12 @@ def test_with_several_groups_the_largest_difference_is_given(study):
     assert ages["smd"]["Leeds"] == pytest.approx(abs(means["Leeds"] - means["Hamburg"]) / spread)
 
 
-def test_people_in_several_groups_are_counted_in_each_and_it_is_said(study):
-    table = table_one(study[study["visit"].isin(["1", "2"])], "visit")
-    assert "participants are in more than one visit." in table.attrs["warnings"][0]
+def test_people_in_several_groups_are_counted_in_each_but_once_in_the_warning(study):
+    table = table_one(study, "visit")
+    assert rows_of(table, "participants")["count"]["overall"] == 120
+    assert table.attrs["warnings"] == ["120 participants are in more than one visit."]
+    assert table["smd"].notna().any()
+    assert table["smd_by_chance"].isna().all(), "nobody divided these participants at random"
     assert table_one(study, "arm").attrs["warnings"] == []
 
 
@@ -125,7 +133,9 @@ def test_the_printed_table_reads_like_a_paper(study):
     assert age["overall"] == "43.0 (10.3)"
     female = printed[printed["level"] == "FEMALE"].iloc[0]
     assert female["day_shift"] == "36 (60 %)"
-    assert printed[printed["characteristic"] == "birth_sex"]["SMD"].tolist() == ["0.35", "", ""]
+    assert printed[printed["characteristic"] == "birth_sex"]["SMD"].tolist() == [
+        "0.35 (chance 0.23)", "", "",
+    ]  # fmt: skip
     assert printed.attrs["source_note"].startswith("Synthetic")
 
 
@@ -160,3 +170,110 @@ def test_too_many_groups_are_refused(study):
         table_one(study, "user_label")
     with pytest.raises(UnknownColumnError, match="no column 'group'"):
         table_one(study, "group")
+
+
+def test_contradictory_values_of_one_person_are_warned_of_and_the_first_recorded_is_used(small):
+    table = small.assign(
+        birth_sex=["m", "F", "male", "M", None],
+        date_of_birth=["1991-01-01", "1990-01-01", "1980-07-01", None, "2000-01-01"],
+        recording_time=["2021-01-01T12:00", "2020-01-01T12:00", "2020-07-01T08:00:00", None, None],
+    )
+    found = table_one(table, "arm")
+    assert found.attrs["warnings"] == [
+        "1 participant has several values of date_of_birth: the first recorded one is used.",
+        "1 participant has several values of birth_sex: the first recorded one is used.",
+    ]
+    assert rows_of(found, "age at recording, years")["mean"]["x"] == pytest.approx(35, abs=0.01)
+    sex = found[found["characteristic"] == "birth_sex"].set_index(["group", "level"])["count"]
+    assert sex["x"].to_dict() == {"MALE": 1, "FEMALE": 1}
+
+
+@pytest.fixture
+def with_own(small):
+    return small.assign(
+        phq9=["3", "4", "", "11", "8"],
+        site=["01", "01", "02", "02", ""],
+        education=["school", "school", "PhD", "school", None],
+        score=[0.25, 0.25, 0.5, 0.75, 1.0],
+    )
+
+
+def test_own_columns_are_numbers_or_categories_with_their_missing_counted(with_own):
+    table = table_one(with_own, "arm", columns=["phq9", "site", "education"])
+    assert table["characteristic"].unique()[4:].tolist() == [
+        "scored recordings per participant", "phq9", "site", "education",
+    ]  # fmt: skip
+    phq9 = rows_of(table, "phq9")
+    assert phq9["missing"].to_dict() == {"x": 1, "y": 0, "overall": 1}
+    assert phq9["mean"].to_dict() == {"x": 3, "y": 9.5, "overall": pytest.approx(22 / 3)}
+    site = table[table["characteristic"] == "site"].set_index(["group", "level"])
+    assert site["count"]["overall"].to_dict() == {"01": 1, "02": 2}
+    assert site["missing"]["overall"].tolist() == [1, 1]
+    assert table["level"][table["characteristic"] == "education"].unique().tolist() == [
+        "school", "PhD",
+    ]  # fmt: skip
+
+
+def test_what_is_not_normal_is_printed_as_median_and_quartiles(with_own):
+    described = table_one(with_own, "arm", columns=["phq9", "score"], nonnormal="phq9")
+    printed = format_table_one(described).set_index("characteristic")
+    assert printed.loc["phq9, median [q1, q3]", "y"] == "9.5 [8.8, 10.2]"
+    assert printed.loc["phq9, median [q1, q3]", "x"] == "3.0 [3.0, 3.0]; 1 missing"
+    assert printed.loc["score, mean (SD)", "y"] == "0.88 (0.18)"
+
+
+def test_only_numbers_can_be_not_normal(with_own):
+    with pytest.raises(
+        ResultsError,
+        match=r"'site' in nonnormal is no column of numbers in this table: choose of age",
+    ):
+        table_one(with_own, "arm", columns=["age", "site"], nonnormal=["site"])
+    with pytest.raises(UnknownColumnError, match="no column 'phq'"):
+        table_one(with_own, "arm", columns="phq")
+
+
+def test_groups_and_categories_are_in_the_order_asked_for(with_own):
+    table = table_one(with_own, "arm", columns="education", order=["y", "PhD"])
+    assert table["group"].unique().tolist() == ["y", "x", "overall"]
+    assert table["level"].unique().tolist() == ["", "PhD", "school"]
+
+
+def test_people_without_an_arm_are_a_group_but_no_part_of_the_difference(study):
+    unknown = study["user_label"].isin(["P001", "P002", "P003"])
+    table = table_one(study.assign(arm=study["arm"].mask(unknown)), "arm")
+    alone = table_one(study[~unknown], "arm")
+    assert "not given" in set(table["group"])
+    ours, theirs = (rows_of(found, "language")["smd"].iloc[0] for found in (table, alone))
+    assert ours == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(("sizes", "degrees"), [((60, 60), 1), ((20, 200), 1), ((60, 60), 3)])
+def test_the_difference_by_chance_of_two_groups_is_that_of_the_chi_distribution(sizes, degrees):
+    expected = np.sqrt(sum(1 / size for size in sizes)) * stats.chi(degrees).mean()
+    assert difference_by_chance(sizes, degrees) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("groups", [2, 5])
+def test_the_difference_by_chance_is_that_of_shuffled_labels(make_results, groups):
+    rng = np.random.default_rng(3)
+    people = [f"p{number}" for number in range(50 * groups)]
+    table = make_results(
+        people,
+        phq9=rng.normal(8, 3, len(people)),
+        site=rng.choice(["a", "b", "c", "d"], len(people)),
+    )
+    labels = np.arange(len(people)) % groups
+    shuffled = pd.concat(
+        table_one(table.assign(arm=rng.permutation(labels)), "arm", columns=["phq9", "site"])
+        for _ in range(60)
+    )
+    found = shuffled.query("group == 'overall' and level in ['', 'a']").groupby("characteristic")
+    for name in ("phq9", "site"):
+        each = found.get_group(name)
+        assert each["smd"].abs().mean() == pytest.approx(each["smd_by_chance"].iloc[0], rel=0.15)
+
+
+def test_the_method_says_what_chance_does(study):
+    said = table_one(study, "arm").attrs["method"]
+    assert "about sqrt(2/n)" in said
+    assert "CONSORT advises against" in said

@@ -7,9 +7,9 @@ from matplotlib.collections import LineCollection
 
 from helios_research import plots
 from helios_research.analysis import baseline, summarize_by_tag
+from helios_research.analysis.frames import hours_awake
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAPER
-from helios_research.plots.x_axis import hours_awake
 
 
 def test_each_participant_is_a_line_through_their_scores(study) -> None:

@@ -10,27 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from helios_research import plots
 from helios_research.analysis.levels import Levels
 from helios_research.analysis.prepared import days_of
-from helios_research.plots.x_axis import by_hours, by_level, by_time, hours_awake, spaced
-
-
-def of(**columns: list[object]) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(values, dtype="str") for name, values in columns.items()})
-
-
-def test_hours_awake_run_from_waking_to_recording() -> None:
-    table = of(
-        recording_time=["2026-03-02T10:30:00", "2026-03-03T01:00:00"],
-        wake_time=["2026-03-02T07:00:00", "2026-03-02T07:00:00"],
-    )
-    assert np.allclose(hours_awake(table), [3.5, 18])
-
-
-@pytest.mark.parametrize(
-    "wake", [None, "", "early", "2026-03-03T07:00:00", "2026-02-20T07:00:00", "2026-13-45T07:00"]
-)
-def test_a_waking_that_cannot_be_counted_from_has_no_hours(wake) -> None:
-    table = of(recording_time=["2026-03-02T10:30:00"], wake_time=[wake])
-    assert np.isnan(hours_awake(table)).all()
+from helios_research.plots.x_axis import by_hours, by_level, by_time, spaced
 
 
 def test_hours_are_gathered_by_two_and_beyond_a_day_by_four() -> None:
