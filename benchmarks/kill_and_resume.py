@@ -34,7 +34,7 @@ import helios_research as hr
 cohort = hr.read_cohort(sys.argv[1], tags=["arm"])
 study = hr.Study(sys.argv[2])
 print("begun", flush=True)
-study.submit(cohort, progress=False, preflight=False, rate=40, poll_floor_s=0.2, outage_s=60)
+study.submit(cohort, progress=False, preflight=False, rate=40, poll_floor_s=0.2, patience=60)
 """
 
 

@@ -206,7 +206,7 @@ class Study:
         resend_changed: bool = False,
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
-        outage_s: float = 600.0,
+        patience: float = 600.0,
         progress: bool = True,
     ) -> pd.DataFrame:
         """Send what is left to send, and wait for it.
@@ -242,8 +242,9 @@ class Study:
         deadline_s
             Seconds that a run may take after its upload before it is left ``pending`` with
             ``TIMED_OUT``; the next submission asks for it again.
-        outage_s
-            Seconds for which a request is tried again before its recording is left ``pending``.
+        patience
+            Seconds for which a service that does not answer is asked again, before its recordings
+            are left ``pending``.
         progress
             Whether a line shows the progress.
 
@@ -285,7 +286,7 @@ class Study:
         resend_changed: bool = False,
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
-        outage_s: float = 600.0,
+        patience: float = 600.0,
         monitor: bool = True,
     ) -> Submission:
         """Begin to send what is left to send, in the background.
@@ -296,7 +297,7 @@ class Study:
             The recordings; without it, those of the last submission.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
-        internal_error_retries, resend_changed, uploads, deadline_s, outage_s
+        internal_error_retries, resend_changed, uploads, deadline_s, patience
             As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.

@@ -151,6 +151,10 @@ def submit(
         bool,
         typer.Option(help="Send recordings with changed metadata again; you pay for them again."),
     ] = False,
+    patience: Annotated[
+        float,
+        typer.Option(help="Seconds for which a service that does not answer is asked again."),
+    ] = 600.0,
     region: Region = None,
     base_url: BaseUrl = None,
 ) -> None:
@@ -170,6 +174,7 @@ def submit(
         transcripts=transcripts,
         delete_data=delete_data,
         resend_changed=resend_changed,
+        patience=patience,
     )
     print_outcomes(results)
     typer.echo(f"\nResults: {study / RESULTS_FILE}")

@@ -36,6 +36,7 @@ class Setting(StrEnum):
     LEARNED_RATE = "learned_rate"
     LEARNED_TIMES = "learned_times"
     LIMITED_BY = "limited_by"
+    OUTAGE = "outage"
     PREFLIGHT = "preflight"
     WITHDRAWAL_SALT = "withdrawal_salt"
 

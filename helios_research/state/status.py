@@ -12,6 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from helios_research._util.text import counted
 from helios_research.api.models import RunRequest
 from helios_research.codes import METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN, HeliosCode
 from helios_research.columns import Outcome, Verdict
@@ -373,6 +374,8 @@ class Progress:
         API requests per second that are allowed at present, or None where nothing limits them.
     limited_by
         What holds the submission up, in words.
+    outage
+        Which host does not answer, for how long and why, in words; empty where all answer.
     at
         The moment, UTC.
     is_over
@@ -386,6 +389,7 @@ class Progress:
     elapsed_s: float = 0.0
     rate: float | None = None
     limited_by: str = ""
+    outage: str = ""
     at: datetime | None = None
     is_over: bool = False
 
@@ -410,9 +414,15 @@ class Progress:
     @property
     def remaining_s(self) -> float | None:
         """Seconds left at the speed of this submission, or None while that is unknown."""
-        if self.per_minute is None:
+        if self.per_minute is None or self.outage:
             return None
         return 60 * (self.total - self.done) / self.per_minute
+
+    @property
+    def waiting(self) -> str:
+        """The number of recordings that have no outcome yet, in words."""
+        left = self.total - self.done
+        return f"{counted(left, 'recording')} {'waits' if left == 1 else 'wait'}"
 
     def __str__(self) -> str:
         """Write the progress as one line."""
@@ -424,6 +434,8 @@ class Progress:
         ]
         if self.is_over:
             return " · ".join([*parts, f"took {duration(self.elapsed_s)}"])
+        if self.outage:
+            return " · ".join([*parts, self.outage, f"{self.waiting}, nothing is lost"])
         if self.in_flight:
             parts.append(f"{self.in_flight:,} in progress")
         if self.per_minute is not None:

@@ -40,7 +40,7 @@ class SubmitOptions(DecisionOptions):
         Field(ge=1, le=MOST_UPLOADS, description=f"a whole number from 1 to {MOST_UPLOADS}"),
     ] = MOST_UPLOADS
     deadline_s: Annotated[float, _ABOVE_0] = 1800.0
-    outage_s: Annotated[float, _ABOVE_0] = 600.0
+    patience: Annotated[float, _ABOVE_0] = 600.0
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> Self:

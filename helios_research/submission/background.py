@@ -135,7 +135,7 @@ class Submission:
         except BaseException as error:  # noqa: BLE001 - as above; the first error is the cause
             self._error = self._error or error
         # Also where an error or an interrupt ended it: the progress line closes.
-        self.progress = replace(self.progress, is_over=True, limited_by="")
+        self.progress = replace(self.progress, is_over=True, limited_by="", outage="")
         self._over.set()
 
     async def _main(self) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -28,7 +28,12 @@ from helios_research.submission.background import REFRESH_S
 from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.recording_task import RecordingTask
-from helios_research.submission.retrying_client import PostponedError, RetryingClient, RetryPolicy
+from helios_research.submission.retrying_client import (
+    LOOK_AFTER_S,
+    PostponedError,
+    RetryingClient,
+    RetryPolicy,
+)
 from helios_research.submission.work_queue import Inspector, NotSent, WorkItem, WorkQueue
 
 _log = logging.getLogger(__name__)
@@ -83,9 +88,14 @@ class Runner:
         if self._fatal is not None:
             raise self._fatal
 
+    @property
+    def client(self) -> RetryingClient:
+        """What makes the requests."""
+        return self._recording_task.client
+
     def progress(self) -> Progress:
         """Describe this moment."""
-        clock, limiter = self._recording_task.clock, self._recording_task.client.limiter
+        clock, limiter = self._recording_task.clock, self.client.limiter
         return Progress(
             total=self._total,
             outcomes=dict(self._counts),
@@ -94,6 +104,7 @@ class Runner:
             elapsed_s=clock.monotonic() - self._began,
             rate=limiter.rate,
             limited_by=limiter.limited_by if self._recordings else "checking recordings",
+            outage=self.client.outage,
             at=clock.now(),
         )
 
@@ -131,7 +142,7 @@ class Runner:
         # Slow runs spend longer in the window, so it has to hold more of them to keep the budget
         # filled.
         waiting_s = max(WINDOW_S, ((self._recording_task.polling.typical_s or 0.0) + 10.0) / 2)
-        wide = max(SMALLEST_WINDOW, round(waiting_s * self._recording_task.client.limiter.rate))
+        wide = max(SMALLEST_WINDOW, round(waiting_s * self.client.limiter.rate))
         most = self._recording_task.options.max_in_flight
         return wide if most is None else min(most, wide)
 
@@ -171,7 +182,7 @@ class Runner:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await self._recording_task.client.drain()
+        await self.client.drain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +203,7 @@ class Engine:
         """Carry the submission out."""
         async with self.client.connect() as service:
             retrying = self._retrying_client()
-            source = await _unless(stop, self._prove(service, retrying))
+            source = await _unless(stop, self._prove(service, retrying, report))
             if source is None:
                 return
             self.on_proved()
@@ -204,37 +215,63 @@ class Engine:
                     service, self.ledger, retrying, polling, self.options, self.clock, source
                 )
             )
-            learning = partial(self._keep, retrying.limiter, polling)
-
-            async def show() -> None:
-                report(runner.progress())
-
-            meanwhile = (
-                asyncio.create_task(_every(REFRESH_S, show)),
-                asyncio.create_task(_every(_KEEP_EVERY_S, learning)),
-            )
+            meanwhile = [
+                asyncio.create_task(_every(seconds, act))
+                for seconds, act in (
+                    (REFRESH_S, self._show(runner, polling, report)),
+                    (_KEEP_EVERY_S, partial(self._keep, retrying, polling)),
+                    (LOOK_AFTER_S / 4, partial(retrying.look, service.account)),
+                )
+            ]
             try:
                 await runner.run(stop)
-                await show()
+                report(runner.progress())
             finally:
                 for task in meanwhile:
                     task.cancel()
                 await self.inspector.close()
-                await learning()
+                retrying.forget_outages()
+                await self._keep(retrying, polling)
+
+    def _show(
+        self, runner: Runner, polling: CompletionModel, report: Callable[[Progress], None]
+    ) -> Callable[[], Awaitable[None]]:
+        was_out = False
+
+        async def show() -> None:
+            nonlocal was_out
+            now = runner.progress()
+            report(now)
+            if was_out != bool(now.outage):
+                # Monitors in other programs are to see it at once.
+                was_out = bool(now.outage)
+                await self._keep(runner.client, polling)
+
+        return show
 
     def _retrying_client(self) -> RetryingClient:
         learned = self.ledger.get_setting(Setting.LEARNED_RATE)
         limiter = RateLimiter(self.options.rate, clock=self.clock, learned=learned)
-        retries = RetryPolicy(max_elapsed_s=self.options.outage_s)
+        retries = RetryPolicy(max_elapsed_s=self.options.patience)
         return RetryingClient(self.client.base_url, limiter, self.clock, retries)
 
-    async def _prove(self, service: Service, retrying: RetryingClient) -> Source:
+    async def _prove(
+        self, service: Service, retrying: RetryingClient, report: Callable[[Progress], None]
+    ) -> Source:
         """Find out, by the cheapest call, whether this is Helios and accepts the key."""
         first = RetryingClient(retrying.base_url, retrying.limiter, self.clock, _FIRST_CALL)
+        before = Progress.of(status.outcome for status in self.statuses)
+
+        async def show() -> None:
+            report(replace(before, outage=first.outage))
+
+        showing = asyncio.create_task(_every(REFRESH_S, show))
         try:
             answer = await first.request(RequestKind.CREATE, service.account)
         except PostponedError as postponed:
             raise postponed.failure.as_error(self.client.base_url) from None
+        finally:
+            showing.cancel()
         if isinstance(answer, Failure):
             raise answer.as_error(self.client.base_url)
         # The sandbox names itself, so that its scores can never pass for real ones.
@@ -269,9 +306,11 @@ class Engine:
         outcomes = [status.outcome for status in self.statuses]
         return Runner(recording_task, queue.items(), self.ledger.attempts_of, outcomes)
 
-    async def _keep(self, limiter: RateLimiter, polling: CompletionModel) -> None:
+    async def _keep(self, client: RetryingClient, polling: CompletionModel) -> None:
         """Keep what was learned of the service, for the next submission and for monitors."""
+        limiter = client.limiter
         try:
+            await self.ledger.put_setting(Setting.OUTAGE, client.outage)
             await self.ledger.put_setting(Setting.LEARNED_RATE, round(limiter.rate, 3))
             await self.ledger.put_setting(Setting.LIMITED_BY, limiter.limited_by)
             await self.ledger.put_setting(Setting.LEARNED_TIMES, polling.to_dict())

@@ -247,6 +247,11 @@ class RateLimiter:
             pause_s = retry_after_s + self._random() / self.rate
         self.pause_until(now_s + pause_s)
 
+    def overloaded(self) -> None:
+        """Report that an answer came very late or not at all: all requests slow down."""
+        now_s = self._clock.monotonic()
+        self._keeping_debt(now_s, lambda: self._adaptive.refused(now_s))
+
     def _wait_s(self, now_s: float) -> float:
         # A server that has refused may count strictly: no two at once any more.
         ahead = 0.0 if self.refused_requests else (self._burst - 1) * (1 - self._scatter)

@@ -174,6 +174,7 @@ class RecordingTask:
             return await self._move(attempt, State.REJECTED, answer)
         if answer.kind is FailureKind.NOT_HELIOS:
             raise answer.as_error(self.client.base_url)
+        self.client.unanswered(UPLOAD_HOST, answer, CONFIRM_AFTER_S)
         attempt = await self._move(attempt, attempt.state, answer)
         # With its slot kept: what the host requires of one upload is required of the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)

@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from helios_research.api.transport import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
+from helios_research.state.status import duration
 from helios_research.submission import Clock
 from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind
 
@@ -20,6 +22,16 @@ OUTAGE_AFTER = 10
 # What is in flight when a submission is stopped gets this long, in seconds: enough for answers
 # and most uploads, and short enough for a person who has just pressed Ctrl-C.
 DRAIN_S = 10.0
+
+
+# An error that a host answers with is no outage before it has lasted so long, in seconds.
+_ERRORS_LAST_S = 5.0
+
+LOOK_AFTER_S = 6.0
+"""Seconds without a request after which one is made to see whether the service is still there."""
+
+# An answer that takes longer, in seconds, shows a service that has too much to do.
+_SLOW_S = 10.0
 
 
 class PostponedError(Exception):
@@ -54,6 +66,15 @@ class RetryPolicy:
         return delay_s if elapsed_s + delay_s <= self.max_elapsed_s else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """A host that has not answered since a moment, and when it is asked again."""
+
+    failure: Failure
+    since_s: float
+    again_s: float
+
+
 @dataclass(slots=True)
 class RetryingClient:
     """Makes requests within the budget, and tries again what may succeed later."""
@@ -64,6 +85,25 @@ class RetryingClient:
     retries: RetryPolicy
     _acts: set[asyncio.Task[object]] = field(default_factory=set)
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
+    _outages: dict[str, _Outage] = field(default_factory=dict)
+    _asked_s: float = 0.0
+
+    @property
+    def outage(self) -> str:
+        """Say which host does not answer, for how long, why, and when it is asked again; or nothing."""
+        now_s = self.clock.awake()
+        for host, outage in self._outages.items():
+            lasts_s, failure = now_s - outage.since_s, outage.failure
+            if failure.status is not None and lasts_s < _ERRORS_LAST_S:
+                continue
+            what = "no connection to" if failure.status is None else "only errors from"
+            cause = failure.reason.rsplit(": ", 1)[-1].rstrip(".")
+            again_s = max(0.0, outage.again_s - now_s)
+            return (
+                f"{what} {host} for {duration(lasts_s)} ({cause[:1].lower()}{cause[1:]}), trying "
+                f"again {f'in {again_s:.0f} s' if again_s >= 1 else 'now'}"
+            )
+        return ""
 
     async def request(
         self, kind: RequestKind, make: Callable[[], Awaitable[Result[T]]]
@@ -75,8 +115,10 @@ class RetryingClient:
         attempt = 0
         while True:
             await self.limiter.slot(kind)
+            asked = self.clock.awake()
             answer = await self.shielded(make())
-            self._inform_limiter(answer)
+            self._asked_s = self.clock.awake()
+            self._inform_limiter(answer, self._asked_s - asked)
             if isinstance(answer, Success) or not self._may_mend(answer):
                 self.answered(self.base_url)
                 return answer
@@ -84,8 +126,25 @@ class RetryingClient:
             delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
             if delay is None:
                 raise self.postponed(self.base_url, answer)
+            self.unanswered(self.base_url, answer, delay)
             await self.clock.sleep(delay)
             attempt += 1
+
+    def forget_outages(self) -> None:
+        """Say nothing of outages any more: no host is asked again."""
+        self._outages.clear()
+
+    async def look(self, make: Callable[[], Awaitable[Result[T]]]) -> None:
+        """Find out whether the service is still there, where it was not asked for a while."""
+        if self.clock.awake() - self._asked_s < LOOK_AFTER_S:
+            return
+        await self.limiter.slot(RequestKind.POLL)
+        answer = await self.shielded(make())
+        self._asked_s = self.clock.awake()
+        if isinstance(answer, Failure):
+            self.unanswered(self.base_url, answer, LOOK_AFTER_S)
+        else:
+            self._outages.pop(_named(self.base_url), None)
 
     async def shielded(self, act: Awaitable[T]) -> T:
         """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
@@ -106,6 +165,18 @@ class RetryingClient:
     def answered(self, host: str) -> None:
         """Note that a host answers."""
         self._postponed_in_a_row[host] = 0
+        self._outages.pop(_named(host), None)
+
+    def unanswered(self, host: str, failure: Failure, delay_s: float) -> None:
+        """Note that a host does not answer, and in how many seconds it is asked again."""
+        if failure.kind is not FailureKind.RETRY:
+            return
+        now_s = self.clock.awake()
+        again_s, before = now_s + delay_s, self._outages.get(_named(host))
+        if before is not None and before.again_s > now_s:
+            again_s = min(again_s, before.again_s)
+        since_s = now_s if before is None else before.since_s
+        self._outages[_named(host)] = _Outage(failure, since_s, again_s)
 
     def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
         """Give up one recording for now, or the submission where many in a row were given up."""
@@ -124,8 +195,10 @@ class RetryingClient:
             act.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
 
-    def _inform_limiter(self, answer: Result[T]) -> None:
-        if isinstance(answer, Failure) and (
+    def _inform_limiter(self, answer: Result[T], took_s: float) -> None:
+        if took_s > _SLOW_S:
+            self.limiter.overloaded()
+        elif isinstance(answer, Failure) and (
             answer.kind is FailureKind.RATE_LIMITED or answer.retry_after_s is not None
         ):
             self.limiter.refused(answer.retry_after_s)
@@ -136,3 +209,8 @@ class RetryingClient:
         if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS}:
             raise failure.as_error(self.base_url)
         return failure.kind in {FailureKind.RETRY, FailureKind.RATE_LIMITED}
+
+
+def _named(host: str) -> str:
+    """Name a host in the middle of a sentence: that of a URL, or the upload host."""
+    return urlsplit(host).netloc or f"{host[:1].lower()}{host[1:]}"

@@ -70,7 +70,7 @@ def submit(job: dict[str, Any]) -> int:
     recording_task.CONFIRM_AFTER_S = job["confirm_after_s"]
     recording_task.AFTER_INTERNAL_S = (job["confirm_after_s"],)
     rate_limiter.FIRST_PAUSE_S = job["confirm_after_s"]
-    engine._FIRST_CALL = retrying_client.RetryPolicy(job["options"]["outage_s"])
+    engine._FIRST_CALL = retrying_client.RetryPolicy(job["options"]["patience"])
     die_at(job["entry"], before=job["before"])
     study = hr.Study(
         job["study"],

@@ -356,7 +356,7 @@ class History(RuleBasedStateMachine):
     def settings(self, chosen: dict[str, Any]) -> dict[str, Any]:
         stuck = self.faults.keeps_runs_stuck
         quick = {"rate": 400.0, "poll_floor_s": 0.01, "preflight": False}
-        return quick | {"deadline_s": 0.3 if stuck else 60.0, "outage_s": 0.4} | chosen
+        return quick | {"deadline_s": 0.3 if stuck else 60.0, "patience": 0.4} | chosen
 
     def sendable(self) -> list[Line]:
         """Rows that may be sent: valid, there, and nobody else's audio."""

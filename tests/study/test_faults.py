@@ -96,7 +96,7 @@ def test_a_service_that_goes_down_ends_the_submission_with_one_sentence_and_lose
     study = make_study(sandbox)
     cohort = hr.Cohort.from_frame(make_cohort(12))
     with pytest.raises(UnreachableError, match="submit again to continue"):
-        study.submit(cohort, progress=False, outage_s=0.3, **quick)
+        study.submit(cohort, progress=False, patience=0.3, **quick)
     assert set(study.results()["outcome"]) == {"pending"}
     sandbox.faults = Faults()
     results = study.submit(progress=False, **quick)

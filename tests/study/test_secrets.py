@@ -93,7 +93,7 @@ def test_an_upload_url_is_in_the_ledger_alone_and_only_while_its_upload_is_open(
     sandbox = make_sandbox(nothing_arrives)
     study = make_study(sandbox)
     cohort = hr.Cohort.from_frame(make_cohort(2))
-    study.submit(cohort, progress=False, outage_s=0.3, **quick)
+    study.submit(cohort, progress=False, patience=0.3, **quick)
     with Ledger.read(study.folder) as ledger:
         urls = [attempt.upload_url for attempt in ledger.attempts()]
         trail = repr(ledger.transitions())
@@ -236,7 +236,7 @@ def test_no_error_of_the_service_shows_a_secret_even_with_all_variables(
     for number, (base_url, kind) in enumerate(cases):
         study = hr.Study(tmp_path / str(number), client=hr.Client(KEY, base_url=base_url))
         with pytest.raises(kind) as caught:
-            study.submit(cohort, progress=False, outage_s=0.2, **quick)
+            study.submit(cohort, progress=False, patience=0.2, **quick)
         # The test's own frame names the key.
         assert KEY not in verbose(caught.value.with_traceback(caught.tb.tb_next))
         assert KEY not in repr(caught.value.args)

@@ -380,7 +380,7 @@ def test_an_upload_url_that_expired_unused_is_replaced_by_a_new_run(
     sandbox = make_sandbox(nothing_arrives)
     cohort = hr.Cohort.from_frame(make_cohort(1))
     study = make_study(sandbox)
-    pending = study.submit(cohort, progress=False, outage_s=0.5, **quick)
+    pending = study.submit(cohort, progress=False, patience=0.5, **quick)
     assert pending["outcome"].tolist() == ["pending"]
     clock.ahead = 2 * UPLOAD_URL_LIFETIME
     sandbox.faults = Faults()

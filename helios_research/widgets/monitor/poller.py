@@ -163,10 +163,10 @@ class StudyPoller:
         errors = tuple(sorted(counts.errors.values(), key=lambda group: (-group.count, group.code)))
         if activity is Activity.HERE and submission is not None:
             self._began = None
-            return StudyView(submission.progress, errors, activity, "Submitting.")
+            return _view(submission.progress, errors, activity, "Submitting.")
         if holder is not None:
             progress = self._progress_elsewhere(counts)
-            return StudyView(progress, errors, activity, _sentence_elsewhere(holder))
+            return _view(progress, errors, activity, _sentence_elsewhere(holder))
         self._began = None
         sentence, failed = self._sentence_at_rest(submission, counts)
         progress = counts.progress
@@ -213,6 +213,7 @@ class StudyPoller:
                 elapsed_s=now_s - began_s,
                 rate=ledger.get_setting(Setting.LEARNED_RATE),
                 limited_by=ledger.get_setting(Setting.LIMITED_BY, ""),
+                outage=ledger.get_setting(Setting.OUTAGE, ""),
             )
 
     def _sentence_at_rest(self, submission: Submission | None, counts: Counts) -> tuple[str, bool]:
@@ -229,6 +230,17 @@ class StudyPoller:
             return f"All recordings are finished.{when}", False
         plural = "recording is" if left == 1 else "recordings are"
         return f"No submission is running; {left:,} {plural} left.{when}", False
+
+
+def _view(
+    progress: Progress, errors: tuple[ErrorGroup, ...], activity: Activity, sentence: str
+) -> StudyView:
+    """Show a submission that runs; that a host does not answer takes the place of its sentence."""
+    if not progress.outage:
+        return StudyView(progress, errors, activity, sentence)
+    outage = f"{progress.outage[:1].upper()}{progress.outage[1:]}"
+    words = f"{outage}. {progress.waiting.capitalize()}, nothing is lost."
+    return StudyView(progress, errors, activity, words, failed=True)
 
 
 def _error_of(submission: Submission) -> str:

@@ -11,7 +11,7 @@ import pytest
 from helios_research.errors import NotHeliosError
 from support.faults import Faults, Rule
 
-OUTAGE = {"outage_s": 2.0}
+OUTAGE = {"patience": 2.0}
 """Seconds of the fast clock after which a request is given up."""
 
 Trick = Callable[[Any], None]

@@ -211,7 +211,7 @@ def test_an_unsafe_upload_url_is_not_taken(trial, relay, prove_stop, url, proble
 )
 def test_an_unsafe_upload_url_in_the_ledger_is_not_used(trial, relay, prove_stop, clock) -> None:
     relay.play("upload", hang_up)
-    trial.submit(outage_s=1.0)
+    trial.submit(patience=1.0)
     with closing(sqlite3.connect(trial.folder / "helios.sqlite")) as ledger, ledger:
         ledger.execute("UPDATE upload_urls SET upload_url = 'http://files.example/r.wav'")
     relay.calm()

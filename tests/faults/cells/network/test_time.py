@@ -94,7 +94,7 @@ def test_a_clock_that_is_set_between_two_submissions_changes_nothing(
     trial, relay, clock, step, shift, state
 ) -> None:
     relay.play(state, lambda exchange: exchange.body())
-    assert set(trial.submit(outage_s=1.0)["outcome"]) == {"pending"}
+    assert set(trial.submit(patience=1.0)["outcome"]) == {"pending"}
     clock.set_by(shift)
     relay.calm()
     results = trial.heal()
