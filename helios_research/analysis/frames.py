@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helios_research.analysis.levels import as_text, canonical_sex
+from helios_research.analysis.levels import as_text, canonical_sex, distinct
 from helios_research.analysis.prepared import (
     EXCLUDED,
     Floats,
@@ -129,18 +129,18 @@ def _typed_own(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def typed(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """Give numbers where all values are numbers without leading zeros ("007" is a name), else text."""
-    if values.dtype not in ("object", "str"):
+    if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype.kind in "bMm":
         return values
-    text = as_text(values)
-    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-    given = text.notna()
-    if (
-        not given.any()
-        or not np.isfinite(numbers[given]).all()
-        or text.str.match(r"[+-]?0\d").any()
-    ):
-        return text
-    return numbers
+    if values.dtype.kind in "iuf":
+        # Formulas cannot read pandas' own type for whole numbers with missing ones.
+        return values if isinstance(values.dtype, np.dtype) else values.astype("float64")
+    each, different = distinct(values)
+    text = as_text(different)
+    given = text.dropna()
+    numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+    names = given.str.match(r"[+-]?0\d").any() or not np.isfinite(numbers).all()
+    made = text if names or given.empty else numbers
+    return made.reindex(each).set_axis(values.index)
 
 
 def moments(results: PreparedResults) -> Floats:

@@ -81,7 +81,7 @@ def levels_of(
     Blank and missing values, and any spelled so, are the last level, "not given". ``days`` gives
     the time of each recording, and is called only where nothing else orders the levels.
     """
-    each, different = _different(values)
+    each, different = distinct(values)
     spelled = canonical_sex(different) if values.name == "birth_sex" else different
     text = as_text(spelled)
     found = list(text.dropna().unique())
@@ -107,7 +107,7 @@ def levels_of(
     return Levels(place[codes], given, ordered_by)
 
 
-def _different(values: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[str]]":
+def distinct(values: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[str]]":
     """Give the different values numbers, to put each into words once and not in every row."""
     # Among objects 1 equals True, and a list has no hash; as texts they are what they look like.
     hashable = values.astype("str") if values.dtype == object else values

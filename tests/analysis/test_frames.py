@@ -112,6 +112,14 @@ def test_columns_are_numbers_where_every_value_is_one(values, expected):
     np.testing.assert_array_equal(found.to_numpy(), expected)
 
 
+@pytest.mark.parametrize("dtype", ["object", "string", "str", "Int64", "Float32", "int8"])
+def test_numbers_of_any_type_are_numbers_that_formulas_read(dtype):
+    found = typed(pd.Series([3, 1], dtype="int64").astype(dtype))
+    assert isinstance(found.dtype, np.dtype)
+    assert found.tolist() == [3, 1]
+    assert typed(pd.Series([3, None], dtype="Int64")).isna().tolist() == [False, True]
+
+
 def test_columns_with_a_type_of_their_own_keep_it():
     for values in (pd.Series([True, False]), pd.Series(["1"], dtype="category")):
         pd.testing.assert_series_equal(typed(values), values)
