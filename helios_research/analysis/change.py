@@ -127,17 +127,12 @@ def _changes(
         changes = (after - before).dropna().rename("change").reset_index()
         yield f"{over} {label} {MINUS} {first}", changes
     if len(visits) > 2:
-        yield f"trend per {over}", _slopes(_valued(cells, marker), _steps(visits))
+        yield f"trend per {over}", _slopes(_valued(cells, marker), visits.steps())
 
 
 def _valued(cells: pd.DataFrame, marker: Biomarker) -> pd.DataFrame:
     value = cell_ridits(cells) if marker.bucketed else cells[0]
     return cells[["group", "person", "visit"]].assign(value=value)
-
-
-def _steps(visits: Levels) -> Floats:
-    numbers = pd.to_numeric(pd.Series(visits.labels, dtype="str"), errors="coerce").to_numpy(float)
-    return numbers if np.isfinite(numbers).all() else np.arange(len(visits), dtype=np.float64)
 
 
 def _slopes(cells: pd.DataFrame, steps: Floats) -> pd.DataFrame:
