@@ -12,7 +12,7 @@ from helios_research.analysis import (
     attrition,
     baseline,
     compare_by_tag,
-    differences_by_tag,
+    compare_change,
     flow,
     missingness_by_tag,
     reliability,
@@ -29,32 +29,21 @@ def main() -> None:
     people = table["user_label"].nunique()
     print(f"{len(table):,} results of {people:,} participants; best of 3 runs")
     acts: dict[str, tuple[Callable[[], object], float | None]] = {
-        "summarize_by_tag, arm, 11 biomarkers, 2,000 resamples": (
-            lambda: summarize_by_tag(table, "arm"),
-            2.0,
-        ),
-        "summarize_by_tag, visit (14 levels)": (
-            lambda: summarize_by_tag(table, "visit"),
+        "summarize_by_tag, arm, 11 biomarkers": (lambda: summarize_by_tag(table, "arm"), 0.3),
+        "summarize_by_tag, visit (14 levels)": (lambda: summarize_by_tag(table, "visit"), None),
+        "compare_by_tag, arm, 11 biomarkers (Welch)": (lambda: compare_by_tag(table, "arm"), None),
+        "compare_by_tag, visit, 11 biomarkers (mixed model)": (
+            lambda: compare_by_tag(table, "visit"),
             None,
         ),
-        "compare_by_tag, arm, one biomarker, mixed model": (
-            lambda: compare_by_tag(table, "arm", biomarkers="mental_strain"),
-            None,
-        ),
-        "compare_by_tag, arm, 11 biomarkers, participant means": (
-            lambda: compare_by_tag(table, "arm", repeated="participant means"),
-            None,
-        ),
-        "differences_by_tag, arm, 11 biomarkers": (
-            lambda: differences_by_tag(table, "arm"),
-            None,
-        ),
+        "compare_change, arm over visit": (lambda: compare_change(table, "arm"), None),
         "baseline, 11 biomarkers": (lambda: baseline(table), None),
         "reliability, 11 biomarkers": (lambda: reliability(table), None),
         "missingness_by_tag, site, sex, language": (
             lambda: missingness_by_tag(table, "site"),
             None,
         ),
+        "attrition, visit by arm": (lambda: attrition(table, "visit", by="arm"), None),
         "table_one": (lambda: table_one(table, "arm"), None),
         "flow": (lambda: flow(table), None),
         "flow, arm, 14 visits expected": (lambda: flow(table, by="arm", expected=14), None),

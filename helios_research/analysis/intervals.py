@@ -75,21 +75,26 @@ def mean_interval(
 
 
 def share_interval(
-    share: ArrayLike, variance: ArrayLike, n: ArrayLike, confidence: float
+    share: ArrayLike,
+    variance: ArrayLike,
+    n: ArrayLike,
+    confidence: float,
+    most: ArrayLike = np.inf,
 ) -> tuple[Floats, Floats]:
     """Give intervals of shares over n participants, from the variance of each share.
 
     The exact binomial interval (Clopper & Pearson 1934) with the number of recordings that would
-    have this variance if all were independent (Korn & Graubard 1998, Survey Methodology 24:193);
-    of a share of exactly 0 or 1, with the number of participants. NaN for fewer than three
-    participants. The tests check it against ``scipy.stats.binomtest``.
+    have this variance if all were independent (Korn & Graubard 1998, Survey Methodology 24:193),
+    at most ``most``; of a share of exactly 0 or 1, with the number of participants. NaN for fewer
+    than three participants. The tests check it against ``scipy.stats.binomtest``.
     """
     share, variance, n = (np.asarray(numbers, dtype=np.float64) for numbers in (share, variance, n))
     tail = (1 - confidence) / 2
     certain = (share <= 0) | (share >= 1) | (variance <= 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         fewer = (stats.norm.ppf(1 - tail) / _t_quantile(n, confidence)) ** 2
-        size = np.where(certain, n, share * (1 - share) / variance * fewer)
+        size = np.minimum(share * (1 - share) / variance * fewer, most)
+        size = np.where(certain, n, size)
         hits = share * size
         low = np.where(share <= 0, 0.0, stats.beta.ppf(tail, hits, size - hits + 1))
         high = np.where(share >= 1, 1.0, stats.beta.ppf(1 - tail, hits + 1, size - hits))

@@ -121,7 +121,9 @@ def _rates(levels: Levels, events: pd.DataFrame, people: Codes, confidence: floa
     rate = missing / recordings[:, None]
     n_people = count_people_by_level(people, levels.codes, n_levels)
     variance = _jackknife(levels.codes, events, people).reindex(range(n_levels)).to_numpy()
-    low, high = share_interval(rate, variance, n_people[:, None].astype(np.float64), confidence)
+    low, high = share_interval(
+        rate, variance, n_people[:, None], confidence, most=recordings[:, None]
+    )
     return pd.DataFrame(
         {
             "level": pd.Series(np.repeat(levels.labels, n_events), dtype="str"),

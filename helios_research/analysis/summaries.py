@@ -155,8 +155,11 @@ def _shares(cells: pd.DataFrame, n_groups: int, confidence: float) -> pd.DataFra
         table.reindex(range(n_groups)).to_numpy(np.float64) for table in (own.mean(), own.var())
     )
     n = own.size().reindex(range(n_groups), fill_value=0).to_numpy(np.float64)[:, None]
+    inverse = (1 / cells["n"]).groupby(cells["group"]).sum().reindex(range(n_groups))
     with np.errstate(divide="ignore"):
-        low, high = share_interval(share, variance / n, n, confidence)
+        # So many recordings of equal weight would tell as much, were all independent (Kish 1965).
+        most = n**2 / inverse.to_numpy(np.float64)[:, None]
+        low, high = share_interval(share, variance / n, n, confidence, most)
     columns = {"proportion": share, "proportion_low": low, "proportion_high": high}
     return pd.DataFrame(
         {"score": np.tile(BUCKET_LEVELS, n_groups)}

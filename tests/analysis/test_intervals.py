@@ -33,6 +33,13 @@ def test_the_interval_of_a_share_is_that_of_its_effective_sample_size():
     assert tuple(map(float, share_interval(share, variance, n, 0.95))) == pytest.approx(expected)
 
 
+def test_a_share_is_no_better_known_than_from_independent_recordings():
+    """One participant with a small share leaves hardly any variance, not hundreds of recordings."""
+    low, high = share_interval(0.05, 1e-9, 6, 0.95, most=20)
+    theirs = stats.binomtest(1, 20).proportion_ci(0.95, method="exact")
+    assert (float(low), float(high)) == pytest.approx((theirs.low, theirs.high))
+
+
 @pytest.mark.parametrize(("share", "hits"), [(0.0, 0), (1.0, 20)])
 @pytest.mark.parametrize("interval", [share_interval, mean_interval])
 def test_zero_and_one_have_the_exact_interval_of_as_many_participants(interval, share, hits):
