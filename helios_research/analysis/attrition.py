@@ -174,13 +174,26 @@ def flow(results: Results, *, by: str | None = None, expected: Expected = None) 
     made = pd.DataFrame(found, columns=_FLOW_COLUMNS).astype({"reason": "str"})
     pending = int((prepared.frame["outcome"] == Outcome.PENDING).sum())
     warnings += [f"{not_ended(pending)}."] if pending else []
-    return prepared.finish(made, _METHOD, warnings)
+    method = f"{_METHOD} {_ADDS_UP if adds_up(made) else _DOES_NOT_ADD_UP}"
+    return prepared.finish(made, method, warnings)
 
 
+_ADDS_UP = "Checked: at each step, what remains and what is lost are what was there before."
+_DOES_NOT_ADD_UP = "The numbers of the steps do not add up: please report this as a mistake."
 _METHOD = (
     "Each recording is lost at the first step that it did not reach; a participant is lost where "
     "none of their recordings goes on. A recording counts as sent once Helios had its audio."
 )
+
+
+def adds_up(flow: pd.DataFrame) -> bool:
+    """Check that each step of a flow accounts for all recordings and participants before it."""
+    numbers, steps = ["recordings", "participants"], ["group", "step"]
+    signs = flow["kind"].map({"remaining": 1, "lost": 1, "added": -1})
+    found = flow[numbers].mul(signs, axis="index").groupby([flow[name] for name in steps]).sum()
+    remaining = flow[flow["kind"] == "remaining"].set_index(steps)[numbers]
+    before = remaining.groupby(level="group", sort=False).shift()
+    return bool((before.isna() | (before == found.reindex(before.index))).all(axis=None))
 
 
 def _with_fate(rows: pd.DataFrame, prepared: PreparedResults) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from helios_research.analysis import attrition, exclude, flow
+from helios_research.analysis.attrition import adds_up
 from helios_research.errors import ResultsError, UnknownColumnError
 from helios_research.results.files import write_parquet
 
@@ -105,6 +106,7 @@ def test_the_numbers_of_any_flow_add_up(rows, expected):
     whole, split = flow(table, expected=expected), flow(table, by="arm", expected=expected)
     assert_adds_up(whole)
     assert_adds_up(split)
+    assert "Checked: at each step" in whole.attrs["method"]
     numbers = ["recordings", "participants"]
     kept = [
         one[one["kind"] == "remaining"].groupby("step")[numbers].sum() for one in (whole, split)
@@ -192,6 +194,15 @@ def test_every_step_and_reason_is_what_duckdb_counts(study_path):
             ).fetchall()
             ours = found[(found["step"] == step) & (found["kind"] == "lost")]
             assert dict(zip(ours["reason"], ours["recordings"], strict=True)) == dict(lost)
+
+
+def test_a_flow_with_a_wrong_number_does_not_add_up(study):
+    found = flow(study, by="arm", expected=12)
+    assert adds_up(found)
+    for place, column in ((3, "recordings"), (4, "recordings"), (4, "participants")):
+        wrong = found.copy()
+        wrong.loc[place, column] += 1
+        assert not adds_up(wrong)
 
 
 def test_a_participant_lost_for_several_reasons_is_counted_once(make_results):
