@@ -13,10 +13,11 @@ import pandas as pd
 from scipy import optimize, stats
 
 from helios_research._util.text import counted
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL
 from helios_research.analysis.prepared import Codes, Floats
 
 NAN = float("nan")
-TOO_FEW = "Fewer than two participants on one side: not compared."
+TOO_FEW = f"Fewer than {FEWEST_FOR_INTERVAL} participants on one side: not compared."
 MEANS_EFFECT = "Hedges' g"
 RANKS_EFFECT = "P(higher) \N{MINUS SIGN} P(lower)"
 WELCH = "Welch's t"
@@ -87,7 +88,7 @@ def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contra
         sides = [values[levels == level] for level in range(n_levels)]
         return [_welch(sides[0], side) for side in sides[1:]]
     n = np.bincount(levels, minlength=n_levels)
-    usable = np.flatnonzero(n >= 2)
+    usable = np.flatnonzero(n >= FEWEST_FOR_INTERVAL)
     if usable[:1].tolist() != [0] or len(usable) < 2:
         return [TOO_FEW] * (n_levels - 1)
     kept = np.isin(levels, usable)
@@ -102,7 +103,7 @@ def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contra
 def _welch(reference: Floats, level: Floats) -> Contrast | str:
     """Compare the means of different participants (Welch 1947)."""
     n = np.array([len(reference), len(level)])
-    if n.min() < 2:
+    if n.min() < FEWEST_FOR_INTERVAL:
         return TOO_FEW
     variances = np.array([reference.var(ddof=1), level.var(ddof=1)])
     parts = variances / n
@@ -121,8 +122,8 @@ def _welch(reference: Floats, level: Floats) -> Contrast | str:
 
 def against_zero(values: Floats) -> Contrast | str:
     """Compare the mean of participants' values with zero."""
-    if len(values) < 2:
-        return "Fewer than two participants: no test."
+    if len(values) < FEWEST_FOR_INTERVAL:
+        return f"Fewer than {FEWEST_FOR_INTERVAL} participants: no test."
     sd = float(values.std(ddof=1))
     if sd < _NOTHING:
         return "All participants are the same: no test."

@@ -154,7 +154,7 @@ def test_a_level_of_one_person_is_not_compared_and_does_not_stop_the_others(repe
     table = repeated(20, 3)
     table.loc[table["user_label"] == "p0", "arm"] = "c"
     found = compare_by_tag(table, "arm", reference="a").set_index("level")
-    assert found.loc["c", "sentence"] == "Fewer than two participants on one side: not compared."
+    assert found.loc["c", "sentence"] == "Fewer than 3 participants on one side: not compared."
     assert found.loc["b", "test"] == "Welch's t"
 
 

@@ -102,7 +102,7 @@ def test_an_interval_of_a_probability_stays_within_its_bounds():
 def test_too_few_and_constant_scores_give_a_sentence(values, design):
     values = np.array(values)
     ours = estimate(design(values, values))
-    few = "Fewer than two participants"
+    few = "Fewer than 3 participants"
     assert ours.sentence.startswith(few) if len(values) == 1 else ours.sentence.endswith("no test.")
     assert ours.test == ""
     assert np.isnan(ours.p)
