@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import counted
 from helios_research.analysis.frames import ages, moments, typed
 from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import Floats, PreparedResults, Results, prepare
@@ -58,9 +59,9 @@ def table_one(
 
     The standardized mean difference (SMD) is the difference over the root of the mean variance, and
     for categories the multinomial one of Yang & Dalton (2012); with more than two groups it is the
-    largest of all pairs (absolute). Checked against pingouin. ``smd_by_chance`` is the
-    mean of the absolute SMD where participants are divided at random, from its distribution in
-    large groups; it is checked against shuffled labels.
+    largest of all pairs (absolute). Checked against pingouin. ``smd_by_chance`` is the mean of the
+    absolute SMD where participants are divided at random, as in large groups; checked against
+    shuffled labels. It is null where most participants are in several groups.
 
     Parameters
     ----------
@@ -115,7 +116,10 @@ def table_one(
     for characteristic in _characteristics(prepared, values, nonnormal):
         rows += _describe(characteristic, groups, by_chance=several.mean() <= _MOST_SHARED)
     made = pd.DataFrame(rows).reindex(columns=list(TABLE_ONE_COLUMNS))
-    warnings = [*_shared(several, by), *_contradictions(prepared, facts, list(values))]
+    warnings = _contradictions(prepared, facts, list(values))
+    if shared := int(several.sum()):
+        are = "is" if shared == 1 else "are"
+        warnings.insert(0, f"{counted(shared, 'participant')} {are} in more than one {by}.")
     return prepared.finish(made, _METHOD, warnings)
 
 
@@ -201,12 +205,6 @@ def _reduce(facts: pd.DataFrame) -> pd.DataFrame:
     return facts.groupby("person").agg(ways | sums)
 
 
-def _shared(several: "pd.Series[bool]", by: str) -> list[str]:
-    n = int(several.sum())
-    are = "participant is" if n == 1 else "participants are"
-    return [f"{n:,} {are} in more than one {by}."] if n else []
-
-
 def _contradictions(
     prepared: PreparedResults, facts: pd.DataFrame, names: Sequence[str]
 ) -> list[str]:
@@ -217,9 +215,9 @@ def _contradictions(
         values = pd.Series(prepared.days(_BORN))[facts.index] if name == _BORN else facts[place]
         given = pd.DataFrame({"person": facts["person"], "value": values}).dropna()
         n = int((given.drop_duplicates()["person"].value_counts() > 1).sum())
-        have = "participant has" if n == 1 else "participants have"
+        has = f"{counted(n, 'participant')} {'has' if n == 1 else 'have'}"
         if n:
-            found.append(f"{n:,} {have} several values of {name}: the first recorded one is used.")
+            found.append(f"{has} several values of {name}: the first recorded one is used.")
     return found
 
 
