@@ -17,7 +17,6 @@ them, as IPython's verbose ones do, end up in notebooks and in mails to colleagu
 
 import ast
 import getpass
-import ipaddress
 import linecache
 import logging
 import os
@@ -33,6 +32,7 @@ from pydantic import SecretStr
 
 from helios_research._util.notebook import notebook_kernel
 from helios_research.errors import ApiKeyError, ConfigError
+from helios_research.network import is_loopback
 
 BASE_URLS = {
     "default": "https://api.thymia.ai",
@@ -110,14 +110,6 @@ def _found_key(base_url: str) -> SecretStr | None:
     if stated.get_secret_value().strip():
         return stated
     return key_from_keyring(base_url) or ask_for_key(base_url)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def checked_key(key: SecretStr | None) -> SecretStr:

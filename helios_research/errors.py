@@ -23,6 +23,7 @@
     ├── ServiceError              it is not possible to work with Helios
     │   ├── AccountError          it refuses the API key
     │   ├── NotHeliosError        a different server answers at that address
+    │   ├── NetworkError          what is between this machine and Helios lets nothing through
     │   └── UnreachableError      no server answers there
     └── ResultsError              a results table lacks what an analysis needs
         └── UnknownColumnError    a column is not in it
@@ -79,11 +80,20 @@ class ConfigError(HeliosResearchError):
         )
 
     @classmethod
-    def network(cls, reason: str) -> Self:
-        """Report the environment's proxy or certificates."""
+    def proxy(cls, setting: str, problem: str) -> Self:
+        """Report the setting of a proxy, without its value, which may hold a password."""
         return cls(
-            f"The network settings of this environment cannot be used: {reason}. Check the "
-            "variables HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
+            f"The proxy in {setting} cannot be used: {problem}. Write it as in {PROXY_EXAMPLE}, or "
+            "remove it where this machine needs none."
+        )
+
+    @classmethod
+    def certificates(cls, setting: str, path: str, problem: str) -> Self:
+        """Report the setting of the certificates that are trusted."""
+        return cls(
+            f"{setting} names {path}, which {problem}. Name a file of certificates in PEM form in "
+            "SSL_CERT_FILE, or remove the variable: then those that the operating system trusts "
+            "count."
         )
 
 
@@ -369,6 +379,13 @@ class NotHeliosError(ServiceError):
         )
 
 
+class NetworkError(ServiceError):
+    """What is between this machine and Helios, such as a proxy, lets nothing through."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} Everything done so far is kept; submit again to continue.")
+
+
 class UnreachableError(ServiceError):
     """No server answers at the base URL."""
 
@@ -394,6 +411,11 @@ class UnknownColumnError(ResultsError):
             f"The {what} have no column {column!r}.{hint} There are: {_listed(names)}."
         )
 
+
+PROXY_EXAMPLE = (
+    "http://proxy.example.org:8080, or http://NAME:PASSWORD@proxy.example.org:8080 with special "
+    "characters as %-codes (@ is %40)"
+)
 
 _MORE_SPACE = "Free some space or choose a folder on another disk"
 _MORE_RIGHTS = "Choose a folder that you may write to, or have the rights to this one changed"

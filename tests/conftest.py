@@ -123,22 +123,22 @@ def examine_once() -> Callable[[str], AudioFacts]:
 
 
 @pytest.fixture(scope="session")
-def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Make certificates for 127.0.0.1 that nobody but their owner vouches for, with their keys."""
+def make_certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make certificates for 127.0.0.1 and other hosts that nobody but their owner vouches for."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    def make() -> Path:
+    def make(*hosts: str) -> Path:
         secret = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "helios")])
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
         now = datetime.now(UTC)
         signed = (
             x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
             .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(secret, hashes.SHA256())
         )
         form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

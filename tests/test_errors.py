@@ -46,10 +46,18 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "query or a space.",
     ),
     (
-        partial(errors.ConfigError.network, "the file of certificates cannot be read"),
-        "The network settings of this environment cannot be used: the file of certificates cannot "
-        "be read. Check the variables HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and "
-        "SSL_CERT_DIR.",
+        partial(errors.ConfigError.proxy, "HTTPS_PROXY", "it names no host"),
+        "The proxy in HTTPS_PROXY cannot be used: it names no host. Write it as in "
+        "http://proxy.example.org:8080, or http://NAME:PASSWORD@proxy.example.org:8080 with special "
+        "characters as %-codes (@ is %40), or remove it where this machine needs none.",
+    ),
+    (
+        partial(
+            errors.ConfigError.certificates, "SSL_CERT_DIR", "/ca", "cannot be read (no such …)"
+        ),
+        "SSL_CERT_DIR names /ca, which cannot be read (no such …). Name a file of certificates in "
+        "PEM form in SSL_CERT_FILE, or remove the variable: then those that the operating system "
+        "trusts count.",
     ),
     (
         errors.ApiKeyError.missing,
@@ -251,6 +259,11 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         partial(errors.NotHeliosError, URL, "HTTP 200 with a web page"),
         "https://api.thymia.ai does not answer like Helios (HTTP 200 with a web page): check the "
         "base URL, and whether a proxy or a login page answers in its place.",
+    ),
+    (
+        partial(errors.NetworkError, "The proxy proxy:8080 (HTTPS_PROXY) refuses."),
+        "The proxy proxy:8080 (HTTPS_PROXY) refuses. Everything done so far is kept; submit again to "
+        "continue.",
     ),
     (
         partial(errors.UnreachableError, URL, "No connection could be made: Connection refused."),

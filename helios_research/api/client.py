@@ -38,17 +38,20 @@ from helios_research.api.transport import (
     Success,
     TransportError,
     UploadBody,
-    distrust,
-    settings_words,
-    system_words,
 )
 from helios_research.config import (
     ConnectionSettings,
-    is_loopback,
     resolve_connection,
     warn_of_key_in_code,
 )
-from helios_research.errors import ConfigError
+from helios_research.network import (
+    Proxy,
+    Route,
+    distrust,
+    is_loopback,
+    system_words,
+    trusted_certificates,
+)
 
 T = TypeVar("T")
 
@@ -167,16 +170,12 @@ class Service:
     def __init__(self, connection: ConnectionSettings) -> None:
         self._connection = connection
         self._readers = ThreadPoolExecutor(connection.parallel.uploads, "helios-upload")
-        # A proxy has no business between two programs on this machine.
-        proxies = not is_loopback(urlsplit(connection.base_url).hostname)
-        try:
-            make = partial(self._http, httpx.create_ssl_context(), proxies=proxies)
-            limits = connection.parallel
-            self._api = ClientPool(partial(make, with_key=True), limits.api_requests)
-            self._storage = ClientPool(partial(make, with_key=False), limits.uploads)
-        except (OSError, ImportError, ValueError, httpx.InvalidURL) as problem:
-            # Not chained: a proxy's URL may hold a password.
-            raise ConfigError.network(settings_words(problem)) from None
+        # The upload host has the scheme of the API.
+        self._route = Route.of_environment(urlsplit(connection.base_url).scheme)
+        make = partial(self._http, trusted_certificates())
+        limits = connection.parallel
+        self._api = ClientPool(partial(make, with_key=True), limits.api_requests)
+        self._storage = ClientPool(partial(make, with_key=False), limits.uploads)
 
     async def account(self) -> Result[Account]:
         """Ask which account the key belongs to."""
@@ -253,23 +252,49 @@ class Service:
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as problem:
-            return _unanswered(problem)
+            return _unanswered(problem, request.url.host, self._route.proxy_to(str(request.url)))
 
-    def _http(
-        self, certificates: ssl.SSLContext, *, proxies: bool, with_key: bool
-    ) -> httpx.AsyncClient:
+    def _http(self, certificates: ssl.SSLContext, *, with_key: bool) -> httpx.AsyncClient:
         waits = self._connection.time_outs
         return httpx.AsyncClient(
             auth=_Key(self._connection.api_key, self._connection.base_url) if with_key else None,
-            verify=certificates,
-            trust_env=proxies,
+            transport=_RoutedTransport(self._route, certificates),
+            trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
             timeout=httpx.Timeout(
                 connect=waits.connect_s, read=waits.read_s, write=waits.write_s, pool=None
             ),
         )
+
+
+class _RoutedTransport(httpx.AsyncBaseTransport):
+    """Sends each request through the environment's proxy, or past it, over one connection each."""
+
+    def __init__(self, route: Route, certificates: ssl.SSLContext) -> None:
+        self._route = route
+        make = partial(
+            httpx.AsyncHTTPTransport,
+            verify=certificates,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+        )
+        self._direct = make()
+        self._by_proxy = self._direct
+        if route.proxy is not None:
+            url, auth = route.proxy.url, route.proxy.credentials
+            is_encrypted = url.startswith("https:")
+            proxy = httpx.Proxy(url, auth=auth, ssl_context=certificates if is_encrypted else None)
+            self._by_proxy = make(proxy=proxy)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = self._route.proxy_to(str(request.url))
+        transport = self._direct if proxy is None else self._by_proxy
+        return await transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        await self._by_proxy.aclose()
 
 
 class _UploadStream(httpx.AsyncByteStream):
@@ -292,20 +317,36 @@ class _UploadStream(httpx.AsyncByteStream):
 
 
 def _upload_request(url: str, body: UploadBody, stream: _UploadStream) -> httpx.Request:
-    parts = urlsplit(url)
-    origin = httpx.URL(f"{parts.scheme}://{parts.netloc}/")
-    # The path and its signature travel beside the URL: httpx logs the URL, and would also
-    # rewrite characters that the signature was made over.
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    address = _UploadURL(url)
     headers = {
-        "Host": origin.netloc.decode(),
+        "Host": address.netloc.decode(),
         "Content-Length": str(body.size_bytes),
         "Content-Type": body.media_type or FALLBACK_MEDIA_TYPE,
         "User-Agent": _USER_AGENT,
     }
-    return httpx.Request(
-        "PUT", origin, headers=headers, stream=stream, extensions={"target": target.encode()}
-    )
+    request = httpx.Request("PUT", "", headers=headers, stream=stream)
+    # Given to the constructor, it would be copied as a plain URL.
+    request.url = address
+    return request
+
+
+class _UploadURL(httpx.URL):
+    """An upload URL of which only the origin is shown, and whose path is sent letter by letter.
+
+    httpx logs a request's URL, and would rewrite characters that the signature was made over. (Its
+    extension ``target`` is no way around that: it would replace the target of a proxy's CONNECT too,
+    and show the signature to the proxy.)
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        super().__init__(f"{parts.scheme}://{parts.netloc}/")
+        query = f"?{parts.query}" if parts.query else ""
+        self._target = f"{parts.path or '/'}{query}".encode()
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._target
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> Response:
@@ -325,15 +366,17 @@ async def _read(response: httpx.Response, max_bytes: int) -> Response:
     return Response(response.status_code, dict(response.headers), body, is_whole=is_whole)
 
 
-def _unanswered(problem: Exception) -> Failure:
+def _unanswered(problem: Exception, host: str, proxy: Proxy | None) -> Failure:
     doubt = distrust(problem)
     if doubt is not None:
-        return protocol.unanswered(TransportError.UNTRUSTED, doubt)
+        return protocol.untrusted(host, doubt, proxy)
+    if isinstance(problem, httpx.ConnectTimeout):
+        return protocol.unanswered(TransportError.UNREACHABLE, "it took too long", proxy)
     if isinstance(problem, TimeoutError | httpx.TimeoutException):
         return protocol.unanswered(TransportError.TIMED_OUT)
     # A proxy that refuses says so with its status, which httpx puts first in its words.
-    if isinstance(problem, httpx.ProxyError) and str(problem)[:1] == "4":
-        return protocol.unanswered(TransportError.PROXY, f"HTTP {str(problem)[:3]}")
-    is_connected = not isinstance(problem, httpx.ConnectError | httpx.ProxyError)
-    error = TransportError.BROKEN_OFF if is_connected else TransportError.UNREACHABLE
-    return protocol.unanswered(error, system_words(problem))
+    if proxy is not None and isinstance(problem, httpx.ProxyError) and str(problem)[:3].isdecimal():
+        return protocol.unanswered_by_proxy(proxy, host, int(str(problem)[:3]))
+    if isinstance(problem, httpx.ConnectError | httpx.ProxyError):
+        return protocol.unanswered(TransportError.UNREACHABLE, system_words(problem), proxy)
+    return protocol.unanswered(TransportError.BROKEN_OFF, system_words(problem))

@@ -25,7 +25,8 @@ from helios_research.api.transport import (
     TransportError,
 )
 from helios_research.codes import RECORDING_CHANGED, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
-from helios_research.config import is_loopback
+from helios_research.errors import PROXY_EXAMPLE
+from helios_research.network import NO_TLS, Proxy, is_loopback
 
 ACCOUNT_PATH = "/v1/account"
 RUNS_PATH = "/v1/models/mental-wellness"
@@ -232,13 +233,45 @@ def recording_changed(reason: str) -> Failure:
 # --- answers that never came --------------------------------------------------------------------
 
 
-def unanswered(error: TransportError, detail: str = "") -> Failure:
+def unanswered(error: TransportError, detail: str = "", proxy: Proxy | None = None) -> Failure:
     """Classify a request that got no complete answer."""
     said = f": {detail}" if detail else ""
-    if error in (TransportError.UNTRUSTED, TransportError.PROXY):
-        return Failure(FailureKind.NOT_HELIOS, UNREACHABLE, f"{error.value}{said}")
+    through = f" through the proxy {proxy}" if proxy else ""
     code = TIMED_OUT if error is TransportError.TIMED_OUT else UNREACHABLE
-    return Failure(FailureKind.RETRY, code, f"{error.value.capitalize()}{said}.")
+    return Failure(FailureKind.RETRY, code, f"{error.value.capitalize()}{through}{said}.")
+
+
+def unanswered_by_proxy(proxy: Proxy, host: str, status: int) -> Failure:
+    """Classify a proxy's refusal to connect to a host."""
+    answered = f"The proxy {proxy}"
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        reason = (
+            f"{answered} asks for a user name and a password (HTTP 407), or does not take those that "
+            f"it gets. Set them in its address: {PROXY_EXAMPLE}."
+        )
+    elif 400 <= status < 500:
+        reason = (
+            f"{answered} refuses to connect to {host} (HTTP {status}). Ask those who run it, such as "
+            f"your IT department, to allow {host}."
+        )
+    else:
+        reason = f"{answered} could not connect to {host} (HTTP {status})."
+        return Failure(FailureKind.RETRY, UNREACHABLE, reason)
+    return Failure(FailureKind.NETWORK, UNREACHABLE, reason)
+
+
+def untrusted(host: str, doubt: str, proxy: Proxy | None = None) -> Failure:
+    """Classify a server that does not prove who it is; nothing was sent to it."""
+    if proxy is not None and proxy.url.startswith("https:"):
+        host = f"{host}, or the proxy {proxy},"
+        if doubt == NO_TLS:
+            doubt = f"{doubt}: many proxies have to be written with http:// instead of https://"
+    reason = (
+        f"{host} does not prove who it is ({doubt}), so nothing was sent to it. Where a proxy of your "
+        "institution opens encrypted connections, set SSL_CERT_FILE to the file of its certificate; "
+        "otherwise something else answers in its place, such as a login page."
+    )
+    return Failure(FailureKind.NETWORK, UNREACHABLE, reason)
 
 
 # --- parts --------------------------------------------------------------------------------------

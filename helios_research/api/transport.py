@@ -2,10 +2,7 @@
 
 import asyncio
 import hashlib
-import os
 import re
-import socket
-import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +19,7 @@ from pydantic_core import from_json
 from helios_research.errors import (
     AccountError,
     HeliosResearchError,
+    NetworkError,
     NotHeliosError,
     ServiceError,
     UnreachableError,
@@ -47,6 +45,8 @@ class FailureKind(StrEnum):
     """The upload host does not take this upload URL any more."""
     NOT_HELIOS = "not helios"
     """Something else answers: stop, nothing is to be marked as failed."""
+    NETWORK = "network"
+    """A proxy or a certificate on the way has to be set right: stop, as above."""
     CHANGED = "changed"
     """The recording's bytes are not the expected ones or cannot be read; nothing was uploaded."""
 
@@ -77,6 +77,8 @@ class Failure:
             return AccountError(base_url, self.status or 401)
         if self.kind is FailureKind.NOT_HELIOS:
             return NotHeliosError(base_url, self.reason)
+        if self.kind is FailureKind.NETWORK:
+            return NetworkError(self.reason)
         return UnreachableError(base_url, self.reason)
 
 
@@ -286,51 +288,6 @@ class TransportError(Enum):
     TIMED_OUT = "no complete answer came in time"
     UNREACHABLE = "no connection could be made"
     BROKEN_OFF = "the connection broke off before the answer was complete"
-    UNTRUSTED = "the server does not prove who it is"
-    PROXY = "the proxy refuses to pass the request on"
-
-
-def distrust(problem: BaseException) -> str | None:
-    """Say why a server was not trusted, if that is what happened."""
-    for cause in causes(problem):
-        # OpenSSL sets these attributes; on an error that Python itself raised they are missing.
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return str(getattr(cause, "verify_message", "certificate not valid"))
-        if getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER":
-            return "it does not speak TLS"
-    return None
-
-
-def system_words(problem: BaseException) -> str:
-    """Find the operating system's words for what happened."""
-    known = (_words(cause) for cause in causes(problem) if isinstance(cause, OSError))
-    return next((words for words in known if words), "")
-
-
-def _words(problem: OSError) -> str:
-    if isinstance(problem, socket.gaierror | ssl.SSLError):
-        return problem.strerror or ""
-    # Not its own text: asyncio puts the address there instead.
-    return os.strerror(problem.errno) if problem.errno else ""
-
-
-def settings_words(problem: Exception) -> str:
-    """Say what is wrong with the proxy or the certificates that the environment names."""
-    if isinstance(problem, ImportError):
-        return "a SOCKS proxy needs the package socksio (`pip install httpx[socks]`)"
-    if isinstance(problem, OSError):
-        return "the file of certificates cannot be read"
-    return "the address of the proxy is not an http, https or socks5 URL"
-
-
-def causes(problem: BaseException | None) -> Iterator[BaseException]:
-    """Walk through an exception, what is behind it, and the members of groups."""
-    while problem is not None:
-        yield problem
-        if isinstance(problem, BaseExceptionGroup):
-            for member in problem.exceptions:
-                yield from causes(member)
-        problem = problem.__cause__ or problem.__context__
 
 
 FALLBACK_MEDIA_TYPE = "application/octet-stream"

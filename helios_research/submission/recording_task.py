@@ -172,7 +172,7 @@ class RecordingTask:
             return await self._abandon_if_empty(attempt, answer)
         if answer.kind is FailureKind.ROW:
             return await self._move(attempt, State.REJECTED, answer)
-        if answer.kind is FailureKind.NOT_HELIOS:
+        if answer.kind in {FailureKind.NOT_HELIOS, FailureKind.NETWORK}:
             raise answer.as_error(self.client.base_url)
         self.client.unanswered(UPLOAD_HOST, answer, CONFIRM_AFTER_S)
         attempt = await self._move(attempt, attempt.state, answer)

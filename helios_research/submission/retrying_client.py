@@ -206,7 +206,7 @@ class RetryingClient:
             self.limiter.accepted()
 
     def _may_mend(self, failure: Failure) -> bool:
-        if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS}:
+        if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS, FailureKind.NETWORK}:
             raise failure.as_error(self.base_url)
         return failure.kind in {FailureKind.RETRY, FailureKind.RATE_LIMITED}
 

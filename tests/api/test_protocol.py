@@ -360,8 +360,6 @@ def test_a_run_with_an_unsafe_upload_url_is_not_from_helios() -> None:
         (TransportError.TIMED_OUT, FailureKind.RETRY, "TIMED_OUT"),
         (TransportError.UNREACHABLE, FailureKind.RETRY, "UNREACHABLE"),
         (TransportError.BROKEN_OFF, FailureKind.RETRY, "UNREACHABLE"),
-        (TransportError.UNTRUSTED, FailureKind.NOT_HELIOS, "UNREACHABLE"),
-        (TransportError.PROXY, FailureKind.NOT_HELIOS, "UNREACHABLE"),
     ],
 )
 def test_an_answer_that_never_came_is_classified_too(

@@ -18,7 +18,13 @@ from helios_research.api.transport import (
     Response,
     Success,
 )
-from helios_research.errors import AccountError, NotHeliosError, ServiceError, UnreachableError
+from helios_research.errors import (
+    AccountError,
+    NetworkError,
+    NotHeliosError,
+    ServiceError,
+    UnreachableError,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -216,6 +222,12 @@ def test_a_failure_becomes_the_error_that_fits(
     assert type(found) is error
     assert words in str(found)
     assert str(found).startswith("https://helios.example")
+
+
+def test_what_is_wrong_on_the_way_is_the_whole_reason() -> None:
+    found = Failure(FailureKind.NETWORK, "UNREACHABLE", "The proxy refuses.").as_error("https://x")
+    assert isinstance(found, NetworkError)
+    assert str(found).startswith("The proxy refuses. Everything done so far is kept")
 
 
 def test_a_raw_answer_is_not_in_the_repr() -> None:
