@@ -48,6 +48,8 @@ FAULTS = {
     "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
     "a redirect to another host": "An answer that refers to another server.",
     "TLS failure": "The server cannot prove its identity, as behind a hotel's login page.",
+    "a proxy that is gone": "The proxy of the institution, which HTTPS_PROXY names, does not answer.",
+    "a proxy that refuses": "It asks for a password (HTTP 407), or may not connect to Helios (403).",
     "an unsafe upload URL": "The upload URL is not https, or not a URL of the web: `http:`, `file:`, a password.",
     "an expired upload URL": "An upload URL is valid for one hour, and the hour is over.",
     "the clock jumps forwards": "The computer's clock is set three hours ahead.",

@@ -53,6 +53,7 @@ class ConnectProxy:
         traceback: TracebackType | None,
     ) -> None:
         self.shut()
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -67,7 +68,7 @@ class ConnectProxy:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
     def shut(self) -> None:
-        """Refuse connections from now on, and cut those that there are."""
+        """Refuse connections from now on; tunnels that are open stay open."""
         asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
 
     async def _listen(self) -> None:
@@ -78,6 +79,8 @@ class ConnectProxy:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    async def _cut(self) -> None:
         for tunnel in self._tunnels:
             tunnel.cancel()
         await asyncio.gather(*self._tunnels, return_exceptions=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from helios_research.errors import NotHeliosError
+from helios_research.errors import ServiceError
 from support.faults import Faults, Rule
 
 OUTAGE = {"patience": 2.0}
@@ -85,7 +85,7 @@ def prove_stop(trial, cell) -> Callable[[Callable[[], None]], None]:
 
     def prove(end: Callable[[], None]) -> None:
         wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
-        with pytest.raises(NotHeliosError) as caught:
+        with pytest.raises(ServiceError) as caught:
             trial.submit()
         assert re.fullmatch(wanted, str(caught.value)), str(caught.value)
         left = trial.study.results()

@@ -108,7 +108,25 @@ def encrypted(relay, trial, certificates, monkeypatch) -> Callable[[Door, bool],
     return speak
 
 
-PROOF = "the server does not prove who it is: "
+UNTRUSTED = (
+    "127.0.0.1 does not prove who it is ({place}), so nothing was sent to it. Where a proxy of your "
+    "institution opens encrypted connections, set SSL_CERT_FILE to the file of its certificate; "
+    "otherwise something else answers in its place, such as a login page. Everything done so far is "
+    "kept; submit again to continue."
+)
+
+
+def stops_untrusted(step: str) -> object:
+    """Give a cell in which a server that cannot prove who it is ends the submission."""
+    return pytest.mark.fault(
+        step=step,
+        fault="TLS failure",
+        ending="stops",
+        happens="Nothing is sent to a server that may be anybody.",
+        sees=UNTRUSTED,
+        do="Ask your IT department for the proxy's certificate, or use another network, then submit "
+        "again.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,12 +136,7 @@ PROOF = "the server does not prove who it is: "
             step,
             before,
             id=step,
-            marks=stops(
-                step,
-                "TLS failure",
-                "Nothing is sent to a server that may be anybody.",
-                PROOF + "self-signed certificate",
-            ),
+            marks=stops_untrusted(step),
         )
         for step, before in (("create", "account"), ("poll", "upload"))
     ],
@@ -148,12 +161,7 @@ def test_an_api_that_cannot_prove_who_it_is_any_more_gets_nothing(
 
 
 @pytest.mark.parametrize("speaks_tls", [True, False], ids=["unknown certificate", "no TLS"])
-@stops(
-    "upload",
-    "TLS failure",
-    "Nothing is sent to a server that may be anybody.",
-    PROOF + "{place}",
-)
+@stops_untrusted("upload")
 def test_an_upload_host_that_cannot_prove_who_it_is_gets_nothing(
     relay, encrypted, prove_stop, speaks_tls
 ) -> None:
