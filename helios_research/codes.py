@@ -27,6 +27,7 @@ WITHDRAWN = "INVALID_WITHDRAWN"
 RESULT_GONE = "RESULT_GONE"
 UNREACHABLE = "UNREACHABLE"
 UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
+ANSWER_MIXED_UP = "ANSWER_MIXED_UP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,11 @@ _KNOWN = {
         "An answer came, but not in a form that Helios uses.",
         "Submit again: it continues where it stopped. If the error remains, find out whether a "
         "proxy or a login page answers in place of Helios.",
+    ),
+    ANSWER_MIXED_UP: Explanation(
+        "An answer belonged to another recording or participant, so it was not used.",
+        "Submit again if the row is pending. If the error remains, find out whether a cache or a "
+        "proxy repeats old answers, and report the model run's id to thymia.",
     ),
 }
 

@@ -19,7 +19,8 @@
     │   ├── StudyDamagedError     its ledger cannot be read
     │   ├── UnknownParticipantError no one in the study has this label
     │   ├── UnfinishedWithdrawalError remains of a participant could not be erased yet
-    │   └── RepeatedAttemptError  a recording would be processed twice
+    │   ├── RepeatedAttemptError  a recording would be processed twice
+    │   └── RepeatedRunError      two recordings would be put to one model run
     ├── ServiceError              it is not possible to work with Helios
     │   ├── AccountError          it refuses the API key
     │   ├── NotHeliosError        a different server answers at that address
@@ -351,6 +352,16 @@ class RepeatedAttemptError(StudyError):
         super().__init__(
             f"The recording with SHA-256 {sha256} is in progress or has its scores already, so it "
             "was not sent again. Read its results with Study.results()."
+        )
+
+
+class RepeatedRunError(StudyError):
+    """Two recordings would be put to one model run."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An answer gave a model run, or its upload URL, that belongs to another recording of "
+            "this study, so it was not used."
         )
 
 

@@ -83,6 +83,11 @@ SENTENCES = {
         "An answer came, but not in a form that Helios uses.",
         "Submit again: it continues where it stopped. If the error remains, find out whether a proxy or a login page answers in place of Helios.",
     ),
+    "ANSWER_MIXED_UP": (
+        "An answer belonged to another recording or participant, so it was not used.",
+        "Submit again if the row is pending. If the error remains, find out whether a cache or a "
+        "proxy repeats old answers, and report the model run's id to thymia.",
+    ),
     "INVALID_DATE_OF_BIRTH": (
         "The manifest's date_of_birth cannot be used.",
         "Correct the row as its error_reason says, then submit again.",

@@ -246,6 +246,11 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "sent again. Read its results with Study.results().",
     ),
     (
+        errors.RepeatedRunError,
+        "An answer gave a model run, or its upload URL, that belongs to another recording of this "
+        "study, so it was not used.",
+    ),
+    (
         partial(errors.AccountError, URL, 401),
         "https://api.thymia.ai does not know the API key (HTTP 401): check THYMIA_API_KEY and the "
         "region. No recording was marked as failed; submit again with the right key to continue.",

@@ -189,9 +189,9 @@ class Service:
             partial(protocol.read_created, request=request, base_url=base_url),
         )
 
-    async def fetch(self, run_id: str) -> Result[ModelRun]:
-        """Ask how things stand with a model run."""
-        read = partial(protocol.read_run, run_id=run_id)
+    async def fetch(self, run_id: str, user_label: str) -> Result[ModelRun]:
+        """Ask how things stand with a model run of a participant."""
+        read = partial(protocol.read_run, run_id=run_id, user_label=user_label)
         return await self._ask(protocol.fetch_request(run_id), read)
 
     async def upload(self, url: str, body: UploadBody) -> Result[None]:

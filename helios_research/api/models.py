@@ -218,11 +218,15 @@ class Account(ApiResult):
     id: Text
 
 
+RunId = Annotated[str, Field(min_length=1, max_length=500)]
+"""Whatever identifies a run: its form is Helios' own business, and a number is taken as text."""
+
+
 class CreatedRun(ApiResult):
     """A model run that waits for its recording."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-    recording_upload_url: str = Field(min_length=1, repr=False)
+    id: RunId
+    recording_upload_url: Text = Field(repr=False)
 
 
 # A score is an object with its value in it; taken out by pydantic, since eleven small records
@@ -258,6 +262,8 @@ class ScoredSection(ApiResult):
 
 
 _NO_SECTION: dict[str, Any] = ScoredSection().flat()
+WITHOUT_SCORES = _NO_SECTION | {"n_sections": 0, "sections": None}
+"""What `ModelRun.flat` gives of a run that has no scores."""
 
 
 class RunResults(ApiResult):
@@ -272,7 +278,7 @@ class ModelRun(ApiResult):
     Status and error code are kept as text, as Helios may add new ones.
     """
 
-    id: Text
+    id: RunId
     status: Text
     created_at: _Moment | None = None
     run_at: _Moment | None = None

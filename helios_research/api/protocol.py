@@ -5,15 +5,18 @@ never raises: whatever a server, a proxy or a login page sends is a `Success` or
 """
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from helios_research._util.text import composed
 from helios_research.api.models import Account, ApiResult, CreatedRun, ModelRun, RunRequest
 from helios_research.api.transport import (
     MAX_RESPONSE_BYTES,
@@ -24,7 +27,13 @@ from helios_research.api.transport import (
     Success,
     TransportError,
 )
-from helios_research.codes import RECORDING_CHANGED, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
+from helios_research.codes import (
+    ANSWER_MIXED_UP,
+    RECORDING_CHANGED,
+    TIMED_OUT,
+    UNREACHABLE,
+    UNREADABLE_ANSWER,
+)
 from helios_research.errors import PROXY_EXAMPLE
 from helios_research.network import NO_TLS, Proxy, is_loopback
 
@@ -84,7 +93,9 @@ def create_request(request: RunRequest, *, delete_data: bool = False) -> ApiRequ
 
 def fetch_request(run_id: str) -> ApiRequest:
     """Build the request for how things stand with a model run."""
-    return ApiRequest("GET", f"{RUNS_PATH}/{quote(run_id, safe='')}")
+    escaped = quote(run_id, safe="")
+    # Dots alone would lead to another path.
+    return ApiRequest("GET", f"{RUNS_PATH}/{escaped if run_id.strip('.') else '%2E' * len(run_id)}")
 
 
 # --- answers of the API -------------------------------------------------------------------------
@@ -114,18 +125,42 @@ def read_created(
     problem = upload_url_problem(result.value.recording_upload_url, base_url)
     if problem is not None:
         return _not_helios(response, f"its upload URL {problem}")
+    if _names_another(result.raw, request.user_label):
+        return mixed_up("another participant", response.status)
     raw = {name: value for name, value in result.raw.items() if name != "recordingUploadUrl"}
     return Success(result.value, raw, response.status)
 
 
-def read_run(response: Response, now: datetime, run_id: str) -> Result[ModelRun]:
-    """Read the answer to `fetch_request`."""
+def read_run(response: Response, now: datetime, run_id: str, user_label: str) -> Result[ModelRun]:
+    """Read the answer to `fetch_request`; one about another run or participant is not believed."""
     if response.status in _GONE_STATUSES and not response.is_web_page:
         return _failure(FailureKind.GONE, response, "Helios does not have this model run.", now)
     result = _read(response, now, ModelRun, others=FailureKind.RETRY)
-    if isinstance(result, Success) and result.value.id.lower() != run_id.lower():
-        return _unreadable(response, "the answer is about another model run")
+    if isinstance(result, Failure):
+        return result
+    if result.value.id != run_id and result.value.id.lower() != _uuid(run_id):
+        return mixed_up("another model run", response.status)
+    if _names_another(result.raw, user_label):
+        return mixed_up("another participant", response.status)
     return result
+
+
+def _uuid(run_id: str) -> str | None:
+    """Write an id as UUIDs are, whose letters have no case; None where it is no UUID."""
+    lowered = run_id.lower()
+    return lowered if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", lowered) else None
+
+
+def _names_another(raw: Mapping[str, Any], user_label: str) -> bool:
+    """Whether an answer says that it is about another participant; one without a name does not."""
+    named = raw.get("userLabel")
+    return named is not None and composed(str(named)) != composed(user_label)
+
+
+def mixed_up(about: str, status: int | None = None) -> Failure:
+    """Give the failure for an answer that belongs to another request."""
+    reason = f"An answer was about {about}, so it was not used."
+    return Failure(FailureKind.RETRY, ANSWER_MIXED_UP, reason, status=status)
 
 
 def _refusal(response: Response, now: datetime, others: FailureKind) -> Failure | None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic.alias_generators import to_snake
 from pydantic_core import from_json
 
+from helios_research.codes import ANSWER_MIXED_UP, UNREADABLE_ANSWER
 from helios_research.errors import (
     AccountError,
     HeliosResearchError,
@@ -75,12 +76,15 @@ class Failure:
         """Turn the failure into the error that ends a submission."""
         if self.kind is FailureKind.ACCOUNT:
             return AccountError(base_url, self.status or 401)
-        if self.kind is FailureKind.NOT_HELIOS:
-            return NotHeliosError(base_url, self.reason)
+        if self.kind is FailureKind.NOT_HELIOS or self.code in _NOT_OF_HELIOS:
+            return NotHeliosError(base_url, self.reason.rstrip("."))
         if self.kind is FailureKind.NETWORK:
             return NetworkError(self.reason)
         return UnreachableError(base_url, self.reason)
 
+
+# An answer came, so the service is there; what came is not its answer.
+_NOT_OF_HELIOS = frozenset({UNREADABLE_ANSWER, ANSWER_MIXED_UP})
 
 Result: TypeAlias = Success[T] | Failure
 

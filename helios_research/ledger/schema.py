@@ -6,7 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from helios_research.errors import RepeatedAttemptError, StudyDamagedError, StudyVersionError
+from helios_research.errors import (
+    RepeatedAttemptError,
+    RepeatedRunError,
+    StudyDamagedError,
+    StudyVersionError,
+)
 from helios_research.ledger.reader import load_attempt
 from helios_research.ledger.records import (
     Attempt,
@@ -113,7 +118,29 @@ CREATE TABLE withdrawn_runs (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+# A run belongs to one attempt: something on the way may repeat an earlier answer, and two recordings
+# that are put to one run get each other's scores. Where a ledger has such a run already, no one can
+# tell whose scores they are, so they are nobody's; the answers themselves stay.
+_THIRD = """
+CREATE TEMPORARY TABLE shared AS SELECT attempt_id, min(attempt_id) OVER (
+    PARTITION BY model_run_id) AS first_id FROM attempts WHERE model_run_id IN (
+    SELECT model_run_id FROM attempts GROUP BY model_run_id HAVING count(*) > 1);
+
+UPDATE attempts SET state = 'failed', error_code = 'ANSWER_MIXED_UP', error_reason =
+    'Helios gave the run ' || model_run_id || ' to several recordings, so its scores are not used.'
+    WHERE attempt_id IN (SELECT attempt_id FROM shared);
+UPDATE attempts SET model_run_id = NULL
+    WHERE attempt_id IN (SELECT attempt_id FROM shared WHERE attempt_id != first_id);
+DELETE FROM upload_urls WHERE attempt_id IN (SELECT attempt_id FROM shared);
+INSERT INTO transitions (attempt_id, state, at, note)
+    SELECT attempt_id, 'failed', unixepoch() * 1000000, json_object('error_code', error_code)
+    FROM attempts WHERE attempt_id IN (SELECT attempt_id FROM shared);
+DROP TABLE shared;
+
+CREATE UNIQUE INDEX one_attempt_per_run ON attempts (model_run_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 """SQL that takes a ledger from version 0 to 1, from 1 to 2, and so on; never edited once released."""
 
 
@@ -202,7 +229,12 @@ def move(
         *map(to_microseconds, moments + more_moments),
         attempt_id,
     )
-    connection.execute(_UPDATE, row)
+    try:
+        connection.execute(_UPDATE, row)
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
+            raise
+        raise RepeatedRunError from error
     connection.execute(
         _TRANSITION, (attempt_id, state.value, to_microseconds(at), _note(after, changes))
     )
@@ -221,8 +253,12 @@ def _note(after: Attempt, changes: Changes) -> str | None:
 def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | None) -> None:
     if url is None:
         connection.execute("DELETE FROM upload_urls WHERE attempt_id = ?", (attempt_id,))
-    else:
-        connection.execute("INSERT OR REPLACE INTO upload_urls VALUES (?, ?)", (attempt_id, url))
+        return
+    # No index: it would hold further copies of what has to be erased, and the table is small.
+    others = "SELECT 1 FROM upload_urls WHERE upload_url = ? AND attempt_id != ?"
+    if connection.execute(others, (url, attempt_id)).fetchone():
+        raise RepeatedRunError
+    connection.execute("INSERT OR REPLACE INTO upload_urls VALUES (?, ?)", (attempt_id, url))
 
 
 def put_setting(name: str, value: str, connection: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from helios_research.api.models import flatten_result
+from helios_research.api.models import WITHOUT_SCORES, flatten_result
 from helios_research.codes import UNREADABLE_ANSWER
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import (
@@ -18,7 +18,7 @@ from helios_research.columns import (
     Column,
     Kind,
 )
-from helios_research.ledger import Attempt, LedgerReader, Setting
+from helios_research.ledger import Attempt, LedgerReader, Setting, State
 from helios_research.preflight_checks.check import Check
 from helios_research.results.files import write_parquet
 from helios_research.state.loader import StatusLoader
@@ -140,6 +140,8 @@ def _record(
     if attempt is not None and attempt.state.is_final and attempt.attempt_id in answers:
         try:
             answer = flatten_result(answers[attempt.attempt_id])
+            # A run that failed may have been answered with scores: they are not this row's.
+            answer |= {} if attempt.state is State.SCORED else WITHOUT_SCORES
         except ValueError:
             own |= _DAMAGED
     return answer | own

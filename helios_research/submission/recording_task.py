@@ -10,9 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from helios_research.api.client import Service
-from helios_research.api.models import COMPLETE_OK, CREATED, ModelRun, without_transcripts
+from helios_research.api.models import (
+    COMPLETE_OK,
+    CREATED,
+    ModelRun,
+    user_label_in,
+    without_transcripts,
+)
+from helios_research.api.protocol import mixed_up
 from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
 from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
+from helios_research.errors import RepeatedRunError
 from helios_research.ledger import Attempt, Ledger, State
 from helios_research.recording import read_blocks
 from helios_research.state.rows import Job
@@ -146,13 +154,16 @@ class RecordingTask:
             answer = await self.service.create(job.request, delete_data=attempt.delete_data)
             if isinstance(answer, Failure):
                 return answer
-            created = await self.ledger.advance(
-                attempt.attempt_id,
-                State.CREATED,
-                model_run_id=answer.value.id,
-                upload_url=answer.value.recording_upload_url,
-                created_at=self.clock.now(),
-            )
+            try:
+                created = await self.ledger.advance(
+                    attempt.attempt_id,
+                    State.CREATED,
+                    model_run_id=answer.value.id,
+                    upload_url=answer.value.recording_upload_url,
+                    created_at=self.clock.now(),
+                )
+            except RepeatedRunError:
+                return mixed_up("a run of another recording", answer.status)
             return Success(created, answer.raw, answer.status)
 
         answer = await self.client.request(RequestKind.CREATE, once)
@@ -310,7 +321,8 @@ class RecordingTask:
         """Ask for a run; its scores are written down with the answer, so no interrupt loses them."""
 
         async def once() -> Result[ModelRun]:
-            answer = await self.service.fetch(attempt.model_run_id or "")
+            label = user_label_in(attempt.request)
+            answer = await self.service.fetch(attempt.model_run_id or "", label)
             if isinstance(answer, Success) and answer.value.is_complete:
                 await self._complete(attempt, answer)
             return answer

@@ -72,7 +72,7 @@ async def test_a_run_is_created_uploaded_and_fetched(
         created = await service.create(request_, delete_data=True)
         assert isinstance(created, Success)
         uploaded = await service.upload(created.value.recording_upload_url, body_of(b"sound" * 999))
-        run = await service.fetch(RUN_ID)
+        run = await service.fetch(RUN_ID, "P07")
     assert isinstance(uploaded, Success)
     assert isinstance(run, Success)
     assert run.value.status == "RUNNING"
@@ -309,7 +309,7 @@ async def test_a_connection_that_breaks_is_to_be_tried_again(
 ) -> None:
     helios = await serve(behave)
     async with connect_to(helios.url).connect() as service:
-        answer = failure(await service.fetch(RUN_ID))
+        answer = failure(await service.fetch(RUN_ID, "P07"))
         assert (answer.kind, answer.code) == (FailureKind.RETRY, "UNREACHABLE")
         helios.handle = give_account
         assert isinstance(await service.account(), Success)
@@ -322,7 +322,7 @@ async def test_a_server_that_never_comes_to_an_end_is_timed_out(
     helios = await serve(behave)
     client = connect_to(helios.url, read_s=0.3, answer_s=0.5)
     async with client.connect() as service:
-        answer = failure(await service.fetch(RUN_ID))
+        answer = failure(await service.fetch(RUN_ID, "P07"))
         assert (answer.kind, answer.code) == (FailureKind.RETRY, "TIMED_OUT")
         assert answer.reason == "No complete answer came in time."
         helios.handle = give_account
@@ -354,7 +354,7 @@ async def test_an_answer_without_end_is_read_up_to_the_limit_only(
 
     helios = await serve(flood)
     async with connect_to(helios.url).connect() as service:
-        answer = failure(await service.fetch(RUN_ID))
+        answer = failure(await service.fetch(RUN_ID, "P07"))
     assert answer.reason == "An answer came that could not be read: it is longer than 16 MB."
     assert sent < 40_000_000
 
@@ -446,7 +446,7 @@ async def test_a_redirect_is_not_followed(
         answers = [
             await service.account(),
             await service.create(request_),
-            await service.fetch(RUN_ID),
+            await service.fetch(RUN_ID, "P07"),
             await service.upload(helios.url, body_of(b"sound")),
         ]
     assert {failure(answer).kind for answer in answers} == {FailureKind.NOT_HELIOS}
@@ -769,10 +769,10 @@ async def test_a_recording_is_scored_by_the_sandbox(
             created = await service.create(request_)
             assert isinstance(created, Success)
             uploaded = await service.upload(created.value.recording_upload_url, recording)
-            run = await service.fetch(created.value.id)
+            run = await service.fetch(created.value.id, "P07")
             while isinstance(run, Success) and not run.value.is_complete:
                 await asyncio.sleep(0.05)
-                run = await service.fetch(created.value.id)
+                run = await service.fetch(created.value.id, "P07")
         assert isinstance(account, Success)
         assert isinstance(uploaded, Success)
         assert isinstance(run, Success)
@@ -791,7 +791,7 @@ async def test_what_the_sandbox_refuses_is_understood(
         async with sandbox.client().connect() as service, stranger.connect() as other:
             refused = failure(await other.account())
             rejected = failure(await service.create(odd))
-            unknown = failure(await service.fetch(RUN_ID))
+            unknown = failure(await service.fetch(RUN_ID, "P07"))
             created = await service.create(request_)
             assert isinstance(created, Success)
             expired = failure(await service.upload(created.value.recording_upload_url, recording))

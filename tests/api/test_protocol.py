@@ -42,7 +42,7 @@ EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Messag
 READERS: dict[str, Callable[[Response], Result[Any]]] = {
     "account": lambda reply: protocol.read_account(reply, NOW),
     "create": lambda reply: protocol.read_created(reply, NOW, REQUEST, BASE_URL),
-    "fetch": lambda reply: protocol.read_run(reply, NOW, RUN_ID),
+    "fetch": lambda reply: protocol.read_run(reply, NOW, RUN_ID, "P07"),
     "upload": lambda reply: protocol.read_upload(reply, NOW),
 }
 
@@ -74,6 +74,8 @@ def test_the_body_of_a_new_run_fits_the_contract() -> None:
 def test_a_run_is_asked_for_by_its_id_and_the_id_cannot_lead_elsewhere() -> None:
     assert protocol.fetch_request(RUN_ID).path == f"/v1/models/mental-wellness/{RUN_ID}"
     assert protocol.fetch_request("a/../b?c").path == "/v1/models/mental-wellness/a%2F..%2Fb%3Fc"
+    assert protocol.fetch_request("run:7").path == "/v1/models/mental-wellness/run%3A7"
+    assert protocol.fetch_request("..").path == "/v1/models/mental-wellness/%2E%2E"
 
 
 def test_only_a_request_with_a_body_declares_its_type() -> None:
@@ -215,12 +217,37 @@ def test_an_answer_that_was_cut_at_the_limit_is_not_read() -> None:
     assert MAX_RESPONSE_BYTES == 16 * 2**20
 
 
-def test_an_answer_about_another_run_is_not_believed() -> None:
-    other = {"id": RUN_ID.replace("6", "7"), "status": "COMPLETE_OK"}
-    assert failure(READERS["fetch"](reply(200, other))).code == "UNREADABLE_ANSWER"
-    assert isinstance(
-        READERS["fetch"](reply(200, {"id": RUN_ID.upper(), "status": "RUNNING"})), Success
+@pytest.mark.parametrize(
+    ("call", "changes", "about"),
+    [
+        ("fetch", {"id": RUN_ID.replace("6", "7")}, "another model run"),
+        ("fetch", {"userLabel": "P08"}, "another participant"),
+        ("fetch", {"userLabel": 7}, "another participant"),
+        ("fetch", {"userLabel": ["P07"]}, "another participant"),
+        ("create", {"userLabel": "P08"}, "another participant"),
+    ],
+)
+def test_an_answer_about_another_run_or_participant_is_not_believed(
+    call: str, changes: dict[str, Any], about: str
+) -> None:
+    whole = {"id": RUN_ID, "status": "COMPLETE_OK", "recordingUploadUrl": UPLOAD_URL}
+    answer = failure(READERS[call](reply(200, whole | changes)))
+    assert (answer.kind, answer.code) == (FailureKind.RETRY, "ANSWER_MIXED_UP")
+    assert answer.reason == f"An answer was about {about}, so it was not used."
+    assert str(answer.as_error(BASE_URL)).startswith(
+        f"{BASE_URL} does not answer like Helios (An answer was about {about}, so it was not used):"
     )
+
+
+@pytest.mark.parametrize("changes", [{"id": RUN_ID.upper()}, {"userLabel": "P07"}, {"x": 1}])
+def test_an_answer_that_names_the_run_in_another_way_is_believed(changes: dict[str, Any]) -> None:
+    raw = {"id": RUN_ID, "status": "RUNNING"} | changes
+    assert isinstance(READERS["fetch"](reply(200, raw)), Success)
+
+
+def test_only_the_letters_of_a_uuid_have_no_case() -> None:
+    answer = protocol.read_run(reply(200, {"id": "RUN-a", "status": "X"}), NOW, "RUN-A", "P07")
+    assert failure(answer).code == "ANSWER_MIXED_UP"
 
 
 def test_a_web_page_that_says_404_does_not_make_a_result_lost() -> None:

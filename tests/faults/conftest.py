@@ -45,6 +45,8 @@ FAULTS = {
     "HTTP 504": "A gateway in front of the service gets no answer in time.",
     "HTML instead of JSON": "A login page or a proxy answers in place of the service.",
     "half a JSON": "An answer that looks complete but stops in the middle.",
+    "an answer of another request": "A cache in between repeats what it was told before, or answers are mixed "
+    "up: the run of another recording, the scores of another participant.",
     "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
     "a redirect to another host": "An answer that refers to another server.",
     "TLS failure": "The server cannot prove its identity, as behind a hotel's login page.",
@@ -88,6 +90,10 @@ NOT_MET = {
     ("poll", "an unsafe upload URL"): "no upload URL is used any more",
     ("upload", "half a JSON"): "the upload host's answer has no JSON; of what it says only the "
     "status counts",
+    (
+        "upload",
+        "an answer of another request",
+    ): "of the upload host's answer only the status counts",
     ("create", "an expired upload URL"): "its URL is an hour from expiring",
     ("poll", "an expired upload URL"): "the upload is over; its URL has been erased",
     ("results write", "the clock jumps forwards"): "the times in it were taken before",

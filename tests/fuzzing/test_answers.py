@@ -175,7 +175,7 @@ async def ask_everything(base_url: str) -> list[Any]:
         return [
             await service.account(),
             await service.create(REQUEST),
-            await service.fetch(RUN),
+            await service.fetch(RUN, "P07"),
             await service.upload(f"{base_url}/recordings/x?signature=secret", body),
         ]
 

@@ -68,6 +68,30 @@ async def test_an_older_ledger_is_migrated_before_it_is_only_read(
         assert version_of(connection, tmp_path) == len(MIGRATIONS) + 1
 
 
+async def test_a_run_that_two_recordings_were_put_to_is_scored_for_neither(
+    tmp_path: Path, new_attempt: Callable[..., NewAttempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before run ids were unique, a repeated answer could give two recordings the same one."""
+    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:2])
+    with Ledger.open(tmp_path) as ledger:
+        for number, run in enumerate(["own", "shared", "shared"], start=1):
+            key = (await ledger.begin(new_attempt(number))).attempt_id
+            await ledger.advance(key, State.CREATED, model_run_id=run)
+            await ledger.advance(key, State.SCORED, answer={"id": run})
+    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
+    with Ledger.open(tmp_path) as ledger:
+        own, *others = ledger.attempts()
+        assert (own.state, own.error_code) == (State.SCORED, None)
+        assert [other.model_run_id for other in others] == ["shared", None]
+        for other in others:
+            assert (other.state, other.error_code) == (State.FAILED, "ANSWER_MIXED_UP")
+            assert other.error_reason == (
+                "Helios gave the run shared to several recordings, so its scores are not used."
+            )
+            assert ledger.transitions(other.attempt_id)[-1].state is State.FAILED
+        assert len(ledger.answers_to([1, 2, 3])) == 3
+
+
 def test_a_migration_that_fails_half_way_leaves_the_version_before(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from helios_research.errors import RepeatedAttemptError, StudyStorageError
+from helios_research.errors import RepeatedAttemptError, RepeatedRunError, StudyStorageError
 from helios_research.ledger import Ledger, NewAttempt, State
 
 Make = Callable[..., NewAttempt]
@@ -61,6 +61,29 @@ async def test_a_move_that_is_not_allowed_changes_nothing(
 async def test_an_attempt_that_does_not_exist_cannot_move(ledger: Ledger) -> None:
     with pytest.raises(KeyError):
         await ledger.advance(99, State.CREATED)
+
+
+@pytest.mark.parametrize("state", [State.UPLOADING, State.SCORED, State.ABANDONED])
+async def test_a_run_belongs_to_one_attempt_whatever_happened_to_it(
+    ledger: Ledger, new_attempt: Make, state: State
+) -> None:
+    first, second = [(await ledger.begin(new_attempt(n))).attempt_id for n in (1, 2)]
+    await ledger.advance(first, State.CREATED, model_run_id="r")
+    await ledger.advance(first, state)
+    with pytest.raises(RepeatedRunError):
+        await ledger.advance(second, State.CREATED, model_run_id="r")
+    assert ledger.attempt(second).state is State.CREATING
+    await ledger.advance(second, State.CREATED, model_run_id="r2")
+
+
+async def test_an_upload_url_in_use_belongs_to_one_attempt(
+    ledger: Ledger, new_attempt: Make
+) -> None:
+    first, second = [(await ledger.begin(new_attempt(n))).attempt_id for n in (1, 2)]
+    await ledger.advance(first, State.CREATED, model_run_id="r1", upload_url=URL)
+    with pytest.raises(RepeatedRunError):
+        await ledger.advance(second, State.CREATED, model_run_id="r2", upload_url=URL)
+    assert ledger.attempt(second).model_run_id is None
 
 
 @pytest.mark.parametrize("state", [*LIVE, State.SCORED])

@@ -32,7 +32,7 @@ async def write_urls(ledger: Ledger, new_attempt: Make, count: int) -> list[int]
     async def create(number: int) -> int:
         key = (await ledger.begin(new_attempt(number))).attempt_id
         url = f"{URL}SECRET{number:05}/" + "k" * chance.randint(200, 1500)
-        await ledger.advance(key, State.CREATED, model_run_id="r", upload_url=url)
+        await ledger.advance(key, State.CREATED, model_run_id=f"r{number}", upload_url=url)
         return key
 
     return list(await asyncio.gather(*(create(number) for number in range(count))))

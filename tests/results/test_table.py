@@ -155,7 +155,7 @@ async def enact(ledger: Ledger, cohort: hr.Cohort, story: list[Plot]) -> None:
 async def go_through(ledger: Ledger, attempt_id: int, ending: Ending, plot: Plot) -> None:
     run = f"run-{attempt_id}"
     if ending.state not in WITHOUT_RUN:
-        url = "https://uploads.example/secret"
+        url = f"https://uploads.example/secret-{attempt_id}"
         await ledger.advance(attempt_id, State.CREATED, model_run_id=run, upload_url=url)
     if ending.state not in {State.CREATING, State.CREATED}:
         is_complete = ending.state in {State.SCORED, State.FAILED}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from support.sandbox import ObservedCore
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_JSON = {"content-type": "application/json"}
 _LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
 
 
@@ -65,6 +66,8 @@ class FaultMiddleware:
                 status = message["status"]
             elif not message.get("more_body"):
                 close(status)
+                if rule is None and status == 200:
+                    core.last_bodies[step] = message["body"]
             await send(message)
 
         if rule is None:
@@ -77,6 +80,7 @@ class FaultMiddleware:
             send=watched_send,
             step=step,
             pause=core.pause,
+            last_body=core.last_bodies.get(step),
             elsewhere=core.upload_url if host == "api" else core.api_url,
             dropping=close,
         )
@@ -109,13 +113,15 @@ class Exchange:
     send: Send
     step: Step
     pause: Callable[[float], Awaitable[None]]
+    last_body: bytes | None
     elsewhere: str
     dropping: Callable[[], None]
 
     async def disturb(self, rule: Rule) -> None:
         """Let one thing go wrong."""
-        if rule.fault is Fault.SLOW and not rule.after_work:
-            await self.pause(rule.delay_s)
+        is_first = rule.fault is Fault.REPEAT and self.last_body is None
+        if is_first or (rule.fault is Fault.SLOW and not rule.after_work):
+            await self.pause(0.0 if is_first else rule.delay_s)
             await self.app(self.scope, self.receive, self.send)
             return
         answer = Answer()
@@ -140,7 +146,14 @@ class Exchange:
         match rule.fault:
             case Fault.HALF_JSON:
                 half = answer.body[: len(answer.body) // 2]
-                await self._answer(200, {"content-type": "application/json"}, half)
+                await self._answer(200, _JSON, half)
+            case Fault.REPEAT:
+                await self._answer(200, _JSON, self.last_body or b"")
+            case Fault.CHANGE:
+                changed = rule.change(json.loads(answer.body))
+                await self._answer(
+                    answer.messages[0]["status"], _JSON, json.dumps(changed).encode()
+                )
             case Fault.HTML:
                 await self._answer(200, {"content-type": "text/html; charset=utf-8"}, _LOGIN_PAGE)
             case Fault.REDIRECT:
@@ -154,6 +167,9 @@ class Exchange:
         known = rule.status in set(HTTPStatus)
         phrase = HTTPStatus(rule.status).phrase if known else "Unknown Error"
         headers = {} if rule.retry_after is None else {"retry-after": rule.retry_after}
+        if rule.body is not None:
+            await self._answer(rule.status, headers, rule.body.encode())
+            return
         if self.step is Step.UPLOAD:
             headers["content-type"] = "application/xml"
             code = phrase.replace(" ", "")

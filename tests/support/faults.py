@@ -5,9 +5,11 @@
 >>> failing_twice = Faults(failing_first=2)
 """
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 from random import Random
+from typing import Any
 
 
 class Step(StrEnum):
@@ -35,13 +37,18 @@ class Fault(StrEnum):
     """Status 200 and a page of HTML, as a proxy or a login page in between sends."""
     STATUS = "status"
     """An error status, with or without Retry-After."""
+    REPEAT = "repeat"
+    """The last true answer to a request of the same kind, as a cache in between sends it; the first
+    such answer is true."""
+    CHANGE = "change"
+    """The true answer with something else in it: what `change` makes of its JSON."""
     REDIRECT = "redirect"
     """A redirect to another origin: by default the sandbox's other host, which logs keys."""
     SLOW = "slow"
     """The true answer, late."""
 
 
-NEEDS_ANSWER = frozenset({Fault.CUT, Fault.HALF_JSON})
+NEEDS_ANSWER = frozenset({Fault.CUT, Fault.HALF_JSON, Fault.CHANGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Rule:
     retry_after: str | None = None
     delay_s: float = 1.0
     location: str | None = None
+    body: str | None = None
+    change: Callable[[dict[str, Any]], Any] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from helios_research.sandbox import Sandbox, SandboxSettings, expected_scores
 from helios_research.sandbox.core import Clock, Core, Event, TokenBucket
 from helios_research.sandbox.runs import Assessment, Run, RunStore
 from support.disturbance import FaultMiddleware
-from support.faults import FaultPlan, Faults, RunOutcome
+from support.faults import FaultPlan, Faults, RunOutcome, Step
 from support.request_log import RequestLog
 
 _CALL_TIMEOUT_S = 10.0
@@ -96,6 +96,7 @@ class ObservedCore(Core):
         super().__init__(settings, clock, log_file)
         self.plan = FaultPlan(faults)
         self.log = RequestLog()
+        self.last_bodies: dict[Step, bytes] = {}
         self.runs = FaultyRunStore(settings, clock, self._draw)
 
     def _draw(self, earlier_runs: int, ordinal: int) -> RunOutcome:
