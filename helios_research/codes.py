@@ -26,6 +26,7 @@ DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
 WITHDRAWN = "INVALID_WITHDRAWN"
 RESULT_GONE = "RESULT_GONE"
 UNREACHABLE = "UNREACHABLE"
+RECORDING_UNREACHABLE = "RECORDING_UNREACHABLE"
 UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
 ANSWER_MIXED_UP = "ANSWER_MIXED_UP"
 
@@ -101,6 +102,10 @@ _KNOWN = {
     UNREACHABLE: Explanation(
         "The service did not answer.",
         "Check the network and submit again: it continues where it stopped.",
+    ),
+    RECORDING_UNREACHABLE: Explanation(
+        "The recording could not be read at that moment: its server or network drive did not give it.",
+        "Submit again; if the error remains, do what error_reason says.",
     ),
     UNREADABLE_ANSWER: Explanation(
         "An answer came, but not in a form that Helios uses.",

@@ -194,10 +194,11 @@ class PseudonymsError(HeliosResearchError):
 
 
 class RecordingUnavailableError(HeliosResearchError):
-    """The bytes of a recording cannot be read at all."""
+    """The bytes of a recording cannot be read; ``may_pass`` where they may be later."""
 
-    def __init__(self, location: str, reason: str, remedy: str) -> None:
+    def __init__(self, location: str, reason: str, remedy: str, *, may_pass: bool = False) -> None:
         super().__init__(f"The recording {location} {reason}: {remedy}.")
+        self.may_pass = may_pass
 
 
 class StudyError(HeliosResearchError):

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -43,9 +44,12 @@ class Proxy:
     password: SecretStr
 
     @property
-    def credentials(self) -> tuple[str, str] | None:
-        """User name and password; None where it has none."""
-        return (self.user_name, self.password.get_secret_value()) if self.user_name else None
+    def headers(self) -> dict[str, str]:
+        """What it is told with each connection: user name and password, if it has any."""
+        if not self.user_name:
+            return {}
+        pair = f"{self.user_name}:{self.password.get_secret_value()}".encode()
+        return {"Proxy-Authorization": f"Basic {b64encode(pair).decode()}"}
 
     def __str__(self) -> str:
         return f"{self.url.partition('://')[2]} ({self.setting})"
@@ -205,12 +209,13 @@ NO_TLS = "it does not speak TLS"
 
 def distrust(problem: BaseException) -> str | None:
     """Say why a server was not trusted, if that is what happened."""
-    for cause in causes(problem):
-        # OpenSSL sets these attributes; on an error that Python itself raised they are missing.
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return str(getattr(cause, "verify_message", "certificate not valid"))
-        if getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER":
-            return NO_TLS
+    found = list(causes(problem))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in found):
+        # OpenSSL sets this attribute; on an error that a library raised because of it, it is missing.
+        words = (getattr(cause, "verify_message", "") for cause in found)
+        return next(filter(None, words), "certificate not valid")
+    if any(getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER" for cause in found):
+        return NO_TLS
     return None
 
 
@@ -223,8 +228,9 @@ def system_words(problem: BaseException) -> str:
 def _words(problem: OSError) -> str:
     if isinstance(problem, socket.gaierror | ssl.SSLError):
         return problem.strerror or ""
-    # Not its own text: asyncio puts the address there instead.
-    return os.strerror(problem.errno) if problem.errno else ""
+    # Not its own text: asyncio puts the address there instead. Negative numbers are a resolver's.
+    number = problem.errno or 0
+    return os.strerror(number) if number > 0 else ""
 
 
 def causes(problem: BaseException | None) -> Iterator[BaseException]:

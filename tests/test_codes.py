@@ -79,6 +79,10 @@ SENTENCES = {
         "The service did not answer.",
         "Check the network and submit again: it continues where it stopped.",
     ),
+    "RECORDING_UNREACHABLE": (
+        "The recording could not be read at that moment: its server or network drive did not give it.",
+        "Submit again; if the error remains, do what error_reason says.",
+    ),
     "UNREADABLE_ANSWER": (
         "An answer came, but not in a form that Helios uses.",
         "Submit again: it continues where it stopped. If the error remains, find out whether a proxy or a login page answers in place of Helios.",

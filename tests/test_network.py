@@ -4,7 +4,9 @@ import errno
 import itertools
 import socket
 import ssl
+from base64 import b64decode
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import truststore
@@ -54,7 +56,7 @@ def test_without_settings_there_is_no_proxy() -> None:
 def test_a_proxy_may_be_written_in_many_ways(monkeypatch, value, url) -> None:
     monkeypatch.setenv("https_proxy", value)
     proxy = Route.of_environment("https").proxy_to(HELIOS)
-    assert (proxy.url, proxy.setting, proxy.credentials) == (url, "HTTPS_PROXY", None)
+    assert (proxy.url, proxy.setting, proxy.headers) == (url, "HTTPS_PROXY", {})
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,10 @@ def test_a_proxy_may_be_written_in_many_ways(monkeypatch, value, url) -> None:
 def test_a_password_may_hold_any_character_and_is_never_shown(monkeypatch, user, password) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://{user}:{password}@proxy.example.org:8080")
     proxy = Route.of_environment("https").proxy_to(HELIOS)
-    name, secret = proxy.credentials
-    assert name == user.replace("%5C", "\\")
-    assert secret == password.replace("%23", "#").replace("%2F", "/")
+    scheme, _, code = proxy.headers["Proxy-Authorization"].partition(" ")
+    name, _, secret = b64decode(code).decode().partition(":")
+    assert (scheme, name) == ("Basic", unquote(user))
+    assert secret == unquote(password)
     assert not password or secret not in repr(proxy) + str(proxy)
     assert str(proxy) == "proxy.example.org:8080 (HTTPS_PROXY)"
 

@@ -208,7 +208,7 @@ class Service:
                 _MAX_UPLOAD_RESPONSE_BYTES,
             )
         except RecordingChangedError as changed:
-            return protocol.recording_changed(str(changed))
+            return protocol.recording_changed(str(changed), may_pass=changed.may_pass)
         finally:
             stream.close()
         if isinstance(response, Failure):
@@ -282,9 +282,9 @@ class _RoutedTransport(httpx.AsyncBaseTransport):
         self._direct = make()
         self._by_proxy = self._direct
         if route.proxy is not None:
-            url, auth = route.proxy.url, route.proxy.credentials
-            is_encrypted = url.startswith("https:")
-            proxy = httpx.Proxy(url, auth=auth, ssl_context=certificates if is_encrypted else None)
+            url = route.proxy.url
+            own = certificates if url.startswith("https:") else None
+            proxy = httpx.Proxy(url, headers=route.proxy.headers, ssl_context=own)
             self._by_proxy = make(proxy=proxy)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

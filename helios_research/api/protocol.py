@@ -30,6 +30,7 @@ from helios_research.api.transport import (
 from helios_research.codes import (
     ANSWER_MIXED_UP,
     RECORDING_CHANGED,
+    RECORDING_UNREACHABLE,
     TIMED_OUT,
     UNREACHABLE,
     UNREADABLE_ANSWER,
@@ -260,8 +261,10 @@ def refused_upload_url(problem: str) -> Failure:
     return Failure(FailureKind.NOT_HELIOS, UNREADABLE_ANSWER, f"its upload URL {problem}")
 
 
-def recording_changed(reason: str) -> Failure:
-    """Give the failure for a recording that is not what it was when it was checked."""
+def recording_changed(reason: str, *, may_pass: bool) -> Failure:
+    """Give the failure for a recording that is not what it was, or cannot be read at the moment."""
+    if may_pass:
+        return Failure(FailureKind.RETRY, RECORDING_UNREACHABLE, reason)
     return Failure(FailureKind.CHANGED, RECORDING_CHANGED, reason)
 
 

@@ -22,6 +22,7 @@ from helios_research.errors import (
     HeliosResearchError,
     NetworkError,
     NotHeliosError,
+    RecordingUnavailableError,
     ServiceError,
     UnreachableError,
 )
@@ -303,10 +304,14 @@ _DIFFERENT = (
 
 
 class RecordingChangedError(Exception):
-    """The bytes cannot be read or are not the expected ones.
+    """The bytes are not the expected ones, or cannot be read; ``may_pass`` where they may be later.
 
     Raised inside an upload, before the last of its bytes is given out.
     """
+
+    def __init__(self, reason: str, *, may_pass: bool = False) -> None:
+        super().__init__(reason)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,4 +348,5 @@ class UploadBody:
             yield from filter(None, self.open())
         except (OSError, HeliosResearchError) as problem:
             message = f"The recording cannot be read any more, so it was not sent. {problem}"
-            raise RecordingChangedError(message) from problem
+            may_pass = isinstance(problem, RecordingUnavailableError) and problem.may_pass
+            raise RecordingChangedError(message, may_pass=may_pass) from problem

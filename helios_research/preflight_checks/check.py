@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, Self
 
+from helios_research.codes import RECORDING_UNREACHABLE
 from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
 from helios_research.preflight_checks.rules import (
@@ -106,7 +107,7 @@ def check_recording(
             location, thresholds, full_speech=full_speech
         )
     except RecordingUnavailableError as error:
-        return Check(Verdict.FAIL, UNREADABLE, str(error))
+        return unreadable(error)
     # A mistake in this package must not cost a researcher the checks of all other recordings.
     except Exception as error:  # noqa: BLE001
         return unchecked(f"{type(error).__name__}: {error}")
@@ -117,8 +118,15 @@ def identified(location: str, check: Check) -> Check:
     try:
         found = fingerprint(location)
     except RecordingUnavailableError as error:
-        return Check(Verdict.FAIL, UNREADABLE, str(error))
+        return unreadable(error)
     return replace(check, **_shared(found))
+
+
+def unreadable(error: RecordingUnavailableError) -> Check:
+    """Make the check of a recording that cannot be read, for good or at the moment."""
+    if error.may_pass:
+        return Check(Verdict.WARN, RECORDING_UNREACHABLE, str(error))
+    return Check(Verdict.FAIL, UNREADABLE, str(error))
 
 
 def unchecked(why: str, code: str | None = None) -> Check:

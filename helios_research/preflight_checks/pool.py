@@ -14,13 +14,13 @@ from helios_research.codes import HeliosCode
 from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
 from helios_research.preflight_checks.check import (
-    UNREADABLE,
     Check,
     CheckCache,
     check_recording,
     identified,
     rules_key,
     unchecked,
+    unreadable,
 )
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
 from helios_research.preflight_checks.worker import (
@@ -172,10 +172,9 @@ def _answer_identity(location: str, answer: Future[Check], task: Future[Check]) 
     if error is None:
         answer.set_result(task.result())
     elif isinstance(error, WorkerHungError):
-        stuck = RecordingUnavailableError(
-            without_secrets(location), f"cannot be read ({error})", "check its drive or the network"
-        )
-        answer.set_result(Check(Verdict.FAIL, UNREADABLE, str(stuck)))
+        reason, remedy = f"cannot be read ({error})", "check its drive or the network"
+        stuck = RecordingUnavailableError(without_secrets(location), reason, remedy, may_pass=True)
+        answer.set_result(unreadable(stuck))
     else:
         answer.set_exception(error)
 

@@ -19,6 +19,7 @@ from helios_research.recording.source import (
     without_secrets,
 )
 from helios_research.recording.speech import SoundLevels, SpeechMeter
+from helios_research.recording.unavailable import unavailable
 
 __all__ = [
     "MEASURING_VERSION",
@@ -133,11 +134,15 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
         except Exception as error:
             if reader.failure is None:
                 raise
-            raise RecordingUnavailableError(
-                without_secrets(source) if isinstance(source, str) else "in memory",
-                f"could not be read to its end ({reader.failure})",
-                "check the drive or the network and try again",
-            ) from error
+            raise _broken_off(source, reader.failure) from error
+
+
+def _broken_off(source: str | SeekableFile, failure: Exception) -> RecordingUnavailableError:
+    location = without_secrets(source) if isinstance(source, str) else "in memory"
+    if isinstance(source, str) and is_remote(source):
+        return unavailable(location, failure, is_remote=True)
+    reason = f"could not be read to its end ({failure})"
+    return RecordingUnavailableError(location, reason, "check the drive and try again")
 
 
 def _heard(reader: HashingReader, container: Container, enough_s: float | None) -> dict[str, Any]:

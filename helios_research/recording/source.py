@@ -1,6 +1,5 @@
 """Where a recording's bytes are: a local file, or any address that fsspec can open."""
 
-import errno
 import hashlib
 import io
 import os
@@ -10,24 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from helios_research.errors import RecordingUnavailableError
+from helios_research.network import Route, trusted_certificates
+from helios_research.recording.unavailable import unavailable
 
 _REMOTE_BLOCK_BYTES = 1_048_576
 _IN_MEMORY_BYTES = 8_388_608
 _BLOCK_BYTES = 262_144
-
-_NOT_CONNECTED = ("is on a network drive that is not connected", "connect the drive and try again")
-_REASONS = {
-    errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link"),
-    errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name"),
-    errno.ESTALE: _NOT_CONNECTED,
-    errno.EIO: ("could not be read from its disk", "check the disk or the network drive"),
-    errno.ENOTCONN: _NOT_CONNECTED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +118,29 @@ def _filesystem(location: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     # A cached listing would hide that an object has changed since.
-    filesystem, path = url_to_fs(location, use_listings_cache=False)
+    filesystem, path = url_to_fs(location, use_listings_cache=False, **_network_options(location))
     return filesystem, path
+
+
+def _network_options(location: str) -> dict[str, Any]:
+    """Choose what aiohttp does not take from the environment by itself."""
+    scheme = location.partition("://")[0].lower()
+    if scheme not in {"http", "https"}:
+        return {}
+    options: dict[str, Any] = {"ssl": _certificates()} if scheme == "https" else {}
+    proxy = Route.of_environment(scheme).proxy_to(location)
+    if proxy is None:
+        return options
+    if proxy.url.startswith("socks"):
+        reason, remedy = "cannot be read through a SOCKS proxy", "name a proxy with http:// in"
+        raise RecordingUnavailableError(
+            without_secrets(location), reason, f"{remedy} {scheme.upper()}_PROXY", may_pass=True
+        )
+    return options | {"proxy": proxy.url, "proxy_headers": proxy.headers}
+
+
+# fsspec keeps one connection pool for the same options.
+_certificates = lru_cache(maxsize=1)(trusted_certificates)
 
 
 def _local_stamp(location: str, status: os.stat_result) -> Stamp:
@@ -158,24 +172,8 @@ def _as_unavailable(location: str) -> Iterator[None]:
     except RecordingUnavailableError:
         raise
     except Exception as error:
-        raise RecordingUnavailableError(
-            without_secrets(location), *_explained(error, location)
-        ) from error
-
-
-def _explained(error: Exception, location: str) -> tuple[str, str]:
-    if isinstance(error, FileNotFoundError):
-        return "does not exist", "check the path, and the folder that it is relative to"
-    if isinstance(error, PermissionError):
-        return "cannot be opened with your permissions", "ask its owner, or check your credentials"
-    if isinstance(error, ImportError):
-        return f"needs another package ({error})", "install it, for s3:// helios-research[s3]"
-    if isinstance(error, TimeoutError):
-        return "did not answer in time", "check the network and try again"
-    if isinstance(error, OSError) and error.errno in _REASONS:
-        return _REASONS[error.errno]
-    words = str(error).replace(location, without_secrets(location)) or "no reason given"
-    return f"cannot be read ({type(error).__name__}: {words})", "check the location and try again"
+        shown = without_secrets(location)
+        raise unavailable(shown, error, is_remote=is_remote(location)) from error
 
 
 class SeekableFile(Protocol):

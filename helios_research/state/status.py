@@ -14,7 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from helios_research._util.text import counted
 from helios_research.api.models import RunRequest
-from helios_research.codes import METADATA_CHANGED, RECORDING_CHANGED, WITHDRAWN, HeliosCode
+from helios_research.codes import (
+    METADATA_CHANGED,
+    RECORDING_CHANGED,
+    RECORDING_UNREACHABLE,
+    WITHDRAWN,
+    HeliosCode,
+)
 from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.preflight_checks.check import UNREADABLE, Check
@@ -262,6 +268,8 @@ def row_status(
         reason = f"Not sent. {check.reason}"
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
     waiting = RowStatus(Outcome.PENDING, NextStep.SEND, runs=runs)
+    if check is not None and check.predicted_error_code == RECORDING_UNREACHABLE:
+        return replace(waiting, error_code=RECORDING_UNREACHABLE, error_reason=check.reason)
     if not history:
         return waiting
     # Why its last run was given up.

@@ -19,7 +19,7 @@ from helios_research.api.models import (
 )
 from helios_research.api.protocol import mixed_up
 from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
-from helios_research.codes import RECORDING_CHANGED, RESULT_GONE, TIMED_OUT
+from helios_research.codes import RECORDING_CHANGED, RECORDING_UNREACHABLE, RESULT_GONE, TIMED_OUT
 from helios_research.errors import RepeatedRunError
 from helios_research.ledger import Attempt, Ledger, State
 from helios_research.recording import read_blocks
@@ -186,6 +186,9 @@ class RecordingTask:
         if answer.kind in {FailureKind.NOT_HELIOS, FailureKind.NETWORK}:
             raise answer.as_error(self.client.base_url)
         self.client.unanswered(UPLOAD_HOST, answer, CONFIRM_AFTER_S)
+        if answer.code == RECORDING_UNREACHABLE:
+            # That is no outage of the upload host, and nothing whole has reached it.
+            raise PostponedError(answer)
         attempt = await self._move(attempt, attempt.state, answer)
         # With its slot kept: what the host requires of one upload is required of the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)

@@ -21,7 +21,7 @@ from itertools import islice
 from threading import Event
 from typing import Any, TypeVar
 
-from helios_research.codes import DUPLICATE_AUDIO
+from helios_research.codes import DUPLICATE_AUDIO, RECORDING_UNREACHABLE
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Verdict
 from helios_research.errors import RecordingUnavailableError
@@ -156,7 +156,7 @@ class WorkQueue:
 
     def _decide(self, row: Row, status: RowStatus, check: Check) -> WorkItem | NotSent | None:
         if check.sha256 is None:
-            return self._without_file(row, status)
+            return self._without_file(row, status, check)
         attempts = self.history(check.sha256)
         conflict = self._conflict(row, check.sha256)
         now = row_status(row, check, attempts, self.options, duplicate=conflict)
@@ -165,12 +165,15 @@ class WorkQueue:
         job = Job(row, check.sha256, check.size_bytes or 0, check.media_type, check.duration_s)
         return WorkItem(job, status.outcome)
 
-    def _without_file(self, row: Row, status: RowStatus) -> WorkItem | NotSent | None:
+    def _without_file(self, row: Row, status: RowStatus, check: Check) -> WorkItem | NotSent | None:
         """Keep how a run ended, though its file is gone; continue one that has not ended."""
         for attempt in self.history(status.sha256 or ""):
             if attempt.attempt_id == status.attempt_id and not attempt.state.is_final:
                 return WorkItem(Job.resumed(row, attempt), status.outcome)
-        return None if status.sha256 else NotSent(Outcome.INVALID, status.outcome)
+        if status.sha256:
+            return None
+        is_there = check.predicted_error_code == RECORDING_UNREACHABLE
+        return NotSent(Outcome.PENDING if is_there else Outcome.INVALID, status.outcome)
 
     def _conflict(self, row: Row, sha256: str) -> Rejection | None:
         """Keep the same audio from being sent for two rows with different metadata."""
