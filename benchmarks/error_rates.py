@@ -124,6 +124,7 @@ class Design:
     people_sd: float = 0.0
     what: str = ""
     rate: float = 0.0
+    people: tuple[int, ...] = (6, 12, 20, 60)
     at_least: float = -np.inf
     at_most: float = np.inf
 
@@ -292,18 +293,13 @@ def near_ceiling(latent: Floats) -> Floats:
     return ndtr(latent + 1.5)
 
 
-FEW, QUARTERS, CEILING, RARE = (
-    (6, 12, 20, 60),
-    (0.25, 0.5, 0.75),
-    (0.02, 0.1, 0.3),
-    (0.05, 0.4, 0.8),
-)
+QUARTERS, CEILING, RARE = (0.25, 0.5, 0.75), (0.02, 0.1, 0.3), (0.05, 0.4, 0.8)
 varied, one_500, ones_500 = between(1, 14), arms(one_has_500()), groups(one_has_500(2))
 few_to_many = arms(between(1, 4), between(10, 14))
 
-mean = partial(Design, measure=summary_covers, at_least=0.91)
-share = partial(Design, measure=summary_covers, at_least=0.91, cuts=RARE, what="highest", rate=0.2)
-rare = partial(Design, measure=summary_covers, at_least=0.91, cuts=RARE, what="lowest", rate=0.05)
+mean = partial(Design, measure=summary_covers, at_least=0.91, people=(3, 6, 12, 20, 60))
+share = partial(mean, cuts=RARE, what="highest", rate=0.2)
+rare = partial(mean, cuts=RARE, what="lowest", rate=0.05)
 points = partial(Design, measure=false_difference, at_most=0.08, score=linear)
 levels = partial(Design, measure=false_difference, at_most=0.08, cuts=QUARTERS)
 change = partial(Design, measure=false_change, at_most=0.08, what="level 2")
@@ -311,121 +307,97 @@ trend = partial(Design, layout=visits(14), measure=false_change, at_most=0.08, w
 agree = partial(Design, measure=reliability_covers, at_least=0.87, score=linear)
 icc, alpha = partial(agree, what="icc"), partial(agree, what="alpha", cuts=QUARTERS)
 sd = partial(agree, layout=arms(varied), what="within_sd")
-stable = partial(Design, layout=visits(14), measure=outside_baseline)
-leaving = partial(Design, layout=visits(8), measure=departures, share=0.6)
+stable = partial(Design, layout=visits(14), measure=outside_baseline, people=(12, 60))
+leaving = partial(Design, layout=visits(8), measure=departures, share=0.6, people=(60,))
 missing = partial(Design, layout=arms(varied), measure=unequal_failures)
 
-SECTIONS: dict[str, tuple[tuple[int, ...], list[Design]]] = {
-    "95 % intervals of summarize_by_tag that hold the truth, n people in the group": (
-        (3, *FEW),
-        [
-            mean("mean, 5 recordings each", groups(each(5))),
-            mean("mean, 1 to 14 each", groups(varied)),
-            mean("mean, skewed, geometric numbers", groups(geometric), score=skewed),
-            mean("mean, near the ceiling, 1 each", groups(each(1)), score=near_ceiling),
-            mean("mean, one person has 500", ones_500),
-            share("share .20, 1 to 14 each", groups(varied)),
-            rare("share .05, 1 to 14 each", groups(varied)),
-            share("share .20, one person has 500", ones_500),
-            rare("share .05, one person has 500", ones_500, at_least=0.86),
-        ],
-    ),
-    "False findings of compare_by_tag, continuous scores, n people in all": (
-        FEW,
-        [
-            points("arm, 1 recording", arms(each(1))),
-            points("arm, 5 recordings", arms(each(5))),
-            points("arm, 1 to 14 recordings", arms(varied)),
-            points("arm, one person has 500", one_500),
-            points("arm, noise with heavy tails (t4)", arms(varied), noise="t4"),
-            points("arm, near the ceiling", arms(varied), score=near_ceiling),
-            points("arm 1:2, smaller arm 4 x variance", arms(varied, every=3), second_sd=2.0),
-            points("visit 2 against 1", visits(2)),
-            points("visit 14 against 1, all change alike", visits(14)),
-            points("visit 14 against 1, people differ, SD .5", visits(14), change_sd=0.5),
-            points("visit 14 against 1, people differ, SD 1", visits(14), change_sd=1.0),
-            points("visit 14 against 1, AR(1) .5", visits(14), noise="AR(1)"),
-            points("two conditions, 7 + 7 recordings, alike", conditions(7, 7)),
-            points("two conditions, people differ, SD .5", conditions(7, 7), change_sd=0.5),
-            points("two conditions, people differ, SD 1", conditions(7, 7), change_sd=1.0),
-            points("30 % have both conditions, SD .5", conditions(7, 7, 0.3), change_sd=0.5),
-            points("60 % have both, SD .5", conditions(7, 7, 0.6), change_sd=0.5),
-            points("half at sites 1 and 2, half at 3; 3 against 1", sites),
-        ],
-    ),
-    "False findings of compare_by_tag, four-level scores, n people in all": (
-        FEW,
-        [
-            levels("arm, 1 recording", arms(each(1))),
-            levels("arm, 5 recordings", arms(each(5))),
-            levels("arm, 5, ceiling", arms(each(5)), cuts=CEILING),
-            levels("arm, 2 against 3 recordings", arms(each(2), each(3))),
-            levels("arm, 4 against 5", arms(each(4), each(5))),
-            levels("arm, 1-4 against 10-14, ceiling", few_to_many, cuts=CEILING),
-            levels("arm, one person has 500", one_500),
-            levels("paired, 1 + 1", conditions(1, 1)),
-            levels("paired, 3 + 3", conditions(3, 3)),
-            levels("paired, 2 before, 1 after", conditions(2, 1)),
-            levels("paired, 2 before, 3 after", conditions(2, 3)),
-        ],
-    ),
-    "False findings of compare_change, arm by time, n people in all": (
-        FEW,
-        [
-            change("visit 2 against 1", visits(2)),
-            change("visit 2 against 1, people differ, SD 1", visits(2), change_sd=1.0),
-            change("visit 2 against 1, four levels", visits(2), cuts=QUARTERS),
-            trend("trend over 14 visits, people differ, SD 1", change_sd=1.0),
-            trend("trend over 14 visits, AR(1) .5", noise="AR(1)"),
-            trend("trend over 14 visits, four levels, ceiling", cuts=CEILING),
-        ],
-    ),
-    "95 % intervals of reliability that hold the truth, n people in all": (
-        FEW,
-        [
-            icc("ICC .5, 3 each", arms(each(3))),
-            icc("ICC .5, 1 to 14 each", arms(varied)),
-            icc("ICC, near the ceiling, 1 to 14 each", arms(varied), score=near_ceiling),
-            icc("ICC .8, one person has 500", one_500, share=0.8),
-            sd("within-person SD, people vary alike"),
-            sd("within-person SD, people differ (log-SD .3)", people_sd=0.3),
-            sd("within-person SD, people differ (log-SD .5)", people_sd=0.5),
-            sd("within-person SD, near the ceiling", score=near_ceiling),
-            alpha("alpha, share .5, 1 to 14 each", arms(varied)),
-            alpha("alpha, one person has 500", one_500),
-        ],
-    ),
-    "Later recordings of stable people, after 3 of 14 visits as baseline, n people in all": (
-        (12, 60),
-        [
-            stable("outside usual", what="recordings"),
-            stable("people with at least one", what="people"),
-            stable("z beyond 1.96", what="z"),
-            stable("outside usual, ceiling", what="recordings", score=near_ceiling),
-            stable("people with at least one, ceiling", what="people", score=near_ceiling),
-            stable("outside usual, AR(1) .5", what="recordings", noise="AR(1)"),
-            stable("people with at least one, AR(1) .5", what="people", noise="AR(1)"),
-            stable("outside usual, four levels", what="recordings", cuts=QUARTERS),
-        ],
-    ),
-    "missingness_by_tag, arms that fail equally, n people in all": (
-        FEW,
-        [
-            missing("false findings, rate .20", rate=0.2, at_most=0.08),
-            missing("false findings, rate .05", rate=0.05, at_most=0.08),
-            missing("95 % interval holds the rate, .20", rate=0.2, what="rate", at_least=0.91),
-            missing("95 % interval holds the rate, .05", rate=0.05, what="rate", at_least=0.91),
-        ],
-    ),
-    "High scorers leave one arm of 30 people over 8 visits; nothing changes, n people in all": (
-        (60,),
-        [
-            leaving("studies without a warning of it", what="silence", at_most=0.0),
-            leaving("mean at visit 8 less visit 1 in that arm", what="fall"),
-            leaving("false findings, arm", what="arm"),
-            leaving("false findings, trend by arm", what="trend", at_most=0.08),
-        ],
-    ),
+SECTIONS: dict[str, list[Design]] = {
+    "95 % intervals of summarize_by_tag that hold the truth, n people in the group": [
+        mean("mean, 5 recordings each", groups(each(5))),
+        mean("mean, 1 to 14 each", groups(varied)),
+        mean("mean, skewed, geometric numbers", groups(geometric), score=skewed),
+        mean("mean, near the ceiling, 1 each", groups(each(1)), score=near_ceiling),
+        mean("mean, one person has 500", ones_500),
+        share("share .20, 1 to 14 each", groups(varied)),
+        rare("share .05, 1 to 14 each", groups(varied)),
+        share("share .20, one person has 500", ones_500),
+        rare("share .05, one person has 500", ones_500, at_least=0.86),
+    ],
+    "False findings of compare_by_tag, continuous scores, n people in all": [
+        points("arm, 1 recording", arms(each(1))),
+        points("arm, 5 recordings", arms(each(5))),
+        points("arm, 1 to 14 recordings", arms(varied)),
+        points("arm, one person has 500", one_500),
+        points("arm, noise with heavy tails (t4)", arms(varied), noise="t4"),
+        points("arm, near the ceiling", arms(varied), score=near_ceiling),
+        points("arm 1:2, smaller arm 4 x variance", arms(varied, every=3), second_sd=2.0),
+        points("visit 2 against 1", visits(2)),
+        points("visit 14 against 1, all change alike", visits(14)),
+        points("visit 14 against 1, people differ, SD .5", visits(14), change_sd=0.5),
+        points("visit 14 against 1, people differ, SD 1", visits(14), change_sd=1.0),
+        points("visit 14 against 1, AR(1) .5", visits(14), noise="AR(1)"),
+        points("two conditions, 7 + 7 recordings, alike", conditions(7, 7)),
+        points("two conditions, people differ, SD .5", conditions(7, 7), change_sd=0.5),
+        points("two conditions, people differ, SD 1", conditions(7, 7), change_sd=1.0),
+        points("30 % have both conditions, SD .5", conditions(7, 7, 0.3), change_sd=0.5),
+        points("60 % have both, SD .5", conditions(7, 7, 0.6), change_sd=0.5),
+        points("half at sites 1 and 2, half at 3; 3 against 1", sites),
+    ],
+    "False findings of compare_by_tag, four-level scores, n people in all": [
+        levels("arm, 1 recording", arms(each(1))),
+        levels("arm, 5 recordings", arms(each(5))),
+        levels("arm, 5, ceiling", arms(each(5)), cuts=CEILING),
+        levels("arm, 2 against 3 recordings", arms(each(2), each(3))),
+        levels("arm, 4 against 5", arms(each(4), each(5))),
+        levels("arm, 1-4 against 10-14, ceiling", few_to_many, cuts=CEILING),
+        levels("arm, one person has 500", one_500),
+        levels("paired, 1 + 1", conditions(1, 1)),
+        levels("paired, 3 + 3", conditions(3, 3)),
+        levels("paired, 2 before, 1 after", conditions(2, 1)),
+        levels("paired, 2 before, 3 after", conditions(2, 3)),
+    ],
+    "False findings of compare_change, arm by time, n people in all": [
+        change("visit 2 against 1", visits(2)),
+        change("visit 2 against 1, people differ, SD 1", visits(2), change_sd=1.0),
+        change("visit 2 against 1, four levels", visits(2), cuts=QUARTERS),
+        trend("trend over 14 visits, people differ, SD 1", change_sd=1.0),
+        trend("trend over 14 visits, AR(1) .5", noise="AR(1)"),
+        trend("trend over 14 visits, four levels, ceiling", cuts=CEILING),
+    ],
+    "95 % intervals of reliability that hold the truth, n people in all": [
+        icc("ICC .5, 3 each", arms(each(3))),
+        icc("ICC .5, 1 to 14 each", arms(varied)),
+        icc("ICC, near the ceiling, 1 to 14 each", arms(varied), score=near_ceiling),
+        icc("ICC .8, one person has 500", one_500, share=0.8),
+        sd("within-person SD, people vary alike"),
+        sd("within-person SD, people differ (log-SD .3)", people_sd=0.3),
+        sd("within-person SD, people differ (log-SD .5)", people_sd=0.5),
+        sd("within-person SD, near the ceiling", score=near_ceiling),
+        alpha("alpha, share .5, 1 to 14 each", arms(varied)),
+        alpha("alpha, one person has 500", one_500),
+    ],
+    "Later recordings of stable people, after 3 of 14 visits as baseline, n people in all": [
+        stable("outside usual", what="recordings"),
+        stable("people with at least one", what="people"),
+        stable("z beyond 1.96", what="z"),
+        stable("outside usual, ceiling", what="recordings", score=near_ceiling),
+        stable("people with at least one, ceiling", what="people", score=near_ceiling),
+        stable("outside usual, AR(1) .5", what="recordings", noise="AR(1)"),
+        stable("people with at least one, AR(1) .5", what="people", noise="AR(1)"),
+        stable("outside usual, four levels", what="recordings", cuts=QUARTERS),
+    ],
+    "missingness_by_tag, arms that fail equally, n people in all": [
+        missing("false findings, rate .20", rate=0.2, at_most=0.08),
+        missing("false findings, rate .05", rate=0.05, at_most=0.08),
+        missing("95 % interval holds the rate, .20", rate=0.2, what="rate", at_least=0.91),
+        missing("95 % interval holds the rate, .05", rate=0.05, what="rate", at_least=0.91),
+    ],
+    "High scorers leave one arm of 30 people over 8 visits; nothing changes, n people in all": [
+        leaving("studies without a warning of it", what="silence", at_most=0.0),
+        leaving("mean at visit 8 less visit 1 in that arm", what="fall"),
+        leaving("false findings, arm", what="arm"),
+        leaving("false findings, trend by arm", what="trend", at_most=0.08),
+    ],
 }
 
 
@@ -445,7 +417,7 @@ def rate(design: Design, n: int, replicates: int) -> tuple[float, float]:
 def cell(task: tuple[str, int, int, int]) -> tuple[str, str]:
     """Write one cell of a table; and a line for the end where it is out of bounds."""
     section, place, n, replicates = task
-    design = SECTIONS[section][1][place]
+    design = SECTIONS[section][place]
     found, given = rate(design, n, replicates)
     if np.isnan(found):
         return "none", ""
@@ -459,15 +431,16 @@ def main(replicates: int = 400) -> None:
     """Print a table per section, then every cell that is out of bounds."""
     beyond = []
     with get_context("fork").Pool(2) as pool:
-        for section, (numbers, designs) in SECTIONS.items():
-            print(f"\n{section}\n\n| design | {' | '.join(map(str, numbers))} |")
-            print("| --- " * (len(numbers) + 1) + "|")
+        for section, designs in SECTIONS.items():
+            people = designs[0].people
+            print(f"\n{section}\n\n| design | {' | '.join(map(str, people))} |")
+            print("| --- " * (len(people) + 1) + "|")
             tasks = [
-                (section, place, n, replicates) for place in range(len(designs)) for n in numbers
+                (section, place, n, replicates) for place in range(len(designs)) for n in people
             ]
-            found = pool.imap(cell, tasks, chunksize=1)
+            found = pool.imap(cell, tasks)
             for design in designs:
-                cells = [next(found) for _ in numbers]
+                cells = [next(found) for _ in people]
                 print(f"| {design.name} | {' | '.join(text for text, _ in cells)} |", flush=True)
                 beyond += [line for _, line in cells if line]
     print("\nOut of bounds:", *(beyond or ["nothing"]), sep="\n- ")

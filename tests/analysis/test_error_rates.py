@@ -27,7 +27,7 @@ def benchmark() -> ModuleType:
 
 
 def measured(benchmark: ModuleType, name: str, n: int, replicates: int) -> float:
-    designs = [design for _, each in benchmark.SECTIONS.values() for design in each]
+    designs = [design for each in benchmark.SECTIONS.values() for design in each]
     (design,) = [design for design in designs if design.name == name]
     return benchmark.rate(design, n, replicates)[0]
 
