@@ -1,4 +1,4 @@
-"""Scores at each level of a tag: every recording, where they lie, means and differences."""
+"""Scores at each level of a tag: recordings or participants, where they lie, means, differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
-from helios_research.analysis import differences_by_tag, summarize_by_tag
+from helios_research._util.text import counted
+from helios_research.analysis import compare_by_tag, summarize_by_tag
+from helios_research.analysis.intervals import cell_means
 from helios_research.analysis.levels import NOT_GIVEN
-from helios_research.analysis.prepared import Floats, PreparedResults, Results
-from helios_research.analysis.summaries import FEW_PARTICIPANTS
+from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults, Results
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
+    MUTED,
     PAGE,
+    Look,
     Style,
     Target,
     as_asked,
+    colours_of,
     empty_figure,
     open_canvas,
     style_axes,
@@ -26,25 +31,26 @@ from helios_research.plots.canvas import (
 from helios_research.plots.marks import (
     MOST_POINTS,
     NO_INTERVAL,
-    RESAMPLES,
     about_bars,
     about_points,
     draw_estimates,
     draw_points,
-    draw_shape,
+    draw_shapes,
     draw_shares,
+    estimates,
     sample,
     score_axis,
+    summarize_halves,
 )
 from helios_research.plots.rows import (
-    DIFFERENCE_LINES,
     RowLayout,
-    draw_difference_axis,
+    difference_lines,
+    draw_differences,
     lay_out_rows,
     write_rows,
 )
-from helios_research.plots.selection import NO_SCORE, Selection, keep_largest, select
-from helios_research.plots.text import about_fonts, plain, shown
+from helios_research.plots.selection import NO_SCORE, keep_largest, select
+from helios_research.plots.text import MINUS, Labels, about_fonts, plain, shown, shown_column
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
@@ -52,24 +58,40 @@ _MOST_COMPARED = 4
 # Title, key, ticks and label of the axis, in lines of type.
 _AROUND = 6.2
 
+# Between the points of participants and their mean, in rows.
+_ASIDE = 0.28
+
 
 @dataclass(frozen=True, slots=True)
-class _TagPanel:
-    """What one biomarker's panel is made from."""
+class _TagFigure:
+    """What the panels of all biomarkers are made from; a row of the layout is a group.
 
-    marker: Biomarker
-    title: str
+    ``compared`` has the differences to draw, ``same`` says how many participants lines join.
+    """
+
+    results: PreparedResults
     layout: RowLayout
-    scores: Floats
     summary: pd.DataFrame
-    difference: pd.DataFrame
+    halves: pd.DataFrame
+    compared: pd.DataFrame
+    same: str | None
+    labels: Labels
     style: Style
-    most_points: int
 
     @property
-    def below(self) -> float:
-        """Height of the difference in lines of type."""
-        return 0.0 if self.difference.empty else DIFFERENCE_LINES
+    def continuous(self) -> int:
+        """How many biomarkers are drawn as points."""
+        return sum(not marker.bucketed for marker in self.results.biomarkers)
+
+    @property
+    def most_points(self) -> int:
+        """How many points there may be in a panel."""
+        return MOST_POINTS // max(1, self.continuous) // (2 if self.same else 1)
+
+    @property
+    def places(self) -> Floats:
+        """Where the rows are."""
+        return np.array([row.y for row in self.layout.rows])
 
 
 def scores_by_tag(  # noqa: PLR0913 - each is a setting
@@ -79,18 +101,21 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     biomarkers: str | Sequence[str] | None = "mental_strain",
     hue: str | None = None,
     order: Sequence[str] | None = None,
+    reference: str | None = None,
     labels: Mapping[str, str] | None = None,
+    palette: Sequence[str] | None = None,
     caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes | NDArray[np.object_]:
     """Draw the scores at each level of a tag.
 
-    For a continuous biomarker each recording is a point; the hill shows where they lie, the black
-    dot is the mean with its 95 % interval. A bucketed biomarker is ordinal: a bar shows the share
-    of recordings at each of its four levels. Where the tag has two levels, their difference
-    (``analysis.differences_by_tag``) is below on the same scale. Intervals are those of
-    ``analysis.summarize_by_tag``, by a bootstrap over participants (1,000 resamples).
+    For a continuous biomarker each recording is a point, the hill shows where they lie, and the
+    black dot is the mean of participants' means with its 95 % interval. Where most participants
+    are at several levels (before and after), points are their means, joined by a line each. A
+    bucketed biomarker is ordinal: a bar shows the shares of its four levels (means of participants'
+    shares), the line below it the 95 % interval of the two highest together. Numbers are those of
+    ``analysis.summarize_by_tag``; the differences below are those of ``analysis.compare_by_tag``.
 
     Parameters
     ----------
@@ -103,16 +128,18 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     hue
         A second column that divides the rows; or the tag itself, to colour its levels.
     order
-        Levels of the tag and of hue in the order wanted; levels that are not named follow. The
-        first level is the one that the difference subtracts.
+        Levels of the tag and of hue in the order wanted; levels that are not named follow.
+    reference
+        The level that the others are compared with below the rows. None compares only where the
+        tag has two levels, with the first. Rows that hue divides are not compared.
     labels
         The text to show for a level or for a biomarker's column.
+    palette
+        Colours of the rows; None means seven that people with any colour vision distinguish.
     caption
-        Whether to write below the figure how to read it and which recordings it shows. A warning
-        of synthetic scores always stays.
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
     ax
-        Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
-        new figure.
+        An Axes (for one biomarker) or an empty Figure to draw into; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
@@ -123,10 +150,8 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
 
     Raises
     ------
-    UnknownColumnError
-        If a column is not in the results.
     ResultsError
-        If a column has more than 500 values, or the panels do not fit into ``ax``.
+        If a column is missing or has more than 500 values, or a setting is not valid.
 
     Examples
     --------
@@ -134,6 +159,7 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     >>> ax.get_title(loc="left")
     'Mental strain'
     """
+    colours = colours_of(palette)
     found = select(results, biomarkers, [tag, hue], order=order, caption=caption)
     chosen = keep_largest(found, tag, hue)
     rows = chosen.rows()
@@ -141,98 +167,157 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
         empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
         return as_asked(empty, biomarkers)
     by = None if hue == tag else hue
-    summary = summarize_by_tag(rows, tag, by=by)
-    differences = _differences(rows, tag, by)
-    layout = lay_out_rows(rows, tag, hue, labels)
-    most_points = MOST_POINTS // max(1, sum(not marker.bucketed for marker in rows.biomarkers))
-    panels = [
-        _TagPanel(
-            marker,
-            shown(marker.name, labels, marker.label),
-            layout,
-            rows.scores[marker.name],
-            summary[summary["biomarker"] == marker.name],
-            differences[differences["biomarker"] == marker.name],
-            style,
-            most_points,
-        )
-        for marker in rows.biomarkers
-    ]
-    notes = chosen.notes(*_how_to_read(panels, chosen))
-    heights = [
-        layout.height_in(style) + (_AROUND + panel.below) * style.line_in for panel in panels
-    ]
-    axes = open_canvas(ax, heights, notes, style)
-    for own, panel in zip(axes, panels, strict=True):
-        _draw(own, panel)
+    layout = lay_out_rows(rows, tag, hue, labels, colours)
+    tables = summarize_by_tag(rows, tag, by=by), summarize_halves(rows, tag, by)
+    compared = _compare(rows, tag, by, reference, labels)
+    same = _same_people(rows.people, layout)
+    drawn = _TagFigure(rows, layout, *tables, compared, same, labels, style)
+    count = compared["biomarker"].value_counts()
+    lines = [_AROUND + difference_lines(count.get(name, 0)) for name in rows.names]
+    heights = [layout.height_in(style) + own * style.line_in for own in lines]
+    axes = open_canvas(ax, heights, chosen.notes(*_how_to_read(drawn)), style)
+    for own, marker in zip(axes, rows.biomarkers, strict=True):
+        _draw(own, drawn, marker)
     return as_asked(axes, biomarkers)
 
 
-def _differences(rows: PreparedResults, tag: str, by: str | None) -> pd.DataFrame:
-    """Compare the levels where there are two, and room to show it; else give no rows."""
+def _compare(
+    rows: PreparedResults, tag: str, by: str | None, reference: str | None, labels: Labels
+) -> pd.DataFrame:
+    """Compare the levels where there are two, or with the reference asked for; else give no rows."""
     levels = [label for label in rows.levels[tag].labels if label != NOT_GIVEN]
-    if by or len(levels) != 2 or len(rows.biomarkers) > _MOST_COMPARED:
+    wanted = len(levels) == 2 or (reference is not None and len(levels) > 2)
+    if by or not wanted or len(rows.biomarkers) > _MOST_COMPARED:
         return pd.DataFrame({"biomarker": []})
-    return differences_by_tag(rows, tag, resamples=RESAMPLES).dropna(subset="difference")
+    found = compare_by_tag(rows, tag, reference=reference)
+    for end in ("", "_low", "_high"):
+        points = found[f"difference{end}"]
+        found[f"value{end}"] = points.mask(found["bucketed"], found[f"effect{end}"])
+    pairs = zip(found["level"], found["reference"], strict=True)
+    found["name"] = [_difference_name(*pair, tag, labels) for pair in pairs]
+    return found.dropna(subset="value")
 
 
-def _how_to_read(panels: Sequence[_TagPanel], chosen: Selection) -> list[str | None]:
-    continuous = any(not panel.marker.bucketed for panel in panels)
-    drawn = about_points(chosen.recordings, "recording", panels[0].most_points)
-    known = any(panel.summary["mean_low"].notna().any() for panel in panels)
+def _difference_name(level: str, reference: str, tag: str, labels: Labels) -> str:
+    """Name a difference; a bare number with its tag, so that the minus is no sign."""
+    pair = [plain(shown(name, labels)) for name in (level, reference)]
+    if any(name[:1].isdigit() for name in pair):
+        pair = [f"{shown_column(tag, labels).lower()} {name}" for name in pair]
+    # Where this is broken into two lines, the minus ends the first of them.
+    return f"{pair[0]}\N{NO-BREAK SPACE}{MINUS} {pair[1]}"
+
+
+def _joined(cells: pd.DataFrame, layout: RowLayout) -> Flags:
+    """Mark the cells (by participant and row) that the next cell continues below the same header."""
+    person, row = cells["person"].to_numpy(), cells["group"].to_numpy()
+    headers = np.array([own.level if layout.headers else "" for own in layout.rows])
+    below = (np.diff(row) == 1) & (headers[row[1:]] == headers[row[:-1]])
+    joined: Flags = (np.diff(person) == 0) & below
+    return joined
+
+
+def _same_people(people: Codes, layout: RowLayout) -> str | None:
+    """Count the participants who are in several rows; None where most are in one, or rows are many."""
+    cells = cell_means(np.zeros(len(people)), people, layout.codes)
+    cells = cells.sort_values(["person", "group"], kind="stable")
+    everyone = cells["person"].nunique()
+    same = cells["person"][:-1][_joined(cells, layout)].nunique()
+    if not layout.tall or not same or 2 * same < everyone:
+        return None
+    return ("" if same == everyone else f"{same:,} of ") + counted(everyone, "participant")
+
+
+def _how_to_read(drawn: _TagFigure) -> list[str | None]:
+    rows, same, compared = drawn.results, drawn.same, drawn.compared
+    points = about_points(len(rows.frame), "recording", drawn.most_points)
+    if same:
+        who = about_points(rows.n_people, "participant", drawn.most_points)
+        points = f"means of {who}; lines: the same {same}"
+    known = drawn.summary["mean_low"].notna().any()
     mean = "Dot and line: mean with 95 % interval" if known else f"Dot: mean ({NO_INTERVAL})"
-    means = f"Points: {drawn}. {mean}." if continuous else None
-    few = any((panel.summary["participants_scored"] < FEW_PARTICIPANTS).any() for panel in panels)
-    bars = about_bars([panel.marker for panel in panels])
-    compared = any(panel.below for panel in panels)
-    below = "Below: the difference with its 95 % interval." if compared else None
-    how = "Intervals: bootstrap over participants." if (continuous and known) or compared else None
-    about_few = f"Hollow dots: fewer than {FEW_PARTICIPANTS} participants."
-    hollow = about_few if few and continuous else None
-    return [means, hollow, bars, below, how, about_fonts(panels[0].layout.names)]
+    below = None
+    if len(compared):
+        below = f"Below: difference from {compared['reference'].iloc[0]} with its 95 % interval."
+    return [
+        f"Points: {points}. {mean}; participants weigh equally." if drawn.continuous else None,
+        about_bars(rows.biomarkers, drawn.halves),
+        f"Rows have the same {same}." if same and not drawn.continuous else None,
+        below,
+        about_fonts(drawn.layout.names),
+    ]
 
 
-def _draw(ax: Axes, panel: _TagPanel) -> None:
-    style, layout, bucketed = panel.style, panel.layout, panel.marker.bucketed
-    style_axes(ax, plain(panel.title), style)
-    if np.isnan(panel.scores).all():
-        write_sentence(ax, f"No recording has a score of {panel.title}.", style)
+def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
+    style, layout, scores = drawn.style, drawn.layout, drawn.results.scores[marker.name]
+    title = plain(shown(marker.name, drawn.labels, marker.label))
+    style_axes(ax, title, style)
+    if np.isnan(scores).all():
+        write_sentence(ax, f"No recording has a score of {title}.", style)
         return
-    ax.set_ylim(layout.depth + panel.below / layout.lines, 0)
+    summary, halves, compared = (
+        table[table["biomarker"] == marker.name]
+        for table in (drawn.summary, drawn.halves, drawn.compared)
+    )
+    ax.set_ylim(layout.depth + difference_lines(len(compared)) / layout.lines, 0)
     # Before the ticks: moving an axis makes new ones.
     ax.spines["bottom"].set_position(("data", layout.depth))
-    if bucketed:
-        shares = np.nan_to_num(panel.summary["proportion"].to_numpy()).reshape(-1, 4)
-        draw_shares(ax, shares, np.array([row.y for row in layout.rows]), style)
+    each = summary.iloc[:: len(BUCKET_LEVELS) if marker.bucketed else 1]
+    origin = None
+    if marker.bucketed:
+        shares = np.nan_to_num(summary["proportion"].to_numpy()).reshape(-1, 4)
+        draw_shares(ax, shares, estimates(halves, "proportion"), drawn.places, style)
     else:
-        _draw_scores(ax, panel)
-    each = panel.summary.iloc[:: len(BUCKET_LEVELS) if bucketed else 1]
-    numbers = zip(each["scored"], each["participants_scored"], strict=True)
-    write_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
-    if panel.below:
-        places = [n for n, row in enumerate(layout.rows) if row.level != NOT_GIVEN]
-        pair = [layout.rows[place] for place in places]
-        means = [] if bucketed else each["mean"].iloc[places].tolist()
-        draw_difference_axis(ax, layout, pair, means, panel.difference, style)
+        _draw_scores(ax, drawn, scores, estimates(summary, "mean"))
+        reach = scores
+        if len(compared):
+            place = [row.level for row in layout.rows].index(compared["reference"].iloc[0])
+            origin = float(summary["mean"].iloc[place]), layout.rows[place].y
+            reach = np.append(scores, origin[0] + estimates(compared, "value"))
+        score_axis(ax, "x", reach, style)
+    counts = zip(each["scored"], each["participants_scored"], strict=True)
+    write_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in counts], style)
+    if len(compared):
+        draw_differences(ax, layout, compared, origin, style)
 
 
-def _draw_scores(ax: Axes, panel: _TagPanel) -> None:
-    style, layout = panel.style, panel.layout
-    has_score = np.flatnonzero(~np.isnan(panel.scores))
-    drawn = has_score[sample(len(has_score), panel.most_points)]
-    places = np.array([row.y for row in layout.rows])
-    colours = np.array([row.colour for row in layout.rows])
-    middle, reach = (0.24, 0.15) if layout.tall else (0.0, 0.3)
-    shift = np.random.default_rng(1).uniform(-reach, reach, len(panel.scores)) + middle
-    for colour in dict.fromkeys(colours):
-        own = drawn[colours[layout.codes[drawn]] == colour]
-        y = places[layout.codes[own]] + shift[own]
-        rows = int((colours == colour).sum())
-        draw_points(ax, panel.scores[own], y, str(colour), style, rows=rows)
-    for place, row in enumerate(layout.rows if layout.tall else ()):
-        own = has_score[layout.codes[has_score] == place]
-        draw_shape(ax, panel.scores[own], row.y, 0.44, row.colour)
-    means = panel.summary[["mean", "mean_low", "mean_high"]].to_numpy(dtype=np.float64).T
-    few = (panel.summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy(dtype=bool)
-    draw_estimates(ax, places, means, few, style, thin=layout.lines < 2)
-    score_axis(ax, "x", panel.scores[has_score], style)
+def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> None:
+    style, layout, places = drawn.style, drawn.layout, drawn.places
+    if drawn.same:
+        _join_means(ax, drawn, scores)
+        # Beside the lines of participants, which end at the first and the last row.
+        places = places + np.where(places == places[-1], _ASIDE, -_ASIDE)
+    else:
+        colours = np.array([row.colour for row in layout.rows])
+        has_score = np.flatnonzero(~np.isnan(scores))
+        points = has_score[sample(len(has_score), drawn.most_points)]
+        middle, reach = (0.24, 0.15) if layout.tall else (0.0, 0.3)
+        shift = np.random.default_rng(1).uniform(-reach, reach, len(scores)) + middle
+        for colour in dict.fromkeys(colours):
+            own = points[colours[layout.codes[points]] == colour]
+            y = places[layout.codes[own]] + shift[own]
+            rows = int((colours == colour).sum())
+            draw_points(ax, scores[own], y, str(colour), style, rows=rows)
+        if layout.tall:
+            people, codes = drawn.results.people[has_score], layout.codes[has_score]
+            draw_shapes(
+                ax, scores[has_score], people, codes, list(zip(places, colours, strict=True))
+            )
+    draw_estimates(ax, places, means, style, thin=layout.lines < 2)
+
+
+def _join_means(ax: Axes, drawn: _TagFigure, scores: Floats) -> None:
+    """Draw the mean of each participant in each row, and a line through those of a participant."""
+    cells = cell_means(scores, drawn.results.people, drawn.layout.codes)
+    people = cells["person"].unique()
+    cells = cells[cells["person"].isin(people[sample(len(people), drawn.most_points)])]
+    cells = cells.sort_values(["person", "group"], kind="stable")
+    row, means = cells["group"].to_numpy(), cells[0].to_numpy()
+    points = np.column_stack([means, drawn.places[row]])
+    joined = np.flatnonzero(_joined(cells, drawn.layout))
+    lines = list(np.stack([points[joined], points[joined + 1]], axis=1))
+    opacity = float(np.clip(4 / np.sqrt(len(people)), 0.08, 0.6))
+    look: Look = {"alpha": opacity, "linewidths": 0.1 * drawn.style.font_pt, "zorder": 1.5}
+    ax.add_collection(LineCollection(lines, colors=MUTED, rasterized=len(lines) > 500, **look))
+    for place, own in enumerate(drawn.layout.rows):
+        x, y = points[row == place].T
+        draw_points(ax, x, y, own.colour, drawn.style)

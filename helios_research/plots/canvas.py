@@ -11,17 +11,20 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
 
 from helios_research._util.notebook import in_notebook
 from helios_research.columns import BUCKET_LEVELS, Outcome
 from helios_research.errors import ResultsError
-from helios_research.plots.text import font_families, plain, widest_in, wrap
+from helios_research.plots.text import font_families, plain, wrap
 
 INK = "#1a1a1a"
 MUTED = "#595959"
@@ -35,6 +38,7 @@ Look = dict[str, Any]
 # Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. Ordered so
 # that neighbours differ in lightness too; their yellow is too pale for points on white paper.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+
 
 # They distinguish as many groups where colour does not, such as on a grey print.
 MARKS = ("o", "s", "^", "D", "v", "<", ">")
@@ -85,18 +89,7 @@ class Style:
         return replace(self, font_pt=0.875 * self.font_pt)
 
     def text(self, **more: Any) -> Look:
-        """Give the properties of a text, in which ``$`` and ``_`` are only characters.
-
-        Parameters
-        ----------
-        **more
-            Further properties of ``matplotlib.text.Text``.
-
-        Returns
-        -------
-        dict
-            Keyword arguments for matplotlib.
-        """
+        """Give the properties of a text, in which ``$`` and ``_`` are only characters."""
         plain: Look = {"parse_math": False, "usetex": False}
         type_: Look = {"fontsize": self.font_pt, "fontfamily": list(font_families()), "color": INK}
         return {**plain, **type_, **more}
@@ -105,6 +98,19 @@ class Style:
 COLUMN = Style(width_in=3.5, font_pt=7.0, panels_per_row=1, dpi=200.0)
 PAGE = Style()
 SLIDE = Style(width_in=12.0, font_pt=17.0, panels_per_row=2, dpi=110.0)
+
+
+def colours_of(palette: Sequence[str] | None) -> tuple[str, ...]:
+    """Check the colours that were asked for."""
+    given = (palette,) if isinstance(palette, str) else tuple(palette or OKABE_ITO)
+    wrong = [colour for colour in given if not is_color_like(colour)]
+    if wrong:
+        message = (
+            f"The palette has {wrong[0]!r}, which is no colour: use names such as 'teal' or codes "
+            "such as '#0072B2'."
+        )
+        raise ResultsError(message)
+    return given
 
 
 def style_axes(ax: Axes, title: str, style: Style, *, grid_y: bool = False) -> None:
@@ -149,16 +155,18 @@ _GAP = 0.6
 # Height of a panel that holds only a sentence.
 _SENTENCE_IN = 1.5
 
-# From the lower edge of a given Axes, past ticks and label, to the notes.
-_PAST_LABEL = 5.0
+# Letters are rounded to whole dots, so a line is up to an eighth wider in one file than in another;
+# bold type is a tenth wider.
+_SAFE, _SAFE_BOLD = 0.88, 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
-    """A sentence below the figure."""
+    """A sentence below the figure; a hidden one is only in the label of the Axes."""
 
     text: str
     stands_out: bool = False
+    hidden: bool = False
 
 
 def as_asked(axes: Sequence[Axes], biomarkers: object) -> Axes | NDArray[np.object_]:
@@ -167,14 +175,11 @@ def as_asked(axes: Sequence[Axes], biomarkers: object) -> Axes | NDArray[np.obje
 
 
 def open_canvas(
-    ax: Target,
-    heights_in: Sequence[float],
-    notes: Sequence[Footnote],
-    style: Style,
-    *,
-    ticks_in: float = 0.0,
+    ax: Target, heights_in: Sequence[float], notes: Sequence[Footnote], style: Style
 ) -> tuple[Axes, ...]:
-    """Make the panels of a figure and write its notes below them."""
+    """Make the panels of a figure, with its caption as their label, and write its notes below."""
+    written = [note for note in notes if not note.hidden]
+    axes: tuple[Axes, ...]
     if isinstance(ax, Axes):
         if len(heights_in) > 1:
             message = (
@@ -182,36 +187,47 @@ def open_canvas(
                 "leave ax out."
             )
             raise ResultsError(message)
-        _write_below(ax, notes, style, ticks_in)
-        return (ax,)
-    if ax is not None and (ax.axes or ax.subfigs):
+        axes = (ax,)
+        _write_below(ax, written, style)
+    else:
+        axes = _open_panels(ax, heights_in, written, style)
+    for own in axes:
+        own.set_label("\n".join(plain(note.text) for note in notes if not note.stands_out))
+    return axes
+
+
+def _open_panels(
+    given: Figure | None, heights_in: Sequence[float], notes: Sequence[Footnote], style: Style
+) -> tuple[Axes, ...]:
+    if given is not None and (given.axes or given.subfigs):
         message = "The Figure given as ax is not empty: give an empty one, or one of its Axes."
         raise ResultsError(message)
     columns = min(style.panels_per_row, len(heights_in))
     rows = [max(heights_in[at : at + columns]) for at in range(0, len(heights_in), columns)]
-    width = style.width_in if ax is None else ax.get_size_inches()[0]
-    lines = _wrapped(notes, width - 2 * _MARGIN * style.line_in, style.small)
+    margin = _MARGIN * style.line_in
+    width = style.width_in if given is None else given.get_size_inches()[0]
+    lines = _wrapped(notes, width - 2 * margin, style.small)
     notes_in = sum(_height_in(note, style) for note in lines)
     notes_in += _GAP * style.line_in if lines else 0
-    figure = ax if ax is not None else _new_figure(style, sum(rows) + notes_in)
+    figure = given if given is not None else _new_figure(style, sum(rows) + notes_in)
     foot = min(0.6, notes_in / figure.get_size_inches()[1])
-    margin = _MARGIN * style.line_in
     layout = ConstrainedLayoutEngine(
         rect=(0, foot, 1, 1 - foot), w_pad=margin, h_pad=margin, wspace=0.02, hspace=0.02
     )
     figure.set_layout_engine(layout)
-    grid = figure.add_gridspec(len(rows), columns, height_ratios=rows)
-    places = range(len(heights_in))
-    axes = tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in places)
+    # About where the layout will put the panels, for what is measured before.
+    bottom, top = (foot + share * (1 - foot) for share in (0.1, 0.9))
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=rows, bottom=bottom, top=top)
     _write_at_foot(figure, lines, style)
-    return axes
+    places = range(len(heights_in))
+    return tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in places)
 
 
 def _wrapped(notes: Sequence[Footnote], limit_in: float, small: Style) -> list[Footnote]:
+    limits = [limit_in * (_SAFE_BOLD if note.stands_out else _SAFE) for note in notes]
     return [
-        replace(note, text=wrap(plain(note.text), limit_in, small.font_pt, measure=measure))
-        for note in notes
-        for measure in [partial(widest_in, bold=note.stands_out)]
+        replace(note, text=wrap(plain(note.text), limit, small.font_pt))
+        for note, limit in zip(notes, limits, strict=True)
     ]
 
 
@@ -227,13 +243,20 @@ def _write_at_foot(figure: Figure, lines: Sequence[Footnote], style: Style) -> N
         y += _height_in(note, style)
 
 
-def _write_below(ax: Axes, notes: Sequence[Footnote], style: Style, ticks_in: float) -> None:
-    """Hang the notes below the x axis, where any layout makes room for them."""
-    y = -max(_PAST_LABEL * style.font_pt, 72 * ticks_in)
+def _write_below(ax: Axes, notes: Sequence[Footnote], style: Style) -> None:
+    """Hang the notes below all else of a given Axes, where any layout makes room for them."""
+    y = -0.8 * style.font_pt
     for note in _wrapped(notes, max(1.5, size_in(ax)[0]), style.small):
-        look = _look(note, style)
-        write_beside(ax, note.text, (0, 0), (0, y), xycoords="axes fraction", va="top", **look)
+        where: Look = {"xycoords": (ax.transAxes, partial(_outline, ax)), "va": "top"}
+        write_beside(ax, note.text, (0, 0), (0, y), **where, **_look(note, style))
         y -= 72 * _height_in(note, style)
+
+
+def _outline(ax: Axes, renderer: RendererBase) -> Bbox:
+    """Measure an Axes with its x axis and the Axes inside it."""
+    parts = [child.get_tightbbox(renderer) for child in ax.child_axes]
+    parts += [ax.xaxis.get_tightbbox(renderer)] if ax.axison else []
+    return Bbox.union([ax.bbox, *(part for part in parts if part is not None)])
 
 
 def _look(note: Footnote, style: Style) -> Look:

@@ -1,12 +1,15 @@
-"""How the biomarkers correlate."""
+"""How the biomarkers correlate between participants."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.patches import Rectangle
+from scipy import stats
 
 from helios_research._util.text import counted
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults, Results
@@ -15,8 +18,10 @@ from helios_research.plots.canvas import (
     MUTED,
     PAGE,
     PAPER,
+    Look,
     Style,
     Target,
+    colours_of,
     open_canvas,
     set_title,
     size_in,
@@ -25,27 +30,44 @@ from helios_research.plots.canvas import (
 from helios_research.plots.selection import select
 from helios_research.plots.text import MINUS, plain, shown, width_in
 
-FEWEST = 3
+FEWEST = 20
+"""Participants from which on a correlation is shown."""
 
 # From brown to violet, distinct with any kind of colour vision; the numbers say the same in
 # black and white.
 _COLOURS = colormaps["PuOr"].reversed()
 
+# Below this luminance (from 0 to 1), text is white.
+_DARK = 0.5
 
-def biomarker_correlations(
+
+@dataclass(frozen=True, slots=True)
+class Correlations:
+    """Rank correlations with their intervals, and participants, of each pair (the lower triangle)."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+    people: Codes
+
+
+def biomarker_correlations(  # noqa: PLR0913 - each is a setting
     results: Results,
     *,
     biomarkers: Sequence[str] | None = None,
     labels: Mapping[str, str] | None = None,
+    palette: Sequence[str] | None = None,
     caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes:
-    """Draw Spearman's rank correlation of each pair of biomarkers over participants.
+    """Draw Spearman's rank correlation of each pair of biomarkers between participants.
 
-    Each participant counts once, with the (lower) median of their recordings, so that those with
-    many recordings do not weigh more and ordinal scores are never averaged. No p-values: a
-    biomarker and its uniform form come from the same voice.
+    Each participant counts once, with the mean of their scores or, of an ordinal biomarker, of
+    their scores' ranks among all (ridits). Below each number is its 95 % interval by Fisher's z
+    with the standard error of Bonett & Wright (2000, Psychometrika 65:23). Pairs that fewer than 20
+    participants have scores of are left out. No p-values: a biomarker and its uniform form come
+    from the same voice.
 
     Parameters
     ----------
@@ -55,11 +77,12 @@ def biomarker_correlations(
         At least two; None means all.
     labels
         The text to show for a biomarker's column.
+    palette
+        Two or more colours, from -1 to 1; None means from brown over white to violet.
     caption
-        Whether to write below the figure how to read it and which recordings it shows. A warning
-        of synthetic scores always stays.
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
     ax
-        Where to draw: an Axes or an empty Figure; None makes a new figure.
+        An Axes or an empty Figure to draw into; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
@@ -70,80 +93,117 @@ def biomarker_correlations(
 
     Raises
     ------
-    UnknownColumnError
-        If a biomarker is not in the results.
+    ResultsError
+        If a biomarker is missing, or a setting is not valid.
 
     Examples
     --------
-    >>> pair = ["stress", "uniform_stress"]
+    >>> pair = ["stress", "exhaustion"]
     >>> ax = biomarker_correlations("datasets/shift_study_results.parquet", biomarkers=pair)
-    >>> float(ax.texts[0].get_text()) > 0.9
-    True
+    >>> [text.get_text() for text in ax.texts]
+    ['.40', '.23, .54']
     """
     chosen = select(results, biomarkers, caption=caption)
-    found, people = correlate(chosen.rows())
+    found = correlate(chosen.rows())
     names = [plain(shown(own.name, labels, own.label)) for own in chosen.results.biomarkers]
-    able = np.isfinite(found).any()
+    able = np.isfinite(found.value).any()
     height = (2.2 * len(names) + 11) * style.line_in if able else 1.5
-    notes = chosen.notes(_about(found, people) if able else None)
-    # The names below the squares are turned by 45 degrees.
-    widest = max((width_in(name, style.font_pt) for name in names[:-1]), default=0.0)
-    ticks_in = widest * 0.75 + 1.5 * style.line_in
-    (axes,) = open_canvas(ax, [height], notes, style, ticks_in=ticks_in)
+    (axes,) = open_canvas(ax, [height], chosen.notes(_about(found) if able else None), style)
     if able:
-        _draw(axes, found, names, style)
+        _draw(axes, found, names, palette, style)
     else:
         sentence = f"No two biomarkers have scores that vary in {FEWEST} participants or more."
         write_sentence(axes, sentence, style)
     return axes
 
 
-def correlate(results: PreparedResults) -> tuple[Floats, Codes]:
-    """Correlate the participants' medians; give the numbers of participants too."""
+def correlate(results: PreparedResults) -> Correlations:
+    """Correlate participants' means, of ordinal scores their mean ridits."""
     scores = pd.DataFrame(results.scores)
-    medians = scores.groupby(results.people).quantile(0.5, interpolation="lower").astype(float)
-    found = np.array(medians.corr(method="spearman", min_periods=FEWEST))
-    found[np.triu_indices_from(found)] = np.nan
-    known = medians.notna().to_numpy(dtype=np.intp)
-    return found, known.T @ known
+    ordinal = [own.name for own in results.biomarkers if own.bucketed]
+    scores[ordinal] = scores[ordinal].rank(pct=True)
+    means = scores.groupby(results.people).mean()
+    value = np.array(means.corr(method="spearman", min_periods=FEWEST))
+    value[np.triu_indices_from(value)] = np.nan
+    known = means.notna().to_numpy(dtype=np.intp)
+    people = known.T @ known
+    error = np.sqrt((1 + value**2 / 2) / np.maximum(people - 3, 1))
+    z, margin = np.arctanh(np.clip(value, -1, 1)), stats.norm.ppf(0.975) * error
+    return Correlations(value, np.tanh(z - margin), np.tanh(z + margin), people)
 
 
-def _about(found: Floats, people: Codes) -> str:
-    pairs = people[np.tril_indices_from(people, -1)]
-    unknown = np.isnan(found[np.tril_indices_from(found, -1)]).any()
-    low, high = int(pairs.min()), int(pairs.max())
+def _about(found: Correlations) -> str:
+    below = np.tril_indices_from(found.people, -1)
+    people, unknown = found.people[below], np.isnan(found.value[below])
+    shown_pairs = people[~unknown]
+    low, high = int(shown_pairs.min()), int(shown_pairs.max())
     who = counted(high, "participant") if low == high else f"{low:,} to {high:,} participants"
-    return (
-        f"Spearman's rank correlation over {who}, each with the median of their recordings. "
-        f"{'A stroke: one of the two does not vary.' if unknown else ''}"
-    )
+    widest = np.nanargmax(found.high[below] - found.low[below])
+    ends = f"{_number(found.low[below][widest])} to {_number(found.high[below][widest])}"
+    sentences = [
+        f"Spearman's rank correlation over {who}, each with the mean of their scores (of ordinal "
+        f"ones: of their ranks). The widest 95 % interval is {ends}.",
+        "Struck out: one of the two scores does not vary."
+        if (unknown & (people >= FEWEST)).any()
+        else "",
+        f"Empty: fewer than {FEWEST} participants with both." if (people < FEWEST).any() else "",
+    ]
+    return " ".join(filter(None, sentences))
 
 
-def _draw(ax: Axes, found: Floats, names: Sequence[str], style: Style) -> None:
+def _draw(
+    ax: Axes,
+    found: Correlations,
+    names: Sequence[str],
+    palette: Sequence[str] | None,
+    style: Style,
+) -> None:
     ax.set_facecolor(PAPER)
     set_title(ax, "Rank correlation of biomarkers", style)
     for spine in ax.spines.values():
         spine.set_visible(False)
     size = len(names)
     ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))
-    small = style.small
+    own = LinearSegmentedColormap.from_list("own", colours_of(palette)) if palette else _COLOURS
     # Estimated, because the names do not have their room yet.
     width, widest = size_in(ax)[0], max(width_in(name, style.font_pt) for name in names)
     cell_in = min(width, 1.25 * width - widest) / (size - 1)
-    fits = width_in(f"{MINUS}0.00", small.font_pt) < cell_in
     for row in range(size):
         for column in range(row):
-            value = found[row, column]
-            if np.isnan(value):
+            if not np.isnan(found.value[row, column]):
+                _draw_pair(ax, found, (row, column), cell_in, own, style)
+            elif found.people[row, column] >= FEWEST:
                 ends = [column - 0.3, column + 0.3], [row + 0.3, row - 0.3]
                 ax.plot(*ends, color=MUTED, linewidth=0.1 * style.font_pt)
-                continue
-            look = {"facecolor": _COLOURS((value + 1) / 2), "edgecolor": PAPER, "linewidth": 1}
-            ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
-            number = f"{value:.2f}" if fits else f"{value:.1f}"
-            text = small.text(ha="center", va="center", color=PAPER if abs(value) > 0.8 else INK)
-            ax.text(column, row, number.replace("-", MINUS), **text)
     ax.set_yticks(range(1, size), names[1:], **style.text())
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(range(size - 1), names[:-1], **style.text(**turned))
     ax.tick_params(length=0)
+
+
+def _draw_pair(
+    ax: Axes,
+    found: Correlations,
+    place: tuple[int, int],
+    cell_in: float,
+    colours: Colormap,
+    style: Style,
+) -> None:
+    """Draw a square with the correlation and, where they fit, the ends of its interval."""
+    row, column = place
+    colour = colours((found.value[place] + 1) / 2)
+    look: Look = {"facecolor": colour, "edgecolor": PAPER, "linewidth": 1}
+    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
+    ink = PAPER if np.dot(colour[:3], (0.299, 0.587, 0.114)) < _DARK else INK
+    ends = f"{_number(found.low[place])}, {_number(found.high[place])}"
+    small, smaller = style.small, style.small.small
+    fits = width_in(ends, smaller.font_pt) < 0.95 * cell_in
+    centred: Look = {"ha": "center", "va": "center", "color": ink}
+    ax.text(column, row - 0.15 * fits, _number(found.value[place]), **small.text(**centred))
+    if fits:
+        ax.text(column, row + 0.23, ends, **smaller.text(**centred))
+
+
+def _number(value: float) -> str:
+    """Write a correlation without the zero before its point, as psychologists do."""
+    return f"{value:.2f}".replace("0.", ".").replace("-", MINUS)

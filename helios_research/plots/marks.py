@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from scipy import ndimage
 
 from helios_research._util.text import counted
-from helios_research.analysis.prepared import Codes, Flags, Floats
+from helios_research.analysis import summarize_by_tag
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL
+from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     INK,
@@ -23,30 +29,51 @@ from helios_research.plots.canvas import (
     set_title,
     size_in,
 )
-from helios_research.plots.text import width_in
-
-# In a figure 1,000 resamples look like more.
-RESAMPLES = 1000
+from helios_research.plots.text import MINUS, width_in
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
 
-NO_INTERVAL = "no interval, because it needs two participants"
+NO_INTERVAL = f"no interval, because it needs {FEWEST_FOR_INTERVAL} participants"
 
 _BINS = 256
 _PADDING = 0.02
 
 # Height of a stacked bar in heights of a row, and how many percent have room for their number.
-_BAR = 0.66
+_BAR = 0.6
 _WIDE_ENOUGH = 7.5
+_BELOW_BAR = 0.4
+_PALE = 0.4
+
+# Height of the highest hill in heights of a row.
+_HILL = 0.44
+
+_MOST_DIGITS = 4
 LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), strict=True))
 
 
-def about_bars(markers: Sequence[Biomarker]) -> str | None:
-    """Write how to read the bars of bucketed biomarkers."""
-    if any(marker.bucketed for marker in markers):
-        return "Bars: recordings at each of the four ordered levels."
-    return None
+def about_bars(markers: Sequence[Biomarker], halves: pd.DataFrame) -> str | None:
+    """Write how to read the bars of bucketed biomarkers, of which ``halves`` has the intervals."""
+    if not any(marker.bucketed for marker in markers):
+        return None
+    few = halves["proportion_low"].isna()
+    lines = "" if few.all() else "; line: 95 % interval of the two highest together"
+    pale = f"; pale bars: {NO_INTERVAL}" if few.any() else ""
+    return f"Bars: share of scores at each of the four ordered levels{lines}{pale}."
+
+
+def summarize_halves(rows: PreparedResults, tag: str, by: str | None) -> pd.DataFrame:
+    """Summarize how many of the bucketed scores are at the two highest levels together."""
+    low, middle, high = BUCKET_LEVELS[0], sum(BUCKET_LEVELS[1:3]) / 2, BUCKET_LEVELS[-1]
+    scores = {own.name: rows.scores[own.name] for own in rows.biomarkers if own.bucketed}
+    if not scores:
+        return pd.DataFrame({"biomarker": [], "proportion_low": []})
+    halves = {
+        name: np.where(np.isnan(own), np.nan, np.where(own > middle, high, low))
+        for name, own in scores.items()
+    }
+    found = summarize_by_tag(rows.with_columns(**halves), tag, by=by, biomarkers=list(scores))
+    return found[found["score"] == high]
 
 
 def about_points(count: int, thing: str, most: int = MOST_POINTS) -> str:
@@ -75,58 +102,87 @@ def draw_points(
     ax.plot(x, y, "o", rasterized=len(x) > 500, zorder=2, **look)
 
 
-def draw_shape(ax: Axes, scores: Floats, y: float, height: float, colour: str) -> None:
-    """Draw where the scores lie as a smooth hill above a line.
+def draw_shapes(
+    ax: Axes, scores: Floats, people: Codes, codes: Codes, looks: Sequence[tuple[float, str]]
+) -> None:
+    """Draw where the scores of each row lie as a smooth hill on its line, all with equal areas.
 
-    The density is a histogram of 256 bins smoothed by a Gaussian of Silverman's width (1986,
-    *Density Estimation*, eq. 3.31), mirrored at 0 and 1, beyond which there are no scores.
+    Participants weigh equally, and rows with fewer than 20 have none. The density is a histogram of
+    256 bins smoothed by a Gaussian of Silverman's width (1986, *Density Estimation*, eq. 3.31),
+    mirrored at 0 and 1, beyond which there are no scores. ``looks``: each row's line and colour.
     """
-    spread = min(np.std(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.34)
-    if len(scores) < FEWEST_FOR_SHAPE or spread < 1e-6:
-        return
-    low, high = min(0.0, scores.min()), max(1.0, scores.max())
-    counts, edges = np.histogram(scores, bins=_BINS, range=(low, high))
-    width = 0.9 * spread * len(scores) ** -0.2 / (edges[1] - edges[0])
-    density = ndimage.gaussian_filter1d(counts.astype(float), width, mode="reflect")
+    edges = np.linspace(min(0.0, scores.min()), max(1.0, scores.max()), _BINS + 1)
+    each = [(scores[codes == place], people[codes == place]) for place in range(len(looks))]
+    hills = [_density(*own, edges) for own in each]
+    highest = max(hill.max() for hill in hills)
     middle = (edges[1:] + edges[:-1]) / 2
-    top = y - height * density / density.max()
-    ax.fill_between(middle, y, top, color=colour, alpha=0.3, linewidth=0, zorder=1.5)
+    for hill, (y, colour) in zip(hills, looks, strict=True):
+        if hill.any():
+            top = y - _HILL * hill / highest
+            ax.fill_between(middle, y, top, color=colour, alpha=0.3, linewidth=0, zorder=1.5)
+
+
+def _density(scores: Floats, people: Codes, edges: Floats) -> Floats:
+    who, own, times = np.unique(people, return_inverse=True, return_counts=True)
+    flat = np.zeros(_BINS)
+    if len(who) < FEWEST_FOR_SHAPE:
+        return flat
+    spread = min(np.std(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.34)
+    if spread < 1e-6:
+        return flat
+    counts, _ = np.histogram(scores, bins=edges, weights=1 / times[own] / len(who))
+    width = 0.9 * spread * len(who) ** -0.2 / (edges[1] - edges[0])
+    smooth: Floats = ndimage.gaussian_filter1d(counts, width, mode="reflect")
+    return smooth
+
+
+def estimates(table: pd.DataFrame, name: str) -> Floats:
+    """Take estimates from a table: a row of values, one of low and one of high ends."""
+    return table[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=np.float64).T
 
 
 def draw_estimates(
-    ax: Axes, places: Floats, estimates: Floats, few: Flags, style: Style, *, thin: bool = False
+    ax: Axes, places: Floats, found: Floats, style: Style, *, thin: bool = False
 ) -> None:
-    """Draw estimates (a row of values, of low and of high ends) as dots on their intervals."""
-    value, low, high = estimates
+    """Draw estimates as dots on their intervals."""
+    value, low, high = found
     width = style.font_pt * (0.14 if thin else 0.2)
     size = style.font_pt * (0.5 if thin else 0.7)
-    known = ~np.isnan(low)
     for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
-        ends = places[known], low[known], high[known]
-        ax.hlines(*ends, color=colour, linewidth=width + extra, zorder=zorder)
-    ax.plot(value, places, "o", markersize=size + 1, color=PAPER, zorder=5.5, mew=0)
-    for chosen, face in ((few, PAPER), (~few, INK)):
-        look: Look = {"markerfacecolor": face, "markeredgecolor": INK, "mew": 0.6 * width}
-        dots = value[chosen], places[chosen]
-        ax.plot(*dots, "o", markersize=0.85 * size, zorder=6, **look)
+        ax.hlines(places, low, high, color=colour, linewidth=width + extra, zorder=zorder)
+        ax.plot(value, places, "o", markersize=size + extra, color=colour, zorder=zorder + 1, mew=0)
 
 
-def draw_shares(ax: Axes, shares: Floats, places: Floats, style: Style) -> None:
-    """Draw a bar per row of the proportions at a bucketed biomarker's four levels, with axis and key."""
+def paled(colour: str, pale: Flags) -> Floats:
+    """Give a colour for each bar, mixed with white for those of too few participants."""
+    strength = np.where(pale, _PALE, 1.0)[:, None]
+    mixed: Floats = 1 - strength * (1 - np.array(to_rgb(colour)))
+    return mixed
+
+
+def draw_shares(ax: Axes, shares: Floats, upper: Floats, places: Floats, style: Style) -> None:
+    """Draw a bar per row of the shares at a bucketed biomarker's four levels, with axis and key.
+
+    Below each bar is the interval of the two highest levels together (``upper``), where they begin.
+    """
     left = np.zeros(len(places))
+    pale = np.isnan(upper[1])
     for level, part in zip(BUCKET_LEVELS, 100 * shares.T, strict=True):
         look: Look = {"edgecolor": PAPER, "linewidth": 0.08 * style.font_pt}
-        ax.barh(places, part, _BAR, left, color=ORDINAL_RAMP[level], **look)
-        text = style.small.text(color=TEXT_ON_RAMP[level], ha="center", va="center_baseline")
+        ax.barh(places, part, _BAR, left, color=paled(ORDINAL_RAMP[level], pale), **look)
         for row in np.flatnonzero(part >= _WIDE_ENOUGH):
+            ink = INK if pale[row] else TEXT_ON_RAMP[level]
+            text = style.small.text(color=ink, ha="center", va="center_baseline")
             # Within the bar, so no layout has to measure it.
             where = left[row] + part[row] / 2, places[row]
             ax.text(*where, f"{part[row]:.0f}", in_layout=False, **text)
         left += part
+    lines = 100 * (1 - np.where(pale, np.nan, upper))
+    draw_estimates(ax, places + _BELOW_BAR, lines, style, thin=True)
     ticks = np.arange(0, 101, 20)
-    ax.set_xlim(0, 100)
+    ax.set_xlim(-1, 101)
     ax.set_xticks(ticks, [str(tick) for tick in ticks], **style.small.text())
-    ax.set_xlabel("Recordings (%)", **style.text())
+    ax.set_xlabel("Share of scores (%)", **style.text())
     level_key(ax, style)
 
 
@@ -164,12 +220,33 @@ def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: 
     set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 
-def score_axis(ax: Axes, axis: Literal["x", "y"], scores: Floats, style: Style) -> None:
-    """Set up an axis for scores from 0 to 1."""
-    low, high = min(0.0, scores.min(initial=0)), max(1.0, scores.max(initial=1))
+def score_axis(
+    ax: Axes, axis: Literal["x", "y"], reach: Floats, style: Style, *, change: bool = False
+) -> None:
+    """Set up an axis for scores from 0 to 1, or for their change, that holds all of ``reach``."""
+    ends = (np.nan, np.nan) if change else (0.0, 1.0)
+    low, high = (float(find([*ends, *reach])) for find in (np.nanmin, np.nanmax))
     pad = _PADDING * (high - low)
     ax.set(**{f"{axis}lim": (low - pad, high + pad)})
-    ticks = np.linspace(0, 1, 6) if (low, high) == (0, 1) else np.linspace(low, high, 6)
     own = ax.xaxis if axis == "x" else ax.yaxis
-    own.set_ticks(ticks, [f"{tick:.2g}" for tick in ticks], **style.small.text())
-    own.set_label_text("Score (0 to 1)", **style.text())
+    if change:
+        mark_differences(own, low - pad, high + pad, style.small)
+    else:
+        ticks = np.linspace(0, 1, 6)
+        own.set_ticks(ticks, [f"{tick:.2g}" for tick in ticks], **style.small.text())
+    own.set_label_text("Change from own baseline" if change else "Score (0 to 1)", **style.text())
+
+
+def mark_differences(axis: Axis, low: float, high: float, style: Style) -> None:
+    """Put ticks on an axis of differences."""
+    ticks = np.asarray(MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(low, high))
+    ticks = ticks[(ticks >= low) & (ticks <= high)]
+    names = ["0" if abs(tick) < 1e-9 else f"{tick:+.2g}".replace("-", MINUS) for tick in ticks]
+    axis.set_ticks(ticks, names, **style.text())
+
+
+def signed(number: float, digits: int = 2) -> str:
+    """Write a difference with its sign, in more digits where it would round to 0."""
+    while number and not round(number, digits) and digits < _MOST_DIGITS:
+        digits += 1
+    return f"{number:+.{digits}f}".replace("-", MINUS) if round(number, digits) else "0"

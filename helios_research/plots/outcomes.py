@@ -33,7 +33,7 @@ from helios_research.plots.canvas import (
 )
 from helios_research.plots.marks import key_above
 from helios_research.plots.rows import RowLayout, lay_out_rows, write_rows
-from helios_research.plots.selection import Selection, in_order, keep_largest
+from helios_research.plots.selection import Selection, keep_largest
 from helios_research.plots.text import about_fonts, name_of, shorten, width_in
 
 _AROUND = 6.6
@@ -67,19 +67,16 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     labels
         The text to show for a level; sentences keep its name.
     caption
-        Whether to write below the figure how to read it and which recordings it shows. A warning
-        of synthetic scores always stays.
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
     ax
-        Where to draw: an Axes or an empty Figure; None makes a new figure.
+        An Axes or an empty Figure to draw into; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Raises
     ------
-    UnknownColumnError
-        If the tag is not in the results.
     ResultsError
-        If the tag has more than 500 values.
+        If the tag is missing or has more than 500 values.
 
     Examples
     --------
@@ -87,12 +84,11 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Girona', 'Hamburg', 'Leeds']
     """
-    prepared = prepare(results, [tag])
+    prepared = prepare(results, [tag], order=order)
     outcome = prepared.frame["outcome"]
     ended = (outcome.notna() & (outcome != Outcome.PENDING)).to_numpy(dtype=bool)
     reasons = pd.Series("not ended yet", index=outcome.index, dtype="str").mask(ended)
-    found = in_order(Selection(prepared, ended, reasons, None, caption), order)
-    chosen = keep_largest(found, tag, None)
+    chosen = keep_largest(Selection(prepared, ended, reasons, caption), tag, None)
     if not chosen.recordings:
         sentence = "No recording has ended."
         return empty_figure(ax, 1, sentence, chosen.notes(), style)[0]
@@ -105,7 +101,7 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     has_line = rates["rate_low"].notna()
     how = "Line: 95 % interval of the whole share" if has_line.any() else "Mark: the whole share"
     how += "." if has_line.all() else "; none for fewer than 3 participants."
-    notes = [Footnote(text) for text in warnings if caption]
+    notes = [Footnote(text, hidden=not caption) for text in warnings]
     notes += chosen.notes(how, about_fonts(layout.names))
     (axes,) = open_canvas(ax, [height], notes, style)
     overall = rates[rates["reason"] == ANY_REASON].set_index("level")
@@ -199,15 +195,15 @@ def flow_diagram(
     results
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     caption
-        Whether to write warnings below the figure. That of synthetic scores always stays.
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
     ax
-        Where to draw: an Axes or an empty Figure; None makes a new figure.
+        An Axes or an empty Figure to draw into; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Raises
     ------
-    UnknownColumnError
+    ResultsError
         If the outcome or the participants are missing.
 
     Examples
@@ -223,7 +219,7 @@ def flow_diagram(
     losses = [_loss(found, step, int(gone)) for step, gone in lost_people]
     gaps = [max(_BETWEEN, len(loss) + 1.6) if loss else _BETWEEN for loss in losses]
     height = _STEP_LINES * len(steps) + sum(gaps)
-    notes = [Footnote(warning) for warning in found.attrs["warnings"] if caption]
+    notes = [Footnote(text, hidden=not caption) for text in found.attrs["warnings"]]
     synthetic = found.attrs["source_note"]
     notes += [Footnote(synthetic, stands_out=True)] if synthetic else []
     if steps["recordings"].iloc[0] == 0:

@@ -1,25 +1,30 @@
 """Scores over visits or dates, and against the hours awake."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from scipy import special
 
 from helios_research._util.text import counted
-from helios_research.analysis import baseline
+from helios_research.analysis import attrition, baseline
+from helios_research.analysis.expected import Expected
 from helios_research.analysis.frames import hours_awake
 from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import PreparedResults, Results, prepare
-from helios_research.plots.canvas import PAGE, Style, Target, as_asked, empty_figure
+from helios_research.errors import ResultsError
+from helios_research.plots.canvas import PAGE, Style, Target, as_asked, colours_of, empty_figure
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
 from helios_research.plots.text import shown_column
-from helios_research.plots.trends import MOST_COLOURS, Band, Trends, draw_trends, drawn_people
+from helios_research.plots.trends import MOST_COLOURS, Change, Trends, draw_trends, drawn_people
 from helios_research.plots.x_axis import by_hours, by_level, by_time
 
+IN_BASELINE = "in the baseline"
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 
 
@@ -30,6 +35,7 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
     hue: str | None = None,
     order: Sequence[str] | None = None,
     labels: Mapping[str, str] | None = None,
+    palette: Sequence[str] | None = None,
     caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
@@ -37,10 +43,10 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
     """Draw scores against the hours from ``wake_time`` to ``recording_time``.
 
     For a continuous biomarker each recording is a point and the line joins the means of bins of
-    two hours (four, where a participant was awake for more than a day) with 95 % intervals, by a
-    bootstrap over participants (1,000 resamples). A bucketed biomarker is ordinal: bars show
-    the share of recordings at each of its four levels. Times are local and without a zone, so that
-    hours across a clock change are off by one.
+    two hours (four, where a participant was awake for more than a day) with 95 % intervals. A
+    bucketed biomarker is ordinal: bars show the shares of its four levels. Numbers are those of
+    ``analysis.summarize_by_tag``. Times are local and without a zone, so that hours across a clock
+    change are off by one.
 
     Parameters
     ----------
@@ -54,12 +60,12 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
         Levels of hue in the order wanted; levels that are not named follow.
     labels
         The text to show for a level or a column.
+    palette
+        Colours of the groups; None means seven that people with any colour vision distinguish.
     caption
-        Whether to write below the figure how to read it and which recordings it shows. A warning
-        of synthetic scores always stays.
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
     ax
-        Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
-        new figure.
+        An Axes (for one biomarker) or an empty Figure to draw into; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
@@ -70,19 +76,16 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
 
     Raises
     ------
-    UnknownColumnError
-        If a column is not in the results.
     ResultsError
-        If a column has more than 500 values, or the panels do not fit into ``ax``.
+        If a column is missing or has more than 500 values, or a setting is not valid.
 
     Examples
     --------
-    >>> ax = scores_by_hours_awake(
-    ...     "datasets/shift_study_results.parquet", "uniform_sleep_propensity"
-    ... )
-    >>> ax.get_xlabel().split(" \N{MIDDLE DOT}")[0]
+    >>> ax = scores_by_hours_awake("datasets/shift_study_results.parquet", hue="arm")
+    >>> ax.get_xlabel()
     'Hours since waking'
     """
+    colours = colours_of(palette)
     times = ["recording_time", "wake_time"]
     found = select(results, biomarkers, [hue], needs=times, order=order, caption=caption)
     hours = hours_awake(found.results.frame)
@@ -93,7 +96,7 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
         sentence = "No recording has both a score and hours awake."
         empty = empty_figure(ax, len(rows.biomarkers), sentence, chosen.notes(), style)
         return as_asked(empty, biomarkers)
-    trends = Trends(rows, by_hours(hours[chosen.shown]), hue, labels, style)
+    trends = Trends(rows, by_hours(hours[chosen.shown]), hue, labels, colours, style)
     points = f"Points: {about_points(chosen.recordings, 'recording')}."
     about = points if _continuous(rows) else None
     return as_asked(draw_trends(ax, trends, chosen, about), biomarkers)
@@ -110,19 +113,21 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     by: str = "recording_time",
     hue: str | None = None,
     order: Sequence[str] | None = None,
+    expected: Expected = None,
+    change_from: int | None = None,
+    change_unit: Literal["recordings", "days"] = "recordings",
     labels: Mapping[str, str] | None = None,
-    usual: int | None = None,
-    usual_unit: Literal["recordings", "days"] = "recordings",
+    palette: Sequence[str] | None = None,
     caption: bool = True,
     ax: Target = None,
     style: Style = PAGE,
 ) -> Axes | NDArray[np.object_]:
     """Draw how scores change over dates or visits.
 
-    For a continuous biomarker each participant is a thin line; the thick line joins the means,
-    with 95 % intervals. A bucketed biomarker is ordinal: bars show the share of recordings at each
-    of its four levels. Intervals are those of ``analysis.summarize_by_tag``, by a bootstrap over
-    participants (1,000 resamples).
+    For a continuous biomarker each participant is a thin line; the thick line joins the means of
+    participants' means, with 95 % intervals. A bucketed biomarker is ordinal: bars show the shares
+    of its four levels. Numbers are those of ``analysis.summarize_by_tag``. Below are the
+    participants with scores; where some left, the caption says so (``analysis.attrition``).
 
     Parameters
     ----------
@@ -138,21 +143,24 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     order
         Levels of hue, and of ``by`` where it is a tag, in the order wanted; levels that are not
         named follow.
+    expected
+        How many levels of ``by`` each participant was to reach, or a table of them: see
+        ``analysis.attrition``. Only where ``by`` is a tag.
+    change_from
+        Draw the change of continuous scores from each participant's baseline, the mean of so many
+        first recordings or days by ``by``, which are not drawn themselves. Dark points are outside
+        their participant's usual range (``analysis.baseline``, pooled SD, 95 %), and the band is
+        where this range is around 0. None draws the scores.
+    change_unit
+        Whether ``change_from`` counts recordings or days.
     labels
         The text to show for a level or a column.
-    usual
-        How many of a participant's first recordings or days by ``by`` make the baseline that
-        continuous scores are compared with. A band shows the mean of the participants' usual
-        ranges, dark points the recordings outside their participant's own (``analysis.baseline``,
-        pooled SD, 95 %). None draws no band.
-    usual_unit
-        Whether ``usual`` counts recordings or days.
+    palette
+        Colours of the groups; None means seven that people with any colour vision distinguish.
     caption
-        Whether to write below the figure how to read it and which recordings it shows. A warning
-        of synthetic scores always stays.
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
     ax
-        Where to draw: an Axes for one biomarker, an empty Figure for any number; None makes a
-        new figure.
+        An Axes (for one biomarker) or an empty Figure to draw into; None makes a new figure.
     style
         Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
@@ -163,11 +171,8 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
 
     Raises
     ------
-    UnknownColumnError
-        If a column is not in the results.
     ResultsError
-        If a column has more than 500 values, days are asked for and ``by`` is not a time, or the
-        panels do not fit into ``ax``.
+        If a column is missing or has more than 500 values, or a setting is not valid.
 
     Examples
     --------
@@ -175,6 +180,7 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     >>> ax.get_xlabel().split(" ")[0]
     'Visit'
     """
+    colours = colours_of(palette)
     prepared = prepare(results, needs=[by])
     days = prepared.days(by)
     timed = bool(np.isfinite(days).any())
@@ -182,18 +188,43 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     found = select(prepared, biomarkers, groups, needs=[by], order=order, caption=caption)
     placed = found.without(np.isnan(days), f"without a usable {by}") if timed else _at(found, by)
     chosen = keep_levels(placed, hue, MOST_COLOURS) if hue else placed
+    left = _who_left(found, by, hue, expected, timed=timed)
+    changes: dict[str, Change] = {}
+    if change_from is not None:
+        chosen, changes = _from_baseline(chosen, by, change_from, change_unit)
     rows = chosen.rows()
     if not chosen.recordings:
         empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
         return as_asked(empty, biomarkers)
     label = shown_column(by, labels)
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
-    bands = {} if usual is None else _bands(rows, by, usual, usual_unit)
-    trends = Trends(rows, axis, hue, labels, style, bands, lines=True)
+    trends = Trends(rows, axis, hue, labels, colours, style, changes, lines=True)
     drawn = about_points(rows.n_people, "participant", len(drawn_people(rows.people)))
     lines = f"Thin lines: {drawn}." if _continuous(rows) else None
-    band = _about_band(bands, counted(usual or 0, usual_unit.removesuffix("s")))
-    return as_asked(draw_trends(ax, trends, chosen, lines, band), biomarkers)
+    band = _about_change(changes, counted(change_from or 0, change_unit.removesuffix("s")))
+    return as_asked(draw_trends(ax, trends, chosen, lines, band, left), biomarkers)
+
+
+def _who_left(
+    found: Selection, by: str, hue: str | None, expected: Expected, *, timed: bool
+) -> str | None:
+    """Write how many participants left before the last visit."""
+    if not timed:
+        arm = hue if hue and _divides_people(found.results, hue) else None
+        warnings = attrition(found.results, by, by=arm, expected=expected).attrs["warnings"]
+        return " ".join(text for text in warnings if text != found.results.flagged_note)
+    if expected is not None:
+        message = f"expected needs visits, but {by!r} holds times: give a tag such as by='visit'."
+        raise ResultsError(message)
+    return None
+
+
+def _divides_people(results: PreparedResults, column: str) -> bool:
+    """Check that most participants are at one level, as ``analysis.attrition`` needs it."""
+    levels = results.levels[column]
+    given = (np.array(levels.labels) != NOT_GIVEN)[levels.codes] & (results.people >= 0)
+    each = pd.Series(levels.codes[given]).groupby(results.people[given]).nunique()
+    return int((each > 1).sum()) * 2 <= len(each)
 
 
 def _at(selection: Selection, by: str) -> Selection:
@@ -206,40 +237,41 @@ def _at(selection: Selection, by: str) -> Selection:
     return chosen if numeric else keep_levels(chosen, by, MOST_ROWS)
 
 
-def _bands(
-    rows: PreparedResults, by: str, first: int, unit: Literal["recordings", "days"]
-) -> dict[str, Band]:
-    names = _continuous(rows)
-    if not names:
-        return {}
+def _from_baseline(
+    chosen: Selection, by: str, first: int, unit: Literal["recordings", "days"]
+) -> tuple[Selection, dict[str, Change]]:
+    """Put in the place of each continuous score half its change plus 0.5, which is from 0 to 1."""
+    names = _continuous(chosen.results)
+    if not names or not chosen.recordings:
+        return chosen, {}
     # Its own key, because a table may lack recording_id or repeat it.
-    numbered = rows.with_columns(recording_id=np.arange(len(rows.frame)))
+    numbered = chosen.rows().with_columns(recording_id=np.flatnonzero(chosen.shown))
     found = baseline(numbered, biomarkers=names, first=first, unit=unit, order=by)
-    bands = {}
-    for name, own in found.groupby("biomarker"):
-        each = own.drop_duplicates("user_label")
-        outside = own.loc[own["outside_usual"].eq(other=True).fillna(value=False), "recording_id"]
-        ends = each[["usual_low", "usual_high"]].mean()
-        bands[str(name)] = Band(
-            float(ends["usual_low"]),
-            float(ends["usual_high"]),
-            outside.to_numpy(dtype=np.intp),
-            int(own["outside_usual"].notna().sum()),
-        )
-    return bands
+    scores = {name: np.full(len(chosen.shown), np.nan) for name in names}
+    outside = {name: np.zeros(len(chosen.shown), dtype=bool) for name in names}
+    each = found.groupby("biomarker")
+    for name, own in each:
+        place = own["recording_id"].to_numpy(dtype=np.intp)
+        scores[str(name)][place] = (1 + own["change"]) / 2
+        outside[str(name)][place] = own["outside_usual"].eq(other=True).fillna(value=False)
+    results = chosen.results.with_columns(**scores)
+    later = replace(chosen, results=results).without(~results.has_score, IN_BASELINE)
+    changes = {}
+    for name, own in each:
+        # Half of the usual range, as most participants have it: t times the SD of a prediction.
+        half = special.stdtrit(own["df"], 0.975) * own["change"] / own["z"]
+        changes[str(name)] = Change(float(half.median()), outside[str(name)][later.shown])
+    return later, changes
 
 
-def _about_band(bands: dict[str, Band], first: str) -> str | None:
-    if not bands:
+def _about_change(changes: Mapping[str, Change], first: str) -> str | None:
+    if not changes:
         return None
-    if all(np.isnan(band.low) for band in bands.values()):
-        return "No usual range: the baselines are too short."
-    if not any(band.later for band in bands.values()):
-        return f"No usual range: no participant has a score after the first {first}."
-    outside = sum(len(band.outside) for band in bands.values())
-    later = sum(band.later for band in bands.values())
+    zero = f"0: mean of a participant's first {first}."
+    if all(np.isnan(change.half) for change in changes.values()):
+        return f"{zero} No usual range: the baselines are too short."
+    outside = sum(int(change.outside.sum()) for change in changes.values())
     return (
-        f"Band: usual range after the first {first}, "
-        f"mean of all participants (95 % prediction interval). Dark "
-        f"points: the {outside:,} of {later:,} later scores outside their participant's own."
+        f"{zero} Band: where 95 % of later scores are if nothing changes. Dark points: the "
+        f"{outside:,} outside their participant's own range."
     )

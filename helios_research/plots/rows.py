@@ -6,23 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.markers import TICKDOWN
 from matplotlib.text import Annotation
 
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults
-from helios_research.columns import BUCKET_LEVELS
 from helios_research.plots.canvas import (
     FAINT,
-    INK,
     MUTED,
     OKABE_ITO,
-    ORDINAL_RAMP,
     Look,
     Style,
     size_in,
+    style_axes,
     write_beside,
 )
-from helios_research.plots.marks import LEVEL_NAMES, draw_estimates
+from helios_research.plots.marks import draw_estimates, estimates, mark_differences, signed
 from helios_research.plots.text import (
     MINUS,
     Labels,
@@ -84,14 +81,20 @@ class RowLayout:
         return self.depth * self.lines * style.line_in
 
 
-def lay_out_rows(results: PreparedResults, tag: str, hue: str | None, labels: Labels) -> RowLayout:
+def lay_out_rows(
+    results: PreparedResults,
+    tag: str,
+    hue: str | None,
+    labels: Labels,
+    palette: Sequence[str] = OKABE_ITO,
+) -> RowLayout:
     """Give every group that occurs a row."""
     outer = results.levels[tag]
     if hue is None or hue == tag:
-        colours = [OKABE_ITO[0 if hue is None else n % len(OKABE_ITO)] for n in range(len(outer))]
         rows = tuple(
-            FigureRow(level, shown(level, labels), place + 0.5, colours[place])
+            FigureRow(level, shown(level, labels), place + 0.5, palette[colour % len(palette)])
             for place, level in enumerate(outer.labels)
+            for colour in [place if hue else 0]
         )
         return RowLayout(rows, (), float(len(rows)), outer.codes)
     inner = results.levels[hue]
@@ -104,22 +107,18 @@ def lay_out_rows(results: PreparedResults, tag: str, hue: str | None, labels: La
         if not under or under[-1].level != outer.labels[level]:
             headers.append((shown(outer.labels[level], labels), y + _HEADER / 2))
             y += _HEADER
-        name, colour = shown(inner.labels[by_level], labels), OKABE_ITO[by_level % len(OKABE_ITO)]
+        name, colour = shown(inner.labels[by_level], labels), palette[by_level % len(palette)]
         under.append(FigureRow(outer.labels[level], name, y + 0.5, colour))
         y += 1
     return RowLayout(tuple(under), tuple(headers), y, codes.astype(np.intp))
 
 
-def _name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
-    size = style if layout.lines >= 1.3 else style.small
+def _write_names(
+    ax: Axes, places: Floats, names: Sequence[str], style: Style, most_lines: int
+) -> None:
     limit = _FOR_NAMES * size_in(ax)[0]
-    most = max(1, int(layout.lines / 1.2))
-    places = [row.y for row in layout.rows] + [y for _, y in layout.headers]
-    labels = fit_names([plain(row.name) for row in layout.rows], limit, size.font_pt, most)
-    labels += fit_names([plain(name) for name, _ in layout.headers], limit, size.font_pt)
-    ax.set_yticks(places, labels, **size.text())
-    for label in ax.get_yticklabels()[len(layout.rows) :]:
-        label.set_fontweight("bold")
+    labels = fit_names([plain(name) for name in names], limit, style.font_pt, most_lines)
+    ax.set_yticks(places, labels, **style.text())
     ax.tick_params(axis="y", length=0)
     # There is no label to find a place for, which would take measuring every name again.
     ax.yaxis.set_label_coords(0, 0.5)
@@ -127,7 +126,11 @@ def _name_rows(ax: Axes, layout: RowLayout, style: Style) -> None:
 
 def write_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style) -> None:
     """Write the rows' names to their left and their numbers of recordings and participants right."""
-    _name_rows(ax, layout, style)
+    size = style if layout.lines >= 1.3 else style.small
+    places = np.array([row.y for row in layout.rows] + [y for _, y in layout.headers])
+    _write_names(ax, places, layout.names, size, max(1, int(layout.lines / 1.2)))
+    for label in ax.get_yticklabels()[len(layout.rows) :]:
+        label.set_fontweight("bold")
     longest = max(range(len(counts)), key=lambda place: len(counts[place]))
     for place, (row, text) in enumerate(zip(layout.rows, counts, strict=True)):
         # One is enough for the layout to make room for all, and measuring text is slow.
@@ -145,89 +148,53 @@ def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
     return write_beside(ax, text, (1, y), (style.font_pt, 0), **look)
 
 
-# --- the axis of a difference ----------------------------------------------------------------------
+# --- differences below the rows --------------------------------------------------------------------
 
-# All heights here are in lines of type, from the axis of the rows downwards: its ticks and label,
-# the estimates, their ruler with its ticks and label.
-DIFFERENCE_LINES = 9.2
-_ESTIMATES = 3.8
-_RULER = 6.8
+# In lines of type, from the axis of the rows downwards: its ticks and label, then each difference.
+_TO_DIFFERENCES = 3.6
+_PER_DIFFERENCE = 2.0
 
 
-def draw_difference_axis(
+def difference_lines(count: int) -> float:
+    """Give the height of so many differences below the rows, in lines of type."""
+    return _TO_DIFFERENCES + _PER_DIFFERENCE * count if count else 0.0
+
+
+def draw_differences(
     ax: Axes,
     layout: RowLayout,
-    pair: Sequence[FigureRow],
-    means: Sequence[float],
-    difference: pd.DataFrame,
+    found: pd.DataFrame,
+    origin: tuple[float, float] | None,
     style: Style,
 ) -> None:
-    """Draw the difference of a pair of rows, as ``analysis.differences_by_tag`` gives it.
+    """Draw differences (``value`` with its ends, ``name``) on an axis of their own below the rows.
 
-    ``means`` are those of the pair, empty for a bucketed biomarker.
+    In points of the score, its zero is below the mean that they start from, the ``origin`` (x and
+    y; Gardner & Altman 1986). Without an origin they are P(higher) - P(lower), and the axis goes
+    as far as they do.
     """
-    columns = ["difference", "difference_low", "difference_high"]
-    numbers = difference[columns].to_numpy(dtype=np.float64).T
-    top, middle, bottom = (
-        layout.depth + lines / layout.lines
-        for lines in (_ESTIMATES - 0.7, (_ESTIMATES + _RULER) / 2, _RULER)
-    )
-    if means:
-        # Under the means, with zero under the first of them (Gardner & Altman 1986).
-        for row, mean, end in zip(pair, means, (bottom, middle), strict=True):
-            look: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "zorder": 3}
-            # Broken where the ticks and the label of the rows' axis are.
-            ax.plot([mean, mean], [row.y, layout.depth], ":", **look)
-            ax.plot([mean, mean], [top, end], ":", **look)
-        estimates = means[0] + numbers
-        draw_estimates(ax, np.array([middle]), estimates, np.array([False]), style)
-        wide = np.ptp(numbers[1:]) > 0.1 or abs(numbers[0, 0]) > 0.1
-        _draw_ruler(ax, "Difference of means", (means[0], bottom), 0.2 if wide else 0.1, 1.0, style)
-        beside_row(ax, middle, _interval(numbers[:, 0], 2), style)
+    numbers, count, small = estimates(found, "value"), len(found), style.small
+    own = ax.inset_axes((0, 0, 1, _PER_DIFFERENCE * count / layout.lines / ax.get_ylim()[0]))
+    style_axes(own, "", style)
+    own.patch.set_visible(False)
+    places = np.arange(0.5, count)
+    draw_estimates(own, places, numbers, style)
+    dotted: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "linestyle": ":", "zorder": 3}
+    own.axvline(0, **dotted)
+    label = "Difference"
+    if origin is None:
+        label = f"P(higher) {MINUS} P(lower)"
+        furthest = np.nanmax(np.abs(numbers))
+        half = 1.02 * next(part for part in (0.2, 0.4, 0.6, 1.0) if furthest <= part or part == 1)
+        ends = -half, half
     else:
-        look = {"color": MUTED, "linewidth": 0.11 * style.font_pt, "zorder": 3}
-        ax.plot([50, 50], [top, bottom], ":", **look)
-        _draw_shares(ax, layout, 100 * numbers, style)
-        _draw_ruler(ax, "Difference (percentage points)", (50, bottom), 20, 100, style)
-    small = style.small
-    limit = 0.9 * _FOR_NAMES * size_in(ax)[0]
-    names = fit_names([plain(row.name) for row in pair], limit, small.font_pt)
-    where: Look = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
-    ax.text(-0.01, middle, f"{names[1]}\n{MINUS} {names[0]}", **small.text(**where))
-
-
-def _draw_shares(ax: Axes, layout: RowLayout, percent: Floats, style: Style) -> None:
-    """Draw the differences of the four proportions, each on a line of its own."""
-    for place, level in enumerate(BUCKET_LEVELS):
-        lines = _ESTIMATES + (_RULER - _ESTIMATES) * place / len(BUCKET_LEVELS)
-        y = layout.depth + lines / layout.lines
-        value, low, high = percent[:, place]
-        line: Look = {"color": INK, "linewidth": 0.11 * style.font_pt, "zorder": 3}
-        ax.plot([50 + low, 50 + high], [y, y], **line)
-        look: Look = {"markerfacecolor": ORDINAL_RAMP[level], "markeredgecolor": INK}
-        ax.plot([50 + value], [y], "o", markersize=0.55 * style.font_pt, zorder=4, **look)
-        beside_row(ax, y, f"{_interval(percent[:, place], 0)} {LEVEL_NAMES[level]}", style)
-
-
-def _draw_ruler(
-    ax: Axes, name: str, origin: tuple[float, float], step: float, unit: float, style: Style
-) -> None:
-    """Draw an axis of differences with its zero at a place of the panel."""
-    zero, y = origin
-    low, high = max(-0.5 * unit, -zero), min(0.5 * unit, unit - zero)
-    ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    ax.plot([zero + low, zero + high], [y, y], color=MUTED, linewidth=0.09 * style.font_pt)
-    look: Look = {"color": MUTED, "markersize": 0.3 * style.font_pt, "linestyle": "none"}
-    ax.plot(zero + ticks, np.full(len(ticks), y), marker=TICKDOWN, **look)
-    centred: Look = {"ha": "center", "va": "top"}
-    for tick in ticks:
-        text = "0" if abs(tick) < 1e-9 else f"{tick:+g}".replace("-", MINUS)
-        away = 0, -0.5 * style.font_pt
-        write_beside(ax, text, (zero + tick, y), away, **style.small.text(**centred))
-    look = style.text(xycoords=ax.get_yaxis_transform(), **centred)
-    write_beside(ax, name, (0.5, y), (0, -1.8 * style.font_pt), **look)
-
-
-def _interval(numbers: Floats, digits: int) -> str:
-    each = [f"{number:+.{digits}f}" if round(number, digits) else "0" for number in numbers]
-    return "{} [{}, {}]".format(*each).replace("-", MINUS)
+        ax.plot([origin[0]] * 2, [origin[1], layout.depth], **dotted)
+        left, right = ax.get_xlim()
+        ends = left - origin[0], right - origin[0]
+    own.set(xlim=ends, ylim=(count, 0))
+    mark_differences(own.xaxis, *ends, small)
+    own.set_xlabel(label, **style.text())
+    _write_names(own, places, found["name"].tolist(), small, 2)
+    for y, (value, low, high) in zip(places, numbers.T, strict=True):
+        interval = "" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]"
+        beside_row(own, y, signed(value) + interval, style)

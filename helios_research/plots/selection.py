@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research.analysis.prepared import (
-    REASON_COLUMNS,
     Codes,
     Flags,
-    Floats,
     PreparedResults,
     Results,
     count_people,
@@ -23,25 +20,23 @@ from helios_research.plots.canvas import Footnote
 from helios_research.plots.text import listed
 
 NO_SCORE = "No recording has a score to draw."
-NO_NUMBER = "with a score that cannot be drawn"
 
 MOST_ROWS = 60
 
-Order = Sequence[str] | None
+# Orders that a reader cannot see in the names of the levels.
+_ORDERED_BY_DATA = ("recording time", "first appearance")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The recordings behind a figure, among all results.
 
-    ``remark`` is a sentence for the caption; without a caption only a warning of synthetic scores
-    is written.
+    ``caption``: whether what is said of them is written below the figure.
     """
 
     results: PreparedResults
     shown: Flags
     reasons: "pd.Series[str]"
-    remark: str | None
     caption: bool
 
     @property
@@ -60,9 +55,11 @@ class Selection:
 
     def notes(self, *about: str | None) -> list[Footnote]:
         """Write what is below the figure: how to read it, then which recordings it shows."""
-        written = about, (self._count(), self._flagged(), self.remark)
+        flagged = (self.shown & self.results.flagged).any()
+        note = self.rows().flagged_note if flagged else None
+        written = about, (self._count(), note, self._ordered())
         texts = [" ".join(filter(None, sentences)) for sentences in written]
-        notes = [Footnote(text) for text in texts if text and self.caption]
+        notes = [Footnote(text, hidden=not self.caption) for text in texts if text]
         synthetic = self.results.source_note
         return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
 
@@ -74,17 +71,14 @@ class Selection:
         why = listed(count_reasons(self.reasons))
         return f"n = {self.recordings:,} of {total}, from {people}; not shown: {why}."
 
-    def _flagged(self) -> str | None:
-        flagged = self.shown & self.results.flagged
-        if not flagged.any():
-            return None
-        why = listed(count_reasons(self.results.frame["error_code"][flagged].astype("str")))
-        number = int(flagged.sum())
-        are, they = ("is", "it was") if number == 1 else ("are", "they were")
-        return (
-            f"{number:,} of these {are} flagged, because the manifest was changed after {they} "
-            f"sent: {why}."
-        )
+    def _ordered(self) -> str | None:
+        """Say what the order of levels is taken from, where it is not theirs."""
+        found = [
+            f"{name} in the order of {levels.ordered_by.removeprefix('known words, then ')}"
+            for name, levels in self.results.levels.items()
+            if levels.ordered_by.endswith(_ORDERED_BY_DATA) and len(levels) > 1
+        ]
+        return f"Levels of {' and '.join(found)}." if found else None
 
 
 def select(
@@ -93,41 +87,15 @@ def select(
     groups: Iterable[str | None] = (),
     *,
     needs: Sequence[str] = (),
-    order: Order = None,
+    order: Sequence[str] | None = None,
     caption: bool = True,
 ) -> Selection:
-    """Prepare results and take the recordings with a score of a biomarker that can be drawn."""
-    prepared = prepare(results, groups, biomarkers=biomarkers, needs=needs)
-    given = prepared.has_score
-    kept = dict.fromkeys([*REASON_COLUMNS, "source", *prepared.levels, *needs])
-    frame = prepared.frame[[name for name in kept if name in prepared.frame.columns]]
-    scores = {name: _drawable(prepared.frame[name]) for name in prepared.names}
-    cleaned = replace(prepared, frame=frame.assign(**scores))
-    shown = cleaned.has_score
-    reasons = cleaned.missing_reasons(~shown)
-    if not scores:
+    """Prepare results and take the recordings with a score of a biomarker."""
+    prepared = prepare(results, groups, biomarkers=biomarkers, needs=needs, order=order)
+    reasons = prepared.missing_reasons(~prepared.has_score)
+    if not prepared.names:
         reasons[:] = "no biomarker chosen"
-    reasons = reasons.mask(given & ~shown, NO_NUMBER)
-    return in_order(Selection(cleaned, shown, reasons, None, caption), order)
-
-
-def _drawable(column: "pd.Series[Any]") -> Floats:
-    numbers: pd.Series[Any] = pd.to_numeric(column, errors="coerce")
-    scores = numbers.to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isfinite(scores), scores, np.nan)
-
-
-def in_order(selection: Selection, order: Order) -> Selection:
-    """Put the levels that are named first, as they are named; the others follow."""
-    if order is None:
-        return selection
-    wanted = [order] if isinstance(order, str) else list(dict.fromkeys(map(str, order)))
-    levels = {name: own.reordered(wanted) for name, own in selection.results.levels.items()}
-    known = {label for own in levels.values() for label in own.labels}
-    unknown = ", ".join(repr(level) for level in wanted if level not in known)
-    where = " or ".join(levels) or "a column in this figure"
-    remark = f"Named in order, but not a level of {where}: {unknown}." if unknown else None
-    return replace(selection, results=replace(selection.results, levels=levels), remark=remark)
+    return Selection(prepared, prepared.has_score, reasons, caption)
 
 
 def keep_largest(selection: Selection, tag: str, hue: str | None) -> Selection:

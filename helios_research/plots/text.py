@@ -1,11 +1,10 @@
 """Texts in figures: made drawable, shortened, wrapped and kept distinct."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
 from matplotlib import font_manager
-from matplotlib.backends.backend_agg import get_hinting_flag
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import LoadFlags
 
@@ -20,12 +19,6 @@ _WITH_MORE_SCRIPTS = (
     *("Malgun Gothic", "WenQuanYi Zen Hei", "Arial Unicode MS", "Noto Sans Devanagari"),
     *("Nirmala UI", "Noto Sans Thai", "Leelawadee UI", "Noto Sans Ethiopic"),
 )
-
-# Dots per inch of our styles, and what matplotlib, screens, papers and printers ask for.
-_COMMON_DPI = (72.0, 100.0, 110.0, 150.0, 200.0, 300.0)
-
-Measure = Callable[[str, float], float]
-"""Gives the width in inches of a line at a size of the font in points."""
 
 Labels = Mapping[str, str] | None
 """The texts to show for levels and columns."""
@@ -63,40 +56,26 @@ def shown_column(column: str, labels: Labels) -> str:
 
 
 @lru_cache(16384)
-def _measured(text: str, font_pt: float, dpi: float, flags: LoadFlags, weight: str) -> float:
-    properties = [FontProperties(family=name, weight=weight) for name in font_families()]
-    font = font_manager.get_font([font_manager.findfont(wanted) for wanted in properties])
-    font.set_size(font_pt, dpi)
-    font.set_text(text, 0.0, flags=flags)
-    width, _ = font.get_width_height()
-    return float(width) / 64 / dpi
-
-
 def width_in(text: str, font_pt: float) -> float:
-    """Measure a line of text."""
+    """Measure a line of text in inches, at a size of the font in points."""
+    paths = [font_manager.findfont(FontProperties(family=name)) for name in font_families()]
+    font = font_manager.get_font(paths)
+    font.set_size(font_pt, 72.0)
     # Hinted, letters are rounded to whole pixels, which is a tenth of their width at small sizes.
-    return _measured(text, font_pt, 72.0, LoadFlags.NO_HINTING, "normal")
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    width, _ = font.get_width_height()
+    return float(width) / 64 / 72
 
 
-def widest_in(text: str, font_pt: float, *, bold: bool = False) -> float:
-    """Measure a line of text at its widest in any file that is made of dots.
-
-    Letters are rounded to whole dots there. The smaller the type, the more this changes a line: by
-    an eighth at 6 points and 100 dots per inch. How many dots there are, only ``savefig`` knows.
-    """
-    look = get_hinting_flag(), "bold" if bold else "normal"  # type: ignore[no-untyped-call]
-    return max(sum(_measured(char, font_pt, dpi, *look) for char in text) for dpi in _COMMON_DPI)
-
-
-def shorten(text: str, limit_in: float, font_pt: float, measure: Measure = width_in) -> str:
+def shorten(text: str, limit_in: float, font_pt: float) -> str:
     """Leave out the middle of a line that is too long, since names often differ at their ends."""
     text = text[:400]
-    if measure(text, font_pt) <= limit_in:
+    if width_in(text, font_pt) <= limit_in:
         return text
     fits, too_long = 1, len(text)
     while too_long - fits > 1:
         kept = (fits + too_long) // 2
-        if measure(_without_middle(text, kept), font_pt) <= limit_in:
+        if width_in(_without_middle(text, kept), font_pt) <= limit_in:
             fits = kept
         else:
             too_long = kept
@@ -108,51 +87,40 @@ def _without_middle(text: str, kept: int) -> str:
     return f"{text[: kept - end].rstrip()}…{text[len(text) - end :].lstrip()}"
 
 
-def wrap(
-    text: str,
-    limit_in: float,
-    font_pt: float,
-    most: int | None = None,
-    measure: Measure = width_in,
-) -> str:
+def wrap(text: str, limit_in: float, font_pt: float, most: int | None = None) -> str:
     """Break a text into lines that fit."""
     lines = [""]
     for word in text.split(" "):
-        longer = f"{lines[-1]} {word}".strip()
-        if measure(longer, font_pt) <= limit_in or not lines[-1]:
+        longer = f"{lines[-1]} {word}".strip(" ")
+        if width_in(longer, font_pt) <= limit_in or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
     if most is not None and len(lines) > most:
         lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
-    return "\n".join(shorten(line, limit_in, font_pt, measure) for line in lines)
+    return "\n".join(shorten(line, limit_in, font_pt) for line in lines)
 
 
 def fit_names(names: Sequence[str], limit_in: float, font_pt: float, most: int = 1) -> list[str]:
     """Fit names into so many lines; different names stay different.
 
-    What is left out of a long name is its middle. Where names differ just there, the end that they
-    share is left out in its place and, if that is not enough, their shared beginning too:
-    whole words at first, then letters.
+    What is left out of a long name is its middle. Where names differ just there, the beginning and
+    the end that all of them share are left out in its place.
     """
     fitted = [wrap(name, limit_in, font_pt, most) for name in names]
-    for between in (" ", ""):
-        parts = [name.split(between) if between else list(name) for name in names]
-        start = _shared(parts)
-        end = _shared([own[start:][::-1] for own in parts])
-        for first in (0, start):
-            if len(set(fitted)) == len(set(names)):
-                return fitted
-            head, tail = "…" if first else "", "…" if end else ""
-            kept = [between.join(own[first : len(own) - end]) for own in parts]
-            fitted = [wrap(f"{head}{name}{tail}", limit_in, font_pt, most) for name in kept]
-    return fitted
+    if len(set(fitted)) == len(set(names)):
+        return fitted
+    start = _shared(names)
+    end = _shared([name[start:][::-1] for name in names])
+    head, tail = "…" if start else "", "…" if end else ""
+    kept = [f"{head}{name[start : len(name) - end]}{tail}" for name in names]
+    return [wrap(name, limit_in, font_pt, most) for name in kept]
 
 
-def _shared(parts: Sequence[Sequence[str]]) -> int:
-    """Count the words or letters that all names begin with."""
-    differ = (n for n, own in enumerate(zip(*parts, strict=False)) if len(set(own)) > 1)
-    return next(differ, min(map(len, parts), default=0))
+def _shared(names: Sequence[str]) -> int:
+    """Count the letters that all names begin with."""
+    differ = (n for n, own in enumerate(zip(*names, strict=False)) if len(set(own)) > 1)
+    return next(differ, min(map(len, names), default=0))
 
 
 def name_of(reason: str) -> str:

@@ -1,6 +1,6 @@
 """Scores along an axis: of participants over time, or of all over the hours awake."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,11 +10,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from helios_research.analysis import summarize_by_tag
-from helios_research.analysis.prepared import Codes, Floats, PreparedResults, count_people
-from helios_research.analysis.summaries import FEW_PARTICIPANTS
+from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     BAND,
+    FAINT,
     INK,
     MARKS,
     MUTED,
@@ -25,6 +25,7 @@ from helios_research.plots.canvas import (
     Style,
     Target,
     open_canvas,
+    size_in,
     style_axes,
     write_sentence,
 )
@@ -33,29 +34,28 @@ from helios_research.plots.marks import (
     NO_INTERVAL,
     about_bars,
     draw_points,
+    estimates,
     key_above,
     level_key,
+    paled,
     sample,
     score_axis,
+    summarize_halves,
 )
 from helios_research.plots.selection import Selection
-from helios_research.plots.text import (
-    Labels,
-    about_fonts,
-    fit_names,
-    plain,
-    shown,
-)
-from helios_research.plots.x_axis import BinnedAxis, label_bins
+from helios_research.plots.text import Labels, about_fonts, fit_names, plain, shown
+from helios_research.plots.x_axis import BinnedAxis, label_bins, write_counts
 
 MOST_COLOURS = len(OKABE_ITO)
 
 HEIGHT_LINES = 21.0
-_STRIP_LINES = 9.5
+_STRIP_LINES = 10.5
 _AROUND_STRIPS = 8.5
 
-# Between the strips of two groups, in percentage points.
-_GAP = 30.0
+# Between the strips of two groups, for the numbers of one and the name of the next, in percentage
+# points.
+_GAP = 45.0
+_NUMBERS = 10.0
 
 # With more bins the intervals merge into a ribbon.
 _MOST_BARS = 20
@@ -63,30 +63,39 @@ _MOST_BARS = 20
 # Distance between groups, as a share of the distance between bins.
 _DODGE = 0.3
 
-# Room for the name of a group in the key, in lines of type.
+# Before the first and after the last bin, as a share of their distance.
+_LEAST_MARGIN = 0.03
+
+# Room for the name of a group in the key and beside its numbers, in lines of type.
 _NAME_LINES = 11.5
+_SHORT_NAME_LINES = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """Where scores usually lie, and the recordings that do not."""
+class Change:
+    """How far scores of a biomarker go from a participant's baseline if nothing changes.
 
-    low: float
-    high: float
-    outside: Codes
-    later: int
+    ``outside``: which recordings go further than their participant's own.
+    """
+
+    half: float
+    outside: Flags
 
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """What the panels of all biomarkers are made from; ``lines`` joins each participant's scores."""
+    """What the panels of all biomarkers are made from; ``lines`` joins each participant's scores.
+
+    A biomarker in ``changes`` has half its change from baseline plus 0.5 for a score.
+    """
 
     rows: PreparedResults
     axis: BinnedAxis
     hue: str | None
     labels: Labels
+    colours: Sequence[str]
     style: Style
-    bands: Mapping[str, Band] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict)
     lines: bool = False
 
     @property
@@ -103,102 +112,125 @@ class Trends:
         """Give the title of a biomarker's panel."""
         return plain(shown(marker.name, self.labels, marker.label))
 
+    def names(self, lines: float) -> list[str]:
+        """Name the groups in so much room."""
+        names = [plain(shown(name, self.labels)) for name in self.groups]
+        return fit_names(names, lines * self.style.line_in, self.style.font_pt)
+
+    def colour(self, place: int) -> str:
+        """Give the colour of a group."""
+        return self.colours[place % len(self.colours)]
+
 
 def draw_trends(
     ax: Target, trends: Trends, chosen: Selection, *about: str | None
 ) -> tuple[Axes, ...]:
     """Draw one panel per biomarker along the same axis; ``about`` is the first part of the notes."""
-    markers = trends.rows.biomarkers
+    markers, style = trends.rows.biomarkers, trends.style
     binned = trends.rows.with_columns(_bin=trends.axis.bins.astype(str))
-    summary = summarize_by_tag(binned, "_bin", by=trends.hue)
-    summary["bin"] = summary["level"].astype(int)
-    notes = chosen.notes(about[0], _about_means(trends, summary), *about[1:])
-    strips = max(_STRIP_LINES * len(trends.groups) + _AROUND_STRIPS, 15)
-    lines = [strips if marker.bucketed else HEIGHT_LINES for marker in markers]
-    heights = [high * trends.style.line_in for high in lines]
-    axes = open_canvas(ax, heights, notes, trends.style)
+    summary = _in_groups(summarize_by_tag(binned, "_bin", by=trends.hue), trends)
+    halves = summarize_halves(binned, "_bin", trends.hue)
+    notes = chosen.notes(about[0], _about_means(trends, summary, halves), *about[1:])
+    n = len(trends.groups)
+    lines = {False: HEIGHT_LINES + n, True: max(_STRIP_LINES * n + _AROUND_STRIPS, 15)}
+    heights = [lines[marker.bucketed] * style.line_in for marker in markers]
+    axes = open_canvas(ax, heights, notes, style)
     for panel, marker in zip(axes, markers, strict=True):
-        _draw_panel(panel, trends, marker, summary[summary["biomarker"] == marker.name])
+        own, upper = (table[table["biomarker"] == marker.name] for table in (summary, halves))
+        _draw_panel(panel, trends, marker, own, upper)
     return axes
 
 
-def _about_means(trends: Trends, summary: pd.DataFrame) -> str:
-    """Write how to read means, bars and numbers in brackets."""
-    few = bool((summary["participants_scored"] < FEW_PARTICIPANTS).any())
+def _in_groups(summary: pd.DataFrame, trends: Trends) -> pd.DataFrame:
+    """Give rows the numbers of their bin and group, and changes their scale."""
+    group = summary["by_level"].map(trends.groups.index) if trends.hue else 0
+    summary = summary.assign(bin=summary["level"].astype(int), group=group)
+    changed = summary["biomarker"].isin(list(trends.changes))
+    means = ["mean", "mean_low", "mean_high"]
+    summary.loc[changed, means] = 2 * summary.loc[changed, means] - 1
+    return summary.sort_values(["biomarker", "group", "bin", "score"], kind="stable")
+
+
+def _about_means(trends: Trends, summary: pd.DataFrame, halves: pd.DataFrame) -> str:
+    """Write how to read means, bars and numbers."""
     markers = trends.rows.biomarkers
-    kinds = {marker.bucketed for marker in markers}
-    known = summary["mean_low"].notna().any()
-    interval = "with 95 % interval (bootstrap over participants)" if known else f"({NO_INTERVAL})"
-    marks = {False: "hollow marks" if trends.hue else "hollow dots", True: "narrow bars"}
-    what = " and ".join(mark for kind, mark in marks.items() if kind in kinds)
+    known = summary.loc[summary["mean"].notna(), "mean_low"].notna()
+    line = "Thick line: mean with 95 % interval; participants weigh equally"
+    marks = f"marks without: {NO_INTERVAL}" if known.any() else f"Marks: means ({NO_INTERVAL})"
+    means = "; ".join(([line] if known.any() else []) + ([] if known.all() else [marks]))
     sentences = [
-        f"Thick line: mean {interval}." if False in kinds else None,
-        about_bars(markers),
-        "In brackets: participants." if trends.hue else None,
-        f"{what.capitalize()}: fewer than {FEW_PARTICIPANTS} participants." if few else None,
+        f"{means}." if len(known) else None,
+        about_bars(markers, halves),
+        "n: participants with scores.",
         about_fonts([*trends.groups, *trends.axis.names]),
     ]
     return " ".join(filter(None, sentences))
 
 
-def _draw_panel(ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame) -> None:
-    style_axes(ax, trends.title(marker), trends.style, grid_y=True)
+def _draw_panel(
+    ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame, halves: pd.DataFrame
+) -> None:
+    axis, style = trends.axis, trends.style
+    style_axes(ax, trends.title(marker), style, grid_y=True)
     scores = trends.rows.scores[marker.name]
     if np.isnan(scores).all():
-        write_sentence(ax, f"No recording has a score of {trends.title(marker)}.", trends.style)
+        write_sentence(ax, f"No recording has a score of {trends.title(marker)}.", style)
         return
-    if marker.bucketed:
-        _draw_strips(ax, trends, scores, summary)
-    else:
-        _draw_scores(ax, trends, scores, summary, trends.bands.get(marker.name))
-    axis = trends.axis
     ends = np.concatenate([axis.centres, axis.x])
-    margin = 0.6 * axis.step
+    margin = max(0.6 * axis.step, _LEAST_MARGIN * np.ptp(ends))
     ax.set_xlim(ends.min() - margin, ends.max() + margin)
-    counts = np.bincount(axis.bins[~np.isnan(scores)], minlength=len(axis.centres))
-    label_bins(ax, axis, counts, trends.style)
+    label_bins(ax, axis, style)
+    ax.tick_params(axis="x", length=0)
+    each = summary.drop_duplicates(["group", "bin"])
+    people = np.zeros((len(trends.groups), len(axis.centres)), dtype=np.intp)
+    people[each["group"], each["bin"]] = each["participants_scored"]
+    if marker.bucketed:
+        _draw_strips(ax, trends, summary, halves, people)
+    else:
+        _draw_scores(ax, trends, scores, summary, trends.changes.get(marker.name))
+        _write_people(ax, trends, people)
+
+
+# --- continuous scores ----------------------------------------------------------------------------
 
 
 def _draw_scores(
-    ax: Axes, trends: Trends, scores: Floats, summary: pd.DataFrame, band: Band | None
+    ax: Axes, trends: Trends, scores: Floats, summary: pd.DataFrame, change: Change | None
 ) -> None:
     style, groups, axis = trends.style, trends.groups, trends.axis
-    if band is not None:
-        _draw_band(ax, band, axis.x, scores, style)
+    scores = scores if change is None else 2 * scores - 1
     draw = _draw_lines if trends.lines else _draw_scatter
     draw(ax, trends, scores)
-    for place, name in enumerate(groups):
-        own = summary[summary["by_level"] == name] if trends.hue else summary
+    for place in range(len(groups)):
+        own = summary[summary["group"] == place]
         shift = (place - (len(groups) - 1) / 2) * _DODGE / len(groups) * axis.step
-        colour = OKABE_ITO[place] if trends.hue else INK
         x = axis.centres[own["bin"]] + shift
+        colour = trends.colour(place) if trends.hue else INK
         _draw_means(ax, x, own, colour, style, mark=MARKS[place])
-    score_axis(ax, "y", scores[~np.isnan(scores)], style)
+    reach = [scores[~np.isnan(scores)], summary[["mean_low", "mean_high"]].to_numpy().ravel()]
+    if change is not None:
+        reach.append(_draw_band(ax, change, axis.x, scores, style))
+    score_axis(ax, "y", np.concatenate(reach), style, change=change is not None)
     if trends.hue:
         look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
-        looks = zip(OKABE_ITO[: len(groups)], MARKS, strict=False)
-        keys = [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in looks]
-        key_above(ax, keys, _counted_groups(trends, scores), style)
+        keys = [
+            Line2D([], [], color=trends.colour(place), marker=MARKS[place], **look)
+            for place in range(len(groups))
+        ]
+        key_above(ax, keys, trends.names(_NAME_LINES), style)
 
 
-def _counted_groups(trends: Trends, scores: Floats) -> list[str]:
-    has_score, codes = ~np.isnan(scores), trends.codes
-    counts = [
-        count_people(trends.rows.people, has_score & (codes == n))
-        for n in range(len(trends.groups))
-    ]
-    names = [plain(shown(name, trends.labels)) for name in trends.groups]
-    names = fit_names(names, _NAME_LINES * trends.style.line_in, trends.style.font_pt)
-    return [f"{name} ({count:,})" for name, count in zip(names, counts, strict=True)]
-
-
-def _draw_band(ax: Axes, band: Band, x: Floats, scores: Floats, style: Style) -> None:
-    if np.isnan(band.low) or not band.later:
-        return
-    ax.axhspan(band.low, band.high, color=BAND, linewidth=0, zorder=0.2)
-    seen = band.outside[sample(len(band.outside))]
+def _draw_band(ax: Axes, change: Change, x: Floats, scores: Floats, style: Style) -> Floats:
+    """Draw where changes stay if nothing changes, and those that do not; give the band's ends."""
+    ax.axhline(0, color=MUTED, linewidth=0.1 * style.font_pt, zorder=1.2)
+    if np.isnan(change.half):
+        return np.zeros(1)
+    ax.axhspan(-change.half, change.half, color=BAND, linewidth=0, zorder=0.2)
+    outside = np.flatnonzero(change.outside)
+    seen = outside[sample(len(outside))]
     size = 0.35 * style.font_pt
     ax.plot(x[seen], scores[seen], "o", markersize=size, color=INK, alpha=0.55, mew=0, zorder=2.5)
+    return np.array([-change.half, change.half])
 
 
 def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
@@ -214,10 +246,15 @@ def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
     groups = [int(line) for line in trends.codes[rows[np.concatenate([[0], starts])]]]
     opacity = float(np.clip(4 / np.sqrt(len(lines)), 0.12, 0.6))
     thin = {"linewidths": 0.06 * trends.style.font_pt, "rasterized": len(lines) > 500}
-    colours = [OKABE_ITO[group] for group in groups]
+    colours = [trends.colour(group) for group in groups]
     ax.add_collection(LineCollection(lines, colors=colours, alpha=opacity, zorder=1.5, **thin))
-    alone = np.array([line[0] for line in lines if len(line) == 1]).reshape(-1, 2)
-    ax.plot(*alone.T, "o", color=MUTED, markersize=0.2 * trends.style.font_pt, mew=0, zorder=1.5)
+    alone = [
+        (*line[0], colour) for line, colour in zip(lines, colours, strict=True) if len(line) == 1
+    ]
+    if alone:
+        size = (0.25 * trends.style.font_pt) ** 2
+        x, y, own = zip(*alone, strict=True)
+        ax.scatter(x, y, size, own, alpha=opacity, linewidths=0, zorder=1.5)
 
 
 def drawn_people(people: Codes) -> Codes:
@@ -232,58 +269,100 @@ def _draw_scatter(ax: Axes, trends: Trends, scores: Floats) -> None:
     drawn = has_score[sample(len(has_score))]
     for place in range(len(trends.groups)):
         own = drawn[trends.codes[drawn] == place]
-        draw_points(ax, trends.axis.x[own], scores[own], OKABE_ITO[place], trends.style)
+        draw_points(ax, trends.axis.x[own], scores[own], trends.colour(place), trends.style)
 
 
 def _draw_means(
     ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: Style, *, mark: str
 ) -> None:
-    order = np.argsort(x)
-    order = order[summary["mean"].notna().to_numpy()[order]]
-    mean, low, high = summary[["mean", "mean_low", "mean_high"]].to_numpy()[order].T
-    few = (summary["participants_scored"] < FEW_PARTICIPANTS).to_numpy()[order]
-    x = x[order]
+    """Join the means; one without an interval, of too few participants, is a dot beside the line."""
+    mean, low, high = estimates(summary, "mean")
+    known = ~np.isnan(low)
     width = 0.16 * style.font_pt
     if len(x) > _MOST_BARS:
-        ax.fill_between(x, low, high, color=colour, alpha=0.3, linewidth=0, zorder=3)
+        ax.fill_between(x[known], low[known], high[known], color=colour, alpha=0.3, lw=0, zorder=3)
     else:
         for extra, line_colour in ((1.2, PAPER), (0.0, colour)):
             ax.vlines(x, low, high, color=line_colour, linewidth=width + extra, zorder=4)
-    ax.plot(x, mean, color=PAPER, linewidth=width + 1.4, zorder=4.1)
-    ax.plot(x, mean, color=colour, linewidth=width, zorder=4.2)
-    dots = few | (len(x) <= _MOST_BARS)
-    size = 0.6 * style.font_pt
-    ax.plot(x[dots], mean[dots], mark, color=PAPER, markersize=size + 1.6, mew=0, zorder=4.5)
-    for chosen, face in ((few, PAPER), (dots & ~few, colour)):
-        look: Look = {"markerfacecolor": face, "markeredgecolor": colour, "mew": 0.7 * width}
-        ax.plot(x[chosen], mean[chosen], mark, markersize=0.85 * size, zorder=5, **look)
+    dots = ~known | (len(x) <= _MOST_BARS)
+    size = 0.5 * style.font_pt
+    for extra, line_colour, zorder in ((1.5, PAPER, 4.1), (0.0, colour, 4.2)):
+        ax.plot(x[known], mean[known], color=line_colour, linewidth=width + extra, zorder=zorder)
+        look: Look = {"color": line_colour, "markersize": size + extra, "mew": 0}
+        ax.plot(x[dots], mean[dots], mark, zorder=zorder + 0.3, **look)
 
 
-def _draw_strips(ax: Axes, trends: Trends, scores: Floats, summary: pd.DataFrame) -> None:
-    """Draw a bar of proportions per bin; the groups are below each other."""
-    style, groups = trends.style, trends.groups
-    counts = _counted_groups(trends, scores)
-    places, labels = [], []
-    for place, name in enumerate(groups):
-        own = summary[summary["by_level"] == name] if trends.hue else summary
-        share = np.nan_to_num(own["proportion"].to_numpy().reshape(-1, 4)) * 100
-        x = trends.axis.centres[own["bin"].to_numpy()[::4]]
-        bottom = np.full(len(x), -place * (100 + _GAP))
+def _write_people(ax: Axes, trends: Trends, people: Codes) -> None:
+    """Write below the scores how many participants each mean is of, a line for each group."""
+    low, high = ax.get_ylim()
+    count, line_in = len(people), trends.style.small.line_in
+    lines = max(size_in(ax)[1] / line_in, count + 6)
+    line = (high - low) / (lines - count - 0.8)
+    places = low - line * np.arange(0.8, count + 0.7)
+    ax.set_ylim(low - line * (count + 0.8), high)
+    ax.spines["left"].set_bounds(low, high)
+    ax.axhline(low, color=FAINT, linewidth=0.06 * trends.style.font_pt)
+    for y, counts in zip(places, people, strict=True):
+        write_counts(ax, trends.axis, counts, y, trends.style)
+    _name_people(ax, places, trends)
+
+
+def _name_people(ax: Axes, places: Floats, trends: Trends) -> None:
+    names = [f"n {name}".strip() for name in trends.names(_SHORT_NAME_LINES)]
+    ax.set_yticks(places, names, minor=True, **trends.style.small.text())
+    ax.tick_params(axis="y", which="minor", length=0)
+
+
+# --- bucketed scores ------------------------------------------------------------------------------
+
+
+def _draw_strips(
+    ax: Axes, trends: Trends, summary: pd.DataFrame, halves: pd.DataFrame, people: Codes
+) -> None:
+    """Draw a bar of shares per bin, with its number of participants; groups are below each other."""
+    style, count = trends.style, len(people)
+    bottoms = -np.arange(count) * (100 + _GAP)
+    upper = _in_groups(halves, trends)
+    for place, (bottom, name) in enumerate(zip(bottoms, trends.names(_NAME_LINES), strict=True)):
         if trends.hue:
             text: Look = style.small.text(fontweight="bold", va="bottom")
-            where = ax.get_yaxis_transform()
-            ax.text(0, bottom[0] + 102, counts[place], transform=where, **text)
-        few = own["participants_scored"].to_numpy()[::4] < FEW_PARTICIPANTS
-        widths = np.where(few, 0.4, 0.86) * trends.axis.step
-        places += [bottom[0], bottom[0] + 50, bottom[0] + 100]
-        labels += ["0", "50", "100"]
-        for level, part in zip(BUCKET_LEVELS, share.T, strict=True):
-            look: Look = {"color": ORDINAL_RAMP[level], "edgecolor": PAPER, "linewidth": 0.3}
-            ax.bar(x, part, widths, bottom, zorder=2, **look)
-            bottom = bottom + part
-    ax.set_ylim(-(len(groups) - 1) * (100 + _GAP), 100 + (14 if trends.hue else 0))
-    ax.set_yticks(places, labels, **style.small.text())
-    ax.set_ylabel("Recordings (%)", **style.text())
-    ax.spines["left"].set_visible(not trends.hue)
-    ax.spines["bottom"].set_visible(not trends.hue)
+            ax.text(0, bottom + 102, name, transform=ax.get_yaxis_transform(), **text)
+        own, own_upper = (table[table["group"] == place] for table in (summary, upper))
+        _draw_bars(ax, trends.axis, own, own_upper, float(bottom), style)
+        write_counts(ax, trends.axis, people[place], bottom - _NUMBERS, style)
+    ax.set_ylim(bottoms[-1] - 2 * _NUMBERS, 100 + (14 if trends.hue else 0))
+    places = (bottoms[:, None] + [0, 50, 100]).ravel()
+    ax.set_yticks(places, ["0", "50", "100"] * count, **style.small.text())
+    ax.set_yticks(bottoms - _NUMBERS, ["n"] * count, minor=True, **style.small.text())
+    ax.tick_params(axis="y", which="minor", length=0)
+    ax.set_ylabel("Share of scores (%)", **style.text())
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
     level_key(ax, style)
+
+
+def _draw_bars(
+    ax: Axes,
+    axis: BinnedAxis,
+    summary: pd.DataFrame,
+    upper: pd.DataFrame,
+    bottom: float,
+    style: Style,
+) -> None:
+    """Draw the bars of a group, and on each the interval of the two highest levels together."""
+    shares = 100 * np.nan_to_num(summary["proportion"].to_numpy().reshape(-1, 4))
+    x = axis.centres[upper["bin"]]
+    value, low, high = bottom + 100 * (
+        1 - upper[["proportion", "proportion_low", "proportion_high"]].to_numpy().T
+    )
+    pale = np.isnan(low)
+    floor = np.full(len(x), bottom)
+    for level, part in zip(BUCKET_LEVELS, shares.T, strict=True):
+        look: Look = {"color": paled(ORDINAL_RAMP[level], pale), "edgecolor": PAPER}
+        ax.bar(x, part, 0.86 * axis.step, floor, linewidth=0.3, zorder=2, **look)
+        floor += part
+    width = 0.12 * style.font_pt
+    for extra, colour, zorder in ((1.2, PAPER, 3), (0.0, INK, 4)):
+        ax.vlines(x, low, high, color=colour, linewidth=width + extra, zorder=zorder)
+        size = 0.35 * style.font_pt + extra
+        ax.plot(x[~pale], value[~pale], "o", color=colour, markersize=size, mew=0, zorder=zorder)

@@ -1,6 +1,5 @@
 """Where recordings are along an axis of visits, dates or hours, and the labels of its bins."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from helios_research.plots.text import (
     Labels,
     fit_names,
     plain,
-    shorten,
     shown,
     width_in,
 )
@@ -78,7 +76,7 @@ def by_level(levels: Levels, label: str, labels: Labels = None) -> BinnedAxis:
         return BinnedAxis(x, levels.codes, centres, names, label, words=True)
     x = numbers[levels.codes]
     if len(levels) <= MOST_BINS:
-        return BinnedAxis(x, levels.codes, numbers, names, label)
+        return BinnedAxis(x, levels.codes, numbers, names, label, words=names != levels.labels)
     edges = np.linspace(numbers.min(), numbers.max(), 31)
     found, bins = np.unique(np.digitize(x, edges[1:-1]), return_inverse=True)
     centres = (edges[found] + edges[found + 1]) / 2
@@ -97,55 +95,41 @@ _MOST_LINES = 3
 _TURNED_IN_LINES = 10.0
 
 
-_BinLabels = tuple[list[int], Sequence[str], bool, bool]
-"""Which bins are named, all texts, and whether these are counted and turned."""
-
-
-def label_bins(ax: Axes, axis: BinnedAxis, counts: Codes, style: Style) -> None:
-    """Name bins below a panel, as many as have room, with their recordings if all have."""
-    small = style.small
+def inches_per_unit(ax: Axes) -> float:
+    """Measure one unit of the x axis."""
     low, high = ax.get_xlim()
-    places_in = axis.centres * (size_in(ax)[0] / (high - low))
-    find = _in_words if axis.words else _on_scale
-    bins, texts, counted, turned = find(axis, counts, places_in, small)
+    return size_in(ax)[0] / (high - low)
+
+
+def label_bins(ax: Axes, axis: BinnedAxis, style: Style) -> None:
+    """Name bins below a panel: of numbers and times as many as have room; words broken or turned."""
+    small = style.small
+    unit_in = inches_per_unit(ax)
+    room_in = _ROOM * axis.step * unit_in
+    widest_in = max(width_in(name, small.font_pt) for name in axis.names)
+    turned = axis.words and room_in < min(widest_in, width_in("n" * _LETTERS, small.font_pt))
+    if turned:
+        names = fit_names(axis.names, _TURNED_IN_LINES * small.line_in, small.font_pt)
+        apart_in = small.line_in
+    elif axis.words:
+        names, apart_in = fit_names(axis.names, room_in, small.font_pt, _MOST_LINES), 0.0
+    else:
+        names, apart_in = list(axis.names), (1 + _GAP) * widest_in
+    bins = spaced(axis.centres * unit_in, apart_in)
     look = small.text(rotation=90 if turned else 0)
-    ax.set_xticks(axis.centres[bins], [texts[n] for n in bins], **look)
-    below = " · number of recordings below" if counted else ""
-    ax.set_xlabel(axis.label + below, **style.text())
+    ax.set_xticks(axis.centres[bins], [names[place] for place in bins], **look)
+    ax.set_xlabel(axis.label, **style.text())
 
 
-def _on_scale(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) -> _BinLabels:
-    """Name numbers and times, which are read even where some of them are left out."""
-    both = [f"{name}\n{count:,}" for name, count in zip(axis.names, counts, strict=True)]
-    kept = spaced(places_in, (1 + _GAP) * _widest_in(both, small))
-    if len(kept) == len(both):
-        return kept, both, True, False
-    most_in = (places_in.max() - places_in.min()) / 3
-    names = [shorten(name, most_in, small.font_pt) for name in axis.names]
-    return spaced(places_in, (1 + _GAP) * _widest_in(names, small)), names, False, False
-
-
-def _in_words(axis: BinnedAxis, counts: Codes, places_in: Floats, small: Style) -> _BinLabels:
-    """Name words, each of which is needed: in one line, else in several, else turned."""
-    step_in = axis.step * places_in[-1] / max(axis.centres[-1], 1) if len(places_in) > 1 else 9
-    room_in = _ROOM * step_in
-    numbers = [f"{count:,}" for count in counts]
-    one_line = _widest_in([*axis.names, *numbers], small) <= room_in
-    if not one_line and room_in < width_in("n" * _LETTERS, small.font_pt):
-        most_in = _TURNED_IN_LINES * small.line_in
-        names = fit_names(axis.names, most_in, small.font_pt)
-        return spaced(places_in, small.line_in), names, False, True
-    names = fit_names(axis.names, room_in, small.font_pt, _MOST_LINES)
-    lines = max(name.count("\n") for name in names)
-    texts = [
-        name + "\n" * (1 + lines - name.count("\n")) + number
-        for name, number in zip(names, numbers, strict=True)
-    ]
-    return list(range(len(texts))), texts, True, False
-
-
-def _widest_in(labels: Sequence[str], small: Style) -> float:
-    return max(width_in(line, small.font_pt) for label in labels for line in label.split("\n"))
+def write_counts(ax: Axes, axis: BinnedAxis, counts: Codes, y: float, style: Style) -> None:
+    """Write a number for each bin that is named, as many as have room."""
+    small = style.small
+    texts = [f"{count:,}" for count in counts]
+    widest_in = max(width_in(text, small.font_pt) for text in texts)
+    named = np.flatnonzero(np.isin(axis.centres, ax.get_xticks()))
+    for place in named[spaced(axis.centres[named] * inches_per_unit(ax), (1 + _GAP) * widest_in)]:
+        look = small.text(ha="center", va="center_baseline", in_layout=False)
+        ax.text(axis.centres[place], y, texts[place], **look)
 
 
 def spaced(places_in: Floats, apart_in: float) -> list[int]:
