@@ -31,15 +31,17 @@ from helios_research.plots.canvas import (
 from helios_research.plots.marks import (
     MOST_POINTS,
     NO_INTERVAL,
+    Bars,
     about_bars,
     about_points,
+    draw_bars,
     draw_estimates,
     draw_points,
     draw_shapes,
-    draw_shares,
     estimates,
     sample,
     score_axis,
+    share_axis,
     summarize_halves,
 )
 from helios_research.plots.rows import (
@@ -57,6 +59,10 @@ _MOST_COMPARED = 4
 
 # Title, key, ticks and label of the axis, in lines of type.
 _AROUND = 6.2
+
+# Height of a bar, and from its middle to the interval below it, in rows.
+_BAR = 0.6
+_BELOW_BAR = 0.4
 
 # Between the points of participants and their mean, in rows.
 _ASIDE = 0.28
@@ -265,7 +271,9 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     origin = None
     if marker.bucketed:
         shares = np.nan_to_num(summary["proportion"].to_numpy()).reshape(-1, 4)
-        draw_shares(ax, shares, estimates(halves, "proportion"), drawn.places, style)
+        upper = estimates(halves, "proportion")
+        draw_bars(ax, Bars(drawn.places, shares, upper, _BAR, aside=_BELOW_BAR), style)
+        share_axis(ax, style)
     else:
         _draw_scores(ax, drawn, scores, estimates(summary, "mean"))
         reach = scores

@@ -1,7 +1,7 @@
 """How the biomarkers correlate between participants."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,8 +41,7 @@ _COLOURS = colormaps["PuOr"].reversed()
 _DARK = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Correlations:
+class Correlations(NamedTuple):
     """Rank correlations with their intervals, and participants, of each pair (the lower triangle)."""
 
     value: Floats

@@ -1,6 +1,7 @@
 """What a panel is drawn of: raw points, their distribution, means, and stacked proportions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy import ndimage
 from helios_research._util.text import counted
 from helios_research.analysis import summarize_by_tag
 from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL
-from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults
+from helios_research.analysis.prepared import Codes, Floats, PreparedResults
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots.canvas import (
     INK,
@@ -39,10 +40,8 @@ NO_INTERVAL = f"no interval, because it needs {FEWEST_FOR_INTERVAL} participants
 _BINS = 256
 _PADDING = 0.02
 
-# Height of a stacked bar in heights of a row, and how many percent have room for their number.
-_BAR = 0.6
+# How many percent of a bar have room for their number, and how much colour a pale bar has.
 _WIDE_ENOUGH = 7.5
-_BELOW_BAR = 0.4
 _PALE = 0.4
 
 # Height of the highest hill in heights of a row.
@@ -142,43 +141,64 @@ def estimates(table: pd.DataFrame, name: str) -> Floats:
 
 
 def draw_estimates(
-    ax: Axes, places: Floats, found: Floats, style: Style, *, thin: bool = False
+    ax: Axes,
+    places: Floats,
+    found: Floats,
+    style: Style,
+    *,
+    thin: bool = False,
+    upright: bool = False,
 ) -> None:
     """Draw estimates as dots on their intervals."""
     value, low, high = found
     width = style.font_pt * (0.14 if thin else 0.2)
     size = style.font_pt * (0.5 if thin else 0.7)
+    lines, dots = (ax.vlines, (places, value)) if upright else (ax.hlines, (value, places))
     for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
-        ax.hlines(places, low, high, color=colour, linewidth=width + extra, zorder=zorder)
-        ax.plot(value, places, "o", markersize=size + extra, color=colour, zorder=zorder + 1, mew=0)
+        lines(places, low, high, color=colour, linewidth=width + extra, zorder=zorder)
+        ax.plot(*dots, "o", markersize=size + extra, color=colour, zorder=zorder + 1, mew=0)
 
 
-def paled(colour: str, pale: Flags) -> Floats:
-    """Give a colour for each bar, mixed with white for those of too few participants."""
-    strength = np.where(pale, _PALE, 1.0)[:, None]
-    mixed: Floats = 1 - strength * (1 - np.array(to_rgb(colour)))
-    return mixed
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars of the shares of four levels, beside each other or, if ``upright``, from ``bottom`` up.
 
-
-def draw_shares(ax: Axes, shares: Floats, upper: Floats, places: Floats, style: Style) -> None:
-    """Draw a bar per row of the shares at a bucketed biomarker's four levels, with axis and key.
-
-    Below each bar is the interval of the two highest levels together (``upper``), where they begin.
+    ``upper`` has the interval of the two highest levels together, drawn ``aside`` of each bar.
     """
-    left = np.zeros(len(places))
-    pale = np.isnan(upper[1])
-    for level, part in zip(BUCKET_LEVELS, 100 * shares.T, strict=True):
-        look: Look = {"edgecolor": PAPER, "linewidth": 0.08 * style.font_pt}
-        ax.barh(places, part, _BAR, left, color=paled(ORDINAL_RAMP[level], pale), **look)
-        for row in np.flatnonzero(part >= _WIDE_ENOUGH):
+
+    places: Floats
+    shares: Floats
+    upper: Floats
+    width: float
+    bottom: float = 0.0
+    aside: float = 0.0
+    upright: bool = False
+
+
+def draw_bars(ax: Axes, bars: Bars, style: Style) -> None:
+    """Draw bars, of three participants or more in full colour, with their intervals."""
+    pale = np.isnan(bars.upper[1])
+    strength = np.where(pale, _PALE, 1.0)[:, None]
+    floor = np.full(len(bars.places), bars.bottom)
+    draw = ax.bar if bars.upright else ax.barh
+    for level, part in zip(BUCKET_LEVELS, 100 * bars.shares.T, strict=True):
+        colours = 1 - strength * (1 - np.array(to_rgb(ORDINAL_RAMP[level])))
+        look: Look = {"color": colours, "edgecolor": PAPER, "linewidth": 0.06 * style.font_pt}
+        draw(bars.places, part, bars.width, floor, zorder=2, **look)
+        for row in np.flatnonzero(part >= _WIDE_ENOUGH) if not bars.upright else ():
             ink = INK if pale[row] else TEXT_ON_RAMP[level]
             text = style.small.text(color=ink, ha="center", va="center_baseline")
             # Within the bar, so no layout has to measure it.
-            where = left[row] + part[row] / 2, places[row]
+            where = floor[row] + part[row] / 2, bars.places[row]
             ax.text(*where, f"{part[row]:.0f}", in_layout=False, **text)
-        left += part
-    lines = 100 * (1 - np.where(pale, np.nan, upper))
-    draw_estimates(ax, places + _BELOW_BAR, lines, style, thin=True)
+        floor += part
+    lines = bars.bottom + 100 * (1 - np.where(pale, np.nan, bars.upper))
+    places = bars.places + bars.aside
+    draw_estimates(ax, places, lines, style, thin=True, upright=bars.upright)
+
+
+def share_axis(ax: Axes, style: Style) -> None:
+    """Set up an axis of shares, and write which shade is which level."""
     ticks = np.arange(0, 101, 20)
     ax.set_xlim(-1, 101)
     ax.set_xticks(ticks, [str(tick) for tick in ticks], **style.small.text())

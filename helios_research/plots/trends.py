@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from helios_research.analysis import summarize_by_tag
 from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults
-from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.columns import Biomarker
 from helios_research.plots.canvas import (
     BAND,
     FAINT,
@@ -19,7 +19,6 @@ from helios_research.plots.canvas import (
     MARKS,
     MUTED,
     OKABE_ITO,
-    ORDINAL_RAMP,
     PAPER,
     Look,
     Style,
@@ -32,12 +31,13 @@ from helios_research.plots.canvas import (
 from helios_research.plots.marks import (
     MOST_POINTS,
     NO_INTERVAL,
+    Bars,
     about_bars,
+    draw_bars,
     draw_points,
     estimates,
     key_above,
     level_key,
-    paled,
     sample,
     score_axis,
     summarize_halves,
@@ -327,8 +327,11 @@ def _draw_strips(
         if trends.hue:
             text: Look = style.small.text(fontweight="bold", va="bottom")
             ax.text(0, bottom + 102, name, transform=ax.get_yaxis_transform(), **text)
-        own, own_upper = (table[table["group"] == place] for table in (summary, upper))
-        _draw_bars(ax, trends.axis, own, own_upper, float(bottom), style)
+        own, half = (table[table["group"] == place] for table in (summary, upper))
+        shares = np.nan_to_num(own["proportion"].to_numpy()).reshape(-1, 4)
+        each = trends.axis.centres[half["bin"]], shares, estimates(half, "proportion")
+        bars = Bars(*each, 0.86 * trends.axis.step, float(bottom), upright=True)
+        draw_bars(ax, bars, style)
         write_counts(ax, trends.axis, people[place], bottom - _NUMBERS, style)
     ax.set_ylim(bottoms[-1] - 2 * _NUMBERS, 100 + (14 if trends.hue else 0))
     places = (bottoms[:, None] + [0, 50, 100]).ravel()
@@ -339,30 +342,3 @@ def _draw_strips(
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
     level_key(ax, style)
-
-
-def _draw_bars(
-    ax: Axes,
-    axis: BinnedAxis,
-    summary: pd.DataFrame,
-    upper: pd.DataFrame,
-    bottom: float,
-    style: Style,
-) -> None:
-    """Draw the bars of a group, and on each the interval of the two highest levels together."""
-    shares = 100 * np.nan_to_num(summary["proportion"].to_numpy().reshape(-1, 4))
-    x = axis.centres[upper["bin"]]
-    value, low, high = bottom + 100 * (
-        1 - upper[["proportion", "proportion_low", "proportion_high"]].to_numpy().T
-    )
-    pale = np.isnan(low)
-    floor = np.full(len(x), bottom)
-    for level, part in zip(BUCKET_LEVELS, shares.T, strict=True):
-        look: Look = {"color": paled(ORDINAL_RAMP[level], pale), "edgecolor": PAPER}
-        ax.bar(x, part, 0.86 * axis.step, floor, linewidth=0.3, zorder=2, **look)
-        floor += part
-    width = 0.12 * style.font_pt
-    for extra, colour, zorder in ((1.2, PAPER, 3), (0.0, INK, 4)):
-        ax.vlines(x, low, high, color=colour, linewidth=width + extra, zorder=zorder)
-        size = 0.35 * style.font_pt + extra
-        ax.plot(x[~pale], value[~pale], "o", color=colour, markersize=size, mew=0, zorder=zorder)
