@@ -14,7 +14,7 @@ from support.results import many_results, seconds
 from helios_research import plots
 
 ROWS = 100_000
-TARGET_S = 1.5
+TARGET_S = 0.7
 
 
 def drawn(draw: Callable[[], object]) -> Callable[[], None]:
@@ -51,7 +51,7 @@ def main() -> None:
         "score_over_time, visit, coloured by arm": lambda: plots.score_over_time(
             table, by="visit", hue="arm"
         ),
-        "score_over_time, date, usual range": lambda: plots.score_over_time(table, usual=3),
+        "score_over_time, date, change": lambda: plots.score_over_time(table, change_from=3),
         "score_over_time, visit, bucketed": lambda: plots.score_over_time(
             table, biomarkers="stress", by="visit", hue="arm"
         ),

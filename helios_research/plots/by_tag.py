@@ -15,35 +15,8 @@ from helios_research.analysis.intervals import cell_means
 from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults, Results
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots.canvas import (
-    MUTED,
-    PAGE,
-    Look,
-    Style,
-    Target,
-    as_asked,
-    colours_of,
-    empty_figure,
-    open_canvas,
-    style_axes,
-    write_sentence,
-)
-from helios_research.plots.marks import (
-    MOST_POINTS,
-    NO_INTERVAL,
-    Bars,
-    about_bars,
-    about_points,
-    draw_bars,
-    draw_estimates,
-    draw_points,
-    draw_shapes,
-    estimates,
-    sample,
-    score_axis,
-    share_axis,
-    summarize_halves,
-)
+from helios_research.plots import canvas, marks
+from helios_research.plots.canvas import PAGE, Look, Style, Target
 from helios_research.plots.rows import (
     RowLayout,
     difference_lines,
@@ -52,7 +25,7 @@ from helios_research.plots.rows import (
     write_rows,
 )
 from helios_research.plots.selection import NO_SCORE, keep_largest, select
-from helios_research.plots.text import MINUS, Labels, about_fonts, plain, shown, shown_column
+from helios_research.plots.text import Labels, about_fonts, plain, shown, shown_column
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
@@ -92,7 +65,7 @@ class _TagFigure:
     @property
     def most_points(self) -> int:
         """How many points there may be in a panel."""
-        return MOST_POINTS // max(1, self.continuous) // (2 if self.same else 1)
+        return marks.MOST_POINTS // max(1, self.continuous) // (2 if self.same else 1)
 
     @property
     def places(self) -> Floats:
@@ -165,26 +138,26 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     >>> ax.get_title(loc="left")
     'Mental strain'
     """
-    colours = colours_of(palette)
+    colours = canvas.colours_of(palette)
     found = select(results, biomarkers, [tag, hue], order=order, caption=caption)
     chosen = keep_largest(found, tag, hue)
     rows = chosen.rows()
     if not chosen.recordings:
-        empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
-        return as_asked(empty, biomarkers)
+        empty = canvas.empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
+        return canvas.as_asked(empty, biomarkers)
     by = None if hue == tag else hue
     layout = lay_out_rows(rows, tag, hue, labels, colours)
-    tables = summarize_by_tag(rows, tag, by=by), summarize_halves(rows, tag, by)
+    tables = summarize_by_tag(rows, tag, by=by), marks.summarize_halves(rows, tag, by)
     compared = _compare(rows, tag, by, reference, labels)
     same = _same_people(rows.people, layout)
     drawn = _TagFigure(rows, layout, *tables, compared, same, labels, style)
     count = compared["biomarker"].value_counts()
     lines = [_AROUND + difference_lines(count.get(name, 0)) for name in rows.names]
     heights = [layout.height_in(style) + own * style.line_in for own in lines]
-    axes = open_canvas(ax, heights, chosen.notes(*_how_to_read(drawn)), style)
+    axes = canvas.open_canvas(ax, heights, chosen.notes(*_how_to_read(drawn)), style)
     for own, marker in zip(axes, rows.biomarkers, strict=True):
         _draw(own, drawn, marker)
-    return as_asked(axes, biomarkers)
+    return canvas.as_asked(axes, biomarkers)
 
 
 def _compare(
@@ -199,18 +172,15 @@ def _compare(
     for end in ("", "_low", "_high"):
         points = found[f"difference{end}"]
         found[f"value{end}"] = points.mask(found["bucketed"], found[f"effect{end}"])
-    pairs = zip(found["level"], found["reference"], strict=True)
-    found["name"] = [_difference_name(*pair, tag, labels) for pair in pairs]
+    for side, name in (("level", "end"), ("reference", "start")):
+        found[name] = [_level_name(level, tag, labels) for level in found[side]]
     return found.dropna(subset="value")
 
 
-def _difference_name(level: str, reference: str, tag: str, labels: Labels) -> str:
-    """Name a difference; a bare number with its tag, so that the minus is no sign."""
-    pair = [plain(shown(name, labels)) for name in (level, reference)]
-    if any(name[:1].isdigit() for name in pair):
-        pair = [f"{shown_column(tag, labels).lower()} {name}" for name in pair]
-    # Where this is broken into two lines, the minus ends the first of them.
-    return f"{pair[0]}\N{NO-BREAK SPACE}{MINUS} {pair[1]}"
+def _level_name(level: str, tag: str, labels: Labels) -> str:
+    """Name a level in a difference; a bare number with its tag, so that the minus is no sign."""
+    name = plain(shown(level, labels))
+    return f"{shown_column(tag, labels).lower()} {name}" if name[:1].isdigit() else name
 
 
 def _joined(cells: pd.DataFrame, layout: RowLayout) -> Flags:
@@ -235,18 +205,18 @@ def _same_people(people: Codes, layout: RowLayout) -> str | None:
 
 def _how_to_read(drawn: _TagFigure) -> list[str | None]:
     rows, same, compared = drawn.results, drawn.same, drawn.compared
-    points = about_points(len(rows.frame), "recording", drawn.most_points)
+    points = marks.about_points(len(rows.frame), "recording", drawn.most_points)
     if same:
-        who = about_points(rows.n_people, "participant", drawn.most_points)
+        who = marks.about_points(rows.n_people, "participant", drawn.most_points)
         points = f"means of {who}; lines: the same {same}"
     known = drawn.summary["mean_low"].notna().any()
-    mean = "Dot and line: mean with 95 % interval" if known else f"Dot: mean ({NO_INTERVAL})"
+    mean = "Dot and line: mean with 95 % interval" if known else f"Dot: mean ({marks.NO_INTERVAL})"
     below = None
     if len(compared):
-        below = f"Below: difference from {compared['reference'].iloc[0]} with its 95 % interval."
+        below = f"Below: difference from {compared['start'].iloc[0]} with its 95 % interval."
     return [
         f"Points: {points}. {mean}; participants weigh equally." if drawn.continuous else None,
-        about_bars(rows.biomarkers, drawn.halves),
+        marks.about_bars(rows.biomarkers, drawn.halves),
         f"Rows have the same {same}." if same and not drawn.continuous else None,
         below,
         about_fonts(drawn.layout.names),
@@ -256,9 +226,7 @@ def _how_to_read(drawn: _TagFigure) -> list[str | None]:
 def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     style, layout, scores = drawn.style, drawn.layout, drawn.results.scores[marker.name]
     title = plain(shown(marker.name, drawn.labels, marker.label))
-    style_axes(ax, title, style)
-    if np.isnan(scores).all():
-        write_sentence(ax, f"No recording has a score of {title}.", style)
+    if not marks.open_panel(ax, title, scores, style):
         return
     summary, halves, compared = (
         table[table["biomarker"] == marker.name]
@@ -267,23 +235,23 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     ax.set_ylim(layout.depth + difference_lines(len(compared)) / layout.lines, 0)
     # Before the ticks: moving an axis makes new ones.
     ax.spines["bottom"].set_position(("data", layout.depth))
-    each = summary.iloc[:: len(BUCKET_LEVELS) if marker.bucketed else 1]
     origin = None
     if marker.bucketed:
-        shares = np.nan_to_num(summary["proportion"].to_numpy()).reshape(-1, 4)
-        upper = estimates(halves, "proportion")
-        draw_bars(ax, Bars(drawn.places, shares, upper, _BAR, aside=_BELOW_BAR), style)
-        share_axis(ax, style)
+        upper = marks.estimates(halves, "proportion")
+        bars = marks.Bars(drawn.places, marks.shares(summary), upper, _BAR, aside=_BELOW_BAR)
+        marks.draw_bars(ax, bars, style)
+        marks.share_axis(ax, style)
     else:
-        _draw_scores(ax, drawn, scores, estimates(summary, "mean"))
-        reach = scores
+        means = marks.estimates(summary, "mean")
+        _draw_scores(ax, drawn, scores, means)
         if len(compared):
             place = [row.level for row in layout.rows].index(compared["reference"].iloc[0])
-            origin = float(summary["mean"].iloc[place]), layout.rows[place].y
-            reach = np.append(scores, origin[0] + estimates(compared, "value"))
-        score_axis(ax, "x", reach, style)
-    counts = zip(each["scored"], each["participants_scored"], strict=True)
-    write_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in counts], style)
+            origin = means[0, place], layout.rows[place].y
+            scores = np.append(scores, origin[0] + marks.estimates(compared, "value"))
+        marks.score_axis(ax, "x", scores, style)
+    each = summary[["scored", "participants_scored"]].to_numpy()
+    numbers = each[:: len(BUCKET_LEVELS) if marker.bucketed else 1]
+    write_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
     if len(compared):
         draw_differences(ax, layout, compared, origin, style)
 
@@ -297,27 +265,27 @@ def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> 
     else:
         colours = np.array([row.colour for row in layout.rows])
         has_score = np.flatnonzero(~np.isnan(scores))
-        points = has_score[sample(len(has_score), drawn.most_points)]
+        points = has_score[marks.sample(len(has_score), drawn.most_points)]
         middle, reach = (0.24, 0.15) if layout.tall else (0.0, 0.3)
         shift = np.random.default_rng(1).uniform(-reach, reach, len(scores)) + middle
         for colour in dict.fromkeys(colours):
             own = points[colours[layout.codes[points]] == colour]
             y = places[layout.codes[own]] + shift[own]
             rows = int((colours == colour).sum())
-            draw_points(ax, scores[own], y, str(colour), style, rows=rows)
+            marks.draw_points(ax, scores[own], y, str(colour), style, rows=rows)
         if layout.tall:
             people, codes = drawn.results.people[has_score], layout.codes[has_score]
-            draw_shapes(
+            marks.draw_shapes(
                 ax, scores[has_score], people, codes, list(zip(places, colours, strict=True))
             )
-    draw_estimates(ax, places, means, style, thin=layout.lines < 2)
+    marks.draw_estimates(ax, places, means, style, thin=layout.lines < 2)
 
 
 def _join_means(ax: Axes, drawn: _TagFigure, scores: Floats) -> None:
     """Draw the mean of each participant in each row, and a line through those of a participant."""
     cells = cell_means(scores, drawn.results.people, drawn.layout.codes)
     people = cells["person"].unique()
-    cells = cells[cells["person"].isin(people[sample(len(people), drawn.most_points)])]
+    cells = cells[cells["person"].isin(people[marks.sample(len(people), drawn.most_points)])]
     cells = cells.sort_values(["person", "group"], kind="stable")
     row, means = cells["group"].to_numpy(), cells[0].to_numpy()
     points = np.column_stack([means, drawn.places[row]])
@@ -325,7 +293,9 @@ def _join_means(ax: Axes, drawn: _TagFigure, scores: Floats) -> None:
     lines = list(np.stack([points[joined], points[joined + 1]], axis=1))
     opacity = float(np.clip(4 / np.sqrt(len(people)), 0.08, 0.6))
     look: Look = {"alpha": opacity, "linewidths": 0.1 * drawn.style.font_pt, "zorder": 1.5}
-    ax.add_collection(LineCollection(lines, colors=MUTED, rasterized=len(lines) > 500, **look))
+    ax.add_collection(
+        LineCollection(lines, colors=canvas.MUTED, rasterized=len(lines) > 500, **look)
+    )
     for place, own in enumerate(drawn.layout.rows):
         x, y = points[row == place].T
-        draw_points(ax, x, y, own.colour, drawn.style)
+        marks.draw_points(ax, x, y, own.colour, drawn.style)

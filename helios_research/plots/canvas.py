@@ -157,7 +157,7 @@ _SENTENCE_IN = 1.5
 
 # Letters are rounded to whole dots, so a line is up to an eighth wider in one file than in another;
 # bold type is a tenth wider.
-_SAFE, _SAFE_BOLD = 0.88, 0.8
+_SAFE, _SAFE_BOLD = 0.86, 0.78
 
 
 @dataclass(frozen=True, slots=True)

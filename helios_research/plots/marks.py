@@ -29,6 +29,8 @@ from helios_research.plots.canvas import (
     Style,
     set_title,
     size_in,
+    style_axes,
+    write_sentence,
 )
 from helios_research.plots.text import MINUS, width_in
 
@@ -48,7 +50,22 @@ _PALE = 0.4
 _HILL = 0.44
 
 _MOST_DIGITS = 4
+
+# Room for a tick of an axis of differences, in widths of a letter.
+_TICK = 7
+
+# Widths of a letter up to which a panel has few ticks.
+_NARROW = 19
 LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), strict=True))
+
+
+def open_panel(ax: Axes, title: str, scores: Floats, style: Style, *, grid_y: bool = False) -> bool:
+    """Style a panel; where there is no score to draw, say so and give False."""
+    style_axes(ax, title, style, grid_y=grid_y)
+    if np.isnan(scores).all():
+        write_sentence(ax, f"No recording has a score of {title}.", style)
+        return False
+    return True
 
 
 def about_bars(markers: Sequence[Biomarker], halves: pd.DataFrame) -> str | None:
@@ -140,6 +157,12 @@ def estimates(table: pd.DataFrame, name: str) -> Floats:
     return table[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=np.float64).T
 
 
+def shares(table: pd.DataFrame) -> Floats:
+    """Take the shares of the four levels from a table, a row per group."""
+    known: Floats = np.nan_to_num(table["proportion"].to_numpy(dtype=np.float64))
+    return known.reshape(-1, len(BUCKET_LEVELS))
+
+
 def draw_estimates(
     ax: Axes,
     places: Floats,
@@ -199,10 +222,10 @@ def draw_bars(ax: Axes, bars: Bars, style: Style) -> None:
 
 def share_axis(ax: Axes, style: Style) -> None:
     """Set up an axis of shares, and write which shade is which level."""
-    ticks = np.arange(0, 101, 20)
+    ticks = np.linspace(0, 100, _ticks(ax, style))
     ax.set_xlim(-1, 101)
-    ax.set_xticks(ticks, [str(tick) for tick in ticks], **style.small.text())
-    ax.set_xlabel("Share of scores (%)", **style.text())
+    ax.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], **style.small.text())
+    ax.set_xlabel("Share (%)", **style.text())
     level_key(ax, style)
 
 
@@ -244,22 +267,30 @@ def score_axis(
     ax: Axes, axis: Literal["x", "y"], reach: Floats, style: Style, *, change: bool = False
 ) -> None:
     """Set up an axis for scores from 0 to 1, or for their change, that holds all of ``reach``."""
-    ends = (np.nan, np.nan) if change else (0.0, 1.0)
-    low, high = (float(find([*ends, *reach])) for find in (np.nanmin, np.nanmax))
+    held = reach if change else np.append(reach, (0.0, 1.0))
+    low, high = float(np.nanmin(held)), float(np.nanmax(held))
     pad = _PADDING * (high - low)
     ax.set(**{f"{axis}lim": (low - pad, high + pad)})
     own = ax.xaxis if axis == "x" else ax.yaxis
     if change:
         mark_differences(own, low - pad, high + pad, style.small)
     else:
-        ticks = np.linspace(0, 1, 6)
+        ticks = np.linspace(0, 1, 6 if axis == "y" else _ticks(ax, style))
         own.set_ticks(ticks, [f"{tick:.2g}" for tick in ticks], **style.small.text())
     own.set_label_text("Change from own baseline" if change else "Score (0 to 1)", **style.text())
 
 
-def mark_differences(axis: Axis, low: float, high: float, style: Style) -> None:
-    """Put ticks on an axis of differences."""
-    ticks = np.asarray(MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(low, high))
+def _ticks(ax: Axes, style: Style) -> int:
+    """Count the ticks for which a panel has room."""
+    return 6 if size_in(ax)[0] * 72 / style.font_pt > _NARROW else 3
+
+
+def mark_differences(
+    axis: Axis, low: float, high: float, style: Style, room_in: float = 4.0
+) -> None:
+    """Put ticks on an axis of differences, as many as have room."""
+    most = max(2, int(room_in * 72 / style.font_pt / _TICK))
+    ticks = np.asarray(MaxNLocator(min(most, 7), steps=[1, 2, 4, 5, 10]).tick_values(low, high))
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     names = ["0" if abs(tick) < 1e-9 else f"{tick:+.2g}".replace("-", MINUS) for tick in ticks]
     axis.set_ticks(ticks, names, **style.text())

@@ -26,6 +26,7 @@ from helios_research.plots.text import (
     fit_names,
     plain,
     shown,
+    width_in,
 )
 
 _HEADER = 0.8
@@ -92,7 +93,9 @@ def lay_out_rows(
     outer = results.levels[tag]
     if hue is None or hue == tag:
         rows = tuple(
-            FigureRow(level, shown(level, labels), place + 0.5, palette[colour % len(palette)])
+            FigureRow(
+                level, plain(shown(level, labels)), place + 0.5, palette[colour % len(palette)]
+            )
             for place, level in enumerate(outer.labels)
             for colour in [place if hue else 0]
         )
@@ -105,9 +108,12 @@ def lay_out_rows(
     for pair in found:
         level, by_level = divmod(int(pair), len(inner))
         if not under or under[-1].level != outer.labels[level]:
-            headers.append((shown(outer.labels[level], labels), y + _HEADER / 2))
+            headers.append((plain(shown(outer.labels[level], labels)), y + _HEADER / 2))
             y += _HEADER
-        name, colour = shown(inner.labels[by_level], labels), palette[by_level % len(palette)]
+        name, colour = (
+            plain(shown(inner.labels[by_level], labels)),
+            palette[by_level % len(palette)],
+        )
         under.append(FigureRow(outer.labels[level], name, y + 0.5, colour))
         y += 1
     return RowLayout(tuple(under), tuple(headers), y, codes.astype(np.intp))
@@ -117,7 +123,7 @@ def _write_names(
     ax: Axes, places: Floats, names: Sequence[str], style: Style, most_lines: int
 ) -> None:
     limit = _FOR_NAMES * size_in(ax)[0]
-    labels = fit_names([plain(name) for name in names], limit, style.font_pt, most_lines)
+    labels = fit_names(names, limit, style.font_pt, most_lines)
     ax.set_yticks(places, labels, **style.text())
     ax.tick_params(axis="y", length=0)
     # There is no label to find a place for, which would take measuring every name again.
@@ -167,7 +173,7 @@ def draw_differences(
     origin: tuple[float, float] | None,
     style: Style,
 ) -> None:
-    """Draw differences (``value`` with its ends, ``name``) on an axis of their own below the rows.
+    """Draw differences (``value``, from ``start`` to ``end``) on an axis of their own below the rows.
 
     In points of the score, its zero is below the mean that they start from, the ``origin`` (x and
     y; Gardner & Altman 1986). Without an origin they are P(higher) - P(lower), and the axis goes
@@ -181,20 +187,29 @@ def draw_differences(
     draw_estimates(own, places, numbers, style)
     dotted: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "linestyle": ":", "zorder": 3}
     own.axvline(0, **dotted)
-    label = "Difference"
     if origin is None:
-        label = f"P(higher) {MINUS} P(lower)"
+        own.set_xlabel(f"P(higher) {MINUS} P(lower)", **style.text())
         furthest = np.nanmax(np.abs(numbers))
         half = 1.02 * next(part for part in (0.2, 0.4, 0.6, 1.0) if furthest <= part or part == 1)
         ends = -half, half
     else:
+        own.set_xlabel("Difference", **style.text())
         ax.plot([origin[0]] * 2, [origin[1], layout.depth], **dotted)
-        left, right = ax.get_xlim()
-        ends = left - origin[0], right - origin[0]
+        ends = ax.get_xlim()[0] - origin[0], ax.get_xlim()[1] - origin[0]
     own.set(xlim=ends, ylim=(count, 0))
-    mark_differences(own.xaxis, *ends, small)
-    own.set_xlabel(label, **style.text())
-    _write_names(own, places, found["name"].tolist(), small, 2)
+    mark_differences(own.xaxis, *ends, small, size_in(ax)[0])
+    sides = zip(found["end"], found["start"], strict=True)
+    own.set_yticks(places, [_difference_name(ax, *pair, small) for pair in sides], **small.text())
+    own.tick_params(axis="y", length=0)
     for y, (value, low, high) in zip(places, numbers.T, strict=True):
         interval = "" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]"
         beside_row(own, y, signed(value) + interval, style)
+
+
+def _difference_name(ax: Axes, end: str, start: str, small: Style) -> str:
+    """Name a difference in one line, or in two with the minus in the first, so that it is no sign."""
+    limit = _FOR_NAMES * size_in(ax)[0]
+    name = f"{end} {MINUS} {start}"
+    if width_in(name, small.font_pt) <= limit:
+        return name
+    return f" {MINUS}\n".join(fit_names([end, start], 0.9 * limit, small.font_pt))

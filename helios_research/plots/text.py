@@ -104,23 +104,26 @@ def wrap(text: str, limit_in: float, font_pt: float, most: int | None = None) ->
 def fit_names(names: Sequence[str], limit_in: float, font_pt: float, most: int = 1) -> list[str]:
     """Fit names into so many lines; different names stay different.
 
-    What is left out of a long name is its middle. Where names differ just there, the beginning and
-    the end that all of them share are left out in its place.
+    What is left out of a long name is its middle. Where names differ just there, the end that they
+    share is left out in its place and, if that is not enough, their shared beginning too.
     """
     fitted = [wrap(name, limit_in, font_pt, most) for name in names]
-    if len(set(fitted)) == len(set(names)):
-        return fitted
     start = _shared(names)
     end = _shared([name[start:][::-1] for name in names])
-    head, tail = "…" if start else "", "…" if end else ""
-    kept = [f"{head}{name[start : len(name) - end]}{tail}" for name in names]
-    return [wrap(name, limit_in, font_pt, most) for name in kept]
+    for first in (0, start):
+        if len(set(fitted)) == len(set(names)):
+            break
+        head, tail = "…" if first else "", "…" if end else ""
+        kept = [f"{head}{name[first : len(name) - end].strip()}{tail}" for name in names]
+        fitted = [wrap(name, limit_in, font_pt, most) for name in kept]
+    return fitted
 
 
 def _shared(names: Sequence[str]) -> int:
-    """Count the letters that all names begin with."""
+    """Count the letters that all names begin with, in whole words if there are any."""
     differ = (n for n, own in enumerate(zip(*names, strict=False)) if len(set(own)) > 1)
-    return next(differ, min(map(len, names), default=0))
+    letters = next(differ, min(map(len, names), default=0))
+    return names[0].rfind(" ", 0, letters) + 1 or letters if names else 0
 
 
 def name_of(reason: str) -> str:

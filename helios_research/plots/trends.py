@@ -12,41 +12,13 @@ from matplotlib.lines import Line2D
 from helios_research.analysis import summarize_by_tag
 from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults
 from helios_research.columns import Biomarker
-from helios_research.plots.canvas import (
-    BAND,
-    FAINT,
-    INK,
-    MARKS,
-    MUTED,
-    OKABE_ITO,
-    PAPER,
-    Look,
-    Style,
-    Target,
-    open_canvas,
-    size_in,
-    style_axes,
-    write_sentence,
-)
-from helios_research.plots.marks import (
-    MOST_POINTS,
-    NO_INTERVAL,
-    Bars,
-    about_bars,
-    draw_bars,
-    draw_points,
-    estimates,
-    key_above,
-    level_key,
-    sample,
-    score_axis,
-    summarize_halves,
-)
+from helios_research.plots import canvas, marks
+from helios_research.plots.canvas import Look, Style, Target
 from helios_research.plots.selection import Selection
 from helios_research.plots.text import Labels, about_fonts, fit_names, plain, shown
 from helios_research.plots.x_axis import BinnedAxis, label_bins, write_counts
 
-MOST_COLOURS = len(OKABE_ITO)
+MOST_COLOURS = len(canvas.OKABE_ITO)
 
 HEIGHT_LINES = 21.0
 _STRIP_LINES = 10.5
@@ -108,10 +80,6 @@ class Trends:
         """Number of each recording's group."""
         return self.rows.levels[self.hue].codes if self.hue else np.zeros_like(self.rows.people)
 
-    def title(self, marker: Biomarker) -> str:
-        """Give the title of a biomarker's panel."""
-        return plain(shown(marker.name, self.labels, marker.label))
-
     def names(self, lines: float) -> list[str]:
         """Name the groups in so much room."""
         names = [plain(shown(name, self.labels)) for name in self.groups]
@@ -129,12 +97,12 @@ def draw_trends(
     markers, style = trends.rows.biomarkers, trends.style
     binned = trends.rows.with_columns(_bin=trends.axis.bins.astype(str))
     summary = _in_groups(summarize_by_tag(binned, "_bin", by=trends.hue), trends)
-    halves = summarize_halves(binned, "_bin", trends.hue)
+    halves = marks.summarize_halves(binned, "_bin", trends.hue)
     notes = chosen.notes(about[0], _about_means(trends, summary, halves), *about[1:])
     n = len(trends.groups)
     lines = {False: HEIGHT_LINES + n, True: max(_STRIP_LINES * n + _AROUND_STRIPS, 15)}
     heights = [lines[marker.bucketed] * style.line_in for marker in markers]
-    axes = open_canvas(ax, heights, notes, style)
+    axes = canvas.open_canvas(ax, heights, notes, style)
     for panel, marker in zip(axes, markers, strict=True):
         own, upper = (table[table["biomarker"] == marker.name] for table in (summary, halves))
         _draw_panel(panel, trends, marker, own, upper)
@@ -153,14 +121,11 @@ def _in_groups(summary: pd.DataFrame, trends: Trends) -> pd.DataFrame:
 
 def _about_means(trends: Trends, summary: pd.DataFrame, halves: pd.DataFrame) -> str:
     """Write how to read means, bars and numbers."""
-    markers = trends.rows.biomarkers
     known = summary.loc[summary["mean"].notna(), "mean_low"].notna()
-    line = "Thick line: mean with 95 % interval; participants weigh equally"
-    marks = f"marks without: {NO_INTERVAL}" if known.any() else f"Marks: means ({NO_INTERVAL})"
-    means = "; ".join(([line] if known.any() else []) + ([] if known.all() else [marks]))
     sentences = [
-        f"{means}." if len(known) else None,
-        about_bars(markers, halves),
+        "Thick line: mean with 95 % interval; participants weigh equally." if known.any() else None,
+        f"Marks without a line: {marks.NO_INTERVAL}." if not known.all() else None,
+        marks.about_bars(trends.rows.biomarkers, halves),
         "n: participants with scores.",
         about_fonts([*trends.groups, *trends.axis.names]),
     ]
@@ -171,10 +136,9 @@ def _draw_panel(
     ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame, halves: pd.DataFrame
 ) -> None:
     axis, style = trends.axis, trends.style
-    style_axes(ax, trends.title(marker), style, grid_y=True)
     scores = trends.rows.scores[marker.name]
-    if np.isnan(scores).all():
-        write_sentence(ax, f"No recording has a score of {trends.title(marker)}.", style)
+    title = plain(shown(marker.name, trends.labels, marker.label))
+    if not marks.open_panel(ax, title, scores, style, grid_y=True):
         return
     ends = np.concatenate([axis.centres, axis.x])
     margin = max(0.6 * axis.step, _LEAST_MARGIN * np.ptp(ends))
@@ -205,32 +169,31 @@ def _draw_scores(
         own = summary[summary["group"] == place]
         shift = (place - (len(groups) - 1) / 2) * _DODGE / len(groups) * axis.step
         x = axis.centres[own["bin"]] + shift
-        colour = trends.colour(place) if trends.hue else INK
-        _draw_means(ax, x, own, colour, style, mark=MARKS[place])
-    reach = [scores[~np.isnan(scores)], summary[["mean_low", "mean_high"]].to_numpy().ravel()]
+        colour = trends.colour(place) if trends.hue else canvas.INK
+        _draw_means(ax, x, own, colour, style, mark=canvas.MARKS[place])
+    reach = np.append(scores, marks.estimates(summary, "mean"))
     if change is not None:
-        reach.append(_draw_band(ax, change, axis.x, scores, style))
-    score_axis(ax, "y", np.concatenate(reach), style, change=change is not None)
+        _draw_band(ax, change, axis.x, scores, style)
+        reach = np.append(reach, [-change.half, change.half])
+    marks.score_axis(ax, "y", reach, style, change=change is not None)
     if trends.hue:
         look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
         keys = [
-            Line2D([], [], color=trends.colour(place), marker=MARKS[place], **look)
+            Line2D([], [], color=trends.colour(place), marker=canvas.MARKS[place], **look)
             for place in range(len(groups))
         ]
-        key_above(ax, keys, trends.names(_NAME_LINES), style)
+        marks.key_above(ax, keys, trends.names(_NAME_LINES), style)
 
 
-def _draw_band(ax: Axes, change: Change, x: Floats, scores: Floats, style: Style) -> Floats:
-    """Draw where changes stay if nothing changes, and those that do not; give the band's ends."""
-    ax.axhline(0, color=MUTED, linewidth=0.1 * style.font_pt, zorder=1.2)
-    if np.isnan(change.half):
-        return np.zeros(1)
-    ax.axhspan(-change.half, change.half, color=BAND, linewidth=0, zorder=0.2)
+def _draw_band(ax: Axes, change: Change, x: Floats, scores: Floats, style: Style) -> None:
+    """Draw where changes stay if nothing changes, and those that do not."""
+    ax.axhline(0, color=canvas.MUTED, linewidth=0.1 * style.font_pt, zorder=1.2)
+    if not np.isnan(change.half):
+        ax.axhspan(-change.half, change.half, color=canvas.BAND, linewidth=0, zorder=0.2)
     outside = np.flatnonzero(change.outside)
-    seen = outside[sample(len(outside))]
-    size = 0.35 * style.font_pt
-    ax.plot(x[seen], scores[seen], "o", markersize=size, color=INK, alpha=0.55, mew=0, zorder=2.5)
-    return np.array([-change.half, change.half])
+    seen = outside[marks.sample(len(outside))]
+    look: Look = {"markersize": 0.35 * style.font_pt, "color": canvas.INK, "alpha": 0.55, "mew": 0}
+    ax.plot(x[seen], scores[seen], "o", zorder=2.5, **look)
 
 
 def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
@@ -248,45 +211,42 @@ def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
     thin = {"linewidths": 0.06 * trends.style.font_pt, "rasterized": len(lines) > 500}
     colours = [trends.colour(group) for group in groups]
     ax.add_collection(LineCollection(lines, colors=colours, alpha=opacity, zorder=1.5, **thin))
-    alone = [
-        (*line[0], colour) for line, colour in zip(lines, colours, strict=True) if len(line) == 1
-    ]
-    if alone:
-        size = (0.25 * trends.style.font_pt) ** 2
-        x, y, own = zip(*alone, strict=True)
-        ax.scatter(x, y, size, own, alpha=opacity, linewidths=0, zorder=1.5)
+    alone = np.array([len(line) == 1 for line in lines])
+    x, y = np.array([line[0] for line in lines])[alone].T
+    size = (0.25 * trends.style.font_pt) ** 2
+    ax.scatter(x, y, size, np.array(colours)[alone], alpha=opacity, linewidths=0, zorder=1.5)
 
 
 def drawn_people(people: Codes) -> Codes:
     """Choose whose lines are drawn, so that they have about 5,000 recordings at most."""
     everyone = np.unique(people)
-    most = max(1, MOST_POINTS * len(everyone) // max(len(people), 1))
-    return everyone[sample(len(everyone), most)]
+    most = max(1, marks.MOST_POINTS * len(everyone) // max(len(people), 1))
+    return everyone[marks.sample(len(everyone), most)]
 
 
 def _draw_scatter(ax: Axes, trends: Trends, scores: Floats) -> None:
     has_score = np.flatnonzero(~np.isnan(scores))
-    drawn = has_score[sample(len(has_score))]
+    drawn = has_score[marks.sample(len(has_score))]
     for place in range(len(trends.groups)):
         own = drawn[trends.codes[drawn] == place]
-        draw_points(ax, trends.axis.x[own], scores[own], trends.colour(place), trends.style)
+        marks.draw_points(ax, trends.axis.x[own], scores[own], trends.colour(place), trends.style)
 
 
 def _draw_means(
     ax: Axes, x: Floats, summary: pd.DataFrame, colour: str, style: Style, *, mark: str
 ) -> None:
     """Join the means; one without an interval, of too few participants, is a dot beside the line."""
-    mean, low, high = estimates(summary, "mean")
+    mean, low, high = marks.estimates(summary, "mean")
     known = ~np.isnan(low)
     width = 0.16 * style.font_pt
     if len(x) > _MOST_BARS:
         ax.fill_between(x[known], low[known], high[known], color=colour, alpha=0.3, lw=0, zorder=3)
     else:
-        for extra, line_colour in ((1.2, PAPER), (0.0, colour)):
+        for extra, line_colour in ((1.2, canvas.PAPER), (0.0, colour)):
             ax.vlines(x, low, high, color=line_colour, linewidth=width + extra, zorder=4)
     dots = ~known | (len(x) <= _MOST_BARS)
     size = 0.5 * style.font_pt
-    for extra, line_colour, zorder in ((1.5, PAPER, 4.1), (0.0, colour, 4.2)):
+    for extra, line_colour, zorder in ((1.5, canvas.PAPER, 4.1), (0.0, colour, 4.2)):
         ax.plot(x[known], mean[known], color=line_colour, linewidth=width + extra, zorder=zorder)
         look: Look = {"color": line_colour, "markersize": size + extra, "mew": 0}
         ax.plot(x[dots], mean[dots], mark, zorder=zorder + 0.3, **look)
@@ -296,20 +256,20 @@ def _write_people(ax: Axes, trends: Trends, people: Codes) -> None:
     """Write below the scores how many participants each mean is of, a line for each group."""
     low, high = ax.get_ylim()
     count, line_in = len(people), trends.style.small.line_in
-    lines = max(size_in(ax)[1] / line_in, count + 6)
+    lines = max(canvas.size_in(ax)[1] / line_in, count + 6)
     line = (high - low) / (lines - count - 0.8)
     places = low - line * np.arange(0.8, count + 0.7)
     ax.set_ylim(low - line * (count + 0.8), high)
     ax.spines["left"].set_bounds(low, high)
-    ax.axhline(low, color=FAINT, linewidth=0.06 * trends.style.font_pt)
+    ax.axhline(low, color=canvas.FAINT, linewidth=0.06 * trends.style.font_pt)
     for y, counts in zip(places, people, strict=True):
         write_counts(ax, trends.axis, counts, y, trends.style)
-    _name_people(ax, places, trends)
-
-
-def _name_people(ax: Axes, places: Floats, trends: Trends) -> None:
     names = [f"n {name}".strip() for name in trends.names(_SHORT_NAME_LINES)]
-    ax.set_yticks(places, names, minor=True, **trends.style.small.text())
+    _name_numbers(ax, places, names, trends.style)
+
+
+def _name_numbers(ax: Axes, places: Floats, names: Sequence[str], style: Style) -> None:
+    ax.set_yticks(places, names, minor=True, **style.small.text())
     ax.tick_params(axis="y", which="minor", length=0)
 
 
@@ -321,24 +281,23 @@ def _draw_strips(
 ) -> None:
     """Draw a bar of shares per bin, with its number of participants; groups are below each other."""
     style, count = trends.style, len(people)
-    bottoms = -np.arange(count) * (100 + _GAP)
+    bottoms = -(100 + _GAP) * np.arange(0.0, count)
     upper = _in_groups(halves, trends)
     for place, (bottom, name) in enumerate(zip(bottoms, trends.names(_NAME_LINES), strict=True)):
         if trends.hue:
             text: Look = style.small.text(fontweight="bold", va="bottom")
             ax.text(0, bottom + 102, name, transform=ax.get_yaxis_transform(), **text)
         own, half = (table[table["group"] == place] for table in (summary, upper))
-        shares = np.nan_to_num(own["proportion"].to_numpy()).reshape(-1, 4)
-        each = trends.axis.centres[half["bin"]], shares, estimates(half, "proportion")
-        bars = Bars(*each, 0.86 * trends.axis.step, float(bottom), upright=True)
-        draw_bars(ax, bars, style)
+        tables = marks.shares(own), marks.estimates(half, "proportion")
+        x, width = trends.axis.centres[half["bin"]], 0.86 * trends.axis.step
+        bars = marks.Bars(x, *tables, width, float(bottom), upright=True)
+        marks.draw_bars(ax, bars, style)
         write_counts(ax, trends.axis, people[place], bottom - _NUMBERS, style)
     ax.set_ylim(bottoms[-1] - 2 * _NUMBERS, 100 + (14 if trends.hue else 0))
     places = (bottoms[:, None] + [0, 50, 100]).ravel()
     ax.set_yticks(places, ["0", "50", "100"] * count, **style.small.text())
-    ax.set_yticks(bottoms - _NUMBERS, ["n"] * count, minor=True, **style.small.text())
-    ax.tick_params(axis="y", which="minor", length=0)
-    ax.set_ylabel("Share of scores (%)", **style.text())
+    _name_numbers(ax, bottoms - _NUMBERS, ["n"] * count, style)
+    ax.set_ylabel("Share (%)", **style.text())
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
-    level_key(ax, style)
+    marks.level_key(ax, style)

@@ -243,7 +243,7 @@ def _time_picture(data: ReportData, name: str, by: str, usual: int | None) -> Pi
     label = _label(name)
     return picture_of(
         lambda: score_over_time(
-            data.table, biomarkers=name, by=by, hue=hue, usual=usual, style=COLUMN
+            data.table, biomarkers=name, by=by, hue=hue, change_from=usual, style=COLUMN
         ),
         alt=f"{label} of each participant by {by}{groups}, with the mean and its 95 % interval, or "
         "for a bucketed biomarker the share of recordings at each level.",

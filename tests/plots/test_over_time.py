@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from helios_research import plots
-from helios_research.analysis import baseline, summarize_by_tag
+from helios_research.analysis import attrition, baseline, summarize_by_tag
 from helios_research.analysis.frames import hours_awake
 from helios_research.errors import ResultsError
-from helios_research.plots.canvas import PAPER
 
 
 def test_each_participant_is_a_line_through_their_scores(study) -> None:
@@ -35,44 +35,141 @@ def test_the_thick_line_joins_the_means_of_the_visits_in_order(study) -> None:
     )
 
 
-def test_visits_are_named_with_their_recordings(study) -> None:
-    ax = plots.score_over_time(study, by="visit")
-    assert ax.get_xticklabels()[9].get_text() == "10\n97"
-    assert "number of recordings below" in ax.get_xlabel()
+def numbers_below(ax: Axes) -> dict[str, list[str]]:
+    """Read the numbers of participants below a panel, by the name of their line."""
+    found = {}
+    for label in ax.get_yticklabels(minor=True):
+        _, y = label.get_position()
+        own = [text for text in ax.texts if text.get_position()[1] == y]
+        found[label.get_text()] = [
+            text.get_text() for text in sorted(own, key=lambda text: text.get_position()[0])
+        ]
+    return found
 
 
-def test_the_band_says_how_many_scores_leave_their_participants_usual_range(study, words) -> None:
+@pytest.mark.parametrize("biomarker", ["mental_strain", "stress"])
+def test_participants_with_scores_are_below_each_visit(study, biomarker) -> None:
+    ax = plots.score_over_time(study, by="visit", biomarkers=biomarker)
+    summary = summarize_by_tag(study, "visit", biomarkers=biomarker).drop_duplicates("level")
+    assert numbers_below(ax) == {"n": [str(n) for n in summary["participants_scored"]]}
+
+
+def test_each_arm_has_its_own_line_of_numbers(study) -> None:
+    """Of both arms together, they would say nothing of the line that rests on two people."""
+    ax = plots.score_over_time(study, by="visit", hue="arm")
+    summary = summarize_by_tag(study, "visit", by="arm", biomarkers="mental_strain")
+    expected = {
+        f"n {arm}": [str(n) for n in own["participants_scored"]]
+        for arm, own in summary.groupby("by_level")
+    }
+    assert numbers_below(ax) == expected
+
+
+def test_those_who_left_are_in_the_caption(study, words) -> None:
+    (left,) = attrition(study, "visit", by="arm").attrs["warnings"][:1]
+    assert left in words(plots.score_over_time(study, by="visit", hue="arm"))
+    stayed = study[(study["visit"] == "1") & (study["outcome"] == "scored")].assign(visit="2")
+    both = pd.concat([stayed.assign(visit="1"), stayed], ignore_index=True)
+    assert "still has" not in words(plots.score_over_time(both, by="visit"))
+
+
+def test_visits_that_were_expected_of_all_are_missed(study, words) -> None:
+    said = words(plots.score_over_time(study, by="visit", expected=15))
+    (left,) = attrition(study, "visit", expected=15).attrs["warnings"][:1]
+    assert left in said
+    with pytest.raises(ResultsError, match="expected needs visits, but 'recording_time' holds"):
+        plots.score_over_time(study, expected=14)
+
+
+def test_a_colour_within_participants_does_not_divide_those_who_left(make_results, words) -> None:
+    table = make_results(60, each=6)
+    assert "still has" not in words(plots.score_over_time(table, by="visit", hue="arm"))
+
+
+def test_a_mean_of_two_participants_is_a_mark_beside_the_line(make_results, words) -> None:
+    table = make_results(
+        43, each=1, visit=pd.Series(["1"] * 20 + ["2"] * 21 + ["3"] * 2, dtype="str")
+    )
+    ax = plots.score_over_time(table, by="visit")
+    (line,) = {tuple(own.get_xdata()) for own in ax.lines if own.get_linestyle() == "-"} - {(0, 1)}
+    assert line == (1, 2)
+    assert "Marks without a line: no interval, because it needs 3 participants." in words(ax)
+
+
+# --- change from the baseline ---------------------------------------------------------------------
+
+
+def test_change_is_that_from_each_participants_own_baseline(study, words) -> None:
     found = baseline(study, biomarkers="mental_strain", first=3, order="visit")
+    later = found[~found["in_baseline"]].assign(visit=lambda own: own["position"])
+    ax = plots.score_over_time(study, by="visit", change_from=3)
+    drawn = np.concatenate(
+        [
+            line[:, 1]
+            for own in ax.collections
+            if isinstance(own, LineCollection)
+            for line in own.get_segments()
+            if len(line) != 2 or line[0, 0] != line[1, 0]
+        ]
+    )
+    assert set(np.round(drawn, 9)) <= set(np.round(later["change"], 9))
+    assert ax.get_ylabel() == "Change from own baseline"
     outside = int(found["outside_usual"].fillna(value=False).sum())
-    later = int(found["outside_usual"].notna().sum())
-    said = words(plots.score_over_time(study, by="visit", usual=3))
-    assert f"the {outside:,} of {later:,} later scores outside" in said
+    said = words(ax)
+    assert "0: mean of a participant's first 3 recordings." in said
+    assert f"Dark points: the {outside:,} outside their participant's own range." in said
+    assert "360 in the baseline" in said
 
 
-def test_without_a_usual_range_there_is_no_band(study, words) -> None:
-    assert "Band" not in words(plots.score_over_time(study, by="visit"))
+def test_the_band_is_the_usual_range_around_no_change(study) -> None:
+    found = baseline(study, biomarkers="mental_strain", first=3, order="visit")
+    whole = found[(found["usual_low"] > 0) & (found["usual_high"] < 1)]
+    half = (whole["usual_high"] - whole["baseline"]).iloc[0]
+    ax = plots.score_over_time(study, by="visit", change_from=3)
+    (band,) = ax.patches
+    assert np.allclose(
+        band.get_extents().transformed(ax.transData.inverted()).intervaly, [-half, half]
+    )
+
+
+def test_points_are_dark_just_where_they_leave_the_band(study) -> None:
+    ax = plots.score_over_time(study, by="visit", change_from=3)
+    low, high = ax.patches[0].get_extents().transformed(ax.transData.inverted()).intervaly
+    dark = next(line for line in ax.lines if line.get_alpha() == 0.55).get_ydata()
+    assert len(dark) > 10
+    assert ((dark < low) | (dark > high)).all()
+
+
+def test_the_mean_change_has_its_interval_and_participants(study) -> None:
+    found = baseline(study, biomarkers="mental_strain", first=3, order="visit")
+    own = study[["recording_id", "visit"]].merge(found[~found["in_baseline"]])
+    last = own[own["visit"] == "14"]["change"]
+    ax = plots.score_over_time(study, by="visit", change_from=3)
+    assert numbers_below(ax)["n"][-1] == str(len(last))
+    assert any(np.isclose(line.get_ydata()[-1:], last.mean()).any() for line in ax.lines)
+
+
+def test_bars_stay_what_they_are_beside_a_change(study) -> None:
+    axes = plots.score_over_time(
+        study, by="visit", biomarkers=["mental_strain", "stress"], change_from=3
+    )
+    assert len(axes[1].patches) == 4 * 14
 
 
 def test_a_baseline_in_days_of_visits_is_refused(study) -> None:
     with pytest.raises(ResultsError, match="A baseline in days needs times"):
-        plots.score_over_time(study, by="visit", usual=3, usual_unit="days")
+        plots.score_over_time(study, by="visit", change_from=3, change_unit="days")
 
 
 def test_times_are_gathered_into_days(study) -> None:
     assert plots.score_over_time(study).get_xlabel().startswith("Recording time (by day)")
 
 
-def test_the_key_counts_participants(study, words) -> None:
-    said = words(plots.score_over_time(study, by="visit", hue="arm"))
-    assert "day_shift (60)" in said
-    assert "In brackets: participants." in said
-
-
 def test_a_bucketed_biomarker_is_a_bar_per_visit_and_group(study, words) -> None:
     ax = plots.score_over_time(study, biomarkers="stress", by="visit", hue="arm")
     heights = np.array([bar.get_height() for bar in ax.patches]).reshape(2, 4, 14)
     assert np.allclose(heights.sum(axis=1), 100)
-    assert "mean" not in words(ax).lower()
+    assert "Thick line: mean" not in words(ax)
 
 
 def test_visits_in_an_order_of_their_own_are_one_after_another(study, words) -> None:
@@ -98,18 +195,10 @@ def test_many_participants_are_sampled_and_the_figure_says_so(make_results, word
     assert "2,500 of 3,000 participants, drawn at random" in words(ax)
 
 
-def test_without_scores_after_the_baseline_there_is_no_band(make_results, words) -> None:
-    said = words(plots.score_over_time(make_results(30), usual=3))
-    assert "No usual range: no participant has a score after the first 3 recordings." in said
-    assert "Band" not in said
-
-
-def test_hollow_dots_are_drawn_wherever_a_sentence_explains_them(make_results, words) -> None:
-    """With many days the means are a line without dots, but for those of few participants."""
-    ax = plots.score_over_time(make_results(60, each=2))
-    assert "Hollow dots" in words(ax)
-    hollow = [line for line in ax.lines if line.get_mec() != PAPER and line.get_mfc() == PAPER]
-    assert sum(len(line.get_xdata()) for line in hollow) == 30
+def test_without_scores_after_the_baseline_a_sentence_says_so(make_results, words) -> None:
+    said = words(plots.score_over_time(make_results(30), change_from=3))
+    assert "No recording has a score to draw." in said
+    assert "30 in the baseline" in said
 
 
 def test_groups_differ_by_shape_too(make_results) -> None:
@@ -135,8 +224,3 @@ def test_recordings_without_hours_are_counted(study, words) -> None:
     said = words(plots.scores_by_hours_awake(study))
     assert "n = 1,311 of 1,487 recordings" in said
     assert "65 without a usable wake_time" in said
-
-
-def test_a_bin_of_few_participants_is_marked(study, words) -> None:
-    said = words(plots.scores_by_hours_awake(study, biomarkers=["mental_strain", "stress"])[0])
-    assert "Hollow dots and narrow bars: fewer than 10 participants." in said

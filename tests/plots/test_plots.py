@@ -99,7 +99,7 @@ def test_an_empty_selection_gives_a_sentence(study, draw, words) -> None:
         "No recording has a score to draw.",
         "No recording has both a score and hours awake.",
         "No recording has ended.",
-        "No two biomarkers have scores that vary in 3 participants or more.",
+        "No two biomarkers have scores that vary in 20 participants or more.",
         "These results have no recording.",
     }
 
@@ -149,24 +149,17 @@ def test_no_participant_is_known(make_results, draw) -> None:
     draw(make_results(30, user_label=pd.Series([None] * 30, dtype="str")))
 
 
-def test_infinite_scores_are_not_drawn(make_results, draw) -> None:
-    ax = draw(make_results(30, mental_strain=np.where(np.arange(30) % 3 == 0, np.inf, 0.4)))
-    assert not any(np.isinf(line.get_xydata()).any() for line in ax.lines)
+WRONG = [
+    np.where(np.arange(30) % 3 == 0, np.inf, 0.4),
+    pd.Series(["high", "0.4"] * 15, dtype="str"),
+]
 
 
 @pytest.mark.parametrize("name", ["scores_by_tag", "score_over_time", "scores_by_hours_awake"])
-def test_infinite_scores_are_counted_as_not_shown(make_results, drawings, words, name) -> None:
-    scores = np.where(np.arange(30) % 3 == 0, np.inf, 0.4)
-    said = words(drawings[name](make_results(30, mental_strain=scores)))
-    assert "n = 20 of 30 recordings" in said
-    assert "not shown: 10 with a score that cannot be drawn." in said
-
-
-def test_scores_that_are_words_are_left_out(make_results, make, words) -> None:
-    strain = pd.Series(["high", "0.4"] * 15, dtype="str")
-    make(make_results(30, mental_strain=strain))
-    ax = plots.scores_by_tag(make_results(30, mental_strain=strain), "arm")
-    assert "15 with a score that cannot be drawn" in words(ax)
+@pytest.mark.parametrize("scores", WRONG, ids=["infinite", "words"])
+def test_what_is_no_score_is_refused(make_results, drawings, name, scores) -> None:
+    with pytest.raises(ResultsError, match="'mental_strain' contains values that are not scores"):
+        drawings[name](make_results(30, mental_strain=scores))
 
 
 def test_times_that_are_no_times_give_a_sentence_or_a_figure(make_results, draw) -> None:
@@ -209,10 +202,9 @@ def test_levels_are_in_the_order_wanted_and_the_others_follow(study, drawings, n
 
 
 @pytest.mark.parametrize("name", WITH_ARMS)
-def test_a_level_in_the_order_that_is_not_there_is_named(study, drawings, words, name) -> None:
-    said = words(drawings[name](study, order=["night_shift", "placebo"]))
-    assert "Named in order, but not a level of arm: 'placebo'." in said
-    assert "not a level" not in words(drawings[name](study, order=["night_shift"]))
+def test_an_order_of_other_levels_is_refused(study, drawings, name) -> None:
+    with pytest.raises(ResultsError, match=r"No level of .*arm is in order \('placebo'\)"):
+        drawings[name](study, order=["placebo"])
 
 
 @pytest.mark.parametrize("name", WITH_ARMS)
@@ -230,11 +222,18 @@ def test_a_label_replaces_the_title_of_a_biomarker(study, drawings, name) -> Non
     assert ax.get_title(loc="left") == "Strain of the mind"
 
 
-def test_without_a_caption_only_the_warning_of_synthetic_scores_stays(study, draw, words) -> None:
-    said = words(draw(study, caption=False))
+def test_without_a_caption_only_the_warning_of_synthetic_scores_stays(study, make, words) -> None:
+    """The label of the Axes has the caption in any case, so that nothing is lost."""
+    without = make(study, caption=False)
+    said = words(without)
     assert SYNTHETIC in said
     assert "n = " not in said
-    assert "bootstrap" not in said
+    assert "interval" not in said
+    drawn = make(study)
+    caption = str(drawn.get_label())
+    assert without.get_label() == caption
+    assert all(line in words(drawn) for line in caption.split("\n"))
+    assert SYNTHETIC not in caption
 
 
 def test_a_script_without_a_font_is_drawn_without_a_warning(make_results, draw) -> None:
@@ -282,6 +281,14 @@ def test_an_unknown_biomarker_is_named_with_those_that_there_are(make_results) -
     for ask in (plots.scores_by_hours_awake, plots.score_over_time, plots.biomarker_correlations):
         with pytest.raises(UnknownColumnError, match=r"no column 'mental'.*mental_strain"):
             ask(make_results(6), biomarkers=["mental"])
+
+
+def test_a_palette_colours_the_groups_and_what_is_no_colour_is_refused(study, drawings) -> None:
+    for name in ("scores_by_tag, coloured", "score_over_time", "scores_by_hours_awake"):
+        ax = drawings[name](study, palette=["teal", "#aa3300"])
+        assert {"teal", "#aa3300"} <= {line.get_color() for line in ax.lines}
+    with pytest.raises(ResultsError, match="The palette has 'reddish', which is no colour"):
+        drawings["scores_by_tag"](study, palette=["reddish"])
 
 
 def test_the_public_names_are_these() -> None:
