@@ -36,9 +36,13 @@ _EMPTY_IN = (7.0, 3.0)
 # The same figure makes the same file, so that version control sees only real changes.
 _UNDATED: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
-# Columns by which figures find scores, people, reasons and times, if the table has them.
-_NEEDED = ("user_label", "outcome", "error_code", "n_sections", "source", "warnings")
-_TIMES = ("recording_id", "recording_time", "sleep_time", "wake_time")
+# Columns by which figures find scores, people, reasons, times and the order of levels, if the table
+# has them.
+_NEEDED = (
+    *("user_label", "outcome", "error_code", "n_sections", "source", "warnings", "excluded"),
+    "recording_time",
+)
+_TIMES = ("recording_id", "sleep_time", "wake_time")
 
 _Call = tuple[Callable[..., Any], list[Any], Mapping[str, Any]]
 
