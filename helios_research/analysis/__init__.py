@@ -10,7 +10,6 @@ from helios_research.analysis.attrition import attrition, exclude, flow
 from helios_research.analysis.baseline import baseline
 from helios_research.analysis.change import compare_change
 from helios_research.analysis.comparisons import compare_by_tag
-from helios_research.analysis.differences import differences_by_tag
 from helios_research.analysis.frames import model_frame
 from helios_research.analysis.missingness import missingness_by_tag
 from helios_research.analysis.reliability import reliability
@@ -23,7 +22,6 @@ __all__ = [
     "baseline",
     "compare_by_tag",
     "compare_change",
-    "differences_by_tag",
     "exclude",
     "flow",
     "format_table_one",

@@ -26,8 +26,6 @@ from helios_research.analysis.prepared import (
 from helios_research.columns import BUCKET_LEVELS
 from helios_research.errors import ResultsError
 
-FEW_PARTICIPANTS = 10
-
 SUMMARY_COLUMNS = (
     *("tag", "level", "by", "by_level", "biomarker", "bucketed", "score"),
     *("recordings", "scored", "missing", "missing_why", "participants", "participants_scored"),

@@ -11,7 +11,6 @@ from helios_research import analysis
 from helios_research.columns import BIOMARKERS
 from helios_research.errors import ResultsError
 
-QUICK = {"resamples": 100}
 TWO = ("uniform_stress", "stress")
 
 ANALYSES = {
@@ -21,7 +20,6 @@ ANALYSES = {
     "change": lambda table: analysis.compare_change(table, "arm", biomarkers=TWO),
     "change of all": lambda table: analysis.compare_change(table, biomarkers=TWO),
     "comparison within": lambda table: analysis.compare_by_tag(table, "visit", biomarkers=TWO),
-    "differences": lambda table: analysis.differences_by_tag(table, "arm", **QUICK),
     "baseline": lambda table: analysis.baseline(table, order="visit"),
     "reliability": lambda table: analysis.reliability(table, by="arm"),
     "agreement": lambda table: analysis.agreement(table, "speech_s", measure_range=(0, 600)),
@@ -81,9 +79,7 @@ def test_every_analysis_says_that_synthetic_scores_are_synthetic(study, name):
     assert ANALYSES[name](study).attrs["source_note"].startswith("Synthetic scores")
 
 
-@pytest.mark.parametrize(
-    "name", ["summary", "comparison", "differences", "missingness", "table one", "flow"]
-)
+@pytest.mark.parametrize("name", ["summary", "comparison", "missingness", "table one", "flow"])
 def test_the_order_of_the_rows_does_not_matter(study, name):
     # Levels that nothing else orders are in the order in which they appear.
     first = study.drop_duplicates(["arm", "birth_sex", "language", "site"])
@@ -95,7 +91,7 @@ def test_the_order_of_the_rows_does_not_matter(study, name):
 def test_the_public_names_are_these_and_all_are_there():
     assert sorted(analysis.__all__) == analysis.__all__
     assert set(analysis.__all__) == {
-        "agreement", "attrition", "baseline", "compare_by_tag", "compare_change", "differences_by_tag",
+        "agreement", "attrition", "baseline", "compare_by_tag", "compare_change",
         "exclude", "flow", "format_table_one", "missingness_by_tag", "model_frame", "reliability",
         "summarize_by_tag", "table_one",
     }  # fmt: skip
