@@ -89,7 +89,18 @@ class Style:
         return replace(self, font_pt=0.875 * self.font_pt)
 
     def text(self, **more: Any) -> Look:
-        """Give the properties of a text, in which ``$`` and ``_`` are only characters."""
+        """Give the properties of a text, in which ``$`` and ``_`` are only characters.
+
+        Parameters
+        ----------
+        **more
+            Further properties of ``matplotlib.text.Text``.
+
+        Returns
+        -------
+        dict
+            Keyword arguments for matplotlib.
+        """
         plain: Look = {"parse_math": False, "usetex": False}
         type_: Look = {"fontsize": self.font_pt, "fontfamily": list(font_families()), "color": INK}
         return {**plain, **type_, **more}
