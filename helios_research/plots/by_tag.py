@@ -51,7 +51,6 @@ class _TagFigure:
     results: PreparedResults
     layout: RowLayout
     summary: pd.DataFrame
-    halves: pd.DataFrame
     compared: pd.DataFrame
     same: str | None
     labels: Labels
@@ -147,10 +146,10 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
         return canvas.as_asked(empty, biomarkers)
     by = None if hue == tag else hue
     layout = lay_out_rows(rows, tag, hue, labels, colours)
-    tables = summarize_by_tag(rows, tag, by=by), marks.summarize_halves(rows, tag, by)
+    summary = summarize_by_tag(rows, tag, by=by)
     compared = _compare(rows, tag, by, reference, labels)
     same = _same_people(rows.people, layout)
-    drawn = _TagFigure(rows, layout, *tables, compared, same, labels, style)
+    drawn = _TagFigure(rows, layout, summary, compared, same, labels, style)
     count = compared["biomarker"].value_counts()
     lines = [_AROUND + difference_lines(count.get(name, 0)) for name in rows.names]
     heights = [layout.height_in(style) + own * style.line_in for own in lines]
@@ -216,7 +215,7 @@ def _how_to_read(drawn: _TagFigure) -> list[str | None]:
         below = f"Below: difference from {compared['start'].iloc[0]} with its 95 % interval."
     return [
         f"Points: {points}. {mean}; participants weigh equally." if drawn.continuous else None,
-        marks.about_bars(rows.biomarkers, drawn.halves),
+        marks.about_bars(drawn.summary),
         f"Rows have the same {same}." if same and not drawn.continuous else None,
         below,
         about_fonts(drawn.layout.names),
@@ -228,19 +227,14 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     title = plain(shown(marker.name, drawn.labels, marker.label))
     if not marks.open_panel(ax, title, scores, style):
         return
-    summary, halves, compared = (
-        table[table["biomarker"] == marker.name]
-        for table in (drawn.summary, drawn.halves, drawn.compared)
-    )
+    tables = drawn.summary, drawn.compared
+    summary, compared = (table[table["biomarker"] == marker.name] for table in tables)
     ax.set_ylim(layout.depth + difference_lines(len(compared)) / layout.lines, 0)
     # Before the ticks: moving an axis makes new ones.
     ax.spines["bottom"].set_position(("data", layout.depth))
     origin = None
     if marker.bucketed:
-        upper = marks.estimates(halves, "proportion")
-        bars = marks.Bars(drawn.places, marks.shares(summary), upper, _BAR, aside=_BELOW_BAR)
-        marks.draw_bars(ax, bars, style)
-        marks.share_axis(ax, style)
+        _draw_levels(ax, drawn, scores, marks.shares(summary))
     else:
         means = marks.estimates(summary, "mean")
         _draw_scores(ax, drawn, scores, means)
@@ -254,6 +248,13 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     write_rows(ax, layout, [f"{scored:,} ({people:,})" for scored, people in numbers], style)
     if len(compared):
         draw_differences(ax, layout, compared, origin, style)
+
+
+def _draw_levels(ax: Axes, drawn: _TagFigure, scores: Floats, shares: Floats) -> None:
+    upper = marks.upper_halves(scores, drawn.results.people, drawn.layout.codes, len(shares))
+    bars = marks.Bars(drawn.places, shares, upper, _BAR, aside=_BELOW_BAR)
+    marks.draw_bars(ax, bars, drawn.style)
+    marks.share_axis(ax, drawn.style)
 
 
 def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> None:

@@ -15,10 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from scipy import ndimage
 
 from helios_research._util.text import counted
-from helios_research.analysis import summarize_by_tag
-from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL
-from helios_research.analysis.prepared import Codes, Floats, PreparedResults
-from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, cell_means, share_interval
+from helios_research.analysis.prepared import Codes, Floats
+from helios_research.columns import BUCKET_LEVELS
 from helios_research.plots.canvas import (
     INK,
     MUTED,
@@ -68,28 +67,23 @@ def open_panel(ax: Axes, title: str, scores: Floats, style: Style, *, grid_y: bo
     return True
 
 
-def about_bars(markers: Sequence[Biomarker], halves: pd.DataFrame) -> str | None:
-    """Write how to read the bars of bucketed biomarkers, of which ``halves`` has the intervals."""
-    if not any(marker.bucketed for marker in markers):
+def about_bars(summary: pd.DataFrame) -> str | None:
+    """Write how to read the bars of bucketed biomarkers."""
+    shares = summary[summary["bucketed"] & summary["proportion"].notna()]
+    if shares.empty:
         return None
-    few = halves["proportion_low"].isna()
+    few = shares["proportion_low"].isna()
     lines = "" if few.all() else "; line: 95 % interval of the two highest together"
     pale = f"; pale bars: {NO_INTERVAL}" if few.any() else ""
     return f"Bars: share of scores at each of the four ordered levels{lines}{pale}."
 
 
-def summarize_halves(rows: PreparedResults, tag: str, by: str | None) -> pd.DataFrame:
-    """Summarize how many of the bucketed scores are at the two highest levels together."""
-    low, middle, high = BUCKET_LEVELS[0], sum(BUCKET_LEVELS[1:3]) / 2, BUCKET_LEVELS[-1]
-    scores = {own.name: rows.scores[own.name] for own in rows.biomarkers if own.bucketed}
-    if not scores:
-        return pd.DataFrame({"biomarker": [], "proportion_low": []})
-    halves = {
-        name: np.where(np.isnan(own), np.nan, np.where(own > middle, high, low))
-        for name, own in scores.items()
-    }
-    found = summarize_by_tag(rows.with_columns(**halves), tag, by=by, biomarkers=list(scores))
-    return found[found["score"] == high]
+def upper_halves(scores: Floats, people: Codes, groups: Codes, count: int) -> Floats:
+    """Estimate for each group how many bucketed scores are at the two highest levels together."""
+    upper = np.where(np.isnan(scores), np.nan, scores > sum(BUCKET_LEVELS[1:3]) / 2)
+    each = cell_means(upper, people, groups).groupby("group")[0].agg(["mean", "var", "count"])
+    share, variance, n = each.reindex(range(count)).to_numpy(dtype=np.float64).T
+    return np.array([share, *share_interval(share, variance / n, n, 0.95)])
 
 
 def about_points(count: int, thing: str, most: int = MOST_POINTS) -> str:

@@ -97,15 +97,13 @@ def draw_trends(
     markers, style = trends.rows.biomarkers, trends.style
     binned = trends.rows.with_columns(_bin=trends.axis.bins.astype(str))
     summary = _in_groups(summarize_by_tag(binned, "_bin", by=trends.hue), trends)
-    halves = marks.summarize_halves(binned, "_bin", trends.hue)
-    notes = chosen.notes(about[0], _about_means(trends, summary, halves), *about[1:])
+    notes = chosen.notes(about[0], _about_means(trends, summary), *about[1:])
     n = len(trends.groups)
     lines = {False: HEIGHT_LINES + n, True: max(_STRIP_LINES * n + _AROUND_STRIPS, 15)}
     heights = [lines[marker.bucketed] * style.line_in for marker in markers]
     axes = canvas.open_canvas(ax, heights, notes, style)
     for panel, marker in zip(axes, markers, strict=True):
-        own, upper = (table[table["biomarker"] == marker.name] for table in (summary, halves))
-        _draw_panel(panel, trends, marker, own, upper)
+        _draw_panel(panel, trends, marker, summary[summary["biomarker"] == marker.name])
     return axes
 
 
@@ -119,22 +117,20 @@ def _in_groups(summary: pd.DataFrame, trends: Trends) -> pd.DataFrame:
     return summary.sort_values(["biomarker", "group", "bin", "score"], kind="stable")
 
 
-def _about_means(trends: Trends, summary: pd.DataFrame, halves: pd.DataFrame) -> str:
+def _about_means(trends: Trends, summary: pd.DataFrame) -> str:
     """Write how to read means, bars and numbers."""
     known = summary.loc[summary["mean"].notna(), "mean_low"].notna()
     sentences = [
         "Thick line: mean with 95 % interval; participants weigh equally." if known.any() else None,
         f"Marks without a line: {marks.NO_INTERVAL}." if not known.all() else None,
-        marks.about_bars(trends.rows.biomarkers, halves),
+        marks.about_bars(summary),
         "n: participants with scores.",
         about_fonts([*trends.groups, *trends.axis.names]),
     ]
     return " ".join(filter(None, sentences))
 
 
-def _draw_panel(
-    ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame, halves: pd.DataFrame
-) -> None:
+def _draw_panel(ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame) -> None:
     axis, style = trends.axis, trends.style
     scores = trends.rows.scores[marker.name]
     title = plain(shown(marker.name, trends.labels, marker.label))
@@ -149,7 +145,7 @@ def _draw_panel(
     people = np.zeros((len(trends.groups), len(axis.centres)), dtype=np.intp)
     people[each["group"], each["bin"]] = each["participants_scored"]
     if marker.bucketed:
-        _draw_strips(ax, trends, summary, halves, people)
+        _draw_strips(ax, trends, scores, summary, people)
     else:
         _draw_scores(ax, trends, scores, summary, trends.changes.get(marker.name))
         _write_people(ax, trends, people)
@@ -277,20 +273,22 @@ def _name_numbers(ax: Axes, places: Floats, names: Sequence[str], style: Style) 
 
 
 def _draw_strips(
-    ax: Axes, trends: Trends, summary: pd.DataFrame, halves: pd.DataFrame, people: Codes
+    ax: Axes, trends: Trends, scores: Floats, summary: pd.DataFrame, people: Codes
 ) -> None:
     """Draw a bar of shares per bin, with its number of participants; groups are below each other."""
     style, count = trends.style, len(people)
     bottoms = -(100 + _GAP) * np.arange(0.0, count)
-    upper = _in_groups(halves, trends)
+    groups = trends.codes * people.shape[1] + trends.axis.bins
+    upper = marks.upper_halves(scores, trends.rows.people, groups, people.size)
+    upper = upper.reshape(3, *people.shape)
     for place, (bottom, name) in enumerate(zip(bottoms, trends.names(_NAME_LINES), strict=True)):
         if trends.hue:
             text: Look = style.small.text(fontweight="bold", va="bottom")
             ax.text(0, bottom + 102, name, transform=ax.get_yaxis_transform(), **text)
-        own, half = (table[table["group"] == place] for table in (summary, upper))
-        tables = marks.shares(own), marks.estimates(half, "proportion")
-        x, width = trends.axis.centres[half["bin"]], 0.86 * trends.axis.step
-        bars = marks.Bars(x, *tables, width, float(bottom), upright=True)
+        own = summary[summary["group"] == place]
+        bins, width = own["bin"].to_numpy()[::4], 0.86 * trends.axis.step
+        tables = marks.shares(own), upper[:, place, bins]
+        bars = marks.Bars(trends.axis.centres[bins], *tables, width, bottom, upright=True)
         marks.draw_bars(ax, bars, style)
         write_counts(ax, trends.axis, people[place], bottom - _NUMBERS, style)
     ax.set_ylim(bottoms[-1] - 2 * _NUMBERS, 100 + (14 if trends.hue else 0))
