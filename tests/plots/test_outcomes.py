@@ -1,11 +1,12 @@
-"""The share of recordings without scores, and the flow diagram."""
+"""The share of recordings without scores, by tag."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+import pytest
+from matplotlib.colors import to_hex
 
 from helios_research import plots
-from helios_research.analysis import flow, missingness_by_tag
+from helios_research.analysis import exclude, missingness_by_tag
 
 
 def test_the_bars_of_a_level_add_up_to_its_rate(study) -> None:
@@ -49,41 +50,27 @@ def test_nothing_ended_gives_a_sentence(make_results, words) -> None:
     assert "No recording has ended." in said
 
 
-def test_every_step_has_its_numbers(study, words) -> None:
-    said = words(plots.flow_diagram(study))
-    for step in flow(study).query("kind == 'remaining'").itertuples():
-        assert f"{step.recordings:,} recordings, {step.participants:,} participants" in said
+def test_an_excluded_score_is_in_the_bar_and_in_the_key(study, words) -> None:
+    kept = exclude(study, study["speech_s"] < 15, "short")
+    ax = plots.outcomes_by_tag(kept, "site", palette=["red", "teal"])
+    assert "score not counted" in words(ax)
+    assert {to_hex(patch.get_facecolor()) for patch in ax.patches} == {"#ff0000", "#008080"}
+    ends = [bar[:, 0].max() for part in ax.patches for bar in part.get_path().to_polygons()]
+    rates = missingness_by_tag(kept, "site", also=()).query("reason == 'any reason'")["rate"]
+    assert max(ends) == pytest.approx(100 * rates.max())
 
 
-def test_every_reason_of_a_loss_is_named(study, words) -> None:
-    said = words(plots.flow_diagram(study))
-    for line in ("3 invalid recording time", "48 too short", "4 HTTP 422", "Without scores: 87"):
-        assert line in said
+@pytest.mark.parametrize("people", [3, 12, 120])
+def test_intervals_are_within_the_axis(study, people) -> None:
+    few = study[study["user_label"].isin(study["user_label"].unique()[:people])]
+    for tag in ("site", "arm", "visit"):
+        ax = plots.outcomes_by_tag(few, tag)
+        high = missingness_by_tag(few, tag, also=()).query("reason == 'any reason'")["rate_high"]
+        assert not 100 * high.max() > ax.get_xlim()[1]
 
 
-def test_participants_without_any_recording_left_are_counted(make_results, words) -> None:
-    outcome = np.where(np.arange(20) < 4, "failed", "scored")
-    said = words(plots.flow_diagram(make_results(20, outcome=outcome, error_code="ERR_INTERNAL")))
-    assert "all of 2 participants" in said
-
-
-def test_many_reasons_are_summed_up(make_results, words) -> None:
-    codes = [f"ERR_NEW_{number}" for number in range(20)]
-    said = words(plots.flow_diagram(make_results(20, outcome="failed", error_code=codes)))
-    assert "12 for other reasons" in said
-
-
-def test_no_recording_takes_no_room(make_results, words) -> None:
-    ax = plots.flow_diagram(make_results(3).iloc[:0])
-    assert "These results have no recording." in words(ax)
-    assert ax.get_figure(root=True).get_size_inches()[1] < 2
-
-
-def test_a_low_axes_gets_smaller_type(study) -> None:
-    low = Figure(figsize=(5, 3), layout="constrained").subplots()
-    sizes = [
-        next(text.get_fontsize() for text in ax.texts if text.get_text() == "Scored")
-        for ax in (plots.flow_diagram(study, ax=low), plots.flow_diagram(study))
-    ]
-    assert sizes[0] < 4
-    assert sizes[1] == plots.PAGE.font_pt
+def test_a_level_of_two_participants_has_no_line_and_a_sentence_says_so(study, words) -> None:
+    few = study[study["user_label"].isin(study["user_label"].unique()[:2])]
+    assert "Mark: the whole share; without a line: no interval" in words(
+        plots.outcomes_by_tag(few, "language")
+    )

@@ -1,0 +1,308 @@
+"""The flow diagram: how many recordings and participants reached each step, by arm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from helios_research._util.text import counted
+from helios_research.analysis import flow
+from helios_research.analysis.attrition import NOT_RECORDED, WITH_WARNING
+from helios_research.analysis.expected import Expected
+from helios_research.analysis.prepared import PreparedResults, Results, prepare
+from helios_research.errors import ResultsError
+from helios_research.plots.canvas import (
+    INK,
+    MUTED,
+    PAGE,
+    PAPER,
+    Footnote,
+    Look,
+    Style,
+    Target,
+    empty_figure,
+    open_canvas,
+    size_in,
+)
+from helios_research.plots.text import (
+    Labels,
+    about_fonts,
+    fit_names,
+    name_of,
+    plain,
+    shorten,
+    shown,
+    width_in,
+)
+
+# What a step is called, and what is lost before it.
+_WORDS = {
+    "expected": ("Expected", ""),
+    "listed": ("Listed in the manifest", "Not recorded"),
+    "valid": ("Valid rows", "Not valid"),
+    "passed preflight": ("Passed the preflight", "Stopped by preflight"),
+    "sent": ("Sent to Helios", "Not sent"),
+    "scored": ("Scored", "Without scores"),
+    "included": ("Included", "Excluded by us"),
+    "without warning": ("Scored without warning", "With a warning"),
+}
+_SAID_ALREADY = (WITH_WARNING, NOT_RECORDED)
+_HEAD = "recordings (participants)"
+_HOW = "In brackets: participants; of a loss, those none of whose recordings went on."
+
+MOST_ARMS = 8
+MOST_REASONS = 8
+
+# Heights in lines of type.
+_STEP, _LINE, _PAD, _GAP, _NAMES, _EDGE = 1.9, 0.95, 0.6, 1.2, 2.6, 0.15
+# Widths in letters of the size of the type: to the arrow, to a loss, and around a text.
+_ARROW, _ASIDE, _INDENT = 1.6, 3.4, 0.8
+# Bold type is wider.
+_BOLD = 1.12
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a box: a text, and the numbers of each arm."""
+
+    text: str
+    numbers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """The lines of a step, or of a loss before it, which is drawn aside."""
+
+    lines: tuple[_Line, ...]
+    aside: bool
+
+    @property
+    def height(self) -> float:
+        """Its height in lines of type."""
+        return _LINE * len(self.lines) + _PAD if self.aside else _STEP
+
+
+def flow_diagram(  # noqa: PLR0913 - each is a setting
+    results: Results,
+    *,
+    by: str | None = None,
+    expected: Expected = None,
+    labels: Mapping[str, str] | None = None,
+    caption: bool = True,
+    ax: Target = None,
+    style: Style = PAGE,
+) -> Axes:
+    """Draw how many recordings and participants reached each step, and why others did not.
+
+    The numbers are those of ``analysis.flow``, side by side where there are several arms.
+
+    Parameters
+    ----------
+    results
+        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
+    by
+        The arm, or another column of at most 8 levels.
+    expected
+        How many recordings each participant should have, or a table of them, as for
+        ``analysis.flow``.
+    labels
+        The text to show for an arm or a reason.
+    caption
+        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
+    ax
+        An Axes or an empty Figure to draw into; None makes a new figure.
+    style
+        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+
+    Raises
+    ------
+    UnknownColumnError
+        If the outcome, the participants or the arm are missing.
+    ResultsError
+        If there are more than 8 arms, or what was expected does not fit the results.
+
+    Examples
+    --------
+    >>> ax = flow_diagram("datasets/shift_study_results.parquet", by="arm")
+    >>> [text.get_text() for text in ax.texts if "shift" in text.get_text()]
+    ['night_shift', 'day_shift']
+    """
+    found = flow(results, by=by, expected=expected)
+    arms = list(found["group"].unique())
+    if len(arms) > MOST_ARMS:
+        message = (
+            f"{by!r} has {len(arms)} levels, more than the {MOST_ARMS} that a flow diagram has room "
+            "for: choose the arm or another column with few levels."
+        )
+        raise ResultsError(message)
+    names = [_HEAD] if by is None else [plain(shown(arm, labels)) for arm in arms]
+    notes = _notes(prepare(results, biomarkers=()), found, names, caption=caption)
+    if not found.loc[found["kind"] == "remaining", "recordings"].any():
+        return empty_figure(ax, 1, "These results have no recording.", notes[1:], style)[0]
+    boxes = _boxes(found, arms, labels)
+    gaps = sum(map(_gap, boxes, [None, *boxes[:-1]]))
+    height = _NAMES + sum(box.height for box in boxes) + gaps
+    (axes,) = open_canvas(ax, [(height + 1) * style.line_in], notes, style)
+    axes.set_axis_off()
+    figure = axes.get_figure(root=True)
+    engine = figure.get_layout_engine() if figure else None
+    if figure and engine and not isinstance(ax, Axes):
+        engine.execute(figure)
+    width, height_in = size_in(axes)
+    axes.set(xlim=(0, width), ylim=(height + _EDGE, -_EDGE))
+    # Where the Axes that was given is too low for its lines, the type is smaller.
+    fitting = replace(style, font_pt=min(style.font_pt, 72 * height_in / height / 1.3))
+    _draw(axes, names, boxes, _place_columns(width, names, boxes, fitting))
+    return axes
+
+
+def _notes(
+    prepared: PreparedResults, found: pd.DataFrame, names: Sequence[str], *, caption: bool
+) -> list[Footnote]:
+    people = counted(prepared.n_people, "participant")
+    n = f"n = {counted(len(prepared.frame), 'recording')} from {people}."
+    texts = [f"{n} {_HOW}", *found.attrs["warnings"], about_fonts(names)]
+    notes = [Footnote(text, hidden=not caption) for text in texts if text]
+    synthetic = prepared.source_note
+    return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
+
+
+def _gap(box: _Box, before: _Box | None) -> float:
+    """Give the room above a box: half as much on both sides of a loss."""
+    if before is None:
+        return 0.0
+    return _GAP / 2 if box.aside or before.aside else _GAP
+
+
+def _boxes(found: pd.DataFrame, arms: Sequence[str], labels: Labels) -> list[_Box]:
+    """Give each step a box, and before it one for what was lost."""
+    made = []
+    for step, own in found.groupby("step", sort=False):
+        name, loss = _WORDS[str(step)]
+        lines = _losses(own, arms, loss, labels)
+        made += [_Box(tuple(lines), aside=True)] if lines else []
+        made.append(_Box((_line(name, own[own["kind"] == "remaining"], arms),), aside=False))
+    return made
+
+
+def _losses(own: pd.DataFrame, arms: Sequence[str], loss: str, labels: Labels) -> list[_Line]:
+    """Write what is lost before a step, and why; give no lines where nothing is."""
+    lost, added = (own[own["kind"] == kind] for kind in ("lost", "added"))
+    lines = [_line(loss, lost, arms)] if len(lost) else []
+    explained = lost[~lost["reason"].isin(_SAID_ALREADY)]
+    totals = explained.groupby("reason", sort=False)["recordings"].sum()
+    reasons = totals.sort_values(ascending=False, kind="stable").index
+    for reason in reasons[:MOST_REASONS]:
+        bare = str(reason).removeprefix("excluded: ")
+        text = plain(shown(bare, labels, name_of(bare)))
+        lines.append(_line(text, explained[explained["reason"] == reason], arms))
+    others = explained[explained["reason"].isin(reasons[MOST_REASONS:])]
+    lines += [_line("for other reasons", others, arms)] if len(others) else []
+    return lines + ([_line("Added: not expected", added, arms)] if len(added) else [])
+
+
+def _line(text: str, rows: pd.DataFrame, arms: Sequence[str]) -> _Line:
+    sums = (
+        rows.groupby("group")[["recordings", "participants"]]
+        .sum()
+        .reindex(list(arms), fill_value=0)
+    )
+    numbers = sums.astype(int).itertuples(index=False, name=None)
+    return _Line(
+        text, tuple((f"{n:,}", f" ({people:,})" if people else "") for n, people in numbers)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where things are, in inches from the left edge, and the size of the type that fits.
+
+    ``starts`` has where each arm's column begins, ``ends`` where its numbers of recordings end.
+    """
+
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    right: float
+    style: Style
+
+    @property
+    def em(self) -> float:
+        """The size of the type in inches."""
+        return self.style.font_pt / 72
+
+
+def _place_columns(
+    width: float, names: Sequence[str], boxes: Sequence[_Box], style: Style
+) -> _Columns:
+    """Give the texts and the numbers of each arm the room that they need; more to long names."""
+    em = style.font_pt / 72
+    lines = [line for box in boxes for line in box.lines]
+    titles = [box.lines[0].text for box in boxes]
+    first, second = (
+        max(width_in(numbers[part], style.font_pt) for line in lines for numbers in line.numbers)
+        for part in (0, 1)
+    )
+    needed = first * _BOLD + second + 2 * _INDENT * em
+    title, text = (
+        _BOLD * max(width_in(text, style.font_pt) for text in texts) + (_ASIDE + _INDENT) * em
+        for texts in (titles, [line.text for line in lines])
+    )
+    shrink = min(1.0, width / (title + len(names) * needed))
+    name = max(width_in(name, style.font_pt) for name in names) * _BOLD + 2 * _INDENT * em
+    most = width - len(names) * shrink * needed
+    left = min(text, max(shrink * title, width / 2), most)
+    column = min(max(shrink * needed, name), (width - left) / len(names))
+    starts = tuple(left + arm * column for arm in range(len(names)))
+    ends = tuple(start + shrink * first * _BOLD for start in starts)
+    fitting = replace(style, font_pt=shrink * style.font_pt)
+    return _Columns(starts, ends, left + len(names) * column, fitting)
+
+
+def _draw(ax: Axes, names: Sequence[str], boxes: Sequence[_Box], columns: _Columns) -> None:
+    style, em, arrow = columns.style, columns.em, _ARROW * columns.em
+    limit = columns.right - columns.starts[-1] - _INDENT * em
+    wrapped = fit_names(names, limit / _BOLD, style.font_pt, 2)
+    for x, name in zip(columns.starts, wrapped, strict=True):
+        ax.text(x, _NAMES - 0.4, name, va="bottom", **style.text(fontweight="bold"))
+    y = _NAMES
+    for box, before in zip(boxes, [None, *boxes], strict=False):
+        if box.aside:
+            middle = y + (_GAP + box.height) / 2
+            _arrow(ax, (arrow, middle), (_ASIDE * em, middle), style)
+            _arrow(ax, (arrow, y), (arrow, y + _GAP + box.height), style)
+        elif before and not before.aside:
+            _arrow(ax, (arrow, y), (arrow, y + _GAP), style)
+        y += _gap(box, before)
+        _write(ax, box, y, columns)
+        y += box.height
+
+
+def _write(ax: Axes, box: _Box, top: float, columns: _Columns) -> None:
+    """Draw a box and its lines, the first of them bold."""
+    left = _ASIDE * columns.em if box.aside else 0.0
+    _frame(ax, (left, top), (columns.right - left, box.height), columns.style)
+    style = columns.style.small if box.aside else columns.style
+    left += _INDENT * columns.em
+    limit = (columns.starts[0] - left - 0.3 * columns.em) / _BOLD
+    for place, line in enumerate(box.lines):
+        y = top + (_LINE * (place + 0.5) + _PAD / 2 if box.aside else _STEP / 2)
+        look = style.text(fontweight="normal" if place else "bold", va="center")
+        ax.text(left, y, shorten(line.text, limit, style.font_pt), **look)
+        for end, (recordings, people) in zip(columns.ends, line.numbers, strict=True):
+            ax.text(end, y, recordings, ha="right", **look)
+            ax.text(end, y, people, **style.text(va="center"))
+
+
+def _frame(ax: Axes, corner: tuple[float, float], size: tuple[float, float], style: Style) -> None:
+    shape = f"round,pad=0,rounding_size={0.5 * style.font_pt / 72}"
+    look: Look = {"facecolor": PAPER, "edgecolor": MUTED, "linewidth": 0.1 * style.font_pt}
+    look["clip_on"] = False
+    aspect = 1 / style.line_in
+    ax.add_patch(FancyBboxPatch(corner, *size, boxstyle=shape, mutation_aspect=aspect, **look))
+
+
+def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], style: Style) -> None:
+    look: Look = {"color": INK, "linewidth": 0.11 * style.font_pt, "mutation_scale": style.font_pt}
+    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", shrinkA=0, shrinkB=0, **look))
