@@ -46,7 +46,7 @@ def main(rows: int = ROWS) -> None:
             read(path)
             show(f"parquet read by {name}", start, worked, path)
         start, worked = time.perf_counter(), time.process_time()
-        path = write_report(table, Path(folder) / "report.html", tags=["arm", "site", "visit"])
+        path = write_report(table, Path(folder) / "report.html", by=["arm", "site", "visit"])
         show("report by arm, site and visit", start, worked, path)
 
 

@@ -1,6 +1,6 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import pandas as pd
 
@@ -392,12 +393,21 @@ class Study:
             results, provenance = snapshot.table(), snapshot.provenance(self._name)
         return export(results, path, ages=ages, long=long, provenance=provenance)
 
-    def report(
+    def report(  # noqa: PLR0913 - each is a setting
         self,
         path: str | PathLike[str] | None = None,
         *,
+        by: str | Sequence[str] | None = None,
+        primary: str | None = None,
+        family: Sequence[str] | None = None,
+        reference: str | None = None,
+        order: Sequence[str] | None = None,
+        title: str | None = None,
+        labels: Mapping[str, str] | None = None,
         biomarkers: Sequence[str] | None = None,
         hide_small_cells: bool = False,
+        expected: int | pd.DataFrame | None = None,
+        warned: Literal["keep", "drop"] = "keep",
     ) -> Path:
         """Write a report about the study as it is now: one HTML file that can be mailed.
 
@@ -405,16 +415,16 @@ class Study:
         ----------
         path
             Where to write it; without it ``report.html`` in the study's folder.
-        biomarkers
-            The scores that have figures; None means mental strain and the five bucketed ones.
-        hide_small_cells
-            Whether groups of fewer than five participants are hidden.
+        by, primary, family, reference, order, title, labels, biomarkers, hide_small_cells, expected, warned
+            As for ``write_report``; ``by`` is the study's tags by default.
 
         Raises
         ------
         StudyError
             There is no study in the folder, or the file cannot be written or is one that the
             study needs.
+        ResultsError
+            A column is missing, or a setting is not valid.
         """
         # Loads the libraries for figures and statistics, which no submission needs.
         from helios_research.report import write_report
@@ -425,9 +435,18 @@ class Study:
         return write_report(
             results,
             path,
-            provenance=provenance,
+            by=by,
+            primary=primary,
+            family=family,
+            reference=reference,
+            order=order,
+            title=title,
+            labels=labels,
             biomarkers=biomarkers,
+            provenance=provenance,
             hide_small_cells=hide_small_cells,
+            expected=expected,
+            warned=warned,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ from helios_research.cli.printing import (
 from helios_research.columns import Outcome, Verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from helios_research.cohort import Cohort
     from helios_research.sandbox import Sandbox
 
@@ -223,6 +225,37 @@ def report(
     to: Annotated[
         Path | None, typer.Option(help="The file to write; by default report.html in the study.")
     ] = None,
+    by: Annotated[
+        str, typer.Option(help="Columns to compare, separated by commas; by default the tags.")
+    ] = "",
+    primary: Annotated[
+        str | None, typer.Option(help="The primary outcome; by default mental_strain.")
+    ] = None,
+    family: Annotated[
+        str, typer.Option(help="Biomarkers whose p-values are corrected together, with commas.")
+    ] = "",
+    reference: Annotated[
+        str | None, typer.Option(help="The level that others are compared with.")
+    ] = None,
+    order: Annotated[
+        str, typer.Option(help="Levels in the order wanted, separated by commas.")
+    ] = "",
+    title: Annotated[str | None, typer.Option(help="The title of the report.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="LEVEL=TEXT",
+            help="The text to show for a level, column or biomarker. Repeatable.",
+        ),
+    ] = None,
+    expected: Annotated[
+        str | None,
+        typer.Option(help="Recordings expected of each participant: a number, or a CSV table."),
+    ] = None,
+    warned: Annotated[
+        Literal["keep", "drop"], typer.Option(help="What to do with scores that Helios warned of.")
+    ] = "keep",
     hide_small_cells: Annotated[
         bool,
         typer.Option("--hide-small-cells", help="Pool groups of fewer than five participants."),
@@ -233,7 +266,19 @@ def report(
 
     target = to or study / "report.html"
     with logged_to_stderr("helios_research.report"):
-        written = Study(study).report(target, hide_small_cells=hide_small_cells)
+        written = Study(study).report(
+            target,
+            by=_listed(by),
+            primary=primary,
+            family=_listed(family),
+            reference=reference,
+            order=_listed(order),
+            title=title,
+            labels=_pairs(label, "--label"),
+            expected=None if expected is None else _expected(expected),
+            warned=warned,
+            hide_small_cells=hide_small_cells,
+        )
     typer.echo(f"Report: {written}")
 
 
@@ -364,9 +409,21 @@ def _read(
         manifest,
         columns=_pairs(columns, "--column"),
         constants=_pairs(constants, "--constant"),
-        tags=[tag.strip() for tag in tags.split(",") if tag.strip()],
+        tags=_listed(tags) or (),
         sheet=sheet,
     )
+
+
+def _listed(text: str) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] or None
+
+
+def _expected(text: str) -> "int | pd.DataFrame":
+    if text.isdecimal():
+        return int(text)
+    import pandas as pd
+
+    return pd.read_csv(text, dtype="str")
 
 
 def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:

@@ -330,7 +330,7 @@ def draw_on_another_thread(draw: Callable[[], Any]) -> Any:
 def to_png(figure: Figure, dpi: float, *, colours: int | None = None) -> bytes:
     """Paint a figure as PNG.
 
-    A palette of a few ``colours`` makes the file a third as large, and takes longer.
+    A palette of a few ``colours`` makes the file a third as large.
     """
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
@@ -342,5 +342,8 @@ def to_png(figure: Figure, dpi: float, *, colours: int | None = None) -> bytes:
         # More compression takes a third of the time for a tenth of the size.
         image.save(painted, format="png", compress_level=2)
     else:
-        image.convert("RGB").quantize(colours).save(painted, format="png", optimize=True)
+        # Quicker than median cut by far, and smaller. Above 250 it is white but for rounding.
+        drawn = image.convert("RGB").quantize(colours, method=Image.Quantize.FASTOCTREE)
+        drawn.putpalette([255 if part > 250 else part for part in drawn.getpalette() or []])
+        drawn.save(painted, format="png")
     return painted.getvalue()

@@ -8,7 +8,7 @@ from hashlib import sha256
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -18,9 +18,11 @@ from helios_research._version import __version__
 from helios_research.errors import storage_errors
 from helios_research.report.blocks import Block
 from helios_research.report.data import ReportData, report_data
-from helios_research.report.overview import at_a_glance, columns, errors, methods
+from helios_research.report.errors import columns, errors
+from helios_research.report.finding import finding
+from helios_research.report.methods import in_full, methods
 from helios_research.report.participants import missing, participants, recording_flow
-from helios_research.report.scores import comparisons, over_time, scores
+from helios_research.report.scores import cautions, over_time, scores
 from helios_research.results.codebook import NOT_MEDICAL
 
 __all__ = ["write_report"]
@@ -28,24 +30,32 @@ __all__ = ["write_report"]
 _log = logging.getLogger(__name__)
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - each is a setting
     results: pd.DataFrame | str | PathLike[str],
     path: str | PathLike[str],
     *,
-    tags: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
+    by: str | Sequence[str] | None = None,
+    primary: str | None = None,
+    family: Sequence[str] | None = None,
+    reference: str | None = None,
+    order: Sequence[str] | None = None,
+    title: str | None = None,
+    labels: Mapping[str, str] | None = None,
     biomarkers: Sequence[str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     hide_small_cells: bool = False,
+    expected: int | pd.DataFrame | None = None,
+    warned: Literal["keep", "drop"] = "keep",
 ) -> Path:
     """Write a report about a study: one HTML file to mail, read on a phone and print.
 
-    It contains what was submitted, when and with what outcome, Table 1, missing scores, figures
-    and comparisons by tag, change over time, every error with its remedy, the methods and the
-    codebook. It contains no audio, no transcripts, no labels of participants and none of the
-    researcher's own columns except tags. It needs no network and no scripts.
+    It opens with the finding on the primary outcome and the cautions; then come the methods, who
+    took part, what happened to the recordings, missing scores, figures and comparisons by each
+    column, change over visits, and errors with their remedies. The full methods and the codebook
+    are an appendix. It contains no audio, no transcripts, no labels of participants and none of
+    the researcher's own columns except those in ``by``. It needs no network and no scripts.
 
-    It takes some seconds, most of them for the figures, and about a quarter of a minute for
-    100,000 recordings and three tags. Each step is logged at the level INFO.
+    It takes some seconds, most of them for the figures. Each step is logged at the level INFO.
 
     Parameters
     ----------
@@ -54,22 +64,40 @@ def write_report(
         ``results.parquet``.
     path
         The HTML file. An existing file is replaced when the new one is complete.
-    tags
-        The columns by which results are shown; by default those that the Parquet file lists.
-    provenance
-        What the report says about the study: ``study``, ``base_url``, ``source``, ``tags``. By
-        default what the Parquet file says about it.
+    by
+        The columns by which results are shown and compared, tags or not; None means the tags that
+        the Parquet file lists. A column that runs with time, such as the visit, is shown as change.
+    primary
+        The primary outcome, a biomarker; None means mental strain.
+    family
+        The biomarkers whose p-values are corrected together, as for ``analysis.compare_by_tag``.
+    reference
+        The level that others are compared with, in each column that has it; None means the first.
+    order
+        Levels in the order wanted, of all columns in ``by``; levels that are not named follow.
+    title
+        The title; None means the study's name.
+    labels
+        The text to show for a level, a column in ``by`` or a biomarker.
     biomarkers
         The biomarkers with figures; None means mental strain and the five bucketed ones. The
         comparisons always have all biomarkers.
+    provenance
+        What the report says about the study: ``study``, ``base_url``, ``source``, ``tags``. By
+        default what the Parquet file says about it.
     hide_small_cells
         Whether groups of fewer than five participants are hidden: they are pooled with the next
-        larger one, and cells of Table 1 that would reveal them are hidden.
+        larger one, and cells of tables that would reveal them are hidden.
+    expected
+        The recordings that each participant should have, as for ``analysis.attrition``.
+    warned
+        "keep" or "drop" scores with a warning of Helios. The primary outcome is also compared the
+        other way.
 
     Raises
     ------
     ResultsError
-        The results cannot be read, or a column is missing.
+        The results cannot be read, a column is missing, or a setting is not valid.
     StudyStorageError
         The file cannot be written there.
 
@@ -81,10 +109,18 @@ def write_report(
     page = _render(
         report_data(
             results,
-            tags=tags,
+            by=by,
+            primary=primary,
+            family=family,
+            reference=reference,
+            order=order,
+            title=title,
+            labels=labels or {},
             biomarkers=biomarkers,
             provenance=provenance,
             hide_small_cells=hide_small_cells,
+            expected=expected,
+            warned=warned,
         )
     )
     with storage_errors(target), replaced(target) as unfinished:
@@ -101,9 +137,9 @@ def _render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html").render(
-        title=data.provenance.get("study") or "Voice biomarkers",
-        synthetic=data.synthetic,
+    page = environment.get_template("report.html").render(
+        title=data.settings.title or data.provenance.get("study") or "Voice biomarkers",
+        synthetic=data.prepared.source_note,
         not_medical=NOT_MEDICAL,
         sections=_sections(data),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -112,6 +148,7 @@ def _render(data: ReportData) -> str:
         # The page may use this style and the pictures in it, and nothing else.
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
     )
+    return page.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _template(name: str) -> str:
@@ -122,24 +159,24 @@ def _template(name: str) -> str:
 def _sections(data: ReportData) -> list[tuple[str, str, Sequence[Block]]]:
     """Give the anchor, the title and the blocks of each section."""
     # The steps that take long are logged before they start.
+    _log.info("Report: comparisons")
+    careful = cautions(data)
     _log.info("Report: missing scores")
     missing_scores, unequal = missing(data)
-    _log.info("Report: comparisons")
-    compared, cautions = comparisons(data)
     _log.info("Report: figures of the scores")
-    figures = scores(data)
+    by_columns = scores(data)
     _log.info("Report: figures over time")
     figures_over_time = over_time(data)
-    by_tags = f"Scores by {', '.join(data.tags)}" if data.tags else "Scores"
+    by = f"Scores by {', '.join(data.by)}" if data.by else "Scores"
     return [
-        ("glance", "At a glance", at_a_glance(data, [*unequal, *cautions])),
+        ("finding", "Finding", finding(data, [*unequal, *careful])),
+        ("methods", "Methods", methods(data)),
         ("participants", "Who took part", participants(data)),
         ("flow", "From the manifest to scores", recording_flow(data)),
         ("missing", "Missing scores", missing_scores),
-        ("scores", by_tags, figures),
-        ("comparisons", "Comparisons", compared),
+        ("scores", by, by_columns),
         ("time", "Over time", figures_over_time),
         ("errors", "Errors and what to do about them", errors(data)),
-        ("methods", "Methods", methods(data)),
-        ("codebook", "Codebook", columns(data)),
+        ("in-full", "Appendix A: methods in full", in_full(data)),
+        ("codebook", "Appendix B: codebook", columns(data)),
     ]

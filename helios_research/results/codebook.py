@@ -27,7 +27,7 @@ _NO_MOMENTS = pd.Series(dtype="datetime64[us, UTC]")
 _MOST_VALUES = 12
 _LONGEST_VALUE = 40
 # Their values identify a participant.
-_NEVER_LISTED = frozenset({"recording_id", "recording", "user_label", "date_of_birth"})
+NEVER_LISTED = frozenset({"recording_id", "recording", "user_label", "date_of_birth"})
 
 
 # --- the README -----------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def codebook(table: ExportTable, *, values_of: Iterable[str] | None = None) -> p
     ``values_of`` are the researcher's columns whose values may be listed; by default all but those
     that identify a participant.
     """
-    listed = {*table.variables} - _NEVER_LISTED if values_of is None else {*values_of}
+    listed = {*table.variables} - NEVER_LISTED if values_of is None else {*values_of}
     book = pd.DataFrame(
         [_row(variable, table.frame[name], listed) for name, variable in table.variables.items()]
     )

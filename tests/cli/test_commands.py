@@ -24,7 +24,7 @@ def is_clean(text: str) -> bool:
 
 
 def test_submitting_twice_sends_once_and_every_command_shows_the_same(
-    helios, manifest, sandbox, at, quick, tmp_path
+    helios, manifest, sandbox, at, quick, refused, tmp_path
 ) -> None:
     first = helios("submit", manifest, "--study", "study", "--tags", "arm", *quick, env=at)
     assert first.returncode == 0, first
@@ -59,6 +59,21 @@ def test_submitting_twice_sends_once_and_every_command_shows_the_same(
     assert reported.stdout.startswith("Report: study/report.html")
     assert "Report: figures of the scores\n" in reported.stderr
     assert is_clean(reported.stderr)
+    asked = ["--by", "arm,language", "--primary", "distress", "--family", "stress,exhaustion"]
+    asked += ["--title", "Our study", "--label", "arm=Group", "--expected", "1", "--warned", "drop"]
+    asked += ["--order", "night,day", "--hide-small-cells", "--to", "other.html"]
+    reported = helios("report", "study", *asked, env={"THYMIA_API_KEY": ""})
+    assert reported.returncode == 0, reported
+    page = (tmp_path / "other.html").read_text(encoding="utf-8")
+    for words in (
+        "<h1>Our study</h1>",
+        "By Group",
+        "By language",
+        "Figure 1. Distress by Group.",
+    ):
+        assert words in page
+    refused(helios("report", "study", "--by", "amr"), "'amr'", "Did you mean 'arm'")
+    refused(helios("report", "study", "--expected", "due.csv"), "due.csv cannot be used")
 
 
 def test_rows_that_did_not_end_scored_make_the_status_1(

@@ -126,7 +126,7 @@ def test_texts_of_a_cohort_are_only_shown(tmp_path, texts) -> None:
 @settings(parent=lean, max_examples=max(3, settings().max_examples // 40))
 def test_texts_of_results_are_only_shown_in_a_report(with_text, tmp_path, texts) -> None:
     path = write_report(
-        with_text(texts), tmp_path / "r.html", tags=["arm"], biomarkers=["mental_strain"]
+        with_text(texts), tmp_path / "r.html", by=["arm"], biomarkers=["mental_strain"]
     )
     assert acting_in(path.read_text(encoding="utf-8")) == []
 

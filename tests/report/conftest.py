@@ -1,12 +1,13 @@
 """A part of the shift study, small enough to report on in seconds, and its report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from helios_research.report import write_report
+from helios_research.report.blocks import Block, Bullets, Table, Text
 from helios_research.results import read_results
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
@@ -29,7 +30,7 @@ def report(study: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return write_report(
         study,
         tmp_path_factory.mktemp("report") / "report.html",
-        tags=["arm", "visit"],
+        by=["arm", "visit"],
         provenance={"study": "night-shift", "base_url": "https://api.example", "tags": ["arm"]},
         biomarkers=["mental_strain", "distress"],
     )
@@ -45,3 +46,22 @@ def report_on(tmp_path: Path) -> Reporter:
         return path.read_text(encoding="utf-8")
 
     return write
+
+
+@pytest.fixture
+def tables() -> Callable[[Sequence[Block]], list[Table]]:
+    """Give the tables of a section."""
+    return lambda section: [block for block in section if isinstance(block, Table)]
+
+
+@pytest.fixture
+def words() -> Callable[[Sequence[Block]], str]:
+    """Give the paragraphs and lists of a section as one text."""
+
+    def join(section: Sequence[Block]) -> str:
+        said = [block.text for block in section if isinstance(block, Text)]
+        return " ".join(
+            said + [item for b in section if isinstance(b, Bullets) for item in b.items]
+        )
+
+    return join

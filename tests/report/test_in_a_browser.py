@@ -108,7 +108,7 @@ def test_long_names_of_levels_are_not_cut_off_in_print(
     browser: Browser, study: pd.DataFrame, tmp_path: Path, name: str
 ) -> None:
     table = study.assign(site=study["site"].replace("Leeds", name))
-    path = write_report(table, tmp_path / "report.html", tags=["site"], biomarkers=[])
+    path = write_report(table, tmp_path / "report.html", by=["site"], biomarkers=[])
     page, _, _ = opened(browser, path, 1200)
     assert cut_off_in_print(page) == []
     page.close()
@@ -135,11 +135,22 @@ def test_a_row_that_continues_another_stays_with_it_in_print(
     page, _, _ = opened(browser, report, 1200)
     page.emulate_media(media="print")
     rules = page.evaluate(
-        "[...document.querySelectorAll('#comparisons tbody tr')].map("
+        "[...document.querySelectorAll('#time tbody tr:not(:first-child)')].map("
         "r => [r.cells[0].textContent.trim() === '', getComputedStyle(r).breakBefore])"
     )
     assert {rule for continues, rule in rules if continues} == {"avoid"}
     assert {rule for continues, rule in rules if not continues} == {"auto"}
+    page.close()
+
+
+def test_a_heading_is_never_the_last_thing_on_a_page(browser: Browser, report: Path) -> None:
+    page, _, _ = opened(browser, report, 1200)
+    page.emulate_media(media="print")
+    for part, rule in (("h2, h3, caption, thead", "breakAfter"), ("figcaption", "breakBefore")):
+        rules = page.evaluate(
+            f"[...document.querySelectorAll('{part}')].map(e => getComputedStyle(e).{rule})"
+        )
+        assert {*rules} == {"avoid"}
     page.close()
 
 
@@ -160,7 +171,7 @@ def test_names_in_arabic_leave_numbers_and_names_in_their_order(
     """Characters of a line from left to right, as the browser placed them."""
     name = "\u0645\u0648\u0642\u0639 Leeds \u0641\u064a"
     table = study.assign(site=study["site"].replace("Leeds", name))
-    path = write_report(table, tmp_path / "report.html", tags=["site"], biomarkers=[])
+    path = write_report(table, tmp_path / "report.html", by=["site"], biomarkers=[])
     page, _, _ = opened(browser, path, 1200)
     cells = page.evaluate(_PLACES, ["#missing td", name])
     assert cells

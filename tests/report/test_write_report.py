@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
+from inspect import signature
 from pathlib import Path
 
 import pandas as pd
@@ -13,19 +14,20 @@ import pytest
 from helios_research.columns import SCORES
 from helios_research.errors import ResultsError, StudyStorageError, UnknownColumnError
 from helios_research.report import write_report
+from helios_research.study import Study
 
 Reporter = Callable[..., str]
 TITLES = (
-    "At a glance",
+    "Finding",
+    "Methods",
     "Who took part",
     "From the manifest to scores",
     "Missing scores",
     "Scores by arm, visit",
-    "Comparisons",
     "Over time",
     "Errors and what to do about them",
-    "Methods",
-    "Codebook",
+    "Appendix A: methods in full",
+    "Appendix B: codebook",
 )
 
 
@@ -78,12 +80,20 @@ def test_it_refers_to_nothing_outside_itself(report: Path) -> None:
     assert "@import" not in style[1]
 
 
+def test_figures_and_tables_are_numbered_in_the_order_in_which_they_are_read(report: Path) -> None:
+    text = Page(report.read_text(encoding="utf-8")).text
+    for name in ("Figure", "Table"):
+        numbers = [int(number) for number in re.findall(rf"^{name} (\d+)\. ", text, re.MULTILINE)]
+        assert len(numbers) > 3
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_every_picture_says_what_it_shows(report: Path) -> None:
     page = Page(report.read_text(encoding="utf-8"))
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
-    # The flow, two of missing scores, two by arm, two over time.
-    assert len(pictures) == 7
-    assert all(len(picture["alt"] or "") > 40 for picture in pictures)
+    # The primary outcome in the opening, the flow, two by arm, the other one over time.
+    assert len(pictures) == 5
+    assert all(picture["alt"] for picture in pictures)
     assert any("day_shift: mean 0." in (picture["alt"] or "") for picture in pictures)
 
 
@@ -93,7 +103,7 @@ def test_no_label_recording_transcript_or_free_column_is_in_it(
     table = study.assign(
         transcript="I slept badly", note="called her mother", user_label=study["user_label"] + "-X"
     )
-    html = report_on(table, tags=["arm"])
+    html = report_on(table, by=["arm"])
     people = [*table["user_label"].unique(), *table["date_of_birth"].unique()]
     for secret in (
         "slept badly",
@@ -124,7 +134,7 @@ def test_html_and_other_scripts_in_cells_are_only_text(
         error_code=study["error_code"].mask(study["error_code"].notna(), "<b>CODE</b>"),
         warnings=pd.Series([["</table><script>x</script>"]] * len(study), dtype="object"),
     ).rename(columns={"site": "<i>site</i>"})
-    html = report_on(table, tags=["arm", "<i>site</i>"], provenance={"study": "</title><b>x</b>"})
+    html = report_on(table, by=["arm", "<i>site</i>"], provenance={"study": "</title><b>x</b>"})
     assert evil not in html
     for markup in ("<b>", "<i>", "<script"):
         assert markup not in html
@@ -167,7 +177,7 @@ def test_any_study_has_a_report(
     change: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> None:
     table = change(study).reset_index(drop=True)
-    page = Page(report_on(table, tags=["arm"], hide_small_cells=len(table) < 30))
+    page = Page(report_on(table, by=["arm"], hide_small_cells=len(table) < 30))
     assert sum(tag == "section" for tag, _ in page.tags) == len(TITLES)
     assert "nan" not in page.text.lower().split()
 
@@ -176,26 +186,36 @@ def test_without_tags_all_recordings_are_described_together(
     study: pd.DataFrame, report_on: Reporter
 ) -> None:
     page = Page(report_on(study))
-    assert "There is no tag to compare by." in page.text
+    assert "Nothing can be compared: no column is given to compare by." in page.text
     assert any("all: mean" in (attrs.get("alt") or "") for _, attrs in page.tags)
 
 
 def test_a_tag_with_too_many_levels_is_a_sentence(study: pd.DataFrame, report_on: Reporter) -> None:
     many = pd.concat([study] * 5, ignore_index=True).head(501)
     many["room"] = [f"room {number}" for number in range(501)]
-    assert Page(report_on(many, tags=["room"])).text.count("has 501 different values") == 3
+    assert Page(report_on(many, by=["room"])).text.count("has 501 different values") == 2
 
 
 def test_unknown_columns_and_unreadable_files_are_named(
     study: pd.DataFrame, tmp_path: Path
 ) -> None:
     with pytest.raises(UnknownColumnError, match="Did you mean 'arm'"):
-        write_report(study, tmp_path / "x.html", tags=["arms"])
+        write_report(study, tmp_path / "x.html", by=["arms"])
     with pytest.raises(ResultsError, match="no results file"):
         write_report(tmp_path / "none.parquet", tmp_path / "x.html")
     with pytest.raises(StudyStorageError, match=r"no such file or directory\. Make its folder"):
         write_report(study.head(0), tmp_path / "nowhere" / "x.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_reports_with_the_same_settings() -> None:
+    """But for the provenance, which the study itself knows."""
+    own, function = (dict(signature(made).parameters) for made in (Study.report, write_report))
+    for name in ("self", "path"):
+        own.pop(name)
+    for name in ("results", "path", "provenance"):
+        function.pop(name)
+    assert own == function
 
 
 def test_reporting_loads_neither_the_ledger_nor_the_network() -> None:

@@ -424,6 +424,6 @@ def test_what_is_written_afterwards_counts_who_withdrew_and_names_no_one(study, 
     readme = (tmp_path / "out.csv.README.md").read_text(encoding="utf-8")
     assert "| withdrawn participants, not included | 1 |" in readme
     report = study.report(tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Withdrawn participants, not included" in report
+    assert "Not counted: 1 participant who withdrew." in report
     for name in ("out.csv", "out.csv.README.md", "report.html"):
         assert GONE.encode() not in (tmp_path / name).read_bytes()

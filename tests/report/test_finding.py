@@ -1,0 +1,131 @@
+"""The opening: three sentences that are true, one figure, and every caution."""
+
+import pandas as pd
+import pytest
+
+from helios_research.analysis import compare_by_tag, compare_change
+from helios_research.report.blocks import Bullets, Pictures, decimal
+from helios_research.report.data import report_data
+from helios_research.report.finding import finding, sentences
+
+
+def said(table: pd.DataFrame, **settings: object) -> list[str]:
+    return list(sentences(report_data(table, **settings)))
+
+
+def test_it_says_what_was_compared_by_how_much_how_sure_and_how_many(study: pd.DataFrame) -> None:
+    row = compare_by_tag(study, "arm", biomarkers="mental_strain", reference="day_shift").iloc[0]
+    first, second, third = said(study, by="arm", reference="day_shift")
+    assert first == (
+        "Mental strain, the primary outcome, was compared between day_shift "
+        f"({row['participants_reference']} participants, {row['recordings_reference']} scored "
+        f"recordings) and night_shift ({row['participants_level']} participants, "
+        f"{row['recordings_level']} scored recordings)."
+    )
+    assert second.startswith(
+        f"Compared with day_shift, it was {abs(row['difference']):.3f} points "
+    )
+    assert f"{decimal(row['difference_low'], 3)} to {decimal(row['difference_high'], 3)}" in second
+    assert third.startswith("Without the ")
+    assert "that Helios warned of, the difference was" in third
+
+
+def shifted(study: pd.DataFrame, by: float) -> pd.DataFrame:
+    """Scores that differ between the arms by so much, and alike within them."""
+    by_arm = study.groupby("arm")["user_label"]
+    people = by_arm.transform(lambda labels: labels.factorize()[0])
+    level = 0.3 + people % 2 / 100 + by * (study["arm"] == "night_shift")
+    return study.assign(mental_strain=level.where(study["outcome"] == "scored"))
+
+
+def test_a_clear_difference_and_one_that_is_not_have_their_own_sentences(
+    study: pd.DataFrame,
+) -> None:
+    higher, alike = (
+        said(shifted(study, by), by="arm", reference="day_shift")[1] for by in (0.2, 0.0)
+    )
+    assert higher.startswith("Compared with day_shift, it was 0.2")
+    assert " points higher in night_shift (95 % interval 0.1" in higher
+    assert higher.endswith("; p < .001).")
+    assert alike.endswith("; the interval includes 0, so differences within it remain possible.")
+
+
+def test_a_primary_outcome_with_four_levels_is_given_as_a_probability(study: pd.DataFrame) -> None:
+    row = compare_by_tag(study, "arm", biomarkers="sleep_propensity").iloc[0]
+    first, second, _ = said(study, by="arm", primary="sleep_propensity")
+    assert first.startswith("Sleep propensity, the primary outcome, was compared")
+    assert f"P(higher) \N{MINUS SIGN} P(lower) {decimal(row['effect'])}" in second
+
+
+def test_with_visits_the_third_sentence_is_how_the_change_differs(study: pd.DataFrame) -> None:
+    rows = compare_change(study, "arm", over="visit", biomarkers="mental_strain")
+    trend = rows.iloc[-1]
+    third = said(study, by=["arm", "visit"])[2]
+    assert "the change per visit" in third.lower()
+    assert (
+        f"{decimal(trend['difference_low'], 3)} to {decimal(trend['difference_high'], 3)}" in third
+    )
+
+
+def test_visits_alone_are_compared_with_no_change(study: pd.DataFrame) -> None:
+    first, second = said(study, by="visit")
+    assert first.startswith("Mental strain, the primary outcome, was followed over visit in ")
+    assert "change per visit" in second
+
+
+def test_several_levels_are_named_and_many_are_summed_up(study: pd.DataFrame) -> None:
+    several = said(study, by="site", order=["Leeds"])[1]
+    assert several.startswith("Compared with Leeds, it was ")
+    assert " in Girona (95 % interval " in several
+    assert " in Hamburg (95 % interval " in several
+    assert several.endswith(
+        "; all intervals include 0, so differences within them remain possible."
+    )
+    people = study["user_label"].factorize()[0]
+    first, many, _ = said(study.assign(room=[f"room {n % 6}" for n in people]), by="room")
+    assert "between 6 levels of room" in first
+    assert many.startswith("Compared with room 0, it was clearly higher or lower (")
+    assert many.endswith(" of 5 levels.")
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "why"),
+    [
+        ({"outcome": "failed"}, {"by": "arm"}, "no recording has scores."),
+        ({}, {}, "no column is given to compare by."),
+        ({"arm": "placebo"}, {"by": "arm"}, "Comparing needs 2 to 60 levels"),
+        ({"user_label": "one"}, {"by": "site"}, "a group has too few participants"),
+    ],
+)
+def test_where_nothing_can_be_compared_it_says_why(
+    study: pd.DataFrame, change: dict[str, object], settings: dict[str, object], why: str
+) -> None:
+    assert said(study.assign(**change), **settings)[0].startswith(f"Nothing can be compared: {why}")
+
+
+def test_a_few_participants_are_not_told_of_on_demand(study: pd.DataFrame) -> None:
+    table = study.copy()
+    few = table.loc[table["arm"] == "day_shift", "user_label"].unique()[3:]
+    gone = table["user_label"].isin(few) & (table["arm"] == "day_shift")
+    table.loc[gone, "outcome"] = "failed"
+    assert "(3 participants" in said(table, by="arm")[0]
+    assert said(table, by="arm", hide_small_cells=True)[0].startswith("Nothing can be compared")
+
+
+def test_one_figure_and_every_caution_follow(study: pd.DataFrame) -> None:
+    data = report_data(study, by=["arm", "visit"])
+    blocks = finding(data, ["Beware of the dog."])
+    (figure,) = [block for block in blocks if isinstance(block, Pictures)]
+    assert figure.caption.startswith("Mental strain by visit.")
+    cautions = next(block.items for block in blocks if isinstance(block, Bullets))
+    assert "Beware of the dog." in cautions
+    assert any(text.startswith("Helios gave warnings for") for text in cautions)
+    failed = study.assign(outcome="failed", error_code="ERR_INTERNAL")
+    assert not any(isinstance(block, Pictures) for block in finding(report_data(failed), []))
+
+
+def test_unfinished_recordings_are_a_caution(study: pd.DataFrame) -> None:
+    table = study.copy()
+    table.loc[:5, "outcome"] = "pending"
+    cautions = finding(report_data(table, biomarkers=[]), [])[-1]
+    assert "6 recordings are not finished; numbers will change." in cautions.items
