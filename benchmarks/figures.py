@@ -60,6 +60,7 @@ def main() -> None:
         "outcomes_by_tag, site": lambda: plots.outcomes_by_tag(table, "site"),
         "outcomes_by_tag, 50 levels": lambda: plots.outcomes_by_tag(fifty, "ward"),
         "flow_diagram": lambda: plots.flow_diagram(table),
+        "flow_diagram, arm, expected": lambda: plots.flow_diagram(table, by="arm", expected=14),
     }
     for name, draw in draws.items():
         taken, worked = seconds(drawn(draw))

@@ -251,9 +251,11 @@ def _place_columns(
     )
     shrink = min(1.0, width / (title + len(names) * needed))
     name = max(width_in(name, style.font_pt) for name in names) * _BOLD + 2 * _INDENT * em
-    most = width - len(names) * shrink * needed
-    left = min(text, max(shrink * title, width / 2), most)
-    column = min(max(shrink * needed, name), (width - left) / len(names))
+    wished = max(shrink * needed, name)
+    # Where not all fits, texts have half of the width before names are wrapped for them.
+    fair = max(shrink * title, width / 2, width - len(names) * wished)
+    left = min(text, fair, width - len(names) * shrink * needed)
+    column = min(wished, (width - left) / len(names))
     starts = tuple(left + arm * column for arm in range(len(names)))
     ends = tuple(start + shrink * first * _BOLD for start in starts)
     fitting = replace(style, font_pt=shrink * style.font_pt)
