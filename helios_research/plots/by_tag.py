@@ -25,7 +25,7 @@ from helios_research.plots.rows import (
     write_rows,
 )
 from helios_research.plots.selection import NO_SCORE, keep_largest, select
-from helios_research.plots.text import Labels, about_fonts, plain, shown, shown_column
+from helios_research.plots.text import Labels, about_fonts, shown, shown_column
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
@@ -110,16 +110,14 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     reference
         The level that the others are compared with below the rows. None compares only where the
         tag has two levels, with the first. Rows that hue divides are not compared.
-    labels
-        The text to show for a level or for a biomarker's column.
-    palette
-        Colours of the rows; None means seven that people with any colour vision distinguish.
+    labels, palette
+        The text to show for a level or a column, and the colours of groups; None means seven that
+        people with any colour vision distinguish.
     caption
         Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax
-        An Axes (for one biomarker) or an empty Figure to draw into; None makes a new figure.
-    style
-        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    ax, style
+        An Axes (for one biomarker) or an empty Figure to draw into, None for a new one; and its
+        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Returns
     -------
@@ -178,7 +176,7 @@ def _compare(
 
 def _level_name(level: str, tag: str, labels: Labels) -> str:
     """Name a level in a difference; a bare number with its tag, so that the minus is no sign."""
-    name = plain(shown(level, labels))
+    name = shown(level, labels)
     return f"{shown_column(tag, labels).lower()} {name}" if name[:1].isdigit() else name
 
 
@@ -224,7 +222,7 @@ def _how_to_read(drawn: _TagFigure) -> list[str | None]:
 
 def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     style, layout, scores = drawn.style, drawn.layout, drawn.results.scores[marker.name]
-    title = plain(shown(marker.name, drawn.labels, marker.label))
+    title = shown(marker.name, drawn.labels, marker.label)
     if not marks.open_panel(ax, title, scores, style):
         return
     tables = drawn.summary, drawn.compared

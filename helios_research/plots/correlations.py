@@ -28,7 +28,7 @@ from helios_research.plots.canvas import (
     write_sentence,
 )
 from helios_research.plots.selection import select
-from helios_research.plots.text import MINUS, plain, shown, width_in
+from helios_research.plots.text import MINUS, shown, width_in
 
 FEWEST = 20
 """Participants from which on a correlation is shown."""
@@ -80,10 +80,9 @@ def biomarker_correlations(  # noqa: PLR0913 - each is a setting
         Two or more colours, from -1 to 1; None means from brown over white to violet.
     caption
         Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax
-        An Axes or an empty Figure to draw into; None makes a new figure.
-    style
-        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    ax, style
+        An Axes or an empty Figure to draw into, None for a new one; and its
+        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Returns
     -------
@@ -104,7 +103,7 @@ def biomarker_correlations(  # noqa: PLR0913 - each is a setting
     """
     chosen = select(results, biomarkers, caption=caption)
     found = correlate(chosen.rows())
-    names = [plain(shown(own.name, labels, own.label)) for own in chosen.results.biomarkers]
+    names = [shown(own.name, labels, own.label) for own in chosen.results.biomarkers]
     able = np.isfinite(found.value).any()
     height = (2.2 * len(names) + 11) * style.line_in if able else 1.5
     (axes,) = open_canvas(ax, [height], chosen.notes(_about(found) if able else None), style)

@@ -73,10 +73,9 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
         but not counted.
     caption
         Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax
-        An Axes or an empty Figure to draw into; None makes a new figure.
-    style
-        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    ax, style
+        An Axes or an empty Figure to draw into, None for a new one; and its
+        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Raises
     ------

@@ -58,16 +58,14 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
         A column that divides the recordings.
     order
         Levels of hue in the order wanted; levels that are not named follow.
-    labels
-        The text to show for a level or a column.
-    palette
-        Colours of the groups; None means seven that people with any colour vision distinguish.
+    labels, palette
+        The text to show for a level or a column, and the colours of groups; None means seven that
+        people with any colour vision distinguish.
     caption
         Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax
-        An Axes (for one biomarker) or an empty Figure to draw into; None makes a new figure.
-    style
-        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    ax, style
+        An Axes (for one biomarker) or an empty Figure to draw into, None for a new one; and its
+        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Returns
     -------
@@ -153,16 +151,14 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         where this range is around 0. None draws the scores.
     change_unit
         Whether ``change_from`` counts recordings or days.
-    labels
-        The text to show for a level or a column.
-    palette
-        Colours of the groups; None means seven that people with any colour vision distinguish.
+    labels, palette
+        The text to show for a level or a column, and the colours of groups; None means seven that
+        people with any colour vision distinguish.
     caption
         Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax
-        An Axes (for one biomarker) or an empty Figure to draw into; None makes a new figure.
-    style
-        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    ax, style
+        An Axes (for one biomarker) or an empty Figure to draw into, None for a new one; and its
+        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
 
     Returns
     -------
@@ -271,7 +267,6 @@ def _about_change(changes: Mapping[str, Change], first: str) -> str | None:
     if all(np.isnan(change.half) for change in changes.values()):
         return f"{zero} No usual range: the baselines are too short."
     outside = sum(int(change.outside.sum()) for change in changes.values())
-    return (
-        f"{zero} Band: where 95 % of later scores are if nothing changes. Dark points: the "
-        f"{outside:,} outside their participant's own range."
-    )
+    dark = f"Dark points: the {outside:,} outside" if outside else "None is outside"
+    band = "Band: where 95 % of later scores are if nothing changes."
+    return f"{zero} {band} {dark} their participant's own range."

@@ -24,7 +24,6 @@ from helios_research.plots.text import (
     MINUS,
     Labels,
     fit_names,
-    plain,
     shown,
     width_in,
 )
@@ -93,9 +92,7 @@ def lay_out_rows(
     outer = results.levels[tag]
     if hue is None or hue == tag:
         rows = tuple(
-            FigureRow(
-                level, plain(shown(level, labels)), place + 0.5, palette[colour % len(palette)]
-            )
+            FigureRow(level, shown(level, labels), place + 0.5, palette[colour % len(palette)])
             for place, level in enumerate(outer.labels)
             for colour in [place if hue else 0]
         )
@@ -108,12 +105,9 @@ def lay_out_rows(
     for pair in found:
         level, by_level = divmod(int(pair), len(inner))
         if not under or under[-1].level != outer.labels[level]:
-            headers.append((plain(shown(outer.labels[level], labels)), y + _HEADER / 2))
+            headers.append((shown(outer.labels[level], labels), y + _HEADER / 2))
             y += _HEADER
-        name, colour = (
-            plain(shown(inner.labels[by_level], labels)),
-            palette[by_level % len(palette)],
-        )
+        name, colour = shown(inner.labels[by_level], labels), palette[by_level % len(palette)]
         under.append(FigureRow(outer.labels[level], name, y + 0.5, colour))
         y += 1
     return RowLayout(tuple(under), tuple(headers), y, codes.astype(np.intp))

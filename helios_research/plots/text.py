@@ -46,13 +46,13 @@ def plain(text: object) -> str:
 
 def shown(name: str, labels: Labels, otherwise: str | None = None) -> str:
     """Give the text to show for a level or column: its label, or else its name."""
-    return str((labels or {}).get(name, otherwise or name))
+    return plain((labels or {}).get(name, otherwise or name))
 
 
 def shown_column(column: str, labels: Labels) -> str:
     """Give the text to show for a column on an axis: its label, or its name as words."""
     words = plain(column).replace("_", " ")
-    return plain(shown(column, labels, words[:1].upper() + words[1:]))
+    return shown(column, labels, words[:1].upper() + words[1:])
 
 
 @lru_cache(16384)

@@ -15,7 +15,7 @@ from helios_research.columns import Biomarker
 from helios_research.plots import canvas, marks
 from helios_research.plots.canvas import Look, Style, Target
 from helios_research.plots.selection import Selection
-from helios_research.plots.text import Labels, about_fonts, fit_names, plain, shown
+from helios_research.plots.text import Labels, about_fonts, fit_names, shown
 from helios_research.plots.x_axis import BinnedAxis, label_bins, write_counts
 
 MOST_COLOURS = len(canvas.OKABE_ITO)
@@ -82,7 +82,7 @@ class Trends:
 
     def names(self, lines: float) -> list[str]:
         """Name the groups in so much room."""
-        names = [plain(shown(name, self.labels)) for name in self.groups]
+        names = [shown(name, self.labels) for name in self.groups]
         return fit_names(names, lines * self.style.line_in, self.style.font_pt)
 
     def colour(self, place: int) -> str:
@@ -133,7 +133,7 @@ def _about_means(trends: Trends, summary: pd.DataFrame) -> str:
 def _draw_panel(ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame) -> None:
     axis, style = trends.axis, trends.style
     scores = trends.rows.scores[marker.name]
-    title = plain(shown(marker.name, trends.labels, marker.label))
+    title = shown(marker.name, trends.labels, marker.label)
     if not marks.open_panel(ax, title, scores, style, grid_y=True):
         return
     ends = np.concatenate([axis.centres, axis.x])

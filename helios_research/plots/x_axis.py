@@ -13,7 +13,6 @@ from helios_research.plots.text import (
     MINUS,
     Labels,
     fit_names,
-    plain,
     shown,
     width_in,
 )
@@ -68,7 +67,7 @@ def by_time(days: Floats, label: str) -> BinnedAxis:
 def by_level(levels: Levels, label: str, labels: Labels = None) -> BinnedAxis:
     """Place levels at their numbers, or one after another where they are words."""
     numbers = pd.to_numeric(pd.Series(levels.labels, dtype="str"), errors="coerce").to_numpy(float)
-    names = tuple(plain(shown(level, labels)) for level in levels.labels)
+    names = tuple(shown(level, labels) for level in levels.labels)
     # Levels that are not in the order of their numbers are in an order of the user's.
     if not np.isfinite(numbers).all() or not (np.diff(numbers) > 0).all():
         x = levels.codes.astype(np.float64)
@@ -96,9 +95,9 @@ _TURNED_IN_LINES = 10.0
 
 
 def inches_per_unit(ax: Axes) -> float:
-    """Measure one unit of the x axis."""
+    """Measure one unit of the x axis; names to the left of it will take a part of its room."""
     low, high = ax.get_xlim()
-    return size_in(ax)[0] / (high - low)
+    return 0.9 * size_in(ax)[0] / (high - low)
 
 
 def label_bins(ax: Axes, axis: BinnedAxis, style: Style) -> None:
