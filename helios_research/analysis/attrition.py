@@ -68,7 +68,7 @@ def exclude(
     Returns
     -------
     DataFrame
-        The results with the text column ``excluded``: the reason, null where there is none.
+        The results with the text column ``excluded_because``: the reason, null where there is none.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def exclude(
     >>> import pandas as pd
     >>> results = pd.read_parquet("datasets/shift_study_results.parquet")
     >>> kept = exclude(results, results["speech_s"] < 15, "less than 15 s of speech")
-    >>> int(kept["excluded"].count())
+    >>> int(kept["excluded_because"].count())
     93
     """
     if not isinstance(reason, str) or not reason.strip():

@@ -391,7 +391,7 @@ def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
 
 
 # What the reason of a missing score is read from.
-EXCLUDED = "excluded"
+EXCLUDED = "excluded_because"
 REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label", "warnings", EXCLUDED)
 
 

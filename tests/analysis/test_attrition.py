@@ -94,7 +94,7 @@ ARMS = {"a": "x", "b": "x", "c": "y", "d": None}
     | st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("123")), min_size=1),
 )
 def test_the_numbers_of_any_flow_add_up(rows, expected):
-    columns = ["user_label", "outcome", "error_code", "visit", "sent", "excluded"]
+    columns = ["user_label", "outcome", "error_code", "visit", "sent", "excluded_because"]
     table = pd.DataFrame(rows, columns=columns)
     table["arm"] = table["user_label"].map(ARMS)
     times = [pd.Timestamp("2026-01-01") if row[4] else pd.NaT for row in rows]
@@ -254,8 +254,8 @@ def test_excluded_recordings_stay_and_are_lost_after_scored(study):
     short = study["speech_s"] < 15
     kept = exclude(exclude(study, short, "short"), study["site"] == "Leeds", "site closed")
     assert len(kept) == len(study)
-    assert (kept["excluded"][short] == "short").all(), "the first reason stays"
-    pd.testing.assert_frame_equal(kept.drop(columns="excluded"), study)
+    assert (kept["excluded_because"][short] == "short").all(), "the first reason stays"
+    pd.testing.assert_frame_equal(kept.drop(columns="excluded_because"), study)
     found = flow(kept)
     assert_adds_up(found)
     lost = found[found["step"] == "included"].set_index("reason")["recordings"]
@@ -298,7 +298,7 @@ def test_an_exclusion_needs_a_reason(make_results, reason):
 
 
 def test_nothing_can_be_excluded_from_nothing(make_results):
-    assert exclude(make_results([]), [], "ill")["excluded"].tolist() == []
+    assert exclude(make_results([]), [], "ill")["excluded_because"].tolist() == []
 
 
 # --- expected visits ------------------------------------------------------------------------------

@@ -271,7 +271,9 @@ def test_a_score_off_the_four_levels_is_refused(make_results):
 
 def test_excluded_scores_do_not_count_and_their_reason_is_given(make_results):
     table = make_results(
-        ["a"] * 4, stress=0.33, excluded=pd.Series([None, "drunk", "", "drunk"], dtype="str")
+        ["a"] * 4,
+        stress=0.33,
+        excluded_because=pd.Series([None, "drunk", "", "drunk"], dtype="str"),
     )
     table.loc[3, ["outcome", "error_code"]] = ["failed", "ERR_INTERNAL"]
     found = prepare(table)

@@ -148,7 +148,7 @@ def test_each_level_of_a_tag_is_measured_by_itself(study, arm):
 
 @pytest.mark.parametrize("measure", [baseline, reliability, partial(agreement, measure="speech_s")])
 def test_excluded_scores_do_not_count_and_warned_ones_need_not(study, measure):
-    few = study.head(200).assign(excluded=[None] * 195 + ["ill"] * 5)
+    few = study.head(200).assign(excluded_because=[None] * 195 + ["ill"] * 5)
     few["warnings"] = [["quiet"]] * 50 + [None] * 150
     kept, dropped = (measure(few, warned=warned) for warned in ("keep", "drop"))
     same = (measure(few.iloc[:195]), measure(few.iloc[50:195]))

@@ -39,7 +39,15 @@ _UNDATED: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"Creatio
 # Columns by which figures find scores, people, reasons, times and the order of levels, if the table
 # has them.
 _NEEDED = (
-    *("user_label", "outcome", "error_code", "n_sections", "source", "warnings", "excluded"),
+    *(
+        "user_label",
+        "outcome",
+        "error_code",
+        "n_sections",
+        "source",
+        "warnings",
+        "excluded_because",
+    ),
     "recording_time",
 )
 _TIMES = ("recording_id", "sleep_time", "wake_time")
