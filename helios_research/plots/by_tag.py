@@ -30,6 +30,9 @@ from helios_research.plots.text import Labels, about_fonts, shown, shown_column
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
 
+# Sentences about single rows that a caption has room for.
+_MOST_NAMED = 3
+
 # Title, key, ticks and label of the axis, in lines of type.
 _AROUND = 6.2
 
@@ -216,8 +219,22 @@ def _how_to_read(drawn: _TagFigure) -> list[str | None]:
         marks.about_bars(drawn.summary),
         f"Rows have the same {same}." if same and not drawn.continuous else None,
         below,
+        _cautions(drawn),
         about_fonts(drawn.layout.names),
     ]
+
+
+def _cautions(drawn: _TagFigure) -> str:
+    """Write what to be careful about and cannot be seen."""
+    said = [*drawn.summary.attrs["warnings"], *drawn.compared.attrs.get("warnings", ())]
+    seen = ("no interval.", "No scores.", str(drawn.results.flagged_note))
+    cautions = [text for text in dict.fromkeys(said) if not text.endswith(seen)]
+    large = [text for text in cautions if "One participant has" in text]
+    if len(large) > _MOST_NAMED:
+        others = [text for text in cautions if text not in large]
+        several = "In several rows, one participant has more than a fifth of the recordings."
+        return " ".join([several, *others])
+    return " ".join(cautions)
 
 
 def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:

@@ -119,6 +119,24 @@ def test_an_end_near_zero_has_more_digits(number, written) -> None:
     assert signed(number) == written
 
 
+def test_a_participant_with_most_recordings_is_mentioned_and_weighs_as_one(
+    make_results, words
+) -> None:
+    person = pd.Series(["P0"] * 300 + [f"P{n}" for n in range(1, 21)], dtype="str")
+    arm = pd.Series(["day"] * 310 + ["night"] * 10, dtype="str")
+    strain = np.where(person == "P0", 0.9, 0.2)
+    table = make_results(320, user_label=person, arm=arm, mental_strain=strain)
+    ax = plots.scores_by_tag(table, "arm")
+    assert "day: One participant has 97 % of the recordings" in words(ax)
+    assert np.isclose(xs_drawn(ax), (0.9 + 10 * 0.2) / 11).any()
+
+
+def test_a_participant_in_both_arms_by_mistake_is_mentioned(study, words) -> None:
+    table = study.copy()
+    table.loc[table.index[0], "arm"] = "day_shift"
+    assert "1 of 120 participants is at several levels" in words(plots.scores_by_tag(table, "arm"))
+
+
 def test_the_order_holds_for_hue_too(study) -> None:
     ax = plots.scores_by_tag(study, "arm", hue="site", order=["Leeds", "day_shift"])
     names = [label.get_text() for label in ax.get_yticklabels()]
