@@ -58,7 +58,9 @@ def recording_flow(data: ReportData) -> Sequence[Block]:
     for reason, number in excluded(data).items():
         recordings = counted(number, "scored recording")
         sentences.append(_SAY["excluded"].format(recordings=recordings, reason=reason))
-    draw = partial(flow_diagram, data.prepared, caption=False, style=COLUMN)
+    look: dict[str, Any] = {"by": data.dividing, "expected": data.settings.expected}
+    look |= {"caption": False, "style": COLUMN}
+    draw = partial(flow_diagram, data.prepared, **look)
     drawn = blocks.picture_of(draw, alt=SAY["figures"]["flow"])
     figure = blocks.pictures_of([drawn], "What happened to the recordings", wide=True)
     return [Text(" ".join(sentences)), figure, _flow_table(data, found)]

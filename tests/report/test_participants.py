@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from helios_research.analysis import exclude
 from helios_research.report.blocks import Block, Table
 from helios_research.report.data import report_data
 from helios_research.report.participants import missing, participants, recording_flow
@@ -31,6 +32,20 @@ def test_the_flow_adds_up(study: pd.DataFrame, tables: Tables) -> None:
     assert kept[0] + kept[2] == len(study)
     assert kept[0] + kept[2] - lost == kept[1] + kept[3]
     assert [row[0] for row in table.rows if row[0].strip()] == ["night_shift", "day_shift"]
+
+
+def test_exclusions_and_withdrawals_are_counted_with_reasons(
+    study: pd.DataFrame, tables: Tables, words: Words
+) -> None:
+    table = exclude(study, (study["visit"] == "2").to_numpy(), "wrong device")
+    data = report_data(table, by=["arm"], provenance={"withdrawn": 2})
+    section = recording_flow(data)
+    said = words(section)
+    assert f"The manifest listed {len(study)} recordings from 24 participants." in said
+    assert "Not counted: 2 participants who withdrew." in said
+    number = ((study["visit"] == "2") & (study["outcome"] == "scored")).sum()
+    assert any("excluded: wrong device" in row for row in tables(section)[0].rows)
+    assert f"Excluded by the researchers: {number} scored recordings (wrong device)." in said
 
 
 def test_unequal_failures_are_a_warning_in_plain_words(study: pd.DataFrame, words: Words) -> None:
