@@ -263,7 +263,7 @@ def _from_baseline(
 def _about_change(changes: Mapping[str, Change], first: str) -> str | None:
     if not changes:
         return None
-    zero = f"0: mean of a participant's first {first}."
+    zero = f"Zero: the mean of a participant's first {first}."
     if all(np.isnan(change.half) for change in changes.values()):
         return f"{zero} No usual range: the baselines are too short."
     outside = sum(int(change.outside.sum()) for change in changes.values())

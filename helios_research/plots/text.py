@@ -70,16 +70,13 @@ def width_in(text: str, font_pt: float) -> float:
 def shorten(text: str, limit_in: float, font_pt: float) -> str:
     """Leave out the middle of a line that is too long, since names often differ at their ends."""
     text = text[:400]
-    if width_in(text, font_pt) <= limit_in:
+    width = width_in(text, font_pt)
+    if width <= limit_in:
         return text
-    fits, too_long = 1, len(text)
-    while too_long - fits > 1:
-        kept = (fits + too_long) // 2
-        if width_in(_without_middle(text, kept), font_pt) <= limit_in:
-            fits = kept
-        else:
-            too_long = kept
-    return _without_middle(text, fits)
+    kept = max(1, int(len(text) * limit_in / width))
+    while kept > 1 and width_in(_without_middle(text, kept), font_pt) > limit_in:
+        kept -= 1
+    return _without_middle(text, kept)
 
 
 def _without_middle(text: str, kept: int) -> str:

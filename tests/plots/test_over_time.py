@@ -116,7 +116,7 @@ def test_change_is_that_from_each_participants_own_baseline(study, words) -> Non
     assert ax.get_ylabel() == "Change from own baseline"
     outside = int(found["outside_usual"].fillna(value=False).sum())
     said = words(ax)
-    assert "0: mean of a participant's first 3 recordings." in said
+    assert "Zero: the mean of a participant's first 3 recordings." in said
     assert f"Dark points: the {outside:,} outside their participant's own range." in said
     assert "360 in the baseline" in said
 
