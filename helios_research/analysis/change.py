@@ -1,11 +1,12 @@
 """How participants change over visits, and whether the levels of a tag change differently."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import counted
 from helios_research.analysis.comparisons import (
     about_correction,
     cell_ridits,
@@ -14,13 +15,18 @@ from helios_research.analysis.comparisons import (
     marker_cells,
 )
 from helios_research.analysis.effects import (
+    MIXED_MODEL,
+    NOTHING,
     RANKS_EFFECT,
+    Contrast,
+    MixedFit,
     against_zero,
     contrasts,
     estimate_means,
     estimate_ranks,
+    fit_random_intercept,
 )
-from helios_research.analysis.intervals import check_confidence
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence
 from helios_research.analysis.levels import Levels
 from helios_research.analysis.prepared import Floats, Results, prepare
 from helios_research.columns import Biomarker
@@ -46,12 +52,16 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     """Compare how participants of each level of a tag change over visits (arm by time).
 
     Each participant's change from the first visit to each later one is compared between the levels
-    of the tag, and so is their trend: the slope of their means over all visits, in visits' own
-    numbers where they are numbers, else in steps of one (dose-response). Comparisons are those of
-    ``compare_by_tag``: Welch's t-test on participants' changes, or the mixed model with robust
-    errors where participants are at several levels of the tag. Without a tag, changes and trend
-    are compared with zero. Only participants who have both visits take part in a change, so that
-    those who left do not move it.
+    of the tag as ``compare_by_tag`` does: by Welch's t-test, or the mixed model with robust errors
+    where participants are at several levels of the tag. The trend (dose-response) is the slope of a
+    line over all visits, in visits' own numbers where they are numbers, else in steps of one, by a
+    linear mixed model for each level of the tag (REML, random intercept per participant, CR2
+    errors; checked against R's lme4 and clubSandwich). Without a tag, changes and trend are
+    compared with zero.
+
+    Only participants who have both visits take part in a change. All take part in the trend: a
+    line for each alone would be too steep where people leave after a high score, and the model's is
+    not, as long as those who leave are like those with the same scores who stay.
 
     For a bucketed biomarker the change is one of mean ridits, given as that of P(higher) less
     P(lower).
@@ -106,18 +116,19 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     for marker in prepared.biomarkers:
         cells = marker_cells(prepared, marker, groups)
         cells["group"], cells["visit"] = divmod(cells["group"], len(visits))
-        for contrast, changes in _changes(cells, marker, visits, over):
+        for contrast, changes, found in _changes(cells, marker, visits, over, len(arms)):
             labels = {"tag": tag, "over": over, "contrast": contrast}
-            found = _compare(changes, marker, arms, confidence)
-            rows += [{**labels, **own} for own in found]
+            rows += [
+                {**labels, **own} for own in _compare(changes, found, marker, arms, confidence)
+            ]
     compared = correct(pd.DataFrame(rows), prepared, primary, family)
     return prepared.finish(compared, _method(compared, arms, over, confidence), warnings)
 
 
 def _changes(
-    cells: pd.DataFrame, marker: Biomarker, visits: Levels, over: str
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Give the name of each contrast, and the change of each participant in each arm."""
+    cells: pd.DataFrame, marker: Biomarker, visits: Levels, over: str, n_arms: int
+) -> Iterator[tuple[str, pd.DataFrame, list[Contrast | str]]]:
+    """Give the name of each contrast, a row for each participant behind it in each arm, and tests."""
     first = f"{over} {visits.labels[0]}"
     for visit, label in list(enumerate(visits.labels))[1:]:
         pair = _valued(cells[cells["visit"].isin([0, visit])], marker)
@@ -125,9 +136,20 @@ def _changes(
             pair[pair["visit"] == own].set_index(["group", "person"])["value"] for own in (0, visit)
         )
         changes = (after - before).dropna().rename("change").reset_index()
-        yield f"{over} {label} {MINUS} {first}", changes
+        found = (
+            [against_zero(changes["change"].to_numpy(np.float64))]
+            if n_arms == 1
+            else contrasts(changes, "change", n_arms)
+        )
+        yield f"{over} {label} {MINUS} {first}", changes, found
     if len(visits) > 2:
-        yield f"trend per {over}", _slopes(_valued(cells, marker), visits.steps())
+        valued = _valued(cells, marker)
+        lines = [_line(valued[valued["group"] == arm], visits.steps()) for arm in range(n_arms)]
+        found = [
+            _compare_lines(lines[:1] if n_arms == 1 else [lines[0], own])
+            for own in lines[1 if n_arms > 1 else 0 :]
+        ]
+        yield f"trend per {over}", valued.drop_duplicates(["group", "person"]), found
 
 
 def _valued(cells: pd.DataFrame, marker: Biomarker) -> pd.DataFrame:
@@ -135,25 +157,60 @@ def _valued(cells: pd.DataFrame, marker: Biomarker) -> pd.DataFrame:
     return cells[["group", "person", "visit"]].assign(value=value)
 
 
-def _slopes(cells: pd.DataFrame, steps: Floats) -> pd.DataFrame:
-    """Fit a line through the means of each participant who has two visits or more."""
-    who = [cells["group"], cells["person"]]
-    x = pd.Series(steps[cells["visit"]], index=cells.index)
-    x -= x.groupby(who).transform("mean")
-    sums = pd.DataFrame({"xy": x * cells["value"], "xx": x**2}).groupby(who).sum()
-    sums = sums[sums["xx"] > 0]
-    return (sums["xy"] / sums["xx"]).rename("change").reset_index()
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line over visits in one arm; ``parts`` is what each participant adds to its slope."""
+
+    fit: MixedFit
+    parts: "pd.Series[float]"
+
+
+def _line(cells: pd.DataFrame, steps: Floats) -> _Line | None:
+    """Fit a line to one arm; None where fewer than three participants have two visits."""
+    people = cells["person"].to_numpy(np.intp)
+    if (np.bincount(people) > 1).sum() < FEWEST_FOR_INTERVAL:
+        return None
+    fit = fit_random_intercept(
+        cells["value"].to_numpy(np.float64), cells["visit"].to_numpy(np.intp), people, steps
+    )
+    return _Line(fit, pd.Series(fit.parts[:, 0], index=np.unique(people)))
+
+
+def _compare_lines(lines: Sequence[_Line | None]) -> Contrast | str:
+    """Compare the slope of the last line with that of the first, or with zero where it is alone."""
+    known = [line for line in lines if line is not None]
+    if len(known) < len(lines):
+        return f"Fewer than {FEWEST_FOR_INTERVAL} participants with two visits: not compared."
+    fits, signs = [line.fit for line in known], [-1.0, 1.0][-len(known) :]
+    parts = pd.concat([line.parts * sign for line, sign in zip(known, signs, strict=True)])
+    # Of participants who are in both, what they add to one takes away from the other.
+    each = parts.groupby(level=0).sum()
+    error, own = float(np.sqrt((each**2).sum())), np.array([fit.errors[0] ** 2 for fit in fits])
+    df, n = np.array([fit.df[0] for fit in fits]), np.array([fit.n_people for fit in fits])
+    if error < NOTHING:
+        return "All participants change by the same amount: no test."
+    return Contrast(
+        difference=float(np.dot(signs, [fit.differences[0] for fit in fits])),
+        error=error,
+        # Welch's, as long as both are independent.
+        df=float(own.sum() ** 2 / (own**2 / df).sum() if len(each) == n.sum() else df.min()),
+        sd=float(np.sqrt(np.average([fit.total_variance for fit in fits], weights=n))),
+        sd_df=float((n - 1).sum()),
+        test=MIXED_MODEL,
+        sentence="Linear mixed model (REML) of a line with a random intercept per participant on "
+        f"the means of {counted(len(each), 'participant')} at each visit, with standard errors "
+        "robust to how differently participants change (CR2, Satterthwaite).",
+    )
 
 
 def _compare(
-    changes: pd.DataFrame, marker: Biomarker, arms: Levels, confidence: float
+    changes: pd.DataFrame,
+    found: list[Contrast | str],
+    marker: Biomarker,
+    arms: Levels,
+    confidence: float,
 ) -> list[dict[str, object]]:
     counts = changes["group"].value_counts()
-    found = (
-        [against_zero(changes["change"].to_numpy(np.float64))]
-        if len(arms) == 1
-        else contrasts(changes, "change", len(arms))
-    )
     rows = []
     for place, contrast in enumerate(found, start=len(arms) > 1):
         estimate = (
@@ -177,9 +234,10 @@ def _method(compared: pd.DataFrame, arms: Levels, over: str, confidence: float) 
     against = f"the reference {arms.labels[0]}" if len(arms) > 1 else "zero"
     return (
         f"Each participant's own change over {over} was compared with {against}; only participants "
-        "with both visits take part in a change, and all with two visits or more in the trend (the "
-        "slope of a least-squares line per participant). The effect of continuous biomarkers is "
-        "Hedges' g over the SD of participants' changes; changes of bucketed biomarkers are those "
-        f"of mean ridits. Intervals are {100 * confidence:g} % intervals. "
+        "with both visits take part in a change. The trend is the slope of a line over all visits "
+        "by a linear mixed model with a random intercept per participant (REML; CR2 standard "
+        "errors, Satterthwaite's degrees of freedom). The effect of continuous biomarkers is "
+        "Hedges' g over the SD of participants' changes (of a trend: of their means at one visit); "
+        f"changes of bucketed biomarkers are those of mean ridits. Intervals are {100 * confidence:g} % intervals. "
         f"{about_correction(compared)}"
     ).strip()

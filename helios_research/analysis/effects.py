@@ -25,7 +25,7 @@ MIXED_MODEL = "mixed model, CR2"
 ONE_SAMPLE = "one-sample t"
 
 # Below this a spread is rounding.
-_NOTHING = 1e-12
+NOTHING = 1e-12
 # More of the variance is not taken to lie between participants: else one participant at two levels,
 # where all others are at one, would decide alone (false alarms in half of simulated studies).
 # Nothing changes where all participants have the same levels.
@@ -107,7 +107,7 @@ def _welch(reference: Floats, level: Floats) -> Contrast | str:
         return TOO_FEW
     variances = np.array([reference.var(ddof=1), level.var(ddof=1)])
     parts = variances / n
-    if np.sqrt(parts.sum()) < _NOTHING:
+    if np.sqrt(parts.sum()) < NOTHING:
         return "All participants of each side are the same: no test."
     return Contrast(
         difference=float(level.mean() - reference.mean()),
@@ -125,7 +125,7 @@ def against_zero(values: Floats) -> Contrast | str:
     if len(values) < FEWEST_FOR_INTERVAL:
         return f"Fewer than {FEWEST_FOR_INTERVAL} participants: no test."
     sd = float(values.std(ddof=1))
-    if sd < _NOTHING:
+    if sd < NOTHING:
         return "All participants are the same: no test."
     return Contrast(
         difference=float(values.mean()),
@@ -140,7 +140,7 @@ def against_zero(values: Floats) -> Contrast | str:
 
 def _of_model(fit: "MixedFit", level: int) -> Contrast | str:
     error, df = float(fit.errors[level - 1]), float(fit.df[level - 1])
-    if error < _NOTHING:
+    if error < NOTHING:
         return "Every participant differs by the same amount: no test."
     if not df >= 1:
         return "Too few participants for the number of levels: not compared."
@@ -167,7 +167,7 @@ def estimate_means(contrast: Contrast | str, confidence: float) -> EffectEstimat
     if isinstance(contrast, str):
         return no_test(contrast)
     low, high = _ends(contrast, confidence)
-    scale = (1 - 3 / (4 * max(contrast.sd_df, 1.0) - 1)) / max(contrast.sd, _NOTHING)
+    scale = (1 - 3 / (4 * max(contrast.sd_df, 1.0) - 1)) / max(contrast.sd, NOTHING)
     return EffectEstimate(
         difference=contrast.difference,
         difference_low=low,
@@ -231,7 +231,9 @@ def mean_ridits(shares: Floats) -> Floats:
 class MixedFit:
     """A fitted model: each level less the first, their CR2 standard errors and degrees of freedom.
 
-    ``person_share`` is the part of ``total_variance`` that lies between participants.
+    Of a line, it is the slope. ``parts`` is what each participant (in the order of their numbers)
+    adds to the differences, whose squares make up the errors'; ``person_share`` is the part of
+    ``total_variance`` that lies between participants.
     """
 
     differences: Floats
@@ -240,10 +242,15 @@ class MixedFit:
     person_share: float
     total_variance: float
     n_people: int
+    parts: Floats
 
 
-def fit_random_intercept(values: Floats, levels: Codes, people: Codes) -> MixedFit:
+def fit_random_intercept(
+    values: Floats, levels: Codes, people: Codes, steps: Floats | None = None
+) -> MixedFit:
     """Fit ``value ~ level + (1 | participant)`` by REML, one value per participant and level.
+
+    With ``steps``, a number for each level, it is a straight line over these numbers.
 
     The likelihood has one dimension, the share of the variance between participants, so that its
     maximum is always found; at a share of zero it is least squares, and it goes up to 0.9. Standard errors are cluster
@@ -251,43 +258,53 @@ def fit_random_intercept(values: Floats, levels: Codes, people: Codes) -> MixedF
     2018, JBES 36:672). Checked against R's lme4 and clubSandwich.
     """
     _, rows = np.unique(people, return_inverse=True)
-    shape = (int(rows.max()) + 1, int(levels.max()) + 1)
-    present, table = np.zeros(shape), np.zeros(shape)
+    n_levels = int(levels.max()) + 1 if steps is None else len(steps)
+    present, table = np.zeros((2, int(rows.max()) + 1, n_levels))
     present[rows, levels], table[rows, levels] = 1.0, values
-    share = _person_share(present, table)
+    # The means of the levels are the model times its parameters; differences are those of means.
+    model, against = np.eye(n_levels), np.vstack([-np.ones(n_levels - 1), np.eye(n_levels)[1:, 1:]])
+    if steps is not None:
+        line = (steps - steps.mean())[:, None]
+        model, against = np.hstack([np.ones_like(line), line]), line / (line**2).sum()
+    share = _person_share(present, table, model)
     ratio = share / (1 - share)
-    inverse, means, rss = _generalized_least_squares(present, table, ratio)
-    errors, df = _robust_errors(present, present * (table - means), inverse, ratio)
-    residual = rss / max(len(values) - shape[1], 1)
-    return MixedFit(means[1:] - means[0], errors, df, share, residual * (1 + ratio), shape[0])
+    inverse, means, rss, _ = _generalized_least_squares(present, table, model, ratio)
+    parts, df = _robust_parts(present, present * (table - means), inverse, ratio, against)
+    errors = np.sqrt((parts**2).sum(axis=0))
+    total = rss / max(len(values) - model.shape[1], 1) * (1 + ratio)
+    return MixedFit(against.T @ means, errors, df, share, total, len(present), parts)
 
 
 def _generalized_least_squares(
-    present: Floats, table: Floats, ratio: float
-) -> tuple[Floats, Floats, float]:
-    """Estimate the means of the levels, given the person variance over the residual variance."""
+    present: Floats, table: Floats, model: Floats, ratio: float
+) -> tuple[Floats, Floats, float, float]:
+    """Estimate the means of the levels, given the person variance over the residual variance.
+
+    Gives the covariance of these means in units of the residual variance, the means, the weighted
+    sum of squares of what is left, and the logarithm of the determinant of the information.
+    """
     shrink = ratio / (1 + ratio * present.sum(axis=1))
     total = table.sum(axis=1)
     information = np.diag(present.sum(axis=0)) - present.T @ (shrink[:, None] * present)
-    inverse = np.linalg.pinv(information, hermitian=True)
-    weighted = table.sum(axis=0) - present.T @ (shrink * total)
-    means = inverse @ weighted
+    information = model.T @ information @ model
+    inverse = model @ np.linalg.pinv(information, hermitian=True) @ model.T
+    means = inverse @ (table.sum(axis=0) - present.T @ (shrink * total))
     # From residuals: the difference of two sums of squares would lose its digits.
     left = present * (table - means)
     rss = float((left**2).sum() - (shrink * left.sum(axis=1) ** 2).sum())
-    return inverse, means, rss
+    return inverse, means, rss, float(np.linalg.slogdet(information)[1])
 
 
-def _person_share(present: Floats, table: Floats) -> float:
+def _person_share(present: Floats, table: Floats, model: Floats) -> float:
     """Find the share of the variance that lies between participants, by REML."""
     each = present.sum(axis=1)
-    freedom = each.sum() - present.shape[1]
+    freedom = each.sum() - model.shape[1]
 
     def deviance(share: float) -> float:
         ratio = share / (1 - share)
-        inverse, _, rss = _generalized_least_squares(present, table, ratio)
+        _, _, rss, information = _generalized_least_squares(present, table, model, ratio)
         spread = freedom * np.log(max(rss, 1e-300))
-        return float(spread + np.log1p(ratio * each).sum() - np.linalg.slogdet(inverse)[1])
+        return float(spread + np.log1p(ratio * each).sum() + information)
 
     found = optimize.minimize_scalar(
         deviance, bounds=(0, _MOST_SHARE), method="bounded", options={"xatol": 1e-9}
@@ -295,37 +312,36 @@ def _person_share(present: Floats, table: Floats) -> float:
     return 0.0 if deviance(0.0) <= found.fun or found.x < 1e-6 else float(found.x)
 
 
-def _robust_errors(
-    present: Floats, residuals: Floats, inverse: Floats, ratio: float
+def _robust_parts(
+    present: Floats, residuals: Floats, inverse: Floats, ratio: float, against: Floats
 ) -> tuple[Floats, Floats]:
-    """Give the CR2 standard errors of each level less the first, and their degrees of freedom.
+    """Give what each participant adds to each difference, adjusted as by CR2, and its df.
 
     All participants with the same levels have the same matrices, which are made once per pattern.
     """
-    n_levels = present.shape[1]
-    against_first = np.vstack([-np.ones(n_levels - 1), np.eye(n_levels - 1)])
+    n_levels, n_differences = against.shape
     patterns, which = np.unique(present, axis=0, return_inverse=True)
-    counts = np.bincount(which.ravel())
-    variance = np.zeros(n_levels - 1)
-    own, own_squared = np.zeros((2, n_levels - 1))
-    outer = np.zeros((n_levels - 1, n_levels, n_levels))
+    which = which.ravel()
+    counts = np.bincount(which)
+    parts = np.zeros((len(present), n_differences))
+    own, own_squared = np.zeros((2, n_differences))
+    outer = np.zeros((n_differences, n_levels, n_levels))
     for chunk in np.array_split(np.arange(len(patterns)), -(-patterns.size * n_levels // _CHUNK)):
-        weights, own_part = _adjusted(patterns[chunk], inverse, ratio, against_first)
+        weights, own_part = _adjusted(patterns[chunk], inverse, ratio, against)
         fitted = np.einsum("pkc,kl,plc->pc", weights, inverse, weights)
         times = counts[chunk, None]
         own += (times * (own_part - fitted)).sum(axis=0)
         own_squared += (times * (own_part**2 - 2 * own_part * fitted)).sum(axis=0)
         outer += np.einsum("p,pkc,plc->ckl", counts[chunk], weights, weights)
-        here = np.isin(which.ravel(), chunk)
-        parts = np.einsum("ik,ikc->ic", residuals[here], weights[which.ravel()[here] - chunk[0]])
-        variance += (parts**2).sum(axis=0)
+        here = np.isin(which, chunk)
+        parts[here] = np.einsum("ik,ikc->ic", residuals[here], weights[which[here] - chunk[0]])
     crossed = np.einsum("kl,clm,mn,cnk->c", inverse, outer, inverse, outer, optimize=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(variance), own**2 / (own_squared + crossed)
+        return parts, own**2 / (own_squared + crossed)
 
 
 def _adjusted(
-    patterns: Floats, inverse: Floats, ratio: float, against_first: Floats
+    patterns: Floats, inverse: Floats, ratio: float, against: Floats
 ) -> tuple[Floats, Floats]:
     """Weigh the residuals of each pattern (patterns, levels, contrasts), adjusted as by CR2.
 
@@ -343,6 +359,6 @@ def _adjusted(
     adjust = adjust @ root
     shrink = ratio / (1 + ratio * patterns.sum(axis=1))
     precision = np.eye(patterns.shape[1]) * patterns[:, None, :] - shrink[:, None, None] * pairs
-    weights: Floats = adjust.transpose(0, 2, 1) @ precision @ (inverse @ against_first)
+    weights: Floats = adjust.transpose(0, 2, 1) @ precision @ (inverse @ against)
     weights = weights * patterns[:, :, None]
     return weights, np.einsum("pkc,pkl,plc->pc", weights, covariance, weights)

@@ -22,9 +22,8 @@ def test_arms_are_compared_by_welch_on_participants_own_changes(repeated):
     )
 
 
-def test_the_trend_is_that_of_a_line_through_each_participants_visits(repeated):
+def test_with_all_visits_the_trend_is_that_of_a_line_through_each_participants_own(repeated):
     table = repeated(20, 5)
-    table = table.drop(index=[3, 14, 27])
     found = compare_change(table, "arm", biomarkers="mental_strain").set_index("contrast")
     numbers = table.assign(visit=table["visit"].astype(int))
     slopes = numbers.groupby(["arm", "user_label"])[["visit", "mental_strain"]].apply(
@@ -35,6 +34,46 @@ def test_the_trend_is_that_of_a_line_through_each_participants_visits(repeated):
     assert row[["difference", "p"]].tolist() == pytest.approx(
         [slopes["b"].mean() - slopes["a"].mean(), theirs.pvalue]
     )
+
+
+def test_the_trend_does_not_follow_those_who_leave_after_a_high_score(make_results):
+    """Nothing changes; lines of participants alone would rise, the last score being the high one."""
+    rng = np.random.default_rng(2)
+    scores = 0.5 + rng.normal(0, 0.08, (200, 1)) + rng.normal(0, 0.1, (200, 5))
+    leaves = (scores > 0.6) & (np.arange(200) % 2 == 1)[:, None]
+    last = np.where(leaves.any(axis=1), leaves.argmax(axis=1), 4)
+    people, visits = np.nonzero(np.arange(5) <= last[:, None])
+    table = make_results(
+        [f"p{person:03}" for person in people],
+        mental_strain=scores[people, visits],
+        visit=visits + 1,
+        arm=np.where(people % 2, "treated", "control"),
+    )
+    found = compare_change(table, "arm", biomarkers="mental_strain").iloc[-1]
+    own = pd.Series(people).groupby(people).transform("size") > 1
+    slopes = pd.DataFrame({"person": people, "x": visits, "y": table["mental_strain"]})[own]
+    slopes = slopes.groupby("person").apply(lambda each: stats.linregress(each["x"], each["y"])[0])
+    apart = slopes[slopes.index % 2 == 1].mean() - slopes[slopes.index % 2 == 0].mean()
+    assert apart > 0.03
+    assert abs(found["difference"]) < 0.01
+    assert found["p"] > 0.05
+
+
+def test_participants_in_both_arms_are_one_cluster(repeated):
+    """Of two copies of each participant, one per arm, no one changes more in one than the other."""
+    table = repeated(12, 4)
+    both = [
+        table.assign(arm=arm, mental_strain=table["mental_strain"] + up)
+        for arm, up in (("a", 0), ("b", 0.1))
+    ]
+    found = compare_change(pd.concat(both), "arm", biomarkers="mental_strain").iloc[-1]
+    assert found["sentence"] == "All participants change by the same amount: no test."
+
+
+def test_a_trend_needs_three_participants_with_two_visits(repeated):
+    table = repeated(8, 3).query("arm == 'a' or visit == '1'")
+    found = compare_change(table, "arm", biomarkers="mental_strain").iloc[-1]
+    assert found["sentence"] == "Fewer than 3 participants with two visits: not compared."
 
 
 def test_without_a_tag_changes_are_compared_with_zero(repeated):

@@ -13,6 +13,8 @@ Where the person variance is zero, the same follows from least squares:
 
     l <- lm(score ~ level, d)
     coef_test(l, vcov = vcovCR(l, cluster = d$person, type = "CR2"), test = "Satterthwaite")
+
+The line over visits is that of ``lmer(score ~ visit + (1 | person), d, …)``.
 """
 
 from typing import NamedTuple
@@ -150,3 +152,23 @@ def test_a_comparison_has_the_p_of_r(study, make_results) -> None:
     compared = compare_by_tag(table_of(study, make_results), "tag", biomarkers="mental_strain")
     assert list(compared["p"]) == pytest.approx(study.p, rel=1e-4)
     assert list(compared["difference"]) == pytest.approx(study.estimate, abs=1e-7)
+
+
+def test_the_slope_of_a_line_has_the_numbers_of_r() -> None:
+    """Seven participants, who lack some of four visits; one has a single visit."""
+    scores = {
+        1: {1: 0.41, 2: 0.38, 3: 0.52, 4: 0.50},
+        2: {1: 0.31, 2: 0.40},
+        3: {1: 0.57, 2: 0.48, 3: 0.66},
+        4: {1: 0.25, 3: 0.43, 4: 0.41},
+        5: {1: 0.52, 2: 0.44, 3: 0.55, 4: 0.66},
+        6: {2: 0.37, 3: 0.30},
+        7: {1: 0.44},
+    }
+    rows = [(person, visit, each[visit]) for person, each in scores.items() for visit in each]
+    people, visits, values = (np.array(column) for column in zip(*rows, strict=True))
+    fit = fit_random_intercept(values, visits - 1, people, steps=np.arange(1.0, 5.0))
+    assert fit.differences == pytest.approx([0.045626897004], rel=1e-5)
+    assert fit.errors == pytest.approx([0.0063821524234], rel=1e-5)
+    assert fit.df == pytest.approx([3.3337269652], rel=1e-5)
+    assert fit.total_variance == pytest.approx(0.00822644184790 + 0.00365645180625, rel=1e-5)
