@@ -174,6 +174,7 @@ def in_words(column: str, level: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Keep a name in one line, or where it is long, the difference in it."""
-    what = " " if len(text) <= _LONGEST_IN_ONE_LINE else " \N{MINUS SIGN} "
-    return text.replace(what, what.replace(" ", "\N{NO-BREAK SPACE}"))
+    """Let a name be broken only after a minus, or where it is long, not before one."""
+    is_short = len(text) <= _LONGEST_IN_ONE_LINE
+    where = "(?<!\N{MINUS SIGN}) " if is_short else " (?=\N{MINUS SIGN})"
+    return re.sub(where, "\N{NO-BREAK SPACE}", text)

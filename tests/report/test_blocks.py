@@ -51,3 +51,18 @@ def test_what_several_panels_say_is_written_once() -> None:
         blocks.Picture("", 1, 1, "", about) for about in ("Line: x.\nn = 3.", "Line: x.\nn = 4.")
     ]
     assert blocks.pictures_of(panels, "Scores").caption == "Scores. Line: x. n = 3. n = 4."
+
+
+def test_a_difference_is_broken_only_after_its_minus() -> None:
+    name = blocks.unbroken("visit 6 \N{MINUS SIGN} visit 1")
+    assert name.split(" ") == [
+        "visit\N{NO-BREAK SPACE}6\N{NO-BREAK SPACE}\N{MINUS SIGN}",
+        "visit\N{NO-BREAK SPACE}1",
+    ]
+    long = blocks.unbroken("change in P(higher) \N{MINUS SIGN} P(lower)")
+    assert long.split(" ") == [
+        "change",
+        "in",
+        "P(higher)\N{NO-BREAK SPACE}\N{MINUS SIGN}",
+        "P(lower)",
+    ]

@@ -20,6 +20,7 @@ FLAGS = [
     "--disable-dev-shm-usage",
 ]
 CHROMIUM = Path("/usr/bin/chromium")
+STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")
 
@@ -100,6 +101,19 @@ def test_it_prints_with_nothing_cut_off(browser: Browser, report: Path, tmp_path
     assert page.locator("nav").is_hidden()
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
+    page.close()
+
+
+def test_tables_of_a_whole_study_fit_on_paper_and_on_a_desk(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = write_report(STUDY, tmp_path / "report.html", biomarkers=[])
+    page, _, _ = opened(browser, path, 1280)
+    wider = page.locator(".scroll").evaluate_all(
+        "all => all.filter(r => r.scrollWidth > r.clientWidth).map(r => r.ariaLabel)"
+    )
+    assert wider == []
+    assert cut_off_in_print(page) == []
     page.close()
 
 
