@@ -174,7 +174,7 @@ def in_words(column: str, level: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Let a name be broken only after a minus, or where it is long, not before one."""
+    """Keep a name in one line; where it is long, let it be broken, but not before a minus."""
     is_short = len(text) <= _LONGEST_IN_ONE_LINE
-    where = "(?<!\N{MINUS SIGN}) " if is_short else " (?=\N{MINUS SIGN})"
+    where = " " if is_short else " (?=\N{MINUS SIGN})"
     return re.sub(where, "\N{NO-BREAK SPACE}", text)

@@ -26,7 +26,7 @@ def test_a_comparison_has_the_effect_by_name_and_the_role_of_each_test(
         row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows if row[0].strip()
     }
     assert rows["Mental strain"]["effect"] == f"Hedges'{SPACE}g"
-    assert rows["Distress"]["effect"] == f"P(higher){SPACE}\N{MINUS SIGN} P(lower)"
+    assert rows["Distress"]["effect"] == f"P(higher){SPACE}\N{MINUS SIGN}{SPACE}P(lower)"
     assert [rows[name]["role"] for name in ("Mental strain", "Distress", "Distress (uniform)")] == [
         "primary",
         "family",
