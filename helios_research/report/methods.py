@@ -72,6 +72,8 @@ def _tests(data: ReportData) -> Iterator[str]:
         if not name:
             case = "change" if data.dividing else "change_alone"
             yield _SAY[case].format(over=data.repeating, column=data.dividing)
+            if own["contrast"].str.startswith("trend").any():
+                yield _SAY["trend"].format(over=data.repeating)
             continue
         reference = in_words(name, str(own["reference"].iloc[0]))
         for test in filter(_SAY.get, own["test"].unique()):
