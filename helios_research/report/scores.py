@@ -112,7 +112,7 @@ def _comparison(data: ReportData, name: str, compared: pd.DataFrame) -> Block:
         about |= {"primary": primary, "most": MOST_COMPARED_IN_FULL}
         notes.append(_SAY["primary_only"].format(**about))
     names = {"level": name} if len(levels) > 1 else {}
-    return _table(data, shown, names, _SAY["compared"].format(**about), notes)
+    return _table(data, shown, names, _SAY["compared"].format(**about), [*notes, *_holm(compared)])
 
 
 def _table(
@@ -135,11 +135,15 @@ def _table(
     frame = pd.DataFrame(cells, columns=header)
     # Each biomarker's label is written once, before its levels.
     frame["biomarker"] = frame["biomarker"].mask(frame["biomarker"].duplicated(), " ")
-    counts = shown["role"][shown["p_holm"].notna()].value_counts()
-    tests = blocks.listed(counted(n, f"{role} test") for role, n in counts.items())
     why = dict.fromkeys(row["sentence"] for row in rows if not row["test"] and not row["hidden"])
-    holm = [_SAY["holm"].format(tests=tests)] if len(counts) else []
-    return blocks.table_of(frame, caption, [*notes, *holm, *why])
+    return blocks.table_of(frame, caption, [*notes, *why])
+
+
+def _holm(found: pd.DataFrame) -> list[str]:
+    """Say over how many tests p-values are corrected, shown or not."""
+    counts = found["role"][found["p_holm"].notna()].value_counts()
+    tests = blocks.listed(counted(n, f"{role} test") for role, n in counts.items())
+    return [_SAY["holm"].format(tests=tests)] if len(counts) else []
 
 
 def _numbers(row: Mapping[Any, Any]) -> list[str]:
@@ -218,4 +222,4 @@ def _changes(data: ReportData, found: pd.DataFrame) -> Block:
     caption = _SAY["changed"].format(over=data.repeating, level=level, reference=against)
     notes = [_SAY["n_change"]]
     notes += [] if last.all() else [_SAY["trend_only"].format(contrast=contrast)]
-    return _table(data, shown, names, caption, notes)
+    return _table(data, shown, names, caption, [*notes, *_holm(found)])

@@ -132,6 +132,7 @@ def test_over_time_has_who_is_still_in_and_how_the_arms_change(
     assert [row[1] for row in primary][-1] == trend
     assert {row[1] for row in change.rows[5:]} == {trend}
     assert len(change.rows) == 5 + 5
+    assert change.notes[-1].endswith(": 25 family tests and 5 primary tests."), "shown or not"
 
 
 def test_a_report_without_figures_does_not_say_that_there_are_no_scores(
