@@ -253,9 +253,10 @@ def fit_random_intercept(
     With ``steps``, a number for each level, it is a straight line over these numbers.
 
     The likelihood has one dimension, the share of the variance between participants, so that its
-    maximum is always found; at a share of zero it is least squares, and it goes up to 0.9. Standard errors are cluster
-    robust (CR2: Bell & McCaffrey 2002), degrees of freedom Satterthwaite's (Pustejovsky & Tipton
-    2018, JBES 36:672). Checked against R's lme4 and clubSandwich.
+    maximum is always found; at a share of zero it is least squares, and it goes up to 0.9.
+    Standard errors are cluster robust (CR2: Bell & McCaffrey 2002), degrees of freedom
+    Satterthwaite's (Pustejovsky & Tipton 2018, JBES 36:672). Checked against R's lme4 and
+    clubSandwich.
     """
     _, rows = np.unique(people, return_inverse=True)
     n_levels = int(levels.max()) + 1 if steps is None else len(steps)
