@@ -158,14 +158,14 @@ def _valued(cells: pd.DataFrame, marker: Biomarker) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Trend:
     """A line over visits in one arm; ``parts`` is what each participant adds to its slope."""
 
     fit: MixedFit
     parts: "pd.Series[float]"
 
 
-def _line(cells: pd.DataFrame, steps: Floats) -> _Line | None:
+def _line(cells: pd.DataFrame, steps: Floats) -> _Trend | None:
     """Fit a line to one arm; None where fewer than three participants have two visits."""
     people = cells["person"].to_numpy(np.intp)
     if (np.bincount(people) > 1).sum() < FEWEST_FOR_INTERVAL:
@@ -173,10 +173,10 @@ def _line(cells: pd.DataFrame, steps: Floats) -> _Line | None:
     fit = fit_random_intercept(
         cells["value"].to_numpy(np.float64), cells["visit"].to_numpy(np.intp), people, steps
     )
-    return _Line(fit, pd.Series(fit.parts[:, 0], index=np.unique(people)))
+    return _Trend(fit, pd.Series(fit.parts[:, 0], index=np.unique(people)))
 
 
-def _compare_lines(lines: Sequence[_Line | None]) -> Contrast | str:
+def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
     """Compare the slope of the last line with that of the first, or with zero where it is alone."""
     known = [line for line in lines if line is not None]
     if len(known) < len(lines):
