@@ -132,7 +132,9 @@ def _size(row: Row) -> str:
     effect = f"{row['effect_name']} {decimal(row['effect'])}"
     if row["bucketed"]:
         return f"{more}{level} ({effect}; {within}; {p})"
-    return f"{decimal(abs(estimate), digits)} points {more}{level} ({within}; {effect}; {p})"
+    least = f"less than {10.0**-digits:g}"
+    points = decimal(abs(estimate), digits) if round(estimate, digits) else least
+    return f"{points} points {more}{level} ({within}; {effect}; {p})"
 
 
 def _name(row: Row, side: str) -> str:

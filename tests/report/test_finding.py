@@ -48,6 +48,7 @@ def test_a_clear_difference_and_one_that_is_not_have_their_own_sentences(
     assert " points higher in night_shift (95 % interval 0.1" in higher
     assert higher.endswith("; p < .001).")
     assert alike.endswith("; the interval includes 0, so differences within it remain possible.")
+    assert "it was less than 0.001 points " in alike
 
 
 def test_a_primary_outcome_with_four_levels_is_given_as_a_probability(study: pd.DataFrame) -> None:
