@@ -43,7 +43,6 @@ def main() -> None:
             lambda: missingness_by_tag(table, "site"),
             None,
         ),
-        "attrition, visit by arm": (lambda: attrition(table, "visit", by="arm"), None),
         "table_one": (lambda: table_one(table, "arm"), None),
         "flow": (lambda: flow(table), None),
         "flow, arm, 14 visits expected": (lambda: flow(table, by="arm", expected=14), None),
