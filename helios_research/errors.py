@@ -31,7 +31,8 @@
 
 What is wrong with *one* recording is never an exception that reaches the researcher: it is a row
 in ``cohort.issues``, in the table of checks, or in the results (``RecordingUnavailableError`` is
-raised inside, and caught where that row is written).
+raised inside, and caught where that row is written). An interrupt by the user is a
+``KeyboardInterrupt``, in a notebook ``SubmissionInterrupt``.
 
 Constructors take facts and write the sentence: what is wrong, where, and what to do.
 """
@@ -406,6 +407,13 @@ class UnreachableError(ServiceError):
             f"{base_url} cannot be reached ({reason.rstrip('.')}): check the network connection "
             "and the base URL. Everything done so far is kept; submit again to continue."
         )
+
+
+class SubmissionInterrupt(KeyboardInterrupt):
+    """The user interrupted a submission in a notebook, which shows the sentence and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
 
 
 class ResultsError(HeliosResearchError):

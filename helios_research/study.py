@@ -1,6 +1,6 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,17 +8,19 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from helios_research._util.files import remove_temporary_files
-from helios_research._util.notebook import ProgressLine, in_notebook
+from helios_research._util.notebook import ProgressLine, in_notebook, summary_html
+from helios_research._util.text import counted
 from helios_research.api.client import Client
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome
-from helios_research.errors import StudyError, StudyMissingError
+from helios_research.errors import StudyError, StudyMissingError, storage_errors
 from helios_research.ledger import Ledger, LedgerReader, Setting
+from helios_research.ledger.storage import holder_of
 from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
@@ -40,6 +42,9 @@ from helios_research.withdrawal import (
     withdraw,
 )
 
+if TYPE_CHECKING:
+    from helios_research.widgets.monitor import SubmissionMonitor
+
 _RATE_UNTIL_LEARNED = 5.0
 """API requests per second for estimates before the study has learned what Helios allows."""
 
@@ -60,12 +65,15 @@ class Estimate:
         Seconds that they take at the rate.
     rate
         API requests per second.
+    cost
+        What they cost, in the currency of the price; None where no price was given.
     """
 
     recordings: int
     requests: int
     duration_s: float
     rate: float
+    cost: float | None = None
 
 
 class Study:
@@ -110,6 +118,27 @@ class Study:
 
     def __repr__(self) -> str:
         return f"<Study {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        title = f"Study {self.folder.name}"
+        try:
+            now = self.progress
+        except StudyMissingError:
+            next_step = "Nothing was submitted to it yet. Next: `study.submit(cohort)`."
+            return summary_html(title, [str(self.folder), next_step])
+        except StudyError as error:
+            return summary_html(title, [str(error)])
+        sentences = [str(self.folder), f"{now}.", f"Next: {self._next_step(now)}"]
+        return summary_html(title, sentences, done=now.done, total=now.total)
+
+    def _next_step(self, now: Progress) -> str:
+        if self.submission is not None and self.submission.is_running:
+            return "`study.submission.wait()`; a submission is running."
+        if holder_of(self.folder) is not None:
+            return "`hr.widgets.SubmissionMonitor(study)`; a submission is running elsewhere."
+        if now.done < now.total:
+            return f"`study.submit()`, as {counted(now.total - now.done, 'recording')} are left."
+        return "`study.results()`, `study.report()` or `hr.widgets.Explorer(study.results())`."
 
     @property
     def cohort(self) -> Cohort:
@@ -170,18 +199,21 @@ class Study:
                 progress=progress,
             )
 
-    def estimate(self, rate: float | None = None) -> Estimate:
+    def estimate(self, rate: float | None = None, *, price: float | None = None) -> Estimate:
         """Estimate what is left to do, and how long it takes where the request rate is the limit.
 
         Parameters
         ----------
         rate
             API requests per second; without it the rate that the study has learned, or 5.
+        price
+            What one recording costs by your contract with thymia. Only a recording that is processed
+            again, after an error of Helios' own, may cost more.
 
         Returns
         -------
         Estimate
-            Recordings left, API requests and seconds.
+            Recordings left, API requests, seconds and the cost.
 
         Raises
         ------
@@ -191,7 +223,8 @@ class Study:
         with Ledger.read(self.folder) as ledger:
             left = self._progress_in(ledger).outcomes.get(Outcome.PENDING, 0)
             rate = rate or ledger.get_setting(Setting.LEARNED_RATE, _RATE_UNTIL_LEARNED)
-        return Estimate(left, expected_requests(left), expected_time_s(left, rate), rate)
+        cost = None if price is None else left * price
+        return Estimate(left, expected_requests(left), expected_time_s(left, rate), rate, cost)
 
     def submit(  # noqa: PLR0913 - written out for tab completion
         self,
@@ -247,7 +280,7 @@ class Study:
             Seconds for which a service that does not answer is asked again, before its recordings
             are left ``pending``.
         progress
-            Whether a line shows the progress.
+            Whether a line shows the progress, or a `SubmissionMonitor` in a notebook.
 
         Returns
         -------
@@ -268,10 +301,9 @@ class Study:
         """
         options = SubmitOptions.among(locals())
         submission = self._start(cohort, options)
-        line = ProgressLine()
-        return submission.wait(
-            watch=(lambda now: line(str(now), is_last=now.is_over)) if progress else None
-        )
+        if progress and in_notebook():
+            return self._monitor(options).wait_for(submission)
+        return submission.wait(watch=_progress_line() if progress else None)
 
     def start(  # noqa: PLR0913 - written out for tab completion
         self,
@@ -318,10 +350,7 @@ class Study:
         options = SubmitOptions.among(locals())
         submission = self._start(cohort, options)
         if monitor and in_notebook():
-            # Only a notebook needs the widgets.
-            from helios_research.widgets.monitor import SubmissionMonitor
-
-            SubmissionMonitor(self, **options.model_dump()).show()
+            self._monitor(options).show()
         return submission
 
     def results(self) -> pd.DataFrame:
@@ -544,6 +573,12 @@ class Study:
         )
         return self.submission
 
+    def _monitor(self, options: SubmitOptions) -> "SubmissionMonitor":
+        # Only a notebook needs the widgets.
+        from helios_research.widgets.monitor import SubmissionMonitor
+
+        return SubmissionMonitor(self, **options.model_dump())
+
     def _taken_up(self, cohort: Cohort | None) -> Cohort:
         # What a process left half-written when it was killed. The ledger is ours, so no other
         # process is writing these now.
@@ -582,12 +617,23 @@ class Study:
             yield Snapshot(ledger, self.cohort)
 
     def _target(self, path: str | PathLike[str]) -> Path:
-        """Keep what the study needs from being written over."""
+        """Keep what the study needs from being written over, and make the folder of a new file."""
         target = Path(path).expanduser()
         if target.name in NEEDED_FILES and target.parent.resolve() == self.folder.resolve():
             raise StudyError.needed_file(target)
+        with storage_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
     @property
     def _name(self) -> str:
         return self.folder.resolve().name
+
+
+def _progress_line() -> Callable[[Progress], None]:
+    line = ProgressLine()
+
+    def show(now: Progress) -> None:
+        line(str(now), shares=now.shares, is_error=bool(now.outage), is_last=now.is_over)
+
+    return show

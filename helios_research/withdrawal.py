@@ -127,10 +127,6 @@ class Withdrawal:
 
     def __str__(self) -> str:
         parts = [self._summary()]
-        if self.letter:
-            parts.append(
-                "Write to thymia now, since the study has forgotten these ids:\n\n" + self.letter
-            )
         if self.removed:
             parts.append(
                 "These files contained the participant and were removed too (write them again with "
@@ -142,6 +138,15 @@ class Withdrawal:
             "Not reached: the recordings themselves, the manifest, files outside of this folder, "
             "saved notebooks, backups and copies. Remove the participant there too."
         )
+        # Last, where the eye rests: no one else knows these ids now.
+        if self.letter:
+            parts.append(
+                "Write to thymia now, since the study has forgotten these ids:\n\n" + self.letter
+            )
+        elif not self.runs.empty:
+            parts.append(
+                "Nothing has to be passed on to thymia: the sandbox made all of these model runs."
+            )
         return "\n\n".join(parts)
 
     __repr__ = __str__

@@ -1,10 +1,15 @@
-"""Whether this runs in a notebook, and one line of text that is rewritten as work proceeds."""
+"""Whether this runs in a notebook, what is shown there, and one line that is rewritten as work proceeds."""
 
 import logging
 import os
+import re
 import sys
 import time
+from collections.abc import Sequence
+from html import escape
 from typing import Any, TextIO
+
+from helios_research._util.terminal import Colour, Share, bar, has_colours, painted
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,26 +34,55 @@ def in_notebook() -> bool:
     return notebook_kernel() is not None
 
 
+def summary_html(title: str, sentences: Sequence[str], *, done: int = 0, total: int = 0) -> str:
+    """Draw an object for a notebook: a title, how much of it is done, and what to do next.
+
+    All of it is text and not markup, but for code in backticks.
+    """
+    words = f"{done:,} of {total:,} done"
+    bar_ = (
+        f'<progress max="{total}" value="{done}" style="width: 20em" title="{words}">{words}'
+        f"</progress> {words}"
+    )
+    drawn = [re.sub("`(.+?)`", r"<code>\1</code>", escape(sentence)) for sentence in sentences]
+    parts = [f"<b>{escape(title)}</b>", *([bar_] if total else []), *drawn]
+    return f"<div>{'<br>'.join(parts)}</div>"
+
+
+_BAR_WIDTH = 20
+_LEAST_WIDTH_FOR_BAR = 60
+
+
 class ProgressLine:
-    """Shows the current text: in one line of a notebook or terminal, as plain lines elsewhere.
+    """Shows the current text: with a bar in one line of a notebook or terminal, plain elsewhere.
 
     Call it with each new text. Texts that follow each other too quickly are left out; the last one
-    (``is_last``) is always shown, once.
+    (``is_last``) is always shown, once. A bar needs the shares of all work that are done.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         # Python has no stderr where there is no console, as under pythonw or in a service.
         self._stream = sys.stderr if stream is None else stream
         self._in_notebook = in_notebook()
-        self._on_terminal = bool(self._stream and self._stream.isatty())
+        # An editor's window may call itself a terminal and know no more than lines.
+        is_terminal = self._stream is not None and self._stream.isatty()
+        self._on_terminal = is_terminal and os.environ.get("TERM") != "dumb"
+        self._has_colours = has_colours(self._stream)
         is_rewritten = self._in_notebook or self._on_terminal
         self._pause_s = REWRITTEN_EVERY_S if is_rewritten else PLAIN_EVERY_S
         self._shown = ("", False)
         self._shown_at = float("-inf")
         self._handle: Any = None
 
-    def __call__(self, text: str, *, is_last: bool = False) -> None:
-        """Show a text."""
+    def __call__(
+        self,
+        text: str,
+        *,
+        shares: Sequence[Share] = (),
+        is_error: bool = False,
+        is_last: bool = False,
+    ) -> None:
+        """Show a text; one about an error is red where there are colours."""
         now = time.monotonic()
         is_too_soon = now - self._shown_at < self._pause_s and not is_last
         if is_too_soon or self._shown == (text, is_last):
@@ -56,12 +90,25 @@ class ProgressLine:
         is_new = text != self._shown[0]
         self._shown, self._shown_at = (text, is_last), now
         if self._in_notebook:
-            self._display(text)
+            drawn = f"{bar(shares, _BAR_WIDTH, has_colours=False)} " if shares else ""
+            self._display(f"{drawn}{text}")
         elif self._stream and self._on_terminal:
+            line = self._line(text, shares, Colour.RED if is_error else None, self._stream)
             # Return to the line's start and clear it, so that a shorter line leaves nothing behind.
-            self._write(f"\r\x1b[K{_shortened(text, self._stream)}" + ("\n" if is_last else ""))
+            self._write(f"\r\x1b[K{line}" + ("\n" if is_last else ""))
         elif is_new:
             self._write(f"{text}\n")
+
+    def _line(
+        self, text: str, shares: Sequence[Share], colour: Colour | None, stream: TextIO
+    ) -> str:
+        width = _width_of(stream)
+        drawn = ""
+        if shares and width >= _LEAST_WIDTH_FOR_BAR:
+            drawn = f"{bar(shares, _BAR_WIDTH, has_colours=self._has_colours)} "
+            width -= _BAR_WIDTH + len("[] ")
+        kept = text if len(text) < width else text[: width - 2] + "…"
+        return drawn + painted(kept, colour, has_colours=self._has_colours)
 
     def _display(self, text: str) -> None:
         content = {"text/plain": text}
@@ -85,11 +132,10 @@ class ProgressLine:
             _LOG.info("The progress can no longer be shown: %s", error)
 
 
-def _shortened(text: str, stream: TextIO) -> str:
+def _width_of(stream: TextIO) -> int:
     # This stream's own width: stdout, which shutil asks, may be a file. A terminal that does
     # not know its width says 0.
     try:
-        width = os.get_terminal_size(stream.fileno()).columns or 80
+        return os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:
-        width = 80
-    return text if len(text) < width else text[: width - 2] + "…"
+        return 80

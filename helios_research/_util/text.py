@@ -14,6 +14,16 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Write a length of time the way people say it."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def composed(text: str) -> str:
     """Give a text in Unicode's form NFC: how a letter with an accent is encoded cannot be seen."""
     return unicodedata.normalize("NFC", text)

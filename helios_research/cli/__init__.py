@@ -6,10 +6,13 @@ from typing import NoReturn
 
 import typer
 
-from helios_research.cli.commands import app
+from helios_research._util.terminal import Colour, has_colours, painted
+from helios_research.cli import commands, confidential
+from helios_research.cli.options import app
+from helios_research.cli.printing import in_shell_words
 from helios_research.errors import HeliosResearchError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "commands", "confidential", "main"]
 
 COULD_NOT_RUN = 2
 INTERRUPTED = 130
@@ -38,9 +41,11 @@ def main() -> NoReturn:
 
 
 def _fail(reason: str) -> NoReturn:
-    typer.echo(f"Error: {reason}", err=True)
+    word = painted("Error:", Colour.RED, has_colours=has_colours(sys.stderr))
+    typer.echo(f"{word} {in_shell_words(reason)}", err=True)
     sys.exit(COULD_NOT_RUN)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    typer.echo(f"Warning: {message}", err=True)
+    word = painted("Warning:", Colour.YELLOW, has_colours=has_colours(sys.stderr))
+    typer.echo(f"{word} {in_shell_words(str(message))}", err=True)

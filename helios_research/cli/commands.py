@@ -1,18 +1,35 @@
 """The commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
 
-import sys
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from helios_research._util.text import counted
-from helios_research._version import __version__
+from helios_research.cli.options import (
+    BaseUrl,
+    Columns,
+    Constants,
+    Folder,
+    Manifest,
+    Price,
+    Region,
+    Root,
+    Sheet,
+    Tags,
+    app,
+    examples,
+)
 from helios_research.cli.printing import (
+    in_words,
     logged_to_stderr,
     print_checks,
+    print_errors,
     print_issues,
     print_outcomes,
+    status_record,
+    watch_until_over,
 )
 from helios_research.columns import Outcome, Verdict
 
@@ -23,53 +40,6 @@ if TYPE_CHECKING:
     from helios_research.sandbox import Sandbox
 
 SOME_NOT_SCORED = 1
-NOT_CONFIRMED = 1
-
-app = typer.Typer(
-    name="helios-research",
-    help="Voice biomarker scores for whole cohorts, with thymia's Helios API.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=True,
-)
-key = typer.Typer(no_args_is_help=True)
-
-Manifest = Annotated[
-    Path, typer.Argument(help="The table of recordings: CSV, TSV, Excel or Parquet.")
-]
-Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
-Label = Annotated[str, typer.Argument(help="The participant's label, as it was sent.")]
-Tags = Annotated[str, typer.Option(help="Columns to send as tags, separated by commas.")]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        help="The name that a column has in the table, as in user_label=participant. Repeatable.",
-    ),
-]
-Constants = Annotated[
-    list[str] | None,
-    typer.Option("--constant", help="The same value for every row, as in language=en-GB."),
-]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")]
-Region = Annotated[str | None, typer.Option(help="Region of the API: default, ca or us.")]
-BaseUrl = Annotated[str | None, typer.Option(help="Another address of the API.")]
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
 
 
 # --- from a table to scores ----------------------------------------------------------------------
@@ -77,7 +47,9 @@ def _root(
 
 @app.command()
 def demo(
-    study: Annotated[Path, typer.Option(help="Where to put the study.")] = Path("demo-study"),
+    study: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put the study.")] = Path(
+        "demo-study"
+    ),
 ) -> None:
     """Run the full pipeline on demo data: needs no key and no network."""
     from helios_research.demo import run_demo
@@ -93,17 +65,32 @@ def demo(
     )
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "check manifest.csv --tags arm,visit",
+        "check export.xlsx --sheet Visits --root recordings",
+        "check manifest.csv --column user_label=participant",
+        "check manifest.csv --constant language=en-GB --out checks.csv",
+    )
+)
 def check(
     manifest: Manifest,
     tags: Tags = "",
     column: Columns = None,
     constant: Constants = None,
     sheet: Sheet = None,
-    out: Annotated[Path | None, typer.Option(help="Write the checks to this CSV file.")] = None,
+    root: Root = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the checks to this CSV file, and the issues of the table to one beside it.",
+        ),
+    ] = None,
     rate: Annotated[
         float, typer.Option(help="API requests per second, to estimate the time.", min=0.01)
     ] = 5.0,
+    price: Price = None,
 ) -> None:
     """Check a table and its recordings, and send nothing."""
     from helios_research.preflight_checks.table import overview, preflight, write_checks
@@ -112,26 +99,37 @@ def check(
         # Before the checks, which may take an hour.
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
-    cohort = _read(manifest, tags, column, constant, sheet)
+    cohort = _read(manifest, tags, column, constant, sheet, root)
     print_issues(cohort)
     checks = preflight(cohort)
     print_checks(checks)
-    typer.echo(f"\n{overview(cohort, checks, rate=rate)}")
+    typer.echo(f"\n{overview(cohort, checks, rate=rate, price=price)}")
     if out is not None:
+        issues = out.with_name(f"{out.stem}.issues{out.suffix}")
         write_checks(checks, out)
-        typer.echo(f"\nAll checks: {out}")
+        write_checks(cohort.issues, issues)
+        typer.echo(f"\nAll checks: {out}\nAll issues: {issues}")
     unsendable = (~cohort.is_valid).any() or (checks["verdict"] == Verdict.FAIL).any()
     raise typer.Exit(SOME_NOT_SCORED if unsendable else 0)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "submit manifest.csv --study night-shift --tags arm,visit",
+        "submit manifest.csv --study night-shift --rate 2 --no-preflight",
+    )
+)
 def submit(
     manifest: Manifest,
-    study: Annotated[Path, typer.Option(help="The study's folder; created if it is missing.")],
+    study: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="The study's folder; created if it is missing."),
+    ],
     tags: Tags = "",
     column: Columns = None,
     constant: Constants = None,
     sheet: Sheet = None,
+    root: Root = None,
     rate: Annotated[
         float | None,
         typer.Option(help="API requests per second. By default the toolkit finds the rate."),
@@ -160,12 +158,12 @@ def submit(
     region: Region = None,
     base_url: BaseUrl = None,
 ) -> None:
-    """Send what is left to send, wait for the scores, and write results.parquet."""
+    """Send what is left, wait for the scores, write results.parquet."""
     from helios_research.api.client import Client
     from helios_research.study import Study
     from helios_research.withdrawal import RESULTS_FILE
 
-    cohort = _read(manifest, tags, column, constant, sheet)
+    cohort = _read(manifest, tags, column, constant, sheet, root)
     print_issues(cohort)
     results = Study(study, client=Client(region=region, base_url=base_url)).submit(
         cohort,
@@ -179,42 +177,77 @@ def submit(
         patience=patience,
     )
     print_outcomes(results)
-    typer.echo(f"\nResults: {study / RESULTS_FILE}")
+    typer.echo(f"\nResults: {study / RESULTS_FILE}\nNext: {_next_step(results, study)}")
     raise typer.Exit(0 if (results["outcome"] == Outcome.SCORED).all() else SOME_NOT_SCORED)
 
 
-@app.command()
-def status(study: Folder) -> None:
+@app.command(
+    epilog=examples(
+        "status night-shift",
+        "status night-shift --errors",
+        "status night-shift --watch",
+        "status night-shift --json | jq .outcomes",
+    )
+)
+def status(
+    study: Folder,
+    errors: Annotated[
+        bool,
+        typer.Option("--errors", help="List each recording that has an error, and the reason."),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show the progress until the submission is over.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write all of it as JSON.")] = False,
+    price: Price = None,
+) -> None:
     """Show the progress of a study, also during a submission."""
-    from helios_research.state.status import duration
     from helios_research.study import Study
 
     opened = Study(study)
-    print_outcomes(opened.results())
-    estimate = opened.estimate()
-    if not estimate.recordings:
-        typer.echo("\nNothing is left to send.")
+    if watch:
+        watch_until_over(opened)
+    results, estimate = opened.results(), opened.estimate(price=price)
+    if as_json:
+        typer.echo(
+            json.dumps(status_record(study, results, estimate), indent=2, ensure_ascii=False)
+        )
         return
-    typer.echo(
-        f"\nLeft: {counted(estimate.recordings, 'recording')}, about {estimate.requests:,} API "
-        f"requests, {duration(estimate.duration_s)} at {estimate.rate:g} requests a second."
+    print_outcomes(results)
+    if errors:
+        print_errors(results)
+    typer.echo(f"\n{in_words(estimate)}")
+
+
+@app.command(
+    epilog=examples(
+        "export night-shift --to scores.xlsx",
+        "export night-shift --to for-spss/scores.sav --ages",
+        "export night-shift --to scores.csv --long --force",
     )
-
-
-@app.command()
+)
 def export(
     study: Folder,
     to: Annotated[
-        Path, typer.Option(help="The file to write: .parquet, .csv, .xlsx, .sav or .dta.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="The file to write: .parquet, .csv, .xlsx, .sav or .dta."
+        ),
     ],
     ages: Annotated[bool, typer.Option("--ages", help="Ages instead of dates of birth.")] = False,
     long: Annotated[
         bool, typer.Option("--long", help="One row per recording and biomarker.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it exists already.")
+    ] = False,
 ) -> None:
-    """Write the results to a file, with a codebook and a README beside it."""
+    """Write the results to a file, with a codebook beside it."""
     from helios_research.study import Study
 
+    if to.exists() and not force:
+        message = f"{to} exists already: name another file, or add --force to replace it"
+        raise typer.BadParameter(message, param_hint="--to")
     for path in Study(study).export(to, ages=ages, long=long):
         typer.echo(path)
 
@@ -261,7 +294,7 @@ def report(
         typer.Option("--hide-small-cells", help="Pool groups of fewer than five participants."),
     ] = False,
 ) -> None:
-    """Write a report about the results: one HTML file that you can send by mail."""
+    """Write a report about the results: one HTML file to mail."""
     from helios_research.study import Study
 
     target = to or study / "report.html"
@@ -280,82 +313,6 @@ def report(
             hide_small_cells=hide_small_cells,
         )
     typer.echo(f"Report: {written}")
-
-
-# --- what is confidential ------------------------------------------------------------------------
-
-
-@app.command()
-def withdraw(
-    study: Folder,
-    label: Label,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """Remove a participant from a study for good, and list the runs to report to thymia."""
-    from helios_research.study import Study
-    from helios_research.withdrawal import find_participant
-
-    label = label.strip()
-    found = find_participant(study, label)
-    typer.echo(
-        f"{label!r} has {int(found.gone.sum()):,} rows and {len(found.removal.runs):,} model runs in "
-        f"{study}. All of it will be removed for good, with the exports and reports in the folder."
-    )
-    for run in found.removal.runs:
-        typer.echo(f"  {run['model_run_id']}  {run['state']}")
-    if not yes and not _is_confirmed():
-        typer.echo("Nothing was removed.")
-        raise typer.Exit(NOT_CONFIRMED)
-    typer.echo(f"\n{Study(study).withdraw(label)}")
-
-
-def _is_confirmed() -> bool:
-    if not sys.stdin.isatty():
-        message = "there is no terminal to confirm it: add --yes"
-        raise typer.BadParameter(message, param_hint="withdraw")
-    return typer.confirm("Remove it?")
-
-
-@app.command()
-def readmit(study: Folder, label: Label) -> None:
-    """Undo a withdrawal, so that the participant may be sent again (and paid for again)."""
-    from helios_research.study import Study
-
-    Study(study).readmit(label)
-    typer.echo(f"{label.strip()!r} may be sent again. Nothing that was removed comes back.")
-
-
-@key.command("set")
-def set_key(region: Region = None, base_url: BaseUrl = None) -> None:
-    """Ask for the API key, without showing it, and store it in the system's keyring.
-
-    Without a terminal, read the key from one line of standard input.
-    """
-    from pydantic import SecretStr
-
-    from helios_research.config import ask_for_key, checked_key, resolve_base_url, store_key
-
-    address = resolve_base_url(region, base_url)
-    typed = ask_for_key(address) if sys.stdin.isatty() else SecretStr(sys.stdin.readline())
-    keyring = store_key(address, checked_key(typed))
-    typer.echo(
-        f"The key for {address} is stored in {keyring}. If THYMIA_API_KEY is set, it is used first."
-    )
-
-
-@key.command("forget")
-def forget(region: Region = None, base_url: BaseUrl = None) -> None:
-    """Remove the API key from the system's keyring."""
-    from helios_research.config import forget_key, resolve_base_url
-
-    address = resolve_base_url(region, base_url)
-    if forget_key(address):
-        typer.echo(f"The key for {address} was removed.")
-    else:
-        typer.echo(f"There was no key for {address}.")
-
-
-app.add_typer(key, name="key", help="Store the API key in the operating system's keyring.")
 
 
 # --- the sandbox ---------------------------------------------------------------------------------
@@ -402,6 +359,7 @@ def _read(
     columns: list[str] | None,
     constants: list[str] | None,
     sheet: str | None,
+    root: str | None,
 ) -> "Cohort":
     from helios_research.cohort import read_cohort
 
@@ -410,6 +368,7 @@ def _read(
         columns=_pairs(columns, "--column"),
         constants=_pairs(constants, "--constant"),
         tags=_listed(tags) or (),
+        root=root,
         sheet=sheet,
     )
 
@@ -435,3 +394,13 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(message, param_hint=option)
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _next_step(results: "pd.DataFrame", study: Path) -> str:
+    """Say what to do after a submission."""
+    waiting = int((results["outcome"] == Outcome.PENDING).sum())
+    if waiting:
+        return f"{counted(waiting, 'recording')} left: run the same command again."
+    return (
+        f"`helios-research report {study}`, or `helios-research export {study} --to scores.xlsx`."
+    )

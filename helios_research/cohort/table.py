@@ -263,11 +263,13 @@ class Cohort:
             f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
             for name, value in self._facts().items()
         )
-        hint = (
-            "" if self._tables.issues.empty else "<p>The problems are in <code>.issues</code>.</p>"
-        )
         caption = f"<caption>Cohort from {escape(self._source())}</caption>"
-        return f"<table>{caption}<tbody>{rows}</tbody></table>{hint}"
+        problems = "" if self._tables.issues.empty else "The problems are in <code>.issues</code>. "
+        return (
+            f"<table>{caption}<tbody>{rows}</tbody></table><p>{problems}Next: check the recordings "
+            "with <code>hr.preflight(cohort)</code>, or send them with "
+            "<code>hr.Study(folder).submit(cohort)</code>.</p>"
+        )
 
     def _facts(self) -> dict[str, str]:
         tables, valid = self._tables, int(self.is_valid.sum())

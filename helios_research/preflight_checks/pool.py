@@ -9,7 +9,7 @@ from functools import partial
 from typing import Self
 
 from helios_research._util.notebook import ProgressLine
-from helios_research._util.text import counted
+from helios_research._util.text import duration
 from helios_research.codes import HeliosCode
 from helios_research.columns import Verdict
 from helios_research.errors import RecordingUnavailableError
@@ -258,8 +258,10 @@ def progress_callback(progress: bool | ProgressCallback) -> ProgressCallback:  #
     line, began = ProgressLine(), time.monotonic()
 
     def show(done: int, total: int) -> None:
-        per_minute = 60 * done / max(time.monotonic() - began, 1e-3)
-        text = f"checked {done:,} of {counted(total, 'recording')}, {per_minute:,.0f} a minute"
-        line(text, is_last=done >= total)
+        took_s = max(time.monotonic() - began, 1e-3)
+        left_s = took_s * (total - done) / max(1, done)
+        news = f"took {duration(took_s)}" if done >= total else f"{duration(left_s)} left"
+        text = f"{done:,}/{total:,} · {news} · {60 * done / took_s:,.0f}/min · checking recordings"
+        line(text, shares=[(done / max(1, total), None)], is_last=done >= total)
 
     return show

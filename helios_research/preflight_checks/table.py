@@ -184,11 +184,15 @@ def overview(
     checks: pd.DataFrame | None = None,
     *,
     rate: float | None = None,
+    price: float | None = None,
 ) -> Overview:
-    """Describe a cohort as a whole; ``rate``, in requests per second, adds the expected time."""
+    """Describe a cohort as a whole; ``rate``, in requests per second, adds the expected time.
+
+    The price of a recording adds the expected cost.
+    """
     spans = sleep_spans(cohort)
     return Overview(
-        totals=_totals(cohort, checks, rate),
+        totals=_totals(cohort, checks, rate, price),
         per_participant=_per_participant(cohort),
         tag_levels=_tag_levels(cohort),
         odd_ages=_odd_ages(cohort),
@@ -235,7 +239,9 @@ def _moments(cohort: "Cohort", name: str) -> pd.Series:
     )
 
 
-def _totals(cohort: "Cohort", checks: pd.DataFrame | None, rate: float | None) -> pd.DataFrame:
+def _totals(
+    cohort: "Cohort", checks: pd.DataFrame | None, rate: float | None, price: float | None
+) -> pd.DataFrame:
     to_send = cohort.is_valid
     rows: list[tuple[str, float, str]] = [
         ("rows", len(cohort), ""),
@@ -253,6 +259,8 @@ def _totals(cohort: "Cohort", checks: pd.DataFrame | None, rate: float | None) -
     if rate is not None:
         minutes = round(expected_time_s(recordings, rate) / 60, 1)
         rows.append((f"expected time at {rate:g} requests/s", minutes, "min"))
+    if price is not None:
+        rows.append((f"expected cost at {price:g} a recording", round(recordings * price, 2), ""))
     return pd.DataFrame(rows, columns=["measure", "value", "unit"], dtype=object).astype(
         {"measure": "str", "unit": "str"}
     )

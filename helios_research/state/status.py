@@ -4,7 +4,7 @@ One decision serves both sides: a row may be sent exactly where `next_action` na
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -12,7 +12,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from helios_research._util.text import counted
+from helios_research._util.terminal import Colour, Share
+from helios_research._util.text import counted, duration
 from helios_research.api.models import RunRequest
 from helios_research.codes import (
     METADATA_CHANGED,
@@ -362,6 +363,14 @@ def _changed_since(row: Row, attempt: Attempt) -> tuple[str | None, str | None]:
 # --- all rows, counted ----------------------------------------------------------------------------
 
 
+OUTCOME_COLOURS: Mapping[Outcome, Colour] = {
+    Outcome.SCORED: Colour.GREEN,
+    Outcome.SKIPPED: Colour.YELLOW,
+    **dict.fromkeys((Outcome.FAILED, Outcome.REJECTED, Outcome.INVALID, Outcome.LOST), Colour.RED),
+}
+"""On a terminal; rows that wait have none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a submission has come, at one moment.
@@ -427,39 +436,45 @@ class Progress:
         return 60 * (self.total - self.done) / self.per_minute
 
     @property
+    def shares(self) -> list[Share]:
+        """The share of all rows that has each outcome, and its colour on a terminal."""
+        return [
+            (self.outcomes.get(outcome, 0) / max(1, self.total), colour)
+            for outcome, colour in OUTCOME_COLOURS.items()
+        ]
+
+    @property
     def waiting(self) -> str:
         """The number of recordings that have no outcome yet, in words."""
         left = self.total - self.done
         return f"{counted(left, 'recording')} {'waits' if left == 1 else 'wait'}"
 
     def __str__(self) -> str:
-        """Write the progress as one line."""
-        parts = [f"{self.done:,} of {self.total:,} done"]
-        parts += [
+        """Write the progress as one line, what one looks at first at its beginning."""
+        counts = [
             f"{self.outcomes[outcome]:,} {outcome}"
             for outcome in Outcome
             if outcome is not Outcome.PENDING and self.outcomes.get(outcome)
         ]
+        return " · ".join([f"{self.done:,}/{self.total:,}", *self._news(), *counts, *self._work()])
+
+    def _news(self) -> Iterator[str]:
         if self.is_over:
-            return " · ".join([*parts, f"took {duration(self.elapsed_s)}"])
+            yield f"took {duration(self.elapsed_s)}"
+            return
         if self.outage:
-            return " · ".join([*parts, self.outage, f"{self.waiting}, nothing is lost"])
-        if self.in_flight:
-            parts.append(f"{self.in_flight:,} in progress")
-        if self.per_minute is not None:
-            parts.append(f"{self.per_minute:,.0f} a minute")
+            yield self.outage
+            yield f"{self.waiting}, nothing is lost"
+            return
         if self.remaining_s is not None and self.done < self.total:
-            parts.append(f"about {duration(self.remaining_s)} left")
+            yield f"{duration(self.remaining_s)} left"
+        if self.per_minute is not None:
+            yield f"{self.per_minute:,.0f}/min"
+
+    def _work(self) -> Iterator[str]:
+        if self.is_over or self.outage:
+            return
+        if self.in_flight:
+            yield f"{self.in_flight:,} in progress"
         if self.limited_by:
-            parts.append(self.limited_by)
-        return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time the way people say it."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+            yield self.limited_by

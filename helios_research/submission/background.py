@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from helios_research._util.notebook import in_notebook, summary_html
+from helios_research.errors import SubmissionInterrupt
 from helios_research.state.status import Progress
 
 REFRESH_S = 0.2
@@ -65,6 +67,16 @@ class Submission:
         state = "running" if self.is_running else "over"
         return f"<Submission {state}: {self.progress}>"
 
+    def _repr_html_(self) -> str:
+        now = self.progress
+        if self.is_running:
+            what_next = "`.wait()` waits for the results, `.stop()` stops it; nothing is lost."
+        elif self._error is not None:
+            what_next = str(self._error)
+        else:
+            what_next = "`.wait()` gives the results."
+        return summary_html("Submission", [f"{now}.", what_next], done=now.done, total=now.total)
+
     @property
     def is_running(self) -> bool:
         """Whether it is still running."""
@@ -106,8 +118,12 @@ class Submission:
             self._watch(timeout_s, watch)
         except KeyboardInterrupt:
             self.stop()
-            self._watch(None, watch)
-            raise
+            # A second interrupt does not wait for that.
+            with suppress(KeyboardInterrupt):
+                self._watch(None, watch)
+            # In a script a class of our own would change the exit status.
+            kind = SubmissionInterrupt if in_notebook() else KeyboardInterrupt
+            raise kind(_interrupted(self.progress.total - self.progress.done)) from None
         if self._error is not None:
             raise self._error
         return self._result
@@ -147,6 +163,16 @@ class Submission:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine(self._stop, report)
+
+
+def _interrupted(left: int) -> str:
+    if not left:
+        return "Interrupted, but all recordings are finished."
+    again = "the cell" if in_notebook() else "the same program"
+    return (
+        f"Interrupted: {left:,} {'recording is' if left == 1 else 'recordings are'} left, and nothing "
+        f"is lost; run {again} again to continue."
+    )
 
 
 def _end_with_the_interpreter(known: weakref.ref[Submission]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from helios_research._util.text import duration
 from helios_research.api.client import Service
 from helios_research.api.models import (
     COMPLETE_OK,
@@ -33,7 +34,6 @@ from helios_research.state.status import (
     Poll,
     StartAttempt,
     Upload,
-    duration,
     failed_inside,
     has_expired,
     next_action,

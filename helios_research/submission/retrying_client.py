@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from helios_research._util.text import duration
 from helios_research.api.transport import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
-from helios_research.state.status import duration
 from helios_research.submission import Clock
 from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind
 

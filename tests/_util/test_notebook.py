@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -16,6 +17,7 @@ import pytest
 from IPython import display
 
 from helios_research._util.notebook import ProgressLine, in_notebook
+from helios_research._util.terminal import Colour
 
 HALF = "5 of 10 done, 5 in flight, 12 a minute"
 OVER = "10 of 10 done in 7 s"
@@ -30,10 +32,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def terminal() -> Iterator[tuple[TextIO, Callable[[str], str]]]:
-    """A terminal of 24 columns: the stream to write to, and what appeared on it so far."""
+def columns() -> int:
+    return 24
+
+
+@pytest.fixture
+def terminal(columns, monkeypatch) -> Iterator[tuple[TextIO, Callable[[str], str]]]:
+    """A terminal of some columns: the stream to write to, and what appeared on it so far."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 24, 0, 0))
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def seen(until: str) -> str:
         # A terminal passes on what was written to it in its own time.
@@ -79,6 +88,46 @@ def test_a_terminals_line_is_not_rewritten_faster_than_it_can_be_read(terminal, 
         show(f"{number} of 100")
     show("100 of 100", is_last=True)
     assert 5 <= seen(until="\n").count("\r\x1b[K") <= 12
+
+
+SHARES = [(0.5, Colour.GREEN), (0.1, Colour.RED)]
+
+
+@pytest.mark.parametrize("columns", [78])
+def test_a_wide_terminal_has_a_bar_before_what_one_looks_at_first(terminal) -> None:
+    stream, seen = terminal
+    ProgressLine(stream)("26/42 · 48 s left · " + "x" * 90, shares=SHARES)
+    line = seen(until="…").removeprefix("\r\x1b[K")
+    bar, text = f"[\x1b[32m{'#' * 10}\x1b[0m\x1b[31m##\x1b[0m{'-' * 8}] ", "26/42 · 48 s left · x"
+    assert line.startswith(bar + text)
+    assert len(re.sub(r"\x1b\[\d+m", "", line)) < 78
+
+
+def test_a_narrow_terminal_has_room_for_no_bar(terminal) -> None:
+    stream, seen = terminal
+    ProgressLine(stream)("26/42", shares=SHARES, is_last=True)
+    assert seen(until="\n") == "\r\x1b[K26/42\r\n"
+
+
+@pytest.mark.parametrize("columns", [78])
+def test_what_is_wrong_is_red_unless_the_environment_wants_no_colours(
+    terminal, monkeypatch
+) -> None:
+    stream, seen = terminal
+    ProgressLine(stream)("no connection", is_error=True, is_last=True)
+    assert "\x1b[31mno connection\x1b[0m" in seen(until="\n")
+    monkeypatch.setenv("NO_COLOR", "1")
+    ProgressLine(stream)("no connection", shares=SHARES, is_error=True, is_last=True)
+    assert seen(until="\n") == f"\r\x1b[K[{'#' * 12}{'-' * 8}] no connection\r\n"
+
+
+def test_a_terminal_that_knows_no_more_than_lines_gets_lines(terminal, monkeypatch, clock) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream, seen = terminal
+    show = ProgressLine(stream)
+    show("1/2", shares=SHARES)
+    show("2/2", shares=SHARES, is_last=True)
+    assert seen(until="2/2\r\n") == "1/2\r\n2/2\r\n"
 
 
 def test_elsewhere_a_line_is_written_at_the_start_now_and_then_and_at_the_end(clock) -> None:

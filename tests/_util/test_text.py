@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from helios_research._util.text import composed, counted, in_local_time, literal, natural_key
+from helios_research._util.text import (
+    composed,
+    counted,
+    duration,
+    in_local_time,
+    literal,
+    natural_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +20,14 @@ from helios_research._util.text import composed, counted, in_local_time, literal
 )
 def test_things_are_counted_in_words(number: int, words: str) -> None:
     assert counted(number, "row") == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (5_900, "98 min"), (7_260, "2 h 01 min")],
+)
+def test_lengths_of_time_are_worded_as_people_say_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
 def test_an_accent_is_the_same_however_it_is_encoded() -> None:

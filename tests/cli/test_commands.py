@@ -1,5 +1,6 @@
 """The commands end to end, as they are typed, each in a process of its own."""
 
+import json
 import os
 import pty
 import re
@@ -32,8 +33,8 @@ def test_submitting_twice_sends_once_and_every_command_shows_the_same(
     assert re.search(r"scored +3\n", first.stdout)
     assert "study/results.parquet" in first.stdout
     # Not a terminal: plain lines, one at the start and one at the end of so short a submission.
-    lines = [line for line in first.stderr.splitlines() if " of 3 done" in line]
-    assert lines[-1].startswith("3 of 3 done · 3 scored · took")
+    lines = [line for line in first.stderr.splitlines() if "/3 ·" in line]
+    assert re.fullmatch(r"3/3 · took \d+ s · 3 scored", lines[-1])
     assert len(lines) <= 3
     assert "\r" not in first.stderr
     assert "\x1b" not in first.stderr
@@ -165,7 +166,9 @@ def on_a_terminal(command, environment, tmp_path):
         process = subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=tmp_path,
-            env={name: value for name, value in environment.items() if name != "COLUMNS"} | env,
+            env={name: value for name, value in environment.items() if name != "COLUMNS"}
+            | {"TERM": "xterm"}
+            | env,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -198,9 +201,11 @@ def test_on_a_terminal_one_line_is_rewritten_and_never_wider_than_it(
     progress = next(line for line in seen.split("\n") if "\r" in line)
     shown = progress.split("\r\x1b[K")[1:]
     assert len(shown) > 3
-    assert max(map(len, shown)) < 60
-    assert shown[-1].startswith("12 of 12 done")
-    assert all(" of 12 done" in line for line in shown)
+    plain = [re.sub(r"\x1b\[\d+m", "", line) for line in shown]
+    assert max(map(len, plain)) < 60
+    assert plain[-1].startswith(f"[{'#' * 20}] 12/12 · took ")
+    assert all(re.match(r"\[#*-*\] \d+/12", line) for line in plain)
+    assert f"[\x1b[32m{'#' * 20}\x1b[0m]" in shown[-1]
 
 
 def test_an_error_begins_on_a_line_of_its_own_after_the_progress(
@@ -211,7 +216,7 @@ def test_an_error_begins_on_a_line_of_its_own_after_the_progress(
         env=at | {"THYMIA_API_KEY": "not-the-key"},
     )
     assert status == 2
-    assert re.search(r"^Error: ", seen, re.MULTILINE), seen
+    assert re.search(r"^\x1b\[31mError:\x1b\[0m ", seen, re.MULTILINE), seen
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -239,6 +244,145 @@ def test_interrupting_keeps_everything_and_says_how_to_go_on(
     finished = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert {len(runs) for runs in sandbox.log.runs_by_audio.values()} == {1}
+
+
+@pytest.fixture
+def mixed(helios, make_cohort, sandbox, at, quick, tmp_path) -> pd.DataFrame:
+    """A study with two scores and five rows of which the date cannot be sent; gives the table."""
+    table = make_cohort(7)
+    table["recording_id"] = [f"R{number}" for number in range(7)]
+    table.loc[2:, "date_of_birth"] = "17.05.1990"
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
+    return table
+
+
+def test_the_status_names_recordings_and_all_of_them_with_their_reasons_where_asked(
+    helios, mixed
+) -> None:
+    short = helios("status", "study")
+    assert re.search(r"^invalid +5 +INVALID_DATE_OF_BIRTH: Correct", short.stdout, re.MULTILINE)
+    assert re.search(r"^ +R2, R3, R4 and 2 more$", short.stdout, re.MULTILINE)
+    assert "as `helios-research status STUDY --errors` says" in short.stdout
+    long = helios("status", "study", "--errors")
+    for number in range(2, 7):
+        assert f"\nR{number}: invalid, INVALID_DATE_OF_BIRTH: " in long.stdout
+    assert "error_reason" not in short.stdout + long.stdout
+    assert is_clean(short.stderr + long.stderr)
+
+
+def test_the_status_can_be_read_by_a_program(helios, mixed, tmp_path) -> None:
+    said = helios("status", "study", "--json", "--price", "2.5")
+    found = json.loads(said.stdout)
+    assert found["study"] == str(tmp_path / "study")
+    assert (found["rows"], found["outcomes"]["scored"], found["outcomes"]["invalid"]) == (7, 2, 5)
+    assert [entry["recording_id"] for entry in found["errors"]] == ["R2", "R3", "R4", "R5", "R6"]
+    assert found["errors"][0]["error_reason"]
+    assert found["left"] == {
+        "recordings": 0,
+        "requests": 0,
+        "duration_s": 0.0,
+        "rate": found["left"]["rate"],
+        "cost": 0.0,
+    }
+
+
+def test_watching_shows_another_process_until_it_is_over(
+    command, environment, helios, make_cohort, sandbox, at, tmp_path
+) -> None:
+    make_cohort(8).to_csv(tmp_path / "manifest.csv", index=False)
+    options = ("--rate", "4", "--poll-floor", "0.5", "--no-preflight")
+    submitting = subprocess.Popen(
+        [*command, "submit", "manifest.csv", "--study", "study", *options],
+        cwd=tmp_path,
+        env=environment | at,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not sandbox.log.count(Step.CREATE) and submitting.poll() is None:
+        time.sleep(0.02)
+    watched = helios("status", "study", "--watch")
+    assert submitting.wait(timeout=60) == 0
+    assert watched.returncode == 0, watched
+    lines = [line for line in watched.stderr.splitlines() if line]
+    assert re.match(r"[0-7]/8( ·|$)", lines[0]), lines
+    assert lines[-2] == "8/8 · 8 scored"
+    assert lines[-1].startswith("All recordings are finished.")
+    assert re.search(r"^scored +8$", watched.stdout, re.MULTILINE)
+
+
+def test_watching_a_study_at_rest_ends_at_once(helios, mixed) -> None:
+    watched = helios("status", "study", "--watch")
+    assert watched.returncode == 0
+    assert watched.stderr.startswith("7/7 · 2 scored · 5 invalid\nAll recordings are finished.")
+
+
+def test_an_export_makes_its_folder_and_replaces_nothing_unless_told_to(
+    helios, mixed, tmp_path
+) -> None:
+    first = helios("export", "study", "--to", "for/spss/scores.csv")
+    assert first.returncode == 0, first
+    mine = tmp_path / "for" / "spss" / "scores.csv"
+    mine.write_text("my notes")
+    again = helios("export", "study", "--to", "for/spss/scores.csv")
+    assert again.returncode == 2
+    assert "for/spss/scores.csv exists already" in " ".join(again.stderr.split())
+    assert "--force" in again.stderr
+    assert mine.read_text() == "my notes"
+    forced = helios("export", "study", "--to", "for/spss/scores.csv", "--force")
+    assert forced.returncode == 0
+    assert len(pd.read_csv(mine)) == 7
+
+
+def test_paths_may_be_relative_to_a_folder_of_their_own(
+    helios, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    table = make_cohort(2)
+    table["recording"] = [Path(path).name for path in table["recording"]]
+    (tmp_path / "tables").mkdir()
+    table.to_csv(tmp_path / "tables" / "manifest.csv", index=False)
+    where = ("tables/manifest.csv", "--root", "recordings")
+    assert helios("check", *where).returncode == 0
+    sent = helios("submit", *where, "--study", "study", *quick, env=at)
+    assert sent.returncode == 0, sent
+    assert "Next: `helios-research report study`, or" in sent.stdout
+
+
+def test_a_check_says_what_it_will_cost_and_writes_the_issues_of_the_table(
+    helios, make_cohort, tmp_path
+) -> None:
+    table = make_cohort(30)
+    table.loc[1:, "date_of_birth"] = "17.05.1990"
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    checked = helios("check", "manifest.csv", "--out", "checks.csv", "--price", "3")
+    assert re.search(r"^expected cost at 3 a recording +3\.0$", checked.stdout, re.MULTILINE)
+    issues = pd.read_csv(tmp_path / "checks.issues.csv")
+    assert issues["row"].nunique() >= 1
+    assert "All issues: checks.issues.csv" in checked.stdout
+    assert "cohort.issues" not in checked.stderr
+
+
+@pytest.mark.parametrize("command_", [(), ("check",), ("status",), ("key", "set")])
+def test_help_has_a_short_option_examples_and_no_types_of_python(helios, command_) -> None:
+    shown = helios(*command_, "-h")
+    assert shown.returncode == 0
+    assert "Examples:\n  " in shown.stdout
+    assert "bool" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 100
+
+
+def test_the_help_of_all_commands_lists_exit_statuses_and_variables(helios) -> None:
+    shown = helios("--help").stdout
+    for word in (
+        "Exit status:",
+        "130",
+        "THYMIA_API_KEY",
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
+        "NO_COLOR",
+    ):
+        assert word in shown
+    assert "..." not in shown.split("Commands:")[1]
 
 
 def test_help_lists_the_commands_without_loading_what_only_they_need() -> None:

@@ -23,7 +23,7 @@ def test_a_participant_is_withdrawn_once_it_is_confirmed(
     unconfirmed = helios("withdraw", "study", "P000")
     assert unconfirmed.returncode == 2
     assert "--yes" in unconfirmed.stderr
-    assert all(run in unconfirmed.stdout for run in runs[:3])
+    assert "'P000' has 3 rows and 3 model runs in study" in unconfirmed.stdout
 
     terminal, other = pty.openpty()
     os.write(terminal, b"n\n")
@@ -41,18 +41,27 @@ def test_a_participant_is_withdrawn_once_it_is_confirmed(
     assert "Nothing was removed." in declined.stdout
     assert len(pd.read_parquet(tmp_path / "study" / "results.parquet")) == 6
 
-    done = helios("withdraw", "study", "P000", "--yes")
+    for place in ("study/runs.csv", "nowhere/runs.csv", "manifest.csv"):
+        refused = helios("withdraw", "study", "P000", "--yes", "--out", place)
+        assert refused.returncode == 2
+        assert "--out" in refused.stderr
+    assert len(pd.read_parquet(tmp_path / "study" / "results.parquet")) == 6
+
+    done = helios("withdraw", "study", "P000", "--yes", "--out", "P000-runs.csv")
     assert done.returncode == 0, done
-    assert "'P000' has 3 rows and 3 model runs in study" in done.stdout
-    assert all(run in done.stdout for run in runs[:3])
-    assert not any(run in done.stdout for run in runs[3:])
     assert "was removed from" in done.stdout
+    assert "Nothing has to be passed on to thymia: the sandbox made all" in done.stdout
+    assert done.stdout.endswith("\nModel runs: P000-runs.csv\n")
+    listed = pd.read_csv(tmp_path / "P000-runs.csv")
+    assert sorted(listed["model_run_id"]) == sorted(runs[:3])
     left = pd.read_parquet(tmp_path / "study" / "results.parquet")
     assert left["model_run_id"].tolist() == runs[3:]
 
     again = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
     assert again.returncode == 1
     assert "INVALID_WITHDRAWN" in again.stdout
+    assert "`helios-research readmit DIR LABEL`" in again.stdout
+    assert "study.readmit" not in again.stdout
     assert len(sandbox.log.puts) == 6
     readmitted = helios("readmit", "study", "P000")
     assert "'P000' may be sent again" in readmitted.stdout

@@ -178,7 +178,7 @@ def test_the_repr_counts_recordings_participants_and_problems(cohort_of):
 def test_the_html_is_a_small_table_that_points_to_the_issues(cohort_of):
     html = cohort_of({"birth_sex": "1"})._repr_html_()
     assert '<th scope="row">cannot be sent</th><td>1</td>' in html
-    assert html.endswith("<p>The problems are in <code>.issues</code>.</p>")
+    assert "<p>The problems are in <code>.issues</code>. Next: check" in html
     assert ".issues" not in cohort_of({})._repr_html_()
 
 

@@ -303,10 +303,10 @@ def test_the_line_counts_recordings_and_how_many_are_checked_in_a_minute(monkeyp
         now[0] += 1
         show(done, 30)
     assert capsys.readouterr().err.splitlines() == [
-        "checked 1 of 30 recordings, 60 a minute",
-        "checked 11 of 30 recordings, 60 a minute",
-        "checked 21 of 30 recordings, 60 a minute",
-        "checked 30 of 30 recordings, 60 a minute",
+        "1/30 · 29 s left · 60/min · checking recordings",
+        "11/30 · 19 s left · 60/min · checking recordings",
+        "21/30 · 9 s left · 60/min · checking recordings",
+        "30/30 · took 30 s · 60/min · checking recordings",
     ]
 
 
@@ -317,4 +317,4 @@ def test_the_caller_chooses(capsys):
     assert seen == [(1, 2)]
     assert capsys.readouterr().err == ""
     progress_callback(True)(1, 1)
-    assert capsys.readouterr().err.startswith("checked 1 of 1 recording, ")
+    assert capsys.readouterr().err.startswith("1/1 · took 0 s · ")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helios_research._util.terminal import Colour
 from helios_research.api.models import RunRequest
 from helios_research.codes import (
     DUPLICATE_AUDIO,
@@ -30,7 +31,6 @@ from helios_research.state.status import (
     Progress,
     StartAttempt,
     Upload,
-    duration,
     governing_attempt,
     next_action,
     outcome_of,
@@ -451,8 +451,8 @@ def test_a_submission_in_progress_shows_counts_speed_time_left_and_what_holds_it
         limited_by="the request rate (4/s)",
     )
     assert str(progress) == (
-        "1,000 of 2,000 done · 980 scored · 20 failed · 40 in progress · 100 a minute · "
-        "about 10 min left · the request rate (4/s)"
+        "1,000/2,000 · 10 min left · 100/min · 980 scored · 20 failed · 40 in progress · the request "
+        "rate (4/s)"
     )
 
 
@@ -464,12 +464,26 @@ def test_time_left_is_shown_only_once_this_submission_has_finished_something() -
 
 def test_what_is_over_shows_how_long_it_took() -> None:
     over = Progress(3, {Outcome.SCORED: 2, Outcome.INVALID: 1}, elapsed_s=150, is_over=True)
-    assert str(over) == "3 of 3 done · 2 scored · 1 invalid · took 2 min"
+    assert str(over) == "3/3 · took 2 min · 2 scored · 1 invalid"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (5_900, "98 min"), (7_260, "2 h 01 min")],
-)
-def test_lengths_of_time_are_worded_as_people_say_them(seconds, words) -> None:
-    assert duration(seconds) == words
+def test_an_outage_takes_the_place_of_the_time_left() -> None:
+    progress = Progress(
+        42,
+        {Outcome.SCORED: 26, Outcome.PENDING: 16},
+        in_flight=16,
+        finished_here=26,
+        elapsed_s=60,
+        outage="no connection to api.thymia.ai for 40 s (connection refused), trying again in 8 s",
+    )
+    assert str(progress) == (
+        "26/42 · no connection to api.thymia.ai for 40 s (connection refused), trying again in 8 s · "
+        "16 recordings wait, nothing is lost · 26 scored"
+    )
+
+
+def test_a_bar_has_the_share_of_each_outcome_and_the_rest_empty() -> None:
+    progress = Progress(8, {Outcome.SCORED: 4, Outcome.FAILED: 1, Outcome.PENDING: 3})
+    shares = [(share, colour) for share, colour in progress.shares if share]
+    assert shares == [(0.5, Colour.GREEN), (0.125, Colour.RED)]
+    assert Progress(0, {}).shares[0] == (0.0, Colour.GREEN)

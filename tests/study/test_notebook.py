@@ -1,6 +1,7 @@
-"""Submitting in a Jupyter kernel: one line that is kept up to date, and a stop button that works."""
+"""Submitting in a Jupyter kernel: a monitor that is kept up to date, and a stop button that works."""
 
 import queue
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -65,16 +66,23 @@ def service(make_sandbox, make_cohort, tmp_path, monkeypatch) -> ObservedSandbox
     return sandbox
 
 
-def test_the_progress_is_one_display_that_is_updated(service, kernel) -> None:
+def test_a_submission_shows_a_monitor_that_follows_it_to_its_end(service, kernel) -> None:
     _, client = kernel
     cell = Cell(client, SUBMIT).wait()
     assert cell.of("error") == []
-    (shown,) = cell.of("display_data")
-    updates = cell.of("update_display_data")
-    identity = shown["transient"]["display_id"]
-    assert {update["transient"]["display_id"] for update in updates} == {identity}
-    assert len(updates) > 1
-    assert updates[-1]["data"]["text/plain"].startswith("30 of 30 done · 30 scored · took")
+    live, still = cell.of("display_data")
+    assert "application/vnd.jupyter.widget-view+json" in live["data"]
+    # What stays in a saved notebook shows the end already when the cell ends.
+    last = cell.of("update_display_data")[-1]
+    assert last["transient"]["display_id"] == still["transient"]["display_id"]
+    assert last["data"]["text/plain"] == "<SubmissionMonitor of study: 30 of 30 done, 30 scored>"
+    # The numbers of the live one changed while the cell ran.
+    values = [
+        content["data"]["state"].get("value", "")
+        for content in cell.of("comm_msg")
+        if content["data"].get("method") == "update"
+    ]
+    assert len({value for value in values if "helios-tiles" in value}) > 2
     assert cell.of("stream") == []
     assert cell.of("execute_result")[0]["data"]["text/plain"] == "30"
     assert service.api_key not in repr(cell.messages)
@@ -87,7 +95,12 @@ def test_the_stop_button_stops_cleanly_and_the_same_cell_goes_on(service, kernel
     manager.interrupt_kernel()
     cell.wait()
     (error,) = cell.of("error")
-    assert error["ename"] == "KeyboardInterrupt"
+    assert error["ename"] == "SubmissionInterrupt"
+    (sentence,) = error["traceback"]
+    assert re.fullmatch(
+        r"Interrupted: \d+ recordings are left, and nothing is lost; run the cell again to continue\.",
+        sentence,
+    )
     assert service.api_key not in repr(error)
     sent = len(service.log.runs_by_audio)
     assert sent < 30
@@ -111,6 +124,12 @@ def test_a_submission_in_the_background_leaves_the_notebook_free(service, kernel
     finished = Cell(client, SUBMIT).wait()
     assert finished.of("error") == []
     assert {len(runs) for runs in service.log.runs_by_audio.values()} == {1}
+
+
+def test_a_notebook_without_its_monitor_waits_without_a_word(service, kernel) -> None:
+    _, client = kernel
+    cell = Cell(client, SUBMIT.replace("rate=20", "rate=20, progress=False")).wait()
+    assert cell.of("error") == cell.of("display_data") == cell.of("stream") == []
 
 
 def test_a_notebook_without_a_key_asks_for_it_and_does_not_show_it(kernel) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
+from helios_research._util.text import duration
 from helios_research.codes import HeliosCode, explain
 from helios_research.columns import OUTCOME_LABELS, Outcome
 from helios_research.errors import StudyError
-from helios_research.state.status import Progress, duration
+from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
+from helios_research.submission.background import Submission
 from helios_research.widgets.base import Button, Guard, Panel, StatusLine, in_words, markup
 from helios_research.widgets.base.table import table_html
 from helios_research.widgets.monitor.poller import (
@@ -138,6 +140,32 @@ class SubmissionMonitor(Panel):
                 self._show_failure(str(error))
             if before is not Activity.NONE and self._activity is Activity.NONE:
                 self.render_static()
+
+    def wait_for(self, submission: Submission) -> pd.DataFrame:
+        """Show the panel while a cell waits for a submission, as ``study.submit`` does.
+
+        Until the cell has ended no click arrives; interrupting the cell stops the submission.
+
+        Parameters
+        ----------
+        submission
+            The submission to wait for.
+
+        Returns
+        -------
+        DataFrame
+            Its results, one row per recording.
+        """
+        for button in (self.stop_button, self.continue_button):
+            button.layout.display = "none"
+        self.show()
+        try:
+            return submission.wait()
+        finally:
+            for button in (self.stop_button, self.continue_button):
+                button.layout.display = None
+            # The cell ends now, and with it what belongs to its output.
+            self.refresh()
 
     def close(self) -> None:
         """Stop watching and release the widgets; the submission continues. Safe to call twice."""
