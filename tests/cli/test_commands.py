@@ -291,7 +291,7 @@ def test_watching_shows_another_process_until_it_is_over(
     command, environment, helios, make_cohort, sandbox, at, tmp_path
 ) -> None:
     make_cohort(8).to_csv(tmp_path / "manifest.csv", index=False)
-    options = ("--rate", "4", "--poll-floor", "0.5", "--no-preflight")
+    options = ("--rate", "1.5", "--poll-floor", "0.5", "--no-preflight")
     submitting = subprocess.Popen(
         [*command, "submit", "manifest.csv", "--study", "study", *options],
         cwd=tmp_path,
