@@ -25,6 +25,7 @@ RECORDING_CHANGED = "INVALID_RECORDING_CHANGED"
 DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
 WITHDRAWN = "INVALID_WITHDRAWN"
 RESULT_GONE = "RESULT_GONE"
+RESULT_UNUSABLE = "RESULT_UNUSABLE"
 UNREACHABLE = "UNREACHABLE"
 RECORDING_UNREACHABLE = "RECORDING_UNREACHABLE"
 UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
@@ -98,6 +99,11 @@ _KNOWN = {
         "The service no longer has the run: its data was deleted before the answer was fetched.",
         "The scores are no longer available; to pay for a new run, submit the recording in another "
         "study folder.",
+    ),
+    RESULT_UNUSABLE: Explanation(
+        "Helios finished the run, but its answer has no score that can be used.",
+        "Report the model run's id to thymia. What Helios answered is kept in the study; to pay for a "
+        "new run, submit the recording in another study folder.",
     ),
     UNREACHABLE: Explanation(
         "The service did not answer.",

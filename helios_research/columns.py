@@ -198,7 +198,11 @@ OUTCOME = (
     Column("outcome", Kind.CATEGORY, "What happened to the recording.", labels=OUTCOME_LABELS),
     Column("error_code", Kind.TEXT, "Helios' error code or ours; null where there is none."),
     Column("error_reason", Kind.TEXT, "The error in words."),
-    Column("warnings", Kind.TEXT_LIST, "Warnings from Helios: treat such scores with caution."),
+    Column(
+        "warnings",
+        Kind.TEXT_LIST,
+        "Warnings from Helios, or about its answer: treat such scores with caution.",
+    ),
 )
 
 SCORES = tuple(marker.column for marker in BIOMARKERS)

@@ -87,6 +87,11 @@ SENTENCES = {
         "An answer came, but not in a form that Helios uses.",
         "Submit again: it continues where it stopped. If the error remains, find out whether a proxy or a login page answers in place of Helios.",
     ),
+    "RESULT_UNUSABLE": (
+        "Helios finished the run, but its answer has no score that can be used.",
+        "Report the model run's id to thymia. What Helios answered is kept in the study; to pay for a "
+        "new run, submit the recording in another study folder.",
+    ),
     "ANSWER_MIXED_UP": (
         "An answer belonged to another recording or participant, so it was not used.",
         "Submit again if the row is pending. If the error remains, find out whether a cache or a "

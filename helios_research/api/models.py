@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import from_json, to_json
 
-from helios_research.columns import LONGEST_LABEL, MOST_TAGS
+from helios_research.columns import BIOMARKERS, BUCKET_LEVELS, LONGEST_LABEL, MOST_TAGS
 
 _USER_FIELDS = ("user_label", "date_of_birth", "birth_sex")
 
@@ -188,8 +188,15 @@ class ApiResult(BaseModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as problem:
-            wrong = [error["loc"] for error in problem.errors(include_url=False)]
-        return cls.model_validate(_pruned(raw, wrong))
+            wrong = [_place(error["loc"]) for error in problem.errors(include_url=False)]
+        left_out = {"left_out": [str(step) for place in wrong for step in place]}
+        return cls.model_validate((_pruned(raw, wrong) or {}) | left_out)
+
+
+def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Take off what is no place in the answer: behind a value, the types that it does not have."""
+    end = location.index("value") + 1 if "value" in location else None
+    return location[:end]
 
 
 def _pruned(value: Any, places: Iterable[tuple[int | str, ...]]) -> Any:
@@ -235,6 +242,28 @@ def _score(name: str) -> Any:
     return Field(default=None, validation_alias=AliasPath(to_camel(name), "value"))
 
 
+def _number_in_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("not a number")  # noqa: TRY004 (for pydantic)
+    return value
+
+
+def _level(value: float) -> float:
+    if value not in BUCKET_LEVELS:
+        raise ValueError("not one of the four levels")
+    return value
+
+
+# Strict first: true is no score. A number in quotation marks is one all the same.
+_From0To1 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Continuous = Annotated[
+    Annotated[_From0To1, Field(strict=True)]
+    | Annotated[_From0To1, BeforeValidator(_number_in_text)],
+    Field(union_mode="left_to_right"),
+]
+_Bucketed = Annotated[_Continuous, AfterValidator(_level)]
+
+
 class ScoredSection(ApiResult):
     """One scored stretch of a recording; a score that Helios did not give is None."""
 
@@ -244,23 +273,29 @@ class ScoredSection(ApiResult):
     start_secs: _Finite | None = None
     finish_secs: _Finite | None = None
     transcript: str | None = Field(default=None, repr=False)
-    mental_strain: _Finite | None = _score("mental_strain")
-    distress: _Finite | None = _score("distress")
-    stress: _Finite | None = _score("stress")
-    exhaustion: _Finite | None = _score("exhaustion")
-    sleep_propensity: _Finite | None = _score("sleep_propensity")
-    low_self_esteem: _Finite | None = _score("low_self_esteem")
-    uniform_distress: _Finite | None = _score("uniform_distress")
-    uniform_stress: _Finite | None = _score("uniform_stress")
-    uniform_exhaustion: _Finite | None = _score("uniform_exhaustion")
-    uniform_sleep_propensity: _Finite | None = _score("uniform_sleep_propensity")
-    uniform_low_self_esteem: _Finite | None = _score("uniform_low_self_esteem")
+    mental_strain: _Continuous | None = _score("mental_strain")
+    distress: _Bucketed | None = _score("distress")
+    stress: _Bucketed | None = _score("stress")
+    exhaustion: _Bucketed | None = _score("exhaustion")
+    sleep_propensity: _Bucketed | None = _score("sleep_propensity")
+    low_self_esteem: _Bucketed | None = _score("low_self_esteem")
+    uniform_distress: _Continuous | None = _score("uniform_distress")
+    uniform_stress: _Continuous | None = _score("uniform_stress")
+    uniform_exhaustion: _Continuous | None = _score("uniform_exhaustion")
+    uniform_sleep_propensity: _Continuous | None = _score("uniform_sleep_propensity")
+    uniform_low_self_esteem: _Continuous | None = _score("uniform_low_self_esteem")
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it has any score."""
+        return any(getattr(self, name) is not None for name in _SCORES)
 
     def flat(self) -> dict[str, Any]:
         """Give the section as one flat mapping."""
         return dict(self.__dict__)
 
 
+_SCORES = {marker.name: to_camel(marker.name) for marker in BIOMARKERS}
 _NO_SECTION: dict[str, Any] = ScoredSection().flat()
 WITHOUT_SCORES = _NO_SECTION | {"n_sections": 0, "sections": None}
 """What `ModelRun.flat` gives of a run that has no scores."""
@@ -270,6 +305,9 @@ class RunResults(ApiResult):
     """The scored sections; today always one, which spans the recording."""
 
     sections: tuple[ScoredSection, ...] | None = ()
+
+
+_NOT_FLAT = frozenset({"id", "results", "left_out"})
 
 
 class ModelRun(ApiResult):
@@ -287,6 +325,7 @@ class ModelRun(ApiResult):
     error_reason: str | None = None
     warnings: tuple[str, ...] | None = ()
     results: RunResults | None = None
+    left_out: tuple[str, ...] = Field(default=(), repr=False)
 
     @property
     def sections(self) -> tuple[ScoredSection, ...]:
@@ -298,15 +337,33 @@ class ModelRun(ApiResult):
         """Whether Helios has finished it, with scores or with an error."""
         return self.status in (COMPLETE_OK, COMPLETE_ERROR)
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing of a finished run can be used, as the end of a sentence; None where it can."""
+        if self.status == COMPLETE_ERROR:
+            return None if self.error_code else "it says that the run failed, and not why"
+        if self.error_code:
+            return f"it has the status {COMPLETE_OK} and the error {self.error_code}"
+        if any(section.is_scored for section in self.sections):
+            return None
+        return self.impossible or "there is no score in it"
+
+    @property
+    def impossible(self) -> str | None:
+        """Name the scores that were left out since they can be none; None where there are none."""
+        names = [name for name, wire in _SCORES.items() if wire in self.left_out]
+        return f"no score can be what it has for {', '.join(names)}" if names else None
+
     def flat(self) -> dict[str, Any]:
         """Give the run as a flat row."""
         sections = self.sections
         given = self.__dict__.items()
+        left_out = [f"Left out: {self.impossible}."] if self.impossible else []
         return (
-            {name: value for name, value in given if name not in ("id", "results")}
+            {name: value for name, value in given if name not in _NOT_FLAT}
             | {
                 "model_run_id": self.id,
-                "warnings": list(self.warnings or ()),
+                "warnings": [*(self.warnings or ()), *left_out],
                 "n_sections": len(sections),
                 "sections": [section.flat() for section in sections] if len(sections) > 1 else None,
             }

@@ -12,7 +12,6 @@ from functools import partial
 from helios_research._util.text import duration
 from helios_research.api.client import Service
 from helios_research.api.models import (
-    COMPLETE_OK,
     CREATED,
     ModelRun,
     user_label_in,
@@ -20,7 +19,14 @@ from helios_research.api.models import (
 )
 from helios_research.api.protocol import mixed_up
 from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
-from helios_research.codes import RECORDING_CHANGED, RECORDING_UNREACHABLE, RESULT_GONE, TIMED_OUT
+from helios_research.codes import (
+    RECORDING_CHANGED,
+    RECORDING_UNREACHABLE,
+    RESULT_GONE,
+    RESULT_UNUSABLE,
+    TIMED_OUT,
+    HeliosCode,
+)
 from helios_research.errors import RepeatedRunError
 from helios_research.ledger import Attempt, Ledger, State
 from helios_research.recording import read_blocks
@@ -46,6 +52,10 @@ from helios_research.submission.retrying_client import PostponedError, RetryingC
 # A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
 # without an answer is asked about after at least this many seconds.
 CONFIRM_AFTER_S = 5.0
+
+# Seconds in which the service's storage may catch up: a run that was just created or uploaded is
+# not found, its scores are not there yet, its object has not arrived (our choice).
+SETTLING_S = 60.0
 
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
@@ -321,29 +331,54 @@ class RecordingTask:
             await self.clock.sleep(min(wait_s, RECHECK_S))
 
     async def _fetch(self, attempt: Attempt) -> Result[ModelRun]:
-        """Ask for a run; its scores are written down with the answer, so no interrupt loses them."""
+        """Ask for a run, and again for a while where that may bring another answer.
 
-        async def once() -> Result[ModelRun]:
-            label = user_label_in(attempt.request)
-            answer = await self.service.fetch(attempt.model_run_id or "", label)
-            if isinstance(answer, Success) and answer.value.is_complete:
-                await self._complete(attempt, answer)
-            return answer
+        Scores are written down with the answer, so no interrupt loses them.
+        """
+        began, is_last, wait_s = self.clock.awake(), False, CONFIRM_AFTER_S
+        is_young = self._age_s(attempt) < SETTLING_S
+        while True:
+            ask = partial(self._ask, attempt, is_last=is_last)
+            answer = await self.client.request(RequestKind.POLL, ask)
+            if not _may_change(answer, is_young=is_young):
+                return answer
+            if is_last and isinstance(answer, Failure):
+                # What Helios does not know yet is not what it has deleted.
+                return replace(answer, kind=FailureKind.RETRY)
+            if is_last:
+                return answer
+            is_last = self.clock.awake() - began >= SETTLING_S or _failed_inside(answer)
+            await self.clock.sleep(wait_s)
+            wait_s *= 2
 
-        return await self.client.request(RequestKind.POLL, once)
+    async def _ask(self, attempt: Attempt, *, is_last: bool) -> Result[ModelRun]:
+        label = user_label_in(attempt.request)
+        answer = await self.service.fetch(attempt.model_run_id or "", label)
+        is_final = is_last or not _may_change(answer)
+        if isinstance(answer, Success) and answer.value.is_complete and is_final:
+            await self._complete(attempt, answer)
+        return answer
+
+    def _age_s(self, attempt: Attempt) -> float:
+        """Count the seconds since a run's upload or creation; less than none after a clock was set back."""
+        since = attempt.uploaded_at or attempt.created_at or self.clock.now()
+        return (self.clock.now() - since).total_seconds()
 
     async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> None:
         if attempt.state is not State.UPLOADED:
             await self._arrived(attempt)
         run = answer.value
         raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
+        code, reason = run.error_code, run.error_reason if run.error_code else None
+        if run.problem is not None:
+            code, reason = RESULT_UNUSABLE, f"Nothing in Helios' answer can be used: {run.problem}."
         await self.ledger.advance(
             attempt.attempt_id,
-            State.SCORED if run.status == COMPLETE_OK else State.FAILED,
+            State.FAILED if code else State.SCORED,
             run_at=run.run_at,
             completed_at=run.completed_at,
-            error_code=run.error_code,
-            error_reason=run.error_reason,
+            error_code=code,
+            error_reason=reason,
             answer=raw,
         )
 
@@ -355,6 +390,17 @@ class RecordingTask:
         if answer.kind is FailureKind.GONE and attempt.delete_data:
             return await self._move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
         raise PostponedError(answer)
+
+
+def _may_change(answer: Result[ModelRun], *, is_young: bool = False) -> bool:
+    """Whether Helios may soon say something else: of a young run, of one without usable scores."""
+    if isinstance(answer, Failure):
+        return is_young and answer.kind is FailureKind.GONE
+    return answer.value.is_complete and (answer.value.problem is not None or _failed_inside(answer))
+
+
+def _failed_inside(answer: Result[ModelRun]) -> bool:
+    return isinstance(answer, Success) and answer.value.error_code == HeliosCode.INTERNAL
 
 
 def _wait_after(failures: int) -> float:

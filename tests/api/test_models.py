@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel, to_snake
 
 from helios_research.api.models import (
     Account,
@@ -306,6 +307,79 @@ def test_a_score_that_is_no_finite_number_is_none(number: str) -> None:
     row = flatten_result(json.dumps(SCORED).replace("0.41", number))
     assert row["mental_strain"] is None
     assert row["stress"] == 0.66
+
+
+def with_scores(**scores: object) -> dict[str, Any]:
+    return changed(results={"sections": [SECTION | scores]})
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(1, 1.0), (0, 0.0), ("0.66", 0.66), (" 0.33 ", 0.33), ("1", 1.0), (0.66, 0.66)],
+    ids=repr,
+)
+@pytest.mark.parametrize("wire", ["stress", "uniformStress"])
+def test_a_score_that_can_be_read_without_doubt_is_read(
+    value: object, read: float, wire: str
+) -> None:
+    raw = with_scores(**{wire: {"value": value}})
+    for row in (flatten_result(raw), flatten_result(json.dumps(raw))):
+        assert row[to_snake(wire)] == read
+        assert isinstance(row[to_snake(wire)], float)
+    assert ModelRun.read(raw).problem is None
+    assert flatten_result(raw)["warnings"] == ["background noise"]
+
+
+@pytest.mark.parametrize(
+    ("wire", "value"),
+    [
+        *[
+            ("uniformStress", value)
+            for value in (1.01, -0.01, True, "0,66", "", "NaN", "high", [1])
+        ],
+        *[("stress", value) for value in (0.5, 0.67, 2, True, "0.5", {"value": 0.33})],
+    ],
+    ids=repr,
+)
+def test_a_score_that_can_be_none_is_left_out_with_a_warning(wire: str, value: object) -> None:
+    row = flatten_result(with_scores(**{wire: {"value": value}}))
+    assert row[to_snake(wire)] is None
+    assert row["mental_strain"] == 0.41
+    assert row["warnings"] == [
+        "background noise",
+        f"Left out: no score can be what it has for {to_snake(wire)}.",
+    ]
+
+
+NO_SCORES = {"startSecs": 0.0, "finishSecs": 33.2, "transcript": "what was said"}
+IMPOSSIBLE = NO_SCORES | {"stress": {"value": 0.5}, "mentalStrain": {"value": 1.5}}
+EVERY = {to_camel(marker.name): {"value": None} for marker in BIOMARKERS}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"results": {"sections": [NO_SCORES | {"stress": {"value": 0.33}}]}}, None),
+        ({"results": {"sections": [NO_SCORES, SECTION]}}, None),
+        ({"results": None}, "there is no score in it"),
+        ({"results": {}}, "there is no score in it"),
+        ({"results": {"sections": []}}, "there is no score in it"),
+        ({"results": {"sections": [NO_SCORES]}}, "there is no score in it"),
+        ({"results": {"sections": [EVERY]}}, "there is no score in it"),
+        (
+            {"results": {"sections": [IMPOSSIBLE]}},
+            "no score can be what it has for mental_strain, stress",
+        ),
+        ({"errorCode": "ERR_NEW"}, "it has the status COMPLETE_OK and the error ERR_NEW"),
+        ({"status": "COMPLETE_ERROR"}, "it says that the run failed, and not why"),
+        ({"status": "COMPLETE_ERROR", "errorCode": "ERR_NEW"}, None),
+    ],
+)
+def test_it_is_said_why_nothing_of_a_finished_run_can_be_used(
+    changes: dict[str, Any], problem: str | None
+) -> None:
+    assert ModelRun.read(changed(**changes)).problem == problem
 
 
 def test_several_sections_are_listed_and_the_scalar_scores_are_none() -> None:

@@ -47,6 +47,10 @@ FAULTS = {
     "half a JSON": "An answer that looks complete but stops in the middle.",
     "an answer of another request": "A cache in between repeats what it was told before, or answers are mixed "
     "up: the run of another recording, the scores of another participant.",
+    "no usable score": "A finished run has no scores, or values that no score can have: NaN, text, 1.7, a "
+    "level between the four.",
+    "an internal error": "A run ends with `ERR_INTERNAL`, the one error that is Helios' own.",
+    "an unknown run": "Helios does not know a run that it has just created (HTTP 404): its storage catches up.",
     "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
     "a redirect to another host": "An answer that refers to another server.",
     "TLS failure": "The server cannot prove its identity, as behind a hotel's login page.",
@@ -80,6 +84,7 @@ ENDINGS = {
 }
 
 _NETWORK = list(FAULTS)[: list(FAULTS).index("the clock jumps forwards")]
+_OF_RUNS = ("no usable score", "an internal error", "an unknown run")
 _NO_REQUEST = "no request is made here"
 _SHOWN_AT_THE_LEDGER = "shown under *ledger write*: nothing is sent before it is written down"
 _RUNS = "needs no file of its own; what is written then is the *ledger write*"
@@ -94,6 +99,11 @@ NOT_MET = {
         "upload",
         "an answer of another request",
     ): "of the upload host's answer only the status counts",
+    **{
+        (step, fault): "no run has an answer yet"
+        for fault in _OF_RUNS
+        for step in ("create", "upload")
+    },
     ("create", "an expired upload URL"): "its URL is an hour from expiring",
     ("poll", "an expired upload URL"): "the upload is over; its URL has been erased",
     ("results write", "the clock jumps forwards"): "the times in it were taken before",

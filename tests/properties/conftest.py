@@ -113,8 +113,12 @@ class ServiceView:
         return sorted(first)
 
     def answers_delivered(self, requests: list[Any]) -> list[str]:
-        """Runs whose final answer went out whole, as often as it did."""
-        ends = self.sandbox.completions()
+        """Runs whose final answer went out whole, as often as it did.
+
+        Not those that failed inside: they are asked about once more before another is paid for.
+        """
+        failed = {run for run, code in self.sandbox.error_codes().items() if code == "ERR_INTERNAL"}
+        ends = {run: at for run, at in self.sandbox.completions().items() if run not in failed}
         runs = [request.path.rpartition("/")[2] for request in requests if is_answered(request)]
         at = [request.at for request in requests if is_answered(request)]
         return [
@@ -262,6 +266,7 @@ def world(
         retrying_client.RetryPolicy, first_s=CONFIRM_AFTER_S, cap_s=5 * CONFIRM_AFTER_S
     )
     monkeypatch.setattr(recording_task, "CONFIRM_AFTER_S", CONFIRM_AFTER_S)
+    monkeypatch.setattr(recording_task, "SETTLING_S", 5 * CONFIRM_AFTER_S)
     monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (CONFIRM_AFTER_S,))
     monkeypatch.setattr(rate_limiter, "FIRST_PAUSE_S", CONFIRM_AFTER_S)
     monkeypatch.setattr(polling, "MARGIN_S", 0.0)

@@ -162,14 +162,16 @@ def test_a_copy_never_gets_scores_whose_own_row_was_edited_meanwhile(
 
 
 def test_a_run_that_the_service_does_not_know_is_waited_for_and_not_lost(
-    make_cohort, make_sandbox, make_study, quick
+    make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:
-    sandbox = make_sandbox(Faults(rules=(Rule(Fault.STATUS, on=Step.POLL, status=404, times=1),)))
+    monkeypatch.setattr(recording_task, "SETTLING_S", 0.3)
+    sandbox = make_sandbox(Faults(rules=(Rule(Fault.STATUS, on=Step.POLL, status=404),)))
     study = make_study(sandbox)
     cohort = hr.Cohort.from_frame(make_cohort(1))
     unknown = study.submit(cohort, progress=False, **quick)
     assert unknown["outcome"].tolist() == ["pending"]
     assert unknown["error_code"].tolist() == ["HTTP_404"]
+    sandbox.faults = Faults()
     assert study.submit(progress=False, **quick)["outcome"].tolist() == ["scored"]
     assert runs_per_audio(sandbox) == {1}
 
