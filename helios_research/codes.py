@@ -26,6 +26,7 @@ DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
 WITHDRAWN = "INVALID_WITHDRAWN"
 RESULT_GONE = "RESULT_GONE"
 RESULT_UNUSABLE = "RESULT_UNUSABLE"
+UNKNOWN_STATUS = "UNKNOWN_STATUS"
 UNREACHABLE = "UNREACHABLE"
 RECORDING_UNREACHABLE = "RECORDING_UNREACHABLE"
 UNREADABLE_ANSWER = "UNREADABLE_ANSWER"
@@ -104,6 +105,11 @@ _KNOWN = {
         "Helios finished the run, but its answer has no score that can be used.",
         "Report the model run's id to thymia. What Helios answered is kept in the study; to pay for a "
         "new run, submit the recording in another study folder.",
+    ),
+    UNKNOWN_STATUS: Explanation(
+        "The run has a status that Helios does not document.",
+        "Submit again: the run is asked for, nothing is sent twice. If the status remains, report the "
+        "model run's id to thymia.",
     ),
     UNREACHABLE: Explanation(
         "The service did not answer.",

@@ -92,6 +92,11 @@ SENTENCES = {
         "Report the model run's id to thymia. What Helios answered is kept in the study; to pay for a "
         "new run, submit the recording in another study folder.",
     ),
+    "UNKNOWN_STATUS": (
+        "The run has a status that Helios does not document.",
+        "Submit again: the run is asked for, nothing is sent twice. If the status remains, report the "
+        "model run's id to thymia.",
+    ),
     "ANSWER_MIXED_UP": (
         "An answer belonged to another recording or participant, so it was not used.",
         "Submit again if the row is pending. If the error remains, find out whether a cache or a "

@@ -155,6 +155,8 @@ CREATED = "CREATED"
 RUNNING = "RUNNING"
 COMPLETE_OK = "COMPLETE_OK"
 COMPLETE_ERROR = "COMPLETE_ERROR"
+STATUSES = frozenset({CREATED, RUNNING, COMPLETE_OK, COMPLETE_ERROR})
+"""The statuses that Helios documents; others may come."""
 
 
 def _in_utc(moment: datetime) -> datetime:

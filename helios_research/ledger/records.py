@@ -66,17 +66,19 @@ class State(StrEnum):
     def may_become(self, state: "State") -> bool:
         """Whether an attempt may move from this state to another.
 
-        Nothing follows a final state, and an attempt never goes back, with one exception: an
-        upload that is known not to have arrived takes ``UPLOADING`` back to ``CREATED``.
+        Nothing follows a final state, and an attempt only goes back where an upload has not arrived:
+        from ``UPLOADING`` to ``CREATED`` where that is known, and from ``UPLOADED`` to ``UPLOADING``
+        where an upload that was answered has to be confirmed all the same.
         """
         if self.is_final:
             return False
-        if state.is_final or (self, state) == (State.UPLOADING, State.CREATED):
+        if state.is_final or (self, state) in _WAYS_BACK:
             return True
         return _ORDER.index(state) >= _ORDER.index(self)
 
 
 _ORDER = (State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED)
+_WAYS_BACK = frozenset({(State.UPLOADING, State.CREATED), (State.UPLOADED, State.UPLOADING)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Attempt:
     All moments are UTC. ``begun_at``, ``upload_began_at`` (of the last upload) and ``uploaded_at``
     are by this machine's clock, ``run_at`` and ``completed_at`` by the service's, ``created_at``
     by the service's where its answer gives it. The error is why the attempt failed, or what it
-    waits for. ``upload_url`` is secret, and None once the upload is settled.
+    waits for. ``upload_url`` is secret, and None once the run has ended.
     """
 
     attempt_id: int
@@ -161,7 +163,7 @@ def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Att
     """Work out what an attempt looks like after a move, without writing anything.
 
     The time of the move is filled in where `changes` does not give it, an error is taken back
-    by a score, and the upload URL goes as soon as the upload is settled.
+    by a score, and the upload URL goes as soon as the run has ended.
     """
     if not attempt.state.may_become(state):
         raise ValueError(
@@ -173,7 +175,7 @@ def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Att
     merged: dict[str, Any] = {"state": state, **_implied(attempt, state, at), **changes}
     if merged.get("error_reason"):
         merged["error_reason"] = _safe(merged["error_reason"], attempt.upload_url)
-    if state is State.UPLOADED or state.is_final:
+    if state.is_final:
         merged["upload_url"] = None
     return replace(attempt, **merged)
 

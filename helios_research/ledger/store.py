@@ -110,7 +110,7 @@ class Ledger(LedgerReader):
         """Write down that an attempt has moved on, in one transaction with all that changed.
 
         ``created_at``, ``upload_began_at`` and ``uploaded_at`` are filled in from the clock where
-        they are not given. The upload URL is erased as soon as the upload is settled.
+        they are not given. The upload URL is erased as soon as the run has ended.
         """
         if changes.get("upload_url"):
             changes["upload_url"] = SecretUrl(changes["upload_url"])

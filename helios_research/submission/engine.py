@@ -93,6 +93,11 @@ class Runner:
         """What makes the requests."""
         return self._recording_task.client
 
+    @property
+    def limited_by(self) -> str:
+        """What holds the submission up now, in words for a line of progress."""
+        return self._recording_task.runs.unknown_statuses or self.client.limiter.limited_by
+
     def progress(self) -> Progress:
         """Describe this moment."""
         clock, limiter = self._recording_task.clock, self.client.limiter
@@ -103,7 +108,7 @@ class Runner:
             finished_here=self._finished_here,
             elapsed_s=clock.monotonic() - self._began,
             rate=limiter.rate,
-            limited_by=limiter.limited_by if self._recordings else "checking recordings",
+            limited_by=self.limited_by if self._recordings else "checking recordings",
             outage=self.client.outage,
             at=clock.now(),
         )
@@ -219,7 +224,7 @@ class Engine:
                 asyncio.create_task(_every(seconds, act))
                 for seconds, act in (
                     (REFRESH_S, self._show(runner, polling, report)),
-                    (_KEEP_EVERY_S, partial(self._keep, retrying, polling)),
+                    (_KEEP_EVERY_S, partial(self._keep, runner, polling)),
                     (LOOK_AFTER_S / 4, partial(retrying.look, service.account)),
                 )
             ]
@@ -231,7 +236,7 @@ class Engine:
                     task.cancel()
                 await self.inspector.close()
                 retrying.forget_outages()
-                await self._keep(retrying, polling)
+                await self._keep(runner, polling)
 
     def _show(
         self, runner: Runner, polling: CompletionModel, report: Callable[[Progress], None]
@@ -245,7 +250,7 @@ class Engine:
             if was_out != bool(now.outage):
                 # Monitors in other programs are to see it at once.
                 was_out = bool(now.outage)
-                await self._keep(runner.client, polling)
+                await self._keep(runner, polling)
 
         return show
 
@@ -306,13 +311,13 @@ class Engine:
         outcomes = [status.outcome for status in self.statuses]
         return Runner(recording_task, queue.items(), self.ledger.attempts_of, outcomes)
 
-    async def _keep(self, client: RetryingClient, polling: CompletionModel) -> None:
+    async def _keep(self, runner: Runner, polling: CompletionModel) -> None:
         """Keep what was learned of the service, for the next submission and for monitors."""
-        limiter = client.limiter
+        rate = round(runner.client.limiter.rate, 3)
         try:
-            await self.ledger.put_setting(Setting.OUTAGE, client.outage)
-            await self.ledger.put_setting(Setting.LEARNED_RATE, round(limiter.rate, 3))
-            await self.ledger.put_setting(Setting.LIMITED_BY, limiter.limited_by)
+            await self.ledger.put_setting(Setting.OUTAGE, runner.client.outage)
+            await self.ledger.put_setting(Setting.LEARNED_RATE, rate)
+            await self.ledger.put_setting(Setting.LIMITED_BY, runner.limited_by)
             await self.ledger.put_setting(Setting.LEARNED_TIMES, polling.to_dict())
         # This only saves time; where what must be written down cannot be, the submission ends.
         except StudyStorageError as error:

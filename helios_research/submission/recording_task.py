@@ -6,27 +6,14 @@ between, the next submission can continue.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from helios_research._util.text import duration
 from helios_research.api.client import Service
-from helios_research.api.models import (
-    CREATED,
-    ModelRun,
-    user_label_in,
-    without_transcripts,
-)
+from helios_research.api.models import CREATED, ModelRun
 from helios_research.api.protocol import mixed_up
 from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
-from helios_research.codes import (
-    RECORDING_CHANGED,
-    RECORDING_UNREACHABLE,
-    RESULT_GONE,
-    RESULT_UNUSABLE,
-    TIMED_OUT,
-    HeliosCode,
-)
+from helios_research.codes import RECORDING_CHANGED, RECORDING_UNREACHABLE, TIMED_OUT
 from helios_research.errors import RepeatedRunError
 from helios_research.ledger import Attempt, Ledger, State
 from helios_research.recording import read_blocks
@@ -44,18 +31,10 @@ from helios_research.state.status import (
     has_expired,
     next_action,
 )
-from helios_research.submission import Clock, SubmitOptions
-from helios_research.submission.polling import RECHECK_S, CompletionModel, processing_s
+from helios_research.submission import Clock, SubmitOptions, run_poller
+from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RequestKind
 from helios_research.submission.retrying_client import PostponedError, RetryingClient
-
-# A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
-# without an answer is asked about after at least this many seconds.
-CONFIRM_AFTER_S = 5.0
-
-# Seconds in which the service's storage may catch up: a run that was just created or uploaded is
-# not found, its scores are not there yet, its object has not arrived (our choice).
-SETTLING_S = 60.0
 
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
@@ -86,9 +65,13 @@ class RecordingTask:
     options: SubmitOptions
     clock: Clock
     source: str
+    runs: run_poller.RunPoller = field(init=False)
     upload_slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
+        self.runs = run_poller.RunPoller(
+            self.service, self.ledger, self.client, self.polling, self.options, self.clock
+        )
         self.upload_slots = asyncio.Semaphore(self.options.uploads)
 
     async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
@@ -125,7 +108,7 @@ class RecordingTask:
             return
         attempt = self.ledger.attempt(action.attempt.attempt_id)
         if not attempt.state.is_final:
-            await self._move(attempt, attempt.state, why)
+            await self.runs.move(attempt, attempt.state, why)
 
     async def _perform(self, action: Action, job: Job) -> Attempt:
         match action:
@@ -140,7 +123,7 @@ class RecordingTask:
             case ConfirmUpload(attempt):
                 return await self._confirm(attempt, job)
             case Poll(attempt):
-                return await self._poll(attempt)
+                return await self.runs.poll(attempt)
             case Abandon(attempt, reason):
                 return await self.ledger.advance(
                     attempt.attempt_id, State.ABANDONED, error_reason=reason
@@ -179,7 +162,7 @@ class RecordingTask:
         answer = await self.client.request(RequestKind.CREATE, once)
         if isinstance(answer, Success):
             return answer.value
-        return await self._move(attempt, State.REJECTED, answer)
+        return await self.runs.move(attempt, State.REJECTED, answer)
 
     async def _upload(self, attempt: Attempt, job: Job) -> Attempt:
         first = attempt.state is State.CREATED
@@ -188,18 +171,18 @@ class RecordingTask:
             return attempt
         if answer.kind is FailureKind.CHANGED or (answer.kind is FailureKind.URL_EXPIRED and first):
             # Nothing of this recording has reached the upload host, so another run may follow.
-            return await self._move(attempt, State.ABANDONED, answer)
+            return await self.runs.move(attempt, State.ABANDONED, answer)
         if answer.kind is FailureKind.URL_EXPIRED:
             return await self._abandon_if_empty(attempt, answer)
         if answer.kind is FailureKind.ROW:
-            return await self._move(attempt, State.REJECTED, answer)
+            return await self.runs.move(attempt, State.REJECTED, answer)
         if answer.kind in {FailureKind.NOT_HELIOS, FailureKind.NETWORK}:
             raise answer.as_error(self.client.base_url)
-        self.client.unanswered(UPLOAD_HOST, answer, CONFIRM_AFTER_S)
+        self.client.unanswered(UPLOAD_HOST, answer, run_poller.CONFIRM_AFTER_S)
         if answer.code == RECORDING_UNREACHABLE:
             # That is no outage of the upload host, and nothing whole has reached it.
             raise PostponedError(answer)
-        attempt = await self._move(attempt, attempt.state, answer)
+        attempt = await self.runs.move(attempt, attempt.state, answer)
         # With its slot kept: what the host requires of one upload is required of the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)
         return attempt
@@ -215,13 +198,8 @@ class RecordingTask:
         answer = await self.service.upload(attempt.upload_url or "", body)
         if isinstance(answer, Success):
             self.client.answered(UPLOAD_HOST)
-            attempt = await self._arrived(attempt)
+            attempt = await self.runs.arrived(attempt)
         return answer, attempt
-
-    async def _arrived(self, attempt: Attempt) -> Attempt:
-        return await self.ledger.advance(
-            attempt.attempt_id, State.UPLOADED, error_code=None, error_reason=None
-        )
 
     async def _confirm(self, attempt: Attempt, job: Job) -> Attempt:
         """Find out whether an upload without an answer has arrived; if not, put it again."""
@@ -229,12 +207,12 @@ class RecordingTask:
         tries = 0
         while True:
             await self._wait_to_confirm(attempt)
-            answer = await self._fetch(attempt)
+            answer = await self.runs.fetch(attempt)
             if isinstance(answer, Failure):
-                return await self._gone(attempt, answer)
+                return await self.runs.gone(attempt, answer)
             if answer.value.status != CREATED:
                 return await self._found(attempt, answer.value)
-            if has_expired(attempt, self.clock.now()):
+            if has_expired(attempt, self.clock.now()) or attempt.upload_url is None:
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
                 return await self._abandon_if_empty(attempt, _EXPIRED)
@@ -255,7 +233,10 @@ class RecordingTask:
         waited = (self.clock.now() - since).total_seconds()
         # A clock that was set back must not turn this into a long wait.
         await self.clock.sleep(
-            min(max(CONFIRM_AFTER_S - waited, CONFIRM_AFTER_S / 5), CONFIRM_AFTER_S)
+            min(
+                max(run_poller.CONFIRM_AFTER_S - waited, run_poller.CONFIRM_AFTER_S / 5),
+                run_poller.CONFIRM_AFTER_S,
+            )
         )
 
     async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
@@ -265,142 +246,19 @@ class RecordingTask:
         its upload, and by a clock that was set ahead in that moment its URL has expired. It is long,
         because after too short a one the audio could be paid for twice.
         """
-        await self.clock.sleep(6 * CONFIRM_AFTER_S)
-        answer = await self._fetch(attempt)
+        await self.clock.sleep(6 * run_poller.CONFIRM_AFTER_S)
+        answer = await self.runs.fetch(attempt)
         if isinstance(answer, Failure):
-            return await self._gone(attempt, answer)
+            return await self.runs.gone(attempt, answer)
         if answer.value.status == CREATED:
-            return await self._move(attempt, State.ABANDONED, why)
+            return await self.runs.move(attempt, State.ABANDONED, why)
         return await self._found(attempt, answer.value)
 
     async def _found(self, attempt: Attempt, run: ModelRun) -> Attempt:
         """Write down that an upload has arrived, unless its scores were written down already."""
         if run.is_complete:
             return self.ledger.attempt(attempt.attempt_id)
-        return await self._arrived(attempt)
-
-    async def _move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:
-        return await self.ledger.advance(
-            attempt.attempt_id, state, error_code=why.code, error_reason=why.reason
-        )
-
-    # --- waiting for the scores ------------------------------------------------------------------
-
-    async def _poll(self, attempt: Attempt) -> Attempt:
-        # An answer from before the machine fell asleep is no reason to give up a run on waking.
-        began, began_awake = self.clock.monotonic(), self.clock.awake()
-        # The age is counted by a clock that no one sets back.
-        now = self.clock.now()
-        uploaded = began - max(0.0, (now - (attempt.uploaded_at or now)).total_seconds())
-        polled_s: float | None = None
-        while True:
-            await self._wait_until_likely(attempt, uploaded, polled_s)
-            answer = await self._fetch(attempt)
-            age_s = self.clock.monotonic() - uploaded
-            if isinstance(answer, Failure):
-                return await self._gone(attempt, answer)
-            if answer.value.status == CREATED and has_expired(attempt, self.clock.now()):
-                # Something accepted the upload, but it may never have reached the run.
-                return await self._abandon_if_empty(attempt, _EXPIRED)
-            if answer.value.is_complete:
-                took_s = processing_s(attempt, answer.value)
-                self.polling.observe(
-                    attempt.duration_s, took_s, not_done_s=polled_s or 0.0, done_s=age_s
-                )
-                return self.ledger.attempt(attempt.attempt_id)
-            self.polling.still_running(age_s)
-            polled_s = age_s
-            if self.clock.awake() - began_awake > self.options.deadline_s:
-                raise PostponedError(_overdue(self.options.deadline_s, answer.value))
-
-    async def _wait_until_likely(
-        self, attempt: Attempt, uploaded: float, polled_s: float | None
-    ) -> None:
-        """Wait until the run is likely to be done; runs that finish meanwhile improve the estimate."""
-        limiter = self.client.limiter
-        while True:
-            wait_s = self.polling.next_poll_s(
-                attempt.duration_s,
-                self.clock.monotonic() - uploaded,
-                polled_s,
-                spare=limiter.spare,
-                backlog_s=limiter.backlog_s,
-            )
-            if wait_s <= 0:
-                return
-            await self.clock.sleep(min(wait_s, RECHECK_S))
-
-    async def _fetch(self, attempt: Attempt) -> Result[ModelRun]:
-        """Ask for a run, and again for a while where that may bring another answer.
-
-        Scores are written down with the answer, so no interrupt loses them.
-        """
-        began, is_last, wait_s = self.clock.awake(), False, CONFIRM_AFTER_S
-        is_young = self._age_s(attempt) < SETTLING_S
-        while True:
-            ask = partial(self._ask, attempt, is_last=is_last)
-            answer = await self.client.request(RequestKind.POLL, ask)
-            if not _may_change(answer, is_young=is_young):
-                return answer
-            if is_last and isinstance(answer, Failure):
-                # What Helios does not know yet is not what it has deleted.
-                return replace(answer, kind=FailureKind.RETRY)
-            if is_last:
-                return answer
-            is_last = self.clock.awake() - began >= SETTLING_S or _failed_inside(answer)
-            await self.clock.sleep(wait_s)
-            wait_s *= 2
-
-    async def _ask(self, attempt: Attempt, *, is_last: bool) -> Result[ModelRun]:
-        label = user_label_in(attempt.request)
-        answer = await self.service.fetch(attempt.model_run_id or "", label)
-        is_final = is_last or not _may_change(answer)
-        if isinstance(answer, Success) and answer.value.is_complete and is_final:
-            await self._complete(attempt, answer)
-        return answer
-
-    def _age_s(self, attempt: Attempt) -> float:
-        """Count the seconds since a run's upload or creation; less than none after a clock was set back."""
-        since = attempt.uploaded_at or attempt.created_at or self.clock.now()
-        return (self.clock.now() - since).total_seconds()
-
-    async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> None:
-        if attempt.state is not State.UPLOADED:
-            await self._arrived(attempt)
-        run = answer.value
-        raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
-        code, reason = run.error_code, run.error_reason if run.error_code else None
-        if run.problem is not None:
-            code, reason = RESULT_UNUSABLE, f"Nothing in Helios' answer can be used: {run.problem}."
-        await self.ledger.advance(
-            attempt.attempt_id,
-            State.FAILED if code else State.SCORED,
-            run_at=run.run_at,
-            completed_at=run.completed_at,
-            error_code=code,
-            error_reason=reason,
-            answer=raw,
-        )
-
-    async def _gone(self, attempt: Attempt, answer: Failure) -> Attempt:
-        """End a run whose data Helios has deleted because of ``delete_data``; postpone any other.
-
-        A run may also be unknown to the key of another account, or for a moment.
-        """
-        if answer.kind is FailureKind.GONE and attempt.delete_data:
-            return await self._move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
-        raise PostponedError(answer)
-
-
-def _may_change(answer: Result[ModelRun], *, is_young: bool = False) -> bool:
-    """Whether Helios may soon say something else: of a young run, of one without usable scores."""
-    if isinstance(answer, Failure):
-        return is_young and answer.kind is FailureKind.GONE
-    return answer.value.is_complete and (answer.value.problem is not None or _failed_inside(answer))
-
-
-def _failed_inside(answer: Result[ModelRun]) -> bool:
-    return isinstance(answer, Success) and answer.value.error_code == HeliosCode.INTERNAL
+        return await self.runs.arrived(attempt)
 
 
 def _wait_after(failures: int) -> float:
@@ -413,13 +271,4 @@ def _failure_of(attempt: Attempt) -> Failure:
         FailureKind.RETRY,
         attempt.error_code or TIMED_OUT,
         attempt.error_reason or "The recording could not be uploaded.",
-    )
-
-
-def _overdue(deadline_s: float, run: ModelRun) -> Failure:
-    return Failure(
-        FailureKind.RETRY,
-        TIMED_OUT,
-        f"The run was still {run.status} after {duration(deadline_s)} of waiting; "
-        "the next submission asks for it again.",
     )

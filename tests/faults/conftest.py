@@ -50,6 +50,7 @@ FAULTS = {
     "no usable score": "A finished run has no scores, or values that no score can have: NaN, text, 1.7, a "
     "level between the four.",
     "an internal error": "A run ends with `ERR_INTERNAL`, the one error that is Helios' own.",
+    "an unknown status": "A run has a status that Helios does not document, such as FAILED, and keeps it.",
     "an unknown run": "Helios does not know a run that it has just created (HTTP 404): its storage catches up.",
     "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
     "a redirect to another host": "An answer that refers to another server.",
@@ -84,7 +85,7 @@ ENDINGS = {
 }
 
 _NETWORK = list(FAULTS)[: list(FAULTS).index("the clock jumps forwards")]
-_OF_RUNS = ("no usable score", "an internal error", "an unknown run")
+_OF_RUNS = ("no usable score", "an internal error", "an unknown status", "an unknown run")
 _NO_REQUEST = "no request is made here"
 _SHOWN_AT_THE_LEDGER = "shown under *ledger write*: nothing is sent before it is written down"
 _RUNS = "needs no file of its own; what is written then is the *ledger write*"

@@ -67,7 +67,7 @@ def test_an_attempt_goes_back_only_when_its_upload_did_not_arrive() -> None:
         for after in UNDER_WAY[:place]
         if before.may_become(after)
     ]
-    assert back == [(State.UPLOADING, State.CREATED)]
+    assert back == [(State.UPLOADING, State.CREATED), (State.UPLOADED, State.UPLOADING)]
 
 
 def test_a_move_that_is_not_allowed_says_which(attempt: Attempt) -> None:
@@ -114,8 +114,13 @@ def test_an_upload_that_did_not_arrive_keeps_the_time_of_creation_and_the_url(
     assert (back.created_at, back.upload_url) == (BEGUN, "https://up.example/1")
 
 
-@pytest.mark.parametrize("state", [State.UPLOADED, *FINAL])
-def test_the_upload_url_goes_when_the_upload_is_settled(attempt: Attempt, state: State) -> None:
+def test_the_upload_url_stays_until_the_run_has_ended(attempt: Attempt) -> None:
+    uploading = replace(attempt, state=State.UPLOADING, upload_url="https://up.example/1")
+    assert moved(uploading, State.UPLOADED, LATER, {}).upload_url == "https://up.example/1"
+
+
+@pytest.mark.parametrize("state", FINAL)
+def test_the_upload_url_goes_when_the_run_has_ended(attempt: Attempt, state: State) -> None:
     uploading = replace(attempt, state=State.UPLOADING, upload_url="https://up.example/1")
     settled = moved(uploading, state, LATER, {"upload_url": "https://up.example/2"})
     assert settled.upload_url is None

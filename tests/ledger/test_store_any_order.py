@@ -26,10 +26,10 @@ ALLOWED: dict[State, set[State]] = {
     State.CREATING: {State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED, *ENDS},
     State.CREATED: {State.CREATED, State.UPLOADING, State.UPLOADED, *ENDS},
     State.UPLOADING: {State.CREATED, State.UPLOADING, State.UPLOADED, *ENDS},
-    State.UPLOADED: {State.UPLOADED, *ENDS},
+    State.UPLOADED: {State.UPLOADING, State.UPLOADED, *ENDS},
     **{state: set() for state in ENDS},
 }
-HIDES_URL = {State.UPLOADED, *ENDS}
+HIDES_URL = set(ENDS)
 
 
 @dataclass
@@ -77,7 +77,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         state=st.sampled_from(list(State)),
-        url=st.none() | st.just(URL),
+        has_url=st.booleans(),
         code=st.none() | st.text(max_size=5),
         answer=st.none() | st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
     )
@@ -85,13 +85,14 @@ class AnyOrder(RuleBasedStateMachine):
         self,
         data: st.DataObject,
         state: State,
-        url: str | None,
+        has_url: bool,
         code: str | None,
         answer: dict[str, Any] | None,
     ) -> None:
         key = data.draw(st.sampled_from(sorted(self.known)))
         known = self.known[key]
-        changes = {"upload_url": url, "error_code": code} if url else {}
+        url = f"{URL}{key}"
+        changes = {"upload_url": url, "error_code": code} if has_url else {}
         act = self.ledger.advance(key, state, answer=answer, **changes)
         if state not in ALLOWED[known.state]:
             with pytest.raises(ValueError, match="cannot become"):
@@ -102,7 +103,7 @@ class AnyOrder(RuleBasedStateMachine):
         known.state = state
         if state is State.SCORED:
             known.error_code = None
-        if url:
+        if has_url:
             known.url, known.error_code = url, code
         if state in HIDES_URL:
             known.url = None

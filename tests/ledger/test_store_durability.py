@@ -38,19 +38,19 @@ async def write_urls(ledger: Ledger, new_attempt: Make, count: int) -> list[int]
     return list(await asyncio.gather(*(create(number) for number in range(count))))
 
 
-async def test_a_settled_upload_url_is_in_no_file_of_a_closed_study(
+async def test_the_upload_url_of_a_run_that_ended_is_in_no_file_of_a_closed_study(
     tmp_path: Path, new_attempt: Make
 ) -> None:
     chance = random.Random(5)
     with Ledger.open(tmp_path) as ledger:
         keys = dict(enumerate(await write_urls(ledger, new_attempt, 1500)))
         alive = set(chance.sample(sorted(keys), 700))
-        ends = [State.UPLOADED, State.ABANDONED, State.LOST]
+        ends = [State.SCORED, State.ABANDONED, State.LOST]
         settled = chance.sample(sorted(keys.keys() - alive), 800)
         await asyncio.gather(*(ledger.advance(keys[n], chance.choice(ends)) for n in settled))
     assert urls_on_disk(tmp_path) == alive
     with Ledger.open(tmp_path) as ledger:
-        await asyncio.gather(*(ledger.advance(keys[n], State.UPLOADED) for n in alive))
+        await asyncio.gather(*(ledger.advance(keys[n], State.FAILED) for n in alive))
     assert urls_on_disk(tmp_path) == set()
 
 
@@ -75,7 +75,7 @@ def test_the_next_opening_erases_what_a_killed_process_could_not(
             new = NewAttempt("a", "b", {}, 1, "audio/wav", 5, None, False, "sandbox")
             key = (await ledger.begin(new)).attempt_id
             await ledger.advance(key, State.CREATED, upload_url="SECRET00001" + "k" * 500)
-            await ledger.advance(key, State.UPLOADED)
+            await ledger.advance(key, State.SCORED)
         asyncio.run(main(Ledger.open(Path(sys.argv[1]))))
         os.kill(os.getpid(), 9)
         """

@@ -29,6 +29,7 @@ from helios_research.submission import (
     rate_limiter,
     recording_task,
     retrying_client,
+    run_poller,
 )
 from support.faults import Step
 from support.sandbox import ObservedSandbox
@@ -265,8 +266,8 @@ def world(
     hasty = functools.partial(
         retrying_client.RetryPolicy, first_s=CONFIRM_AFTER_S, cap_s=5 * CONFIRM_AFTER_S
     )
-    monkeypatch.setattr(recording_task, "CONFIRM_AFTER_S", CONFIRM_AFTER_S)
-    monkeypatch.setattr(recording_task, "SETTLING_S", 5 * CONFIRM_AFTER_S)
+    monkeypatch.setattr(run_poller, "CONFIRM_AFTER_S", CONFIRM_AFTER_S)
+    monkeypatch.setattr(run_poller, "SETTLING_S", 5 * CONFIRM_AFTER_S)
     monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (CONFIRM_AFTER_S,))
     monkeypatch.setattr(rate_limiter, "FIRST_PAUSE_S", CONFIRM_AFTER_S)
     monkeypatch.setattr(polling, "MARGIN_S", 0.0)

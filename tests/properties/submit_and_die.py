@@ -23,6 +23,7 @@ from helios_research.submission import (
     rate_limiter,
     recording_task,
     retrying_client,
+    run_poller,
 )
 
 UNREACHED, UNREACHABLE = 0, 3
@@ -67,8 +68,8 @@ def die_at(entry: int, *, before: bool) -> None:
 
 
 def submit(job: dict[str, Any]) -> int:
-    recording_task.CONFIRM_AFTER_S = job["confirm_after_s"]
-    recording_task.SETTLING_S = 5 * job["confirm_after_s"]
+    run_poller.CONFIRM_AFTER_S = job["confirm_after_s"]
+    run_poller.SETTLING_S = 5 * job["confirm_after_s"]
     recording_task.AFTER_INTERNAL_S = (job["confirm_after_s"],)
     rate_limiter.FIRST_PAUSE_S = job["confirm_after_s"]
     engine._FIRST_CALL = retrying_client.RetryPolicy(job["options"]["patience"])

@@ -11,7 +11,7 @@ from helios_research.ledger import Ledger, Setting
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox import SandboxSettings
-from helios_research.submission import Clock, recording_task
+from helios_research.submission import Clock, recording_task, run_poller
 from support.faults import Faults
 from support.sandbox import ObservedSandbox
 
@@ -39,7 +39,7 @@ class ShiftedClock(Clock):
 @pytest.fixture(autouse=True)
 def settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox shows an upload at once, so nothing has to be waited for."""
-    monkeypatch.setattr(recording_task, "CONFIRM_AFTER_S", 0.1)
+    monkeypatch.setattr(run_poller, "CONFIRM_AFTER_S", 0.1)
     monkeypatch.setattr(recording_task, "AFTER_INTERNAL_S", (0.05,))
 
 

@@ -23,7 +23,7 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger, State
 from helios_research.state.status import UPLOAD_URL_LIFETIME
-from helios_research.submission import recording_task
+from helios_research.submission import recording_task, run_poller
 from support.faults import Fault, Faults, Rule, Step
 from support.sandbox import ObservedSandbox
 
@@ -164,7 +164,7 @@ def test_a_copy_never_gets_scores_whose_own_row_was_edited_meanwhile(
 def test_a_run_that_the_service_does_not_know_is_waited_for_and_not_lost(
     make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:
-    monkeypatch.setattr(recording_task, "SETTLING_S", 0.3)
+    monkeypatch.setattr(run_poller, "SETTLING_S", 0.3)
     sandbox = make_sandbox(Faults(rules=(Rule(Fault.STATUS, on=Step.POLL, status=404),)))
     study = make_study(sandbox)
     cohort = hr.Cohort.from_frame(make_cohort(1))
@@ -453,7 +453,7 @@ def test_whoever_asks_whether_an_upload_arrived_and_finds_scores_asks_no_second_
 ) -> None:
     sandbox = make_sandbox(Faults(rules=(Rule(Fault.RESET, on=Step.UPLOAD, after_work=True),)))
     with monkeypatch.context() as patience:
-        patience.setattr(recording_task, "CONFIRM_AFTER_S", 60.0)
+        patience.setattr(run_poller, "CONFIRM_AFTER_S", 60.0)
         submission = make_study(sandbox).start(hr.Cohort.from_frame(make_cohort(1)), **quick)
         while not sandbox.completions():
             time.sleep(0.01)
@@ -654,7 +654,7 @@ def test_transcripts_are_kept_only_when_asked_for(
     )
 
 
-def test_the_upload_url_is_gone_from_the_ledger_once_its_upload_is_settled(
+def test_the_upload_url_is_gone_from_the_ledger_once_its_run_has_ended(
     make_cohort, make_sandbox, make_study, quick
 ) -> None:
     sandbox = make_sandbox()

@@ -1,5 +1,7 @@
 """Answers about a run that are true and not to be taken at their word: asked again for a while."""
 
+import re
+import time
 from copy import deepcopy
 from typing import Any
 
@@ -103,7 +105,7 @@ def test_one_impossible_value_is_left_out_with_a_warning_and_the_others_stay(tri
     assert warned == levels.isna().any(axis=1).tolist()
 
 
-# --- runs that failed inside, and runs that are not known yet ----------------------------------------
+# --- statuses, runs that failed inside, and runs that are not known yet ----------------------------------------
 
 
 @pytest.mark.fault(
@@ -125,6 +127,39 @@ def test_an_internal_error_is_asked_about_once_more_before_another_run_is_paid(t
     trial.hold(results, runs=2)
     assert results["outcome"].tolist() == ["scored"] * 2
     assert results["attempts"].tolist() == [1, 2]
+
+
+@pytest.mark.fault(
+    step="poll",
+    fault="an unknown status",
+    ending="tried again",
+    happens="The line of progress and the monitor say which it is. Where the run keeps it for 10 minutes, "
+    "it is left for the next submission.",
+    code="UNKNOWN_STATUS",
+    sees="The run has the status FAILED, which Helios does not document, after {place} of waiting; the "
+    "next submission asks for it again.",
+    do="Submit again. If it stays so, report the run's id to thymia.",
+)
+def test_a_status_that_is_not_known_is_said_and_bounded(trial, cell) -> None:
+    trial.sandbox.faults = useless(lambda run: run | {"status": "FAILED"})
+    submission = trial.start(2)
+    seen = set()
+    while submission.is_running:
+        seen.add(submission.progress.limited_by)
+        time.sleep(0.02)
+    assert "2 runs have a status that Helios does not document (FAILED)" in seen
+    results = submission.wait()
+    assert results["outcome"].tolist() == ["pending"] * 2
+    assert results["error_code"].tolist() == [cell.code] * 2
+    wanted = re.escape(cell.sees).replace(r"\{place\}", "10 min")
+    assert all(re.fullmatch(wanted, reason) for reason in results["error_reason"])
+    trial.sandbox.faults = Faults()
+    trial.heal(2)
+
+
+def test_a_status_that_is_not_known_may_be_on_the_way_to_a_known_one(trial) -> None:
+    trial.sandbox.faults = useless(lambda run: run | {"status": "PROCESSING"}, times=4)
+    assert trial.submit()["outcome"].tolist() == ["scored"] * 3
 
 
 @pytest.mark.fault(

@@ -172,7 +172,8 @@ def test_an_upload_that_arrived_before_the_laptop_slept_is_not_made_again(
     fault="HTML instead of JSON",
     ending="new run",
     happens="The upload counts as done, since the status says so. The run shows that it has no "
-    "audio: once the upload URL has expired, another run takes its place.",
+    "audio: after a minute the recording is sent again, to the same run and at most three times; once "
+    "the upload URL has expired, another run takes its place.",
     code="TIMED_OUT",
     sees="The run was still CREATED after {place} of waiting; the next submission asks for it again.",
     do="Log in to the network, and submit again if rows are left `pending`.",
@@ -190,3 +191,28 @@ def test_an_upload_that_a_login_page_took_is_made_again_in_another_run(
     clock.suspend(UPLOAD_URL_LIFETIME.total_seconds())
     healed = trial.heal()
     assert healed["attempts"].tolist() == [2] * 3
+
+
+def swallow(exchange) -> None:
+    exchange.answer(200, b"")
+
+
+def test_an_upload_that_was_taken_and_never_came_is_made_again_to_the_same_run(
+    trial, relay
+) -> None:
+    relay.play("upload", swallow, 2)
+    results = trial.submit()
+    assert results["outcome"].tolist() == ["scored"] * 3
+    assert results["attempts"].tolist() == [1] * 3
+    assert trial.sandbox.log.count(Step.UPLOAD) == 3
+
+
+def test_uploads_that_are_always_taken_and_never_come_are_made_four_times_and_no_more(
+    trial, relay
+) -> None:
+    relay.play("upload", swallow)
+    results = trial.submit(1, deadline_s=600.0)
+    assert results["outcome"].tolist() == ["pending"]
+    assert relay.played.count("upload") == 4
+    relay.calm()
+    assert trial.heal(1)["attempts"].tolist() == [1]
