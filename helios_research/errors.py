@@ -23,6 +23,7 @@
     │   └── RepeatedRunError      two recordings would be put to one model run
     ├── ServiceError              it is not possible to work with Helios
     │   ├── AccountError          it refuses the API key
+    │   ├── RefusedError          it, or its upload host, refuses everything for another reason
     │   ├── NotHeliosError        a different server answers at that address
     │   ├── NetworkError          what is between this machine and Helios lets nothing through
     │   └── UnreachableError      no server answers there
@@ -46,6 +47,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from helios_research._util.text import system_reason
 
@@ -374,12 +376,29 @@ class ServiceError(HeliosResearchError):
 class AccountError(ServiceError):
     """Helios refuses the API key."""
 
-    def __init__(self, base_url: str, status: int) -> None:
-        problem = "does not know the API key" if status == 401 else "refuses this API key"
+    def __init__(self, base_url: str, status: int, *, worked: bool = False) -> None:
+        kept = "No recording was marked as failed; submit again"
+        if worked:
+            super().__init__(
+                f"{base_url} took the API key until now, and refuses it since (HTTP {status}). {kept} "
+                "to continue; if it is refused then, ask thymia whether the key was revoked."
+            )
+            return
+        problem, check = "does not know the API key", "THYMIA_API_KEY and the region"
+        if status != 401:
+            problem = "refuses this API key, or has no such address"
+            check = "THYMIA_API_KEY, the region and the base URL"
         super().__init__(
-            f"{base_url} {problem} (HTTP {status}): check THYMIA_API_KEY and the region. "
-            "No recording was marked as failed; submit again with the right key to continue."
+            f"{base_url} {problem} (HTTP {status}): check {check}.{_path_hint(base_url)} {kept} with "
+            "the right key to continue."
         )
+
+
+class RefusedError(ServiceError):
+    """Helios, or its upload host, refuses everything for a reason that has to be settled first."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} No recording was marked as failed; submit again to continue.")
 
 
 class NotHeliosError(ServiceError):
@@ -388,8 +407,14 @@ class NotHeliosError(ServiceError):
     def __init__(self, base_url: str, what: str) -> None:
         super().__init__(
             f"{base_url} does not answer like Helios ({what}): check the base URL, and whether a "
-            "proxy or a login page answers in its place."
+            f"proxy or a login page answers in its place.{_path_hint(base_url)}"
         )
+
+
+def _path_hint(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    hint = f" The base URL ends in {parts.path}: Helios' own are without a path, as in "
+    return f"{hint}{parts.scheme}://{parts.netloc}." if parts.path else ""
 
 
 class NetworkError(ServiceError):

@@ -257,13 +257,38 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
     ),
     (
         partial(errors.AccountError, URL, 403),
-        "https://api.thymia.ai refuses this API key (HTTP 403): check THYMIA_API_KEY and the "
-        "region. No recording was marked as failed; submit again with the right key to continue.",
+        "https://api.thymia.ai refuses this API key, or has no such address (HTTP 403): check "
+        "THYMIA_API_KEY, the region and the base URL. No recording was marked as failed; submit again "
+        "with the right key to continue.",
+    ),
+    (
+        partial(errors.AccountError, f"{URL}/v2", 403),
+        "https://api.thymia.ai/v2 refuses this API key, or has no such address (HTTP 403): check "
+        "THYMIA_API_KEY, the region and the base URL. The base URL ends in /v2: Helios' own are without "
+        "a path, as in https://api.thymia.ai. No recording was marked as failed; submit again with the "
+        "right key to continue.",
+    ),
+    (
+        partial(errors.AccountError, URL, 403, worked=True),
+        "https://api.thymia.ai took the API key until now, and refuses it since (HTTP 403). No "
+        "recording was marked as failed; submit again to continue; if it is refused then, ask thymia "
+        "whether the key was revoked.",
+    ),
+    (
+        partial(errors.RefusedError, "The quota of this account is used up."),
+        "The quota of this account is used up. No recording was marked as failed; submit again to "
+        "continue.",
     ),
     (
         partial(errors.NotHeliosError, URL, "HTTP 200 with a web page"),
         "https://api.thymia.ai does not answer like Helios (HTTP 200 with a web page): check the "
         "base URL, and whether a proxy or a login page answers in its place.",
+    ),
+    (
+        partial(errors.NotHeliosError, f"{URL}/v2", "HTTP 404 with nothing in it"),
+        "https://api.thymia.ai/v2 does not answer like Helios (HTTP 404 with nothing in it): check the "
+        "base URL, and whether a proxy or a login page answers in its place. The base URL ends in /v2: "
+        "Helios' own are without a path, as in https://api.thymia.ai.",
     ),
     (
         partial(errors.NetworkError, "The proxy proxy:8080 (HTTPS_PROXY) refuses."),

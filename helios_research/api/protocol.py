@@ -43,21 +43,45 @@ RUNS_PATH = "/v1/models/mental-wellness"
 KEY_HEADER = "x-api-key"
 
 # Of the statuses below only 401, 404 and 422 are documented for Helios; the others are read as
-# RFC 9110 and 6585 mean them. 402 is the answer to an account without credit.
-_ACCOUNT_STATUSES = frozenset({401, 402, 403})
+# RFC 9110 and 6585 mean them. 403 is also how an AWS gateway answers a key or an address that it does
+# not know, and 402 the answer to an account without credit.
+_COULD_NOT_ANSWER = (FailureKind.RETRY, "Helios could not answer.")
+_KEY_REFUSED = (FailureKind.ACCOUNT, "Helios refuses the API key.")
+_MEANINGS = {
+    401: _KEY_REFUSED,
+    402: (
+        FailureKind.REFUSED,
+        "Helios asks for payment: the account has no credit for more runs. Ask thymia.",
+    ),
+    403: _KEY_REFUSED,
+    408: _COULD_NOT_ANSWER,
+    425: _COULD_NOT_ANSWER,
+    429: (FailureKind.RATE_LIMITED, "Helios asks to slow down."),
+}
 _ROW_STATUSES = frozenset({400, 409, 413, 422})
 _GONE_STATUSES = frozenset({404, 410})
-_PASSING_STATUSES = frozenset({408, 425})
 
-# Object storage: 403 AccessDenied once the URL has expired, 400 ExpiredToken where it was signed
-# with credentials that have, 404 where the bucket is gone. A new run brings a new URL.
-_EXPIRED_UPLOAD_STATUSES = frozenset({401, 403, 404, 410})
-_EXPIRED_UPLOAD_CODE = "ExpiredToken"
+# Such a gateway says "Too Many Requests" of a pace, and this of a quota that does not come back soon.
+_QUOTA = re.compile(r"limit exceeded\W*|.*\bquota\b.*", re.IGNORECASE)
+
+# Object storage: 403 AccessDenied "Request has expired" once the URL has, 400 ExpiredToken where it was
+# signed with credentials that have. A new run brings a new URL, and helps in no other case.
+_EXPIRED_UPLOAD = re.compile(rb"ExpiredToken|has expired", re.IGNORECASE)
 # These refuse the way in which an upload is made, whichever recording it is: something on the
 # way takes the length away, or the address takes no uploads.
 _REFUSED_UPLOAD_STATUSES = frozenset({405, 407, 411, 501})
 _REFUSED_RECORDING_STATUSES = frozenset({413, 415})
 _TOO_LARGE_CODE = "EntityTooLarge"
+_CLOCK_CODE = "RequestTimeTooSkewed"
+# These refuse an upload that no repetition and no other run mends.
+_LASTING_UPLOAD_STATUSES = frozenset({401, 403, 404, 410, 412, 413, 415})
+_UPLOAD_WORDS = {
+    _TOO_LARGE_CODE: "The recording is larger than the upload host takes",
+    "SignatureDoesNotMatch": "The upload host does not recognize its own upload URL: something on the "
+    "way, such as a proxy, changes uploads",
+    "PreconditionFailed": "The upload host sets a condition that no upload of a recording meets",
+    "RequestTimeout": "The bytes of the recording came too slowly for the upload host",
+}
 
 R = TypeVar("R", bound=ApiResult)
 
@@ -129,7 +153,7 @@ def read_created(
     if _names_another(result.raw, request.user_label):
         return mixed_up("another participant", response.status)
     raw = {name: value for name, value in result.raw.items() if name != "recordingUploadUrl"}
-    return Success(result.value, raw, response.status)
+    return replace(result, raw=raw)
 
 
 def read_run(response: Response, now: datetime, run_id: str, user_label: str) -> Result[ModelRun]:
@@ -169,17 +193,24 @@ def _refusal(response: Response, now: datetime, others: FailureKind) -> Failure 
     status = response.status
     if 200 <= status < 300:
         return None
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _failure(FailureKind.RATE_LIMITED, response, "Helios asks to slow down.", now)
-    if status in _PASSING_STATUSES or status >= 500:
-        return _failure(FailureKind.RETRY, response, "Helios could not answer.", now)
-    if status in _ACCOUNT_STATUSES:
-        return _failure(FailureKind.ACCOUNT, response, "Helios refuses the API key.", now)
+    meaning = _meaning_of(response)
+    if meaning is not None:
+        return _failure(meaning[0], response, meaning[1], now)
     if 300 <= status < 400:
         return _not_helios(response, f"it redirects to {response.redirects_to}")
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or others is FailureKind.NOT_HELIOS:
         return _not_helios(response, response.description)
     return _failure(others, response, "Helios gave an answer that it does not document.", now)
+
+
+def _meaning_of(response: Response) -> tuple[FailureKind, str] | None:
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS and _QUOTA.fullmatch(response.words):
+        reason = "The quota of this account is used up. Ask thymia when it is renewed."
+        return FailureKind.REFUSED, reason
+    if response.status == HTTPStatus.FORBIDDEN and response.is_web_page:
+        return FailureKind.RETRY, "A firewall refuses the request."
+    failed = _COULD_NOT_ANSWER if response.status >= 500 else None
+    return _MEANINGS.get(response.status, failed)
 
 
 def _read(
@@ -201,7 +232,7 @@ def _read(
     if not isinstance(raw, dict):
         return _unreadable(response, "it is JSON but not an object")
     try:
-        return Success(record.read(raw), raw, response.status)
+        return Success(record.read(raw), raw, response.status, response.used_up_s(now))
     except ValidationError as problem:
         lacking = ", ".join(str(error["loc"][0]) for error in problem.errors() if error["loc"])
         return _unreadable(response, f"it lacks {lacking}, or has something else in its place")
@@ -225,18 +256,36 @@ def read_upload(response: Response, now: datetime) -> Result[None]:
     if 200 <= status < 300:
         return Success(None, {}, status)
     said = f" ({code})" if code else ""
-    if status in _EXPIRED_UPLOAD_STATUSES or code == _EXPIRED_UPLOAD_CODE:
-        kind, reason = FailureKind.URL_EXPIRED, "The upload host does not take this upload URL"
-    elif 300 <= status < 400:
+    if 300 <= status < 400:
         return _not_helios(response, f"its upload host redirects to {response.redirects_to}")
-    elif status in _REFUSED_UPLOAD_STATUSES:
+    if status in _REFUSED_UPLOAD_STATUSES:
         return _not_helios(response, f"its upload host refuses uploads, HTTP {status}{said}")
-    elif status in _REFUSED_RECORDING_STATUSES or code == _TOO_LARGE_CODE:
+    if code == _CLOCK_CODE:
+        kind, reason = FailureKind.REFUSED, _wrong_clock(response, now)
+    elif _EXPIRED_UPLOAD.search(response.body):
+        kind, reason = (
+            FailureKind.URL_EXPIRED,
+            "The upload host says that its upload URL has expired",
+        )
+    # A page in place of the host's own XML is something on the way that lets no such file through.
+    elif code == _TOO_LARGE_CODE or (
+        status in _REFUSED_RECORDING_STATUSES and (code or not response.is_web_page)
+    ):
         kind, reason = FailureKind.ROW, "The upload host refuses this recording"
+    elif status in _LASTING_UPLOAD_STATUSES:
+        kind, reason = FailureKind.UPLOAD_REFUSED, "The upload host refuses the recording"
     else:
         kind, reason = FailureKind.RETRY, "The upload host did not take the recording"
-    wait = response.retry_after_s(now)
-    return Failure(kind, f"HTTP_{status}", f"{reason}{said}.", wait, status=status)
+    words = f"{_UPLOAD_WORDS.get(code, reason)}{said or f' (HTTP {status})'}."
+    return Failure(kind, f"HTTP_{status}", words, response.retry_after_s(now), status=status)
+
+
+def _wrong_clock(response: Response, now: datetime) -> str:
+    here, there = (f"{moment:%Y-%m-%d %H:%M}" for moment in (now, response.server_time(now)))
+    return (
+        f"This computer's clock is wrong: it shows {here} UTC, and the upload host's {there} UTC. "
+        "Set its date, time and time zone"
+    )
 
 
 def upload_url_problem(url: str, base_url: str) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum
+from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from helios_research.errors import (
     NetworkError,
     NotHeliosError,
     RecordingUnavailableError,
+    RefusedError,
     ServiceError,
     UnreachableError,
 )
@@ -45,6 +47,10 @@ class FailureKind(StrEnum):
     """The service does not have the run, or no longer."""
     URL_EXPIRED = "url expired"
     """The upload host does not take this upload URL any more."""
+    UPLOAD_REFUSED = "upload refused"
+    """The upload host refuses the upload, and another run would change nothing."""
+    REFUSED = "refused"
+    """Everything is refused until something is put right: stop, as below."""
     NOT_HELIOS = "not helios"
     """Something else answers: stop, nothing is to be marked as failed."""
     NETWORK = "network"
@@ -60,6 +66,8 @@ class Success(Generic[T]):
     value: T
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     status: int = 200
+    pause_s: float | None = None
+    """Seconds in which the server accepts no more requests, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +81,12 @@ class Failure:
     columns: dict[str, str] = field(default_factory=dict)
     status: int | None = None
 
-    def as_error(self, base_url: str) -> ServiceError:
+    def as_error(self, base_url: str, *, key_worked: bool = False) -> ServiceError:
         """Turn the failure into the error that ends a submission."""
         if self.kind is FailureKind.ACCOUNT:
-            return AccountError(base_url, self.status or 401)
+            return AccountError(base_url, self.status or 401, worked=key_worked)
+        if self.kind in _REFUSALS:
+            return RefusedError(f"{self.reason.rstrip('.')}.")
         if self.kind is FailureKind.NOT_HELIOS or self.code in _NOT_OF_HELIOS:
             return NotHeliosError(base_url, self.reason.rstrip("."))
         if self.kind is FailureKind.NETWORK:
@@ -84,6 +94,14 @@ class Failure:
         return UnreachableError(base_url, self.reason)
 
 
+_REFUSALS = frozenset(
+    {
+        FailureKind.REFUSED,
+        FailureKind.UPLOAD_REFUSED,
+        FailureKind.URL_EXPIRED,
+        FailureKind.RATE_LIMITED,
+    }
+)
 # An answer came, so the service is there; what came is not its answer.
 _NOT_OF_HELIOS = frozenset({UNREADABLE_ANSWER, ANSWER_MIXED_UP})
 
@@ -129,6 +147,8 @@ MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 # A wrong date or a hostile number must not put a study to sleep; a server that still refuses
 # after this wait says so again.
 MAX_RETRY_AFTER_S = 120.0
+
+_A_MOMENT_S = 1e9
 
 # Enough of a server's own words for an error message of a line or two.
 _QUOTED_CHARACTERS = 200
@@ -192,11 +212,36 @@ class Response:
         else:
             moment = _http_date(text)
             if moment is None:
-                return None
+                too_many = self.status == HTTPStatus.TOO_MANY_REQUESTS
+                return self._renewed_after_s(now) if too_many else None
             # The server's own clock counts, so it does not matter whose clock is wrong.
-            there = _http_date(self.headers.get("date", "")) or now
-            seconds = (moment - there).total_seconds()
+            seconds = (moment - self.server_time(now)).total_seconds()
         return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+    def server_time(self, now: datetime) -> datetime:
+        """Read the time by the server's clock; ``now`` where the server does not say it."""
+        return _http_date(self.headers.get("date", "")) or now
+
+    def used_up_s(self, now: datetime) -> float | None:
+        """Read for how long no more requests are accepted; None where more are."""
+        left = re.search(r"\b(?:remaining|r)=\s*([0-9]+)", self._rate_limit)
+        return self._renewed_after_s(now) if left and int(left[1]) == 0 else None
+
+    def _renewed_after_s(self, now: datetime) -> float | None:
+        found = re.search(r"\b(?:reset|t)=\s*([0-9]{1,15})\b", self._rate_limit)
+        if found is None:
+            return None
+        # Some servers give the second since 1970 in place of the seconds that are left.
+        is_moment = float(found[1]) > _A_MOMENT_S
+        seconds = float(found[1]) - (self.server_time(now).timestamp() if is_moment else 0.0)
+        return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+    @property
+    def _rate_limit(self) -> str:
+        """All that is said of a rate limit, in RateLimit and X-RateLimit fields of any draft."""
+        fields = self.headers.items()
+        said = (f"{name}={text}" for name, text in fields if "ratelimit" in name.replace("-", ""))
+        return ";".join(said)
 
     def field_messages(self, tags: tuple[str, ...]) -> dict[str, str]:
         """Read the messages of a 422 (FastAPI's form) as messages about the manifest's columns."""

@@ -212,6 +212,7 @@ class Engine:
             if source is None:
                 return
             self.on_proved()
+            retrying.key_worked = True
             polling = CompletionModel.from_dict(
                 self.ledger.get_setting(Setting.LEARNED_TIMES, {}), self.options.poll_floor_s
             )

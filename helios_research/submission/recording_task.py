@@ -6,7 +6,7 @@ between, the next submission can continue.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from helios_research.api.client import Service
@@ -34,7 +34,11 @@ from helios_research.state.status import (
 from helios_research.submission import Clock, SubmitOptions, run_poller
 from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RequestKind
-from helios_research.submission.retrying_client import PostponedError, RetryingClient
+from helios_research.submission.retrying_client import (
+    STOPPING,
+    PostponedError,
+    RetryingClient,
+)
 
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
@@ -157,7 +161,7 @@ class RecordingTask:
                 )
             except RepeatedRunError:
                 return mixed_up("a run of another recording", answer.status)
-            return Success(created, answer.raw, answer.status)
+            return Success(created, answer.raw, answer.status, answer.pause_s)
 
         answer = await self.client.request(RequestKind.CREATE, once)
         if isinstance(answer, Success):
@@ -169,6 +173,8 @@ class RecordingTask:
         answer, attempt = await self.client.shielded(self._put(attempt, job))
         if isinstance(answer, Success):
             return attempt
+        if answer.kind in {FailureKind.URL_EXPIRED, FailureKind.UPLOAD_REFUSED}:
+            answer = await self._refused(attempt, answer, first=first)
         if answer.kind is FailureKind.CHANGED or (answer.kind is FailureKind.URL_EXPIRED and first):
             # Nothing of this recording has reached the upload host, so another run may follow.
             return await self.runs.move(attempt, State.ABANDONED, answer)
@@ -176,7 +182,7 @@ class RecordingTask:
             return await self._abandon_if_empty(attempt, answer)
         if answer.kind is FailureKind.ROW:
             return await self.runs.move(attempt, State.REJECTED, answer)
-        if answer.kind in {FailureKind.NOT_HELIOS, FailureKind.NETWORK}:
+        if answer.kind in STOPPING:
             raise answer.as_error(self.client.base_url)
         self.client.unanswered(UPLOAD_HOST, answer, run_poller.CONFIRM_AFTER_S)
         if answer.code == RECORDING_UNREACHABLE:
@@ -186,6 +192,20 @@ class RecordingTask:
         # With its slot kept: what the host requires of one upload is required of the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)
         return attempt
+
+    async def _refused(self, attempt: Attempt, answer: Failure, *, first: bool) -> Failure:
+        """Tell a URL that has expired, which another run mends, from an upload that is refused.
+
+        Both count: a host that refuses everything may call every URL expired.
+        """
+        if has_expired(attempt, self.clock.now()):
+            return replace(answer, kind=FailureKind.URL_EXPIRED)
+        error = self.client.postponed(UPLOAD_HOST, answer)
+        if answer.kind is FailureKind.URL_EXPIRED and isinstance(error, PostponedError):
+            return answer
+        state = State.CREATED if first else State.UPLOADING
+        await self.runs.move(attempt, state, answer)
+        raise error
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Result[None], Attempt]:
         attempt = await self.ledger.advance(attempt.attempt_id, State.UPLOADING)

@@ -19,6 +19,13 @@ T = TypeVar("T")
 # network, is down: going on would only spend the time-outs of every other recording as well.
 OUTAGE_AFTER = 10
 
+# So many uploads in a row that the host refuses mean that it refuses all, and each costs a run.
+REFUSED_AFTER = 3
+
+STOPPING = frozenset(
+    {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS, FailureKind.NETWORK, FailureKind.REFUSED}
+)
+
 # What is in flight when a submission is stopped gets this long, in seconds: enough for answers
 # and most uploads, and short enough for a person who has just pressed Ctrl-C.
 DRAIN_S = 10.0
@@ -83,6 +90,7 @@ class RetryingClient:
     limiter: RateLimiter
     clock: Clock
     retries: RetryPolicy
+    key_worked: bool = False
     _acts: set[asyncio.Task[object]] = field(default_factory=set)
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
     _outages: dict[str, _Outage] = field(default_factory=dict)
@@ -181,7 +189,8 @@ class RetryingClient:
     def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
         """Give up one recording for now, or the submission where many in a row were given up."""
         self._postponed_in_a_row[host] += 1
-        if self._postponed_in_a_row[host] >= OUTAGE_AFTER:
+        refused = failure.kind in {FailureKind.UPLOAD_REFUSED, FailureKind.URL_EXPIRED}
+        if self._postponed_in_a_row[host] >= (REFUSED_AFTER if refused else OUTAGE_AFTER):
             return failure.as_error(host)
         return PostponedError(failure)
 
@@ -204,10 +213,12 @@ class RetryingClient:
             self.limiter.refused(answer.retry_after_s)
         else:
             self.limiter.accepted()
+            if isinstance(answer, Success) and answer.pause_s is not None:
+                self.limiter.pause_until(self.clock.monotonic() + answer.pause_s)
 
     def _may_mend(self, failure: Failure) -> bool:
-        if failure.kind in {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS, FailureKind.NETWORK}:
-            raise failure.as_error(self.base_url)
+        if failure.kind in STOPPING:
+            raise failure.as_error(self.base_url, key_worked=self.key_worked)
         return failure.kind in {FailureKind.RETRY, FailureKind.RATE_LIMITED}
 
 

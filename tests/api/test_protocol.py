@@ -87,7 +87,7 @@ def test_only_a_request_with_a_body_declares_its_type() -> None:
 
 SAME_EVERYWHERE = [
     (401, FailureKind.ACCOUNT),
-    (402, FailureKind.ACCOUNT),
+    (402, FailureKind.REFUSED),
     (403, FailureKind.ACCOUNT),
     (408, FailureKind.RETRY),
     (425, FailureKind.RETRY),
@@ -123,6 +123,32 @@ def test_a_status_of_the_api_has_one_meaning(call: str, status: int, kind: Failu
 )
 def test_a_status_that_depends_on_the_question(call: str, status: int, kind: str) -> None:
     assert failure(READERS[call](reply(status, {"detail": "words"}))).kind.name == kind
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (403, {"message": "Forbidden"}, FailureKind.ACCOUNT),
+        (403, HTML, FailureKind.RETRY),
+        (429, {"message": "Limit Exceeded"}, FailureKind.REFUSED),
+        (429, {"detail": "Your monthly quota is used up"}, FailureKind.REFUSED),
+        (429, {"message": "Too Many Requests"}, FailureKind.RATE_LIMITED),
+        (429, {"detail": "Rate limit exceeded"}, FailureKind.RATE_LIMITED),
+        (504, {"message": "Endpoint request timed out"}, FailureKind.RETRY),
+    ],
+)
+@pytest.mark.parametrize("call", ["account", "create", "fetch"])
+def test_the_words_of_a_gateway_decide_what_its_status_means(
+    call: str, status: int, body: object, kind: FailureKind
+) -> None:
+    assert failure(READERS[call](reply(status, body))).kind is kind
+
+
+def test_an_answer_says_for_how_long_no_more_are_given() -> None:
+    fields = {"ratelimit_remaining": "0", "ratelimit_reset": "30"}
+    answer = READERS["fetch"](reply(200, {"id": RUN_ID, "status": "RUNNING"}, **fields))
+    assert isinstance(answer, Success)
+    assert answer.pause_s == 30.0
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -309,8 +335,12 @@ def test_a_rejection_without_field_messages_quotes_what_was_said() -> None:
         (400, b"<Error><Code>EntityTooLarge</Code></Error>", FailureKind.ROW),
         (400, b"", FailureKind.RETRY),
         (403, EXPIRED, FailureKind.URL_EXPIRED),
-        (403, b"", FailureKind.URL_EXPIRED),
-        (404, b"<Error><Code>NoSuchBucket</Code></Error>", FailureKind.URL_EXPIRED),
+        (403, b"", FailureKind.UPLOAD_REFUSED),
+        (403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>", FailureKind.UPLOAD_REFUSED),
+        (403, b"<Error><Code>RequestTimeTooSkewed</Code></Error>", FailureKind.REFUSED),
+        (404, b"<Error><Code>NoSuchBucket</Code></Error>", FailureKind.UPLOAD_REFUSED),
+        (412, b"<Error><Code>PreconditionFailed</Code></Error>", FailureKind.UPLOAD_REFUSED),
+        (413, b"<html>413 Request Entity Too Large</html>", FailureKind.UPLOAD_REFUSED),
         (409, b"", FailureKind.RETRY),
         (411, b"<Error><Code>MissingContentLength</Code></Error>", FailureKind.NOT_HELIOS),
         (413, b"", FailureKind.ROW),
@@ -335,7 +365,16 @@ def test_an_upload_that_was_taken_is_a_success_whatever_the_body(status: int) ->
 
 def test_a_refused_upload_names_the_hosts_code_and_nothing_else_of_it() -> None:
     answer = failure(READERS["upload"](reply(403, EXPIRED + b"<Signature>s3cret</Signature>")))
-    assert answer.reason == "The upload host does not take this upload URL (AccessDenied)."
+    assert answer.reason == ("The upload host says that its upload URL has expired (AccessDenied).")
+
+
+def test_a_wrong_clock_is_shown_beside_the_hosts() -> None:
+    body = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+    answer = failure(READERS["upload"](reply(403, body, date="Sun, 22 Nov 2026 13:30:00 GMT")))
+    assert str(answer.as_error(BASE_URL)).startswith(
+        "This computer's clock is wrong: it shows 2026-11-22 12:00 UTC, and the upload host's "
+        "2026-11-22 13:30 UTC. Set its date, time and time zone (RequestTimeTooSkewed)."
+    )
 
 
 # --- upload URLs --------------------------------------------------------------------------------

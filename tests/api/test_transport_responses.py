@@ -22,6 +22,7 @@ from helios_research.errors import (
     AccountError,
     NetworkError,
     NotHeliosError,
+    RefusedError,
     ServiceError,
     UnreachableError,
 )
@@ -212,7 +213,6 @@ def test_a_piece_that_holds_gigabytes_takes_no_more_memory_than_what_is_kept():
         (FailureKind.ACCOUNT, AccountError, "(HTTP 403)"),
         (FailureKind.NOT_HELIOS, NotHeliosError, "(the reason)"),
         (FailureKind.RETRY, UnreachableError, "(the reason)"),
-        (FailureKind.RATE_LIMITED, UnreachableError, "(the reason)"),
     ],
 )
 def test_a_failure_becomes_the_error_that_fits(
@@ -224,10 +224,48 @@ def test_a_failure_becomes_the_error_that_fits(
     assert str(found).startswith("https://helios.example")
 
 
+@pytest.mark.parametrize(
+    "kind", [FailureKind.REFUSED, FailureKind.RATE_LIMITED, FailureKind.UPLOAD_REFUSED]
+)
+def test_what_refuses_everything_is_said_as_it_is(kind: FailureKind) -> None:
+    found = Failure(kind, "HTTP_429", "It says: Wait.", status=429).as_error("https://x")
+    assert isinstance(found, RefusedError)
+    assert str(found).startswith("It says: Wait. No recording was marked as failed")
+
+
 def test_what_is_wrong_on_the_way_is_the_whole_reason() -> None:
     found = Failure(FailureKind.NETWORK, "UNREACHABLE", "The proxy refuses.").as_error("https://x")
     assert isinstance(found, NetworkError)
     assert str(found).startswith("The proxy refuses. Everything done so far is kept")
+
+
+@pytest.mark.parametrize(
+    ("fields", "left_s"),
+    [
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 7.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "7"}, 7.0),
+        ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": "7"}, 7.0),
+        ({"ratelimit": "limit=10, remaining=0, reset=7"}, 7.0),
+        ({"ratelimit": '"default";r=0;t=7', "ratelimit-policy": '"default";q=10;w=60'}, 7.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOW.timestamp() + 7:.0f}"}, 7.0),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, MAX_RETRY_AFTER_S),
+        ({"ratelimit-remaining": "1", "ratelimit-reset": "7"}, None),
+        ({"ratelimit-remaining": "0"}, None),
+        ({"ratelimit-remaining": "none", "ratelimit-reset": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_a_budget_that_is_used_up_is_waited_for(
+    fields: dict[str, str], left_s: float | None
+) -> None:
+    assert Response(200, fields).used_up_s(NOW) == left_s
+
+
+def test_after_a_refusal_the_end_of_the_budget_is_when_to_try_again() -> None:
+    fields = {"ratelimit-reset": "7"}
+    assert Response(429, fields).retry_after_s(NOW) == 7.0
+    assert Response(429, fields | {"retry-after": "3"}).retry_after_s(NOW) == 3.0
+    assert Response(500, fields).retry_after_s(NOW) is None
 
 
 def test_a_raw_answer_is_not_in_the_repr() -> None:

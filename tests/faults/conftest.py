@@ -43,6 +43,8 @@ FAULTS = {
     "HTTP 502": "A gateway in front of the service cannot read its answer.",
     "HTTP 503": "The service is overloaded or being maintained.",
     "HTTP 504": "A gateway in front of the service gets no answer in time.",
+    "HTTP 403": "The gateway refuses the key that worked until then, or a firewall answers with a page.",
+    "no quota": "HTTP 402, or HTTP 429 `Limit Exceeded`: the account has no credit, or its quota is used up.",
     "HTML instead of JSON": "A login page or a proxy answers in place of the service.",
     "half a JSON": "An answer that looks complete but stops in the middle.",
     "an answer of another request": "A cache in between repeats what it was told before, or answers are mixed "
@@ -59,6 +61,7 @@ FAULTS = {
     "a proxy that refuses": "It asks for a password (HTTP 407), or may not connect to Helios (403).",
     "an unsafe upload URL": "The upload URL is not https, or not a URL of the web: `http:`, `file:`, a password.",
     "an expired upload URL": "An upload URL is valid for one hour, and the hour is over.",
+    "a refused upload": "The upload host refuses an upload whose URL is new.",
     "the clock jumps forwards": "The computer's clock is set three hours ahead.",
     "the clock jumps backwards": "The computer's clock is set three hours back.",
     "two hours of sleep": "The laptop is closed in the middle, and opened two hours later.",
@@ -105,6 +108,9 @@ NOT_MET = {
         for fault in _OF_RUNS
         for step in ("create", "upload")
     },
+    ("upload", "HTTP 403"): "shown under *a refused upload*",
+    ("upload", "no quota"): "uploads do not count",
+    **{(step, "a refused upload"): "nothing is uploaded" for step in ("create", "poll")},
     ("create", "an expired upload URL"): "its URL is an hour from expiring",
     ("poll", "an expired upload URL"): "the upload is over; its URL has been erased",
     ("results write", "the clock jumps forwards"): "the times in it were taken before",

@@ -1,5 +1,7 @@
 """Somebody else answers, or a URL leads elsewhere: nothing goes there, and the study stops."""
 
+import json
+import re
 import sqlite3
 import ssl
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from helios_research.errors import NotHeliosError
+from helios_research.errors import AccountError, NotHeliosError, RefusedError
 from helios_research.ledger import Ledger
 from helios_research.state.status import UPLOAD_URL_LIFETIME
 from support.faults import Fault, Faults, Rule, Step
@@ -17,6 +19,7 @@ from support.faults import Fault, Faults, Rule, Step
 # Defined in conftest.py, which a test module cannot import.
 Door = Any
 
+EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 STEPS = {"create": Step.CREATE, "upload": Step.UPLOAD, "poll": Step.POLL}
 NOT_HELIOS = (
     "http{place} does not answer like Helios ({what}): check the base URL, and whether a proxy or "
@@ -234,25 +237,241 @@ def test_an_unsafe_upload_url_in_the_ledger_is_not_used(trial, relay, prove_stop
     step="upload",
     fault="an expired upload URL",
     ending="new run",
-    happens="The run has no audio, so another one is created. After three more refusals in a row "
-    "the recording is left for the next submission.",
-    code="HTTP_403",
-    sees="The upload host does not take this upload URL (AccessDenied).",
+    happens="The run has no audio, so another one is created.",
     do="Submit again if rows are left `pending`.",
 )
-def test_a_url_that_has_expired_is_replaced_by_another_run(trial, relay, cell) -> None:
-    denied = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-
-    def deny(exchange) -> None:
-        exchange.answer(403, denied)
-
-    relay.play("upload", deny, 2)
+def test_a_url_that_has_expired_is_replaced_by_another_run(trial, relay) -> None:
+    relay.play("upload", lambda exchange: exchange.answer(403, EXPIRED), 2)
     results = trial.submit()
     assert results["outcome"].tolist() == ["scored"] * 3
     assert results["attempts"].sum() == 5
-    relay.play("upload", deny)
-    left = trial.submit(4)
-    assert left["outcome"].tolist() == ["scored"] * 3 + ["pending"]
-    assert (left["error_code"][3], left["error_reason"][3]) == (cell.code, cell.sees)
+
+
+KEPT = " No recording was marked as failed; submit again to continue."
+
+
+def refused(sees: str, happens: str, do: str) -> object:
+    """Give a cell in which the upload host refuses uploads."""
+    return pytest.mark.fault(
+        step="upload",
+        fault="a refused upload",
+        ending="stops",
+        happens=happens,
+        sees=sees + KEPT,
+        do=do,
+    )
+
+
+def as_xml(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+
+
+REFUSALS = {
+    "AccessDenied": (403, as_xml("AccessDenied"), "The upload host refuses the recording"),
+    "every URL expired": (403, EXPIRED, "The upload host says that its upload URL has expired"),
+    "no such bucket": (404, as_xml("NoSuchBucket"), "The upload host refuses the recording"),
+    "no words": (403, b"", "The upload host refuses the recording"),
+    "SignatureDoesNotMatch": (
+        403,
+        as_xml("SignatureDoesNotMatch"),
+        "The upload host does not recognize its own upload URL: something on the way, such as a proxy, "
+        "changes uploads",
+    ),
+    "PreconditionFailed": (
+        412,
+        as_xml("PreconditionFailed"),
+        "The upload host sets a condition that no upload of a recording meets",
+    ),
+    "a page": (413, b"<html>Too large</html>", "The upload host refuses the recording"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "reason"), REFUSALS.values(), ids=REFUSALS)
+@refused(
+    "The upload host {place}).",
+    "Another run would change nothing: the recording keeps the one that it has. After three refusals in a "
+    "row, whatever their words, the submission ends with the last.",
+    "Find out what is between this computer and the upload host; if nothing is, tell thymia.",
+)
+def test_an_upload_host_that_refuses_everything_ends_the_submission_after_a_few_runs(
+    trial, relay, cell, status, body, reason
+) -> None:
+    relay.play("upload", lambda exchange: exchange.answer(status, body))
+    with pytest.raises(RefusedError) as caught:
+        trial.submit(6, uploads=1)
+    assert str(caught.value).startswith(f"{reason} (")
+    assert re.fullmatch(re.escape(cell.sees).replace(r"\{place\}", ".*"), str(caught.value))
+    # Another may be on its way when the third is refused.
+    assert trial.sandbox.log.count(Step.CREATE) in {3, 4}
+    left = trial.study.results()
+    assert set(left["outcome"]) == {"pending"}
+    assert set(left["error_code"].dropna()) == {f"HTTP_{status}"}
     relay.calm()
-    trial.heal(4)
+    trial.heal(6)
+    # Only a URL that is said to have expired is left behind.
+    assert trial.sandbox.log.count(Step.CREATE) <= 7 + 2 * (body == EXPIRED)
+
+
+@refused(
+    "This computer's clock is wrong: it shows {place} UTC, and the upload host's {place} UTC. Set its date, "
+    "time and time zone (RequestTimeTooSkewed).",
+    "No upload is accepted while the clock is wrong, so the submission ends with the first.",
+    "Set the computer's clock.",
+)
+def test_a_clock_that_the_upload_host_finds_wrong_ends_the_submission(trial, relay, cell) -> None:
+    relay.play("upload", lambda exchange: exchange.answer(403, as_xml("RequestTimeTooSkewed")))
+    with pytest.raises(RefusedError) as caught:
+        trial.submit(uploads=1)
+    assert re.fullmatch(re.escape(cell.sees).replace(r"\{place\}", ".*"), str(caught.value))
+    assert trial.sandbox.log.count(Step.CREATE) in {1, 2}
+    relay.calm()
+    trial.heal()
+
+
+@pytest.mark.fault(
+    step="upload",
+    fault="a refused upload",
+    ending="row",
+    happens="A recording that is too large for the host is said in its row; the others continue.",
+    code="HTTP_400",
+    sees="The recording is larger than the upload host takes (EntityTooLarge).",
+    do="Make the recording smaller, as a new file.",
+)
+def test_a_recording_that_is_too_large_is_said_in_its_row(trial, relay, cell) -> None:
+    relay.play("upload", lambda exchange: exchange.answer(400, as_xml("EntityTooLarge")), 1)
+    results = trial.submit(uploads=1)
+    assert sorted(results["outcome"]) == ["rejected", "scored", "scored"]
+    (row,) = results[results["outcome"] == "rejected"].to_dict("records")
+    assert (row["error_code"], row["error_reason"]) == (cell.code, cell.sees)
+
+
+@pytest.mark.fault(
+    step="upload",
+    fault="a refused upload",
+    ending="tried again",
+    happens="Where the bytes come too slowly, the upload is made again, to the same run.",
+    code="HTTP_400",
+    sees="The bytes of the recording came too slowly for the upload host (RequestTimeout).",
+    do="Use a faster line, or fewer uploads at once (`uploads=1`), and submit again.",
+)
+def test_bytes_that_come_too_slowly_are_sent_again_to_the_same_run(relay, prove_by_relay) -> None:
+    prove_by_relay("upload", lambda exchange: exchange.answer(400, as_xml("RequestTimeout")))
+
+
+# --- a gateway in front of the API ----------------------------------------------------------------
+
+
+def gateway(status: int, message: str, step: str) -> Faults:
+    body = json.dumps({"message": message})
+    return Faults(rules=(Rule(Fault.STATUS, on=STEPS[step], status=status, body=body),))
+
+
+def ends(trial, cell, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        trial.submit()
+    wanted = re.escape(cell.sees).replace(r"\{place\}", ".*")
+    assert re.fullmatch(wanted, str(caught.value)), str(caught.value)
+    assert set(trial.study.results()["outcome"]) <= {"pending", "scored"}
+    trial.sandbox.faults = Faults()
+    trial.heal()
+
+
+def stopped(step: str, fault: str, happens: str, sees: str, do: str) -> object:
+    mark = pytest.mark.fault(
+        step=step, fault=fault, ending="stops", happens=happens, sees=sees, do=do
+    )
+    return pytest.param(step, id=step, marks=mark)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        stopped(
+            step,
+            "no quota",
+            "Nothing is asked again: a quota does not come back within minutes.",
+            "The quota of this account is used up. Ask thymia when it is renewed. It says: Limit "
+            "Exceeded." + KEPT,
+            "Ask thymia, then submit again.",
+        )
+        for step in ("create", "poll")
+    ],
+)
+def test_a_quota_that_is_used_up_ends_the_submission(trial, cell, step) -> None:
+    trial.sandbox.faults = gateway(429, "Limit Exceeded", step)
+    ends(trial, cell, RefusedError)
+    assert trial.sandbox.log.count(STEPS[step], 429) <= 3
+
+
+def test_an_account_without_credit_is_no_wrong_key(trial) -> None:
+    trial.sandbox.faults = gateway(402, "Payment Required", "create")
+    with pytest.raises(RefusedError, match="Helios asks for payment"):
+        trial.submit()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        stopped(
+            step,
+            "HTTP 403",
+            "The key worked when the submission began, so it is not said to be wrong.",
+            "http{place} took the API key until now, and refuses it since (HTTP 403). No recording was "
+            "marked as failed; submit again to continue; if it is refused then, ask thymia whether the "
+            "key was revoked.",
+            "Submit again; if the key is refused then, ask thymia.",
+        )
+        for step in ("create", "poll")
+    ],
+)
+def test_a_key_that_is_refused_in_the_middle_worked_until_then(trial, cell, step) -> None:
+    trial.sandbox.faults = gateway(403, "Forbidden", step)
+    ends(trial, cell, AccountError)
+
+
+def test_a_base_url_with_a_path_is_named_beside_the_key(trial) -> None:
+    trial.sandbox.faults = Faults(
+        rules=(Rule(Fault.STATUS, status=403, body='{"message": "Forbidden"}'),)
+    )
+    trial.base_url = f"{trial.sandbox.base_url}/v2"
+    with pytest.raises(AccountError, match=r"refuses this API key, or has no such address .*/v2:"):
+        trial.submit()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(
+            step,
+            id=step,
+            marks=pytest.mark.fault(
+                step=step,
+                fault="HTTP 403",
+                ending="tried again",
+                happens="A page of a firewall says nothing of the key: the request is made again.",
+                code="HTTP_403",
+                sees="A firewall refuses the request.",
+                do="Submit again if rows are left `pending`; if they stay so, ask those who run the "
+                "firewall to allow Helios.",
+            ),
+        )
+        for step in ("create", "poll")
+    ],
+)
+def test_a_firewalls_page_is_no_verdict_on_the_key(prove_by_sandbox, step) -> None:
+    page = "<html>Request blocked</html>"
+    prove_by_sandbox(Rule(Fault.STATUS, on=STEPS[step], status=403, body=page))
+
+
+def test_a_budget_that_is_said_to_be_used_up_is_waited_for(trial, relay, clock) -> None:
+    asked_at: list[float] = []
+
+    def use_up(exchange) -> None:
+        asked_at.append(clock.monotonic())
+        answer = exchange.ask_the_service()
+        exchange.send(answer.replace(b"\r\n", b"\r\nRateLimit: remaining=0, reset=40\r\n", 1))
+
+    relay.play("create", use_up, 2)
+    assert trial.submit(2, uploads=1)["outcome"].tolist() == ["scored"] * 2
+    first, second = asked_at
+    assert second - first >= 40
