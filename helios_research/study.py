@@ -550,7 +550,7 @@ class Study:
         try:
             cohort = self._taken_up(cohort)
             rows = rows_of(cohort, ledger.withdrawn())
-            statuses = list(StatusLoader(ledger, cohort, rows, options).statuses())
+            statuses = StatusLoader(ledger, cohort, rows, options).statuses()
             inspector = Inspector(ledger, preflight=options.preflight)
         except BaseException:
             ledger.close()
@@ -609,7 +609,9 @@ class Study:
         return results
 
     def _progress_in(self, ledger: LedgerReader) -> Progress:
-        return Progress.of(row.outcome for row in StatusLoader(ledger, self.cohort).statuses())
+        return Progress.of(
+            map(Outcome, StatusLoader(ledger, self.cohort).table()["outcome"].to_pylist())
+        )
 
     @contextmanager
     def _snapshot(self) -> Iterator[Snapshot]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from operator import itemgetter
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
 )
 from pydantic.alias_generators import to_camel, to_snake
@@ -110,6 +112,16 @@ class RunRequest(BaseModel):
             {wire: laid_out[name] for name, wire in _CANONICAL if laid_out[name] is not None}
         ).decode()
 
+    @classmethod
+    def write_field(cls, name: str, value: str) -> str | None:
+        """Write one field as `canonical` does; None where it cannot have this value."""
+        try:
+            return (
+                f'"{_WIRE_NAMES[name]}":{to_json(_validator(name).validate_python(value)).decode()}'
+            )
+        except ValidationError:
+            return None
+
     def digest(self) -> str:
         """Identify the request by its content."""
         return digest_of(self.canonical())
@@ -135,6 +147,17 @@ _CANONICAL = sorted(
     [*((n, w) for n, w in _WIRE_NAMES.items() if n not in _USER_FIELDS), ("user", "user")],
     key=itemgetter(1),
 )
+
+
+CANONICAL_ORDER = tuple(name for name, _ in _CANONICAL)
+"""The fields in the order of `RunRequest.canonical`, those of ``CANONICAL_USER`` as ``user``."""
+
+CANONICAL_USER = tuple(name for name, _ in _CANONICAL_USER)
+
+
+@cache
+def _validator(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(RunRequest.model_fields[name].rebuild_annotation())
 
 
 def user_label_in(record: Mapping[str, Any]) -> str:
@@ -227,7 +250,9 @@ class Account(ApiResult):
     id: Text
 
 
-RunId = Annotated[str, Field(min_length=1, max_length=500)]
+LONGEST_RUN_ID = 500
+
+RunId = Annotated[str, Field(min_length=1, max_length=LONGEST_RUN_ID)]
 """Whatever identifies a run: its form is Helios' own business, and a number is taken as text."""
 
 

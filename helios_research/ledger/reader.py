@@ -3,14 +3,12 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self, TypeVar
-
-from pydantic_core import from_json
 
 from helios_research.ledger.records import (
     Attempt,
@@ -118,13 +116,20 @@ class LedgerReader:
         query = f"{_ATTEMPTS} WHERE sha256 IN ({among}) ORDER BY attempt_id"
         return self._read(_to_attempt, query, json.dumps(list(recordings)))
 
-    def answers_to(self, attempt_ids: Iterable[int]) -> dict[int, str]:
-        """Read the raw final answers to some attempts."""
-        query = (
-            "SELECT attempt_id, body FROM answers "
-            "WHERE attempt_id IN (SELECT value FROM json_each(?))"
-        )
-        return dict(self._read(tuple, query, json.dumps(list(attempt_ids))))
+    def columns_of_attempts(self, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Read some columns of all attempts as they are stored, oldest first, in constant memory."""
+        query = f"SELECT attempt_id, {', '.join(names)} FROM attempts"  # noqa: S608 - column names of ours
+        return (row[1:] for row in self._by_attempt(query))
+
+    def answers(self) -> Iterator[tuple[int, str]]:
+        """Read the raw final answers to attempts, by key, in constant memory."""
+        return self._by_attempt("SELECT attempt_id, body FROM answers")
+
+    def _by_attempt(self, query: str) -> Iterator[Any]:
+        last, query = 0, f"{query} WHERE attempt_id > ? ORDER BY attempt_id LIMIT ?"
+        while rows := self._read(tuple, query, last, ROWS_IN_A_BLOCK):
+            yield from rows
+            last = rows[-1][0]
 
     def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
         """Read the audit trail, oldest entry first."""
@@ -145,7 +150,7 @@ class LedgerReader:
     def all_checks(self, settings: str, path: str | None = None) -> Iterator[tuple[str, str, Any]]:
         """Read location, stamp and facts of all checks, in constant memory.
 
-        With the path of one fact only that is read, without the rest.
+        Facts are JSON text; with the path of one fact its value is read in place of them.
         """
         last = b""
         where = "location > ? ORDER BY location LIMIT ?"
@@ -153,24 +158,19 @@ class LedgerReader:
             yield from rows
             last = os.fsencode(rows[-1][0])
 
-    def checks_at(
-        self, settings: str, locations: Iterable[str], path: str | None = None
-    ) -> Iterator[tuple[str, str, Any]]:
+    def checks_at(self, settings: str, locations: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         """Read the checks of some recordings, as `all_checks` gives them."""
         places = [os.fsencode(location) for location in locations]
         for first in range(0, len(places), ROWS_IN_A_BLOCK):
             block = places[first : first + ROWS_IN_A_BLOCK]
             marks = ",".join("?" * len(block))
-            yield from self._checks(path, f"location IN ({marks})", settings, *block)
+            yield from self._checks(None, f"location IN ({marks})", settings, *block)
 
     def _checks(self, path: str | None, where: str, *values: Any) -> list[tuple[str, str, Any]]:
-        def to_check(row: tuple[bytes, str, Any]) -> tuple[str, str, Any]:
-            place, stamp, found = row
-            return os.fsdecode(place), stamp, from_json(found) if path is None else found
-
         what = "facts" if path is None else "facts ->> ?"
         query = f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND {where}"  # noqa: S608 - words of ours
-        return self._read(to_check, query, *([] if path is None else [path]), *values)
+        given = [] if path is None else [path]
+        return self._read(lambda row: (os.fsdecode(row[0]), *row[1:]), query, *given, *values)
 
     # --- the study --------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ _SECTION_TYPE = pa.struct(
         *((column.name, pa.float64()) for column in SCORES),
     ]
 )
-_ARROW_TYPES: Mapping[Kind, pa.DataType] = {
+ARROW_TYPES: Mapping[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.TEXT_LIST: pa.list_(pa.string()),
     Kind.CATEGORY: pa.dictionary(pa.int32(), pa.string()),
@@ -137,7 +137,7 @@ def _schema(
 ) -> pa.Schema:
     inferred = pa.Schema.from_pandas(table, preserve_index=False)
     fields = [
-        pa.field(field.name, _ARROW_TYPES[RESULTS_BY_NAME[field.name].kind])
+        pa.field(field.name, ARROW_TYPES[RESULTS_BY_NAME[field.name].kind])
         if field.name in RESULTS_BY_NAME
         else field.with_type(types.get(field.name) or pa.string())
         for field in inferred

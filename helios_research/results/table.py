@@ -1,37 +1,32 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import union_categoricals
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from helios_research.api.models import WITHOUT_SCORES, flatten_result
+from helios_research.api.models import WITHOUT_SCORES
 from helios_research.codes import UNREADABLE_ANSWER
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import (
-    AUDIO,
     RECORDING_ID,
     RESULTS,
     STANDARD_FIELDS,
     Column,
     Kind,
+    Outcome,
 )
-from helios_research.ledger import Attempt, LedgerReader, Setting, State
-from helios_research.preflight_checks.check import Check
+from helios_research.ledger import LedgerReader, Setting
+from helios_research.results.answers import IS_READABLE, TIMES, read_answers
 from helios_research.results.files import write_parquet
 from helios_research.state.loader import StatusLoader
 from helios_research.state.rows import Row, parts
-from helios_research.state.status import RowStatus
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
-
-_OF_STATUS = ("outcome", "error_code", "error_reason")
-_OF_ATTEMPT = ("model_run_id", "created_at", "uploaded_at", "source")
-# Where there is an answer, it has its own.
-_OF_ATTEMPT_OR_ANSWER = ("run_at", "completed_at")
-_OF_CHECK = tuple(column.name for column in AUDIO)
 
 _DAMAGED = {
     "error_code": UNREADABLE_ANSWER,
@@ -56,28 +51,21 @@ class Snapshot:
     @property
     def issues(self) -> pd.DataFrame:
         """Every problem of every row: the cohort's, and the same audio in several rows."""
-        hashes = pd.Series(self._loader.hashes, dtype="str")
-        return self._cohort.with_issues(duplicate_audio_issues(self._cohort, hashes)).issues
+        found = duplicate_audio_issues(self._cohort, self._loader.hashes)
+        return self._cohort.with_issues(found).issues
 
     def table(self) -> pd.DataFrame:
         """Give one row per row of the cohort: its own columns, then ``columns.RESULTS``."""
-        tables = list(self._parts())
-        results = pd.concat(tables, ignore_index=True)
-        for column in _COLUMNS:
-            if column.kind is Kind.CATEGORY:
-                # A category has the values of all parts.
-                pieces = [part[column.name] for part in tables]
-                results[column.name] = union_categoricals(pieces, sort_categories=not column.labels)
-        return pd.concat([_own_columns(self._cohort), results], axis="columns")
+        return pd.concat([_own_columns(self._cohort), _frame(self._columns)], axis="columns")
 
     def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
         """Write the results to a Parquet file; ``table`` if the caller has it already."""
         own = _own_columns(self._cohort)
-        pieces = (slice(one.start, one.stop) for one in parts(len(own)))
+        pieces = [slice(one.start, one.stop) for one in parts(len(own))]
         if table is None:
             tables = (
-                pd.concat([own.iloc[piece].reset_index(drop=True), results], axis="columns")
-                for piece, results in zip(pieces, self._parts(), strict=True)
+                pd.concat([own[piece].reset_index(drop=True), _frame(self._columns[piece])], axis=1)
+                for piece in pieces
             )
         else:
             tables = (table.iloc[piece] for piece in pieces)
@@ -93,20 +81,41 @@ class Snapshot:
             "tags": list(self._cohort.tags),
         } | ({"withdrawn": withdrawn} if withdrawn else {})
 
-    def _parts(self) -> Iterator[pd.DataFrame]:
-        for part in self._loader.parts():
-            decided = [status.attempt_id for status in part.statuses if status.attempt_id]
-            answers = self._ledger.answers_to(decided)
-            records = [
-                _record(status, check, part.attempts.get(status.attempt_id or 0), answers)
-                for status, check in zip(part.statuses, part.checks, strict=True)
-            ]
-            yield pd.DataFrame(
-                {
-                    column.name: as_column([one.get(column.name) for one in records], column)
-                    for column in _COLUMNS
-                }
-            )
+    @cached_property
+    def _columns(self) -> pa.Table:
+        """The columns of ``columns.RESULTS``, for the rows of the cohort."""
+        statuses, audio = self._loader.table(), self._loader.audio
+        columns = {name: table[name] for table in (statuses, audio) for name in table.column_names}
+        columns |= {"attempts": statuses["runs"]} | self._answered(statuses)
+        return pa.table({column.name: columns[column.name] for column in _COLUMNS})
+
+    def _answered(self, statuses: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """Give the columns that answers have a part in."""
+        answers = read_answers(self._ledger.answers())
+        outcome, is_pending = statuses["outcome"], pc.equal(statuses["outcome"], Outcome.PENDING)
+        # Another process may have written an answer since the status was read.
+        keys = pc.if_else(is_pending, None, statuses["attempt_id"])
+        answers = answers.take(pc.index_in(keys, answers["attempt_id"].combine_chunks()))
+        is_read = pc.fill_null(answers[IS_READABLE], fill_value=False)
+        is_damaged = pc.and_(answers[IS_READABLE].is_valid(), pc.invert(is_read))
+        # A run that failed may have been answered with scores: they are not this row's.
+        is_scored, no_sections = pc.equal(outcome, Outcome.SCORED), pc.if_else(is_read, 0, None)
+        without = dict.fromkeys(WITHOUT_SCORES) | {"n_sections": no_sections}
+        return (
+            {name: pc.if_else(is_read, answers[name], statuses[name]) for name in TIMES}
+            | {
+                name: pc.if_else(is_damaged, words, statuses[name])
+                for name, words in _DAMAGED.items()
+            }
+            | {name: pc.if_else(is_scored, answers[name], other) for name, other in without.items()}
+            | {"warnings": answers["warnings"]}
+        )
+
+
+def _frame(columns: pa.Table) -> pd.DataFrame:
+    return pd.DataFrame(
+        {column.name: as_column(columns[column.name], column) for column in _COLUMNS}
+    )
 
 
 def _own_columns(cohort: Cohort) -> pd.DataFrame:
@@ -127,28 +136,9 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
 # --- the values of each column --------------------------------------------------------------------
 
 
-def _record(
-    status: RowStatus, check: Check | None, attempt: Attempt | None, answers: Mapping[int, str]
-) -> dict[str, Any]:
-    """Give the values of one row; a column without a value may be missing."""
-    own: dict[str, Any] = {"attempts": status.runs}
-    for source, names in ((status, _OF_STATUS), (check, _OF_CHECK), (attempt, _OF_ATTEMPT)):
-        own |= {name: getattr(source, name, None) for name in names}
-    answer: dict[str, Any] = {name: getattr(attempt, name, None) for name in _OF_ATTEMPT_OR_ANSWER}
-    answer["warnings"] = []
-    # Another process may have written an answer since the attempt was read.
-    if attempt is not None and attempt.state.is_final and attempt.attempt_id in answers:
-        try:
-            answer = flatten_result(answers[attempt.attempt_id])
-            # A run that failed may have been answered with scores: they are not this row's.
-            answer |= {} if attempt.state is State.SCORED else WITHOUT_SCORES
-        except ValueError:
-            own |= _DAMAGED
-    return answer | own
-
-
 _DTYPES: Mapping[Kind, str] = {
     Kind.TEXT: "str",
+    Kind.CATEGORY: "str",
     Kind.TEXT_LIST: "object",
     Kind.NUMBER: "float64",
     Kind.COUNT: "Int64",
@@ -158,11 +148,23 @@ _DTYPES: Mapping[Kind, str] = {
 }
 
 
-def as_column(values: list[Any], column: Column) -> "pd.Series[Any]":
-    """Store values, None where there is none, in the type of their column."""
+def as_column(values: Iterable[Any], column: Column) -> "pd.Series[Any]":
+    """Store values, missing where there is none, in the type of their column."""
+    if isinstance(values, pa.ChunkedArray):
+        is_nested = pa.types.is_nested(values.type)
+        values = _lists(values, column) if is_nested else values.to_pandas()
+    found = pd.Series(values, dtype=_DTYPES[column.kind])
     if column.kind is not Kind.CATEGORY:
-        return pd.Series(values, dtype=_DTYPES[column.kind])
+        return found
     known = [str(value) for value in column.labels]
     # Such as a source of scores that a later version added.
-    others = sorted({str(value) for value in values if value is not None} - set(known))
-    return pd.Series(pd.Categorical(values, categories=known + others))
+    others = sorted(set(found.dropna().unique()) - set(known))
+    return pd.Series(pd.Categorical(found, categories=known + others))
+
+
+def _lists(values: pa.ChunkedArray, column: Column) -> list[Any]:
+    """Give lists as Python has them; nearly all are empty, and only the others are looked at."""
+    lists: list[Any] = [[] if column.kind is Kind.TEXT_LIST else None for _ in range(len(values))]
+    for place in pc.indices_nonzero(pc.fill_null(pc.list_value_length(values), 0)).to_pylist():
+        lists[place] = values[place].as_py()
+    return lists

@@ -4,22 +4,33 @@ Everything is read a part of the cohort at a time, so that a study of any size n
 memory than its cohort.
 """
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic_core import from_json
 
+from helios_research._util.columns import batches, json_columns
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.cohort import Cohort, duplicate_audio_issues
-from helios_research.columns import Severity
+from helios_research.columns import AUDIO, Kind, Outcome, Severity
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting
 from helios_research.preflight_checks.check import Check
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
-from helios_research.state.rows import Rejection, Row, RowRequests, parts, unless_withdrawn
+from helios_research.state.rows import (
+    Rejection,
+    Row,
+    RowRequests,
+    parts,
+    unless_withdrawn,
+)
 from helios_research.state.status import (
     DEFAULT_OPTIONS,
     DecisionOptions,
@@ -27,27 +38,19 @@ from helios_research.state.status import (
     RowStatus,
     own_history,
     row_status,
+    settled_outcomes,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some consecutive rows of a cohort, with all that is known of them.
-
-    A check is None where the recording was never checked; attempts are by their key.
-    """
-
-    rows: Sequence[Row]
-    checks: Sequence[Check | None]
-    statuses: Sequence[RowStatus]
-    attempts: Mapping[int, Attempt]
+# Asking the enumerations takes as long as all the rest of a status.
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_STEPS = {step.value: step for step in NextStep}
 
 
 class StatusLoader:
-    """Reads a study's ledger for the rows of a cohort.
+    """Reads a study's ledger for the rows of a cohort, column by column.
 
-    Without ``rows`` each is made when it is needed. ``hashes`` are the SHA-256 of what was last
-    seen of each row's recording, in the cohort's order.
+    Without ``rows`` each is made when it is needed. ``audio`` is what was last seen of each row's
+    recording, in the cohort's order: the columns ``columns.AUDIO``.
     """
 
     def __init__(
@@ -59,87 +62,124 @@ class StatusLoader:
     ) -> None:
         self._ledger = ledger
         self._options = options
-        self._rows = RowRequests(cohort, ledger.withdrawn()) if rows is None else rows
-        self._total = len(cohort)
-        self.hashes = [
-            sha256
-            for positions in parts(self._total)
-            for sha256 in _hashes_at(ledger, self._locations(positions))
-        ]
-        self._duplicates = duplicate_rejections(cohort, self.hashes)
+        if rows is None:
+            requests = RowRequests(cohort, ledger.withdrawn())
+            self._rows_at: Callable[[Sequence[int]], Sequence[Row]] = requests.at
+            self._digests = requests.digests()
+            locations = requests.locations()
+        else:
+            self._rows_at = lambda positions: [rows[position] for position in positions]
+            self._digests = pa.chunked_array([[row.digest for row in rows]], pa.string())
+            locations = (row.location for row in rows)
+        self.audio = _audio_at(ledger, locations)
+        self._hashes = self.audio["sha256"]
+        self._duplicates = duplicate_rejections(cohort, self._hashes)
         self._digests_by_audio = self._digests_of_shared_audio()
 
-    def parts(self) -> Iterator[Part]:
-        """Read the cohort part by part."""
-        for positions in parts(self._total):
-            rows = self._rows_at(positions)
-            attempts = self._attempts_with(rows)
-            checks = self._checks_of(rows)
-            statuses = [
-                self._status(row, check, attempts) for row, check in zip(rows, checks, strict=True)
-            ]
-            by_key = {one.attempt_id: one for several in attempts.values() for one in several}
-            yield Part(rows, checks, statuses, by_key)
+    @property
+    def hashes(self) -> "pd.Series[str]":
+        """The SHA-256 of what was last seen of each row's recording."""
+        hashes: pd.Series[str] = self._hashes.to_pandas()
+        return hashes
 
-    def statuses(self) -> Iterator[RowStatus]:
-        """Give the status of every row, in half the time that `parts` takes."""
-        for positions in parts(self._total):
-            rows = self._rows_at(positions)
-            attempts = self._attempts_with(rows)
-            statuses = [self._status(row, None, attempts) for row in rows]
-            # A check only matters while nothing else keeps the recording from being sent.
-            unsent = [place for place, found in enumerate(statuses) if found.next is NextStep.SEND]
-            checks = self._checks_of([rows[place] for place in unsent])
-            for place, check in zip(unsent, checks, strict=True):
-                statuses[place] = self._status(rows[place], check, attempts)
-            yield from statuses
+    def statuses(self) -> list[RowStatus]:
+        """Give the status of every row."""
+        table = self.table()
+        sha256 = pc.if_else(table["attempt_id"].is_valid(), self._hashes, None)
+        columns = table.append_column("sha256", sha256).select(RowStatus._fields).to_pydict()
+        return [
+            RowStatus(_OUTCOMES[outcome], _STEPS[step], *facts)
+            for outcome, step, *facts in zip(*columns.values(), strict=True)
+        ]
 
-    def _attempts_with(self, rows: Sequence[Row]) -> dict[str, list[Attempt]]:
-        """Read all attempts with the audio of some rows, by audio, oldest first."""
+    def table(self) -> pa.Table:
+        """Give the status of every row, and what is shown of the attempt that decides it.
+
+        The columns are the fields of `RowStatus`, without ``sha256``, and ``SHOWN``.
+        """
+        attempts = _attempts_in(self._ledger)
+        settled = self._settled(attempts)
+        is_open = settled["outcome"].is_null().combine_chunks()
+        others = np.flatnonzero(is_open)
+        decided = [
+            status._asdict()
+            for part in parts(len(others))
+            for status in self._decided(others[part.start : part.stop].tolist())
+        ]
+        found = pa.RecordBatch.from_pylist(decided, settled.schema)
+        columns = {
+            name: pc.replace_with_mask(settled[name].combine_chunks(), is_open, found[name])
+            for name in settled.column_names
+        }
+        places = _places(columns["attempt_id"], attempts["attempt_id"])
+        return pa.table(columns | {name: attempts[name].take(places) for name in SHOWN})
+
+    def _settled(self, attempts: pa.Table) -> pa.Table:
+        """Give the statuses that attempts decide alone, nearly all in a large study, by row."""
+        outcomes = settled_outcomes(attempts["state"], attempts["error_code"])
+        is_alone = pc.invert(pc.is_in(attempts["sha256"], _repeated(attempts["sha256"])))
+        deciding = pc.indices_nonzero(pc.and_(is_alone, outcomes.is_valid()))
+        place = deciding.take(_places(self._hashes, attempts["sha256"].take(deciding)))
+        is_own = pc.equal(attempts["request_digest"].take(place), self._digests)
+        columns = {
+            "outcome": outcomes,
+            "next": pa.repeat(str(NextStep.NONE), len(attempts)),
+            "runs": attempts["model_run_id"].is_valid().cast(pa.int64()),
+            **{name: attempts[name] for name in ("attempt_id", "error_code", "error_reason")},
+        }
+        return pa.table(columns).take(pc.if_else(is_own, place, None))
+
+    def _decided(self, positions: Sequence[int]) -> Iterator[RowStatus]:
+        rows = self._rows_at(positions)
+        hashes = self._hashes.take(pa.array(positions, pa.int64())).to_pylist()
         attempts = defaultdict[str, list[Attempt]](list)
-        hashes = (self.hashes[row.position] for row in rows)
         for attempt in self._ledger.attempts_with(filter(None, hashes)):
             attempts[attempt.sha256].append(attempt)
-        return attempts
 
-    def _checks_of(self, rows: Sequence[Row]) -> list[Check | None]:
-        seen = seen_at(self._ledger, [row.location for row in rows if row.location])
-        return [seen.get(row.location or "") for row in rows]
+        def status(row: Row, sha256: str | None, check: Check | None = None) -> RowStatus:
+            others = self._digests_by_audio.get(sha256 or "", ())
+            history = own_history(row, attempts.get(sha256 or "", ()), others)
+            duplicate = self._duplicates.get(row.position)
+            return row_status(row, check, history, self._options, duplicate=duplicate)
 
-    def _status(
-        self, row: Row, check: Check | None, attempts: Mapping[str, Sequence[Attempt]]
-    ) -> RowStatus:
-        sha256 = self.hashes[row.position] or ""
-        history = own_history(row, attempts.get(sha256, ()), self._digests_by_audio.get(sha256, ()))
-        duplicate = self._duplicates.get(row.position)
-        return row_status(row, check, history, self._options, duplicate=duplicate)
+        statuses = list(map(status, rows, hashes))
+        # A check only matters while nothing else keeps the recording from being sent.
+        unsent = [
+            row.location
+            for row, found in zip(rows, statuses, strict=True)
+            if found.next is NextStep.SEND and row.location
+        ]
+        seen = seen_at(self._ledger, unsent)
+        for row, sha256, found in zip(rows, hashes, statuses, strict=True):
+            check = seen.get(row.location or "") if found.next is NextStep.SEND else None
+            yield found if check is None else status(row, sha256, check)
 
     def _digests_of_shared_audio(self) -> dict[str, set[str | None]]:
         """Collect the requests that are made with each audio that is in several rows."""
-        hashes = pd.Series(self.hashes, dtype="str")
-        shared = np.flatnonzero(hashes.duplicated(keep=False) & hashes.notna()).tolist()
+        is_shared = pc.is_in(self._hashes, _repeated(self._hashes))
         digests = defaultdict[str, set[str | None]](set)
-        for row in self._rows_at(shared):
-            digests[self.hashes[row.position] or ""].add(row.digest)
+        shared = (column.filter(is_shared).to_pylist() for column in (self._hashes, self._digests))
+        for sha256, digest in zip(*shared, strict=True):
+            digests[sha256].add(digest)
         return dict(digests)
 
-    def _rows_at(self, positions: Sequence[int]) -> Sequence[Row]:
-        if isinstance(self._rows, RowRequests):
-            return self._rows.at(positions)
-        return [self._rows[position] for position in positions]
 
-    def _locations(self, positions: range) -> list[str | None]:
-        if isinstance(self._rows, RowRequests):
-            return self._rows.locations(positions)
-        return [row.location for row in self._rows_at(positions)]
+def _repeated(values: pa.ChunkedArray) -> pa.Array:
+    """Find the values that occur several times."""
+    counted = pc.value_counts(values.drop_null())
+    return counted.field("values").filter(pc.greater(counted.field("counts"), 1))
 
 
-def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[int, Rejection]:
+def _places(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Find where values are in a column; null where they are not."""
+    return pc.index_in(values, among.combine_chunks())
+
+
+def duplicate_rejections(cohort: Cohort, hashes: pa.ChunkedArray) -> dict[int, Rejection]:
     """Find rows whose audio is also in another row with other metadata."""
-    hashes = pd.Series(list(sha256), dtype="str")
-    if hashes.dropna().is_unique:
+    if not len(_repeated(hashes)):
         return {}
-    issues = duplicate_audio_issues(cohort, hashes)
+    issues = duplicate_audio_issues(cohort, hashes.to_pandas())
     errors = issues[issues["severity"] == Severity.ERROR]
     position_of = {number: position for position, number in enumerate(cohort.row_numbers)}
     return {
@@ -150,11 +190,35 @@ def duplicate_rejections(cohort: Cohort, sha256: Sequence[str | None]) -> dict[i
     }
 
 
+# --- attempts, column by column ------------------------------------------------------------------
+
+SHOWN = ("model_run_id", "source", "created_at", "uploaded_at", "run_at", "completed_at")
+"""What the results show of an attempt."""
+
+_DECISIVE = ("attempt_id", "sha256", "request_digest", "state", "error_code", "error_reason")
+_MOMENT = pa.timestamp("us", tz="UTC")
+_TYPES = {"attempt_id": pa.int64()} | {
+    name: _MOMENT if name.endswith("_at") else pa.string() for name in SHOWN
+}
+_ATTEMPTS = pa.schema([(name, _TYPES.get(name, pa.string())) for name in (*_DECISIVE, *SHOWN)])
+
+
+def _attempts_in(ledger: LedgerReader) -> pa.Table:
+    tables = [
+        pa.table(list(zip(*batch, strict=True)), _ATTEMPTS)
+        for batch in batches(ledger.columns_of_attempts(_ATTEMPTS.names))
+    ]
+    return pa.concat_tables([_ATTEMPTS.empty_table(), *tables])
+
+
 # --- what was seen of recordings -----------------------------------------------------------------
 
 # One entry per location: what was last seen there, by whatever rules.
 _LATEST = "latest"
 _SHA256 = "$.check.sha256"
+_NUMBERS = {Kind.NUMBER: pa.float64(), Kind.COUNT: pa.int64()}
+_AUDIO = [(column.name, _NUMBERS.get(column.kind, pa.string())) for column in AUDIO]
+_CHECK = pa.struct([("check", pa.struct(_AUDIO))])
 
 
 class LedgerCache:
@@ -166,11 +230,7 @@ class LedgerCache:
 
     def load(self, rules: str) -> dict[str, Check]:
         """Read all checks that were made by certain rules."""
-        return _checks_in(
-            (location, facts)
-            for location, _, facts in self._ledger.all_checks(_LATEST)
-            if facts.get("rules") == rules
-        )
+        return _checks_in(self._ledger.all_checks(_LATEST), rules)
 
     def store(self, rules: str, checks: Mapping[str, Check]) -> None:
         """Replace what was known of some locations; blocks until it is on the disk."""
@@ -208,8 +268,7 @@ class PreflightSettings:
 
 def seen_at(ledger: LedgerReader, locations: Iterable[str]) -> dict[str, Check]:
     """Read what was last seen of some recordings."""
-    found = ledger.checks_at(_LATEST, locations)
-    return _checks_in((location, facts) for location, _, facts in found)
+    return _checks_in(ledger.checks_at(_LATEST, locations))
 
 
 def hashes_in(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
@@ -217,16 +276,37 @@ def hashes_in(ledger: LedgerReader) -> Iterator[tuple[str, str, str | None]]:
     return ledger.all_checks(_LATEST, _SHA256)
 
 
-def _hashes_at(ledger: LedgerReader, locations: Sequence[str | None]) -> list[str | None]:
-    checks = ledger.checks_at(_LATEST, filter(None, locations), _SHA256)
-    found = {location: sha256 for location, _, sha256 in checks}
-    return [found.get(location or "") for location in locations]
+def _audio_at(ledger: LedgerReader, locations: Iterable[str | None]) -> pa.Table:
+    """Read what was last seen at some locations, in their order: the columns ``columns.AUDIO``."""
+    tables, places = [_laid_out(pa.array([], _CHECK))], []
+    for block in batches(ledger.all_checks(_LATEST)):
+        places.append(_encoded(location for location, _, _ in block))
+        tables.append(json_columns([text for _, _, text in block], _CHECK, _laid_out, _audio_of))
+    among = pa.chunked_array(places, pa.binary())
+    wanted = pa.chunked_array(map(_encoded, batches(locations)), pa.binary())
+    return pa.concat_tables(tables).take(_places(wanted, among))
 
 
-def _checks_in(found: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Check]:
+def _encoded(locations: Iterable[str | None]) -> pa.Array:
+    return pa.array([place and os.fsencode(place) for place in locations], pa.binary())
+
+
+def _laid_out(facts: pa.StructArray) -> pa.Table:
+    return pa.Table.from_arrays(pc.struct_field(facts, "check").flatten(), schema=pa.schema(_AUDIO))
+
+
+def _audio_of(text: str) -> dict[str, Any]:
+    check = _checks_in([("", "", text)]).get("")
+    return {column.name: getattr(check, column.name, None) for column in AUDIO}
+
+
+def _checks_in(found: Iterable[tuple[str, str, str]], rules: str | None = None) -> dict[str, Check]:
+    """Read checks back, by location; with ``rules``, only those that were made by these."""
     checks = {}
-    for location, facts in found:
+    for location, _, text in found:
         # Another version, or damage, may have left none that this version can use.
         with suppress(LookupError, TypeError, ValueError):
-            checks[location] = Check.from_dict(facts["check"])
+            facts = from_json(text)
+            if rules in {None, facts["rules"]}:
+                checks[location] = Check.from_dict(facts["check"])
     return checks

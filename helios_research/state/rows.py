@@ -1,14 +1,23 @@
 """The request to Helios that each row of a cohort makes, or why it makes none."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
+from pydantic_core import to_json
 
-from helios_research.api.models import RunRequest, digest_of
+from helios_research.api.models import (
+    CANONICAL_ORDER,
+    CANONICAL_USER,
+    RunRequest,
+    digest_of,
+)
 from helios_research.api.transport import FALLBACK_MEDIA_TYPE
 from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
@@ -135,19 +144,49 @@ class RowRequests:
 
     def at(self, positions: Sequence[int]) -> list[Row]:
         """Make some rows."""
-        fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
+        fields = self._fields.iloc[list(positions)]
+        ids, places = fields["recording_id"].fillna("").tolist(), _cells(fields["recording"])
         return [
-            _row(position, values, tagged, self._rejection(position, values.get("user_label")))
-            for position, values, tagged in zip(
-                positions, _records(fields), _records(tags), strict=True
+            Row(
+                position,
+                recording_id,
+                None if rejection and rejection.error_code == WITHDRAWN else place,
+                text,
+                None if text is None else digest_of(text),
+                rejection,
+            )
+            for position, recording_id, place, (text, rejection) in zip(
+                positions, ids, places, self._requests(positions), strict=True
             )
         ]
 
-    def locations(self, positions: range) -> list[str | None]:
-        """Read where the recordings of some rows are, without the rest of the rows."""
-        fields = self._fields.iloc[positions.start : positions.stop]
-        places = fields["recording"].astype(object)
-        return places.where(places.notna() & ~fields["user_label"].isin(self._gone), None).tolist()
+    def digests(self) -> pa.ChunkedArray:
+        """Give the digest of every row; null where it makes no request."""
+        digests = (
+            [None if text is None else digest_of(text) for text, _ in self._requests(part)]
+            for part in parts(len(self._fields))
+        )
+        return pa.chunked_array([pa.array(part, pa.string()) for part in digests])
+
+    def _requests(self, positions: Sequence[int]) -> Iterator[tuple[str | None, Rejection | None]]:
+        """Write the request of each row, or give why it makes none."""
+        fields, tags = self._fields.iloc[list(positions)], self._tags.iloc[list(positions)]
+        texts, labels = _canonical_texts(fields, tags), _cells(fields["user_label"])
+        for place, (position, label) in enumerate(zip(positions, labels, strict=True)):
+            text, rejection = texts[place], self._rejection(position, label)
+            # A row that only lacks its file still has a request, by which earlier scores are found.
+            if rejection is not None and rejection.error_code != "INVALID_RECORDING":
+                text = None
+            elif text is None:
+                text, problem = _validated(fields.iloc[place], tags.iloc[place])
+                rejection = rejection or problem
+            yield text, rejection
+
+    def locations(self) -> Iterator[str | None]:
+        """Give where each row's recording is."""
+        places = self._fields["recording"].mask(self._fields["user_label"].isin(self._gone))
+        for part in parts(len(places)):
+            yield from _cells(places.iloc[part.start : part.stop])
 
     def _rejection(self, position: int, label: str | None) -> Rejection | None:
         if label in self._gone:
@@ -167,39 +206,63 @@ def parts(total: int, size: int = ROWS_IN_A_PART) -> Iterator[range]:
         yield range(first, min(first + size, total))
 
 
-def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Give each row as a mapping without its empty cells."""
-    names = list(frame.columns)
-    if not names:
-        return iter([{} for _ in range(len(frame))])
-    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in names]
-    return (
-        {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        for row in zip(*columns, strict=True)
-    )
+def _cells(values: "pd.Series[str]") -> list[str | None]:
+    return values.astype(object).where(values.notna(), None).tolist()
 
 
-def _row(
-    position: int, fields: dict[str, Any], tags: dict[str, str], rejection: Rejection | None
-) -> Row:
-    text = None
-    # A row that only lacks its file still has a request, by which earlier scores are found.
-    if rejection is None or rejection.error_code == "INVALID_RECORDING":
-        try:
-            text = RunRequest.model_validate(
-                {name: fields[name] for name in (*_SPEAKER, *_OPTIONAL) if name in fields}
-                | {"tags": tags}
-            ).canonical()
-        except ValidationError as error:
-            rejection = rejection or _unsendable(error)
-    return Row(
-        position,
-        fields.get("recording_id", ""),
-        None if rejection and rejection.error_code == WITHDRAWN else fields.get("recording"),
-        text,
-        None if text is None else digest_of(text),
-        rejection,
-    )
+def _canonical_texts(fields: pd.DataFrame, tags: pd.DataFrame) -> list[str | None]:
+    """Write the requests of many rows as `RunRequest.canonical` does; None where there is none.
+
+    Each different value is written once: most columns of a large cohort have few.
+    """
+    pieces = {
+        name: _written(fields[name], partial(RunRequest.write_field, name), default=default)
+        for names, default in ((_SPEAKER, None), (_OPTIONAL, ""))
+        for name in names
+    }
+    pieces["user"] = _within(',"user":{', [pieces.pop(name) for name in CANONICAL_USER], "}")
+    tagged = [
+        _written(tags[name], partial(_tag, name), default="") for name in sorted(map(str, tags))
+    ]
+    if tagged:
+        pieces["tags"] = _within(',"tags":[', tagged, "]")
+    whole = _within("{", [pieces[name] for name in CANONICAL_ORDER if name in pieces], "}")
+    texts: list[str | None] = whole.to_pylist()
+    return texts
+
+
+def _tag(name: str, value: str) -> str:
+    return to_json({"name": name, "value": value}).decode()
+
+
+def _written(
+    values: "pd.Series[str]", write: Callable[[str], str | None], *, default: str | None
+) -> pa.Array:
+    """Write each different value once, after a comma; null where it cannot be written."""
+    codes, different = values.factorize()
+    texts = [text and f",{text}" for text in map(write, different)]
+    is_missing = codes < 0
+    found = pa.array(texts, pa.string()).take(pa.array(codes, mask=is_missing))
+    return pc.if_else(is_missing, pa.scalar(default, pa.string()), found)
+
+
+def _within(begin: str, pieces: Sequence[pa.Array], end: str) -> pa.Array:
+    """Put what each row has between two ends, without its first comma; nothing where it has nothing."""
+    joined = pc.binary_join_element_wise(*pieces, "")
+    whole = pc.binary_join_element_wise(begin, pc.utf8_slice_codeunits(joined, 1), end, "")
+    return pc.if_else(pc.equal(joined, ""), "", whole)
+
+
+def _validated(
+    fields: "pd.Series[str]", tags: "pd.Series[str]"
+) -> tuple[str | None, Rejection | None]:
+    """Write one request, or word what is wrong with it."""
+    given = fields[[*_SPEAKER, *_OPTIONAL]].dropna().to_dict()
+    try:
+        request = RunRequest.model_validate(given | {"tags": tags.dropna().to_dict()})
+    except ValidationError as error:
+        return None, _unsendable(error)
+    return request.canonical(), None
 
 
 def _unsendable(error: ValidationError) -> Rejection:

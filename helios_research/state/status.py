@@ -5,11 +5,13 @@ One decision serves both sides: a row may be sent exactly where `next_action` na
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Annotated, Self
+from enum import StrEnum
+from typing import Annotated, NamedTuple, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from helios_research._util.terminal import Colour, Share
@@ -196,7 +198,7 @@ def has_expired(attempt: Attempt, now: datetime) -> bool:
 # --- one row: its outcome, and whether it may be sent ---------------------------------------------
 
 
-class NextStep(Enum):
+class NextStep(StrEnum):
     """What may be done about a row."""
 
     NONE = "none"
@@ -209,8 +211,7 @@ class NextStep(Enum):
     """Its audio may be at the service already: the run is continued without a check of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowStatus:
+class RowStatus(NamedTuple):
     """The status of one row.
 
     Attributes
@@ -270,12 +271,24 @@ def row_status(
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
     waiting = RowStatus(Outcome.PENDING, NextStep.SEND, runs=runs)
     if check is not None and check.predicted_error_code == RECORDING_UNREACHABLE:
-        return replace(waiting, error_code=RECORDING_UNREACHABLE, error_reason=check.reason)
+        return waiting._replace(error_code=RECORDING_UNREACHABLE, error_reason=check.reason)
     if not history:
         return waiting
     # Why its last run was given up.
     last = history[-1]
-    return replace(waiting, error_code=last.error_code, error_reason=last.error_reason)
+    return waiting._replace(error_code=last.error_code, error_reason=last.error_reason)
+
+
+def settled_outcomes(states: pa.ChunkedArray, error_codes: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give the outcomes that attempts decide alone; null where more than the attempt is asked.
+
+    Alone means that its row still makes the same request, and that no other attempt has its audio.
+    """
+    outcomes = pa.array(map(str, _OUTCOMES.values())).take(
+        pc.index_in(states, pa.array(map(str, _OUTCOMES)))
+    )
+    inside = pc.and_(pc.equal(states, State.FAILED), pc.equal(error_codes, HeliosCode.INTERNAL))
+    return pc.if_else(pc.fill_null(inside, fill_value=False), None, outcomes)
 
 
 def _next_step(

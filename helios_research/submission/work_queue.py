@@ -21,6 +21,8 @@ from itertools import islice
 from threading import Event
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from helios_research.codes import DUPLICATE_AUDIO, RECORDING_UNREACHABLE
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Verdict
@@ -239,7 +241,8 @@ class Inspector:
             if sha256 and _is_unchanged(location, stamp)
         }
         hashes = shared_audio(locations, unchanged, self._is_closed.is_set)
-        conflicts = duplicate_rejections(cohort, [hashes.get(row.location or "") for row in rows])
+        by_row = pa.chunked_array([[hashes.get(row.location or "") for row in rows]], pa.string())
+        conflicts = duplicate_rejections(cohort, by_row)
         outdated = {
             row.position
             for row in rows

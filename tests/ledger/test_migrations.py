@@ -89,7 +89,7 @@ async def test_a_run_that_two_recordings_were_put_to_is_scored_for_neither(
                 "Helios gave the run shared to several recordings, so its scores are not used."
             )
             assert ledger.transitions(other.attempt_id)[-1].state is State.FAILED
-        assert len(ledger.answers_to([1, 2, 3])) == 3
+        assert len(dict(ledger.answers())) == 3
 
 
 def test_a_migration_that_fails_half_way_leaves_the_version_before(

@@ -66,10 +66,10 @@ async def test_the_attempts_of_several_recordings_can_be_read_at_once(
     assert ledger.attempts_with([]) == []
 
 
-async def test_some_answers_can_be_asked_for(ledger: Ledger, written: list[Attempt]) -> None:
-    answers = ledger.answers_to([1, 3, 99])
-    assert {key: json.loads(body) for key, body in answers.items()} == {
-        1: {"id": "r1", "status": "COMPLETE_OK"}
+async def test_all_answers_can_be_read(ledger: Ledger, written: list[Attempt]) -> None:
+    assert {key: json.loads(body) for key, body in ledger.answers()} == {
+        1: {"id": "r1", "status": "COMPLETE_OK"},
+        2: {"id": "r2", "errorCode": "ERR_INTERNAL"},
     }
 
 

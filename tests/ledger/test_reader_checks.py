@@ -23,14 +23,14 @@ def seen(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def test_checks_of_some_recordings_are_found_by_their_exact_names(seen: Ledger) -> None:
     found = seen.checks_at("latest", [*STRANGE[1:], "/r/nowhere.wav", "/r/elsewhere.wav"])
     assert sorted(found) == sorted(
-        (place, f"{n}:1", {"check": {"sha256": f"{n:02}"}}) for n, place in enumerate(STRANGE) if n
+        (place, f"{n}:1", f'{{"check":{{"sha256":"{n:02}"}}}}')
+        for n, place in enumerate(STRANGE)
+        if n
     )
     assert list(seen.checks_at("latest", [])) == []
 
 
 def test_one_fact_can_be_read_without_the_rest(seen: Ledger) -> None:
-    found = seen.checks_at("latest", STRANGE[:2], "$.check.sha256")
-    assert sorted(found) == sorted([(STRANGE[0], "0:1", None), (STRANGE[1], "1:1", "01")])
     assert sorted(seen.all_checks("latest", "$.check.sha256")) == sorted(
         [(place, f"{n}:1", f"{n:02}" if n else None) for n, place in enumerate(STRANGE)]
     )

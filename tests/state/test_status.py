@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ from helios_research.state.status import (
     outcome_of,
     own_history,
     row_status,
+    settled_outcomes,
 )
 
 OPEN = (State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED)
@@ -246,6 +248,25 @@ def test_attempts_of_another_row_with_the_same_audio_do_not_count(
 def test_only_final_states_are_an_end(attempt_of) -> None:
     assert {outcome_of(attempt_of(state)) for state in OPEN} == {Outcome.PENDING}
     assert outcome_of(attempt_of(State.ABANDONED)) is Outcome.PENDING
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize(
+    "code", [None, "ERR_INTERNAL", "ERR_RECORDING_TOO_SHORT", RECORDING_CHANGED]
+)
+def test_what_an_attempt_decides_alone_is_the_status_of_its_row(
+    row_of, attempt_of, state: State, code: str | None
+) -> None:
+    (alone,) = settled_outcomes(pa.array([state.value]), pa.array([code], pa.string())).to_pylist()
+    sent = attempt_of(state, error_code=code, error_reason=code and "Why.")
+    without_file = Rejection("INVALID_RECORDING", "There is no file.")
+    for row in (row_of(), replace(row_of(), rejection=without_file)):
+        status = row_status(row, None, [sent])
+        if alone is not None:
+            assert (status.outcome, status.next) == (alone, NextStep.NONE)
+            assert (status.error_code, status.error_reason) == (code, sent.error_reason)
+    inside = state is State.FAILED and code == HeliosCode.INTERNAL
+    assert (alone is None) == (inside or state in {*OPEN, State.ABANDONED})
 
 
 # --- what to do next -------------------------------------------------------------------------------
