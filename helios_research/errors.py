@@ -234,7 +234,17 @@ class StudyMissingError(StudyError):
 
 
 class StudyMismatchError(StudyError):
-    """The study belongs to another service or account, or is not a demo."""
+    """The study belongs to another service or account, is a copy, or is not a demo."""
+
+    @classmethod
+    def copy(cls, folder: Path, original: Path, host: str) -> Self:
+        """Report, once, that it was last submitted somewhere else."""
+        return cls(
+            f"The study {folder} seems to be a copy: it was last submitted in {original} on {host}. "
+            "What is sent there after it was copied is not known here, and would be paid for twice. "
+            "Continue with only one of the two: to take this one, run the same command again. "
+            "Nothing was sent."
+        )
 
     @classmethod
     def service(cls, folder: Path, before: str | None, now: str) -> Self:
@@ -266,7 +276,13 @@ class StudyLockedError(StudyError):
     """Another process is using the study."""
 
     def __init__(
-        self, folder: Path, *, pid: int | None, host: str | None, since: str | None
+        self,
+        folder: Path,
+        *,
+        pid: int | None,
+        host: str | None,
+        since: str | None,
+        until: str | None = None,
     ) -> None:
         where = f" on {host}" if host else ""
         when = f" since {since}" if since else ""
@@ -278,6 +294,8 @@ class StudyLockedError(StudyError):
             remedy = (
                 "let what uses it finish, or stop that first (in a notebook: restart the kernel)"
             )
+        if until:
+            remedy += f" (if {host} has crashed, run the same command again after {until})"
         super().__init__(
             f"The study {folder} is in use by {who}{when}: {remedy}. "
             "`helios-research status` shows its progress."
@@ -472,6 +490,7 @@ _STORAGE_REMEDIES: dict[int | None, str] = {
     errno.ENOENT: "Make its folder first, or choose one that is there",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _MORE_SPACE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _MORE_RIGHTS),
+    errno.EBUSY: "Close that program (a database browser or a backup, perhaps)",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), _ANOTHER_PLACE),
 }

@@ -548,6 +548,7 @@ class Study:
         ledger = Ledger.open(self.folder, clock=self._clock.now)
         proved = Event()
         try:
+            ledger.settle()
             cohort = self._taken_up(cohort)
             rows = rows_of(cohort, ledger.withdrawn())
             statuses = StatusLoader(ledger, cohort, rows, options).statuses()

@@ -30,6 +30,7 @@ class SecretUrl(str):
 class Setting(StrEnum):
     """Names of what a study remembers beside its attempts."""
 
+    HOME = "home"
     BASE_URL = "base_url"
     SOURCE = "source"
     ACCOUNT = "account"

@@ -9,11 +9,12 @@ import socket
 import sqlite3
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
@@ -28,6 +29,7 @@ from helios_research.errors import (
     storage_errors,
 )
 from helios_research.ledger.records import SecretUrl
+from helios_research.ledger.volumes import volume_of
 
 DATABASE_NAME = "helios.sqlite"
 DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))
@@ -37,15 +39,6 @@ DATABASE_FILES = tuple(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-s
 # for a database browser.
 _BUSY_S = 10.0
 
-# WAL needs memory that all processes on a file share, which network and cluster file systems do
-# not give (https://www.sqlite.org/wal.html). Only those known to give it are listed, so that an
-# unknown one costs speed and not the study.
-_FILE_SYSTEMS_FOR_WAL = frozenset(
-    {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "reiserfs", "tmpfs"}
-    | {"overlay", "ramfs", "vfat", "exfat", "ntfs3"}
-)
-_MOUNTS = Path("/proc/self/mounts")
-
 # In words, and as the system's number for what can be done about it.
 _STORAGE_FAILURES = {
     sqlite3.SQLITE_FULL: ("the disk is full", errno.ENOSPC),
@@ -53,8 +46,8 @@ _STORAGE_FAILURES = {
     sqlite3.SQLITE_IOERR: ("the disk reported an error", None),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", None),
     sqlite3.SQLITE_PERM: ("access to it is denied", errno.EACCES),
-    sqlite3.SQLITE_BUSY: ("another program is holding it", None),
-    sqlite3.SQLITE_LOCKED: ("another program is holding it", None),
+    sqlite3.SQLITE_BUSY: ("another program is holding it", errno.EBUSY),
+    sqlite3.SQLITE_LOCKED: ("another program is holding it", errno.EBUSY),
     sqlite3.SQLITE_PROTOCOL: ("its locks do not work on this file system", errno.EEXIST),
     sqlite3.SQLITE_NOLFS: ("it has outgrown this file system", errno.ENOSPC),
 }
@@ -123,7 +116,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
+        is_local = volume_of(path.parent).is_local
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local else 'DELETE'}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
@@ -134,8 +128,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the ledger for reading beside a process that writes to it."""
+    # Not `as_uri`: it makes the server of a Windows share an authority, which SQLite refuses.
+    name = quote(os.fsencode(path.as_posix().removeprefix("/")))
     connection = sqlite3.connect(
-        f"{path.as_uri()}?{_reading_mode(path)}",
+        f"file:///{name}?{_reading_mode(path)}",
         uri=True,
         timeout=_BUSY_S,
         isolation_level=None,
@@ -188,29 +184,6 @@ def _empty_wal(connection: sqlite3.Connection) -> bool:
     """Copy the WAL into the file and cut it to nothing."""
     ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return not busy
-
-
-def journal_mode(path: Path, mounts: Path = _MOUNTS) -> str:
-    r"""Choose how SQLite keeps transactions whole on the file system of a path."""
-    if str(path).startswith("\\\\"):
-        return "DELETE"
-    try:
-        table = mounts.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return "WAL"
-    return "WAL" if _file_system(path, table) in _FILE_SYSTEMS_FOR_WAL else "DELETE"
-
-
-def _file_system(path: Path, table: str) -> str:
-    found, length = "", -1
-    for line in table.splitlines():
-        _, mount_point, kind, *_ = line.split(" ")
-        # The kernel writes blanks in names as octal escapes.
-        mounted = Path(mount_point.replace("\\040", " ").replace("\\011", "\t"))
-        # Of two mounts at one place the later one is seen.
-        if path.is_relative_to(mounted) and len(mounted.parts) >= length:
-            found, length = kind, len(mounted.parts)
-    return found
 
 
 # --- failures ----------------------------------------------------------------------------------
@@ -270,53 +243,89 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 LOCK_NAME = "helios.lock"
 HOLDER_NAME = "helios.lock.json"
 
+RENEW_S = 30.0
+# Without a sign for so long, another machine's lease is over. Clocks on one share may differ:
+# Kerberos, which most shares log in with, allows five minutes.
+_LEASE = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has the right to write to a study."""
+    """Who has the right to write to a study; ``seen`` is the last sign of life on a share."""
 
     pid: int
     host: str
     since: datetime
+    seen: datetime
 
 
 class StudyLock:
     """The right to write to a study.
 
     The lock itself is the system's (``flock``), so that a killed process leaves nothing behind
-    that has to be cleared. Who holds it is in a second file, which is only ever read when
-    the lock is refused: what a killed process left there is overwritten by the next holder.
+    that has to be cleared. Who holds it is in a second file. Where locks may not reach other
+    machines, that file is a lease besides: renewed while its process writes, and respected by the
+    others until it is over.
     """
 
-    def __init__(self, folder: Path, now: datetime) -> None:
-        self._holder = folder / HOLDER_NAME
+    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._is_leased = not volume_of(folder).is_local
+        now = clock()
+        self._me = Holder(os.getpid(), socket.gethostname(), now, now)
         # On the few file systems without flock, filelock warns and uses a marker file instead.
         self._lock = FileLock(folder / LOCK_NAME, timeout=0, mode=0o600, thread_local=False)
         with storage_errors(folder):
             try:
                 self._lock.acquire()
             except Timeout:
-                raise _refusal(folder, self._holder) from None
+                raise _refusal(folder, _signed(folder)) from None
             try:
-                self._sign(now)
-            except OSError:
+                self._respect_other_machines()
+                self._sign()
+            except BaseException:
                 self._lock.release()
                 raise
 
-    def _sign(self, now: datetime) -> None:
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
+    def renew(self) -> None:
+        """Show that this process is alive; raise where another machine has taken the study over."""
+        if not self._is_leased:
+            return
+        with storage_errors(self._folder):
+            holder, now = _signed(self._folder), self._clock()
+            is_overdue = abs(now - self._me.seen) > _LEASE
+            if not self._is_mine(holder) if holder else is_overdue:
+                raise _refusal(self._folder, holder)
+            if abs(now - self._me.seen) >= timedelta(seconds=RENEW_S):
+                self._me = replace(self._me, seen=now)
+                self._sign()
+
+    def _respect_other_machines(self) -> None:
+        holder = _signed(self._folder) if self._is_leased else None
+        # On this machine the lock holds, and it is ours now.
+        if holder and holder.host != self._me.host and abs(self._me.seen - holder.seen) < _LEASE:
+            raise _refusal(self._folder, holder, until=holder.seen + _LEASE)
+
+    def _is_mine(self, holder: Holder) -> bool:
+        return (holder.pid, holder.host) == (self._me.pid, self._me.host)
+
+    def _sign(self) -> None:
+        path = self._folder / HOLDER_NAME
         # Only the holder of the lock comes here.
-        remove_temporary_files(self._holder)
-        with replaced(self._holder) as unfinished:
-            unfinished.write_text(json.dumps(holder), encoding="utf-8")
+        remove_temporary_files(path)
+        with replaced(path) as unfinished:
+            unfinished.write_text(json.dumps(asdict(self._me), default=datetime.isoformat))
 
     def release(self) -> None:
         """Give the right back; safe to call twice."""
         if self._lock.is_locked:
-            # Where the folder has become read-only the name stays; it is only ever believed while
-            # its process lives, and the next holder writes its own.
-            with suppress(OSError):
-                self._holder.unlink(missing_ok=True)
+            holder = _signed(self._folder)
+            if holder is None or self._is_mine(holder):
+                # Where the folder has become read-only the name stays; it is only ever believed
+                # while its process lives, and the next holder writes its own.
+                with suppress(OSError):
+                    (self._folder / HOLDER_NAME).unlink(missing_ok=True)
             self._lock.release()
 
 
@@ -326,14 +335,17 @@ def holder_of(folder: Path) -> Holder | None:
     Trying the lock would be exact, but for that moment it would turn away a submission that
     wants to begin.
     """
-    holder = _signed(folder / HOLDER_NAME)
+    holder = _signed(folder)
     return holder if holder is not None and _may_live(holder) else None
 
 
-def _signed(path: Path) -> Holder | None:
+def _signed(folder: Path) -> Holder | None:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(int(known["pid"]), str(known["host"]), datetime.fromisoformat(known["since"]))
+        known = json.loads((folder / HOLDER_NAME).read_text(encoding="utf-8"))
+        since, seen = (
+            datetime.fromisoformat(known[name]).astimezone() for name in ("since", "seen")
+        )
+        return Holder(int(known["pid"]), str(known["host"]), since, seen)
     except (OSError, ValueError, KeyError, TypeError):
         # The holder is between taking the lock and signing it, or has just gone.
         return None
@@ -353,9 +365,11 @@ def _may_live(holder: Holder) -> bool:
     return True
 
 
-def _refusal(folder: Path, path: Path) -> StudyLockedError:
-    holder = _signed(path)
+def _refusal(
+    folder: Path, holder: Holder | None, until: datetime | None = None
+) -> StudyLockedError:
     if holder is None:
         return StudyLockedError(folder, pid=None, host=None, since=None)
     since = in_local_time(holder.since)
-    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)
+    end = None if until is None else in_local_time(until)
+    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since, until=end)

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import sqlite3
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,9 +17,10 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Self, TypeVar, Unpack
 
-from helios_research.ledger import records, schema, storage
+from helios_research.errors import StudyError, StudyMismatchError
+from helios_research.ledger import records, schema, storage, volumes
 from helios_research.ledger.reader import LedgerReader
-from helios_research.ledger.records import Attempt, Changes, NewAttempt, SecretUrl, State
+from helios_research.ledger.records import Attempt, Changes, NewAttempt, SecretUrl, Setting, State
 from helios_research.ledger.storage import StudyLock, sqlite_errors, study_error
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class Ledger(LedgerReader):
         self._writing = connection
         self._lock = lock
         self._clock = clock
-        self._writer = GroupWriter(connection, path)
+        self._writer = GroupWriter(connection, path, lock.renew)
         self._is_open = True
 
     @classmethod
@@ -52,7 +54,7 @@ class Ledger(LedgerReader):
         folder = storage.prepare_folder(Path(folder))
         storage.warn_if_open_to_others(folder)
         with ExitStack() as undo:
-            lock = StudyLock(folder, clock())
+            lock = StudyLock(folder, clock)
             undo.callback(lock.release)
             path = storage.prepare_database(folder)
             with sqlite_errors(path):
@@ -93,6 +95,18 @@ class Ledger(LedgerReader):
         finally:
             self._writing.close()
             self._lock.release()
+
+    def settle(self) -> None:
+        """Remember where the study lives; warn of a shared place, and refuse a copy, each once."""
+        known, here = self.get_setting(Setting.HOME), volumes.home_of(self._path)
+        if known == here:
+            return
+        self.put_setting_blocking(Setting.HOME, here)
+        caution = volumes.volume_of(self.folder).caution
+        if caution:
+            warnings.warn(caution, stacklevel=2)
+        if known and volumes.is_copy(known, here):
+            raise StudyMismatchError.copy(self.folder, Path(known["path"]).parent, known["host"])
 
     async def begin(self, new: NewAttempt) -> Attempt:
         """Write down that an attempt is about to be made."""
@@ -148,7 +162,7 @@ class Ledger(LedgerReader):
             with sqlite_errors(self._path):
                 return storage.vacuum(self._writing)
         finally:
-            self._writer = GroupWriter(self._writing, self._path)
+            self._writer = GroupWriter(self._writing, self._path, self._lock.renew)
 
     def hand_over_runs(self, label: str) -> None:
         """Forget the runs of a participant who has withdrawn, for good once the ledger is closed."""
@@ -183,12 +197,16 @@ class GroupWriter:
     """Runs pieces of work on one connection, in order, several in one transaction.
 
     A piece of work is a function of the connection. It may be run again after a group was rolled
-    back, so it must do nothing but work on the connection.
+    back, so it must do nothing but work on the connection. `renew` keeps the right to write, and
+    raises where it is lost.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, renew: Callable[[], None]
+    ) -> None:
         self._connection = connection
         self._path = path
+        self._renew = renew
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._submitting = Lock()
         self._is_open = True
@@ -223,11 +241,19 @@ class GroupWriter:
             self._queue.put(write)
 
     def _run(self) -> None:
-        while (write := self._queue.get()) is not None:
+        while (write := self._next()) is not None:
             group, is_last = self._gather(write)
             _settle(self._perform(group))
             if is_last:
                 return
+
+    def _next(self) -> _Write | None:
+        while True:
+            try:
+                return self._queue.get(timeout=storage.RENEW_S)
+            except Empty:
+                with suppress(StudyError):  # the next write raises it too
+                    self._renew()
 
     def _gather(self, first: _Write) -> tuple[list[_Write], bool]:
         group = [first]
@@ -255,6 +281,7 @@ class GroupWriter:
 
     def _transact(self, group: list[_Write]) -> list[Any]:
         self._connection.execute("BEGIN IMMEDIATE")
+        self._renew()
         values = [write.work(self._connection) for write in group]
         self._connection.execute("COMMIT")
         return values

@@ -12,26 +12,14 @@ from pathlib import Path
 import pytest
 
 from helios_research.errors import StudyDamagedError, StudyMissingError, StudyStorageError
-from helios_research.ledger import Ledger, NewAttempt, State, storage
+from helios_research.ledger import Ledger, NewAttempt, State, volumes
 from helios_research.ledger.schema import migrate
 from helios_research.ledger.storage import (
     checkpoint,
     connect_writer,
-    journal_mode,
     prepare_database,
     study_error,
 )
-
-MOUNTS = """\
-/dev/vda / ext4 rw,relatime 0 0
-tmpfs /tmp tmpfs rw 0 0
-server:/home /home nfs4 rw 0 0
-//server/data /mnt/lab\\040data cifs rw 0 0
-/dev/sdb1 /home/anna/usb exfat rw 0 0
-lustre /scratch lustre rw 0 0
-/dev/vdb /scratch ext4 rw 0 0
-fancy /fancy somethingnew rw 0 0
-"""
 
 
 def mode(path: Path) -> int:
@@ -233,36 +221,12 @@ def test_a_folder_that_may_not_be_written_to_is_named(
         assert output.startswith(f"StudyStorageError Cannot write to {folder}: permission denied.")
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/work/study", "WAL"),
-        ("/tmp/study", "WAL"),  # noqa: S108 - a name in a table of mounts
-        ("/home/anna/study", "DELETE"),
-        ("/home/anna/usb/study", "WAL"),
-        ("/homestead/study", "WAL"),
-        ("/mnt/lab data/study", "DELETE"),
-        ("/scratch/study", "WAL"),
-        ("/fancy/study", "DELETE"),
-        ("\\\\server\\share\\study", "DELETE"),
-    ],
-)
-def test_the_journal_follows_the_file_system(tmp_path: Path, path: str, expected: str) -> None:
-    table = tmp_path / "mounts"
-    table.write_text(MOUNTS)
-    assert journal_mode(Path(path), table) == expected
-
-
-def test_without_a_table_of_mounts_the_fast_journal_is_used(tmp_path: Path) -> None:
-    assert journal_mode(Path("/work"), tmp_path / "none") == "WAL"
-
-
 async def test_without_shared_memory_a_study_is_written_and_read_all_the_same(
     tmp_path: Path, new_attempt: Callable[..., NewAttempt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Ledger.open(tmp_path) as ledger:
         await ledger.begin(new_attempt(1))
-    monkeypatch.setattr(storage, "journal_mode", lambda _: "DELETE")
+    monkeypatch.setattr(volumes, "_MOUNTS", tmp_path / "none")
     with Ledger.open(tmp_path) as ledger, Ledger.read(tmp_path) as reader:
         attempt = await ledger.begin(new_attempt(2))
         await ledger.advance(attempt.attempt_id, State.CREATED)

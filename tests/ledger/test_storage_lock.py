@@ -173,18 +173,18 @@ def test_an_opening_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("left", ["", "{", "[]", '{"pid": "x", "host": "h", "since": "never"}'])
 def test_an_unreadable_note_about_the_holder_still_refuses(tmp_path: Path, left: str) -> None:
-    lock = StudyLock(tmp_path, NOW)
+    lock = StudyLock(tmp_path, lambda: NOW)
     (tmp_path / HOLDER_NAME).write_text(left)
     with pytest.raises(StudyLockedError, match="is in use by another process: wait for it"):
-        StudyLock(tmp_path, NOW)
+        StudyLock(tmp_path, lambda: NOW)
     lock.release()
-    StudyLock(tmp_path, NOW).release()
+    StudyLock(tmp_path, lambda: NOW).release()
 
 
 def test_the_holder_s_time_is_shown_on_the_reader_s_clock(tmp_path: Path) -> None:
-    lock = StudyLock(tmp_path, NOW)
+    lock = StudyLock(tmp_path, lambda: NOW)
     with pytest.raises(StudyLockedError, match=f"since {in_local_time(NOW)}:"):
-        StudyLock(tmp_path, NOW)
+        StudyLock(tmp_path, lambda: NOW)
     lock.release()
     lock.release()
 
@@ -208,7 +208,7 @@ def test_a_killed_process_does_not_seem_to_write(
 
 
 def test_another_machine_s_process_may_well_be_alive(tmp_path: Path) -> None:
-    signed = {"pid": 1, "host": "elsewhere.example", "since": NOW.isoformat()}
+    signed = {"pid": 1, "host": "elsewhere.example", "since": str(NOW), "seen": str(NOW)}
     (tmp_path / HOLDER_NAME).write_text(json.dumps(signed))
     known = holder_of(tmp_path)
     assert known is not None

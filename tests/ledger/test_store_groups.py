@@ -30,7 +30,7 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def writer(connection: sqlite3.Connection, path: Path) -> Iterator[GroupWriter]:
-    writer = GroupWriter(connection, path)
+    writer = GroupWriter(connection, path, lambda: None)
     yield writer
     writer.close()
 
