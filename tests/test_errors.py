@@ -161,6 +161,19 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "it, or stop it first. `helios-research status` shows its progress.",
     ),
     (
+        partial(errors.StudyLockedError, FOLDER, pid=41, host="lab-7", since="today", until="noon"),
+        "The study studies/night is in use by process 41 on lab-7 since today: wait for it, or "
+        "stop it first (if lab-7 has crashed, run the same command again after noon). "
+        "`helios-research status` shows its progress.",
+    ),
+    (
+        partial(errors.StudyMismatchError.copy, FOLDER, Path("old/night"), "lab-7"),
+        "The study studies/night seems to be a copy: it was last submitted in old/night on lab-7. "
+        "What is sent there after it was copied is not known here, and would be paid for twice. "
+        "Continue with only one of the two: to take this one, run the same command again. "
+        "Nothing was sent.",
+    ),
+    (
         partial(errors.StudyLockedError, FOLDER, pid=None, host=None, since=None),
         "The study studies/night is in use by another process: wait for it, or stop it first. "
         "`helios-research status` shows its progress.",

@@ -68,6 +68,11 @@ FAULTS = {
     "disk full": "The disk or the quota is full.",
     "read-only folder": "The study's folder cannot be written to.",
     "permission lost while running": "What could be read or written at first cannot be read or written later.",
+    "a network share": "The study is on a share (SMB, NFS, …), or on another system's drive.",
+    "a sync folder": "The study is in a folder of OneDrive, Dropbox, Google Drive, iCloud or the like.",
+    "a second machine": "Two machines submit one study, on a share or in a sync folder.",
+    "a copied study": "A study's folder was copied, and the copy is submitted too.",
+    "a held ledger": "Another program, such as a database browser or a backup, holds the ledger.",
     "file handle limit": "The system does not let the program open another file or connection.",
     "SIGTERM": "A scheduler, a container or the system asks the program to end. The command line treats "
     "it as Ctrl-C; a script of your own ends at once, as after SIGKILL.",
@@ -118,6 +123,16 @@ NOT_MET = {
     ("ledger write", "two hours of sleep"): "a write continues where it was",
     ("results write", "two hours of sleep"): "a write continues where it was",
     **{(step, "read-only folder"): _SHOWN_AT_THE_LEDGER for step in list(STEPS)[:3]},
+    **{
+        (step, fault): _SHOWN_AT_THE_LEDGER
+        for fault in ("a network share", "a sync folder", "a copied study")
+        for step in list(STEPS)[:3]
+    },
+    **{(step, "a second machine"): _SHOWN_AT_THE_LEDGER for step in list(STEPS)[:2]},
+    **{
+        ("results write", fault): "the ledger, which is written before, shows it"
+        for fault in list(FAULTS)[list(FAULTS).index("a network share") :][:5]
+    },
     ("create", "permission lost while running"): _RUNS,
     ("poll", "permission lost while running"): _RUNS,
 }
