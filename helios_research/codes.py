@@ -24,6 +24,7 @@ METADATA_CHANGED = "METADATA_CHANGED"
 RECORDING_CHANGED = "INVALID_RECORDING_CHANGED"
 DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
 WITHDRAWN = "INVALID_WITHDRAWN"
+LEFT_OUT = "LEFT_OUT"
 RESULT_GONE = "RESULT_GONE"
 RESULT_UNUSABLE = "RESULT_UNUSABLE"
 UNKNOWN_STATUS = "UNKNOWN_STATUS"
@@ -95,6 +96,10 @@ _KNOWN = {
         "The participant has withdrawn from this study, so the row was not sent.",
         "Remove the row from the manifest; if it was a mistake, use study.readmit(user_label) or "
         "`helios-research readmit DIR LABEL`.",
+    ),
+    LEFT_OUT: Explanation(
+        "The researcher left the recording out after listening to it.",
+        "To send it after all, submit with the verdict send: see study.borderline().",
     ),
     RESULT_GONE: Explanation(
         "The service no longer has the run: its data was deleted before the answer was fetched.",

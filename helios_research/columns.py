@@ -188,7 +188,7 @@ OUTCOME_LABELS: Mapping[str | float, str] = MappingProxyType(
         Outcome.FAILED: "Helios ended in an error",
         Outcome.REJECTED: "Helios did not accept the metadata",
         Outcome.INVALID: "not sent: the manifest's row has an error",
-        Outcome.SKIPPED: "not sent: the preflight expects an error",
+        Outcome.SKIPPED: "not sent: the preflight expects an error, or the researcher left it out",
         Outcome.LOST: "the answer was deleted before it was fetched",
         Outcome.PENDING: "not finished yet",
     }
@@ -270,6 +270,18 @@ CHECKS = (
     *(column for column in AUDIO if column.name != "predicted_error_code"),
     Column("speech_counted_to_end", Kind.FLAG, "False where counting stopped at enough speech."),
     Column("noise_floor_dbfs", Kind.NUMBER, "Level of the quietest tenth.", "dBFS"),
+)
+
+SEND, LEAVE_OUT = "send", "leave out"
+
+BORDERLINE = (
+    RECORDING_ID,
+    MANIFEST[0],
+    *(
+        RESULTS_BY_NAME[name]
+        for name in ("duration_s", "speech_s", "predicted_error_code", "sha256")
+    ),
+    Column("verdict", Kind.TEXT, "Yours: send or leave out; empty leaves it to the preflight."),
 )
 
 WITHDRAWN_RUNS = (

@@ -66,6 +66,15 @@ class ConfigError(HeliosResearchError):
         return cls(f"{name} is {value!r}, but must be {expected}{quoted}.")
 
     @classmethod
+    def verdicts(cls, problem: str) -> Self:
+        """Report verdicts on recordings that cannot be used."""
+        return cls(
+            f"The verdicts cannot be used: {problem}. Nothing was sent. Take the table of "
+            "study.borderline() as it is now and write send, leave out or nothing into its column "
+            "verdict."
+        )
+
+    @classmethod
     def region(cls, region: str, accepted: Iterable[str]) -> Self:
         """Report a region that thymia does not have."""
         return cls(

@@ -21,14 +21,21 @@ from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError, storage_errors
 from helios_research.ledger import Ledger, LedgerReader, Setting
 from helios_research.ledger.storage import holder_of
+from helios_research.preflight_checks.comparison import compare_with_answers, near_limits
 from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
 from helios_research.results.table import Snapshot
-from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader
+from helios_research.state.loader import (
+    LedgerCache,
+    PreflightSettings,
+    StatusLoader,
+    seen_at,
+)
 from helios_research.state.rows import Row, rows_of
 from helios_research.state.status import Progress
+from helios_research.state.verdicts import VerdictTable, remember_verdicts
 from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions
 from helios_research.submission.background import Submission
 from helios_research.submission.engine import Engine
@@ -199,6 +206,55 @@ class Study:
                 progress=progress,
             )
 
+    def borderline(self, cohort: Cohort | None = None) -> pd.DataFrame:
+        """List the recordings near a limit that are not sent yet, for you to listen to.
+
+        Nothing but listening decides about them. Write send or leave out into the column
+        ``verdict``, and give the table to `submit`. A verdict is about the bytes that you heard: it
+        counts more than any preflight, until the recording is changed or you change the verdict.
+        Without one a recording is sent.
+
+        Parameters
+        ----------
+        cohort
+            The recordings, checked by `preflight`; without it, those of the last submission.
+
+        Returns
+        -------
+        DataFrame
+            One row per recording, with the columns of ``columns.BORDERLINE``.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or no cohort was ever submitted.
+
+        Examples
+        --------
+        >>> study.borderline().to_csv("listen.csv", index=False)  # doctest: +SKIP
+        >>> study.submit(verdicts="listen.csv")  # doctest: +SKIP
+        """
+        with Ledger.read(self.folder) as ledger:
+            table = Snapshot(ledger, cohort or self.cohort).table()
+            return near_limits(table, PreflightSettings.of(ledger).thresholds)
+
+    def compare_preflight(self) -> pd.DataFrame:
+        """Compare what the preflight expected with what Helios answered.
+
+        Returns
+        -------
+        DataFrame
+            One row per pair of answers: ``expected`` and ``answered`` ("scored" or an error code),
+            and the number of ``recordings``. Where another limit of speech fits at least three more
+            answers, ``attrs["warnings"]`` has the limit that fits most, and how to use it.
+
+        Raises
+        ------
+        StudyError
+            There is no study in the folder, or no cohort was ever submitted.
+        """
+        return compare_with_answers(self.results())
+
     def estimate(self, rate: float | None = None, *, price: float | None = None) -> Estimate:
         """Estimate what is left to do, and how long it takes where the request rate is the limit.
 
@@ -241,6 +297,7 @@ class Study:
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
         patience: float = 600.0,
+        verdicts: VerdictTable | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
         """Send what is left to send, and wait for it.
@@ -279,6 +336,9 @@ class Study:
         patience
             Seconds for which a service that does not answer is asked again, before its recordings
             are left ``pending``.
+        verdicts
+            The table of `borderline` with your verdicts, or the path of a file of it; the study
+            remembers them.
         progress
             Whether a line shows the progress, or a `SubmissionMonitor` in a notebook.
 
@@ -300,7 +360,7 @@ class Study:
             Interrupted, after everything in flight was kept.
         """
         options = SubmitOptions.among(locals())
-        submission = self._start(cohort, options)
+        submission = self._start(cohort, options, verdicts)
         if progress and in_notebook():
             return self._monitor(options).wait_for(submission)
         return submission.wait(watch=_progress_line() if progress else None)
@@ -320,6 +380,7 @@ class Study:
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
         patience: float = 600.0,
+        verdicts: VerdictTable | None = None,
         monitor: bool = True,
     ) -> Submission:
         """Begin to send what is left to send, in the background.
@@ -330,7 +391,7 @@ class Study:
             The recordings; without it, those of the last submission.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
-        internal_error_retries, resend_changed, uploads, deadline_s, patience
+        internal_error_retries, resend_changed, uploads, deadline_s, patience, verdicts
             As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.
@@ -348,7 +409,7 @@ class Study:
             The folder is in use or cannot be written, or no cohort was ever submitted.
         """
         options = SubmitOptions.among(locals())
-        submission = self._start(cohort, options)
+        submission = self._start(cohort, options, verdicts)
         if monitor and in_notebook():
             self._monitor(options).show()
         return submission
@@ -543,13 +604,21 @@ class Study:
         """
         readmit(self.folder, user_label.strip(), self._clock.now)
 
-    def _start(self, cohort: Cohort | None, options: SubmitOptions) -> Submission:
+    def _start(
+        self,
+        cohort: Cohort | None,
+        options: SubmitOptions,
+        verdicts: VerdictTable | None,
+    ) -> Submission:
         client = self._client or Client()
         ledger = Ledger.open(self.folder, clock=self._clock.now)
         proved = Event()
         try:
             ledger.settle()
             cohort = self._taken_up(cohort)
+            if verdicts is not None:
+                seen = seen_at(ledger, cohort.fields["recording"].dropna())
+                remember_verdicts(ledger, seen, verdicts)
             rows = rows_of(cohort, ledger.withdrawn())
             statuses = StatusLoader(ledger, cohort, rows, options).statuses()
             inspector = Inspector(ledger, preflight=options.preflight)

@@ -71,6 +71,10 @@ SENTENCES = {
         "The participant has withdrawn from this study, so the row was not sent.",
         "Remove the row from the manifest; if it was a mistake, use study.readmit(user_label) or `helios-research readmit DIR LABEL`.",
     ),
+    "LEFT_OUT": (
+        "The researcher left the recording out after listening to it.",
+        "To send it after all, submit with the verdict send: see study.borderline().",
+    ),
     "RESULT_GONE": (
         "The service no longer has the run: its data was deleted before the answer was fetched.",
         "The scores are no longer available; to pay for a new run, submit the recording in another study folder.",

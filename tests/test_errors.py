@@ -34,6 +34,12 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "rate is 0, but must be a number above 0.",
     ),
     (
+        partial(errors.ConfigError.verdicts, "'maybe' is not a verdict"),
+        "The verdicts cannot be used: 'maybe' is not a verdict. Nothing was sent. Take the table of "
+        "study.borderline() as it is now and write send, leave out or nothing into its column "
+        "verdict.",
+    ),
+    (
         partial(errors.ConfigError.region, "eu", ["default", "ca", "us"]),
         "Unknown region 'eu': choose one of default, ca, us (argument `region` or environment "
         "variable THYMIA_REGION).",

@@ -19,8 +19,7 @@ class Thresholds:
     """When a recording passes, is borderline, or is refused.
 
     The first three limits are Helios' own, from its documentation. What Helios counts as a second
-    of speech is not documented: compare ``speech_s`` with the codes it gave to your recordings,
-    and change these numbers if they disagree.
+    of speech is not documented: `Study.compare_preflight` compares these limits with its answers.
 
     Attributes
     ----------

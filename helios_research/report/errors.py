@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from helios_research.codes import explain
-from helios_research.report.blocks import Block, Table, Text, count, table_of
+from helios_research.preflight_checks.comparison import compare_with_answers
+from helios_research.report.blocks import SAY, Block, Table, Text, count, table_of
 from helios_research.report.data import ReportData
 from helios_research.results.codebook import codebook
 from helios_research.results.shapes import describe_results
@@ -16,16 +17,27 @@ _MOST_WARNINGS = 10
 def errors(data: ReportData) -> Sequence[Block]:
     """List every error with its remedy, and the warnings of Helios."""
     codes = data.column("error_code").astype("str")
-    found = codes.notna().any()
-    made = _errors(codes, data.table["user_label"]) if found else Text("No recording has an error.")
+    listed = _errors(codes, data.table["user_label"]) if codes.notna().any() else None
+    made = [listed or Text("No recording has an error."), *_preflight(data)]
     warnings = data.column("warnings")[data.warned].explode().astype("str").value_counts()
     if warnings.empty:
-        return [made]
+        return made
     rows = [(str(text), count(number)) for text, number in warnings.head(_MOST_WARNINGS).items()]
     frame = pd.DataFrame(rows, columns=["warning of Helios", "times"])
     more = len(warnings) - len(rows)
     notes = (f"{more:,} other warnings are not listed.",) if more else ()
-    return [made, table_of(frame, "Warnings that came with scores", notes)]
+    return [*made, table_of(frame, "Warnings that came with scores", notes)]
+
+
+def _preflight(data: ReportData) -> list[Block]:
+    """Say how often the preflight expected the answer of Helios."""
+    compared = compare_with_answers(data.given)
+    if compared.empty:
+        return []
+    is_right, number = compared["expected"] == compared["answered"], compared["recordings"]
+    about = {"right": count(number[is_right].sum()), "checked": count(number.sum())}
+    said = [SAY["errors"]["preflight"].format(**about), *data.warnings_of(compared)]
+    return [Text(" ".join(said))]
 
 
 def _errors(codes: "pd.Series[str]", people: "pd.Series[str]") -> Table:

@@ -69,6 +69,8 @@ class SandboxSettings:
         Seconds from completion until a run with deleteData is deleted; 12 hours at Helios.
     sections
         Sections that a result has; one at Helios today.
+    least_speech_s
+        Seconds of speech that a recording needs, at most 12; 10 in Helios' documentation.
     max_upload_bytes
         Largest upload that is accepted, so that a mistake cannot fill the disk.
     workers
@@ -93,6 +95,7 @@ class SandboxSettings:
     url_lifetime_s: float = HOUR_S
     retention_s: float = 12 * HOUR_S
     sections: int = 1
+    least_speech_s: float = 10.0
     max_upload_bytes: int = 512 * 1024**2
     workers: int = 1
     seed: int = 0
@@ -167,7 +170,6 @@ def _normal(*causes: str) -> float:
 
 
 LONGEST_S = 180.0
-LEAST_SPEECH_S = 10.0
 # Below this a detector's find is noise rather than a word: it found 0 s in 19 files of noise and
 # tones, and 0.4 s in 18 minutes of music.
 NO_SPEECH_S = 0.4
@@ -190,7 +192,7 @@ class Assessment:
     duration_s: float = 0.0
 
 
-def assess(facts: AudioFacts) -> Assessment:
+def assess(facts: AudioFacts, least_speech_s: float = 10.0) -> Assessment:
     """Decide about audio; the first rule that matches wins."""
     duration_s, speech_s = facts.duration_s or 0.0, facts.speech_s or 0.0
     if facts.problem is not None:
@@ -202,10 +204,10 @@ def assess(facts: AudioFacts) -> Assessment:
         )
     elif speech_s < NO_SPEECH_S:
         failure = ("ERR_TRANSCRIPTION_FAILED", "No speech was found in the recording.")
-    elif speech_s < LEAST_SPEECH_S:
+    elif speech_s < least_speech_s:
         failure = (
             "ERR_RECORDING_TOO_SHORT",
-            f"Only {speech_s:.1f} s of speech; at least {LEAST_SPEECH_S:.0f} s are needed.",
+            f"Only {speech_s:.1f} s of speech; at least {least_speech_s:g} s are needed.",
         )
     else:
         return Assessment(warnings=_warnings(facts), duration_s=duration_s)

@@ -156,7 +156,9 @@ class Sandbox:
         if executor is None:
             executor = ThreadPoolExecutor(self.settings.workers, "helios-sandbox-audio")
             undo.callback(executor.shutdown, wait=True, cancel_futures=True)
-        examiner = Examiner(self._examine, executor, core.runs.assessed)
+        examiner = Examiner(
+            self._examine, executor, core.runs.assessed, self.settings.least_speech_s
+        )
         sockets = [_bind(self.settings.port), _bind(self.settings.upload_port)]
         core.api_url, core.upload_url = (f"http://{HOST}:{s.getsockname()[1]}" for s in sockets)
         apps = [make_api(core), make_storage(core, examiner, folder)]

@@ -40,11 +40,16 @@ class Examiner:
     """Examines audio away from the event loop, each content once."""
 
     def __init__(
-        self, examine: Examine, executor: Executor, assessed: Callable[[str, Assessment], None]
+        self,
+        examine: Examine,
+        executor: Executor,
+        assessed: Callable[[str, Assessment], None],
+        least_speech_s: float,
     ) -> None:
         self._examine = examine
         self._executor = executor
         self._assessed = assessed
+        self._least_speech_s = least_speech_s
         self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -68,7 +73,7 @@ class Examiner:
             reason = f"The sandbox could not examine the recording: {found!r}"
             self._assessed(sha256, Assessment("ERR_INTERNAL", reason))
         else:
-            self._assessed(sha256, assess(found))
+            self._assessed(sha256, assess(found, self._least_speech_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from helios_research.state.status import (
     row_status,
     settled_outcomes,
 )
+from helios_research.state.verdicts import Verdicts
 
 # Asking the enumerations takes as long as all the rest of a status.
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
@@ -149,10 +150,10 @@ class StatusLoader:
             for row, found in zip(rows, statuses, strict=True)
             if found.next is NextStep.SEND and row.location
         ]
-        seen = seen_at(self._ledger, unsent)
+        seen, verdicts = seen_at(self._ledger, unsent), Verdicts(self._ledger)
         for row, sha256, found in zip(rows, hashes, statuses, strict=True):
             check = seen.get(row.location or "") if found.next is NextStep.SEND else None
-            yield found if check is None else status(row, sha256, check)
+            yield found if check is None else status(row, sha256, verdicts.applied(check))
 
     def _digests_of_shared_audio(self) -> dict[str, set[str | None]]:
         """Collect the requests that are made with each audio that is in several rows."""

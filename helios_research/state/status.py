@@ -18,6 +18,7 @@ from helios_research._util.terminal import Colour, Share
 from helios_research._util.text import counted, duration
 from helios_research.api.models import RunRequest
 from helios_research.codes import (
+    LEFT_OUT,
     METADATA_CHANGED,
     RECORDING_CHANGED,
     RECORDING_UNREACHABLE,
@@ -251,14 +252,17 @@ def row_status(
     1. Its audio was sent: what was paid for stays, whatever changed in the table since.
     2. An error in the row, or the same audio in another row with other metadata: not sent.
     3. A recording that changed while it was being sent: not sent, until it is submitted again.
-    4. A recording that cannot be read, was withdrawn, or that Helios would refuse: not sent.
+    4. A recording that cannot be read, was withdrawn or left out, or that Helios would refuse: not
+       sent.
     5. Anything else waits to be sent.
     """
     runs = sum(attempt.model_run_id is not None for attempt in history)
     rejection = row.rejection or duplicate
     attempt = governing_attempt(row.digest or "", history)
     is_mine = attempt is not None and (duplicate is None or attempt.request_digest == row.digest)
-    if attempt is not None and is_mine and not (rejection and attempt.state in WITHOUT_AUDIO):
+    is_left_out = check is not None and check.predicted_error_code == LEFT_OUT
+    is_kept = rejection is not None or is_left_out
+    if attempt is not None and is_mine and not (is_kept and attempt.state in WITHOUT_AUDIO):
         return _sent(row, attempt, runs, _next_step(row, attempt, rejection, history, options))
     if rejection is not None:
         return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
@@ -266,7 +270,7 @@ def row_status(
         return _sent(row, history[-1], runs, NextStep.SEND)
     if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
         return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)
-    if check is not None and check.verdict is Verdict.FAIL and options.preflight:
+    if check is not None and check.verdict is Verdict.FAIL and (options.preflight or is_left_out):
         reason = f"Not sent. {check.reason}"
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
     waiting = RowStatus(Outcome.PENDING, NextStep.SEND, runs=runs)

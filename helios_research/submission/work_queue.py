@@ -40,6 +40,7 @@ from helios_research.state.loader import (
 )
 from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
 from helios_research.state.status import DecisionOptions, NextStep, RowStatus, row_status
+from helios_research.state.verdicts import Verdicts
 
 T = TypeVar("T")
 
@@ -201,6 +202,7 @@ class Inspector:
         self._ledger = ledger
         self._cache = LedgerCache(ledger)
         self._withdrawn = ledger.withdrawn()
+        self._verdicts = Verdicts(ledger)
         known = PreflightSettings.of(ledger)
         self._pool = (
             CheckPool(
@@ -217,7 +219,8 @@ class Inspector:
 
     async def check(self, location: str) -> Check:
         """Check a recording, and write down what was found."""
-        return unless_withdrawn(await self._found(location), self._withdrawn)
+        check = self._verdicts.applied(await self._found(location))
+        return unless_withdrawn(check, self._withdrawn)
 
     async def _found(self, location: str) -> Check:
         loop = asyncio.get_running_loop()

@@ -25,6 +25,19 @@ def test_each_error_comes_with_what_to_do(study: pd.DataFrame, tables: Tables) -
         assert int(row[1]) == (study["error_code"] == code).sum()
 
 
+def test_a_line_says_how_well_the_preflight_expected_the_answers(
+    study: pd.DataFrame, words: Words
+) -> None:
+    checked = study.assign(predicted_error_code=None)
+    scored = checked.index[checked["outcome"] == "scored"]
+    assert "answers that Helios gave to checked recordings." in words(errors(report_data(checked)))
+    checked.loc[scored[:3], ["predicted_error_code", "speech_s"]] = "ERR_RECORDING_TOO_SHORT", 9.5
+    said = words(errors(report_data(checked)))
+    assert "With least_speech_s=9.5 the preflight would have expected 3 more of the" in said
+    unchecked = checked.assign(predicted_error_code=None, duration_s=None)
+    assert "preflight" not in words(errors(report_data(unchecked)))
+
+
 def test_warnings_are_counted_where_there_are_scores(study: pd.DataFrame, tables: Tables) -> None:
     table = study.assign(warnings=pd.Series([["noisy", "far"]] * len(study), dtype="object"))
     scored = (study["outcome"] == "scored").sum()

@@ -168,6 +168,12 @@ def test_each_error_is_decided_from_the_audio_and_says_why(good, changes, code, 
     assert assessment.warnings == ()
 
 
+def test_the_least_speech_is_a_setting(good):
+    found = replace(good, speech_s=8.5)
+    assert assess(found, least_speech_s=8.5).error_code is None
+    assert "at least 8.6 s are needed" in (assess(found, least_speech_s=8.6).error_reason or "")
+
+
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [

@@ -12,6 +12,7 @@ from helios_research._util.terminal import Colour
 from helios_research.api.models import RunRequest
 from helios_research.codes import (
     DUPLICATE_AUDIO,
+    LEFT_OUT,
     METADATA_CHANGED,
     RECORDING_CHANGED,
     WITHDRAWN,
@@ -71,6 +72,19 @@ def test_without_the_preflight_it_may_be_sent_all_the_same(row_of, check_of) -> 
     check = check_of(Verdict.FAIL, HeliosCode.TOO_SHORT)
     status = row_status(row_of(), check, [], options=DecisionOptions(preflight=False))
     assert (status.outcome, status.next) == (Outcome.PENDING, NextStep.SEND)
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+def test_what_the_researcher_left_out_is_not_sent_unless_its_audio_may_be_there(
+    row_of, check_of, attempt_of, preflight
+) -> None:
+    check, options = check_of(Verdict.FAIL, LEFT_OUT), DecisionOptions(preflight=preflight)
+    for history in ([], [attempt_of(State.CREATED)]):
+        status = row_status(row_of(), check, history, options)
+        assert (status.outcome, status.next) == (Outcome.SKIPPED, NextStep.NONE)
+        assert (status.error_code, status.error_reason) == (LEFT_OUT, "Not sent. As heard.")
+    status = row_status(row_of(), check, [attempt_of(State.UPLOADED)], options)
+    assert (status.outcome, status.next) == (Outcome.PENDING, NextStep.RESUME)
 
 
 @pytest.mark.parametrize("code", [UNREADABLE, WITHDRAWN])
