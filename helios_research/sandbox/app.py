@@ -144,38 +144,32 @@ def make_api(core: Core) -> ASGIApp:
         Route(f"{RUNS_PATH}/{{model_run_id}}", api.fetch, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
-    return core.wrap(AuthMiddleware(app, core), "api")
+    return core.wrap(_with_key(app, core), "api")
 
 
-class AuthMiddleware:
-    """Lets requests in that have the key, at the rate and after the delay of the settings."""
+def _with_key(app: ASGIApp, core: Core) -> ASGIApp:
+    """Let requests in that have the key, at the rate and after the delay of the settings."""
 
-    def __init__(self, app: ASGIApp, core: Core) -> None:
-        self._app = app
-        self._core = core
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = _not_let_in(Request(scope), core) or app
+        await core.pause(core.settings.latency_s)
+        await wanted(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in or refuse it."""
-        answer = self._refusal(Request(scope)) or self._app
-        await self._core.pause(self._core.settings.latency_s)
-        await answer(scope, receive, send)
+    return answer
 
-    def _refusal(self, request: Request) -> Response | None:
-        given = request.headers.get("x-api-key", "")
-        if not hmac.compare_digest(given.encode(), self._core.settings.api_key.encode()):
-            return JSONResponse({"detail": "Missing or unknown API key"}, 401)
-        wait_s = self._core.bucket.wait_s(self._core.clock())
-        return self._too_many(wait_s) if wait_s > 0 else None
 
-    def _too_many(self, wait_s: float) -> Response:
-        whole_s = math.ceil(wait_s)
-        headers: dict[str, str] = {}
-        if self._core.settings.retry_after == "seconds":
-            headers["retry-after"] = str(whole_s)
-        elif self._core.settings.retry_after == "date":
-            then = datetime.fromtimestamp(math.ceil(self._core.clock() + wait_s), UTC)
-            headers["retry-after"] = format_datetime(then, usegmt=True)
-        return JSONResponse({"detail": "Too many requests"}, 429, headers)
+def _not_let_in(request: Request, core: Core) -> Response | None:
+    given = request.headers.get("x-api-key", "")
+    if not hmac.compare_digest(given.encode(), core.settings.api_key.encode()):
+        return JSONResponse({"detail": "Missing or unknown API key"}, 401)
+    now, style = core.clock(), core.settings.retry_after
+    wait_s = core.bucket.wait_s(now)
+    if wait_s <= 0:
+        return None
+    then = datetime.fromtimestamp(math.ceil(now + wait_s), UTC)
+    when = str(math.ceil(wait_s)) if style == "seconds" else format_datetime(then, usegmt=True)
+    headers = {} if style == "absent" else {"retry-after": when}
+    return JSONResponse({"detail": "Too many requests"}, 429, headers)
 
 
 class Api:
@@ -248,15 +242,10 @@ def _sections(run: Run, assessment: Assessment, number: int) -> list[dict[str, A
                 "startSecs": round(position * length_s, 3),
                 "finishSecs": round((position + 1) * length_s, 3),
                 "transcript": transcript(run.sha256, length_s),
-                **{_camel(name): {"value": value} for name, value in scores.items()},
+                **{to_camel(name): {"value": value} for name, value in scores.items()},
             }
         )
     return found
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
 
 
 def _moment(at: float) -> str:

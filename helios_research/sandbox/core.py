@@ -190,7 +190,7 @@ class Core:
 
     def wrap(self, app: ASGIApp, host: Literal["api", "upload"]) -> ASGIApp:  # noqa: ARG002 (for subclasses)
         """Put the outermost layer around a host."""
-        return LogMiddleware(app, self)
+        return _logged(app, self)
 
     def upload_url_of(self, run: Run) -> str:
         """Make the URL that a run's recording is put to."""
@@ -205,16 +205,11 @@ class Core:
                     await self.stopping.wait()
 
 
-class LogMiddleware:
-    """Notes each answer just before its last part goes out, so that its reader finds it noted."""
+def _logged(app: ASGIApp, core: Core) -> ASGIApp:
+    """Note each answer just before its last part goes out, so that its reader finds it noted."""
 
-    def __init__(self, app: ASGIApp, core: Core) -> None:
-        self._app = app
-        self._core = core
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        at, status = self._core.now(), 0
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        at, status = core.now(), 0
 
         async def noting_send(message: Message) -> None:
             nonlocal status
@@ -222,10 +217,12 @@ class LogMiddleware:
                 status = message["status"]
             elif not message.get("more_body"):
                 # Without the query: the signature of an upload is in it.
-                self._core.note(RequestAnswered(at, scope["method"], scope["path"], status))
+                core.note(RequestAnswered(at, scope["method"], scope["path"], status))
             await send(message)
 
-        await self._app(scope, receive, noting_send)
+        await app(scope, receive, noting_send)
+
+    return answer
 
 
 def note_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette passes both)

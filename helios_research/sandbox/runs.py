@@ -30,6 +30,8 @@ from typing import Literal
 from helios_research.recording import AudioFacts
 
 HOUR_S = 3600.0
+RETENTION_S = 12 * HOUR_S
+"""Time from completion until a run with deleteData is deleted, as at Helios."""
 
 
 def _new_key() -> str:
@@ -44,8 +46,8 @@ class SandboxSettings:
     ----------
     api_key
         The only key that is accepted; by default a new random one.
-    port, upload_port
-        Ports of the API and of the upload host on 127.0.0.1; 0 takes a free one.
+    port
+        Port of the API on 127.0.0.1; 0 takes a free one.
     rate_per_s
         API requests per second that are accepted; None sets no limit. Uploads do not count.
     burst
@@ -60,30 +62,21 @@ class SandboxSettings:
         Seconds that a run is RUNNING, in the median.
     processing_spread
         Standard deviation of the logarithm of that time over runs; 0 makes all runs take equally
-        long. The time of a recording depends on its bytes and the seed alone.
-    processing_per_audio_s
-        More seconds of processing for each second of audio.
+        long. The time of a recording depends on its bytes alone.
     url_lifetime_s
         Seconds for which an upload URL is valid; one hour at Helios.
-    retention_s
-        Seconds from completion until a run with deleteData is deleted; 12 hours at Helios.
     sections
         Sections that a result has; one at Helios today.
     least_speech_s
         Seconds of speech that a recording needs, at most 12; 10 in Helios' documentation.
     max_upload_bytes
         Largest upload that is accepted, so that a mistake cannot fill the disk.
-    workers
-        Threads that examine audio.
-    seed
-        Seed of the processing times.
     log_file
         File to which every event is appended as a line of JSON; None writes none.
     """
 
     api_key: str = field(default_factory=_new_key, repr=False)
     port: int = 0
-    upload_port: int = 0
     rate_per_s: float | None = None
     burst: int = 5
     retry_after: Literal["seconds", "date", "absent"] = "seconds"
@@ -91,14 +84,10 @@ class SandboxSettings:
     pickup_s: float = 0.2
     processing_s: float = 2.0
     processing_spread: float = 0.3
-    processing_per_audio_s: float = 0.0
     url_lifetime_s: float = HOUR_S
-    retention_s: float = 12 * HOUR_S
     sections: int = 1
     least_speech_s: float = 10.0
     max_upload_bytes: int = 512 * 1024**2
-    workers: int = 1
-    seed: int = 0
     log_file: Path | None = None
 
 
@@ -303,12 +292,8 @@ class RunStore:
 
     def completed_at(self, run: Run) -> float:
         """Give the time at which a run completes; infinite until its audio was examined."""
-        found = self._assessments.get(run.sha256 or "")
-        if found is None:
-            return math.inf
-        assessment, assessed_at = found
-        audio_s = self._settings.processing_per_audio_s * assessment.duration_s
-        return max(run.processed_at + audio_s, assessed_at)
+        found = self._assessments.get(run.sha256 or "", (None, math.inf))
+        return max(run.processed_at, found[1])
 
     def state(self, run: Run) -> RunState:
         """Give the state of a run now."""
@@ -321,10 +306,9 @@ class RunStore:
         return RunState.COMPLETE_OK if assessment.error_code is None else RunState.COMPLETE_ERROR
 
     def _is_deleted(self, run: Run) -> bool:
-        gone_at = self.completed_at(run) + self._settings.retention_s
-        return run.delete_data and self._clock() >= gone_at
+        return run.delete_data and self._clock() >= self.completed_at(run) + RETENTION_S
 
     def _processing_s(self, sha256: str) -> float:
-        draw = Random(f"{self._settings.seed}:{sha256}")  # noqa: S311 (has to be repeatable)
+        draw = Random(f"0:{sha256}")  # noqa: S311 (has to be repeatable)
         factor = math.exp(self._settings.processing_spread * draw.gauss(0.0, 1.0))
         return self._settings.processing_s * factor

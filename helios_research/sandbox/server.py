@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
 import uvicorn
@@ -54,7 +53,7 @@ class Sandbox:
     examine
         Finds out what a file contains; runs in the executor.
     executor
-        Where audio is examined; by default threads of its own, as many as the settings say.
+        Where audio is examined; by default a thread of its own.
 
     Examples
     --------
@@ -85,12 +84,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -154,12 +148,12 @@ class Sandbox:
     def _launch(self, core: Core, folder: Path, undo: ExitStack) -> None:
         executor = self._executor
         if executor is None:
-            executor = ThreadPoolExecutor(self.settings.workers, "helios-sandbox-audio")
+            executor = ThreadPoolExecutor(1, "helios-sandbox-audio")
             undo.callback(executor.shutdown, wait=True, cancel_futures=True)
         examiner = Examiner(
             self._examine, executor, core.runs.assessed, self.settings.least_speech_s
         )
-        sockets = [_bind(self.settings.port), _bind(self.settings.upload_port)]
+        sockets = [_bind(self.settings.port), _bind(0)]
         core.api_url, core.upload_url = (f"http://{HOST}:{s.getsockname()[1]}" for s in sockets)
         apps = [make_api(core), make_storage(core, examiner, folder)]
         ready: Future[asyncio.AbstractEventLoop] = Future()

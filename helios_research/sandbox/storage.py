@@ -6,9 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from xml.sax.saxutils import escape
 
@@ -33,7 +31,7 @@ def make_storage(core: Core, examiner: "Examiner", folder: Path) -> ASGIApp:
     storage = Storage(core, examiner, folder)
     routes = [Route("/recordings/{run_id}", storage.put, methods=["PUT"])]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
-    return core.wrap(KeyGuard(app, core), "upload")
+    return core.wrap(_without_key(app, core), "upload")
 
 
 class Examiner:
@@ -76,39 +74,27 @@ class Examiner:
             self._assessed(sha256, assess(found, self._least_speech_s))
 
 
-@dataclass(frozen=True, slots=True)
-class UploadRefusal:
-    """A refusal, in the form and words of S3."""
-
-    status: int
-    code: str
-    message: str
-
-    def response(self) -> Response:
-        """Write the refusal as XML."""
-        body = (
-            '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message></Error>"
-        )
-        return Response(body, self.status, media_type="application/xml")
+def _refusal(status: int, code: str, message: str) -> Response:
+    """Refuse an upload in the form and words of S3."""
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    )
+    return Response(body, status, media_type="application/xml")
 
 
-class KeyGuard:
-    """Refuses every request with an API key: this host is not the API."""
+def _without_key(app: ASGIApp, core: Core) -> ASGIApp:
+    """Refuse every request with an API key: this host is not the API."""
 
-    def __init__(self, app: ASGIApp, core: Core) -> None:
-        self._app = app
-        self._core = core
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in or refuse it."""
-        answer: ASGIApp = self._app
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        wanted: ASGIApp = app
         if "x-api-key" in Headers(scope=scope):
             run_id = scope["path"].removeprefix("/recordings/")
-            self._core.violated("API key sent to the upload host", run_id)
-            refusal = UploadRefusal(400, "InvalidArgument", "Unsupported header x-api-key")
-            answer = refusal.response()
-        await answer(scope, receive, send)
+            core.violated("API key sent to the upload host", run_id)
+            wanted = _refusal(400, "InvalidArgument", "Unsupported header x-api-key")
+        await wanted(scope, receive, send)
+
+    return answer
 
 
 class Incoming:
@@ -125,12 +111,7 @@ class Incoming:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if not self._kept:
             self.path.unlink()
@@ -167,7 +148,7 @@ class Storage:
         run_id = request.path_params["run_id"]
         refusal = self._url_refusal(request) or self._length_refusal(request.headers, run_id)
         if refusal is not None:
-            return refusal.response()
+            return refusal
         with Incoming(self._folder) as incoming:
             async for block in request.stream():
                 incoming.write(block)
@@ -196,25 +177,25 @@ class Storage:
         )
         core.note(received)
 
-    def _url_refusal(self, request: Request) -> UploadRefusal | None:
+    def _url_refusal(self, request: Request) -> Response | None:
         denied = self._core.signer.refusal(
             request.url.path, request.query_params, self._core.clock()
         )
         if denied is None:
             return None
         code = "AccessDenied" if denied is UrlRefusal.EXPIRED else "SignatureDoesNotMatch"
-        return UploadRefusal(403, code, denied)
+        return _refusal(403, code, denied)
 
-    def _length_refusal(self, headers: Mapping[str, str], run_id: str) -> UploadRefusal | None:
+    def _length_refusal(self, headers: Mapping[str, str], run_id: str) -> Response | None:
         if "transfer-encoding" in headers:
             self._core.violated("chunked upload", run_id)
             message = "A header you provided implies functionality that is not implemented"
-            return UploadRefusal(501, "NotImplemented", message)
+            return _refusal(501, "NotImplemented", message)
         if "content-length" not in headers:
             self._core.violated("upload without Content-Length", run_id)
             message = "You must provide the Content-Length HTTP header."
-            return UploadRefusal(411, "MissingContentLength", message)
+            return _refusal(411, "MissingContentLength", message)
         if int(headers["content-length"]) > self._core.settings.max_upload_bytes:
             message = "Your proposed upload exceeds the maximum allowed size"
-            return UploadRefusal(400, "EntityTooLarge", message)
+            return _refusal(400, "EntityTooLarge", message)
         return None

@@ -123,20 +123,6 @@ def test_processing_times_spread_but_stay_the_same_for_the_same_audio(start, clo
     assert min(first) < 20 < max(first)
 
 
-def test_longer_audio_can_take_longer(start, clock, audio):
-    caller = start(
-        clock=clock,
-        processing_s=1.0,
-        processing_spread=0.0,
-        processing_per_audio_s=0.5,
-        pickup_s=0.0,
-    )
-    began = clock.now
-    run_id = caller.submit(audio(duration_s=60.0))
-    caller.settle(run_id)
-    assert caller.sandbox.completions()[run_id].timestamp() == pytest.approx(began + 1 + 30)
-
-
 def test_deleted_data_is_gone_twelve_hours_after_completion(caller, clock, audio):
     kept, deleted = caller.submit(audio()), caller.submit(audio(), deleteData=True)
     caller.settle(kept)
