@@ -82,6 +82,22 @@ BIRTH_SEX_SPELLINGS: Mapping[str, str] = MappingProxyType(
     {spelling: sex for sex in BIRTH_SEXES for spelling in (sex, sex[0])}
 )
 
+# What German, French, Spanish, Italian and English tables write: offered, but never taken unasked.
+SEX_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        word: sex
+        for sex, words in {
+            "MALE": "man men boy mann männlich maennlich männl. homme masculin hombre varón varon "
+            "masculino uomo maschio maschile",
+            "FEMALE": "woman women girl frau weiblich weibl. femme féminin feminin mujer femenino "
+            "donna femmina femminile",
+            "INTERSEX": "intersexual intersexuell intersexe intersessuale",
+            "UNKNOWN": "unbekannt inconnu desconocido sconosciuto",
+        }.items()
+        for word in words.split()
+    }
+)
+
 REQUIRED_FIELDS = ("recording", "user_label", "date_of_birth", "birth_sex", "language")
 
 MANIFEST = (

@@ -11,6 +11,7 @@ from helios_research.cli.options import (
     BaseUrl,
     Columns,
     Constants,
+    Dates,
     Folder,
     Manifest,
     Price,
@@ -18,6 +19,7 @@ from helios_research.cli.options import (
     Root,
     Sheet,
     Tags,
+    Values,
     app,
     examples,
 )
@@ -70,6 +72,7 @@ def demo(
         "check manifest.csv --tags arm,visit",
         "check export.xlsx --sheet Visits --root recordings",
         "check manifest.csv --column user_label=participant",
+        "check manifest.csv --value birth_sex:1=MALE --dates day-first",
         "check manifest.csv --constant language=en-GB --out checks.csv",
     )
 )
@@ -77,6 +80,8 @@ def check(
     manifest: Manifest,
     tags: Tags = "",
     column: Columns = None,
+    value: Values = None,
+    dates: Dates = None,
     constant: Constants = None,
     sheet: Sheet = None,
     root: Root = None,
@@ -99,7 +104,7 @@ def check(
         # Before the checks, which may take an hour.
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
-    cohort = _read(manifest, tags, column, constant, sheet, root)
+    cohort = _read(manifest, tags, column, value, dates, constant, sheet, root)
     print_issues(cohort)
     checks = preflight(cohort)
     print_checks(checks)
@@ -127,6 +132,8 @@ def submit(
     ],
     tags: Tags = "",
     column: Columns = None,
+    value: Values = None,
+    dates: Dates = None,
     constant: Constants = None,
     sheet: Sheet = None,
     root: Root = None,
@@ -163,7 +170,7 @@ def submit(
     from helios_research.study import Study
     from helios_research.withdrawal import RESULTS_FILE
 
-    cohort = _read(manifest, tags, column, constant, sheet, root)
+    cohort = _read(manifest, tags, column, value, dates, constant, sheet, root)
     print_issues(cohort)
     results = Study(study, client=Client(region=region, base_url=base_url)).submit(
         cohort,
@@ -357,6 +364,8 @@ def _read(
     manifest: Path,
     tags: str,
     columns: list[str] | None,
+    values: list[str] | None,
+    dates: list[str] | None,
     constants: list[str] | None,
     sheet: str | None,
     root: str | None,
@@ -366,6 +375,8 @@ def _read(
     return read_cohort(
         manifest,
         columns=_pairs(columns, "--column"),
+        values=_values(values),
+        date_format=_date_format(dates),
         constants=_pairs(constants, "--constant"),
         tags=_listed(tags) or (),
         root=root,
@@ -394,6 +405,24 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(message, param_hint=option)
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _values(texts: list[str] | None) -> dict[str, dict[str, str]]:
+    values: dict[str, dict[str, str]] = {}
+    for text in texts or []:
+        field, _, rest = text.partition(":")
+        code, equals, meaning = rest.rpartition("=")
+        if not (field and code and equals):
+            message = f"{text!r} is not of the form FIELD:CELL=MEANING"
+            raise typer.BadParameter(message, param_hint="--value")
+        values.setdefault(field.strip(), {})[code] = meaning
+    return values
+
+
+def _date_format(texts: list[str] | None) -> str | dict[str, str]:
+    if texts and len(texts) == 1 and "=" not in texts[0]:
+        return texts[0]
+    return _pairs(texts, "--dates")
 
 
 def _next_step(results: "pd.DataFrame", study: Path) -> str:

@@ -78,6 +78,23 @@ Constants = Annotated[
         help="The same value for every row, as in language=en-GB. Repeatable.",
     ),
 ]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value",
+        metavar="FIELD:CELL=MEANING",
+        help="What a value of the table means, as in birth_sex:1=MALE. Repeatable.",
+    ),
+]
+Dates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dates",
+        metavar="FORM",
+        help="How dates are written that are not year-month-day: day-first, month-first, or for one "
+        "field as in date_of_birth=%d.%m.%Y. Repeatable.",
+    ),
+]
 Sheet = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of an Excel workbook.")]
 Root = Annotated[
     str | None,

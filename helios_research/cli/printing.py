@@ -1,7 +1,9 @@
 """What the commands print: tables, sentences in the words of the shell, and colours."""
 
+import ast
 import logging
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -42,9 +44,27 @@ _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"Name the columns with .* \(on the command line: (--column .*) and (--constant .*?)\)": (
         r"Name the columns with \1, or give one value for all rows with \2"
     ),
+    r"values=(\{.*\}\})": lambda found: _value_options(found[1]),
+    r'date_format="(day|month) first"': r"--dates \1-first",
+    r"date_format=(\{.*?\})": lambda found: _options("dates", found[1]),
     r"\bits error_reason says\b": "`helios-research status STUDY --errors` says",
     r"^(\w+?)(?:_s)? is (?=.+, but must be )": lambda found: f"--{found[1].replace('_', '-')} is ",
 }
+
+
+def _value_options(values: str) -> str:
+    return " ".join(
+        f"--value {shlex.quote(f'{field}:{code}={meaning}')}"
+        for field, meanings in ast.literal_eval(values).items()
+        for code, meaning in meanings.items()
+    )
+
+
+def _options(name: str, pairs: str) -> str:
+    return " ".join(
+        f"--{name} {shlex.quote(f'{field}={value}')}"
+        for field, value in ast.literal_eval(pairs).items()
+    )
 
 
 def in_shell_words(text: str) -> str:

@@ -15,7 +15,15 @@ from types import MappingProxyType
 from typing import Any
 
 from helios_research._util.text import literal
+from helios_research.cohort.declarations import (
+    DATE_FIELDS,
+    clean_date_format,
+    clean_values,
+    is_date_format,
+    short_date_format,
+)
 from helios_research.columns import (
+    BIRTH_SEXES,
     MOST_TAGS,
     RECORDING_ID,
     REQUIRED_FIELDS,
@@ -25,6 +33,12 @@ from helios_research.columns import (
 from helios_research.errors import ColumnsError
 
 _NEVER_CONSTANT = (RECORDING_ID.name, "recording")
+_IDENTITY = {*_NEVER_CONSTANT, "user_label"}
+
+_DATE_FORMATS = (
+    f"Dates and times are {', '.join(DATE_FIELDS)}, and their forms 'day first', 'month first', or as "
+    "in '%d.%m.%Y' with day, month and year."
+)
 
 _CLOSE_ENOUGH = 0.86
 """Similarity (0 to 1, as difflib measures it) from which a name is taken for a misspelling:
@@ -94,6 +108,8 @@ class ColumnMapping:
     constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     tags: tuple[str, ...] = ()
     root: str | None = None
+    meanings: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    date_format: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -101,11 +117,19 @@ class ColumnMapping:
         columns: Mapping[str, Hashable] | None,
         constants: Mapping[str, Any] | None,
         tags: Iterable[Hashable] | str,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
     ) -> "ColumnMapping":
         """Take the arguments of a call as they come."""
         names = (tags,) if isinstance(tags, str) else tags
         own = {field_name: str(column) for field_name, column in (columns or {}).items()}
-        return cls(own, dict(constants or {}), tuple(dict.fromkeys(map(str, names))))
+        return cls(
+            own,
+            dict(constants or {}),
+            tuple(dict.fromkeys(map(str, names))),
+            meanings=clean_values(values),
+            date_format=clean_date_format(date_format),
+        )
 
     def resolve(self, source: str, names: Iterable[str]) -> "ColumnMapping":
         """Add the columns that are named like their field, once all fits the table's names."""
@@ -118,6 +142,7 @@ class ColumnMapping:
             unused = [name for name in available if name not in mapped.values()]
             raise ColumnsError.missing(source, missing, unused)
         _check_tags(source, available, mapped, self.tags)
+        _check_declarations(source, {**self.constants, **mapped}, self.meanings, self.date_format)
         return replace(self, columns=mapped)
 
     def name_of(self, field_name: str) -> str:
@@ -167,7 +192,13 @@ class ColumnMapping:
             "constants": dict(self.constants),
             "tags": tags,
             "root": self.root,
+            **self.declared(),
         }
+
+    def declared(self) -> dict[str, Any]:
+        """Give what was declared of values and dates, as arguments."""
+        given = {"values": dict(self.meanings), "date_format": short_date_format(self.date_format)}
+        return {name: declared for name, declared in given.items() if declared}
 
 
 def guess_columns(names: Iterable[str]) -> dict[str, str]:
@@ -277,6 +308,32 @@ def _check_tags(
         what = f"a run can have {MOST_TAGS} tags, and these are {len(tags)}"
         remedy = "Leave some out of tags=; columns that are not sent stay in the results."
         raise ColumnsError.tags(source, what, remedy)
+
+
+def _check_declarations(
+    source: str,
+    present: Collection[str],
+    values: Mapping[str, Mapping[str, str]],
+    date_format: Mapping[str, str],
+) -> None:
+    for field in [*values, *date_format]:
+        _check_field(source, field, "")
+    # A form for all dates is also for those that the table lacks.
+    for field in values.keys() - set(present) or values.keys() & _IDENTITY:
+        what = f"values= declares values of {field!r}, "
+        what += (
+            "whose cells are taken as they are" if field in _IDENTITY else "which no column holds"
+        )
+        raise ColumnsError.mapping(source, what, "Leave it out of values=.")
+    for field, form in date_format.items():
+        if field not in DATE_FIELDS or not is_date_format(form):
+            what = f"date_format= cannot read {field!r} with {form!r}"
+            raise ColumnsError.mapping(source, what, _DATE_FORMATS)
+    for code, meaning in values.get("birth_sex", {}).items():
+        if meaning and meaning not in BIRTH_SEXES:
+            what = f"values= says that {code!r} in 'birth_sex' means {meaning!r}"
+            remedy = f"Write one of {', '.join(BIRTH_SEXES)}."
+            raise ColumnsError.mapping(source, what, remedy)
 
 
 def _choices(name: str, names: list[str], label: str = "There are") -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from helios_research._util.files import replaced
-from helios_research.cohort.cells import cell_text
+from helios_research.cohort.cells import as_text, cell_text
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.validators import COLUMNS, HEADER, shortened, typed
 from helios_research.columns import STANDARD_FIELDS
@@ -57,13 +57,29 @@ def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
     return replace(
         tables,
         # Constants apply to the rows that stay, if any do.
-        mapping=replace(tables.mapping, constants={} if gone.all() else tables.mapping.constants),
+        mapping=replace(
+            tables.mapping,
+            constants={} if gone.all() else tables.mapping.constants,
+            meanings=_kept_meanings(tables, gone),
+        ),
         frame=_without(tables.frame, gone),
         fields=_kept(tables.fields, gone),
         tag_values=_kept(tables.tag_values, gone),
         row_numbers=tables.row_numbers[~gone].reset_index(drop=True),
         issues=_kept_issues(tables.issues, gone, lost),
     )
+
+
+def _kept_meanings(tables: CohortTables, gone: NDArray[np.bool_]) -> dict[str, dict[str, str]]:
+    """Keep the declared values but for those that only the removed rows have."""
+    kept = {}
+    for field, meanings in tables.mapping.meanings.items():
+        # A constant has no column.
+        own = tables.frame.get(tables.mapping.name_of(field), pd.Series(dtype="str"))
+        cells = as_text(own).str.strip().reindex(tables.frame.index)
+        lost = set(cells[gone].dropna()) - set(cells[~gone].dropna())
+        kept[field] = {code: meaning for code, meaning in meanings.items() if code not in lost}
+    return kept
 
 
 def _kept(table: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
@@ -138,6 +154,8 @@ def _to_table(tables: CohortTables) -> pa.Table:
         "columns": dict(tables.mapping.columns),
         "constants": {name: cell_text(value) for name, value in tables.mapping.constants.items()},
         "tags": list(tables.mapping.tags),
+        "values": tables.mapping.meanings,
+        "date_format": tables.mapping.date_format,
         "categories": _categories(tables.frame),
         "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
     }
@@ -152,7 +170,13 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
     for name, kept in described["categories"].items():
         frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
     columns, tags = dict(described["columns"]), list(described["tags"])
-    mapping = ColumnMapping(columns, dict(described["constants"]), tuple(tags))
+    mapping = ColumnMapping(
+        columns,
+        dict(described["constants"]),
+        tuple(tags),
+        meanings=described.get("values", {}),
+        date_format=described.get("date_format", {}),
+    )
     lacking = set(columns.values()) - set(frame.columns)
     if lacking:
         raise KeyError(*lacking)

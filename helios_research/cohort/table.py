@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from helios_research import columns as vocabulary
 from helios_research.cohort import storage
 from helios_research.cohort.cells import RawTable, as_text, cell_text, from_dataframe, text_column
+from helios_research.cohort.declarations import TIMES, as_declared
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.reading import read_table
 from helios_research.cohort.recordings import (
@@ -28,7 +29,6 @@ from helios_research.cohort.recordings import (
 )
 from helios_research.cohort.storage import CohortTables, remove_rows
 from helios_research.cohort.validation import (
-    TIMES,
     Draft,
     check_files,
     check_header,
@@ -58,11 +58,13 @@ class Cohort:
         self._tables = tables
 
     @classmethod
-    def from_frame(
+    def from_frame(  # noqa: PLR0913 - each says one thing about the table
         cls,
         df: pd.DataFrame,
         *,
         columns: Mapping[str, Hashable] | None = None,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str = (),
         root: str | os.PathLike[str] | None = None,
@@ -79,6 +81,13 @@ class Cohort:
             One row per recording.
         columns
             The DataFrame's own column for each standard field that is named otherwise there.
+        values
+            What the table's own values of a field mean, as in
+            ``{"birth_sex": {"1": "MALE", "2": "FEMALE"}}``; blank cells where it is ``""``. Numbers
+            are compared as text. Results then have the meaning.
+        date_format
+            How dates and times are written that are not in ISO 8601: ``"day first"``, ``"month
+            first"`` or as in ``"%d.%m.%Y"``; one for all, or a mapping by field.
         constants
             Values of standard fields that are the same in all rows.
         tags
@@ -97,7 +106,7 @@ class Cohort:
             The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
         raw = from_dataframe(df, "The DataFrame", first_row=1)
-        mapping = ColumnMapping.of(columns, constants, tags)
+        mapping = ColumnMapping.of(columns, constants, tags, values, date_format)
         return cls(build(raw, mapping, resolve_root(root, Path.cwd())))
 
     @classmethod
@@ -150,6 +159,16 @@ class Cohort:
     def tag_values(self) -> pd.DataFrame:
         """The tags as text; what is missing is not sent."""
         return self._tables.tag_values.copy(deep=False)
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """What was declared of the table's values and dates: ``values`` and ``date_format``."""
+        return self._tables.mapping.declared()
+
+    @property
+    def declared_fields(self) -> frozenset[str]:
+        """The fields whose values or dates were declared."""
+        return frozenset({*self._tables.mapping.meanings, *self._tables.mapping.date_format})
 
     @property
     def row_numbers(self) -> "pd.Series[int]":
@@ -291,10 +310,12 @@ class Cohort:
         return found[(found["severity"] == "error") & (found["position"] != HEADER)]
 
 
-def read_cohort(
+def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     path: str | os.PathLike[str],
     *,
     columns: Mapping[str, Hashable] | None = None,
+    values: Mapping[str, Mapping[Any, Any]] | None = None,
+    date_format: str | Mapping[str, str] | None = None,
     constants: Mapping[str, Any] | None = None,
     tags: Iterable[Hashable] | str = (),
     root: str | os.PathLike[str] | None = None,
@@ -311,6 +332,8 @@ def read_cohort(
         The table, one row per recording.
     columns
         The table's own column for each standard field that is named otherwise there.
+    values, date_format
+        What the table's own values mean, and how its dates are written; see `Cohort.from_frame`.
     constants
         Values of standard fields that are the same in all rows.
     tags
@@ -335,7 +358,7 @@ def read_cohort(
     >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
     """
     place = Path(path).expanduser()
-    mapping = ColumnMapping.of(columns, constants, tags)
+    mapping = ColumnMapping.of(columns, constants, tags, values, date_format)
     expected = [*mapping.columns.values(), *mapping.tags]
     raw = read_table(place, sheet=sheet, expected=expected)
     return Cohort(build(raw, mapping, resolve_root(root, place.absolute().parent)))
@@ -385,11 +408,16 @@ def _draft(raw: RawTable, mapping: ColumnMapping, root: str) -> Draft:
         {field: _given(raw.cells, mapping, field) for field in STANDARD_FIELDS},
         index=raw.cells.index,
     )
-    stripped = {field: _stripped(given[field]) for field in given}
-    stripped["recording"] = _resolved(stripped["recording"], root)
+    stripped = {field: _stripped(given[field]) for field in STANDARD_FIELDS}
+    meanings, forms = mapping.meanings, mapping.date_format
+    fields = {
+        field: as_declared(stripped[field], field, meanings.get(field, {}), forms.get(field))
+        for field in STANDARD_FIELDS
+    }
+    fields["recording"] = _resolved(stripped["recording"], root)
     tags = {name: _stripped(as_text(raw.cells[name])) for name in mapping.tags}
     tag_values = pd.DataFrame(tags, index=raw.cells.index)
-    return Draft(given, pd.DataFrame(stripped), tag_values, mapping)
+    return Draft(given, pd.DataFrame(stripped), pd.DataFrame(fields), tag_values, mapping)
 
 
 def _given(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":

@@ -1,10 +1,12 @@
 """The checks of a cohort: field by field, within one row, and across the rows of one participant."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from helios_research.cohort.declarations import TIMES, undeclared
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.recordings import look
 from helios_research.cohort.validators import (
@@ -26,8 +28,6 @@ from helios_research.cohort.validators import (
 )
 from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Severity
 
-TIMES = ("sleep_time", "wake_time", "recording_time")
-"""Times of a row, in the order in which they must have happened."""
 IDS = ("recording_id", "user_label")
 
 _WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
@@ -36,9 +36,10 @@ _UNKNOWN = "UNKNOWN"
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A cohort that is being checked."""
+    """A cohort that is being checked: its cells as given, without spaces, and as declared."""
 
     given: pd.DataFrame
+    stripped: pd.DataFrame
     fields: pd.DataFrame
     tag_values: pd.DataFrame
     mapping: ColumnMapping
@@ -52,7 +53,8 @@ class Draft:
     def check(self, issues: Issues, field: str, validator: Validator) -> "pd.Series[bool]":
         """Check every value of a field; return which values have no error."""
         name = self.mapping.name_of(field)
-        return issues.check(self.fields[field], name, code_of(field), validator)
+        values, shown = self.fields[field], self.stripped[field]
+        return issues.check(values, name, code_of(field), validator, shown)
 
 
 def code_of(field: str) -> str:
@@ -70,18 +72,37 @@ def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
         "language": language,
         **{name: local_time(now) for name in TIMES},
     }
+    known = undeclared(draft.stripped, draft.fields, draft.mapping.date_format)
     good = pd.DataFrame(index=draft.fields.index)
     for field in STANDARD_FIELDS:
         _check_blank(draft, issues, field)
         good[field] = draft.check(issues, field, field_text)
         if field in validator_of:
-            good[field] &= draft.check(issues, field, validator_of[field])
+            validator = _with_known(validator_of[field], known.get(field, {}))
+            good[field] &= draft.check(issues, field, validator)
+    _check_declared(draft, issues)
     _check_order(draft, issues, good)
     _check_privacy(draft, issues)
     for tag in draft.tag_values.columns:
         issues.check(draft.tag_values[tag], tag, "INVALID_TAG", tag_text)
         issues.check(draft.tag_values[tag], tag, "INVALID_TAG", personal_tag)
     return good
+
+
+def _with_known(validator: Validator, known: Mapping[str, Problem]) -> Validator:
+    """Put problems that show only in the whole column before those of one cell."""
+    return lambda value: known.get(value) or validator(value)
+
+
+def _check_declared(draft: Draft, issues: Issues) -> None:
+    """Warn of declared values that no cell has."""
+    for field, meanings in draft.mapping.meanings.items():
+        unseen = ", ".join(repr(code) for code in meanings.keys() - {*draft.stripped[field]})
+        if unseen:
+            column = draft.mapping.name_of(field)
+            what = f"No cell has {unseen}, which values= declares for {field}."
+            problem = Problem(what, "Check the spelling, or leave it out.", Severity.WARNING)
+            issues.add([HEADER], column, [None], problem, code_of(field))
 
 
 def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":

@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from helios_research.columns import BIRTH_SEX_SPELLINGS, BIRTH_SEXES, LONGEST_LABEL, Severity
+from helios_research._util.text import literal
+from helios_research.columns import (
+    BIRTH_SEX_SPELLINGS,
+    BIRTH_SEXES,
+    LONGEST_LABEL,
+    SEX_WORDS,
+    Severity,
+)
 
 HEADER = -1
 """Position of a problem that concerns the whole table."""
@@ -86,13 +93,22 @@ class Issues:
         ]
 
     def check(
-        self, values: "pd.Series[str]", column: str, error_code: str, validator: Validator
+        self,
+        values: "pd.Series[str]",
+        column: str,
+        error_code: str,
+        validator: Validator,
+        shown: "pd.Series[str] | None" = None,
     ) -> "pd.Series[bool]":
-        """Check every different value of a column once; return which values have no error."""
+        """Check every different value of a column once; return which values have no error.
+
+        Issues show a value as it is in the table, where that is another column.
+        """
         distinct = values.dropna().unique().tolist()
         problem_of = {value: problem for value in distinct if (problem := validator(value))}
         found = values[values.isin(list(problem_of))]
-        self.add(found.index, column, found, [problem_of[value] for value in found], error_code)
+        cells = found if shown is None else shown[found.index]
+        self.add(found.index, column, cells, [problem_of[value] for value in found], error_code)
         wrong = [value for value, one in problem_of.items() if one.severity is Severity.ERROR]
         return values.notna() & ~values.isin(wrong)
 
@@ -165,11 +181,22 @@ def birth_sex(value: str) -> Problem | None:
     # Beyond ASCII, other letters become these in upper case, such as the dotless i.
     if value.isascii() and value.upper() in BIRTH_SEX_SPELLINGS:
         return None
+    return unclear_sex(value)
+
+
+def unclear_sex(code: str) -> Problem:
+    """Say that a code for a sex at birth has to be declared."""
     accepted = ", ".join(f"{sex} or {sex[0]}" for sex in BIRTH_SEXES)
+    line = _values_line("birth_sex", code, SEX_WORDS.get(code.casefold()))
     return Problem(
-        "Not a sex at birth that Helios knows.",
-        f"Write one of: {accepted} (in any case).",
+        "It is not clear which sex at birth this is.",
+        f"Write one of: {accepted} (in any case), or declare what it means: {line}.",
     )
+
+
+def _values_line(field: str, code: str, meaning: str | None) -> str:
+    """Write the declaration of one value, with … where only the researcher knows its meaning."""
+    return f"values={literal({field: {shortened(code): meaning or '…'}})}"
 
 
 def language(value: str) -> Problem | None:
@@ -183,7 +210,8 @@ def language(value: str) -> Problem | None:
         return None
     likely = _likely_language(value)
     hint = f"Did you mean {likely}?" if likely else "Write it as in en-GB, es or zh-Hant-TW."
-    return Problem("Not a BCP 47 language tag.", hint)
+    line = _values_line("language", value, likely)
+    return Problem("Not a BCP 47 language tag.", f"{hint} It can be declared: {line}.")
 
 
 def user_label(value: str) -> Problem | None:

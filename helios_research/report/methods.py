@@ -12,7 +12,7 @@ from helios_research.analysis.prepared import count_reasons
 from helios_research.columns import Outcome, Source
 from helios_research.report.blocks import SAY, Block, Bullets, Text, in_words, listed
 from helios_research.report.data import CHANGE, Found, ReportData
-from helios_research.results.codebook import NOT_MEDICAL, span
+from helios_research.results.codebook import NOT_MEDICAL, declared_in_words, span
 
 _SAY = SAY["methods"]
 _LIBRARIES = ("pandas", "numpy", "scipy", "matplotlib")
@@ -55,6 +55,8 @@ def _scoring(data: ReportData) -> Iterator[str]:
     yield _SAY["scored" if scored else "sent"].format(service=service)
     tags = data.provenance.get("tags") or ()
     yield _SAY["with_tags" if tags else "without_tags"].format(tags=listed(tags))
+    if declared := declared_in_words(data.provenance):
+        yield _SAY["declared"].format(declared=declared)
     if when := span(data.column("run_at")):
         yield _SAY["processed"].format(when=when)
     if again := int((data.column("attempts") > 1).sum()):

@@ -91,6 +91,7 @@ def _origin(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[
         "model runs created": span(results.get("created_at", _NO_MOMENTS)),
         "model runs completed": span(results.get("completed_at", _NO_MOMENTS)),
         "sent as tags": ", ".join(provenance.get("tags") or ()),
+        "read as declared": declared_in_words(provenance),
         "withdrawn participants, not included": provenance.get("withdrawn"),
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "by": f"helios_research {__version__}, pandas {pd.__version__}, "
@@ -98,6 +99,17 @@ def _origin(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[
         "schema of the results": provenance.get("schema_version") or RESULTS_SCHEMA_VERSION,
     }
     return [(what, str(value)) for what, value in named.items() if value]
+
+
+def declared_in_words(provenance: Mapping[str, Any]) -> str:
+    """Word what was declared of the table's values and dates; empty where nothing was."""
+    values, forms = provenance.get("values") or {}, provenance.get("date_format") or {}
+    parts = [
+        f"{field} {', '.join(f'{code} = {meaning or None}' for code, meaning in meanings.items())}"
+        for field, meanings in values.items()
+    ]
+    named = {"dates": forms} if isinstance(forms, str) else forms
+    return "; ".join([*parts, *(f"{field} {form}" for field, form in named.items())])
 
 
 def span(moments: "pd.Series[Any]") -> str:

@@ -79,6 +79,7 @@ class Snapshot:
             "base_url": self._ledger.get_setting(Setting.BASE_URL),
             "source": self._ledger.get_setting(Setting.SOURCE),
             "tags": list(self._cohort.tags),
+            **self._cohort.declared,
         } | ({"withdrawn": withdrawn} if withdrawn else {})
 
     @cached_property
@@ -121,10 +122,13 @@ def _frame(columns: pa.Table) -> pd.DataFrame:
 def _own_columns(cohort: Cohort) -> pd.DataFrame:
     """Give the recording's key, the researcher's columns unchanged, and the standard fields.
 
-    The manifest has the latter under another name or as a constant.
+    The manifest has the latter under another name, as a constant, or as values and dates whose
+    meaning was declared.
     """
     fields, frame = cohort.fields, cohort.frame
     own = frame.drop(columns=RECORDING_ID.name, errors="ignore")
+    declared = [name for name in cohort.declared_fields if name in own.columns]
+    own[declared] = fields[declared]
     added = [
         name
         for name in STANDARD_FIELDS

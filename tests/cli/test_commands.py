@@ -14,6 +14,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import helios_research as hr
@@ -117,6 +118,48 @@ def test_columns_may_have_other_names_and_constants_fill_the_rest(
     assert finished.returncode == 0, finished.stdout + finished.stderr
     (run,) = sandbox.log.puts
     assert "de-DE" in repr(sandbox.log.request_of(run))
+
+
+def test_values_and_dates_are_declared_and_recorded_wherever_they_count(
+    helios, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    people = {"user_label": ["P1", "P2"], "birth_sex": ["1", "2"]}
+    table = make_cohort(2, **people, date_of_birth=["14.03.1986", "05.10.1993"])
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    offered = helios("check", "manifest.csv").stderr
+    assert "Declare --dates day-first." in offered
+    assert "--value 'birth_sex:1=…'" in offered
+    declared = ("--value", "birth_sex:1=MALE", "--value", "birth_sex:2=FEMALE", "--dates")
+    sent = helios(
+        *("submit", "manifest.csv", "--study", "study", *declared, "day-first", *quick), env=at
+    )
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    users = [sandbox.log.request_of(run)["user"] for run in sandbox.log.puts]
+    assert {(user["birthSex"], user["dateOfBirth"]) for user in users} == {
+        ("MALE", "1986-03-14"),
+        ("FEMALE", "1993-10-05"),
+    }
+    results = tmp_path / "study" / "results.parquet"
+    assert hr.read_results(results)["birth_sex"].tolist() == ["MALE", "FEMALE"]
+    footer = json.loads(pq.read_schema(results).metadata[b"helios_research"])
+    assert footer["values"] == {"birth_sex": {"1": "MALE", "2": "FEMALE"}}
+    assert footer["date_format"] == "day first"
+    report = helios("report", "study")
+    assert report.returncode == 0, report.stderr
+    said = "The table was read as declared: birth_sex 1 = MALE, 2 = FEMALE; dates day first."
+    assert said in (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "form"),
+    [("--value", "1=MALE", "FIELD:CELL=MEANING"), ("--dates", "a=", "NAME=VALUE")],
+)
+def test_a_declaration_without_its_parts_is_refused(helios, manifest, option, text, form) -> None:
+    finished = helios("check", manifest, option, text)
+    assert (finished.returncode, f"'{text}' is not of the form {form}" in finished.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_the_demo_runs_the_full_pipeline_without_a_key(helios, tmp_path) -> None:

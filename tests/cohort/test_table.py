@@ -90,7 +90,8 @@ def test_a_rejection_has_the_code_of_the_first_error_and_all_errors_in_words(coh
     assert rejections["error_reason"].tolist() == [
         "date_of_birth '1985': Not an ISO 8601 date. "
         "Write 01 for an unknown day or month, as in 1985-01-01. "
-        "language 'en_GB': Not a BCP 47 language tag. Did you mean en-GB?"
+        "language 'en_GB': Not a BCP 47 language tag. Did you mean en-GB? "
+        'It can be declared: values={"language": {"en_GB": "en-GB"}}.'
     ]
 
 

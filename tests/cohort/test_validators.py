@@ -81,9 +81,21 @@ def test_the_four_sexes_and_their_first_letters_are_accepted_in_any_case(value):
 
 @pytest.mark.parametrize("value", ["männlich", "1", "woman", "w", "fem", "\u0131", "MALE FEMALE"])
 def test_nothing_else_is_guessed_to_be_a_sex(value):
-    assert validators.birth_sex(value).remedy == (
-        "Write one of: MALE or M, FEMALE or F, INTERSEX or I, UNKNOWN or U (in any case)."
+    found = validators.birth_sex(value)
+    assert found.problem == "It is not clear which sex at birth this is."
+    assert found.remedy.startswith(
+        "Write one of: MALE or M, FEMALE or F, INTERSEX or I, UNKNOWN or U (in any case), or declare "
+        f'what it means: values={{"birth_sex": {{"{value}": "'
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [("männlich", "MALE"), ("Frau", "FEMALE"), ("mujer", "FEMALE"), ("1", "…"), ("w", "…")],
+)
+def test_only_a_plain_word_for_a_sex_is_offered_with_its_meaning(code, meaning):
+    remedy = validators.birth_sex(code).remedy
+    assert remedy.endswith(f'values={{"birth_sex": {{"{code}": "{meaning}"}}}}.')
 
 
 @pytest.mark.parametrize("value", ["en-GB", "es", "zh-Hant-TW", "es-419", "fil"])
@@ -103,7 +115,9 @@ def test_language_tags_of_the_contract_are_accepted(value):
 )
 def test_other_languages_are_refused_with_a_suggestion(value, remedy):
     assert validators.language(value).problem == "Not a BCP 47 language tag."
-    assert validators.language(value).remedy == remedy
+    assert validators.language(value).remedy.startswith(f"{remedy} It can be declared: values=")
+    likely = 'values={"language": {"en_GB": "en-GB"}}.'
+    assert validators.language("en_GB").remedy.endswith(likely)
 
 
 def test_the_united_kingdom_is_a_warning_because_the_form_is_right():

@@ -1,0 +1,199 @@
+"""Values and dates as a researcher declares them, and the line that declares what a column holds.
+
+Nothing is guessed: a form that is not declared is refused, and its issue has the line to paste.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from helios_research._util.text import literal
+from helios_research.cohort.cells import as_text, cell_text
+from helios_research.cohort.validators import Problem, unclear_sex
+from helios_research.columns import BIRTH_SEX_SPELLINGS
+
+TIMES = ("sleep_time", "wake_time", "recording_time")
+"""Times of a row, in the order in which they must have happened."""
+DATE_FIELDS = ("date_of_birth", *TIMES)
+
+ORDERS = {"day first": "day.month.year", "month first": "month.day.year"}
+"""Forms of dates that have a name, whatever stands between the numbers; others are strptime's."""
+
+# Forms that are recognised, but only to be offered.
+_DAYS = (
+    *("%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d", "%Y%m%d", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y"),
+    *("%d %b %Y", "%d-%b-%Y", "%d%b%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+)
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+_LOOKED_AT_FIRST = 20
+
+_NUMERIC = re.compile(
+    r"([0-9]{1,2})([./-]) ?([0-9]{1,2})\2 ?([0-9]{4})"
+    r"(?:(?:T|,? +)([0-9]{1,2})((?::[0-9]{2}){1,2}(?:\.[0-9]+)?)(?: ?([AaPp])\.?[Mm]\.?)?)?"
+)
+_LIKE_ISO = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}(?![0-9/.-])")
+_MIDNIGHT = re.compile(r"T00:00(:00(\.0+)?)?$")
+
+
+def clean_values(
+    given: Mapping[str, Mapping[Any, Any]] | None,
+) -> dict[str, dict[str, str]]:
+    """Take declared values as they come; a meaning of None or "" is a blank cell."""
+    clean = {
+        field: {_clean(code): _clean(meaning) for code, meaning in meanings.items()}
+        for field, meanings in (given or {}).items()
+    }
+    for code, meaning in clean.get("birth_sex", {}).items():
+        clean["birth_sex"][code] = BIRTH_SEX_SPELLINGS.get(meaning.upper(), meaning)
+    return clean
+
+
+def _clean(cell: object) -> str:
+    return (cell_text(cell) or "").strip()
+
+
+def clean_date_format(given: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Take a declared form of dates as it comes, for all fields or for each."""
+    forms = dict.fromkeys(DATE_FIELDS, given) if isinstance(given, str) else dict(given or {})
+    names = {name.replace(" ", "-"): name for name in ORDERS}
+    return {field: names.get(form, form) for field, form in forms.items()}
+
+
+def is_date_format(form: str) -> bool:
+    """Whether a form shows day, month and year."""
+    sample = date(2003, 2, 1)
+    try:
+        return form in ORDERS or pd.to_datetime(f"{sample:{form}}", format=form).date() == sample
+    except ValueError:
+        return False
+
+
+def short_date_format(forms: Mapping[str, str]) -> str | dict[str, str]:
+    """Write the forms as a person would: one for all, or one for each field."""
+    different = set(forms.values())
+    return different.pop() if len(different) == 1 < len(forms) else dict(forms)
+
+
+def as_declared(
+    cells: "pd.Series[str]", field: str, meanings: Mapping[str, str], form: str | None
+) -> "pd.Series[str]":
+    """Put the declared meaning, and dates in ISO 8601, in place of each cell that has one."""
+    distinct = cells.dropna().unique().tolist()
+    read = {cell: meanings[cell] or None for cell in distinct if cell in meanings}
+    if form:
+        read |= _read_dates([cell for cell in distinct if cell not in read], field, form)
+    return cells.map(read).astype("str").where(cells.isin(list(read)), cells) if read else cells
+
+
+def _read_dates(cells: Sequence[str], field: str, form: str) -> dict[str, str]:
+    """Read the cells that have a form."""
+    if form in ORDERS:
+        found = {cell: _in_order(cell, form) for cell in cells}
+        read = {cell: text for cell, text in found.items() if text}
+    else:
+        moments = pd.to_datetime(pd.Series(cells, dtype="str"), format=form, errors="coerce")
+        texts = as_text(moments, as_dates="%H" not in form and "%I" not in form)
+        read = {
+            cell: text for cell, text in zip(cells, texts, strict=True) if isinstance(text, str)
+        }
+    if field == "date_of_birth":
+        return {cell: _MIDNIGHT.sub("", text) for cell, text in read.items()}
+    return read
+
+
+def _in_order(cell: str, order: str) -> str | None:
+    found = _NUMERIC.fullmatch(cell)
+    if found is None:
+        return None
+    first, _, second, year, hour, rest, half = found.groups()
+    day, month = (first, second) if order == "day first" else (second, first)
+    if int(month) > 12 or int(day) > 31:
+        return None
+    written = f"{year}-{int(month):02}-{int(day):02}"
+    if hour is None:
+        return written
+    hours = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
+    return f"{written}T{hours:02}{rest}"
+
+
+# --- what is not declared -------------------------------------------------------------------------
+
+
+def undeclared(
+    given: pd.DataFrame, read: pd.DataFrame, date_format: Mapping[str, str]
+) -> dict[str, dict[str, Problem]]:
+    """Say what is wrong with cells whose form shows only in the whole column, by field and cell."""
+    unread = {field: _not_iso(read[field]) for field in DATE_FIELDS}
+    held = {field: _not_iso(given[field]) for field in DATE_FIELDS if unread[field]}
+    fitting = {field: _fitting(field, cells) for field, cells in held.items()}
+    offered = {field: list(forms) for field, forms in fitting.items() if forms}
+    problems = {"birth_sex": _ambiguous_letters(given["birth_sex"], read["birth_sex"])}
+    for field, forms in fitting.items():
+        lines = [_date_line(field, form, date_format, offered) for form in forms]
+        fits_all = all(len(fit) == len(held[field]) for fit in forms.values())
+        if field not in date_format:
+            fit = set().union(*forms.values()) & {*unread[field]}
+            found = {cell: _date_problem([*forms], lines, fits_all=fits_all) for cell in fit}
+        elif forms and fits_all:
+            # The declaration is wrong, so what fits it by chance is, too.
+            cells = read[field][given[field].isin(held[field])].unique()
+            found = dict.fromkeys(cells, _contradicted(date_format[field], [*forms], lines))
+        else:
+            problem = f"It does not fit the declared {date_format[field]!r}."
+            found = dict.fromkeys(unread[field], Problem(problem, "Correct it."))
+        problems[field] = found
+    return problems
+
+
+def _not_iso(cells: "pd.Series[str]") -> list[str]:
+    return [cell for cell in cells.dropna().unique().tolist() if not _LIKE_ISO.match(cell)]
+
+
+def _fitting(field: str, cells: list[str]) -> dict[str, set[str]]:
+    """Find the forms that fit most cells of a column, and more than half, with the cells."""
+    first = cells[:_LOOKED_AT_FIRST]
+    strict = ("".join(parts) for parts in product(_DAYS, _CLOCKS))
+    likely = [form for form in (*ORDERS, *strict) if _read_dates(first, field, form)]
+    fits = {form: set(_read_dates(cells, field, form)) for form in likely}
+    most = max((len(fit) for fit in fits.values()), default=0)
+    return {form: fit for form, fit in fits.items() if len(fit) == most > len(cells) / 2}
+
+
+def _date_line(
+    field: str, form: str, declared: Mapping[str, str], offered: Mapping[str, list[str]]
+) -> str:
+    clear = {name: forms[0] for name, forms in offered.items() if len(forms) == 1}
+    is_for_all = form in ORDERS and all(form in forms for forms in offered.values())
+    whole: Any = form if is_for_all else {**declared, **clear, field: form}
+    return f"date_format={literal(whole)}"
+
+
+def _date_problem(forms: list[str], lines: list[str], *, fits_all: bool) -> Problem:
+    words = " or ".join(ORDERS.get(form, form) for form in forms)
+    if len(forms) > 1:
+        all_ = "all fit" if len(forms) > 2 else "both fit"
+        problem = (
+            f"This looks like {words}; {all_} {'the whole' if fits_all else 'most of the'} column."
+        )
+        return Problem(problem, f"Find out which is right, and declare {' or '.join(lines)}.")
+    case = "and no other form fits the whole column" if fits_all else "as most of the column does"
+    return Problem(f"This looks like {words}, {case}.", f"Declare {lines[0]}.")
+
+
+def _contradicted(declared: str, forms: list[str], lines: list[str]) -> Problem:
+    words = " or ".join(ORDERS.get(form, form) for form in forms)
+    return Problem(
+        f"Declared is {declared!r}, but only {words} fits the whole column.",
+        f"Declare {' or '.join(lines)}, or correct the cells that are otherwise.",
+    )
+
+
+def _ambiguous_letters(given: "pd.Series[str]", read: "pd.Series[str]") -> dict[str, Problem]:
+    """Refuse M beside H (hombre, mujer) or V (varón, mujer; man, vrouw): it may be either sex."""
+    if not given.isin(["H", "h", "V", "v"]).any():
+        return {}
+    return {cell: unclear_sex(cell) for cell in ("M", "m") if (read == cell).any()}

@@ -1,0 +1,245 @@
+"""What is declared is read; what is not is refused, with the line that declares it."""
+
+import pandas as pd
+import pytest
+
+from helios_research.cohort import Cohort, read_cohort
+from helios_research.errors import ColumnsError
+
+SEXES = {"birth_sex": {"1": "MALE", "2": "FEMALE"}}
+
+
+def problems(cohort, column):
+    rows = cohort.issues[cohort.issues["column"] == column]
+    return list(dict.fromkeys(zip(rows["problem"], rows["remedy"], strict=True)))
+
+
+def with_dates(cohort_of, *dates, **arguments):
+    return cohort_of(
+        *({"date_of_birth": day, "user_label": f"P{n}"} for n, day in enumerate(dates)), **arguments
+    )
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codes", [["1", " 2 "], [1, 2], [1.0, 2.0], pd.array([1, 2], "Int64")])
+@pytest.mark.parametrize("declared", [SEXES, {"birth_sex": {1: "m", 2.0: "Female"}}])
+def test_a_declared_value_is_compared_as_text(table_of, folder, codes, declared):
+    table = table_of({}, {"user_label": "P02"}).assign(birth_sex=codes)
+    cohort = Cohort.from_frame(table, values=declared, root=folder)
+    assert cohort.fields["birth_sex"].tolist() == ["MALE", "FEMALE"]
+    assert cohort.issues.empty
+    assert cohort.declared == {"values": SEXES}
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
+def test_values_and_dates_are_declared_for_files_too(folder, table_of, ending):
+    table = table_of(
+        {"Geschlecht": "w", "geb": "14.03.1986"},
+        {"Geschlecht": "m", "geb": "05.10.1993", "user_label": "P02"},
+    ).drop(columns=["birth_sex", "date_of_birth"])
+    path = folder / f"m.{ending}"
+    write = {"csv": table.to_csv, "xlsx": table.to_excel, "parquet": table.to_parquet}[ending]
+    write(path, index=False)
+    cohort = read_cohort(
+        path,
+        columns={"birth_sex": "Geschlecht", "date_of_birth": "geb"},
+        values={"birth_sex": {"w": "FEMALE", "m": "MALE"}},
+        date_format="day first",
+    )
+    assert cohort.fields["birth_sex"].tolist() == ["FEMALE", "MALE"]
+    assert cohort.fields["date_of_birth"].tolist() == ["1986-03-14", "1993-10-05"]
+    assert cohort.frame["geb"].tolist() == ["14.03.1986", "05.10.1993"]
+    assert cohort.issues.empty
+
+
+def test_a_value_may_be_declared_to_be_blank(cohort_of):
+    cohort = cohort_of({"accent": "-99"}, values={"accent": {-99: None}})
+    assert cohort.fields["accent"].isna().all()
+
+
+def test_a_value_that_no_cell_has_is_a_warning(cohort_of, found):
+    cohort = cohort_of({"birth_sex": 1}, values={"birth_sex": {1: "MALE", 9: "UNKNOWN"}})
+    problem = "No cell has '9', which values= declares for birth_sex."
+    assert found(cohort) == [(0, "warning", "birth_sex", problem)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"values": {"sex": {1: "MALE"}}}, "'sex' is not a field of a recording."),
+        (
+            {"values": {"birth_sex": {1: "…"}}},
+            "values= says that '1' in 'birth_sex' means '…'. "
+            "Write one of MALE, FEMALE, INTERSEX, UNKNOWN.",
+        ),
+        ({"values": {"accent": {1: "x"}}}, "values of 'accent', which no column holds."),
+        ({"values": {"user_label": {1: "x"}}}, "whose cells are taken as they are."),
+        ({"date_format": "D.M.Y"}, "date_format= cannot read 'date_of_birth' with 'D.M.Y'."),
+        ({"date_format": "%d.%m"}, "cannot read 'date_of_birth' with '%d.%m'."),
+        ({"date_format": {"accent": "day first"}}, "cannot read 'accent' with 'day first'."),
+    ],
+)  # fmt: skip
+def test_a_declaration_that_cannot_be_is_a_sentence(cohort_of, arguments, sentence):
+    with pytest.raises(ColumnsError) as caught:
+        cohort_of({}, **arguments)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("other", ["H", "v"])
+def test_m_beside_h_or_v_may_be_either_sex_and_is_refused(cohort_of, other):
+    changes = ({"birth_sex": "M"}, {"birth_sex": other, "user_label": "P02"})
+    assert cohort_of(*changes).is_valid.tolist() == [False, False]
+    half = cohort_of(*changes, values={"birth_sex": {other: "MALE"}})
+    assert half.is_valid.tolist() == [False, True]
+    whole = cohort_of(*changes, values={"birth_sex": {other: "MALE", "M": "FEMALE"}})
+    assert whole.fields["birth_sex"].tolist() == ["FEMALE", "MALE"]
+    assert whole.is_valid.all()
+
+
+# --- dates ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "cell", "iso"),
+    [
+        ("day first", "14.03.1986", "1986-03-14"),
+        ("day first", "4/3/1986", "1986-03-04"),
+        ("day-first", "04-03-1986", "1986-03-04"),
+        ("day first", "4. 3. 1986", "1986-03-04"),
+        ("day first", "14.03.1986 00:00", "1986-03-14"),
+        ("day first", "1986-03-14", "1986-03-14"),
+        ("month first", "4/3/1986", "1986-04-03"),
+        ("%d.%m.%Y", "14.03.1986", "1986-03-14"),
+        ("%d.%m.%y", "14.03.86", "1986-03-14"),
+        ("%d %b %Y", "14 Mar 1986", "1986-03-14"),
+        ("%Y%m%d", "19860314", "1986-03-14"),
+    ],
+)
+def test_a_declared_form_is_read(cohort_of, form, cell, iso):
+    cohort = with_dates(cohort_of, cell, date_format={"date_of_birth": form})
+    assert cohort.fields["date_of_birth"].tolist() == [iso]
+    assert cohort.issues.empty
+
+
+@pytest.mark.parametrize(
+    ("form", "cell", "iso"),
+    [
+        ("day first", "05.01.2026 7:45", "2026-01-05T07:45"),
+        ("month first", "1/5/2026, 7:45:10 PM", "2026-01-05T19:45:10"),
+        ("month first", "1/5/2026 12:05 a.m.", "2026-01-05T00:05"),
+        ("%d.%m.%Y %H:%M", "05.01.2026 07:45", "2026-01-05T07:45:00"),
+        ("%d.%m.%Y %H:%M", "05.01.2026 00:00", "2026-01-05T00:00:00"),
+    ],
+)
+def test_a_declared_form_is_read_with_its_time(cohort_of, form, cell, iso):
+    cohort = cohort_of({"recording_time": cell}, date_format={"recording_time": form})
+    assert cohort.fields["recording_time"].tolist() == [iso]
+    assert cohort.issues.empty
+
+
+def test_no_time_of_day_is_made_up(cohort_of, found):
+    cohort = cohort_of({"recording_time": "05.01.2026"}, date_format="day first")
+    assert found(cohort) == [(1, "error", "recording_time", "Not an ISO 8601 date and time.")]
+
+
+def test_a_wrong_day_is_shown_as_it_is_in_the_table(cohort_of):
+    cohort = with_dates(cohort_of, "30.02.1986", "14.03.1986", date_format="day first")
+    issue = cohort.issues.iloc[0]
+    assert (len(cohort.issues), issue["row"], issue["value"]) == (1, 1, "30.02.1986")
+    assert issue["problem"] == "There is no such day in the calendar."
+
+
+def test_one_order_that_fits_the_whole_column_is_said_so(cohort_of):
+    cohort = with_dates(cohort_of, "04.03.1986", "25.10.1993")
+    assert problems(cohort, "date_of_birth") == [
+        (
+            "This looks like day.month.year, and no other form fits the whole column.",
+            'Declare date_format="day first".',
+        )
+    ]
+    assert not cohort.is_valid.any()
+
+
+def test_two_orders_that_fit_the_whole_column_are_both_offered(cohort_of):
+    cohort = with_dates(cohort_of, "04.03.1986", "05/10/1993", "1995-01-31")
+    assert problems(cohort, "date_of_birth") == [
+        (
+            "This looks like day.month.year or month.day.year; both fit the whole column.",
+            'Find out which is right, and declare date_format="day first" or '
+            'date_format="month first".',
+        )
+    ]
+    assert cohort.is_valid.tolist() == [False, False, True]
+
+
+def test_a_slip_in_the_column_is_not_offered_a_form(cohort_of):
+    cohort = with_dates(cohort_of, "25.03.1986", "26.10.1993", "soon")
+    assert [problem for problem, _ in problems(cohort, "date_of_birth")] == [
+        "This looks like day.month.year, as most of the column does.",
+        "Not an ISO 8601 date.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dates", "form"),
+    [
+        (["1986/03/14", "1993/10/05"], "%Y/%m/%d"),
+        (["14-Mar-1986", "05-Oct-1993"], "%d-%b-%Y"),
+        (["14.03.86", "05.10.93"], "%d.%m.%y"),
+        (["19860314", "19931005"], "%Y%m%d"),
+    ],
+)
+def test_other_forms_are_offered_as_strptime_writes_them(cohort_of, dates, form):
+    (_, remedy), *more = problems(with_dates(cohort_of, *dates), "date_of_birth")
+    assert remedy == f'Declare date_format={{"date_of_birth": "{form}"}}.'
+    assert not more
+    again = with_dates(cohort_of, *dates, date_format={"date_of_birth": form})
+    assert again.fields["date_of_birth"].tolist() == ["1986-03-14", "1993-10-05"]
+
+
+def test_columns_with_different_forms_are_declared_in_one_line(cohort_of):
+    cohort = cohort_of({"date_of_birth": "25.03.1986", "recording_time": "2026/01/05 07:45"})
+    line = 'date_format={"date_of_birth": "day first", "recording_time": "%Y/%m/%d %H:%M"}'
+    for column in ("date_of_birth", "recording_time"):
+        ((_, remedy),) = problems(cohort, column)
+        assert {*line[13:-1].split(", ")} == {*remedy[21:-2].split(", ")}
+
+
+def test_a_declaration_that_the_whole_column_contradicts_is_not_followed_by_chance(cohort_of):
+    """03.04.1985 fits both orders, but 25.04.1985 in the same column decides."""
+    cohort = with_dates(cohort_of, "03.04.1985", "25.04.1985", date_format="month first")
+    assert problems(cohort, "date_of_birth") == [
+        (
+            "Declared is 'month first', but only day.month.year fits the whole column.",
+            'Declare date_format="day first", or correct the cells that are otherwise.',
+        )
+    ]
+    assert not cohort.is_valid.any()
+
+
+def test_a_cell_that_does_not_fit_the_declaration_is_refused_alone(cohort_of, found):
+    cohort = with_dates(cohort_of, "14.03.1986", "around 1990", date_format="%d.%m.%Y")
+    problem = "It does not fit the declared '%d.%m.%Y'."
+    assert found(cohort) == [(2, "error", "date_of_birth", problem)]
+
+
+# --- kept -----------------------------------------------------------------------------------------
+
+
+def test_a_saved_cohort_keeps_its_declarations(cohort_of, tmp_path):
+    form = {"date_of_birth": "%d.%m.%Y"}
+    cohort = cohort_of(
+        {"birth_sex": 1, "date_of_birth": "14.03.1986"}, values=SEXES, date_format=form
+    )
+    cohort.save(tmp_path / "c.parquet")
+    again = Cohort.load(tmp_path / "c.parquet")
+    assert again.declared == cohort.declared == {"values": SEXES, "date_format": form}
+    pd.testing.assert_frame_equal(again.fields, cohort.fields)
+
+
+def test_a_code_that_only_removed_rows_have_is_forgotten(cohort_of):
+    cohort = cohort_of({"birth_sex": "1"}, {"birth_sex": "2", "user_label": "P02"}, values=SEXES)
+    kept = cohort.without(cohort.fields["user_label"].to_numpy() == "P02")
+    assert kept.declared == {"values": {"birth_sex": {"1": "MALE"}}}
