@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence, with_ends
+from helios_research.analysis.levels import as_text
 from helios_research.analysis.prepared import Codes, Floats, Results, prepare
 from helios_research.analysis.reliability import NOTHING, jackknife, with_and_without
 from helios_research.errors import ResultsError
@@ -88,11 +89,11 @@ def agreement(
         _, who = np.unique(prepared.people[both], return_inverse=True)
         x, y = scores[both], values[both]
         pair = (stats.rankdata(x), stats.rankdata(y)) if marker.bucketed else (x, y)
-        row = _correlations(*pair, who, confidence)
+        row = {"biomarker": marker.name, "bucketed": marker.bucketed, "measure": measure}
+        row |= _correlations(*pair, who, confidence)
         if not marker.bucketed and measure_range is not None:
             row |= _limits(x - y, who, confidence)
-        names = {"biomarker": marker.name, "bucketed": marker.bucketed, "measure": measure}
-        rows.append(names | row | {"note": _lacking(names | row, measure_range)})
+        rows.append(row | {"note": _lacking(row, measure_range)})
     table = pd.DataFrame(rows).reindex(columns=list(AGREEMENT_COLUMNS)).astype({"note": "str"})
     method = (
         f"Agreement with {measure}, participants weighted equally, {100 * confidence:g} % "
@@ -106,8 +107,7 @@ def agreement(
 
 def _measured(column: "pd.Series[Any]", measure_range: tuple[float, float] | None) -> Floats:
     """Read a column of numbers, which are text in a manifest; brought to 0 to 1 by their range."""
-    text = column.astype("str").str.strip()
-    text = text.mask(column.isna() | (text == ""))
+    text = as_text(column)
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = text[text.notna().to_numpy() & ~np.isfinite(numbers)].unique()
     if len(wrong):
@@ -133,19 +133,23 @@ def _correlations(x: Floats, y: Floats, who: Codes, confidence: float) -> dict[s
     n = np.bincount(who)
     means = [np.bincount(who, values) / n for values in (x, y)]
     off_x, off_y = (values - mean[who] for values, mean in zip((x, y), means, strict=True))
-    several = n >= 2
-    own = [
-        np.bincount(who, product)[several] / (n[several] - 1)
-        for product in (off_x**2, off_y**2, off_x * off_y)
-    ]
-    between, within = _between(means, confidence), _within(own, confidence)
+    pairs = (off_x, off_x), (off_y, off_y), (off_x, off_y)
+    own = [_own_covariances(*pair, who) for pair in pairs]
     return {
         "participants": len(n),
-        "participants_repeated": several.sum(),
+        "participants_repeated": len(own[0]),
         "recordings": len(who),
-        **dict(zip(("between", "between_low", "between_high"), between, strict=True)),
-        **dict(zip(("within", "within_low", "within_high"), within, strict=True)),
+        **with_ends("between", *_between(means, confidence)),
+        **with_ends("within", *_within(own, confidence)),
     }
+
+
+def _own_covariances(off_x: Floats, off_y: Floats, who: Codes) -> Floats:
+    """Give the covariance of each participant with several recordings, from distances to means."""
+    n = np.bincount(who)
+    several = n >= 2
+    covariances: Floats = np.bincount(who, off_x * off_y)[several] / (n[several] - 1)
+    return covariances
 
 
 def _between(means: list[Floats], confidence: float) -> Floats:
@@ -182,21 +186,16 @@ def _limits(difference: Floats, who: Codes, confidence: float) -> dict[str, obje
     if len(n) < FEWEST_FOR_INTERVAL:
         return {}
     mean = np.bincount(who, difference) / n
-    several = n >= 2
-    own = np.bincount(who, (difference - mean[who]) ** 2)[several] / (n[several] - 1)
+    off = difference - mean[who]
+    own = _own_covariances(off, off, who)
     within = own.mean() if len(own) else 0.0
     # Differences of single recordings vary more than means of several do.
     sd = sqrt(mean.var(ddof=1) + within * (1 - (1 / n).mean()))
     bias = float(mean.mean())
     half = float(stats.t.ppf((1 + confidence) / 2, len(n) - 1)) * mean.std(ddof=1) / sqrt(len(n))
     reach = float(stats.norm.ppf((1 + confidence) / 2)) * sd
-    return {
-        "bias": bias,
-        "bias_low": bias - half,
-        "bias_high": bias + half,
-        "limits_low": bias - reach,
-        "limits_high": bias + reach,
-    }
+    limits = {"limits_low": bias - reach, "limits_high": bias + reach}
+    return with_ends("bias", bias, bias - half, bias + half) | limits
 
 
 def _lacking(row: dict[str, Any], measure_range: object) -> str | None:

@@ -10,7 +10,6 @@ from scipy import stats
 
 from helios_research._util.text import counted
 from helios_research.analysis.expected import (
-    EVERYONE,
     Expected,
     expected_recordings,
     listed_recordings,
@@ -18,8 +17,14 @@ from helios_research.analysis.expected import (
     visit_column,
 )
 from helios_research.analysis.frames import ages
-from helios_research.analysis.levels import NOT_GIVEN, Levels, canonical_sex, levels_of
-from helios_research.analysis.missingness import p_in_words
+from helios_research.analysis.levels import (
+    EVERYONE,
+    NOT_GIVEN,
+    Levels,
+    canonical_sex,
+    levels_of,
+)
+from helios_research.analysis.missingness import UNEQUAL_BELOW, p_in_words
 from helios_research.analysis.prepared import (
     EXCLUDED,
     Codes,
@@ -46,7 +51,6 @@ _FLOW_COLUMNS = (
 )
 WITH_WARNING = "scored with a warning"
 NOT_RECORDED = "not recorded"
-_UNEQUAL_BELOW = 0.05
 
 
 def exclude(
@@ -94,25 +98,20 @@ def exclude(
 
 def _mask_of(results: pd.DataFrame, mask: "pd.Series[bool] | NDArray[np.bool_]") -> Flags:
     values = pd.Series(mask)
-    missing = int(values.isna().sum())
+    rows, missing = (counted(n, "recording") for n in (len(results), int(values.isna().sum())))
     problem = None
     if len(values) != len(results):
-        rows = counted(len(results), "recording")
         problem = f"has {len(values):,} values for {rows}: give one for each"
     elif isinstance(mask, pd.Series) and not mask.index.equals(results.index):
         problem = "has another index than the results: make it from these results"
-    elif missing:
-        where = counted(missing, "recording")
-        problem = f"is neither true nor false for {where}: decide, as with mask.fillna(False)"
+    elif values.hasnans:
+        problem = f"is neither true nor false for {missing}: decide, as with mask.fillna(False)"
     elif len(values) and pd.api.types.infer_dtype(values) != "boolean":
         problem = 'is not of true and false: give a comparison, such as results["speech_s"] < 15'
     if problem:
         message = f"The mask of exclusions {problem}."
         raise ResultsError(message)
     return values.to_numpy(dtype=bool)
-
-
-# --- the flow -------------------------------------------------------------------------------------
 
 
 def flow(results: Results, *, by: str | None = None, expected: Expected = None) -> pd.DataFrame:
@@ -174,16 +173,17 @@ def flow(results: Results, *, by: str | None = None, expected: Expected = None) 
     made = pd.DataFrame(found, columns=_FLOW_COLUMNS).astype({"reason": "str"})
     pending = int((prepared.frame["outcome"] == Outcome.PENDING).sum())
     warnings += [f"{not_ended(pending)}."] if pending else []
-    method = f"{_METHOD} {_ADDS_UP if adds_up(made) else _DOES_NOT_ADD_UP}"
-    return prepared.finish(made, method, warnings)
+    return prepared.finish(made, f"{_METHOD} {_CHECKED[adds_up(made)]}", warnings)
 
 
-_ADDS_UP = "Checked: at each step, what remains and what is lost are what was there before."
-_DOES_NOT_ADD_UP = "The numbers of the steps do not add up: please report this as a mistake."
 _METHOD = (
     "Each recording is lost at the first step that it did not reach; a participant is lost where "
     "none of their recordings goes on. A recording counts as sent once Helios had its audio."
 )
+_CHECKED = {
+    True: "Checked: at each step, what remains and what is lost are what was there before.",
+    False: "The numbers of the steps do not add up: please report this as a mistake.",
+}
 
 
 def adds_up(flow: pd.DataFrame) -> bool:
@@ -200,10 +200,12 @@ def _with_fate(rows: pd.DataFrame, prepared: PreparedResults) -> pd.DataFrame:
     """Add how far each recording came, as a place in ``_STEPS``, and why no further."""
     table, excluded = prepared.frame, prepared.excluded.notna()
     outcome = table["outcome"].astype("str")
-    scored = outcome == Outcome.SCORED
+    scored, had_audio = outcome == Outcome.SCORED, outcome.isin([Outcome.FAILED, Outcome.LOST])
+    if "uploaded_at" in table.columns:
+        had_audio = table["uploaded_at"].notna() | (outcome == Outcome.LOST)
     reached = np.full(len(table), _STEPS.index("passed preflight"))
     for step, own in (
-        ("sent", _had_audio(table)),
+        ("sent", had_audio),
         ("listed", outcome == Outcome.INVALID),
         ("valid", outcome == Outcome.SKIPPED),
         ("scored", scored),
@@ -214,13 +216,6 @@ def _with_fate(rows: pd.DataFrame, prepared: PreparedResults) -> pd.DataFrame:
     reasons = prepared.missing_reasons(np.ones(len(table), dtype=bool))
     reasons = reasons.mask(scored & ~excluded, WITH_WARNING)
     return rows.assign(reached=reached, reason=reasons.to_numpy(), expected=True)
-
-
-def _had_audio(table: pd.DataFrame) -> "pd.Series[bool]":
-    """Mark the recordings whose audio Helios had."""
-    if "uploaded_at" in table.columns:
-        return table["uploaded_at"].notna() | (table["outcome"] == Outcome.LOST)
-    return table["outcome"].isin([Outcome.FAILED, Outcome.LOST])
 
 
 def _with_expected(rows: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
@@ -300,15 +295,8 @@ def _withdrawn(results: Results) -> list[str]:
     return [f"Not counted: {counted(number, 'participant')} who withdrew."] if number else []
 
 
-# --- participants over visits ---------------------------------------------------------------------
-
-
 def attrition(
-    results: Results,
-    over: str,
-    *,
-    by: str | None = None,
-    expected: Expected = None,
+    results: Results, over: str, *, by: str | None = None, expected: Expected = None
 ) -> pd.DataFrame:
     """Count the participants who are still in the study at each visit.
 
@@ -428,7 +416,7 @@ def _who_left(counts: pd.DataFrame, by: str | None, when: str) -> list[str]:
     )
     compared = counts[counts.any(axis=1) & (counts.index != NOT_GIVEN)]
     name, p = _equal_shares(compared.to_numpy())
-    if p < _UNEQUAL_BELOW:
+    if p < UNEQUAL_BELOW:
         sentence += (
             f" More left in one arm than in another ({name}, {p_in_words(p)}), so that a "
             "difference between arms at later visits may be one of who stayed."

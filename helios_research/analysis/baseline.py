@@ -1,20 +1,21 @@
 """Recordings against the first ones of their participant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from helios_research.analysis.intervals import check_choice, check_confidence
+from helios_research._util.text import counted
+from helios_research.analysis.intervals import check_confidence
 from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import (
     Floats,
     PreparedResults,
     Results,
     bucket_steps,
+    check_choice,
     prepare,
 )
 from helios_research.columns import BUCKET_LEVELS, Biomarker
@@ -26,26 +27,6 @@ BASELINE_COLUMNS = (
     *("change", "z", "df", "p", "usual_low", "usual_high", "outside_usual"),
 )
 _LATER_ONLY = ["change", "z", "df", "p"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Baseline:
-    """What counts as a participant's baseline and as their usual range: see ``baseline``."""
-
-    first: int
-    unit: Literal["recordings", "days"]
-    order: str
-    spread: Literal["pooled", "own"]
-    confidence: float
-
-    def __post_init__(self) -> None:
-        """Refuse settings that have no meaning."""
-        check_confidence(self.confidence)
-        if self.first < 1:
-            message = f"A baseline needs at least the first 1 of the {self.unit}, not {self.first}."
-            raise ResultsError(message)
-        check_choice("unit of a baseline", self.unit, ("recordings", "days"))
-        check_choice("spread of a baseline", self.spread, ("pooled", "own"))
 
 
 def baseline(  # noqa: PLR0913 - each is a setting
@@ -114,7 +95,12 @@ def baseline(  # noqa: PLR0913 - each is a setting
     >>> int(own["in_baseline"].sum())
     360
     """
-    settings = _Baseline(first, unit, order, spread, confidence)
+    check_confidence(confidence)
+    if first < 1:
+        message = f"A baseline needs at least the first 1 of the {unit}, not {first}."
+        raise ResultsError(message)
+    check_choice("unit of a baseline", unit, ("recordings", "days"))
+    check_choice("spread of a baseline", spread, ("pooled", "own"))
     prepared = prepare(results, biomarkers=biomarkers, needs=["recording_id", order], warned=warned)
     place, days = _order(prepared, order)
     if unit == "days" and np.isnan(days).all() and len(days):
@@ -124,12 +110,33 @@ def baseline(  # noqa: PLR0913 - each is a setting
         )
         raise ResultsError(message)
     ordered = prepared.with_columns(_place=place, _moment=days)
-    parts = [_against_baseline(ordered, marker, settings) for marker in prepared.biomarkers]
+    parts = []
+    for marker in prepared.biomarkers:
+        rows = _placed(ordered, marker)
+        before = rows["position"] - 1 if unit == "recordings" else rows["days_since_first"]
+        rows["in_baseline"] = before < first
+        parts.append(_compare(rows, marker, spread, confidence))
     compared = pd.concat(parts, ignore_index=True)
     unplaced = int((prepared.counts & np.isnan(place)).sum())
     left_out = f"{unplaced:,} scored recordings have no usable {order} and are left out."
-    method = f"{_method(settings)}{_by_chance(compared, settings.confidence)}"
+    method = _METHOD.format(
+        first=first, unit=unit, order=order, spread=_SPREADS[spread], coverage=100 * confidence
+    )
+    method += _by_chance(compared, confidence)
     return prepared.finish(compared, method, [left_out] if unplaced else [])
+
+
+_SPREADS = {
+    "pooled": "pooled over all participants' baselines",
+    "own": "of each participant's own baseline",
+}
+_METHOD = (
+    "The baseline is each participant's first {first} {unit} by {order}. z is the change divided by "
+    "the SD of a prediction, with the standard deviation {spread}; the usual range is a "
+    "{coverage:g} % prediction interval for one further recording. Bucketed biomarkers have no usual "
+    "range; their change is the share of the baseline that a recording is above, minus the share "
+    "that it is below."
+)
 
 
 def _order(prepared: PreparedResults, column: str) -> tuple[Floats, Floats]:
@@ -142,9 +149,8 @@ def _order(prepared: PreparedResults, column: str) -> tuple[Floats, Floats]:
     return np.where(given, levels.codes.astype(np.float64), np.nan), days
 
 
-def _against_baseline(
-    prepared: PreparedResults, marker: Biomarker, settings: _Baseline
-) -> pd.DataFrame:
+def _placed(prepared: PreparedResults, marker: Biomarker) -> pd.DataFrame:
+    """Give a row for each score that has a place, by participant and place."""
     table, scores = prepared.frame, prepared.scores[marker.name]
     counts = ~np.isnan(scores) & table["_place"].notna().to_numpy()
     names = ["recording_id", "user_label", "_place", "_moment"]
@@ -154,12 +160,11 @@ def _against_baseline(
     rows["bucketed"] = marker.bucketed
     rows["position"] = person.cumcount() + 1
     rows["days_since_first"] = rows["_moment"] - person["_moment"].transform("min")
-    rows["in_baseline"] = (
-        rows["position"] <= settings.first
-        if settings.unit == "recordings"
-        else rows["days_since_first"] < settings.first
-    )
-    rows = _in_levels(rows) if marker.bucketed else _in_points(rows, settings)
+    return rows
+
+
+def _compare(rows: pd.DataFrame, marker: Biomarker, spread: str, confidence: float) -> pd.DataFrame:
+    rows = _in_levels(rows) if marker.bucketed else _in_points(rows, spread, confidence)
     rows = rows.reindex(columns=list(BASELINE_COLUMNS))
     later = ~rows["in_baseline"]
     outside = (rows["score"] < rows["usual_low"]) | (rows["score"] > rows["usual_high"])
@@ -169,16 +174,22 @@ def _against_baseline(
     return rows
 
 
-def _in_points(rows: pd.DataFrame, settings: _Baseline) -> pd.DataFrame:
+def _in_points(rows: pd.DataFrame, spread: str, confidence: float) -> pd.DataFrame:
     own = rows["score"].where(rows["in_baseline"]).groupby(rows["user_label"], sort=False)
-    n = own.transform("count")
-    mean = own.transform("mean")
-    sd, freedom = _spread(rows, own, settings)
+    n, mean = own.transform("count"), own.transform("mean")
+    freedom = (n - 1).where(n > 1).astype(float)
+    sd = own.transform("std")
+    if spread == "pooled":
+        each = own.agg(["count", "var"]).dropna()
+        weights = (each["count"] - 1).to_numpy(dtype=np.float64)
+        total = float(weights.sum()) or np.nan
+        sd[:] = np.sqrt(float((weights * each["var"].to_numpy()).sum()) / total)
+        freedom[:] = total
     # A spread of zero says that the recordings are copies, not that nothing may ever change.
     sd = sd.where(sd > 1e-12)
     prediction_sd = sd * np.sqrt(1 + 1 / n)
     z = (rows["score"] - mean) / prediction_sd
-    margin = special.stdtrit(freedom, (1 + settings.confidence) / 2) * prediction_sd
+    margin = special.stdtrit(freedom, (1 + confidence) / 2) * prediction_sd
     return rows.assign(
         baseline_recordings=n,
         baseline=mean,
@@ -190,21 +201,6 @@ def _in_points(rows: pd.DataFrame, settings: _Baseline) -> pd.DataFrame:
         usual_low=(mean - margin).clip(lower=0),
         usual_high=(mean + margin).clip(upper=1),
     )
-
-
-def _spread(
-    rows: pd.DataFrame, own: "pd.api.typing.SeriesGroupBy[float, str]", settings: _Baseline
-) -> tuple["pd.Series[float]", "pd.Series[float]"]:
-    """Give the SD within participants and its degrees of freedom, per row."""
-    each_freedom = own.transform("count") - 1
-    if settings.spread == "own":
-        return own.transform("std"), each_freedom.where(each_freedom > 0).astype(float)
-    baselines = own.agg(["count", "var"]).dropna()
-    each = (baselines["count"] - 1).to_numpy(dtype=np.float64)
-    freedom = float(each.sum()) or np.nan
-    variance = float((each * baselines["var"].to_numpy()).sum()) / freedom
-    alike = pd.Series(1.0, index=rows.index)
-    return alike * np.sqrt(variance), alike * freedom
 
 
 def _in_levels(rows: pd.DataFrame) -> pd.DataFrame:
@@ -221,21 +217,6 @@ def _in_levels(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _method(settings: _Baseline) -> str:
-    spread = (
-        "pooled over all participants' baselines"
-        if settings.spread == "pooled"
-        else "of each participant's own baseline"
-    )
-    return (
-        f"The baseline is each participant's first {settings.first} {settings.unit} by "
-        f"{settings.order}. z is the change divided by the SD of a prediction, with the standard "
-        f"deviation {spread}; the usual range is a {100 * settings.confidence:g} % prediction "
-        "interval for one further recording. Bucketed biomarkers have no usual range; their change "
-        "is the share of the baseline that a recording is above, minus the share that it is below."
-    )
-
-
 def _by_chance(compared: pd.DataFrame, confidence: float) -> str:
     """Write how many people whose scores do not change have a recording outside all the same."""
     later = compared[compared["outside_usual"].notna()]
@@ -245,19 +226,16 @@ def _by_chance(compared: pd.DataFrame, confidence: float) -> str:
     number = round(float(each.size().median()))
     n, df = (float(each[name].first().median()) for name in ("baseline_recordings", "df"))
     share = _share_with_one_outside(number, n, df, confidence)
-    recordings = "recording" if number == 1 else "recordings"
+    recordings = counted(number, "later recording")
     return (
-        f" With {number:,} later {recordings} (the median), about {100 * share:.0f} of 100 people "
+        f" With {recordings} (the median), about {100 * share:.0f} of 100 people "
         "in whom nothing changes have at least one outside, and more where a person's recordings "
         "resemble those just before."
     )
 
 
 def _share_with_one_outside(later: int, n: float, df: float, confidence: float) -> float:
-    """Give the probability that one of several recordings is outside a usual range that holds.
-
-    All are compared with the same baseline, whose mean and SD are averaged over here.
-    """
+    """Give the probability of one outside, averaged over the mean and SD that a baseline may have."""
     middle = (np.arange(200) + 0.5) / 200
     mean = special.ndtri(middle) / np.sqrt(n)
     sd = np.sqrt(stats.chi2.ppf(middle, df) / df)[:, None]

@@ -1,39 +1,21 @@
 """How participants change over visits, and whether the levels of a tag change differently."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 
 from helios_research._util.text import counted
-from helios_research.analysis.comparisons import (
-    about_correction,
-    cell_ridits,
-    correct,
-    levels_against,
-    marker_cells,
-)
-from helios_research.analysis.effects import (
-    MIXED_MODEL,
-    NOTHING,
-    RANKS_EFFECT,
-    Contrast,
-    MixedFit,
-    against_zero,
-    contrasts,
-    estimate_means,
-    estimate_ranks,
-    fit_random_intercept,
-)
+from helios_research.analysis import comparisons, effects
+from helios_research.analysis.effects import NOTHING, Contrast
 from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence
-from helios_research.analysis.levels import Levels
+from helios_research.analysis.levels import EVERYONE, Levels
 from helios_research.analysis.prepared import Floats, Results, prepare
 from helios_research.columns import Biomarker
 
-EVERYONE = "all participants"
 MINUS = "\N{MINUS SIGN}"
-CHANGE_OF_RANKS = f"change in {RANKS_EFFECT}"
+CHANGE_OF_RANKS = f"change in {effects.RANKS_EFFECT}"
 
 
 def compare_change(  # noqa: PLR0913 - each is a setting
@@ -105,23 +87,21 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     """
     check_confidence(confidence)
     prepared = prepare(results, [tag, over], biomarkers=biomarkers, order=order, warned=warned)
-    visits, warnings = levels_against(prepared.levels[over], over, None)
+    visits, warnings = comparisons.levels_against(prepared.levels[over], over, None)
     arms = Levels(np.zeros_like(visits.codes), (EVERYONE,), visits.ordered_by)
     if tag is not None:
-        arms, more = levels_against(prepared.levels[tag], tag, reference)
+        arms, more = comparisons.levels_against(prepared.levels[tag], tag, reference)
         warnings += more
     known = (arms.codes >= 0) & (visits.codes >= 0)
     groups = np.where(known, arms.codes * len(visits) + visits.codes, -1)
     rows = []
     for marker in prepared.biomarkers:
-        cells = marker_cells(prepared, marker, groups)
+        cells = comparisons.marker_cells(prepared, marker, groups)
         cells["group"], cells["visit"] = divmod(cells["group"], len(visits))
         for contrast, changes, found in _changes(cells, marker, visits, over, len(arms)):
             labels = {"tag": tag, "over": over, "contrast": contrast}
-            rows += [
-                {**labels, **own} for own in _compare(changes, found, marker, arms, confidence)
-            ]
-    compared = correct(pd.DataFrame(rows), prepared, primary, family)
+            rows += [labels | own for own in _compare(changes, found, marker, arms, confidence)]
+    compared = comparisons.correct(pd.DataFrame(rows), prepared, primary, family)
     return prepared.finish(compared, _method(compared, arms, over, confidence), warnings)
 
 
@@ -136,11 +116,7 @@ def _changes(
             pair[pair["visit"] == own].set_index(["group", "person"])["value"] for own in (0, visit)
         )
         changes = (after - before).dropna().rename("change").reset_index()
-        found = (
-            [against_zero(changes["change"].to_numpy(np.float64))]
-            if n_arms == 1
-            else contrasts(changes, "change", n_arms)
-        )
+        found = effects.contrasts(changes, "change", n_arms)
         yield f"{over} {label} {MINUS} {first}", changes, found
     if len(visits) > 2:
         valued = _valued(cells, marker)
@@ -153,27 +129,22 @@ def _changes(
 
 
 def _valued(cells: pd.DataFrame, marker: Biomarker) -> pd.DataFrame:
-    value = cell_ridits(cells) if marker.bucketed else cells[0]
+    value = effects.mean_ridits(cells) if marker.bucketed else cells[0]
     return cells[["group", "person", "visit"]].assign(value=value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trend:
-    """A line over visits in one arm; ``parts`` is what each participant adds to its slope."""
-
-    fit: MixedFit
-    parts: "pd.Series[float]"
+# A line over visits in one arm, and what each participant adds to its slope.
+_Trend = tuple[effects.MixedFit, "pd.Series[float]"]
 
 
 def _line(cells: pd.DataFrame, steps: Floats) -> _Trend | None:
     """Fit a line to one arm; None where fewer than three participants have two visits."""
+    values, visits = cells["value"].to_numpy(np.float64), cells["visit"].to_numpy(np.intp)
     people = cells["person"].to_numpy(np.intp)
     if (np.bincount(people) > 1).sum() < FEWEST_FOR_INTERVAL:
         return None
-    fit = fit_random_intercept(
-        cells["value"].to_numpy(np.float64), cells["visit"].to_numpy(np.intp), people, steps
-    )
-    return _Trend(fit, pd.Series(fit.parts[:, 0], index=np.unique(people)))
+    fit = effects.fit_random_intercept(values, visits, people, steps)
+    return fit, pd.Series(fit.parts[:, 0], index=np.unique(people))
 
 
 def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
@@ -181,8 +152,8 @@ def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
     known = [line for line in lines if line is not None]
     if len(known) < len(lines):
         return f"Fewer than {FEWEST_FOR_INTERVAL} participants with two visits: not compared."
-    fits, signs = [line.fit for line in known], [-1.0, 1.0][-len(known) :]
-    parts = pd.concat([line.parts * sign for line, sign in zip(known, signs, strict=True)])
+    fits, signs = [fit for fit, _ in known], [-1.0, 1.0][-len(known) :]
+    parts = pd.concat([own * sign for (_, own), sign in zip(known, signs, strict=True)])
     # Of participants who are in both, what they add to one takes away from the other.
     each = parts.groupby(level=0).sum()
     error, own = float(np.sqrt((each**2).sum())), np.array([fit.errors[0] ** 2 for fit in fits])
@@ -196,7 +167,7 @@ def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
         df=float(own.sum() ** 2 / (own**2 / df).sum() if len(each) == n.sum() else df.min()),
         sd=float(np.sqrt(np.average([fit.total_variance for fit in fits], weights=n))),
         sd_df=float((n - 1).sum()),
-        test=MIXED_MODEL,
+        test=effects.MIXED_MODEL,
         sentence="Linear mixed model (REML) of a line with a random intercept per participant on "
         f"the means of {counted(len(each), 'participant')} at each visit, with standard errors "
         "robust to how differently participants change (CR2, Satterthwaite).",
@@ -213,11 +184,10 @@ def _compare(
     counts = changes["group"].value_counts()
     rows = []
     for place, contrast in enumerate(found, start=len(arms) > 1):
-        estimate = (
-            replace(estimate_ranks(contrast, confidence, most=2.0), effect_name=CHANGE_OF_RANKS)
-            if marker.bucketed
-            else estimate_means(contrast, confidence)
-        )
+        estimate = effects.estimate_means(contrast, confidence)
+        if marker.bucketed:
+            estimate = effects.estimate_ranks(contrast, confidence, most=2.0)
+            estimate = replace(estimate, effect_name=CHANGE_OF_RANKS)
         row = {
             "reference": arms.labels[0] if place else None,
             "level": arms.labels[place],
@@ -239,5 +209,5 @@ def _method(compared: pd.DataFrame, arms: Levels, over: str, confidence: float) 
         "errors, Satterthwaite's degrees of freedom). The effect of continuous biomarkers is "
         "Hedges' g over the SD of participants' changes (of a trend: of their means at one visit); "
         f"changes of bucketed biomarkers are those of mean ridits. Intervals are {100 * confidence:g} % intervals. "
-        f"{about_correction(compared)}"
+        f"{comparisons.about_correction(compared)}"
     ).strip()

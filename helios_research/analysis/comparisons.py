@@ -20,7 +20,6 @@ from helios_research.analysis.intervals import cell_means, check_confidence, hol
 from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import (
     Codes,
-    Floats,
     PreparedResults,
     Results,
     bucket_steps,
@@ -153,11 +152,6 @@ def marker_cells(prepared: PreparedResults, marker: Biomarker, codes: Codes) -> 
     return cell_means(values, prepared.people, codes)
 
 
-def cell_ridits(cells: pd.DataFrame) -> Floats:
-    """Give the cells of a bucketed biomarker their mean ridit."""
-    return mean_ridits(cells[[*range(len(BUCKET_LEVELS))]].to_numpy(np.float64))
-
-
 def _compare(
     cells: pd.DataFrame, marker: Biomarker, n_levels: int, confidence: float
 ) -> list[EffectEstimate]:
@@ -167,7 +161,7 @@ def _compare(
     for level in range(1, n_levels):
         # Ridits are relative to the two levels alone, so that the effect is a probability.
         pair = cells[cells["group"].isin([0, level])]
-        pair = pair.assign(group=(pair["group"] > 0).astype(int), ridit=cell_ridits(pair))
+        pair = pair.assign(group=(pair["group"] > 0).astype(int), ridit=mean_ridits(pair))
         estimates += [estimate_ranks(each, confidence) for each in contrasts(pair, "ridit", 2)]
     return estimates
 
@@ -185,9 +179,6 @@ def _counts(cells: pd.DataFrame, marker: Biomarker, level: int) -> dict[str, obj
     }
 
 
-# --- the table as a whole -------------------------------------------------------------------------
-
-
 def correct(
     compared: pd.DataFrame,
     prepared: PreparedResults,
@@ -195,8 +186,19 @@ def correct(
     family: Sequence[str] | None,
 ) -> pd.DataFrame:
     """Add each row's role, and its p-value corrected over the rows of that role."""
-    roles = _roles(prepared, _listed(primary), None if family is None else _listed(family))
-    role = compared["biomarker"].map(roles)
+    first, others = (
+        [names] if isinstance(names, str) else list(names or ()) for names in (primary, family)
+    )
+    for name in (*first, *others):
+        if name not in prepared.names:
+            raise UnknownColumnError(name, prepared.names, what="biomarkers")
+    if family is None:
+        # The four-level score of a construct, where it is there, is before its uniform form.
+        construct = {name: BIOMARKERS_BY_NAME[name].construct for name in prepared.names}
+        one_each = {construct[name]: name for name in reversed(prepared.names)}
+        others = [one_each[own] for own in one_each.keys() - {construct[name] for name in first}]
+    roles = dict.fromkeys(prepared.names, OUTSIDE) | dict.fromkeys(others, FAMILY)
+    role = compared["biomarker"].map(roles | dict.fromkeys(first, PRIMARY))
     known = compared["p"].where(role != OUTSIDE)
     corrected = known.groupby(role, group_keys=False).apply(holm)
     place = list(compared).index("p") + 1
@@ -205,38 +207,14 @@ def correct(
     return compared
 
 
-def _listed(names: str | Sequence[str] | None) -> list[str]:
-    return [names] if isinstance(names, str) else list(names or ())
-
-
-def _roles(
-    prepared: PreparedResults, primary: list[str], family: list[str] | None
-) -> dict[str, str]:
-    for name in [*primary, *(family or ())]:
-        if name not in prepared.names:
-            raise UnknownColumnError(name, prepared.names, what="biomarkers")
-    if family is None:
-        # The four-level score of a construct, where it is there, is before its uniform form.
-        taken = {BIOMARKERS_BY_NAME[name].construct for name in primary}
-        by_construct = {
-            BIOMARKERS_BY_NAME[name].construct: name for name in reversed(prepared.names)
-        }
-        family = [name for construct, name in by_construct.items() if construct not in taken]
-    roles = dict.fromkeys(prepared.names, OUTSIDE) | dict.fromkeys(family, FAMILY)
-    return roles | dict.fromkeys(primary, PRIMARY)
-
-
 def about_correction(compared: pd.DataFrame) -> str:
     """Write over which tests p-values were corrected."""
-    sentences = []
-    for role in (PRIMARY, FAMILY):
-        rows = compared[(compared["role"] == role) & compared["p"].notna()]
-        if len(rows):
-            names = ", ".join(dict.fromkeys(rows["biomarker"]))
-            sentences.append(f"{counted(len(rows), f'{role} test')} ({names})")
-    if not sentences:
-        return ""
-    return f"p_holm: Holm's correction over {' and, separately, over '.join(sentences)}."
+    tests = compared.dropna(subset="p_holm").groupby("role")["biomarker"]
+    listing = " and, separately, over ".join(
+        f"{counted(len(own), f'{role} test')} ({', '.join(own.unique())})"
+        for role, own in sorted(tests, reverse=True)
+    )
+    return f"p_holm: Holm's correction over {listing}." if listing else ""
 
 
 def _method(compared: pd.DataFrame, levels: Levels, confidence: float) -> str:
@@ -263,8 +241,8 @@ def _cautions(
     several = int((each > 1).sum())
     if 0 < several <= _FEW_AT_SEVERAL * len(each):
         of = f"{several:,} of {counted(len(each), 'participant')}"
-        are, errors = (
-            ("is", "this is a typing error") if several == 1 else ("are", "these are typing errors")
-        )
+        are, errors = "are", "these are typing errors"
+        if several == 1:
+            are, errors = "is", "this is a typing error"
         cautions.append(f"{of} {are} at several levels of {tag!r}: check whether {errors}.")
     return cautions

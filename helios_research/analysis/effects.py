@@ -13,8 +13,9 @@ import pandas as pd
 from scipy import optimize, stats
 
 from helios_research._util.text import counted
-from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, with_ends
 from helios_research.analysis.prepared import Codes, Floats
+from helios_research.columns import BUCKET_LEVELS
 
 NAN = float("nan")
 TOO_FEW = f"Fewer than {FEWEST_FOR_INTERVAL} participants on one side: not compared."
@@ -52,20 +53,9 @@ class EffectEstimate:
     sentence: str
 
 
-def no_test(sentence: str, difference: float = NAN) -> EffectEstimate:
-    """Give the reason why there is no test."""
-    return EffectEstimate(sentence=sentence, difference=difference)
-
-
-# --- estimates from cell means --------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A difference of means with its error; ``sd`` is that of participants' means at one level.
-
-    ``sd_df`` are the degrees of freedom of that SD, ``sentence`` what was done.
-    """
+    """A difference of means with its error; ``sd`` (and its df) is of participants' means."""
 
     difference: float
     error: float
@@ -77,13 +67,14 @@ class Contrast:
 
 
 def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contrast | str]:
-    """Compare each level with level 0; a sentence takes the place of what cannot be compared.
+    """Compare each level with level 0 (one alone with zero), or say why it cannot be compared.
 
-    ``cells`` has a row per participant and level, with the columns ``group`` and ``person``.
     Where no participant has several levels it is Welch's t (1947), else a mixed model.
     """
     values, levels = cells[column].to_numpy(np.float64), cells["group"].to_numpy(np.intp)
     people = cells["person"].to_numpy(np.intp)
+    if n_levels == 1:
+        return [against_zero(values)]
     if len(np.unique(people)) == len(people):
         sides = [values[levels == level] for level in range(n_levels)]
         return [_welch(sides[0], side) for side in sides[1:]]
@@ -101,17 +92,17 @@ def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contra
 
 
 def _welch(reference: Floats, level: Floats) -> Contrast | str:
-    """Compare the means of different participants (Welch 1947)."""
     n = np.array([len(reference), len(level)])
     if n.min() < FEWEST_FOR_INTERVAL:
         return TOO_FEW
     variances = np.array([reference.var(ddof=1), level.var(ddof=1)])
     parts = variances / n
-    if np.sqrt(parts.sum()) < NOTHING:
+    error = float(np.sqrt(parts.sum()))
+    if error < NOTHING:
         return "All participants of each side are the same: no test."
     return Contrast(
         difference=float(level.mean() - reference.mean()),
-        error=float(np.sqrt(parts.sum())),
+        error=error,
         df=float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum()),
         sd=float(np.sqrt(((n - 1) * variances).sum() / (n.sum() - 2))),
         sd_df=float(n.sum() - 2),
@@ -165,17 +156,13 @@ def estimate_means(contrast: Contrast | str, confidence: float) -> EffectEstimat
     2007, JEBS 32:341); its interval is that of the difference and takes the SD as known.
     """
     if isinstance(contrast, str):
-        return no_test(contrast)
+        return EffectEstimate(sentence=contrast)
     low, high = _ends(contrast, confidence)
     scale = (1 - 3 / (4 * max(contrast.sd_df, 1.0) - 1)) / max(contrast.sd, NOTHING)
     return EffectEstimate(
-        difference=contrast.difference,
-        difference_low=low,
-        difference_high=high,
+        **with_ends("difference", contrast.difference, low, high),
         effect_name=MEANS_EFFECT,
-        effect=scale * contrast.difference,
-        effect_low=scale * low,
-        effect_high=scale * high,
+        **with_ends("effect", scale * contrast.difference, scale * low, scale * high),
         **_test_of(contrast),
     )
 
@@ -185,15 +172,10 @@ def estimate_ranks(
 ) -> EffectEstimate:
     """Give a difference of mean ridits as P(higher) less P(lower), from ``-most`` to ``most``."""
     if isinstance(contrast, str):
-        return no_test(contrast)
-    low, high = (float(np.clip(2 * end, -most, most)) for end in _ends(contrast, confidence))
-    return EffectEstimate(
-        effect_name=RANKS_EFFECT,
-        effect=2 * contrast.difference,
-        effect_low=low,
-        effect_high=high,
-        **_test_of(contrast),
-    )
+        return EffectEstimate(sentence=contrast)
+    ends = (float(np.clip(2 * end, -most, most)) for end in _ends(contrast, confidence))
+    effect = with_ends("effect", 2 * contrast.difference, *ends)
+    return EffectEstimate(effect_name=RANKS_EFFECT, **effect, **_test_of(contrast))
 
 
 def _ends(contrast: Contrast, confidence: float) -> tuple[float, float]:
@@ -212,13 +194,13 @@ def _test_of(contrast: Contrast) -> dict[str, Any]:
     }
 
 
-def mean_ridits(shares: Floats) -> Floats:
-    """Give cells their mean ridit, from the shares of their recordings at each level (cells, levels).
+def mean_ridits(cells: pd.DataFrame) -> Floats:
+    """Give the cells of a bucketed biomarker their mean ridit.
 
-    A ridit is the share of all scores below a level plus half of those at it, cells weighing
-    equally (Bross 1958), so that twice the difference of two groups' means is the probability
-    that a score of the second is higher less the probability that it is lower.
+    A ridit (Bross 1958) is the share of all scores below a level plus half of those at it: twice
+    the difference of two groups' means is P(higher) less P(lower).
     """
+    shares = cells[[*range(len(BUCKET_LEVELS))]].to_numpy(np.float64)
     together = shares.sum(axis=0) / max(len(shares), 1)
     ridits: Floats = shares @ (np.cumsum(together) - together / 2)
     return ridits
@@ -229,11 +211,10 @@ def mean_ridits(shares: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class MixedFit:
-    """A fitted model: each level less the first, their CR2 standard errors and degrees of freedom.
+    """A fitted model: each level less the first (of a line the slope), their CR2 errors and df.
 
-    Of a line, it is the slope. ``parts`` is what each participant (in the order of their numbers)
-    adds to the differences, whose squares make up the errors'; ``person_share`` is the part of
-    ``total_variance`` that lies between participants.
+    ``parts`` is what each participant adds to the differences, whose squares make up the errors';
+    ``person_share`` is the part of ``total_variance`` that lies between participants.
     """
 
     differences: Floats
@@ -250,13 +231,10 @@ def fit_random_intercept(
 ) -> MixedFit:
     """Fit ``value ~ level + (1 | participant)`` by REML, one value per participant and level.
 
-    With ``steps``, a number for each level, it is a straight line over these numbers.
-
-    The likelihood has one dimension, the share of the variance between participants, so that its
-    maximum is always found; at a share of zero it is least squares, and it goes up to 0.9.
-    Standard errors are cluster robust (CR2: Bell & McCaffrey 2002), degrees of freedom
-    Satterthwaite's (Pustejovsky & Tipton 2018, JBES 36:672). Checked against R's lme4 and
-    clubSandwich.
+    With ``steps``, a number for each level, it is a straight line over these numbers. The
+    likelihood has one dimension, the share of the variance between participants, so that its
+    maximum is always found. Standard errors are cluster robust (CR2: Bell & McCaffrey 2002),
+    degrees of freedom Satterthwaite's (Pustejovsky & Tipton 2018, JBES 36:672).
     """
     _, rows = np.unique(people, return_inverse=True)
     n_levels = int(levels.max()) + 1 if steps is None else len(steps)
@@ -281,8 +259,8 @@ def _generalized_least_squares(
 ) -> tuple[Floats, Floats, float, float]:
     """Estimate the means of the levels, given the person variance over the residual variance.
 
-    Gives the covariance of these means in units of the residual variance, the means, the weighted
-    sum of squares of what is left, and the logarithm of the determinant of the information.
+    Gives their covariance over the residual variance, the means, the weighted sum of squares of
+    what is left, and the logarithm of the determinant of the information.
     """
     shrink = ratio / (1 + ratio * present.sum(axis=1))
     total = table.sum(axis=1)
@@ -316,11 +294,9 @@ def _person_share(present: Floats, table: Floats, model: Floats) -> float:
 def _robust_parts(
     present: Floats, residuals: Floats, inverse: Floats, ratio: float, against: Floats
 ) -> tuple[Floats, Floats]:
-    """Give what each participant adds to each difference, adjusted as by CR2, and its df.
-
-    All participants with the same levels have the same matrices, which are made once per pattern.
-    """
+    """Give what each participant adds to each difference, adjusted as by CR2, and its df."""
     n_levels, n_differences = against.shape
+    # All participants with the same levels have the same matrices.
     patterns, which = np.unique(present, axis=0, return_inverse=True)
     which = which.ravel()
     counts = np.bincount(which)
@@ -346,8 +322,7 @@ def _adjusted(
 ) -> tuple[Floats, Floats]:
     """Weigh the residuals of each pattern (patterns, levels, contrasts), adjusted as by CR2.
 
-    Also gives the variance of what a participant of the pattern adds (patterns, contrasts), in
-    units of the residual variance.
+    Also gives the variance of what a participant adds (patterns, contrasts) over the residual's.
     """
     pairs = patterns[:, :, None] * patterns[:, None, :]
     # Levels that a pattern lacks have a one on the diagonal and take no part.

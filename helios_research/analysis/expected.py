@@ -2,14 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from helios_research._util.text import counted
-from helios_research.analysis.levels import NOT_GIVEN
+from helios_research.analysis.levels import EVERYONE, NOT_GIVEN
 from helios_research.analysis.prepared import PreparedResults, prepare
 from helios_research.errors import ResultsError, UnknownColumnError
-
-EVERYONE = "all participants"
 
 Expected = int | pd.DataFrame | None
 """A number of recordings for each participant, or a table of them."""
@@ -17,23 +14,18 @@ Expected = int | pd.DataFrame | None
 
 def listed_recordings(prepared: PreparedResults, by: str | None, over: str | None) -> pd.DataFrame:
     """Give a row per recording: its ``person``, the ``level`` of ``over``, and the ``group``."""
-    group = EVERYONE if by is None else _texts(prepared, by)
-    level = "" if over is None else _texts(prepared, over)
-    return pd.DataFrame({"person": prepared.people, "level": level, "group": group})
-
-
-def _texts(prepared: PreparedResults, column: str) -> NDArray[np.object_]:
-    levels = prepared.levels[column]
-    return np.array([*levels.labels, ""], dtype=object)[levels.codes]
+    rows = pd.DataFrame({"person": prepared.people, "level": "", "group": EVERYONE})
+    for name, column in (("level", over), ("group", by)):
+        if column is not None:
+            levels = prepared.levels[column]
+            rows[name] = np.array([*levels.labels, ""], dtype=object)[levels.codes]
+    return rows
 
 
 def expected_recordings(
     prepared: PreparedResults, expected: int | pd.DataFrame, by: str | None, over: str | None
 ) -> pd.DataFrame:
-    """Give a row per expected recording, as for those listed.
-
-    Participants who are in the schedule alone have the numbers after those of the results.
-    """
+    """Give a row per expected recording; participants of the schedule alone have later numbers."""
     unknown = EVERYONE if by is None else NOT_GIVEN
     labels = pd.factorize(prepared.frame["user_label"], sort=True)[1].astype("str")
     if not isinstance(expected, pd.DataFrame):
@@ -94,9 +86,5 @@ def put_in_one_arm(listed: pd.DataFrame, wanted: pd.DataFrame, by: str | None) -
     arms = given.drop_duplicates("person").set_index("person")["group"]
     for table in (listed, wanted):
         table["group"] = table["person"].map(arms).astype("str").fillna(table["group"])
-    if not several:
-        return []
-    return [
-        f"{counted(several, 'participant')} with recordings at several levels of {by}: counted at "
-        "the level of most of them."
-    ]
+    who = f"{counted(several, 'participant')} with recordings at several levels of {by}"
+    return [f"{who}: counted at the level of most of them."] if several else []

@@ -12,6 +12,7 @@ from helios_research.analysis.prepared import (
     PreparedResults,
     Results,
     bucket_steps,
+    column_of,
     days_of,
     has_warning,
     prepare,
@@ -100,7 +101,8 @@ def model_frame(
     prepared = prepare(results, warned=warned)
     ordering = visit or ("visit" if "visit" in prepared.frame.columns else None)
     prepared = prepare(prepared, [ordering])
-    rows = prepared.has_score
+    rows, days = prepared.has_score, pd.Series(prepared.recorded)
+    since_first = days - days.groupby(prepared.people).transform("min")
     scored = prepared.subset(rows)
     kept = [name for name in scored.frame.columns if name not in _LEFT_OUT]
     frame = pd.DataFrame({name: _typed_own(scored.frame[name]) for name in kept})
@@ -112,7 +114,7 @@ def model_frame(
     added |= {
         "age": ages(scored),
         "hours_awake": hours_awake(scored.frame),
-        "days_since_first": _days_since_first(prepared)[rows],
+        "days_since_first": since_first[rows].to_numpy(),
         "warned": has_warning(scored.frame),
         **_score_columns(scored),
     }
@@ -145,30 +147,20 @@ def typed(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def moments(results: PreparedResults) -> Floats:
     """Give the days since 2000 to each recording, or where its time is not known, to its submission."""
-    if "created_at" not in results.frame.columns:
-        return results.recorded
     return np.where(np.isnan(results.recorded), results.days("created_at"), results.recorded)
 
 
 def ages(results: PreparedResults) -> Floats:
     """Give the age at each recording in years; NaN where a time is missing or before birth."""
-    if "date_of_birth" not in results.frame.columns:
-        return np.full(len(results.frame), np.nan)
     years = (moments(results) - results.days("date_of_birth")) / DAYS_PER_YEAR
     return np.where(years >= 0, years, np.nan)
 
 
 def hours_awake(table: pd.DataFrame) -> Floats:
     """Count the hours from waking to recording; NaN where a time is missing or cannot be right."""
-    if not {"recording_time", "wake_time"} <= set(table.columns):
-        return np.full(len(table), np.nan)
-    hours = 24 * (days_of(table["recording_time"]) - days_of(table["wake_time"]))
+    recorded, woken = (days_of(column_of(table, name)) for name in ("recording_time", "wake_time"))
+    hours = 24 * (recorded - woken)
     return np.where((hours >= 0) & (hours <= MOST_HOURS_AWAKE), hours, np.nan)
-
-
-def _days_since_first(results: PreparedResults) -> Floats:
-    days = pd.Series(results.recorded)
-    return (days - days.groupby(results.people).transform("min")).to_numpy()
 
 
 def _score_columns(results: PreparedResults) -> dict[str, Any]:
@@ -176,13 +168,11 @@ def _score_columns(results: PreparedResults) -> dict[str, Any]:
     for marker in results.biomarkers:
         scores = results.scores[marker.name]
         if marker.bucketed:
-            steps = bucket_steps(scores)
-            unknown = np.isnan(scores)
-            made[f"{marker.name}_level"] = (
-                np.where(unknown, np.nan, steps) if unknown.any() else steps
-            )
-            continue
-        mean = pd.Series(scores).groupby(results.people).transform("mean").to_numpy()
-        made[f"{marker.name}_person_mean"] = mean
-        made[f"{marker.name}_deviation"] = scores - mean
+            steps, unknown = bucket_steps(scores), np.isnan(scores)
+            level = np.where(unknown, np.nan, steps) if unknown.any() else steps
+            made[f"{marker.name}_level"] = level
+        else:
+            mean = pd.Series(scores).groupby(results.people).transform("mean").to_numpy()
+            made[f"{marker.name}_person_mean"] = mean
+            made[f"{marker.name}_deviation"] = scores - mean
     return made

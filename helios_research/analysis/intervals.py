@@ -26,19 +26,16 @@ def check_confidence(confidence: float) -> None:
         raise ResultsError(message)
 
 
-def check_choice(what: str, given: str, accepted: tuple[str, str]) -> None:
-    """Make sure that a setting is one of its two words."""
-    if given not in accepted:
-        message = f"Unknown {what} {given!r}: choose {accepted[0]!r} or {accepted[1]!r}."
-        raise ResultsError(message)
+def with_ends(name: str, estimate: ArrayLike, low: ArrayLike, high: ArrayLike) -> dict[str, Any]:
+    """Name an estimate and the ends of its interval as columns of a table."""
+    return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
 def cell_means(values: Floats, people: Codes, groups: Codes) -> pd.DataFrame:
-    """Average the values of each participant in each group.
+    """Average the values of each participant in each group, a row per pair that has a value.
 
-    A row per participant and group that have a value, by group, then participant, with the
-    columns ``group``, ``person``, ``n`` (recordings) and 0 to k - 1, the means of the columns of
-    ``values`` (n, k).
+    Rows are by group, then participant; the columns are ``group``, ``person``, ``n`` (recordings)
+    and 0 to k - 1, the means of the columns of ``values`` (n, k).
     """
     values = values[:, None] if values.ndim == 1 else values
     known = (people >= 0) & (groups >= 0) & ~np.isnan(values).any(axis=1)
@@ -108,10 +105,7 @@ def _t_quantile(n: Floats, confidence: float) -> Floats:
 
 
 def part_notes(n_people: Codes, largest: Floats) -> list[str | None]:
-    """Write for each group why it has no interval, or that one participant has a large part.
-
-    ``largest`` is the largest part that one participant has of the group's recordings.
-    """
+    """Write for each group why it has no interval, or that one participant has a large part."""
     return [_part_note(int(n), float(part)) for n, part in zip(n_people, largest, strict=True)]
 
 

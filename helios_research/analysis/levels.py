@@ -15,6 +15,7 @@ from helios_research.columns import BIRTH_SEX_SPELLINGS
 from helios_research.errors import ResultsError
 
 NOT_GIVEN = "not given"
+EVERYONE = "all participants"
 MOST_LEVELS = 500
 
 
@@ -82,8 +83,10 @@ def levels_of(
     the time of each recording, and is called only where nothing else orders the levels.
     """
     each, different = distinct(values)
-    spelled = canonical_sex(different) if values.name == "birth_sex" else different
-    text = as_text(spelled)
+    ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    # Ordered categories are in words already, such as those of groups that were pooled.
+    is_spelled = values.name == "birth_sex" and not ordered
+    text = as_text(canonical_sex(different) if is_spelled else different)
     found = list(text.dropna().unique())
     if len(found) > MOST_LEVELS:
         message = (
@@ -94,13 +97,12 @@ def levels_of(
     # The last place is for rows without a value, whose number is -1.
     places = np.append(pd.Categorical(text, categories=found).codes, -1).astype(np.intp)
     codes = places[each]
-    if isinstance(spelled.dtype, pd.CategoricalDtype) and spelled.cat.ordered:
-        named = as_text(pd.Series(spelled.cat.categories)).dropna().unique()
+    if ordered:
+        named = as_text(pd.Series(values.cat.categories)).dropna().unique()
         labels, ordered_by = [level for level in named if level in found], "its categories"
     else:
-        times = cache(
-            lambda: _times(pd.Categorical.from_codes(codes, pd.Index(found)), people, days())
-        )
+        each_level = pd.Categorical.from_codes(codes, pd.Index(found))
+        times = cache(lambda: _times(each_level, people, days()))
         labels, ordered_by = _in_order(found, times)
     place = np.array([*map(labels.index, found), len(labels)], dtype=np.intp)
     given = (*labels, NOT_GIVEN) if (codes < 0).any() else tuple(labels)
@@ -196,25 +198,23 @@ def _spoken(label: str) -> str:
 
 def _numbers(label: str) -> tuple[float, ...]:
     """Give the numbers in a level as a sort key, in which "<18" is before "18-30"."""
-    try:
-        numbers = [float(label)]
-    except ValueError:
-        numbers = [float(number) for number in _NUMBER.findall(label)]
-    finite = [number for number in numbers if isfinite(number)]
-    return (
-        (finite[0], not label.startswith(("<", "\N{LESS-THAN OR EQUAL TO}")), *finite[1:])
-        if finite
-        else ()
-    )
+    numbers = [label] if _is_number(label) else _NUMBER.findall(label)
+    finite = [number for number in map(float, numbers) if isfinite(number)]
+    is_below = label.startswith(("<", "\N{LESS-THAN OR EQUAL TO}"))
+    return (finite[0], not is_below, *finite[1:]) if finite else ()
 
 
 def _letters(label: str) -> str:
     """Give the words around the numbers of a level, the same for "1 week" and "Week 10" as for "weeks"."""
+    return "" if _is_number(label) else re.sub(r"[\W\d_]", "", label).casefold().removesuffix("s")
+
+
+def _is_number(label: str) -> bool:
     try:
         float(label)
     except ValueError:
-        return re.sub(r"[\W\d_]", "", label).casefold().removesuffix("s")
-    return ""
+        return False
+    return True
 
 
 def _times(

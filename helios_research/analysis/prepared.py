@@ -27,7 +27,9 @@ Codes = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-_DAY = pd.Timedelta(days=1)
+# The column of the reason why a recording is excluded.
+EXCLUDED = "excluded_because"
+
 _ZERO = pd.Timestamp("2000-01-01", tz="UTC")
 
 # How far a rounded four-level score may be off its level; thirds are 0.007 off.
@@ -38,21 +40,10 @@ _ROUNDING = 0.01
 class PreparedResults:
     """A results table, checked, with what every analysis and every figure asks of it.
 
-    Made by ``prepare``, never changed: ``subset`` and ``with_columns`` give another one.
-
-    Attributes
-    ----------
-    frame
-        The results, one row per recording, numbered from 0.
-    people
-        Number of each recording's participant, from 0 in the order of their labels; -1 where it
-        is not known.
-    biomarkers
-        The biomarkers asked for, in the order asked for.
-    levels
-        The levels of each grouping column asked for.
-    warned
-        "drop" where scores with a warning from Helios do not count.
+    Made by ``prepare``, never changed. ``frame`` has a row per recording, numbered from 0;
+    ``people`` the number of each recording's participant, from 0 in the order of their labels, -1
+    where it is not known; ``levels`` those of each grouping column asked for. ``warned`` is "drop"
+    where scores with a warning from Helios do not count.
     """
 
     frame: pd.DataFrame
@@ -77,10 +68,8 @@ class PreparedResults:
         why = pd.Series(None, index=self.frame.index, dtype="str")
         if self.warned == "drop":
             why = why.mask(has_warning(self.frame), "warning")
-        if EXCLUDED in self.frame.columns:
-            given = self.frame[EXCLUDED].astype("str").str.strip()
-            why = why.mask(given.notna() & (given != ""), "excluded: " + given)
-        return why
+        given = column_of(self.frame, EXCLUDED).astype("str").str.strip()
+        return why.mask(given.notna() & (given != ""), "excluded: " + given)
 
     @cached_property
     def counts(self) -> Flags:
@@ -106,10 +95,19 @@ class PreparedResults:
         Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
         longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
         """
-        if "error_code" not in self.frame.columns:
-            return np.zeros(len(self.frame), dtype=bool)
-        flagged = (self.frame["outcome"] == Outcome.SCORED) & self.frame["error_code"].notna()
-        return flagged.to_numpy(dtype=bool)
+        has_code = column_of(self.frame, "error_code").notna()
+        return (has_code & (self.frame["outcome"] == Outcome.SCORED)).to_numpy(dtype=bool)
+
+    @property
+    def notes(self) -> list[str]:
+        """What every analysis of these results warns of: levels that look alike, flagged scores."""
+        alike = [
+            f"{' and '.join(map(repr, labels))} are {len(labels)} levels of {name}: they differ "
+            "only in capitals or spaces."
+            for name, levels in self.levels.items()
+            for labels in levels.lookalikes()
+        ]
+        return [*alike, *filter(None, [self.flagged_note])]
 
     @cached_property
     def flagged_note(self) -> str | None:
@@ -129,9 +127,7 @@ class PreparedResults:
     @cached_property
     def sources(self) -> list[str]:
         """Where the scores come from, as in ``columns.Source``."""
-        if "source" not in self.frame.columns:
-            return []
-        return sorted(str(source) for source in self.frame["source"].dropna().unique())
+        return sorted(map(str, column_of(self.frame, "source").dropna().unique()))
 
     @cached_property
     def source_note(self) -> str | None:
@@ -145,28 +141,23 @@ class PreparedResults:
     @cached_property
     def recorded(self) -> Floats:
         """The days since 2000 to each recording; NaN where its time is not known."""
-        if "recording_time" not in self.frame.columns:
-            return np.full(len(self.frame), np.nan)
         return self.days("recording_time")
 
     def days(self, column: str) -> Floats:
         """Count the days since 2000 (UTC) to each time of a column; NaN where there is none."""
-        return days_of(self.frame[column])
+        return days_of(column_of(self.frame, column))
 
     def missing_reasons(self, rows: Flags) -> "pd.Series[str]":
         """Give the reason why each of these recordings has no score; null in all other rows."""
-        # A file of another program may lack some; every missing score has a reason.
-        given = [name for name in REASON_COLUMNS if name in self.frame.columns]
-        table = self.frame.loc[rows, given].reindex(columns=list(REASON_COLUMNS))
+        table, excluded = self.frame[rows], self.excluded[rows]
+        # A file of another program may lack columns; every missing score has a reason.
         outcome = table["outcome"].astype("str").fillna("no outcome")
         scored = outcome == Outcome.SCORED.value
-        sections = pd.to_numeric(table["n_sections"], errors="coerce").fillna(1)
-        why = table["error_code"].astype("str").fillna(outcome)
-        why = why.mask(scored, "no score").mask(
-            scored & table["user_label"].isna(), "no participant"
-        )
+        sections = pd.to_numeric(column_of(table, "n_sections"), errors="coerce").fillna(1)
+        why = column_of(table, "error_code").astype("str").fillna(outcome)
+        why = why.mask(scored, "no score")
+        why = why.mask(scored & table["user_label"].isna(), "no participant")
         why = why.mask(scored & (sections > 1), "several sections")
-        excluded = self.excluded[rows]
         return why.mask(scored & excluded.notna(), excluded).reindex(self.frame.index)
 
     def subset(self, rows: Flags) -> "PreparedResults":
@@ -186,15 +177,9 @@ class PreparedResults:
 
     def finish(self, rows: pd.DataFrame, method: str, warnings: Sequence[str] = ()) -> pd.DataFrame:
         """Put on a finished analysis what a reader has to know about it."""
-        alike = [
-            f"{' and '.join(map(repr, labels))} are {len(labels)} levels of {name}: they differ "
-            "only in capitals or spaces."
-            for name, levels in self.levels.items()
-            for labels in levels.lookalikes()
-        ]
         rows.attrs = {
             "method": method,
-            "warnings": [*warnings, *alike, *filter(None, [self.flagged_note])],
+            "warnings": [*warnings, *self.notes],
             "sources": self.sources,
             "source_note": self.source_note,
         }
@@ -220,18 +205,23 @@ def prepare(
     ``order`` names the levels that come first. With ``warned="drop"``, scores with a warning from
     Helios do not count; results that were prepared so remain so.
     """
-    if warned not in ("keep", "drop"):
-        message = f"Unknown way to treat warned scores {warned!r}: choose 'keep' or 'drop'."
-        raise ResultsError(message)
+    check_choice("way to treat warned scores", warned, ("keep", "drop"))
     prepared = results if isinstance(results, PreparedResults) else _check(results)
     columns = [name for name in dict.fromkeys(by) if name is not None]
     for name in (*columns, *needs):
         _check_column(prepared.frame, name)
     if biomarkers is not None or prepared is not results:
-        prepared = _with_biomarkers(prepared, _choose_biomarkers(prepared.frame, biomarkers))
+        prepared = _with_biomarkers(prepared, biomarkers)
     if warned == "drop" and prepared.warned != warned:
         prepared = replace(prepared, warned=warned)
     return _with_levels(prepared, columns, order)
+
+
+def check_choice(what: str, given: str, accepted: tuple[str, str]) -> None:
+    """Make sure that a setting is one of its two words."""
+    if given not in accepted:
+        message = f"Unknown {what} {given!r}: choose {accepted[0]!r} or {accepted[1]!r}."
+        raise ResultsError(message)
 
 
 def _check(results: pd.DataFrame | str | PathLike[str]) -> PreparedResults:
@@ -270,29 +260,21 @@ def _read(path: Path) -> pd.DataFrame:
         raise ResultsError(message) from error
 
 
-def _choose_biomarkers(
-    frame: pd.DataFrame, biomarkers: str | Sequence[str] | None
-) -> tuple[Biomarker, ...]:
-    """Find the biomarkers that were asked for."""
-    present = [marker for marker in BIOMARKERS if marker.name in frame.columns]
-    if biomarkers is None:
-        if not present:
-            raise UnknownColumnError(BIOMARKERS[0].name, frame.columns)
-        return tuple(present)
-    names = [biomarkers] if isinstance(biomarkers, str) else list(dict.fromkeys(biomarkers))
-    known = [marker.name for marker in present]
+def _with_biomarkers(
+    results: PreparedResults, asked: str | Sequence[str] | None
+) -> PreparedResults:
+    """Take the biomarkers asked for; None means all."""
+    present = [marker.name for marker in BIOMARKERS if marker.name in results.frame.columns]
+    if asked is None and not present:
+        raise UnknownColumnError(BIOMARKERS[0].name, results.frame.columns)
+    names = present if asked is None else [asked] if isinstance(asked, str) else asked
     for name in names:
-        if name not in known:
-            raise UnknownColumnError(name, known, what="biomarkers")
-    return tuple(BIOMARKERS_BY_NAME[name] for name in names)
-
-
-def _with_biomarkers(results: PreparedResults, chosen: tuple[Biomarker, ...]) -> PreparedResults:
+        if name not in present:
+            raise UnknownColumnError(name, present, what="biomarkers")
+    chosen = tuple(BIOMARKERS_BY_NAME[name] for name in dict.fromkeys(names))
     if chosen == results.biomarkers:
         return results
-    fresh = [
-        marker.name for marker in chosen if marker.bucketed and marker not in results.biomarkers
-    ]
+    fresh = (own.name for own in chosen if own.bucketed and own not in results.biomarkers)
     snapped = {name: _on_levels(results.frame[name]) for name in fresh}
     return replace(results, frame=results.frame.assign(**snapped), biomarkers=chosen)
 
@@ -317,7 +299,12 @@ def _with_levels(
     return replace(results, levels=results.levels | new) if new else results
 
 
-# --- scores ---------------------------------------------------------------------------------------
+# --- columns --------------------------------------------------------------------------------------
+
+
+def column_of(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    """Give a column, or an empty one where the table lacks it."""
+    return table.get(name, pd.Series(None, index=table.index, dtype="str"))
 
 
 def days_of(values: "pd.Series[Any]") -> Floats:
@@ -327,7 +314,8 @@ def days_of(values: "pd.Series[Any]") -> Floats:
         text = values.astype("str")
         values = text.where(text.str.match(r"\d{4}-\d\d-\d\d", na=False))
     times = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-    return np.asarray((times.astype("datetime64[us, UTC]") - _ZERO) / _DAY, dtype=np.float64)
+    since = times.astype("datetime64[us, UTC]") - _ZERO
+    return np.asarray(since / pd.Timedelta(days=1), dtype=np.float64)
 
 
 def times_from(days: Floats) -> pd.DatetimeIndex:
@@ -390,11 +378,6 @@ def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
 # --- reasons, warnings and notes --------------------------------------------------------------------
 
 
-# What the reason of a missing score is read from.
-EXCLUDED = "excluded_because"
-REASON_COLUMNS = ("outcome", "error_code", "n_sections", "user_label", "warnings", EXCLUDED)
-
-
 def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
     """Count the reasons of missing scores, the most frequent first, then by name."""
     counts = reasons.value_counts().sort_index().sort_values(ascending=False, kind="stable")
@@ -403,11 +386,8 @@ def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:
 
 def has_warning(table: pd.DataFrame) -> Flags:
     """Mark the recordings with a warning from Helios."""
-    if "warnings" not in table.columns:
-        return np.zeros(len(table), dtype=bool)
-    return np.array(
-        [hasattr(found, "__len__") and len(found) > 0 for found in table["warnings"]], dtype=bool
-    )
+    found = column_of(table, "warnings")
+    return np.array([hasattr(own, "__len__") and len(own) > 0 for own in found], dtype=bool)
 
 
 def not_ended(pending: int) -> str:

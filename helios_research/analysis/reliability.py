@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence
+from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence, with_ends
 from helios_research.analysis.prepared import Codes, Floats, Results, bucket_steps, prepare
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 
@@ -112,7 +112,7 @@ def reliability(
 
 def _row(marker: Biomarker, scores: Floats, who: Codes, confidence: float) -> dict[str, object]:
     n = np.bincount(who)
-    row = {
+    row: dict[str, object] = {
         "biomarker": marker.name,
         "bucketed": marker.bucketed,
         "participants": len(n),
@@ -147,21 +147,16 @@ def _icc(scores: Floats, who: Codes, n: Codes, confidence: float) -> dict[str, o
         coefficient = between / (between + within)
     interval = _coefficient_interval(coefficient, n, confidence)
     logs = np.log(within, where=within > NOTHING, out=np.full(len(within), np.nan))
-    sd, sd_low, sd_high = np.exp(np.array([logs[0], *jackknife(logs, confidence)]) / 2)
+    sd = np.exp(np.array([logs[0], *jackknife(logs, confidence)]) / 2)
     # At 95 %, the normal quantile is the 1.96 of the textbook formula.
-    factor = float(stats.norm.ppf((1 + confidence) / 2)) * sqrt(2)
+    change = float(stats.norm.ppf((1 + confidence) / 2)) * sqrt(2) * sd
     return {
-        "coefficient": coefficient[0],
-        "coefficient_low": interval[0],
-        "coefficient_high": interval[1],
-        "within_sd": sd,
-        "within_sd_low": sd_low,
-        "within_sd_high": sd_high,
+        **with_ends("coefficient", coefficient[0], *interval),
+        **with_ends("within_sd", *sd),
         "smallest_own_sd": sqrt(own.min()),
         "largest_own_sd": sqrt(own.max()),
-        "minimal_detectable_change": factor * sd,
-        "mdc_low": factor * sd_low,
-        "mdc_high": factor * sd_high,
+        **with_ends("mdc", *change),
+        "minimal_detectable_change": change[0],
         "sentence": "ICC(1,1): one-way random effects, absolute agreement, single recording, by "
         f"variances over {_about(n, interval)}",
     }
@@ -173,12 +168,8 @@ def _alpha(scores: Floats, who: Codes, n: Codes, confidence: float) -> dict[str,
     if np.isnan(alpha[0]):
         return {"sentence": "All scores are at the same level: nothing to estimate."}
     interval = _coefficient_interval(alpha, n, confidence)
-    return {
-        "coefficient": alpha[0],
-        "coefficient_low": interval[0],
-        "coefficient_high": interval[1],
-        "sentence": f"Krippendorff's alpha for ordinal data on {_about(n, interval)}",
-    }
+    sentence = f"Krippendorff's alpha for ordinal data on {_about(n, interval)}"
+    return {**with_ends("coefficient", alpha[0], *interval), "sentence": sentence}
 
 
 def _about(n: Codes, interval: tuple[float, float]) -> str:
@@ -226,10 +217,7 @@ def own_pairs(steps: Codes, who: Codes, n_levels: int) -> Floats:
 
 
 def ordinal_alpha(pairs: Floats, alone: Floats) -> Floats:
-    """Give Krippendorff's alpha for ordinal data from tables of shares of pairs of levels.
-
-    ``alone`` is the share that pairs of a recording with itself have of all pairs, by chance.
-    """
+    """Give Krippendorff's ordinal alpha; ``alone`` is the share of a recording paired with itself."""
     at_level = pairs.sum(axis=2)
     up_to = np.cumsum(at_level, axis=1) - at_level / 2
     distance = (up_to[:, :, None] - up_to[:, None, :]) ** 2
@@ -239,9 +227,6 @@ def ordinal_alpha(pairs: Floats, alone: Floats) -> Floats:
     known = expected > NOTHING
     alpha[known] = 1 - (1 - alone[known]) * observed[known] / expected[known]
     return alpha
-
-
-# --- jackknife -----------------------------------------------------------------------------------
 
 
 def with_and_without(values: Floats) -> Floats:
@@ -254,8 +239,7 @@ def with_and_without(values: Floats) -> Floats:
 def jackknife(found: Floats, confidence: float) -> tuple[float, float]:
     """Give an interval of a number found with all participants, then without each of them.
 
-    t on Tukey's pseudo-values, with the degrees of freedom that their variance has by their
-    kurtosis, so that few participants who make most of the difference widen it.
+    t on Tukey's pseudo-values; few participants who make most of the difference widen it.
     """
     n = len(found) - 1
     pseudo = n * found[0] - (n - 1) * found[1:]

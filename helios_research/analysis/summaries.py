@@ -1,7 +1,7 @@
 """Describe each group: how many, what is missing and why, and where the scores lie."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,18 +33,6 @@ SUMMARY_COLUMNS = (
     *("proportion", "proportion_low", "proportion_high", "note"),
 )
 _TEXTS = ("tag", "level", "by", "by_level", "biomarker", "missing_why", "note")
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """Every group that the summary describes, with its recordings."""
-
-    names: tuple[tuple[str, str | None], ...]
-    codes: Codes
-    people: Codes
-
-    def participants(self, counted: Flags) -> Codes:
-        return count_people_by_level(self.people[counted], self.codes[counted], len(self.names))
 
 
 def summarize_by_tag(  # noqa: PLR0913 - each is a setting
@@ -103,16 +91,17 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     """
     check_confidence(confidence)
     prepared = prepare(results, [tag, by], biomarkers=biomarkers, order=order, warned=warned)
-    groups = _group(prepared, tag, by)
-    why = _missing_why(prepared, groups)
+    groups, codes = _group(prepared, tag, by)
+    groups["participants"] = count_people_by_level(prepared.people, codes, len(groups))
+    why = _missing_why(prepared, codes, len(groups))
     parts = []
     for marker in prepared.biomarkers:
-        cells = marker_cells(prepared, marker, groups.codes)
+        cells = marker_cells(prepared, marker, codes)
         describe = _shares if marker.bucketed else _means
         labels = {"tag": tag, "by": by, "biomarker": marker.name, "bucketed": marker.bucketed}
-        counts = _counts(prepared.scores[marker.name], groups, cells)
-        counts = counts.assign(missing_why=why[marker.name])
-        parts.append(counts.join(describe(cells, len(groups.names), confidence)).assign(**labels))
+        counts = _counts(prepared.scores[marker.name], codes, cells, len(groups))
+        rows = groups.assign(**counts, missing_why=why[marker.name])
+        parts.append(rows.join(describe(cells, len(groups), confidence)).assign(**labels))
     columns = [name for name in SUMMARY_COLUMNS if by or name not in ("by", "by_level")]
     summary = pd.concat(parts, ignore_index=True).reindex(columns=columns)
     texts = [name for name in _TEXTS if name in columns]
@@ -120,10 +109,11 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     return prepared.finish(summary, _method(confidence), _cautions(summary))
 
 
-def _group(prepared: PreparedResults, tag: str, by: str | None) -> _Groups:
-    outer, people = prepared.levels[tag], prepared.people
+def _group(prepared: PreparedResults, tag: str, by: str | None) -> tuple[pd.DataFrame, Codes]:
+    """Give a row for every group that is described, and the group of each recording."""
+    outer = prepared.levels[tag]
     if by is None:
-        return _Groups(tuple((label, None) for label in outer.labels), outer.codes, people)
+        return pd.DataFrame({"level": outer.labels}, dtype="str"), outer.codes
     inner = prepared.levels[by]
     found, codes = np.unique(outer.codes * max(len(inner), 1) + inner.codes, return_inverse=True)
     if len(found) > MOST_LEVELS:
@@ -132,9 +122,9 @@ def _group(prepared: PreparedResults, tag: str, by: str | None) -> _Groups:
             "leave one of them out, or choose columns with fewer values."
         )
         raise ResultsError(message)
-    names = [divmod(int(code), len(inner)) for code in found]
-    labels = tuple((outer.labels[first], inner.labels[second]) for first, second in names)
-    return _Groups(labels, codes.astype(np.intp), people)
+    level, by_level = divmod(found, max(len(inner), 1))
+    names = {"level": np.array(outer.labels)[level], "by_level": np.array(inner.labels)[by_level]}
+    return pd.DataFrame(names, dtype="str"), codes.astype(np.intp)
 
 
 def _means(cells: pd.DataFrame, n_groups: int, confidence: float) -> pd.DataFrame:
@@ -166,38 +156,31 @@ def _shares(cells: pd.DataFrame, n_groups: int, confidence: float) -> pd.DataFra
     )
 
 
-def _counts(scores: Floats, groups: _Groups, cells: pd.DataFrame) -> pd.DataFrame:
-    n = len(groups.names)
-    recordings = np.bincount(groups.codes, minlength=n)
-    scored = np.bincount(groups.codes[~np.isnan(scores)], minlength=n)
-    people = np.bincount(cells["group"], minlength=n)
-    of_one = cells.groupby("group")["n"].max().reindex(range(n), fill_value=0).to_numpy()
-    return pd.DataFrame(
-        {
-            "level": pd.Series([level for level, _ in groups.names], dtype="str"),
-            "by_level": pd.Series([by_level for _, by_level in groups.names], dtype="str"),
-            "recordings": recordings,
-            "scored": scored,
-            "missing": recordings - scored,
-            "participants": groups.participants(np.ones(len(scores), dtype=bool)),
-            "participants_scored": people,
-            "note": part_notes(people, of_one / np.maximum(scored, 1)),
-        }
-    )
+def _counts(scores: Floats, groups: Codes, cells: pd.DataFrame, n_groups: int) -> dict[str, Any]:
+    recordings = np.bincount(groups, minlength=n_groups)
+    scored = np.bincount(groups[~np.isnan(scores)], minlength=n_groups)
+    people = np.bincount(cells["group"], minlength=n_groups)
+    of_one = cells.groupby("group")["n"].max().reindex(range(n_groups), fill_value=0).to_numpy()
+    return {
+        "recordings": recordings,
+        "scored": scored,
+        "missing": recordings - scored,
+        "participants_scored": people,
+        "note": part_notes(people, of_one / np.maximum(scored, 1)),
+    }
 
 
-def _missing_why(prepared: PreparedResults, groups: _Groups) -> dict[str, list[str]]:
+def _missing_why(prepared: PreparedResults, groups: Codes, n_groups: int) -> dict[str, list[str]]:
     """Count for each biomarker the reasons of missing scores in each group."""
     missing = np.column_stack([np.isnan(values) for values in prepared.scores.values()])
     rows: Flags = np.array(missing.any(axis=1), dtype=bool)
-    reasons = prepared.missing_reasons(rows)[rows]
-    codes, found = pd.factorize(reasons, sort=True)
+    codes, found = pd.factorize(prepared.missing_reasons(rows)[rows], sort=True)
     names = [str(name) for name in found]
-    place = groups.codes[rows] * len(names) + codes
+    place = groups[rows] * len(names) + codes
     why = {}
     for name, own in zip(prepared.names, missing[rows].T, strict=True):
-        counts = np.bincount(place[own], minlength=len(groups.names) * len(names))
-        each = counts.reshape(len(groups.names), len(names))
+        counts = np.bincount(place[own], minlength=n_groups * len(names))
+        each = counts.reshape(n_groups, len(names))
         why[name] = [_most_first(group, names) for group in each]
     return why
 

@@ -105,9 +105,9 @@ class ReportData:
         return has_warning(self.table) & (self.table["outcome"] == Outcome.SCORED).to_numpy(bool)
 
     def warnings_of(self, found: Found) -> list[str]:
-        """List the warnings of an analysis, but for that about flagged scores, which is given once."""
+        """List the warnings of an analysis, but for those of all of them, which are given once."""
         given = [] if isinstance(found, str) else found.attrs["warnings"]
-        return [text for text in given if text != self.prepared.flagged_note]
+        return [text for text in given if text not in self.prepared.notes]
 
     @property
     def left(self) -> str:

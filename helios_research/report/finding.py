@@ -167,8 +167,9 @@ def _cautions(data: ReportData) -> Iterator[str]:
         if number:
             are = "is" if number == 1 else "are"
             yield SAY["cautions"][case].format(recordings=counted(number, "recording"), are=are)
-    if flagged := data.prepared.flagged_note:
-        yield f"{flagged} See Errors for what to do."
+    for note in data.prepared.notes:
+        see = " See Errors for what to do." if note == data.prepared.flagged_note else ""
+        yield f"{note}{see}"
     if data.left:
         yield data.left
     yield from data.notes

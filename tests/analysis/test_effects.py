@@ -78,7 +78,7 @@ def test_twice_the_difference_of_mean_ridits_is_the_share_of_higher_less_lower_p
     rng = np.random.default_rng(4)
     lower, higher = rng.choice(4, 13, p=[0.4, 0.3, 0.2, 0.1]), rng.choice(4, 17)
     shares = np.eye(4)[np.concatenate([lower, higher])]
-    ridits = effects.mean_ridits(shares)
+    ridits = effects.mean_ridits(pd.DataFrame(shares))
     ours = effects.estimate_ranks(
         effects.contrasts(between(ridits[:13], ridits[13:]), 0, 2)[0], 0.95
     )
@@ -91,7 +91,7 @@ def test_twice_the_difference_of_mean_ridits_is_the_share_of_higher_less_lower_p
 
 
 def test_an_interval_of_a_probability_stays_within_its_bounds():
-    ridits = effects.mean_ridits(np.eye(4)[[0, 0, 1, 3, 3, 2]])
+    ridits = effects.mean_ridits(pd.DataFrame(np.eye(4)[[0, 0, 1, 3, 3, 2]]))
     contrast = effects.contrasts(between(ridits[:3], ridits[3:]), 0, 2)[0]
     ours = effects.estimate_ranks(contrast, 0.95)
     assert (ours.effect, ours.effect_high) == (1, 1)

@@ -7,6 +7,8 @@ from helios_research.analysis import compare_by_tag, compare_change
 from helios_research.report.blocks import Bullets, Pictures, decimal
 from helios_research.report.data import report_data
 from helios_research.report.finding import finding, sentences
+from helios_research.report.participants import participants
+from helios_research.report.scores import cautions
 
 
 def said(table: pd.DataFrame, **settings: object) -> list[str]:
@@ -123,6 +125,14 @@ def test_one_figure_and_every_caution_follow(study: pd.DataFrame) -> None:
     assert any(text.startswith("Helios gave warnings for") for text in cautions)
     failed = study.assign(outcome="failed", error_code="ERR_INTERNAL")
     assert not any(isinstance(block, Pictures) for block in finding(report_data(failed), []))
+
+
+def test_levels_that_look_alike_are_said_once_in_a_report(study: pd.DataFrame) -> None:
+    arms = study["arm"].mask(study["user_label"] == study["user_label"].iloc[0], "Night_shift")
+    data = report_data(study.assign(arm=arms), by=["arm", "visit"], biomarkers=[])
+    careful = finding(data, cautions(data))[-1].items
+    assert sum("differ only in capitals" in text for text in careful) == 1
+    assert "differ only in capitals" not in str(participants(data))
 
 
 def test_unfinished_recordings_are_a_caution(study: pd.DataFrame) -> None:

@@ -58,6 +58,13 @@ def test_the_group_that_never_said_is_pooled_too() -> None:
     assert sizes_of(pool_small_levels(table, ["arm"])[0]) == {"a": 9, "2 groups pooled": 11}
 
 
+def test_a_pool_of_birth_sex_is_called_as_other_pools_are() -> None:
+    table = people(a=9, b=8, c=3).rename(columns={"arm": "birth_sex"})
+    table["arm"] = "all"
+    described = table_one(pool_small_levels(table, ["birth_sex"])[0], "arm", columns="birth_sex")
+    assert [*described["level"].unique()] == ["", "A", "2 groups pooled"]
+
+
 def test_counts_of_table_one_that_would_tell_of_a_few_are_hidden_with_those_that_give_them_away() -> (
     None
 ):
