@@ -9,7 +9,6 @@ from scipy import special, stats
 
 from helios_research._util.text import counted
 from helios_research.analysis.intervals import check_confidence
-from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import (
     Floats,
     PreparedResults,
@@ -145,8 +144,7 @@ def _order(prepared: PreparedResults, column: str) -> tuple[Floats, Floats]:
     if not np.isnan(days).all():
         return days, days
     levels = prepare(prepared, [column]).levels[column]
-    given = np.array(levels.labels, dtype=object)[levels.codes] != NOT_GIVEN
-    return np.where(given, levels.codes.astype(np.float64), np.nan), days
+    return np.where(levels.given, levels.codes.astype(np.float64), np.nan), days
 
 
 def _placed(prepared: PreparedResults, marker: Biomarker) -> pd.DataFrame:

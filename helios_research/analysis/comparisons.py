@@ -23,6 +23,7 @@ from helios_research.analysis.prepared import (
     PreparedResults,
     Results,
     bucket_steps,
+    count_levels_each,
     prepare,
 )
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Biomarker
@@ -235,9 +236,7 @@ def _cautions(
     cautions = []
     if (compared["test"] == "").any():
         cautions.append(f"{NOT_ALL_COMPARED}: see the column sentence.")
-    known = (prepared.people >= 0) & (levels.codes >= 0)
-    pairs = pd.DataFrame({"person": prepared.people[known], "level": levels.codes[known]})
-    each = pairs.drop_duplicates()["person"].value_counts()
+    each = count_levels_each(prepared.people, levels.codes)
     several = int((each > 1).sum())
     if 0 < several <= _FEW_AT_SEVERAL * len(each):
         of = f"{several:,} of {counted(len(each), 'participant')}"

@@ -36,6 +36,16 @@ class Levels:
         """Count the levels."""
         return len(self.labels)
 
+    @property
+    def given(self) -> NDArray[np.bool_]:
+        """Which recordings have a level."""
+        return np.array([label != NOT_GIVEN for label in self.labels], dtype=bool)[self.codes]
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Give the number that each level is; NaN where it is none."""
+        texts = pd.Series(self.labels, dtype="str")
+        return np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
+
     def subset(self, rows: NDArray[np.bool_]) -> "Levels":
         """Keep the levels that occur in some rows."""
         kept, codes = np.unique(self.codes[rows], return_inverse=True)

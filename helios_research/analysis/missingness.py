@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helios_research.analysis.intervals import check_confidence, holm, share_interval
+from helios_research.analysis.intervals import check_confidence, holm, share_interval, with_ends
 from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import (
     Codes,
@@ -109,9 +109,8 @@ def _events(prepared: PreparedResults) -> pd.DataFrame:
     failed = prepared.frame["outcome"].isin([Outcome.FAILED, Outcome.SKIPPED])
     failed &= reasons != HeliosCode.INTERNAL
     each = {name: reasons == name for name in count_reasons(reasons)}
-    return pd.DataFrame({ANY_REASON: reasons.notna(), RECORDING_FAILED: failed} | each).astype(
-        np.float64
-    )
+    marks = pd.DataFrame({ANY_REASON: reasons.notna(), RECORDING_FAILED: failed} | each)
+    return marks.astype(np.float64)
 
 
 def _rates(levels: Levels, events: pd.DataFrame, people: Codes, confidence: float) -> pd.DataFrame:
@@ -121,9 +120,7 @@ def _rates(levels: Levels, events: pd.DataFrame, people: Codes, confidence: floa
     rate = missing / recordings[:, None]
     n_people = count_people_by_level(people, levels.codes, n_levels)
     variance = _jackknife(levels.codes, events, people).reindex(range(n_levels)).to_numpy()
-    low, high = share_interval(
-        rate, variance, n_people[:, None], confidence, most=recordings[:, None]
-    )
+    ends = share_interval(rate, variance, n_people[:, None], confidence, most=recordings[:, None])
     return pd.DataFrame(
         {
             "level": pd.Series(np.repeat(levels.labels, n_events), dtype="str"),
@@ -131,9 +128,7 @@ def _rates(levels: Levels, events: pd.DataFrame, people: Codes, confidence: floa
             "recordings": np.repeat(recordings, n_events),
             "participants": np.repeat(n_people, n_events),
             "missing": missing.ravel().astype(np.int64),
-            "rate": rate.ravel(),
-            "rate_low": low.ravel(),
-            "rate_high": high.ravel(),
+            **with_ends("rate", *(numbers.ravel() for numbers in (rate, *ends))),
         }
     )
 
@@ -170,9 +165,8 @@ def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[fl
     if len(found) < 2 or n_people < 2:
         return np.nan, 0
     residual = happened - happened.mean()
-    shape = (n_people, len(found))
     pair = who * len(found) + level
-    each = np.bincount(pair, residual, n_people * len(found)).reshape(shape)
+    each = np.bincount(pair, residual, n_people * len(found)).reshape(n_people, len(found))
     share = np.bincount(level) / len(level)
     # The common rate is itself estimated, which takes each person's part of it away again.
     parts = each - np.outer(each.sum(axis=1), share)
@@ -191,10 +185,10 @@ def _corrected(counted: pd.DataFrame) -> pd.DataFrame:
     for reason in (ANY_REASON, RECORDING_FAILED):
         rows = counted[counted["reason"] == reason]
         p = holm(rows.drop_duplicates("variable").set_index("variable")["p"])
-        counted.loc[rows.index, "p_holm"] = rows["variable"].map(p)
         for variable, part in rows.groupby("variable", sort=False):
-            sentence = _finding(part, float(p.get(str(variable), np.nan)))
-            counted.loc[part.index, "sentence"] = sentence
+            corrected = float(p.get(str(variable), np.nan))
+            counted.loc[part.index, "p_holm"] = corrected
+            counted.loc[part.index, "sentence"] = _finding(part, corrected)
     return counted
 
 
@@ -204,16 +198,13 @@ def _finding(rows: pd.DataFrame, p: float) -> str:
     if p < UNEQUAL_BELOW:
         return "The rates differ."
     most = _largest_difference(rows[rows["level"] != NOT_GIVEN].dropna(subset="rate_low"))
-    if np.isnan(most):
-        return "No difference was detected; with so few participants, a large one may be there."
-    return f"No difference was detected; differences of up to {100 * most:.0f} points cannot be excluded."
+    excluded = f"differences of up to {100 * most:.0f} points cannot be excluded."
+    few = "with so few participants, a large one may be there."
+    return f"No difference was detected; {few if np.isnan(most) else excluded}"
 
 
 def _largest_difference(rows: pd.DataFrame) -> float:
-    """Give the upper end of the interval of the largest difference between two levels' rates.
-
-    From the intervals of both rates (Newcombe 1998, Statistics in Medicine 17:873, method 10).
-    """
+    """Give the most that two levels' rates may differ (Newcombe 1998, Stat Med 17:873, method 10)."""
     rate, low, high = rows[["rate", "rate_low", "rate_high"]].to_numpy(dtype=np.float64).T
     if len(rate) < 2:
         return np.nan
@@ -229,8 +220,7 @@ def _warn(counted: pd.DataFrame, ended: PreparedResults, events: pd.DataFrame) -
     failed = failed[failed["p_holm"].lt(UNEQUAL_BELOW) & (failed["participants"] >= 2)]
     sentences = []
     for name, own in failed.groupby("variable", sort=False):
-        by_rate = own.sort_values("rate", kind="stable").to_dict("records")
-        least, most = by_rate[0], by_rate[-1]
+        least, *_, most = own.sort_values("rate", kind="stable").to_dict("records")
         levels = ended.levels[str(name)]
         here = levels.codes == levels.labels.index(most["level"])
         main = str(events[here & (events[RECORDING_FAILED] == 1)].iloc[:, 2:].sum().idxmax())
@@ -244,9 +234,8 @@ def _warn(counted: pd.DataFrame, ended: PreparedResults, events: pd.DataFrame) -
         )
         sentences.append(
             f"Recordings failed more often {more}), than {less}; test over all levels, "
-            f"{p_in_words(most['p_holm'])}). "
-            f"Main reason: {why} If failing depends on how people feel, the "
-            "scores of these groups cannot be compared as they are."
+            f"{p_in_words(most['p_holm'])}). Main reason: {why} If failing depends on how people "
+            "feel, the scores of these groups cannot be compared as they are."
         )
     return sentences
 

@@ -367,6 +367,13 @@ def count_people(people: Codes, rows: Flags) -> int:
     return len(np.unique(people[rows & (people >= 0)]))
 
 
+def count_levels_each(people: Codes, codes: Codes) -> "pd.Series[int]":
+    """Count at how many levels each participant is; a code of -1 is none."""
+    known = (people >= 0) & (codes >= 0)
+    pairs = pd.DataFrame({"person": people[known], "level": codes[known]})
+    return pairs.drop_duplicates()["person"].value_counts()
+
+
 def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
     """Count the participants at each level."""
     n_people = int(people.max(initial=0)) + 1

@@ -133,9 +133,6 @@ _METHOD = (
 )
 
 
-# --- the participants -----------------------------------------------------------------------------
-
-
 def _values(results: Results, columns: str | Sequence[str] | None) -> "dict[str, pd.Series[Any]]":
     """Give what is described of each recording, typed, in the order asked for."""
     asked = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns or ()))
@@ -161,9 +158,8 @@ def _characteristics(
     for place, (name, found) in enumerate(values.items()):
         labels = () if _is_number(found) else tuple(prepared.levels[name].categories().categories)
         statistic = _COUNT if labels else _MEDIAN if name in skewed else _MEAN
-        made.append(
-            _Characteristic(_AGE_IN_WORDS if name == _AGE else name, place, statistic, labels)
-        )
+        words = _AGE_IN_WORDS if name == _AGE else name
+        made.append(_Characteristic(words, place, statistic, labels))
     numbers = [name for name, one in zip(values, made[1:], strict=True) if not one.labels]
     if unknown := [name for name in skewed if name not in numbers]:
         message = f"{unknown[0]!r} in nonnormal is no column of numbers in this table"
@@ -192,17 +188,12 @@ def _facts(
 
 
 def _groups(facts: pd.DataFrame, levels: Levels, by: str) -> _Groups:
-    groups = {
-        f"{by}: {label}" if label == OVERALL else label: _reduce(facts[facts["group"] == level])
-        for level, label in enumerate(levels.labels)
-    }
-    return groups | {OVERALL: _reduce(facts)}
-
-
-def _reduce(facts: pd.DataFrame) -> pd.DataFrame:
     ways = {name: "first" for name in facts.columns if name not in ("person", "group")}
-    sums = dict.fromkeys(("recordings", "scored", "missing"), "sum")
-    return facts.groupby("person").agg(ways | sums)
+    ways |= dict.fromkeys(("recordings", "scored", "missing"), "sum")
+    names = [f"{by}: {label}" if label == OVERALL else label for label in levels.labels]
+    parts = {name: facts[facts["group"] == level] for level, name in enumerate(names)}
+    parts[OVERALL] = facts
+    return {name: part.groupby("person").agg(ways) for name, part in parts.items()}
 
 
 def _contradictions(
@@ -221,29 +212,22 @@ def _contradictions(
     return found
 
 
-# --- rows -----------------------------------------------------------------------------------------
-
-
 def _totals(groups: _Groups) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for name, column in (
-        ("participants", None),
-        ("recordings", "recordings"),
-        ("recordings scored", "scored"),
-        ("recordings ended without scores", "missing"),
+    for name, column, of in (
+        ("participants", None, None),
+        ("recordings", "recordings", None),
+        ("recordings scored", "scored", "recordings"),
+        ("recordings ended without scores", "missing", "recordings"),
     ):
         for group, people in groups.items():
             count = float(people[column].sum()) if column else float(len(people))
-            row = _row(name, group, people) | {"statistic": _COUNT, "count": count}
-            if column in ("scored", "missing"):
-                recordings = people["recordings"].sum()
-                row["percent"] = 100 * count / recordings if recordings else np.nan
+            row: dict[str, object] = {"characteristic": name, "level": "", "group": group}
+            row |= {"statistic": _COUNT, "participants": len(people), "count": count}
+            if of and people[of].sum():
+                row["percent"] = 100 * count / people[of].sum()
             rows.append(row)
     return rows
-
-
-def _row(name: str, group: str, people: pd.DataFrame) -> dict[str, object]:
-    return {"characteristic": name, "level": "", "group": group, "participants": len(people)}
 
 
 def _describe(
@@ -254,25 +238,18 @@ def _describe(
     smd, chance = _differences(compared, len(what.labels), by_chance=by_chance)
     rows: list[dict[str, object]] = []
     for place, level in enumerate(what.labels or ("",)):
-        for group, people in groups.items():
-            each = known[group]
-            row = _row(what.name, group, people) | {"level": level, "statistic": what.statistic}
-            row |= _share(each == place) if what.labels else _spread(each)
-            missing = len(people) - len(each)
+        for group, each in known.items():
+            row: dict[str, object] = {"characteristic": what.name, "level": level, "group": group}
+            row |= {"statistic": what.statistic, "participants": len(groups[group])}
+            if what.labels:
+                hits = each == place
+                row |= {"count": float(hits.sum()), "percent": 100 * hits.mean()}
+            else:
+                q1, median, q3 = each.quantile([0.25, 0.5, 0.75])
+                row |= {"mean": each.mean(), "sd": each.std(), "q1": q1, "median": median, "q3": q3}
+            missing = len(groups[group]) - len(each)
             rows.append({**row, "missing": missing, "smd": smd, "smd_by_chance": chance})
     return rows
-
-
-def _share(hits: "pd.Series[bool]") -> dict[str, float]:
-    return {"count": float(hits.sum()), "percent": 100 * hits.mean() if len(hits) else np.nan}
-
-
-def _spread(known: "pd.Series[float]") -> dict[str, float]:
-    q1, median, q3 = known.quantile([0.25, 0.5, 0.75])
-    return {"mean": known.mean(), "sd": known.std(), "q1": q1, "median": median, "q3": q3}
-
-
-# --- differences ----------------------------------------------------------------------------------
 
 
 def _differences(
@@ -293,13 +270,11 @@ def _differences(
 
 
 def difference_by_chance(sizes: Sequence[int], degrees: int) -> float:
-    """Give the mean of the largest standardized difference of groups that are drawn at random.
-
-    In large groups the root of a group's size times its distance from all is normal, in as many
-    dimensions as a characteristic has degrees of freedom (levels less one).
-    """
+    """Give the mean of the largest standardized difference of groups that are drawn at random."""
     if degrees < 1 or len(sizes) < 2:
         return 0.0
+    # In large groups the root of a group's size times its distance from all is normal, in as many
+    # dimensions as a characteristic has degrees of freedom (levels less one).
     rng = np.random.default_rng(0)
     shape = (_DRAWS // degrees + 100, degrees)
     drawn = [rng.normal(size=shape) / np.sqrt(size) for size in sizes]
@@ -326,9 +301,8 @@ def proportion_difference(first: Floats, second: Floats) -> float:
     spread = (np.diag(one) - np.outer(one, one) + np.diag(two) - np.outer(two, two)) / 2
     if not difference.any():
         return 0.0
-    return float(
-        np.sqrt(difference @ np.linalg.pinv(spread[:-1, :-1], hermitian=True) @ difference)
-    )
+    inverse = np.linalg.pinv(spread[:-1, :-1], hermitian=True)
+    return float(np.sqrt(difference @ inverse @ difference))
 
 
 def format_table_one(table: pd.DataFrame) -> pd.DataFrame:
@@ -346,32 +320,24 @@ def format_table_one(table: pd.DataFrame) -> pd.DataFrame:
         SD, "33.0 [27.5, 40.2]" for median and quartiles, "31 (52 %)" for counts), and "SMD":
         "0.12 (chance 0.21)" where participants divided at random would differ by 0.21.
     """
-    groups = list(table["group"].unique())
     rows: list[dict[str, Any]] = []
     for (name, level), part in table.groupby(["characteristic", "level"], sort=False):
         first = part.iloc[0]
         # Numbers that hardly reach 1, such as scores, have a digit more.
         digits = 2 if part["sd"].iloc[-1] < 1 else 1
-        cells = [_cell(row, digits) for _, row in part.iterrows()]
+        row = {"characteristic": name, "level": level}
+        if first["statistic"] != _COUNT:
+            row["characteristic"] = f"{name}, {first['statistic']}"
+        row |= {own["group"]: _cell(own, digits) for _, own in part.iterrows()}
         again = bool(rows) and rows[-1]["characteristic"] == name
-        shown = name if first["statistic"] == _COUNT else f"{name}, {first['statistic']}"
-        rows.append(
-            {
-                "characteristic": shown,
-                "level": level,
-                **dict(zip(part["group"], cells, strict=True)),
-                "SMD": "" if again else _smd_cell(first["smd"], first["smd_by_chance"]),
-            }
-        )
-    printed = pd.DataFrame(rows, columns=["characteristic", "level", *groups, "SMD"], dtype="str")
+        smd, chance = first["smd"], first["smd_by_chance"]
+        by_chance = "" if np.isnan(chance) else f" (chance {chance:.2f})"
+        row["SMD"] = "" if again or np.isnan(smd) else f"{smd:.2f}{by_chance}"
+        rows.append(row)
+    columns = ["characteristic", "level", *table["group"].unique(), "SMD"]
+    printed = pd.DataFrame(rows, columns=columns, dtype="str")
     printed.attrs = dict(table.attrs)
     return printed
-
-
-def _smd_cell(smd: float, by_chance: float) -> str:
-    if np.isnan(smd):
-        return ""
-    return f"{smd:.2f}" + ("" if np.isnan(by_chance) else f" (chance {by_chance:.2f})")
 
 
 def _cell(row: "pd.Series[Any]", digits: int) -> str:

@@ -46,10 +46,7 @@ _ASIDE = 0.28
 
 @dataclass(frozen=True, slots=True)
 class _TagFigure:
-    """What the panels of all biomarkers are made from; a row of the layout is a group.
-
-    ``compared`` has the differences to draw, ``same`` says how many participants lines join.
-    """
+    """What all panels are made from; ``same`` says how many participants are in several rows."""
 
     results: PreparedResults
     layout: RowLayout
@@ -68,11 +65,6 @@ class _TagFigure:
     def most_points(self) -> int:
         """How many points there may be in a panel."""
         return marks.MOST_POINTS // max(1, self.continuous) // (2 if self.same else 1)
-
-    @property
-    def places(self) -> Floats:
-        """Where the rows are."""
-        return np.array([row.y for row in self.layout.rows])
 
 
 def scores_by_tag(  # noqa: PLR0913 - each is a setting
@@ -173,14 +165,11 @@ def _compare(
         points = found[f"difference{end}"]
         found[f"value{end}"] = points.mask(found["bucketed"], found[f"effect{end}"])
     for side, name in (("level", "end"), ("reference", "start")):
-        found[name] = [_level_name(level, tag, labels) for level in found[side]]
+        names = [shown(level, labels) for level in found[side]]
+        # A bare number has its tag before it, so that the minus is no sign.
+        column = shown_column(tag, labels).lower()
+        found[name] = [f"{column} {own}" if own[:1].isdigit() else own for own in names]
     return found.dropna(subset="value")
-
-
-def _level_name(level: str, tag: str, labels: Labels) -> str:
-    """Name a level in a difference; a bare number with its tag, so that the minus is no sign."""
-    name = shown(level, labels)
-    return f"{shown_column(tag, labels).lower()} {name}" if name[:1].isdigit() else name
 
 
 def _joined(cells: pd.DataFrame, layout: RowLayout) -> Flags:
@@ -229,18 +218,16 @@ def _cautions(drawn: _TagFigure) -> str:
     said = [*drawn.summary.attrs["warnings"], *drawn.compared.attrs.get("warnings", ())]
     seen = ("no interval.", "No scores.", str(drawn.results.flagged_note))
     cautions = [text for text in dict.fromkeys(said) if not text.endswith(seen)]
-    large = [text for text in cautions if "One participant has" in text]
-    if len(large) > _MOST_NAMED:
-        others = [text for text in cautions if text not in large]
+    others = [text for text in cautions if "One participant has" not in text]
+    if len(cautions) - len(others) > _MOST_NAMED:
         several = "In several rows, one participant has more than a fifth of the recordings."
-        return " ".join([several, *others])
+        cautions = [several, *others]
     return " ".join(cautions)
 
 
 def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     style, layout, scores = drawn.style, drawn.layout, drawn.results.scores[marker.name]
-    title = shown(marker.name, drawn.labels, marker.label)
-    if not marks.open_panel(ax, title, scores, style):
+    if not marks.open_panel(ax, marker, scores, drawn.labels, style, grid_y=False):
         return
     tables = drawn.summary, drawn.compared
     summary, compared = (table[table["biomarker"] == marker.name] for table in tables)
@@ -249,7 +236,10 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
     ax.spines["bottom"].set_position(("data", layout.depth))
     origin = None
     if marker.bucketed:
-        _draw_levels(ax, drawn, scores, marks.shares(summary))
+        upper = marks.upper_halves(scores, drawn.results.people, layout.codes, len(layout.rows))
+        bars = marks.Bars(layout.places, marks.shares(summary), upper, _BAR, aside=_BELOW_BAR)
+        marks.draw_bars(ax, bars, style)
+        marks.share_axis(ax, style)
     else:
         means = marks.estimates(summary, "mean")
         _draw_scores(ax, drawn, scores, means)
@@ -265,15 +255,8 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
         draw_differences(ax, layout, compared, origin, style)
 
 
-def _draw_levels(ax: Axes, drawn: _TagFigure, scores: Floats, shares: Floats) -> None:
-    upper = marks.upper_halves(scores, drawn.results.people, drawn.layout.codes, len(shares))
-    bars = marks.Bars(drawn.places, shares, upper, _BAR, aside=_BELOW_BAR)
-    marks.draw_bars(ax, bars, drawn.style)
-    marks.share_axis(ax, drawn.style)
-
-
 def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> None:
-    style, layout, places = drawn.style, drawn.layout, drawn.places
+    style, layout, places = drawn.style, drawn.layout, drawn.layout.places
     if drawn.same:
         _join_means(ax, drawn, scores)
         # Beside the lines of participants, which end at the first and the last row.
@@ -291,9 +274,8 @@ def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> 
             marks.draw_points(ax, scores[own], y, str(colour), style, rows=rows)
         if layout.tall:
             people, codes = drawn.results.people[has_score], layout.codes[has_score]
-            marks.draw_shapes(
-                ax, scores[has_score], people, codes, list(zip(places, colours, strict=True))
-            )
+            looks = list(zip(places, colours, strict=True))
+            marks.draw_shapes(ax, scores[has_score], people, codes, looks)
     marks.draw_estimates(ax, places, means, style, thin=layout.lines < 2)
 
 
@@ -304,14 +286,13 @@ def _join_means(ax: Axes, drawn: _TagFigure, scores: Floats) -> None:
     cells = cells[cells["person"].isin(people[marks.sample(len(people), drawn.most_points)])]
     cells = cells.sort_values(["person", "group"], kind="stable")
     row, means = cells["group"].to_numpy(), cells[0].to_numpy()
-    points = np.column_stack([means, drawn.places[row]])
+    points = np.column_stack([means, drawn.layout.places[row]])
     joined = np.flatnonzero(_joined(cells, drawn.layout))
     lines = list(np.stack([points[joined], points[joined + 1]], axis=1))
     opacity = float(np.clip(4 / np.sqrt(len(people)), 0.08, 0.6))
     look: Look = {"alpha": opacity, "linewidths": 0.1 * drawn.style.font_pt, "zorder": 1.5}
-    ax.add_collection(
-        LineCollection(lines, colors=canvas.MUTED, rasterized=len(lines) > 500, **look)
-    )
+    look |= {"colors": canvas.MUTED, "rasterized": len(lines) > 500}
+    ax.add_collection(LineCollection(lines, **look))
     for place, own in enumerate(drawn.layout.rows):
         x, y = points[row == place].T
         marks.draw_points(ax, x, y, own.colour, drawn.style)

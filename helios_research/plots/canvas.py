@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from helios_research._util.notebook import in_notebook
-from helios_research.columns import BUCKET_LEVELS, Outcome
+from helios_research.columns import BUCKET_LEVELS
 from helios_research.errors import ResultsError
 from helios_research.plots.text import font_families, plain, wrap
 
@@ -39,22 +39,12 @@ Look = dict[str, Any]
 # that neighbours differ in lightness too; their yellow is too pale for points on white paper.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 
-
 # They distinguish as many groups where colour does not, such as on a grey print.
 MARKS = ("o", "s", "^", "D", "v", "<", ">")
 
 # One hue from light to dark, so that the order of the four levels survives a black and white print.
 ORDINAL_RAMP = dict(zip(BUCKET_LEVELS, ("#dbe9f6", "#94c4df", "#3a83b8", "#08306b"), strict=True))
 TEXT_ON_RAMP = dict(zip(BUCKET_LEVELS, (INK, INK, PAPER, PAPER), strict=True))
-
-# Hatches distinguish neighbours without colour.
-OUTCOME_LOOKS = {
-    Outcome.FAILED: ("#D55E00", ""),
-    Outcome.SKIPPED: ("#F0C36D", "////"),
-    Outcome.REJECTED: ("#56B4E9", "...."),
-    Outcome.INVALID: ("#CC79A7", r"\\\\"),
-    Outcome.LOST: ("#000000", ""),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +91,8 @@ class Style:
         dict
             Keyword arguments for matplotlib.
         """
-        plain: Look = {"parse_math": False, "usetex": False}
         type_: Look = {"fontsize": self.font_pt, "fontfamily": list(font_families()), "color": INK}
-        return {**plain, **type_, **more}
+        return {"parse_math": False, "usetex": False, **type_, **more}
 
 
 COLUMN = Style(width_in=3.5, font_pt=7.0, panels_per_row=1, dpi=200.0)
@@ -190,18 +179,15 @@ def open_canvas(
 ) -> tuple[Axes, ...]:
     """Make the panels of a figure, with its caption as their label, and write its notes below."""
     written = [note for note in notes if not note.hidden]
-    axes: tuple[Axes, ...]
+    if isinstance(ax, Axes) and len(heights_in) > 1:
+        message = (
+            f"{len(heights_in)} panels do not fit into one Axes: give a whole Figure as ax, or "
+            "leave ax out."
+        )
+        raise ResultsError(message)
+    axes = (ax,) if isinstance(ax, Axes) else _open_panels(ax, heights_in, written, style)
     if isinstance(ax, Axes):
-        if len(heights_in) > 1:
-            message = (
-                f"{len(heights_in)} panels do not fit into one Axes: give a whole Figure as ax, or "
-                "leave ax out."
-            )
-            raise ResultsError(message)
-        axes = (ax,)
         _write_below(ax, written, style)
-    else:
-        axes = _open_panels(ax, heights_in, written, style)
     for own in axes:
         own.set_label("\n".join(plain(note.text) for note in notes if not note.stands_out))
     return axes
@@ -222,36 +208,29 @@ def _open_panels(
     notes_in += _GAP * style.line_in if lines else 0
     figure = given if given is not None else _new_figure(style, sum(rows) + notes_in)
     foot = min(0.6, notes_in / figure.get_size_inches()[1])
-    layout = ConstrainedLayoutEngine(
-        rect=(0, foot, 1, 1 - foot), w_pad=margin, h_pad=margin, wspace=0.02, hspace=0.02
-    )
-    figure.set_layout_engine(layout)
+    pads: Look = {"w_pad": margin, "h_pad": margin, "wspace": 0.02, "hspace": 0.02}
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, foot, 1, 1 - foot), **pads))
     # About where the layout will put the panels, for what is measured before.
     bottom, top = (foot + share * (1 - foot) for share in (0.1, 0.9))
     grid = figure.add_gridspec(len(rows), columns, height_ratios=rows, bottom=bottom, top=top)
-    _write_at_foot(figure, lines, style)
+    height, y = figure.get_size_inches()[1], margin
+    for note in reversed(lines):
+        figure.text(margin / width, y / height, note.text, va="bottom", **_look(note, style))
+        y += _height_in(note, style)
     places = range(len(heights_in))
     return tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in places)
 
 
-def _wrapped(notes: Sequence[Footnote], limit_in: float, small: Style) -> list[Footnote]:
-    limits = [limit_in * (_SAFE_BOLD if note.stands_out else _SAFE) for note in notes]
-    return [
-        replace(note, text=wrap(plain(note.text), limit, small.font_pt))
-        for note, limit in zip(notes, limits, strict=True)
-    ]
+def _wrapped(notes: Sequence[Footnote], width_in: float, small: Style) -> list[Footnote]:
+    wrapped = []
+    for note in notes:
+        limit = width_in * (_SAFE_BOLD if note.stands_out else _SAFE)
+        wrapped.append(replace(note, text=wrap(plain(note.text), limit, small.font_pt)))
+    return wrapped
 
 
 def _height_in(note: Footnote, style: Style) -> float:
     return (note.text.count("\n") + 1.25) * style.small.line_in
-
-
-def _write_at_foot(figure: Figure, lines: Sequence[Footnote], style: Style) -> None:
-    width, height = figure.get_size_inches()
-    y = margin = _MARGIN * style.line_in
-    for note in reversed(lines):
-        figure.text(margin / width, y / height, note.text, va="bottom", **_look(note, style))
-        y += _height_in(note, style)
 
 
 def _write_below(ax: Axes, notes: Sequence[Footnote], style: Style) -> None:
@@ -276,14 +255,14 @@ def _look(note: Footnote, style: Style) -> Look:
 
 
 def _new_figure(style: Style, height_in: float) -> Figure:
-    size = (style.width_in, height_in)
+    look: Look = {"figsize": (style.width_in, height_in), "dpi": style.dpi, "facecolor": PAPER}
     if not _inside_a_cell():
-        return Figure(figsize=size, dpi=style.dpi, facecolor=PAPER)
+        return Figure(**look)
     # Imported only here: nothing else of the package touches pyplot.
     from matplotlib import pyplot as plt
 
     before = plt.gcf() if plt.get_fignums() else None
-    figure = plt.figure(figsize=size, dpi=style.dpi, facecolor=PAPER)
+    figure = plt.figure(**look)
     if before is not None:
         plt.figure(before)
     return figure
@@ -328,10 +307,7 @@ def draw_on_another_thread(draw: Callable[[], Any]) -> Any:
 
 
 def to_png(figure: Figure, dpi: float, *, colours: int | None = None) -> bytes:
-    """Paint a figure as PNG.
-
-    A palette of a few ``colours`` makes the file a third as large.
-    """
+    """Paint a figure as PNG; a palette of a few ``colours`` makes the file a third as large."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     # Unlike savefig, this draws once.

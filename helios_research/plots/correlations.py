@@ -13,20 +13,8 @@ from scipy import stats
 
 from helios_research._util.text import counted
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults, Results
-from helios_research.plots.canvas import (
-    INK,
-    MUTED,
-    PAGE,
-    PAPER,
-    Look,
-    Style,
-    Target,
-    colours_of,
-    open_canvas,
-    set_title,
-    size_in,
-    write_sentence,
-)
+from helios_research.plots import canvas
+from helios_research.plots.canvas import INK, MUTED, PAGE, PAPER, Look, Style, Target
 from helios_research.plots.selection import select
 from helios_research.plots.text import MINUS, shown, width_in
 
@@ -104,14 +92,15 @@ def biomarker_correlations(  # noqa: PLR0913 - each is a setting
     chosen = select(results, biomarkers, caption=caption)
     found = correlate(chosen.rows())
     names = [shown(own.name, labels, own.label) for own in chosen.results.biomarkers]
-    able = np.isfinite(found.value).any()
-    height = (2.2 * len(names) + 11) * style.line_in if able else 1.5
-    (axes,) = open_canvas(ax, [height], chosen.notes(_about(found) if able else None), style)
-    if able:
-        _draw(axes, found, names, palette, style)
-    else:
+    if not np.isfinite(found.value).any():
         sentence = f"No two biomarkers have scores that vary in {FEWEST} participants or more."
-        write_sentence(axes, sentence, style)
+        return canvas.empty_figure(ax, 1, sentence, chosen.notes(), style)[0]
+    height = (2.2 * len(names) + 11) * style.line_in
+    (axes,) = canvas.open_canvas(ax, [height], chosen.notes(_about(found)), style)
+    colours = _COLOURS
+    if palette:
+        colours = LinearSegmentedColormap.from_list("own", canvas.colours_of(palette))
+    _draw(axes, found, names, colours, style)
     return axes
 
 
@@ -133,49 +122,43 @@ def correlate(results: PreparedResults) -> Correlations:
 def _about(found: Correlations) -> str:
     below = np.tril_indices_from(found.people, -1)
     people, unknown = found.people[below], np.isnan(found.value[below])
-    shown_pairs = people[~unknown]
-    low, high = int(shown_pairs.min()), int(shown_pairs.max())
-    who = counted(high, "participant") if low == high else f"{low:,} to {high:,} participants"
-    widest = np.nanargmax(found.high[below] - found.low[below])
-    ends = f"{_number(found.low[below][widest])} to {_number(found.high[below][widest])}"
-    sentences = [
+    least, most = people[~unknown].min(), people[~unknown].max()
+    who = counted(most, "participant") if least == most else f"{least:,} to {most:,} participants"
+    low, high = found.low[below], found.high[below]
+    widest = np.nanargmax(high - low)
+    about = (
         f"Spearman's rank correlation over {who}, each with the mean of their scores (of ordinal "
-        f"ones: of their ranks). The widest 95 % interval is {ends}.",
-        "Struck out: one of the two scores does not vary."
-        if (unknown & (people >= FEWEST)).any()
-        else "",
-        f"Empty: fewer than {FEWEST} participants with both." if (people < FEWEST).any() else "",
-    ]
-    return " ".join(filter(None, sentences))
+        "ones: of their ranks). The widest 95 % interval is "
+        f"{_number(low[widest])} to {_number(high[widest])}."
+    )
+    if (unknown & (people >= FEWEST)).any():
+        about += " Struck out: one of the two scores does not vary."
+    if (people < FEWEST).any():
+        about += f" Empty: fewer than {FEWEST} participants with both."
+    return about
 
 
 def _draw(
-    ax: Axes,
-    found: Correlations,
-    names: Sequence[str],
-    palette: Sequence[str] | None,
-    style: Style,
+    ax: Axes, found: Correlations, names: Sequence[str], colours: Colormap, style: Style
 ) -> None:
     ax.set_facecolor(PAPER)
-    set_title(ax, "Rank correlation of biomarkers", style)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    canvas.set_title(ax, "Rank correlation of biomarkers", style)
+    ax.spines[:].set_visible(False)
     size = len(names)
     ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))
-    own = LinearSegmentedColormap.from_list("own", colours_of(palette)) if palette else _COLOURS
     # Estimated, because the names do not have their room yet.
-    width, widest = size_in(ax)[0], max(width_in(name, style.font_pt) for name in names)
+    width, widest = canvas.size_in(ax)[0], max(width_in(name, style.font_pt) for name in names)
     cell_in = min(width, 1.25 * width - widest) / (size - 1)
     for row in range(size):
         for column in range(row):
             if not np.isnan(found.value[row, column]):
-                _draw_pair(ax, found, (row, column), cell_in, own, style)
+                _draw_pair(ax, found, (row, column), cell_in, colours, style)
             elif found.people[row, column] >= FEWEST:
                 ends = [column - 0.3, column + 0.3], [row + 0.3, row - 0.3]
                 ax.plot(*ends, color=MUTED, linewidth=0.1 * style.font_pt)
     ax.set_yticks(range(1, size), names[1:], **style.text())
-    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(range(size - 1), names[:-1], **style.text(**turned))
+    turned = style.text(rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xticks(range(size - 1), names[:-1], **turned)
     ax.tick_params(length=0)
 
 

@@ -1,7 +1,8 @@
 """The flow diagram: how many recordings and participants reached each step, by arm."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,27 +12,16 @@ from helios_research._util.text import counted
 from helios_research.analysis import flow
 from helios_research.analysis.attrition import NOT_RECORDED, WITH_WARNING
 from helios_research.analysis.expected import Expected
-from helios_research.analysis.prepared import PreparedResults, Results, prepare
+from helios_research.analysis.prepared import Results, prepare
 from helios_research.errors import ResultsError
-from helios_research.plots.canvas import (
-    INK,
-    MUTED,
-    PAGE,
-    PAPER,
-    Footnote,
-    Look,
-    Style,
-    Target,
-    empty_figure,
-    open_canvas,
-    size_in,
-)
+from helios_research.plots import canvas
+from helios_research.plots.canvas import INK, MUTED, PAGE, PAPER, Look, Style, Target
+from helios_research.plots.selection import footnotes
 from helios_research.plots.text import (
     Labels,
     about_fonts,
     fit_names,
     name_of,
-    plain,
     shorten,
     shown,
     width_in,
@@ -63,19 +53,17 @@ _ARROW, _ASIDE, _INDENT = 1.6, 3.4, 0.8
 _BOLD = 1.12
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """A line of a box: a text, and the numbers of each arm."""
 
     text: str
-    numbers: tuple[tuple[str, str], ...]
+    numbers: list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(NamedTuple):
     """The lines of a step, or of a loss before it, which is drawn aside."""
 
-    lines: tuple[_Line, ...]
+    lines: list[_Line]
     aside: bool
 
     @property
@@ -132,41 +120,31 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
     found = flow(results, by=by, expected=expected)
     arms = list(found["group"].unique())
     if len(arms) > MOST_ARMS:
-        message = (
-            f"{by!r} has {len(arms)} levels, more than the {MOST_ARMS} that a flow diagram has room "
-            "for: choose the arm or another column with few levels."
-        )
-        raise ResultsError(message)
-    names = [_HEAD] if by is None else [plain(shown(arm, labels)) for arm in arms]
-    notes = _notes(prepare(results, biomarkers=()), found, names, caption=caption)
+        many = f"{len(arms)} levels, more than the {MOST_ARMS} that a flow diagram has room for"
+        raise ResultsError(f"{by!r} has {many}: choose the arm or another column with few levels.")
+    names = [_HEAD] if by is None else [shown(arm, labels) for arm in arms]
+    prepared = prepare(results, biomarkers=())
+    people = counted(prepared.n_people, "participant")
+    n = f"n = {counted(len(prepared.frame), 'recording')} from {people}."
+    texts = [f"{n} {_HOW}", *found.attrs["warnings"], about_fonts(names)]
+    notes = footnotes(texts, prepared, caption=caption)
     if not found.loc[found["kind"] == "remaining", "recordings"].any():
-        return empty_figure(ax, 1, "These results have no recording.", notes[1:], style)[0]
+        return canvas.empty_figure(ax, 1, "These results have no recording.", notes[1:], style)[0]
     boxes = _boxes(found, arms, labels)
     gaps = sum(map(_gap, boxes, [None, *boxes[:-1]]))
     height = _NAMES + sum(box.height for box in boxes) + gaps
-    (axes,) = open_canvas(ax, [(height + 1) * style.line_in], notes, style)
+    (axes,) = canvas.open_canvas(ax, [(height + 1) * style.line_in], notes, style)
     axes.set_axis_off()
     figure = axes.get_figure(root=True)
     engine = figure.get_layout_engine() if figure else None
     if figure and engine and not isinstance(ax, Axes):
         engine.execute(figure)
-    width, height_in = size_in(axes)
+    width, height_in = canvas.size_in(axes)
     axes.set(xlim=(0, width), ylim=(height + _EDGE, -_EDGE))
     # Where the Axes that was given is too low for its lines, the type is smaller.
     fitting = replace(style, font_pt=min(style.font_pt, 72 * height_in / height / 1.3))
     _draw(axes, names, boxes, _place_columns(width, names, boxes, fitting))
     return axes
-
-
-def _notes(
-    prepared: PreparedResults, found: pd.DataFrame, names: Sequence[str], *, caption: bool
-) -> list[Footnote]:
-    people = counted(prepared.n_people, "participant")
-    n = f"n = {counted(len(prepared.frame), 'recording')} from {people}."
-    texts = [f"{n} {_HOW}", *found.attrs["warnings"], about_fonts(names)]
-    notes = [Footnote(text, hidden=not caption) for text in texts if text]
-    synthetic = prepared.source_note
-    return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
 
 
 def _gap(box: _Box, before: _Box | None) -> float:
@@ -182,8 +160,8 @@ def _boxes(found: pd.DataFrame, arms: Sequence[str], labels: Labels) -> list[_Bo
     for step, own in found.groupby("step", sort=False):
         name, loss = _WORDS[str(step)]
         lines = _losses(own, arms, loss, labels)
-        made += [_Box(tuple(lines), aside=True)] if lines else []
-        made.append(_Box((_line(name, own[own["kind"] == "remaining"], arms),), aside=False))
+        made += [_Box(lines, aside=True)] if lines else []
+        made.append(_Box([_line(name, own[own["kind"] == "remaining"], arms)], aside=False))
     return made
 
 
@@ -196,7 +174,7 @@ def _losses(own: pd.DataFrame, arms: Sequence[str], loss: str, labels: Labels) -
     reasons = totals.sort_values(ascending=False, kind="stable").index
     for reason in reasons[:MOST_REASONS]:
         bare = str(reason).removeprefix("excluded: ")
-        text = plain(shown(bare, labels, name_of(bare)))
+        text = shown(bare, labels, name_of(bare))
         lines.append(_line(text, explained[explained["reason"] == reason], arms))
     others = explained[explained["reason"].isin(reasons[MOST_REASONS:])]
     lines += [_line("for other reasons", others, arms)] if len(others) else []
@@ -204,26 +182,16 @@ def _losses(own: pd.DataFrame, arms: Sequence[str], loss: str, labels: Labels) -
 
 
 def _line(text: str, rows: pd.DataFrame, arms: Sequence[str]) -> _Line:
-    sums = (
-        rows.groupby("group")[["recordings", "participants"]]
-        .sum()
-        .reindex(list(arms), fill_value=0)
-    )
-    numbers = sums.astype(int).itertuples(index=False, name=None)
-    return _Line(
-        text, tuple((f"{n:,}", f" ({people:,})" if people else "") for n, people in numbers)
-    )
+    sums = rows.groupby("group")[["recordings", "participants"]].sum()
+    counts = sums.reindex(list(arms), fill_value=0).astype(int).to_numpy()
+    return _Line(text, [(f"{n:,}", f" ({people:,})" if people else "") for n, people in counts])
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where things are, in inches from the left edge, and the size of the type that fits.
+class _Columns(NamedTuple):
+    """Where arms' columns start and their recordings end, in inches, and the type that fits."""
 
-    ``starts`` has where each arm's column begins, ``ends`` where its numbers of recordings end.
-    """
-
-    starts: tuple[float, ...]
-    ends: tuple[float, ...]
+    starts: list[float]
+    ends: list[float]
     right: float
     style: Style
 
@@ -256,8 +224,8 @@ def _place_columns(
     fair = max(shrink * title, width / 2, width - len(names) * wished)
     left = min(text, fair, width - len(names) * shrink * needed)
     column = min(wished, (width - left) / len(names))
-    starts = tuple(left + arm * column for arm in range(len(names)))
-    ends = tuple(start + shrink * first * _BOLD for start in starts)
+    starts = [left + arm * column for arm in range(len(names))]
+    ends = [start + shrink * first * _BOLD for start in starts]
     fitting = replace(style, font_pt=shrink * style.font_pt)
     return _Columns(starts, ends, left + len(names) * column, fitting)
 
@@ -284,25 +252,21 @@ def _draw(ax: Axes, names: Sequence[str], boxes: Sequence[_Box], columns: _Colum
 def _write(ax: Axes, box: _Box, top: float, columns: _Columns) -> None:
     """Draw a box and its lines, the first of them bold."""
     left = _ASIDE * columns.em if box.aside else 0.0
-    _frame(ax, (left, top), (columns.right - left, box.height), columns.style)
-    style = columns.style.small if box.aside else columns.style
+    style = columns.style
+    shape = f"round,pad=0,rounding_size={0.5 * columns.em}"
+    look: Look = {"facecolor": PAPER, "edgecolor": MUTED, "linewidth": 0.1 * style.font_pt}
+    look |= {"boxstyle": shape, "mutation_aspect": 1 / style.line_in, "clip_on": False}
+    ax.add_patch(FancyBboxPatch((left, top), columns.right - left, box.height, **look))
+    style = style.small if box.aside else style
     left += _INDENT * columns.em
     limit = (columns.starts[0] - left - 0.3 * columns.em) / _BOLD
     for place, line in enumerate(box.lines):
         y = top + (_LINE * (place + 0.5) + _PAD / 2 if box.aside else _STEP / 2)
-        look = style.text(fontweight="normal" if place else "bold", va="center")
-        ax.text(left, y, shorten(line.text, limit, style.font_pt), **look)
+        text = style.text(fontweight="normal" if place else "bold", va="center")
+        ax.text(left, y, shorten(line.text, limit, style.font_pt), **text)
         for end, (recordings, people) in zip(columns.ends, line.numbers, strict=True):
-            ax.text(end, y, recordings, ha="right", **look)
+            ax.text(end, y, recordings, ha="right", **text)
             ax.text(end, y, people, **style.text(va="center"))
-
-
-def _frame(ax: Axes, corner: tuple[float, float], size: tuple[float, float], style: Style) -> None:
-    shape = f"round,pad=0,rounding_size={0.5 * style.font_pt / 72}"
-    look: Look = {"facecolor": PAPER, "edgecolor": MUTED, "linewidth": 0.1 * style.font_pt}
-    look["clip_on"] = False
-    aspect = 1 / style.line_in
-    ax.add_patch(FancyBboxPatch(corner, *size, boxstyle=shape, mutation_aspect=aspect, **look))
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], style: Style) -> None:

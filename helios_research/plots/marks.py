@@ -17,21 +17,10 @@ from scipy import ndimage
 from helios_research._util.text import counted
 from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, cell_means, share_interval
 from helios_research.analysis.prepared import Codes, Floats
-from helios_research.columns import BUCKET_LEVELS
-from helios_research.plots.canvas import (
-    INK,
-    MUTED,
-    ORDINAL_RAMP,
-    PAPER,
-    TEXT_ON_RAMP,
-    Look,
-    Style,
-    set_title,
-    size_in,
-    style_axes,
-    write_sentence,
-)
-from helios_research.plots.text import MINUS, width_in
+from helios_research.columns import BUCKET_LEVELS, Biomarker
+from helios_research.plots import canvas
+from helios_research.plots.canvas import INK, MUTED, PAPER, Look, Style
+from helios_research.plots.text import MINUS, Labels, shown, width_in
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
@@ -55,14 +44,18 @@ _TICK = 7
 
 # Widths of a letter up to which a panel has few ticks.
 _NARROW = 19
-LEVEL_NAMES = dict(zip(BUCKET_LEVELS, ("lowest", "second", "third", "highest"), strict=True))
+
+_LEVEL_NAMES = ("lowest", "second", "third", "highest")
 
 
-def open_panel(ax: Axes, title: str, scores: Floats, style: Style, *, grid_y: bool = False) -> bool:
+def open_panel(
+    ax: Axes, marker: Biomarker, scores: Floats, labels: Labels, style: Style, *, grid_y: bool
+) -> bool:
     """Style a panel; where there is no score to draw, say so and give False."""
-    style_axes(ax, title, style, grid_y=grid_y)
+    title = shown(marker.name, labels, marker.label)
+    canvas.style_axes(ax, title, style, grid_y=grid_y)
     if np.isnan(scores).all():
-        write_sentence(ax, f"No recording has a score of {title}.", style)
+        canvas.write_sentence(ax, f"No recording has a score of {title}.", style)
         return False
     return True
 
@@ -115,12 +108,7 @@ def draw_points(
 def draw_shapes(
     ax: Axes, scores: Floats, people: Codes, codes: Codes, looks: Sequence[tuple[float, str]]
 ) -> None:
-    """Draw where the scores of each row lie as a smooth hill on its line, all with equal areas.
-
-    Participants weigh equally, and rows with fewer than 20 have none. The density is a histogram of
-    256 bins smoothed by a Gaussian of Silverman's width (1986, *Density Estimation*, eq. 3.31),
-    mirrored at 0 and 1, beyond which there are no scores. ``looks``: each row's line and colour.
-    """
+    """Draw where the scores of each row lie as a smooth hill on its line, all with equal areas."""
     edges = np.linspace(min(0.0, scores.min()), max(1.0, scores.max()), _BINS + 1)
     each = [(scores[codes == place], people[codes == place]) for place in range(len(looks))]
     hills = [_density(*own, edges) for own in each]
@@ -133,6 +121,10 @@ def draw_shapes(
 
 
 def _density(scores: Floats, people: Codes, edges: Floats) -> Floats:
+    """Smooth a histogram, of participants who weigh equally, by a Gaussian of Silverman's width.
+
+    (1986, *Density Estimation*, eq. 3.31), mirrored at 0 and 1; flat for fewer than 20.
+    """
     who, own, times = np.unique(people, return_inverse=True, return_counts=True)
     flat = np.zeros(_BINS)
     if len(who) < FEWEST_FOR_SHAPE:
@@ -178,10 +170,7 @@ def draw_estimates(
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Bars of the shares of four levels, beside each other or, if ``upright``, from ``bottom`` up.
-
-    ``upper`` has the interval of the two highest levels together, drawn ``aside`` of each bar.
-    """
+    """Bars of the shares of four levels; ``upper`` is the interval of the two highest, ``aside``."""
 
     places: Floats
     shares: Floats
@@ -199,11 +188,11 @@ def draw_bars(ax: Axes, bars: Bars, style: Style) -> None:
     floor = np.full(len(bars.places), bars.bottom)
     draw = ax.bar if bars.upright else ax.barh
     for level, part in zip(BUCKET_LEVELS, 100 * bars.shares.T, strict=True):
-        colours = 1 - strength * (1 - np.array(to_rgb(ORDINAL_RAMP[level])))
+        colours = 1 - strength * (1 - np.array(to_rgb(canvas.ORDINAL_RAMP[level])))
         look: Look = {"color": colours, "edgecolor": PAPER, "linewidth": 0.06 * style.font_pt}
         draw(bars.places, part, bars.width, floor, zorder=2, **look)
         for row in np.flatnonzero(part >= _WIDE_ENOUGH) if not bars.upright else ():
-            ink = INK if pale[row] else TEXT_ON_RAMP[level]
+            ink = INK if pale[row] else canvas.TEXT_ON_RAMP[level]
             text = style.small.text(color=ink, ha="center", va="center_baseline")
             # Within the bar, so no layout has to measure it.
             where = floor[row] + part[row] / 2, bars.places[row]
@@ -225,36 +214,28 @@ def share_axis(ax: Axes, style: Style) -> None:
 
 def level_key(ax: Axes, style: Style) -> None:
     """Write above a panel which shade is which of the four levels."""
-    patches = [
-        Patch(facecolor=ORDINAL_RAMP[level], edgecolor=MUTED, linewidth=0.04 * style.font_pt)
-        for level in BUCKET_LEVELS
-    ]
-    key_above(ax, patches, [LEVEL_NAMES[level] for level in BUCKET_LEVELS], style)
+    edge: Look = {"edgecolor": MUTED, "linewidth": 0.04 * style.font_pt}
+    patches = [Patch(facecolor=colour, **edge) for colour in canvas.ORDINAL_RAMP.values()]
+    key_above(ax, patches, _LEVEL_NAMES, style)
 
 
 def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: Style) -> None:
     """Put a key between the title, which moves up, and the panel."""
     small = style.small
     widest = max(width_in(name, small.font_pt) for name in names) + 2.8 * small.font_pt / 72
-    most = int(np.clip(size_in(ax)[0] // widest, 1, len(names)))
+    most = int(np.clip(canvas.size_in(ax)[0] // widest, 1, len(names)))
     rows = -(-len(names) // most)
     columns = -(-len(names) // rows)
     # Matplotlib fills one column after the other; these are to be read row by row.
     order = [place for column in range(columns) for place in range(column, len(names), columns)]
-    around: Look = {"borderpad": 0.2, "borderaxespad": 0.1, "frameon": False}
-    between: Look = {"columnspacing": 1.0, "labelspacing": 0.3, "handletextpad": 0.4}
-    handle: Look = {"handlelength": 1.1, "handleheight": 0.9, "fontsize": small.font_pt}
-    key = ax.legend(
-        [handles[place] for place in order],
-        [names[place] for place in order],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        **{**around, **between, **handle},
-    )
+    look: Look = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": columns}
+    look |= {"borderpad": 0.2, "borderaxespad": 0.1, "frameon": False}
+    look |= {"columnspacing": 1.0, "labelspacing": 0.3, "handletextpad": 0.4}
+    look |= {"handlelength": 1.1, "handleheight": 0.9, "fontsize": small.font_pt}
+    key = ax.legend([handles[place] for place in order], [names[place] for place in order], **look)
     for text in key.get_texts():
         text.set(**small.text())
-    set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
+    canvas.set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 
 def score_axis(
@@ -276,7 +257,7 @@ def score_axis(
 
 def _ticks(ax: Axes, style: Style) -> int:
     """Count the ticks for which a panel has room."""
-    return 6 if size_in(ax)[0] * 72 / style.font_pt > _NARROW else 3
+    return 6 if canvas.size_in(ax)[0] * 72 / style.font_pt > _NARROW else 3
 
 
 def mark_differences(

@@ -1,6 +1,7 @@
 """What happened to recordings, by tag."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -10,33 +11,25 @@ from matplotlib.path import Path
 
 from helios_research.analysis import missingness_by_tag
 from helios_research.analysis.missingness import ANY_REASON
-from helios_research.analysis.prepared import Floats, PreparedResults, Results, prepare
+from helios_research.analysis.prepared import PreparedResults, Results, prepare
 from helios_research.columns import Outcome
-from helios_research.plots.canvas import (
-    INK,
-    OUTCOME_LOOKS,
-    PAGE,
-    PAPER,
-    Footnote,
-    Look,
-    Style,
-    Target,
-    colours_of,
-    empty_figure,
-    open_canvas,
-    style_axes,
-)
-from helios_research.plots.marks import NO_INTERVAL, key_above
+from helios_research.plots import canvas, marks
+from helios_research.plots.canvas import INK, PAGE, PAPER, Look, Style, Target
 from helios_research.plots.rows import RowLayout, lay_out_rows, write_rows
-from helios_research.plots.selection import Selection, keep_largest
+from helios_research.plots.selection import MOST_ROWS, Selection, keep_levels
 from helios_research.plots.text import about_fonts
 
 _AROUND = 6.6
 _LEAST_AXIS = 5.0
 
 NOT_COUNTED = "score not counted"
+# Hatches distinguish neighbours without colour.
 _LOOKS = {
-    **{str(outcome): look for outcome, look in OUTCOME_LOOKS.items()},
+    Outcome.FAILED.value: ("#D55E00", ""),
+    Outcome.SKIPPED.value: ("#F0C36D", "////"),
+    Outcome.REJECTED.value: ("#56B4E9", "...."),
+    Outcome.INVALID.value: ("#CC79A7", r"\\\\"),
+    Outcome.LOST.value: ("#000000", ""),
     NOT_COUNTED: ("#999999", "xxxx"),
 }
 
@@ -94,11 +87,10 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     outcome = prepared.frame["outcome"]
     ended = (outcome.notna() & (outcome != Outcome.PENDING)).to_numpy(dtype=bool)
     reasons = pd.Series("not ended yet", index=outcome.index, dtype="str").mask(ended)
-    chosen = keep_largest(Selection(prepared, ended, reasons, caption), tag, None)
-    colours = colours_of(palette) if palette else [colour for colour, _ in _LOOKS.values()]
+    chosen = keep_levels(Selection(prepared, ended, reasons, caption), tag, MOST_ROWS)
+    colours = canvas.colours_of(palette) if palette else [colour for colour, _ in _LOOKS.values()]
     if not chosen.recordings:
-        sentence = "No recording has ended."
-        return empty_figure(ax, 1, sentence, chosen.notes(), style)[0]
+        return canvas.empty_figure(ax, 1, "No recording has ended.", chosen.notes(), style)[0]
     rows = chosen.rows()
     layout = lay_out_rows(rows, tag, None, labels)
     rates = missingness_by_tag(rows, tag, also=())
@@ -107,13 +99,14 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     warnings = [text for text in rates.attrs["warnings"] if text != rows.flagged_note]
     few = rates["rate_low"].isna()
     how = "Mark: the whole share" if few.all() else "Line: 95 % interval of the whole share"
-    how += f"; without a line: {NO_INTERVAL}." if few.any() else "."
-    notes = [Footnote(text, hidden=not caption) for text in warnings]
-    notes += chosen.notes(how, about_fonts(layout.names))
-    (axes,) = open_canvas(ax, [height], notes, style)
+    how += f"; without a line: {marks.NO_INTERVAL}." if few.any() else "."
+    notes = chosen.notes(how, about_fonts(layout.names), first=warnings)
+    (axes,) = canvas.open_canvas(ax, [height], notes, style)
+    canvas.style_axes(axes, "Recordings without scores", style)
+    axes.set_ylim(layout.depth, 0)
+    _draw_bars(axes, layout, _shares(rows, layout), colours, style)
     overall = rates[rates["reason"] == ANY_REASON].set_index("level")
-    overall = overall.loc[[row.level for row in layout.rows]]
-    _draw(axes, layout, _shares(rows, layout), colours, overall, style)
+    _draw_rates(axes, layout, overall.loc[[row.level for row in layout.rows]], style)
     return axes
 
 
@@ -125,19 +118,10 @@ def _shares(rows: PreparedResults, layout: RowLayout) -> pd.DataFrame:
     return 100 * counts.fillna(0).div(np.bincount(layout.codes), axis=0)
 
 
-def _draw(
-    ax: Axes,
-    layout: RowLayout,
-    shares: pd.DataFrame,
-    colours: Sequence[str],
-    overall: pd.DataFrame,
-    style: Style,
-) -> None:
-    style_axes(ax, "Recordings without scores", style)
-    ax.set_ylim(layout.depth, 0)
-    places = np.array([row.y for row in layout.rows])
-    _draw_bars(ax, places, shares, colours, style)
-    low, high, rate = 100 * overall[["rate_low", "rate_high", "rate"]].to_numpy().T
+def _draw_rates(ax: Axes, layout: RowLayout, overall: pd.DataFrame, style: Style) -> None:
+    """Draw the interval of each whole share, and write its numbers."""
+    places = layout.places
+    rate, low, high = 100 * marks.estimates(overall, "rate")
     for colour, width, zorder in ((PAPER, 0.35, 3), (INK, 0.15, 4)):
         ax.hlines(places, low, high, color=colour, linewidth=width * style.font_pt, zorder=zorder)
     ax.plot(rate, places, "|", color=INK, markersize=0.9 * style.font_pt, zorder=4)
@@ -154,13 +138,12 @@ def _draw(
 
 
 def _draw_bars(
-    ax: Axes, places: Floats, shares: pd.DataFrame, colours: Sequence[str], style: Style
+    ax: Axes, layout: RowLayout, shares: pd.DataFrame, colours: Sequence[str], style: Style
 ) -> None:
-    left = np.zeros(len(places))
-    low, high = places - 0.3, places + 0.3
+    low, high = layout.places - 0.3, layout.places + 0.3
+    left = np.zeros(len(low))
     patches = {}
-    for number, (outcome, (_, hatch)) in enumerate(_LOOKS.items()):
-        colour = colours[number % len(colours)]
+    for (outcome, (_, hatch)), colour in zip(_LOOKS.items(), cycle(colours), strict=False):
         own = shares[outcome].to_numpy()
         if not own.any():
             continue
@@ -170,7 +153,7 @@ def _draw_bars(
         # All bars of an outcome are one shape: a hatch is made anew for every shape that has it.
         bars = Path.make_compound_path_from_polys(corners[own > 0].reshape(-1, 4, 2))
         ax.add_patch(PathPatch(bars, zorder=2, **look))
-        patches[str(outcome)] = Patch(**look)
+        patches[outcome] = Patch(**look)
         left = right
     if patches:
-        key_above(ax, list(patches.values()), list(patches), style)
+        marks.key_above(ax, list(patches.values()), list(patches), style)

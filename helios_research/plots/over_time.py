@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy import special
@@ -14,8 +13,12 @@ from helios_research._util.text import counted
 from helios_research.analysis import attrition, baseline
 from helios_research.analysis.expected import Expected
 from helios_research.analysis.frames import hours_awake
-from helios_research.analysis.levels import NOT_GIVEN
-from helios_research.analysis.prepared import PreparedResults, Results, prepare
+from helios_research.analysis.prepared import (
+    PreparedResults,
+    Results,
+    count_levels_each,
+    prepare,
+)
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAGE, Style, Target, as_asked, colours_of, empty_figure
 from helios_research.plots.marks import about_points
@@ -218,19 +221,16 @@ def _who_left(
 def _divides_people(results: PreparedResults, column: str) -> bool:
     """Check that most participants are at one level, as ``analysis.attrition`` needs it."""
     levels = results.levels[column]
-    given = (np.array(levels.labels) != NOT_GIVEN)[levels.codes] & (results.people >= 0)
-    each = pd.Series(levels.codes[given]).groupby(results.people[given]).nunique()
+    each = count_levels_each(results.people, np.where(levels.given, levels.codes, -1))
     return int((each > 1).sum()) * 2 <= len(each)
 
 
 def _at(selection: Selection, by: str) -> Selection:
     """Take recordings with a level; all levels that are numbers, else the largest."""
     levels = selection.results.levels[by]
-    blank = np.array([label == NOT_GIVEN for label in levels.labels], dtype=bool)
-    chosen = selection.without(blank[levels.codes], f"without a value of {by}")
-    occurring = pd.Series(levels.subset(chosen.shown).labels, dtype="str")
-    numeric = pd.to_numeric(occurring, errors="coerce").notna().all()
-    return chosen if numeric else keep_levels(chosen, by, MOST_ROWS)
+    chosen = selection.without(~levels.given, f"without a value of {by}")
+    are_numbers = not np.isnan(levels.subset(chosen.shown).numbers()).any()
+    return chosen if are_numbers else keep_levels(chosen, by, MOST_ROWS)
 
 
 def _from_baseline(
@@ -243,20 +243,19 @@ def _from_baseline(
     # Its own key, because a table may lack recording_id or repeat it.
     numbered = chosen.rows().with_columns(recording_id=np.flatnonzero(chosen.shown))
     found = baseline(numbered, biomarkers=names, first=first, unit=unit, order=by)
-    scores = {name: np.full(len(chosen.shown), np.nan) for name in names}
-    outside = {name: np.zeros(len(chosen.shown), dtype=bool) for name in names}
-    each = found.groupby("biomarker")
-    for name, own in each:
-        place = own["recording_id"].to_numpy(dtype=np.intp)
-        scores[str(name)][place] = (1 + own["change"]) / 2
-        outside[str(name)][place] = own["outside_usual"].eq(other=True).fillna(value=False)
+    found["outside_usual"] = found["outside_usual"].fillna(value=False)
+    found = found.set_index("recording_id")
+    each = {name: found[found["biomarker"] == name] for name in found["biomarker"].unique()}
+    everyone = chosen.results.frame.index
+    scores = {name: (1 + own["change"].reindex(everyone)) / 2 for name, own in each.items()}
     results = chosen.results.with_columns(**scores)
     later = replace(chosen, results=results).without(~results.has_score, IN_BASELINE)
     changes = {}
-    for name, own in each:
+    for name, own in each.items():
         # Half of the usual range, as most participants have it: t times the SD of a prediction.
         half = special.stdtrit(own["df"], 0.975) * own["change"] / own["z"]
-        changes[str(name)] = Change(float(half.median()), outside[str(name)][later.shown])
+        outside = own["outside_usual"].reindex(everyone[later.shown], fill_value=False)
+        changes[name] = Change(float(half.median()), outside.to_numpy(dtype=bool))
     return later, changes
 
 

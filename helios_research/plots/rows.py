@@ -9,24 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults
-from helios_research.plots.canvas import (
-    FAINT,
-    MUTED,
-    OKABE_ITO,
-    Look,
-    Style,
-    size_in,
-    style_axes,
-    write_beside,
-)
-from helios_research.plots.marks import draw_estimates, estimates, mark_differences, signed
-from helios_research.plots.text import (
-    MINUS,
-    Labels,
-    fit_names,
-    shown,
-    width_in,
-)
+from helios_research.plots import canvas, marks
+from helios_research.plots.canvas import FAINT, MUTED, Look, Style
+from helios_research.plots.text import MINUS, Labels, fit_names, shown, width_in
 
 _HEADER = 0.8
 
@@ -50,10 +35,7 @@ class FigureRow:
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
-    """All rows, the headers above them where hue divides them, and each recording's row.
-
-    Heights are in rows: ``depth`` is that of all of them.
-    """
+    """All rows, the headers above them where hue divides them, and each recording's row (``codes``)."""
 
     rows: tuple[FigureRow, ...]
     headers: tuple[tuple[str, float], ...]
@@ -72,6 +54,11 @@ class RowLayout:
         return self.lines >= 3
 
     @property
+    def places(self) -> Floats:
+        """Where the rows are."""
+        return np.array([row.y for row in self.rows])
+
+    @property
     def names(self) -> list[str]:
         """All texts beside the rows."""
         return [row.name for row in self.rows] + [name for name, _ in self.headers]
@@ -86,15 +73,15 @@ def lay_out_rows(
     tag: str,
     hue: str | None,
     labels: Labels,
-    palette: Sequence[str] = OKABE_ITO,
+    palette: Sequence[str] = canvas.OKABE_ITO,
 ) -> RowLayout:
     """Give every group that occurs a row."""
     outer = results.levels[tag]
     if hue is None or hue == tag:
+        colours = palette if hue else palette[:1]
         rows = tuple(
-            FigureRow(level, shown(level, labels), place + 0.5, palette[colour % len(palette)])
+            FigureRow(level, shown(level, labels), place + 0.5, colours[place % len(colours)])
             for place, level in enumerate(outer.labels)
-            for colour in [place if hue else 0]
         )
         return RowLayout(rows, (), float(len(rows)), outer.codes)
     inner = results.levels[hue]
@@ -103,32 +90,25 @@ def lay_out_rows(
     headers: list[tuple[str, float]] = []
     y = 0.0
     for pair in found:
-        level, by_level = divmod(int(pair), len(inner))
-        if not under or under[-1].level != outer.labels[level]:
-            headers.append((shown(outer.labels[level], labels), y + _HEADER / 2))
+        place, own = divmod(int(pair), len(inner))
+        level, colour = outer.labels[place], palette[own % len(palette)]
+        if not under or under[-1].level != level:
+            headers.append((shown(level, labels), y + _HEADER / 2))
             y += _HEADER
-        name, colour = shown(inner.labels[by_level], labels), palette[by_level % len(palette)]
-        under.append(FigureRow(outer.labels[level], name, y + 0.5, colour))
+        under.append(FigureRow(level, shown(inner.labels[own], labels), y + 0.5, colour))
         y += 1
     return RowLayout(tuple(under), tuple(headers), y, codes.astype(np.intp))
-
-
-def _write_names(
-    ax: Axes, places: Floats, names: Sequence[str], style: Style, most_lines: int
-) -> None:
-    limit = _FOR_NAMES * size_in(ax)[0]
-    labels = fit_names(names, limit, style.font_pt, most_lines)
-    ax.set_yticks(places, labels, **style.text())
-    ax.tick_params(axis="y", length=0)
-    # There is no label to find a place for, which would take measuring every name again.
-    ax.yaxis.set_label_coords(0, 0.5)
 
 
 def write_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style) -> None:
     """Write the rows' names to their left and their numbers of recordings and participants right."""
     size = style if layout.lines >= 1.3 else style.small
-    places = np.array([row.y for row in layout.rows] + [y for _, y in layout.headers])
-    _write_names(ax, places, layout.names, size, max(1, int(layout.lines / 1.2)))
+    limit, most_lines = _FOR_NAMES * canvas.size_in(ax)[0], max(1, int(layout.lines / 1.2))
+    names = fit_names(layout.names, limit, size.font_pt, most_lines)
+    ax.set_yticks([*layout.places, *(y for _, y in layout.headers)], names, **size.text())
+    ax.tick_params(axis="y", length=0)
+    # There is no label to find a place for, which would take measuring every name again.
+    ax.yaxis.set_label_coords(0, 0.5)
     for label in ax.get_yticklabels()[len(layout.rows) :]:
         label.set_fontweight("bold")
     longest = max(range(len(counts)), key=lambda place: len(counts[place]))
@@ -145,10 +125,8 @@ def write_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style)
 def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
     """Write something to the right of a row."""
     look: Look = style.small.text(xycoords=ax.get_yaxis_transform(), va="center")
-    return write_beside(ax, text, (1, y), (style.font_pt, 0), **look)
+    return canvas.write_beside(ax, text, (1, y), (style.font_pt, 0), **look)
 
-
-# --- differences below the rows --------------------------------------------------------------------
 
 # In lines of type, from the axis of the rows downwards: its ticks and label, then each difference.
 _TO_DIFFERENCES = 3.6
@@ -169,16 +147,15 @@ def draw_differences(
 ) -> None:
     """Draw differences (``value``, from ``start`` to ``end``) on an axis of their own below the rows.
 
-    In points of the score, its zero is below the mean that they start from, the ``origin`` (x and
-    y; Gardner & Altman 1986). Without an origin they are P(higher) - P(lower), and the axis goes
-    as far as they do.
+    Its zero is below the mean that they start from, the ``origin`` (x and y; Gardner & Altman
+    1986). Without an origin they are P(higher) - P(lower).
     """
-    numbers, count, small = estimates(found, "value"), len(found), style.small
+    numbers, count, small = marks.estimates(found, "value"), len(found), style.small
     own = ax.inset_axes((0, 0, 1, _PER_DIFFERENCE * count / layout.lines / ax.get_ylim()[0]))
-    style_axes(own, "", style)
+    canvas.style_axes(own, "", style)
     own.patch.set_visible(False)
     places = np.arange(0.5, count)
-    draw_estimates(own, places, numbers, style)
+    marks.draw_estimates(own, places, numbers, style)
     dotted: Look = {"color": MUTED, "linewidth": 0.1 * style.font_pt, "linestyle": ":", "zorder": 3}
     own.axvline(0, **dotted)
     if origin is None:
@@ -191,18 +168,18 @@ def draw_differences(
         ax.plot([origin[0]] * 2, [origin[1], layout.depth], **dotted)
         ends = ax.get_xlim()[0] - origin[0], ax.get_xlim()[1] - origin[0]
     own.set(xlim=ends, ylim=(count, 0))
-    mark_differences(own.xaxis, *ends, small, size_in(ax)[0])
+    marks.mark_differences(own.xaxis, *ends, small, canvas.size_in(ax)[0])
     sides = zip(found["end"], found["start"], strict=True)
     own.set_yticks(places, [_difference_name(ax, *pair, small) for pair in sides], **small.text())
     own.tick_params(axis="y", length=0)
     for y, (value, low, high) in zip(places, numbers.T, strict=True):
-        interval = "" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]"
-        beside_row(own, y, signed(value) + interval, style)
+        interval = "" if np.isnan(low) else f" [{marks.signed(low)}, {marks.signed(high)}]"
+        beside_row(own, y, marks.signed(value) + interval, style)
 
 
 def _difference_name(ax: Axes, end: str, start: str, small: Style) -> str:
     """Name a difference in one line, or in two with the minus in the first, so that it is no sign."""
-    limit = _FOR_NAMES * size_in(ax)[0]
+    limit = _FOR_NAMES * canvas.size_in(ax)[0]
     name = f"{end} {MINUS} {start}"
     if width_in(name, small.font_pt) <= limit:
         return name

@@ -29,10 +29,7 @@ _ORDERED_BY_DATA = ("recording time", "first appearance")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The recordings behind a figure, among all results.
-
-    ``caption``: whether what is said of them is written below the figure.
-    """
+    """The recordings behind a figure, among all results; ``caption``: whether it is written."""
 
     results: PreparedResults
     shown: Flags
@@ -53,15 +50,13 @@ class Selection:
         gone = self.shown & rows
         return replace(self, shown=self.shown & ~rows, reasons=self.reasons.mask(gone, reason))
 
-    def notes(self, *about: str | None) -> list[Footnote]:
+    def notes(self, *about: str | None, first: Sequence[str] = ()) -> list[Footnote]:
         """Write what is below the figure: how to read it, then which recordings it shows."""
         flagged = (self.shown & self.results.flagged).any()
         note = self.rows().flagged_note if flagged else None
         written = about, (self._count(), note, self._ordered())
-        texts = [" ".join(filter(None, sentences)) for sentences in written]
-        notes = [Footnote(text, hidden=not self.caption) for text in texts if text]
-        synthetic = self.results.source_note
-        return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
+        texts = [*first, *(" ".join(filter(None, sentences)) for sentences in written)]
+        return footnotes(texts, self.results, caption=self.caption)
 
     def _count(self) -> str:
         total = counted(len(self.shown), "recording")
@@ -79,6 +74,15 @@ class Selection:
             if levels.ordered_by.endswith(_ORDERED_BY_DATA) and len(levels) > 1
         ]
         return f"Levels of {' and '.join(found)}." if found else None
+
+
+def footnotes(
+    texts: Iterable[str | None], results: PreparedResults, *, caption: bool
+) -> list[Footnote]:
+    """Make footnotes of texts, hidden without a caption; that scores are synthetic never is."""
+    notes = [Footnote(text, hidden=not caption) for text in texts if text]
+    synthetic = results.source_note
+    return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
 
 
 def select(
@@ -104,9 +108,8 @@ def keep_largest(selection: Selection, tag: str, hue: str | None) -> Selection:
         return keep_levels(selection, tag, MOST_ROWS)
     outer, inner = (selection.results.levels[name] for name in (tag, hue))
     pairs = np.unique((outer.codes * len(inner) + inner.codes)[selection.shown])
-    return keep_levels(
-        selection, tag, MOST_ROWS, np.bincount(pairs // len(inner), minlength=len(outer))
-    )
+    rows_each = np.bincount(pairs // len(inner), minlength=len(outer))
+    return keep_levels(selection, tag, MOST_ROWS, rows_each)
 
 
 def keep_levels(

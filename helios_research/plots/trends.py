@@ -45,10 +45,7 @@ _SHORT_NAME_LINES = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How far scores of a biomarker go from a participant's baseline if nothing changes.
-
-    ``outside``: which recordings go further than their participant's own.
-    """
+    """How far scores go from a baseline if nothing changes, and which go further than their own."""
 
     half: float
     outside: Flags
@@ -56,10 +53,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """What the panels of all biomarkers are made from; ``lines`` joins each participant's scores.
-
-    A biomarker in ``changes`` has half its change from baseline plus 0.5 for a score.
-    """
+    """What all panels are made from; in ``changes``, a score is half its change plus 0.5."""
 
     rows: PreparedResults
     axis: BinnedAxis
@@ -133,8 +127,7 @@ def _about_means(trends: Trends, summary: pd.DataFrame) -> str:
 def _draw_panel(ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFrame) -> None:
     axis, style = trends.axis, trends.style
     scores = trends.rows.scores[marker.name]
-    title = shown(marker.name, trends.labels, marker.label)
-    if not marks.open_panel(ax, title, scores, style, grid_y=True):
+    if not marks.open_panel(ax, marker, scores, trends.labels, style, grid_y=True):
         return
     ends = np.concatenate([axis.centres, axis.x])
     margin = max(0.6 * axis.step, _LEAST_MARGIN * np.ptp(ends))
@@ -149,9 +142,6 @@ def _draw_panel(ax: Axes, trends: Trends, marker: Biomarker, summary: pd.DataFra
     else:
         _draw_scores(ax, trends, scores, summary, trends.changes.get(marker.name))
         _write_people(ax, trends, people)
-
-
-# --- continuous scores ----------------------------------------------------------------------------
 
 
 def _draw_scores(
@@ -174,10 +164,8 @@ def _draw_scores(
     marks.score_axis(ax, "y", reach, style, change=change is not None)
     if trends.hue:
         look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
-        keys = [
-            Line2D([], [], color=trends.colour(place), marker=canvas.MARKS[place], **look)
-            for place in range(len(groups))
-        ]
+        looks = [(trends.colour(place), canvas.MARKS[place]) for place in range(len(groups))]
+        keys = [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in looks]
         marks.key_above(ax, keys, trends.names(_NAME_LINES), style)
 
 
@@ -195,17 +183,15 @@ def _draw_band(ax: Axes, change: Change, x: Floats, scores: Floats, style: Style
 def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
     """Join each participant's recordings, of as many participants as are to be drawn."""
     people = trends.rows.people
+    who = people * len(trends.groups) + trends.codes
     rows = np.flatnonzero(~np.isnan(scores) & np.isin(people, drawn_people(people)))
-    who = people[rows] * len(trends.groups) + trends.codes[rows]
-    rows = rows[np.lexsort((trends.axis.x[rows], who))]
-    who = people[rows] * len(trends.groups) + trends.codes[rows]
+    rows = rows[np.lexsort((trends.axis.x[rows], who[rows]))]
     points = np.column_stack([trends.axis.x[rows], scores[rows]])
-    starts = np.flatnonzero(np.diff(who)) + 1
+    starts = np.flatnonzero(np.diff(who[rows])) + 1
     lines = np.split(points, starts)
-    groups = [int(line) for line in trends.codes[rows[np.concatenate([[0], starts])]]]
     opacity = float(np.clip(4 / np.sqrt(len(lines)), 0.12, 0.6))
     thin = {"linewidths": 0.06 * trends.style.font_pt, "rasterized": len(lines) > 500}
-    colours = [trends.colour(group) for group in groups]
+    colours = [trends.colour(group) for group in trends.codes[rows[[0, *starts]]]]
     ax.add_collection(LineCollection(lines, colors=colours, alpha=opacity, zorder=1.5, **thin))
     alone = np.array([len(line) == 1 for line in lines])
     x, y = np.array([line[0] for line in lines])[alone].T
@@ -269,9 +255,6 @@ def _name_numbers(ax: Axes, places: Floats, names: Sequence[str], style: Style) 
     ax.tick_params(axis="y", which="minor", length=0)
 
 
-# --- bucketed scores ------------------------------------------------------------------------------
-
-
 def _draw_strips(
     ax: Axes, trends: Trends, scores: Floats, summary: pd.DataFrame, people: Codes
 ) -> None:
@@ -296,6 +279,5 @@ def _draw_strips(
     ax.set_yticks(places, ["0", "50", "100"] * count, **style.small.text())
     _name_numbers(ax, bottoms - _NUMBERS, ["n"] * count, style)
     ax.set_ylabel("Share (%)", **style.text())
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["left", "bottom"]].set_visible(False)
     marks.level_key(ax, style)

@@ -3,19 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from helios_research.analysis.levels import Levels
 from helios_research.analysis.prepared import Codes, Floats, times_from
 from helios_research.plots.canvas import Style, size_in
-from helios_research.plots.text import (
-    MINUS,
-    Labels,
-    fit_names,
-    shown,
-    width_in,
-)
+from helios_research.plots.text import MINUS, Labels, fit_names, shown, width_in
 
 MOST_BINS = 40
 
@@ -42,9 +35,8 @@ def by_hours(hours: Floats) -> BinnedAxis:
     width = 2 if hours.max(initial=0) <= 24 else 4
     found, bins = np.unique((hours // width).astype(np.intp), return_inverse=True)
     names = tuple(f"{width * start}\N{EN DASH}{width * (start + 1)}" for start in found)
-    return BinnedAxis(
-        hours, bins, width * (found.astype(np.float64) + 0.5), names, "Hours since waking"
-    )
+    centres = width * (found.astype(np.float64) + 0.5)
+    return BinnedAxis(hours, bins, centres, names, "Hours since waking")
 
 
 def by_time(days: Floats, label: str) -> BinnedAxis:
@@ -66,7 +58,7 @@ def by_time(days: Floats, label: str) -> BinnedAxis:
 
 def by_level(levels: Levels, label: str, labels: Labels = None) -> BinnedAxis:
     """Place levels at their numbers, or one after another where they are words."""
-    numbers = pd.to_numeric(pd.Series(levels.labels, dtype="str"), errors="coerce").to_numpy(float)
+    numbers = levels.numbers()
     names = tuple(shown(level, labels) for level in levels.labels)
     # Levels that are not in the order of their numbers are in an order of the user's.
     if not np.isfinite(numbers).all() or not (np.diff(numbers) > 0).all():
@@ -107,13 +99,12 @@ def label_bins(ax: Axes, axis: BinnedAxis, style: Style) -> None:
     room_in = _ROOM * axis.step * unit_in
     widest_in = max(width_in(name, small.font_pt) for name in axis.names)
     turned = axis.words and room_in < min(widest_in, width_in("n" * _LETTERS, small.font_pt))
+    names, apart_in = list(axis.names), (1 + _GAP) * widest_in
     if turned:
-        names = fit_names(axis.names, _TURNED_IN_LINES * small.line_in, small.font_pt)
+        names = fit_names(names, _TURNED_IN_LINES * small.line_in, small.font_pt)
         apart_in = small.line_in
     elif axis.words:
-        names, apart_in = fit_names(axis.names, room_in, small.font_pt, _MOST_LINES), 0.0
-    else:
-        names, apart_in = list(axis.names), (1 + _GAP) * widest_in
+        names, apart_in = fit_names(names, room_in, small.font_pt, _MOST_LINES), 0.0
     bins = spaced(axis.centres * unit_in, apart_in)
     look = small.text(rotation=90 if turned else 0)
     ax.set_xticks(axis.centres[bins], [names[place] for place in bins], **look)
@@ -122,12 +113,11 @@ def label_bins(ax: Axes, axis: BinnedAxis, style: Style) -> None:
 
 def write_counts(ax: Axes, axis: BinnedAxis, counts: Codes, y: float, style: Style) -> None:
     """Write a number for each bin that is named, as many as have room."""
-    small = style.small
+    look = style.small.text(ha="center", va="center_baseline", in_layout=False)
     texts = [f"{count:,}" for count in counts]
-    widest_in = max(width_in(text, small.font_pt) for text in texts)
+    widest_in = max(width_in(text, style.small.font_pt) for text in texts)
     named = np.flatnonzero(np.isin(axis.centres, ax.get_xticks()))
     for place in named[spaced(axis.centres[named] * inches_per_unit(ax), (1 + _GAP) * widest_in)]:
-        look = small.text(ha="center", va="center_baseline", in_layout=False)
         ax.text(axis.centres[place], y, texts[place], **look)
 
 
