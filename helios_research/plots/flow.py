@@ -61,9 +61,10 @@ class _Line(NamedTuple):
 
 
 class _Box(NamedTuple):
-    """The lines of a step, or of a loss before it, which is drawn aside."""
+    """The lines of a step, or of a loss before it, which is drawn aside, and the gap above."""
 
     lines: list[_Line]
+    gap: float
     aside: bool
 
     @property
@@ -124,15 +125,14 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
         raise ResultsError(f"{by!r} has {many}: choose the arm or another column with few levels.")
     names = [_HEAD] if by is None else [shown(arm, labels) for arm in arms]
     prepared = prepare(results, biomarkers=())
-    people = counted(prepared.n_people, "participant")
-    n = f"n = {counted(len(prepared.frame), 'recording')} from {people}."
-    texts = [f"{n} {_HOW}", *found.attrs["warnings"], about_fonts(names)]
+    recordings = counted(len(prepared.frame), "recording")
+    about = f"n = {recordings} from {counted(prepared.n_people, 'participant')}. {_HOW}"
+    texts = [about, *found.attrs["warnings"], about_fonts(names)]
     notes = footnotes(texts, prepared, caption=caption)
     if not found.loc[found["kind"] == "remaining", "recordings"].any():
         return canvas.empty_figure(ax, 1, "These results have no recording.", notes[1:], style)[0]
     boxes = _boxes(found, arms, labels)
-    gaps = sum(map(_gap, boxes, [None, *boxes[:-1]]))
-    height = _NAMES + sum(box.height for box in boxes) + gaps
+    height = _NAMES + sum(box.gap + box.height for box in boxes)
     (axes,) = canvas.open_canvas(ax, [(height + 1) * style.line_in], notes, style)
     axes.set_axis_off()
     figure = axes.get_figure(root=True)
@@ -147,21 +147,16 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
     return axes
 
 
-def _gap(box: _Box, before: _Box | None) -> float:
-    """Give the room above a box: half as much on both sides of a loss."""
-    if before is None:
-        return 0.0
-    return _GAP / 2 if box.aside or before.aside else _GAP
-
-
 def _boxes(found: pd.DataFrame, arms: Sequence[str], labels: Labels) -> list[_Box]:
     """Give each step a box, and before it one for what was lost."""
-    made = []
+    made: list[_Box] = []
     for step, own in found.groupby("step", sort=False):
         name, loss = _WORDS[str(step)]
         lines = _losses(own, arms, loss, labels)
-        made += [_Box(lines, aside=True)] if lines else []
-        made.append(_Box([_line(name, own[own["kind"] == "remaining"], arms)], aside=False))
+        # Half as much room is on both sides of a loss.
+        gap = (_GAP / 2 if lines else _GAP) if made else 0.0
+        made += [_Box(lines, gap, aside=True)] if lines else []
+        made.append(_Box([_line(name, own[own["kind"] == "remaining"], arms)], gap, aside=False))
     return made
 
 
@@ -237,14 +232,14 @@ def _draw(ax: Axes, names: Sequence[str], boxes: Sequence[_Box], columns: _Colum
     for x, name in zip(columns.starts, wrapped, strict=True):
         ax.text(x, _NAMES - 0.4, name, va="bottom", **style.text(fontweight="bold"))
     y = _NAMES
-    for box, before in zip(boxes, [None, *boxes], strict=False):
+    for box in boxes:
         if box.aside:
             middle = y + (_GAP + box.height) / 2
             _arrow(ax, (arrow, middle), (_ASIDE * em, middle), style)
             _arrow(ax, (arrow, y), (arrow, y + _GAP + box.height), style)
-        elif before and not before.aside:
+        elif box.gap == _GAP:
             _arrow(ax, (arrow, y), (arrow, y + _GAP), style)
-        y += _gap(box, before)
+        y += box.gap
         _write(ax, box, y, columns)
         y += box.height
 
