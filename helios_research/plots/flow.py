@@ -132,7 +132,7 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
     if not found.loc[found["kind"] == "remaining", "recordings"].any():
         return canvas.empty_figure(ax, 1, "These results have no recording.", notes[1:], style)[0]
     boxes = _boxes(found, arms, labels)
-    height = _NAMES + sum(box.gap + box.height for box in boxes)
+    height = _NAMES + sum(box.height for box in boxes) + sum(box.gap for box in boxes)
     (axes,) = canvas.open_canvas(ax, [(height + 1) * style.line_in], notes, style)
     axes.set_axis_off()
     figure = axes.get_figure(root=True)
