@@ -516,28 +516,14 @@ class Study:
         ResultsError
             A column is missing, or a setting is not valid.
         """
+        settings = {name: value for name, value in locals().items() if name not in {"self", "path"}}
         # Loads the libraries for figures and statistics, which no submission needs.
         from helios_research.report import write_report
 
         path = self._target(self.folder / REPORT_FILE if path is None else path)
         with self._snapshot() as snapshot:
             results, provenance = snapshot.table(), snapshot.provenance(self._name)
-        return write_report(
-            results,
-            path,
-            by=by,
-            primary=primary,
-            family=family,
-            reference=reference,
-            order=order,
-            title=title,
-            labels=labels,
-            biomarkers=biomarkers,
-            provenance=provenance,
-            hide_small_cells=hide_small_cells,
-            expected=expected,
-            warned=warned,
-        )
+        return write_report(results, path, provenance=provenance, **settings)
 
     @property
     def progress(self) -> Progress:

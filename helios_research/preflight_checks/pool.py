@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import suppress
 from functools import partial
 from typing import Self
 
@@ -29,7 +30,7 @@ from helios_research.preflight_checks.worker import (
     WorkerPool,
     WorkerStartError,
 )
-from helios_research.recording import is_remote, stamp_of, without_secrets
+from helios_research.recording import Stamp, is_remote, stamp_of, without_secrets
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of recordings done and the number of all."""
@@ -94,7 +95,7 @@ class CheckPool:
         """
         answer: Future[Check] = Future()
         task = self._own_pool().submit(identified, location, check)
-        task.add_done_callback(partial(_answer_identity, location, answer))
+        task.add_done_callback(partial(_pass_on, answer, partial(_identity, location)))
         return answer
 
     def check_many(self, locations: Iterable[str]) -> Iterator[tuple[str, Check]]:
@@ -138,23 +139,16 @@ class CheckPool:
         task.add_done_callback(partial(self._settle, location, answer))
 
     def _settle(self, location: str, answer: Future[Check], task: Future[Check]) -> None:
-        if task.cancelled():
-            answer.cancel()
-            answer.set_running_or_notify_cancel()
-            return
         # A pool of another kind breaks as a whole. Ours finds the recording that caused it.
-        if isinstance(task.exception(), BrokenExecutor):
+        if not task.cancelled() and isinstance(task.exception(), BrokenExecutor):
             self._start(location, answer, self._own_pool())
-            return
-        if not answer.set_running_or_notify_cancel():
-            return
-        try:
-            check = _outcome(task)
-            self._known.keep(location, check)
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
-            answer.set_exception(error)
         else:
-            answer.set_result(check)
+            _pass_on(answer, partial(self._kept, location), task)
+
+    def _kept(self, location: str, task: Future[Check]) -> Check:
+        check = _outcome(task)
+        self._known.keep(location, check)
+        return check
 
     def _own_pool(self) -> WorkerPool:
         with self._lock:
@@ -164,27 +158,32 @@ class CheckPool:
             return self._own
 
 
-def _answer_identity(location: str, answer: Future[Check], task: Future[Check]) -> None:
-    if task.cancelled() or not answer.set_running_or_notify_cancel():
+def _pass_on(
+    answer: Future[Check], read: Callable[[Future[Check]], Check], task: Future[Check]
+) -> None:
+    if task.cancelled():
         answer.cancel()
+    if not answer.set_running_or_notify_cancel():
         return
-    error = task.exception()
-    if error is None:
-        answer.set_result(task.result())
-    elif isinstance(error, WorkerHungError):
+    try:
+        answer.set_result(read(task))
+    except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+        answer.set_exception(error)
+
+
+def _identity(location: str, task: Future[Check]) -> Check:
+    try:
+        return task.result()
+    except WorkerHungError as error:
         reason, remedy = f"cannot be read ({error})", "check its drive or the network"
         stuck = RecordingUnavailableError(without_secrets(location), reason, remedy, may_pass=True)
-        answer.set_result(unreadable(stuck))
-    else:
-        answer.set_exception(error)
+        return unreadable(stuck)
 
 
 def _outcome(task: Future[Check]) -> Check:
     error = task.exception()
-    if error is None:
+    if error is None or isinstance(error, WorkerStartError):
         return task.result()
-    if isinstance(error, WorkerStartError):
-        raise error
     if isinstance(error, WorkerCrashedError):
         reason = f"Not a recording that can be decoded: {error}."
         return Check(Verdict.FAIL, HeliosCode.INVALID_FORMAT.value, reason)
@@ -208,12 +207,8 @@ class _KnownChecks:
     def recall(self, location: str) -> Check | None:
         """Find the check of a local recording that is unchanged."""
         check = self._checks.get(location)
-        if check is None or is_remote(location):
-            return None
-        try:
-            return check if check.stamp == stamp_of(location) else None
-        except RecordingUnavailableError:
-            return None
+        known = check and check.stamp
+        return check if known and known == _local_stamp(location) else None
 
     def previous(self, location: str) -> Check | None:
         """Find the check of a remote recording, whose stamp takes a request to look up."""
@@ -221,13 +216,10 @@ class _KnownChecks:
 
     def alike(self, location: str) -> list[Check]:
         """Find checks of recordings that may hold the same bytes as this local one."""
-        if is_remote(location) or not self._checks:
+        stamp = _local_stamp(location) if self._checks else None
+        if stamp is None:
             return []
-        try:
-            size_bytes = stamp_of(location).size_bytes
-        except RecordingUnavailableError:
-            return []
-        distinct = {check.sha256: check for check in self._by_size.get(size_bytes or 0, [])}
+        distinct = {check.sha256: check for check in self._by_size.get(stamp.size_bytes or 0, [])}
         # Recordings of a fixed length all have the same size: decoding again is then cheaper than
         # sending all their checks to the worker.
         return list(distinct.values()) if len(distinct) <= _MOST_ALIKE else []
@@ -247,6 +239,12 @@ class _KnownChecks:
             if self._cache is not None and self._fresh:
                 self._cache.store(self._rules, self._fresh)
                 self._fresh = {}
+
+
+def _local_stamp(location: str) -> Stamp | None:
+    with suppress(RecordingUnavailableError):
+        return None if is_remote(location) else stamp_of(location)
+    return None
 
 
 def progress_callback(progress: bool | ProgressCallback) -> ProgressCallback:  # noqa: FBT001 - the public argument

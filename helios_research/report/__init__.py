@@ -105,24 +105,9 @@ def write_report(  # noqa: PLR0913 - each is a setting
     --------
     >>> write_report("datasets/shift_study_results.parquet", "report.html")  # doctest: +SKIP
     """
+    settings = {name: value for name, value in locals().items() if name not in {"results", "path"}}
     target = Path(path).expanduser()
-    page = _render(
-        report_data(
-            results,
-            by=by,
-            primary=primary,
-            family=family,
-            reference=reference,
-            order=order,
-            title=title,
-            labels=labels or {},
-            biomarkers=biomarkers,
-            provenance=provenance,
-            hide_small_cells=hide_small_cells,
-            expected=expected,
-            warned=warned,
-        )
-    )
+    page = _render(report_data(results, **settings | {"labels": labels or {}}))
     with storage_errors(target), replaced(target) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     return target
