@@ -18,7 +18,7 @@ from hypothesis import settings
 from helios_research.api.models import RunRequest
 from helios_research.columns import Verdict
 from helios_research.demo import demo_cohort_path
-from helios_research.ledger import Attempt, State
+from helios_research.ledger import Attempt, State, volumes
 from helios_research.preflight_checks.check import Check
 from helios_research.recording import AudioFacts
 from helios_research.recording import examine as examine_recording
@@ -46,6 +46,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("THYMIA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+
+
+@pytest.fixture
+def local_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the volume be known to be local, as it is not in a chroot; give what tells a child so."""
+    table = tmp_path / "table of mounts"
+    table.write_text("1 1 0:1 / / rw - ext4 /dev/vda rw")
+    monkeypatch.setattr(volumes, "_MOUNTS", table)
+    return f"from helios_research.ledger import volumes; volumes._MOUNTS = type(volumes._MOUNTS)({str(table)!r})"
 
 
 @pytest.fixture(scope="session")

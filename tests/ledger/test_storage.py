@@ -26,6 +26,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.usefixtures("local_volume")
 async def test_only_the_owner_can_read_the_study(
     tmp_path: Path, new_attempt: Callable[..., NewAttempt]
 ) -> None:
@@ -41,6 +42,7 @@ async def test_only_the_owner_can_read_the_study(
     assert set(modes.values()) == {0o600}
 
 
+@pytest.mark.usefixtures("local_volume")
 @pytest.mark.parametrize("mask", [0o000, 0o022])
 def test_every_file_of_a_ledger_is_for_its_owner_alone_while_it_is_written(
     tmp_path: Path, mask: int

@@ -132,6 +132,7 @@ def test_the_same_process_cannot_open_a_study_twice(ledger: Ledger) -> None:
         other_thread.submit(Ledger.open, ledger.folder).result()
 
 
+@pytest.mark.usefixtures("local_volume")
 async def test_a_refused_second_opening_does_not_disturb_the_first(
     ledger: Ledger, new_attempt: Callable[..., NewAttempt], start_python: Start
 ) -> None:

@@ -320,6 +320,7 @@ def test_a_lease_is_renewed_while_nothing_is_written(
     pytest.fail("never renewed")
 
 
+@pytest.mark.usefixtures("local_volume")
 def test_the_lease_of_a_local_volume_is_not_asked(folder: Path) -> None:
     """There the lock is enough; a container that was killed had another name."""
     now = str(datetime.now(UTC))
@@ -363,6 +364,7 @@ def test_a_moved_study_and_a_link_to_it_are_no_copies(folder: Path, tmp_path: Pa
     settle(tmp_path / "other disk")
 
 
+@pytest.mark.usefixtures("local_volume")
 def test_on_another_machine_only_a_share_or_the_same_file_is_no_copy(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,7 @@ class TestWithoutPermission:
         sees="Cannot write to {place}results.parquet: permission denied." + MORE_RIGHTS,
         do=GIVE_RIGHTS,
     )
+    @pytest.mark.usefixtures("local_volume")
     @pytest.mark.parametrize("step", ["create", "upload", "poll"])
     def test_a_folder_that_becomes_read_only_keeps_all_that_is_done(
         self, trial, relay, step

@@ -66,7 +66,7 @@ def stops_with_its_sentence(cell):
     ],
 )
 def test_a_connection_that_cannot_be_opened_is_tried_again(
-    trial, relay, submit_elsewhere, flag, step
+    trial, relay, submit_elsewhere, flag, step, local_volume
 ) -> None:
     def limit(exchange) -> None:
         answer = exchange.ask_the_service()
@@ -74,9 +74,8 @@ def test_a_connection_that_cannot_be_opened_is_tried_again(
         exchange.send(answer)
 
     relay.play({"create": "account", "poll": "upload"}[step], limit, 1)
-    child = submit_elsewhere(
-        AT_ITS_LIMIT.format(event="socket.__new__", part="socket.socket", flag=str(flag))
-    )
+    limited = AT_ITS_LIMIT.format(event="socket.__new__", part="socket.socket", flag=str(flag))
+    child = submit_elsewhere(f"{local_volume}\n{limited}")
     assert child.end() == 0, child.err
     assert not flag.exists()
     assert trial.study.results()["outcome"].tolist() == ["scored"] * 3
@@ -93,14 +92,15 @@ def test_a_connection_that_cannot_be_opened_is_tried_again(
     do=TRY_AGAIN,
 )
 def test_a_recording_that_cannot_be_opened_is_a_matter_of_its_row(
-    trial, relay, submit_elsewhere, flag, cell
+    trial, relay, submit_elsewhere, flag, cell, local_volume
 ) -> None:
     def limit(exchange) -> None:
         flag.touch()
         exchange.send(exchange.ask_the_service())
 
     relay.play("create", limit, 1)
-    child = submit_elsewhere(AT_ITS_LIMIT.format(event="open", part="r0000.wav", flag=str(flag)))
+    limited = AT_ITS_LIMIT.format(event="open", part="r0000.wav", flag=str(flag))
+    child = submit_elsewhere(f"{local_volume}\n{limited}")
     child.end()
     results = trial.study.results()
     assert results["outcome"][0] == "invalid", child.err
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_opened_ends_the_submission_with_a_sentence(
 )
 @pytest.mark.parametrize("step", ["create", "upload", "poll"])
 def test_a_ledger_that_may_not_grow_loses_nothing(
-    trial, relay, submit_elsewhere, stops_with_its_sentence, step
+    trial, relay, submit_elsewhere, stops_with_its_sentence, step, local_volume
 ) -> None:
     def limit(exchange) -> None:
         answer = exchange.ask_the_service()
@@ -173,6 +173,6 @@ def test_a_ledger_that_may_not_grow_loses_nothing(
         exchange.send(answer)
 
     relay.play(step, limit, 1)
-    child = submit_elsewhere()
+    child = submit_elsewhere(local_volume)
     stops_with_its_sentence(child)
     trial.heal()
