@@ -285,13 +285,7 @@ class StudyLockedError(StudyError):
     """Another process is using the study."""
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        pid: int | None,
-        host: str | None,
-        since: str | None,
-        until: str | None = None,
+        self, folder: Path, *, pid: int | None, host: str | None, since: str | None
     ) -> None:
         where = f" on {host}" if host else ""
         when = f" since {since}" if since else ""
@@ -303,8 +297,8 @@ class StudyLockedError(StudyError):
             remedy = (
                 "let what uses it finish, or stop that first (in a notebook: restart the kernel)"
             )
-        if until:
-            remedy += f" (if {host} has crashed, run the same command again after {until})"
+        elif host != socket.gethostname():
+            remedy += " (if that machine has crashed, run the same command again in ten minutes)"
         super().__init__(
             f"The study {folder} is in use by {who}{when}: {remedy}. "
             "`helios-research status` shows its progress."

@@ -164,13 +164,8 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
     (
         partial(errors.StudyLockedError, FOLDER, pid=41, host="lab-7", since="2026-11-22 10:00"),
         "The study studies/night is in use by process 41 on lab-7 since 2026-11-22 10:00: wait for "
-        "it, or stop it first. `helios-research status` shows its progress.",
-    ),
-    (
-        partial(errors.StudyLockedError, FOLDER, pid=41, host="lab-7", since="today", until="noon"),
-        "The study studies/night is in use by process 41 on lab-7 since today: wait for it, or "
-        "stop it first (if lab-7 has crashed, run the same command again after noon). "
-        "`helios-research status` shows its progress.",
+        "it, or stop it first (if that machine has crashed, run the same command again in ten "
+        "minutes). `helios-research status` shows its progress.",
     ),
     (
         partial(errors.StudyMismatchError.copy, FOLDER, Path("old/night"), "lab-7"),

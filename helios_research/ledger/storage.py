@@ -264,7 +264,7 @@ class StudyLock:
 
     The lock itself is the system's (``flock``), so that a killed process leaves nothing behind
     that has to be cleared. Who holds it is in a second file. Where locks may not reach other
-    machines, that file is a lease besides: renewed while its process writes, and respected by the
+    machines, that file is a lease besides: renewed while its process writes, and respected by
     others until it is over.
     """
 
@@ -282,7 +282,7 @@ class StudyLock:
             except Timeout:
                 raise _refusal(folder, _signed(folder)) from None
             try:
-                self._respect_other_machines()
+                self._respect_other_machines(_signed(folder))
                 self._sign()
             except BaseException:
                 self._lock.release()
@@ -292,20 +292,20 @@ class StudyLock:
         """Show that this process is alive; raise where another machine has taken the study over."""
         if not self._is_leased:
             return
-        with storage_errors(self._folder):
-            holder, now = _signed(self._folder), self._clock()
-            is_overdue = abs(now - self._me.seen) > _LEASE
-            if not self._is_mine(holder) if holder else is_overdue:
-                raise _refusal(self._folder, holder)
-            if abs(now - self._me.seen) >= timedelta(seconds=RENEW_S):
-                self._me = replace(self._me, seen=now)
+        holder, now = _signed(self._folder), self._clock()
+        silence = abs(now - self._me.seen)
+        if silence > _LEASE if holder is None else not self._is_mine(holder):
+            raise _refusal(self._folder, holder)
+        if silence >= timedelta(seconds=RENEW_S):
+            self._me = replace(self._me, seen=now)
+            with storage_errors(self._folder):
                 self._sign()
 
-    def _respect_other_machines(self) -> None:
-        holder = _signed(self._folder) if self._is_leased else None
-        # On this machine the lock holds, and it is ours now.
-        if holder and holder.host != self._me.host and abs(self._me.seen - holder.seen) < _LEASE:
-            raise _refusal(self._folder, holder, until=holder.seen + _LEASE)
+    def _respect_other_machines(self, holder: Holder | None) -> None:
+        if not self._is_leased or holder is None or holder.host == self._me.host:
+            return  # on this machine the lock counts, and it is ours now
+        if abs(self._me.seen - holder.seen) < _LEASE:
+            raise _refusal(self._folder, holder)
 
     def _is_mine(self, holder: Holder) -> bool:
         return (holder.pid, holder.host) == (self._me.pid, self._me.host)
@@ -365,11 +365,8 @@ def _may_live(holder: Holder) -> bool:
     return True
 
 
-def _refusal(
-    folder: Path, holder: Holder | None, until: datetime | None = None
-) -> StudyLockedError:
+def _refusal(folder: Path, holder: Holder | None) -> StudyLockedError:
     if holder is None:
         return StudyLockedError(folder, pid=None, host=None, since=None)
     since = in_local_time(holder.since)
-    end = None if until is None else in_local_time(until)
-    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since, until=end)
+    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)

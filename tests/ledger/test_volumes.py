@@ -211,8 +211,8 @@ def test_another_machine_on_the_same_share_is_named(
     other = start_on_another_machine()
     words = (
         rf"The study {folder} is in use by process {other.pid} on lab-pc since [-\d]+ [\d:]+: wait "
-        r"for it, or stop it first \(if lab-pc has crashed, run the same command again after "
-        r"[-\d]+ [\d:]+\)\. `helios-research status` shows its progress\."
+        r"for it, or stop it first \(if that machine has crashed, run the same command again in "
+        r"ten minutes\)\. `helios-research status` shows its progress\."
     )
     for _ in range(2):
         with pytest.raises(StudyLockedError) as caught:

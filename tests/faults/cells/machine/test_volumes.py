@@ -132,7 +132,9 @@ def open_on_another_machine(trial, share, elsewhere):
 
 
 IN_USE = (
-    "The study {place}study is in use by process {place} on lab-pc since {place}: wait for it, "
+    "The study {place}study is in use by process {place} on lab-pc since {place}: wait for it, or "
+    "stop it first (if that machine has crashed, run the same command again in ten minutes). "
+    "`helios-research status` shows its progress."
 )
 
 
@@ -144,8 +146,7 @@ class TestOnTwoMachines:
         ending="stops",
         happens="Where locks may not reach the other machine, a lease in the study's folder does: "
         "nothing is sent while another machine has shown itself in the last ten minutes.",
-        sees=IN_USE + "or stop it first (if lab-pc has crashed, run the same command again after "
-        "{place}). `helios-research status` shows its progress.",
+        sees=IN_USE,
         do="Submit from one machine.",
     )
     def test_a_second_machine_sends_nothing(self, trial, open_on_another_machine, is_said) -> None:
@@ -162,7 +163,7 @@ class TestOnTwoMachines:
         fault="a second machine",
         ending="stops",
         happens="A machine that slept finds that another one has taken the study over, and stops.",
-        sees=IN_USE + "or stop it first. `helios-research status` shows its progress.",
+        sees=IN_USE,
         do="Let the other machine finish.",
     )
     def test_a_machine_that_slept_leaves_the_study_to_the_one_that_took_it_over(
