@@ -182,7 +182,7 @@ class World:
     """Gives each story a study, a disk and a service of its own."""
 
     audio: Callable[[bytes, str], bytes]
-    speech: bytes
+    speech: bytes = field(repr=False)
     submit_and_die: Callable[[dict[str, Any]], int]
     _known: dict[str, AudioFacts] = field(default_factory=dict)
 
