@@ -26,7 +26,7 @@
     │   ├── RefusedError          it, or its upload host, refuses everything for another reason
     │   ├── NotHeliosError        a different server answers at that address
     │   ├── NetworkError          what is between this machine and Helios lets nothing through
-    │   └── UnreachableError      no server answers there
+    │   └── UnreachableError      no server answers there, or only with errors
     └── ResultsError              a results table lacks what an analysis needs
         └── UnknownColumnError    a column is not in it
 
@@ -446,12 +446,14 @@ class NetworkError(ServiceError):
 
 
 class UnreachableError(ServiceError):
-    """No server answers at the base URL."""
+    """No server answers at the base URL, or only with errors."""
 
-    def __init__(self, base_url: str, reason: str) -> None:
+    def __init__(self, base_url: str, reason: str, *, answers: bool = False) -> None:
+        problem = "gives only errors" if answers else "cannot be reached"
+        do = "wait a while" if answers else "check the network connection and the base URL"
         super().__init__(
-            f"{base_url} cannot be reached ({reason.rstrip('.')}): check the network connection "
-            "and the base URL. Everything done so far is kept; submit again to continue."
+            f"{base_url} {problem} ({reason.rstrip('.')}): {do}. Everything done so far is kept; "
+            "submit again to continue."
         )
 
 

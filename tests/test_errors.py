@@ -316,6 +316,11 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "submit again to continue.",
     ),
     (
+        partial(errors.UnreachableError, "The upload host", "Slow down.", answers=True),
+        "The upload host gives only errors (Slow down): wait a while. Everything done so far is kept; "
+        "submit again to continue.",
+    ),
+    (
         partial(errors.UnknownColumnError, "distres", ["distress", "arm"]),
         "The results have no column 'distres'. Did you mean 'distress'? There are: distress, arm.",
     ),

@@ -129,7 +129,9 @@ def fetch_request(run_id: str) -> ApiRequest:
 def read_account(response: Response, now: datetime) -> Result[Account]:
     """Read the answer to `account_request`."""
     result = _read(response, now, Account)
-    if isinstance(result, Failure) and result.code == UNREADABLE_ANSWER:
+    body = response.body.strip()
+    broke_off = body[:1] == b"{" and body[-1:] != b"}"
+    if isinstance(result, Failure) and result.code == UNREADABLE_ANSWER and not broke_off:
         return _not_helios(response, response.description)
     return result
 
@@ -139,9 +141,7 @@ def read_created(
 ) -> Result[CreatedRun]:
     """Read the answer to `create_request`."""
     if response.status in _ROW_STATUSES:
-        # A gateway in between refuses with a page, or with nothing, and then it is no verdict of
-        # Helios on the recording.
-        if response.is_web_page or not response.body:
+        if response.is_of_gateway:
             return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
         return _rejected(response, now, request)
     result = _read(response, now, CreatedRun)
@@ -158,7 +158,7 @@ def read_created(
 
 def read_run(response: Response, now: datetime, run_id: str, user_label: str) -> Result[ModelRun]:
     """Read the answer to `fetch_request`; one about another run or participant is not believed."""
-    if response.status in _GONE_STATUSES and not response.is_web_page:
+    if response.status in _GONE_STATUSES and not response.is_of_gateway:
         return _failure(FailureKind.GONE, response, "Helios does not have this model run.", now)
     result = _read(response, now, ModelRun, others=FailureKind.RETRY)
     if isinstance(result, Failure):
@@ -208,7 +208,10 @@ def _meaning_of(response: Response) -> tuple[FailureKind, str] | None:
         reason = "The quota of this account is used up. Ask thymia when it is renewed."
         return FailureKind.REFUSED, reason
     if response.status == HTTPStatus.FORBIDDEN and response.is_web_page:
-        return FailureKind.RETRY, "A firewall refuses the request."
+        return (
+            FailureKind.RETRY,
+            "A firewall refuses the request: ask those who run it to allow Helios.",
+        )
     failed = _COULD_NOT_ANSWER if response.status >= 500 else None
     return _MEANINGS.get(response.status, failed)
 

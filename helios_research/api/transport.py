@@ -91,7 +91,7 @@ class Failure:
             return NotHeliosError(base_url, self.reason.rstrip("."))
         if self.kind is FailureKind.NETWORK:
             return NetworkError(self.reason)
-        return UnreachableError(base_url, self.reason)
+        return UnreachableError(base_url, self.reason, answers=self.status is not None)
 
 
 _REFUSALS = frozenset(
@@ -168,6 +168,12 @@ class Response:
         """Whether it is HTML (or the XML of some gateway) rather than JSON."""
         declared = self.headers.get("content-type", "").lower()
         return "html" in declared or self.body.lstrip()[:1] == b"<"
+
+    @property
+    def is_of_gateway(self) -> bool:
+        """Whether an error is of something in front of Helios, and so no verdict of Helios'."""
+        # AWS' gateways send a message and nothing else.
+        return self.is_web_page or not self.body or set(self._object()) == {"message"}
 
     @property
     def description(self) -> str:

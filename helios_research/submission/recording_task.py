@@ -71,6 +71,8 @@ class RecordingTask:
     source: str
     runs: run_poller.RunPoller = field(init=False)
     upload_slots: asyncio.Semaphore = field(init=False)
+    _created_here: set[int] = field(default_factory=set)
+    _tried_again: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.runs = run_poller.RunPoller(
@@ -95,7 +97,8 @@ class RecordingTask:
                 return action.attempt
             if isinstance(action, StartAttempt):
                 failures = sum(map(failed_inside, attempts.values())) - failures_before
-                await self.clock.sleep(_wait_after(failures))
+                if failures:
+                    await self._wait_after(failures, job.request.user_label)
             try:
                 attempt = await self._perform(action, job)
             except PostponedError as postponed:
@@ -105,6 +108,19 @@ class RecordingTask:
             abandoned += attempt.state is State.ABANDONED
             if attempt.error_code == RECORDING_CHANGED or abandoned > MOST_EXPIRIES:
                 return attempt
+
+    async def _wait_after(self, failures: int, user_label: str) -> None:
+        """Give the service time to recover, more after each failure.
+
+        Runs of one participant are made apart: where they failed because of each other, all of them
+        at the same moment would fail again.
+        """
+        now_s = self.clock.monotonic()
+        due_s = now_s + AFTER_INTERNAL_S[min(failures, len(AFTER_INTERNAL_S)) - 1]
+        last_s = self._tried_again.get(user_label, 0.0)
+        due_s = max(due_s, last_s + max(self.polling.typical_s or 0.0, AFTER_INTERNAL_S[0]))
+        self._tried_again[user_label] = due_s
+        await self.clock.sleep(due_s - now_s)
 
     async def _note(self, action: Action, why: Failure) -> None:
         """Write down what a recording waits for, beside the state that it is in."""
@@ -159,6 +175,7 @@ class RecordingTask:
                     upload_url=answer.value.recording_upload_url,
                     created_at=self.clock.now(),
                 )
+                self._created_here.add(attempt.attempt_id)
             except RepeatedRunError:
                 return mixed_up("a run of another recording", answer.status)
             return Success(created, answer.raw, answer.status, answer.pause_s)
@@ -194,12 +211,15 @@ class RecordingTask:
         return attempt
 
     async def _refused(self, attempt: Attempt, answer: Failure, *, first: bool) -> Failure:
-        """Tell a URL that has expired, which another run mends, from an upload that is refused.
+        """Distinguish a URL that has expired, which another run mends, from an upload that is refused.
 
-        Both count: a host that refuses everything may call every URL expired.
+        A host that refuses everything may also call a URL expired that is new.
         """
         if has_expired(attempt, self.clock.now()):
             return replace(answer, kind=FailureKind.URL_EXPIRED)
+        is_new = attempt.attempt_id in self._created_here
+        if answer.kind is FailureKind.URL_EXPIRED and not is_new:
+            return answer
         error = self.client.postponed(UPLOAD_HOST, answer)
         if answer.kind is FailureKind.URL_EXPIRED and isinstance(error, PostponedError):
             return answer
@@ -279,11 +299,6 @@ class RecordingTask:
         if run.is_complete:
             return self.ledger.attempt(attempt.attempt_id)
         return await self.runs.arrived(attempt)
-
-
-def _wait_after(failures: int) -> float:
-    """Give the service time to recover, more after each failure; seconds."""
-    return AFTER_INTERNAL_S[min(failures, len(AFTER_INTERNAL_S)) - 1] if failures > 0 else 0.0
 
 
 def _failure_of(attempt: Attempt) -> Failure:

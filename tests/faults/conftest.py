@@ -45,6 +45,8 @@ FAULTS = {
     "HTTP 504": "A gateway in front of the service gets no answer in time.",
     "HTTP 403": "The gateway refuses the key that worked until then, or a firewall answers with a page.",
     "no quota": "HTTP 402, or HTTP 429 `Limit Exceeded`: the account has no credit, or its quota is used up.",
+    "a gateway's own refusal": "What is in front of Helios answers HTTP 400, 404 or 413 with a page, with "
+    "nothing, or with a `message` alone.",
     "HTML instead of JSON": "A login page or a proxy answers in place of the service.",
     "half a JSON": "An answer that looks complete but stops in the middle.",
     "an answer of another request": "A cache in between repeats what it was told before, or answers are mixed "
@@ -113,6 +115,7 @@ NOT_MET = {
         for fault in _OF_RUNS
         for step in ("create", "upload")
     },
+    ("upload", "a gateway's own refusal"): "shown under *a refused upload*",
     ("upload", "HTTP 403"): "shown under *a refused upload*",
     ("upload", "no quota"): "uploads do not count",
     **{(step, "a refused upload"): "nothing is uploaded" for step in ("create", "poll")},

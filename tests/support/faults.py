@@ -72,12 +72,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Everything that goes wrong in a sandbox."""
+    """Everything that goes wrong in a sandbox.
+
+    A run fails, too, whose audio arrives within so many seconds of its participant's last.
+    """
 
     rules: tuple[Rule, ...] = ()
     failing_first: int = 0
     failing_rate: float = 0.0
     failing_code: str = "ERR_INTERNAL"
+    failing_within_s: float = 0.0
     stuck_first: int = 0
     stuck_rate: float = 0.0
     seed: int = 0
@@ -141,10 +145,11 @@ class FaultPlan:
             return rule
         return None
 
-    def run_outcome(self, earlier_runs: int, ordinal: int) -> RunOutcome:
+    def run_outcome(self, earlier_runs: int, ordinal: int, since_s: float) -> RunOutcome:
         """Decide about one run when its audio has arrived."""
         draw = Random(f"{self.faults.seed}:{ordinal}")
         failing = draw.random() < self.faults.failing_rate
+        failing |= since_s < self.faults.failing_within_s
         stuck = draw.random() < self.faults.stuck_rate
         return RunOutcome(
             error_code=(

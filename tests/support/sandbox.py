@@ -99,8 +99,8 @@ class ObservedCore(Core):
         self.last_bodies: dict[Step, bytes] = {}
         self.runs = FaultyRunStore(settings, clock, self._draw)
 
-    def _draw(self, earlier_runs: int, ordinal: int) -> RunOutcome:
-        return self.plan.run_outcome(earlier_runs, ordinal)
+    def _draw(self, earlier_runs: int, ordinal: int, since_s: float) -> RunOutcome:
+        return self.plan.run_outcome(earlier_runs, ordinal, since_s)
 
     def set_faults(self, faults: Faults) -> None:
         """Let other things go wrong, beginning now."""
@@ -123,13 +123,14 @@ class FaultyRunStore(RunStore):
         self,
         settings: SandboxSettings,
         clock: Clock,
-        draw: Callable[[int, int], RunOutcome],
+        draw: Callable[[int, int, float], RunOutcome],
     ) -> None:
         super().__init__(settings, clock)
         self._draw = draw
         self._outcomes: dict[str, RunOutcome] = {}
         self._released_at: dict[str, float] = {}
         self._runs_per_audio: Counter[str] = Counter()
+        self._last_of: dict[str, float] = {}
         self._started = 0
 
     def receive(self, run: Run, sha256: str) -> bool:
@@ -140,7 +141,12 @@ class FaultyRunStore(RunStore):
                 self._started += 1
             else:
                 self._runs_per_audio[before] -= 1
-            self._outcomes[run.run_id] = self._draw(self._runs_per_audio[sha256], self._started)
+            now = self._clock()
+            since_s = now - self._last_of.get(run.user_label, -math.inf)
+            self._last_of[run.user_label] = now
+            self._outcomes[run.run_id] = self._draw(
+                self._runs_per_audio[sha256], self._started, since_s
+            )
             self._runs_per_audio[sha256] += 1
         return taken
 

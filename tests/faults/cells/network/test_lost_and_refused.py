@@ -128,6 +128,11 @@ def test_half_an_answer_is_not_believed(prove_by_sandbox, step) -> None:
     prove_by_sandbox(Rule(Fault.HALF_JSON, on=STEPS[step]))
 
 
+def test_half_an_answer_to_the_first_question_is_asked_again(trial) -> None:
+    trial.sandbox.faults = Faults(rules=(Rule(Fault.HALF_JSON, on=Step.ACCOUNT, times=2),))
+    assert trial.submit()["outcome"].tolist() == ["scored"] * 3
+
+
 @pytest.mark.parametrize("step", STEPS.values())
 def test_an_answer_that_is_lost_in_any_other_way_is_asked_for_again(trial, step) -> None:
     spoiled = [

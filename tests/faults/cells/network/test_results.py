@@ -129,6 +129,14 @@ def test_an_internal_error_is_asked_about_once_more_before_another_run_is_paid(t
     assert results["attempts"].tolist() == [1, 2]
 
 
+def test_runs_of_one_person_that_disturb_each_other_are_tried_again_apart(trial) -> None:
+    trial.table["user_label"] = "P01"
+    trial.sandbox.faults = Faults(failing_within_s=5.0)
+    results = trial.start(6).wait()
+    trial.hold(results, runs=2)
+    assert results["outcome"].tolist() == ["scored"] * 6
+
+
 @pytest.mark.fault(
     step="poll",
     fault="an unknown status",

@@ -247,6 +247,17 @@ def test_a_url_that_has_expired_is_replaced_by_another_run(trial, relay) -> None
     assert results["attempts"].sum() == 5
 
 
+def test_urls_that_expired_since_an_earlier_submission_are_all_replaced(trial, relay) -> None:
+    relay.play("upload", hang_up)
+    trial.submit(6, patience=1.0)
+    relay.calm()
+    # More in a row than a host that refuses everything gets.
+    relay.play("upload", lambda exchange: exchange.answer(403, EXPIRED), 5)
+    results = trial.submit(6)
+    assert results["outcome"].tolist() == ["scored"] * 6
+    assert results["attempts"].sum() == 11
+
+
 KEPT = " No recording was marked as failed; submit again to continue."
 
 
@@ -450,9 +461,8 @@ def test_a_base_url_with_a_path_is_named_beside_the_key(trial) -> None:
                 ending="tried again",
                 happens="A page of a firewall says nothing of the key: the request is made again.",
                 code="HTTP_403",
-                sees="A firewall refuses the request.",
-                do="Submit again if rows are left `pending`; if they stay so, ask those who run the "
-                "firewall to allow Helios.",
+                sees="A firewall refuses the request: ask those who run it to allow Helios.",
+                do="Submit again if rows are left `pending`.",
             ),
         )
         for step in ("create", "poll")
@@ -461,6 +471,37 @@ def test_a_base_url_with_a_path_is_named_beside_the_key(trial) -> None:
 def test_a_firewalls_page_is_no_verdict_on_the_key(prove_by_sandbox, step) -> None:
     page = "<html>Request blocked</html>"
     prove_by_sandbox(Rule(Fault.STATUS, on=STEPS[step], status=403, body=page))
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "message"),
+    [
+        pytest.param(
+            step,
+            status,
+            message,
+            id=step,
+            marks=pytest.mark.fault(
+                step=step,
+                fault="a gateway's own refusal",
+                ending="tried again",
+                happens="No row is `rejected` or `lost` for it; the request is made again.",
+                code=f"HTTP_{status}",
+                sees=f"{sees} It says: {message}",
+                do="Submit again if rows are left `pending`; if they stay so, tell thymia.",
+            ),
+        )
+        for step, status, message, sees in (
+            ("create", 413, "Request Too Long", "Something refused the request."),
+            ("poll", 404, "Not Found", "Helios gave an answer that it does not document."),
+        )
+    ],
+)
+def test_a_gateways_own_refusal_is_no_verdict_of_helios(
+    prove_by_sandbox, step, status, message
+) -> None:
+    body = json.dumps({"message": message})
+    prove_by_sandbox(Rule(Fault.STATUS, on=STEPS[step], status=status, body=body))
 
 
 def test_a_budget_that_is_said_to_be_used_up_is_waited_for(trial, relay, clock) -> None:
