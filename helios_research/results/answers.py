@@ -9,10 +9,12 @@ from pydantic.alias_generators import to_camel
 
 from helios_research._util.columns import batches, json_columns
 from helios_research.api.models import LONGEST_RUN_ID, flatten_result
-from helios_research.columns import RESULTS_BY_NAME, SCORES
+from helios_research.columns import BIOMARKERS, BUCKET_LEVELS, RESULTS_BY_NAME, SCORES
 from helios_research.results.files import ARROW_TYPES
 
 _SCORES = tuple(column.name for column in SCORES)
+_BUCKETED = frozenset(marker.name for marker in BIOMARKERS if marker.bucketed)
+_LEVELS = pa.array([*BUCKET_LEVELS, None], pa.float64())
 _LIMITS = ("start_secs", "finish_secs")
 TIMES = ("run_at", "completed_at")
 ANSWER = (*("warnings", *TIMES, "n_sections", "sections", "transcript"), *_LIMITS, *_SCORES)
@@ -56,7 +58,7 @@ def _laid_out(answers: pa.StructArray) -> pa.Table:
         *(pc.greater(pc.binary_length(found[name]), 0) for name in ("id", "status")),
         pc.less_equal(pc.binary_length(found["id"]), LONGEST_RUN_ID),
         *(pc.less_equal(counts, 1), sections.is_valid(), found["warnings"].flatten().is_valid()),
-        *(pc.fill_null(pc.is_finite(values), fill_value=True) for values in numbers.values()),
+        *(_may_be(name, values) for name, values in numbers.items()),
     ]
     if not all(pc.all(each, skip_nulls=False, min_count=0).as_py() for each in usual):
         raise pa.ArrowInvalid("an answer is unusual")
@@ -68,6 +70,14 @@ def _laid_out(answers: pa.StructArray) -> pa.Table:
     columns |= {"n_sections": counts, "sections": pa.nulls(len(answers), _TYPES["sections"])}
     columns |= {IS_READABLE: pa.repeat(pa.scalar(value=True), len(answers))}
     return pa.table(columns).select(_SCHEMA.names).cast(_SCHEMA)
+
+
+def _may_be(name: str, values: pa.Array) -> pa.Array:
+    if name in _BUCKETED:
+        return pc.is_in(values, value_set=_LEVELS)
+    in_range = pc.and_(pc.greater_equal(values, 0.0), pc.less_equal(values, 1.0))
+    found = pc.is_finite(values) if name in _LIMITS else in_range
+    return pc.fill_null(found, fill_value=True)
 
 
 def _flat(body: str) -> dict[str, Any]:

@@ -31,7 +31,20 @@ WHOLE = {
 }
 STRANGE = st.one_of(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    st.sampled_from([[], {}, [None], [{}], {"value": None}, {"value": "0.5"}, "\ud800", "x" * 501]),
+    st.sampled_from(
+        [
+            [],
+            {},
+            [None],
+            [{}],
+            {"value": None},
+            {"value": "0.5"},
+            {"value": 0.5},
+            {"value": 1.7},
+            "\ud800",
+            "x" * 501,
+        ]
+    ),
     st.sampled_from([10**400, 1e308, "2026-11-22", "1767000000", "2026-11-22T12:00:00.1234567Z"]),
     st.sampled_from([{"sections": []}, {"sections": [SECTION, SECTION]}, {"sections": [None]}]),
 )
@@ -49,7 +62,7 @@ def answers(draw: st.DrawFn) -> str:
         try:
             for step in path:
                 place = place[step]
-            place[list(place)[number % len(place)]] = value
+            place[list(place)[number % len(place)]] = copy.deepcopy(value)
         except (LookupError, TypeError, ZeroDivisionError):
             continue  # an earlier change has taken the place away
     return json.dumps(answer)
