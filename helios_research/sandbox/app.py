@@ -4,6 +4,7 @@ Written from the API's contract alone and on purpose without the client's own mo
 mistake there cannot be mirrored here. Refusals have the shape of FastAPI's.
 """
 
+import hashlib
 import hmac
 import json
 import math
@@ -115,11 +116,6 @@ def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[
         return [_as_fastapi(dict(problem)) for problem in found]
 
 
-def _not_a_run_id(text: str) -> list[dict[str, Any]]:
-    refusal = _refusal("path", "Input should be a valid UUID", "uuid_parsing")
-    return [{**refusal, "loc": ("path", "model_run_id"), "input": text}]
-
-
 def _as_fastapi(problem: dict[str, Any]) -> dict[str, Any]:
     problem["loc"] = ("body", *problem["loc"])
     if problem["type"] == "json_invalid":
@@ -180,7 +176,8 @@ class Api:
 
     async def account(self, request: Request) -> Response:  # noqa: ARG002 (Starlette passes it)
         """Name the account of the key."""
-        return JSONResponse({"id": self._core.account_id, "features": ["mental-wellness"]})
+        account = hashlib.sha256(self._core.settings.api_key.encode()).hexdigest()[:12]
+        return JSONResponse({"id": f"sandbox-{account}", "features": ["mental-wellness"]})
 
     async def create(self, request: Request) -> Response:
         """Create a model run."""
@@ -190,9 +187,12 @@ class Api:
         wanted = read_request(body, request.headers.get("content-type", ""))
         if isinstance(wanted, list):
             return _unprocessable(wanted)
-        run = self._core.runs.create(wanted.user.user_label, delete_data=wanted.delete_data)
-        self._core.note(RunCreated(self._core.now(), run.run_id, json.loads(body)))
-        return JSONResponse({"id": run.run_id, "recordingUploadUrl": self._core.upload_url_of(run)})
+        core = self._core
+        run = core.runs.create(wanted.user.user_label, delete_data=wanted.delete_data)
+        core.note(RunCreated(core.now(), run.run_id, json.loads(body)))
+        path = f"/recordings/{run.run_id}"
+        upload_url = f"{core.upload_url}{path}?{core.signer.query(path, core.clock())}"
+        return JSONResponse({"id": run.run_id, "recordingUploadUrl": upload_url})
 
     async def fetch(self, request: Request) -> Response:
         """Give the state of a run, and its results."""
@@ -200,7 +200,8 @@ class Api:
         try:
             run_id = str(uuid.UUID(text))
         except ValueError:
-            return _unprocessable(_not_a_run_id(text))
+            refusal = _refusal("path", "Input should be a valid UUID", "uuid_parsing")
+            return _unprocessable([refusal | {"loc": ("path", "model_run_id"), "input": text}])
         run = self._core.runs.find(run_id)
         if run is None:
             return JSONResponse({"detail": "Model run not found"}, 404)

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from helios_research.sandbox.runs import Run, RunStore, SandboxSettings
+from helios_research.sandbox.runs import RunStore, SandboxSettings
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 CLIENT_CLOSED = 499  # as nginx logs it
@@ -168,11 +168,6 @@ class Core:
         self.stopping = asyncio.Event()
         self._log_file = log_file
 
-    @property
-    def account_id(self) -> str:
-        """The id of the account that the key belongs to."""
-        return f"sandbox-{hashlib.sha256(self.settings.api_key.encode()).hexdigest()[:12]}"
-
     def now(self) -> datetime:
         """Give the time of the sandbox's clock, in UTC."""
         return datetime.fromtimestamp(self.clock(), UTC)
@@ -191,11 +186,6 @@ class Core:
     def wrap(self, app: ASGIApp, host: Literal["api", "upload"]) -> ASGIApp:  # noqa: ARG002 (for subclasses)
         """Put the outermost layer around a host."""
         return _logged(app, self)
-
-    def upload_url_of(self, run: Run) -> str:
-        """Make the URL that a run's recording is put to."""
-        path = f"/recordings/{run.run_id}"
-        return f"{self.upload_url}{path}?{self.signer.query(path, self.clock())}"
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not for longer than the sandbox runs."""

@@ -63,6 +63,7 @@ class StatusLoader:
     ) -> None:
         self._ledger = ledger
         self._options = options
+        self._verdicts = Verdicts(ledger)
         if rows is None:
             requests = RowRequests(cohort, ledger.withdrawn())
             self._rows_at: Callable[[Sequence[int]], Sequence[Row]] = requests.at
@@ -150,10 +151,10 @@ class StatusLoader:
             for row, found in zip(rows, statuses, strict=True)
             if found.next is NextStep.SEND and row.location
         ]
-        seen, verdicts = seen_at(self._ledger, unsent), Verdicts(self._ledger)
+        seen = seen_at(self._ledger, unsent)
         for row, sha256, found in zip(rows, hashes, statuses, strict=True):
             check = seen.get(row.location or "") if found.next is NextStep.SEND else None
-            yield found if check is None else status(row, sha256, verdicts.applied(check))
+            yield found if check is None else status(row, sha256, self._verdicts.applied(check))
 
     def _digests_of_shared_audio(self) -> dict[str, set[str | None]]:
         """Collect the requests that are made with each audio that is in several rows."""
