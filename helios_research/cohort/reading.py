@@ -166,6 +166,8 @@ def _find_delimiter(text: str, known: set[str]) -> tuple[str, str]:
 def _records(
     path: Path, text: str, delimiter: str
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    # A cell may hold a whole recording in base64. The limit is one of the process, and only raised.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     # Strict, because a quote that is never closed would otherwise swallow rows silently.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     numbered: list[tuple[int, list[str]]] = []

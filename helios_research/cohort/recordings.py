@@ -4,7 +4,10 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -25,6 +28,16 @@ SCHEMES = frozenset({*_CLOUD, *_SERVER, "file", "memory"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 _MOST_NAMED = 5
+LONGEST_PATH = 4_096
+"""Characters of a path that any system takes; what is longer is no path."""
+# Windows' FILE_ATTRIBUTE_OFFLINE and FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS, and macOS' SF_DATALESS.
+_IN_CLOUD_ATTRIBUTES, _IN_CLOUD_FLAG = 0x1000 | 0x40_0000, 0x4000_0000
+
+_IN_CLOUD = Problem(
+    "The file is in the cloud and not downloaded yet.",
+    "Download it to this computer, for example by 'Always keep on this device' (OneDrive) or "
+    "'Download Now' (iCloud).",
+)
 
 
 def resolve(cell: str, root: str) -> str:
@@ -46,11 +59,13 @@ def resolve_root(root: str | os.PathLike[str] | None, default: Path) -> str:
     return _local_path(text) if url[1].lower() == "file" else text
 
 
-def look(location: str) -> tuple[str, Problem | None]:
+def look(location: str, column: str = "recording") -> tuple[str, Problem | None]:
     """Look at a recording without opening it."""
     url = _SCHEME.match(location) if "://" in location else None
     if url is not None:
         return location, _scheme_problem(url[1])
+    if len(location) > LONGEST_PATH or ";base64," in location:
+        return location, _in_a_cell(column)
     try:
         found = os.stat(location)  # noqa: PTH116  # as above
     except (OSError, ValueError) as error:
@@ -63,17 +78,37 @@ def _file_problem(location: str, found: os.stat_result) -> Problem | None:
         return Problem("This is a folder, not a recording.", "Name the file inside it.")
     if not stat.S_ISREG(found.st_mode):
         return Problem("This is not an ordinary file.", "Name a file that holds a recording.")
+    in_cloud = getattr(found, "st_file_attributes", 0) & _IN_CLOUD_ATTRIBUTES
+    if in_cloud or getattr(found, "st_flags", 0) & _IN_CLOUD_FLAG or location.endswith(".icloud"):
+        return _IN_CLOUD
     if found.st_size == 0:
-        return Problem("The file is empty.", "Copy the recording again, or remove the row.")
+        return Problem(
+            "The file is empty, or not downloaded yet from its cloud.",
+            "Download or copy the recording again, or remove the row.",
+        )
     if not os.access(location, os.R_OK):
         return _forbidden()
+    if "/._" in location.replace(os.sep, "/") and _is_companion(Path(location)):
+        return Problem(
+            "This is a companion that macOS writes beside a file, not a recording.",
+            "Remove the row, and all others whose file names begin with ._.",
+        )
     return None
+
+
+def _is_companion(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return path.name.startswith("._") and file.read(4) == b"\0\x05\x16\x07"
+    return False
 
 
 def _missing(location: str, error: OSError | ValueError) -> Problem:
     if isinstance(error, PermissionError):
         return _forbidden()
     if isinstance(error, FileNotFoundError | NotADirectoryError):
+        folder, name = os.path.split(location)
+        if os.path.exists(f"{folder}/.{name}.icloud"):  # noqa: PTH110  # a name may be too long
+            return _IN_CLOUD
         return Problem(f"There is no file {location}.", _remedy_for_missing(location))
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return Problem("This is a link to itself.", "Correct the link.")
@@ -87,10 +122,55 @@ def _remedy_for_missing(location: str) -> str:
     slashed = location.replace("\\", "/")
     if slashed != location and Path(slashed).exists():
         return "Write / instead of \\ between folders."
+    likely = _likely(location)
+    if likely is not None:
+        return (
+            f"The likely file is {likely!r}, whose name differs in case, spaces, invisible characters or "
+            "how accents are stored: rename it, or copy its name."
+        )
     folder = Path(location).parent
     if not folder.is_dir():
         return f"The folder {folder} does not exist either. Check the path, and whether its drive is connected."
     return "Check the spelling and the folder."
+
+
+def _likely(location: str) -> str | None:
+    """Find what differs from a missing file only in ways that a person hardly sees."""
+    folder, name = os.path.split(location)
+    if not name:
+        return None
+    place = folder if Path(folder).is_dir() else _likely(folder)
+    if not place:
+        return None
+    found = _names_in(place, Path(place).stat().st_mtime_ns).get(_seen(name))
+    return found and str(Path(place, found))
+
+
+@lru_cache(maxsize=8)
+def _names_in(folder: str, _: int) -> dict[str, str]:
+    """List a folder as it was when it changed last."""
+    with suppress(OSError):
+        return {_seen(name): name for name in os.listdir(folder)}  # noqa: PTH208  # as above
+    return {}
+
+
+def _seen(name: str) -> str:
+    """Write a name as a person sees it, in small letters."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    visible = (letter for letter in plain if unicodedata.category(letter) != "Cf")
+    return " ".join("".join(visible).split())
+
+
+def _in_a_cell(column: str) -> Problem:
+    cells = f"df.loc[df[{column!r}].str.len() > {LONGEST_PATH}, {column!r}]"
+    names = "cells.index.map('{}.audio'.format)"
+    return Problem(
+        "The cell holds the recording itself, not the name of a file.",
+        "Write the recordings to files, with these lines, where df is the table: import base64, "
+        f"pathlib; cells = {cells}; names = {names}; [pathlib.Path(name).write_bytes("
+        "base64.b64decode(cell.rpartition(',')[2])) for name, cell in zip(names, cells)]; "
+        f"df.loc[cells.index, {column!r}] = names",
+    )
 
 
 def _forbidden() -> Problem:

@@ -21,6 +21,7 @@ from helios_research.cohort.declarations import TIMES, as_declared
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.reading import read_table
 from helios_research.cohort.recordings import (
+    LONGEST_PATH,
     check_ids,
     check_shared_audio,
     resolve,
@@ -451,7 +452,10 @@ def _tables_of(
         for name in TIMES
     }
     canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
-    canonical[RECORDING_ID.name] = unique_ids(keys, _stripped(draft.given["recording"]))
+    given = _stripped(draft.given["recording"])
+    # A cell may hold a whole recording.
+    names = given.where(given.str.len() <= LONGEST_PATH)
+    canonical[RECORDING_ID.name] = unique_ids(keys, names)
     return CohortTables(
         source=raw.source,
         mapping=mapping,

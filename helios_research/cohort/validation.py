@@ -108,7 +108,7 @@ def _check_declared(draft: Draft, issues: Issues) -> None:
 def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":
     """Look at every local recording."""
     recordings, name = draft.fields["recording"], draft.mapping.name_of("recording")
-    looked = {location: look(location) for location in recordings.dropna().unique().tolist()}
+    looked = {place: look(place, name) for place in recordings.dropna().unique().tolist()}
     each = [looked.get(location, (None, None)) for location in recordings]
     found = pd.Series([problem for _, problem in each], dtype=object).dropna()
     values = draft.given["recording"][found.index]

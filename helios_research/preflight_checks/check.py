@@ -28,7 +28,7 @@ from helios_research.recording import (
 UNREADABLE = "INVALID_RECORDING"
 """Our own code for a row whose recording cannot be read, and so cannot be sent."""
 
-_RULES_VERSION = 1
+_RULES_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

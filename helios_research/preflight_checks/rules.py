@@ -1,5 +1,6 @@
 """Which answer Helios is expected to give to a recording: every threshold with its unit and source."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -98,6 +99,19 @@ _ALL_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
 
 MISNAMED = "Its name ends in"
 
+_TO_WAV = "Convert it to WAV, for example with `ffmpeg -i FILE FILE.wav`."
+_DICTATION = "Dictation recorders of Olympus, Philips and Grundig write it. Export it as WAV from their program."
+_ADVICE = {
+    "3gp": f"Android phones write it. {_TO_WAV}",
+    "amr": f"Older phones and messengers write it. {_TO_WAV}",
+    "mov": "QuickTime, iPhone cameras and spatial Voice Memos write it. Export it as M4A.",
+    "nist sphere": f"Speech corpora use it. {_TO_WAV}",
+    "dss": _DICTATION,
+    "ds2": _DICTATION,
+    "heif": "It is a picture.",
+}
+"""What a researcher knows of containers that Helios does not list, and what to do."""
+
 
 class Prediction(NamedTuple):
     """What is expected of one recording."""
@@ -121,8 +135,15 @@ def predict(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Predic
 def _undecodable(facts: AudioFacts, _: Thresholds) -> Prediction | None:
     if facts.problem is None:
         return None
-    reason = f"Not a recording that Helios accepts: {facts.problem}."
+    reason = f"Not a recording that Helios accepts: {facts.problem}.{_advice(facts)}"
     return Prediction(Verdict.FAIL, HeliosCode.INVALID_FORMAT.value, reason)
+
+
+def _advice(facts: AudioFacts) -> str:
+    container = (facts.audio_format or "").partition("/")[0]
+    if container in _EXTENSIONS or not container:
+        return ""
+    return " " + _ADVICE.get(container, _TO_WAV)
 
 
 def _too_long(facts: AudioFacts, thresholds: Thresholds) -> Prediction | None:
@@ -175,7 +196,8 @@ def _doubts(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
 
 def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
     if facts.audio_format not in _ACCEPTED_FORMATS:
-        yield f"It is {facts.audio_format}, which is not among the formats that Helios lists."
+        listed = "which is not among the formats that Helios lists."
+        yield f"It is {facts.audio_format}, {listed}{_advice(facts)}"
     if facts.has_video:
         yield "It is a video: only its sound is of use, and sending it shows the person's face."
     if facts.cancels_out:
@@ -183,18 +205,34 @@ def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
             "Its channels are in opposite phase and cancel each other out when they are mixed: "
             "send one channel only."
         )
+    if facts.is_two_voices:
+        yield (
+            "Its two channels hold different speech, as of an interviewer and a participant: send "
+            "the participant's channel alone."
+        )
 
 
 def _doubts_on_wholeness(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
-    if facts.missing_s > thresholds.missing_s:
+    is_cut = facts.missing_s > thresholds.missing_s
+    if is_cut:
         declared_s = (facts.duration_s or 0.0) + facts.missing_s
+        why = "it ends in the middle of a block"
+        if math.isfinite(declared_s):
+            why = (
+                f"by its own header it is {_long(declared_s)} long, but only "
+                f"{facts.duration_s:.2f} s are there"
+            )
+        yield f"It seems to be cut off: {why}. Copy it again."
+    if facts.hidden_s > thresholds.missing_s:
         yield (
-            f"It seems to be cut off: by its own header it is {_long(declared_s)} long, but only "
-            f"{facts.duration_s:.2f} s are there. Copy it again."
+            f"It was trimmed: {facts.duration_s:.2f} s are played, but {facts.hidden_s:.2f} s more are "
+            "still in the file and would be sent. Export it anew to leave them out."
         )
-    if facts.damaged_packets:
-        several = facts.damaged_packets > 1
-        parts = f"{facts.damaged_packets:,} parts of it" if several else "a part of it"
+    # The part in which it was cut off has been mentioned.
+    damaged = facts.damaged_packets - is_cut
+    if damaged > 0:
+        several = damaged > 1
+        parts = f"{damaged:,} parts of it" if several else "a part of it"
         left_out = "were left out" if several else "was left out"
         yield f"It is damaged: {parts} could not be decoded and {left_out}."
     if facts.invalid_samples:

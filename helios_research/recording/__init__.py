@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording.decoding import Container, Decoding, declared_duration_s, sniff
+from helios_research.recording.decoding import Container, Decoding, not_audio, sniff
 from helios_research.recording.source import (
     HashingReader,
     SeekableFile,
@@ -36,7 +36,7 @@ __all__ = [
     "without_secrets",
 ]
 
-MEASURING_VERSION = 2
+MEASURING_VERSION = 3
 """Increased when the same bytes are measured differently, so that cached checks are not used."""
 
 
@@ -81,8 +81,13 @@ class AudioFacts(Fingerprint):
     cancels_out: bool = False
     # Samples that are not finite numbers; they are measured as silence.
     invalid_samples: int = 0
-    # Seconds that its header declares and that are not there; 0 where its header gives no length.
+    # Seconds that its header declares and that are not there; infinite where it gives no length, but
+    # the recording ends in the middle of a frame, page or block.
     missing_s: float = 0.0
+    # Seconds that were trimmed away by its edit list, but are still in the file.
+    hidden_s: float = 0.0
+    # Whether each of two channels is loud where the other is quiet.
+    is_two_voices: bool = False
 
 
 def fingerprint(location: str) -> Fingerprint:
@@ -130,6 +135,7 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
             file, stamp = source, Stamp(source.seek(0, io.SEEK_END), "")
         reader = HashingReader(file)
         try:
+            _refuse_what_is_no_audio(source, reader)
             yield reader, stamp
         except Exception as error:
             if reader.failure is None:
@@ -137,8 +143,18 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
             raise _broken_off(source, reader.failure) from error
 
 
+def _refuse_what_is_no_audio(source: str | SeekableFile, reader: HashingReader) -> None:
+    found = not_audio(reader)
+    if found is not None:
+        raise RecordingUnavailableError(_shown(source), *found)
+
+
+def _shown(source: str | SeekableFile) -> str:
+    return without_secrets(source) if isinstance(source, str) else "in memory"
+
+
 def _broken_off(source: str | SeekableFile, failure: Exception) -> RecordingUnavailableError:
-    location = without_secrets(source) if isinstance(source, str) else "in memory"
+    location = _shown(source)
     if isinstance(source, str) and is_remote(source):
         return unavailable(location, failure, is_remote=True)
     reason = f"could not be read to its end ({failure})"
@@ -147,8 +163,6 @@ def _broken_off(source: str | SeekableFile, failure: Exception) -> RecordingUnav
 
 def _heard(reader: HashingReader, container: Container, enough_s: float | None) -> dict[str, Any]:
     """Decode a recording; one of which only a part can be decoded has no ``problem``."""
-    declared_s = declared_duration_s(reader, container) or 0.0
-    reader.seek(0)
     decoding, levels, speech = Decoding(reader, container), SoundLevels(), SpeechMeter(enough_s)
     for block in decoding.blocks():
         speech.add(levels.add(block), block.sample_rate_hz)
@@ -172,7 +186,9 @@ def _heard(reader: HashingReader, container: Container, enough_s: float | None) 
         "damaged_packets": decoding.damaged_packets + (decoding.problem is not None),
         "cancels_out": levels.cancels_out,
         "invalid_samples": levels.invalid_samples,
-        "missing_s": max(0.0, declared_s - decoding.duration_s),
+        "missing_s": decoding.missing_s,
+        "hidden_s": decoding.hidden_s,
+        "is_two_voices": levels.is_two_voices,
     }
 
 

@@ -1,6 +1,8 @@
 """From a recording's bytes to blocks of samples: the container by its content, decoded by FFmpeg (PyAV)."""
 
-import struct
+import io
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
@@ -20,6 +22,7 @@ from helios_research.recording.source import SeekableFile
 _ID3_HEADER_BYTES = 10
 _MOST_ID3_TAGS = 8
 _SEARCHED_FOR_MP3_BYTES = 65_536
+_SEARCHED_FOR_MARKUP_BYTES = 1_024
 _EBML_SEARCHED_BYTES = 256
 _ADTS_MASK, _ADTS_SYNC = 0xFFF6, 0xFFF0
 
@@ -50,6 +53,7 @@ OGG = Container("ogg", "ogg", "audio/ogg")
 WEBM = Container("webm", "matroska", "audio/webm")
 ADTS = Container("adts", "aac")
 QUICKTIME = Container("mov", "mov")
+MOBILE = Container("3gp", "mov")
 
 _BY_MAGIC = (
     (b"fLaC", FLAC),
@@ -60,9 +64,35 @@ _BY_MAGIC = (
     (b"caff", Container("caf")),
     (b"#!AMR", Container("amr")),
     (b"riff\x2e\x91\xcf\x11", Container("w64")),
-    # Within an archive there may be what looks like the frames of an MP3.
-    (b"PK\x03\x04", Container("zip")),
+    (b"NIST_1A", Container("nist sphere")),
+    (b"\x02dss", Container("dss")),
+    (b"\x03ds2", Container("ds2")),
+    (b"\x07ds2", Container("ds2")),
 )
+
+_NO_AUDIO = (
+    (
+        re.compile(rb"(\xef\xbb\xbf)?\s*<[!?a-zA-Z]"),
+        "is a web page, not a recording",
+        "use the link that downloads the file itself, without a page or a login before it",
+    ),
+    (
+        re.compile(rb"\0\x05\x16\x07"),
+        "is a companion that macOS writes beside a file, not a recording",
+        "name the file itself, without ._ before its name",
+    ),
+    # Within an archive there may be what looks like the frames of an MP3.
+    (re.compile(rb"PK\x03\x04"), "is a ZIP archive", "unpack it, and name the recording in it"),
+)
+
+
+def not_audio(file: SeekableFile) -> tuple[str, str] | None:
+    """Say what a file without any audio is, and what to do; None where it may hold some."""
+    head = _read_at(file, 0, _SEARCHED_FOR_MARKUP_BYTES)
+    for magic, reason, remedy in _NO_AUDIO:
+        if magic.match(head):
+            return reason, remedy
+    return None
 
 
 def sniff(file: SeekableFile) -> Container | None:
@@ -83,7 +113,7 @@ def sniff(file: SeekableFile) -> Container | None:
 
 def _by_brand(brand: bytes) -> Container:
     if brand.startswith((b"3gp", b"3g2")):
-        return Container("3gp")
+        return MOBILE
     if brand == b"qt  ":
         return QUICKTIME
     if brand.startswith((b"hei", b"avif", b"mif1")):
@@ -164,56 +194,56 @@ def _read_at(file: SeekableFile, offset: int, size: int) -> bytes:
     return file.read(size)
 
 
-_CHUNK_HEADER_BYTES = 8
-_MOST_CHUNKS = 64
-# What recorders write while they do not know yet: nothing, or about the largest number that a
-# signed or an unsigned 32-bit field holds.
+_LONGEST_OGG_PAGE_BYTES = 65_307
+_MOST_ELEMENTS = 1_000_000
+# With less missing than this, how much it is says little.
+_TORN_S = 1.0
+
+
+def _is_torn(file: SeekableFile, container: Container, last: "Packet[AudioStream]") -> bool:
+    """Whether a file ends in the middle of a frame, page or block; ``last`` is its last packet."""
+    if container is MP3:
+        return _mp3_frame_bytes(bytes(last)[:4]) > last.size
+    if container is OGG:
+        return _is_ogg_torn(file)
+    if container is WEBM:
+        return _is_webm_torn(file)
+    return container.demuxer == MP4.demuxer and last.is_corrupt
+
+
+def _is_ogg_torn(file: SeekableFile) -> bool:
+    size = file.seek(0, io.SEEK_END)
+    tail = _read_at(file, max(0, size - _LONGEST_OGG_PAGE_BYTES), _LONGEST_OGG_PAGE_BYTES)
+    page = tail[max(0, tail.rfind(b"OggS\0")) :]
+    # A page has 27 bytes, a table of lengths that the last of them counts, and its packets.
+    table = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    return not table or len(page) < 27 + page[26] + sum(table)
+
+
+def _is_webm_torn(file: SeekableFile) -> bool:
+    size, at = file.seek(0, io.SEEK_END), 0
+    for _ in range(_MOST_ELEMENTS):
+        head = _read_at(file, at, 12)
+        # An element is an id, the length of what follows and that; each begins with its own width.
+        width = 9 - head[0].bit_length() if head else 0
+        if at >= size or width > 4:
+            return at > size
+        if len(head) <= width:
+            return True
+        length_bytes = 9 - head[width].bit_length()
+        unknown = (1 << 7 * length_bytes) - 1
+        length = int.from_bytes(head[width : width + length_bytes]) & unknown
+        # What was written live does not know its own length: its parts follow.
+        at += width + length_bytes + (length if length != unknown else 0)
+    return False
+
+
+# What recorders write into a WAV while they do not know its length yet: about the largest number of
+# bytes that a signed or an unsigned 32-bit field holds.
 _NOT_KNOWN_YET = 0x7FFF_0000
-# FLAC's first block begins after its magic and is STREAMINFO (RFC 9639, section 8.2): in its bytes
-# 10 to 17 are 20 bits of sample rate, 8 of channels and depth, 36 of samples.
-_STREAMINFO_RATE_AT = 4 + 4 + 10
-
-
-def declared_duration_s(file: SeekableFile, container: Container) -> float | None:
-    """Read the length in seconds that the header declares; None where headers do not count exactly."""
-    if container is WAV:
-        return _declared_by_wav(file)
-    if container is FLAC:
-        return _declared_by_flac(file)
-    return None
-
-
-def _declared_by_wav(file: SeekableFile) -> float | None:
-    bytes_per_s = 0
-    at = 12
-    for _ in range(_MOST_CHUNKS):
-        header = _read_at(file, at, _CHUNK_HEADER_BYTES)
-        if len(header) < _CHUNK_HEADER_BYTES:
-            return None
-        name, size = struct.unpack("<4sI", header)
-        if name == b"data":
-            is_known = bytes_per_s > 0 and 0 < size < _NOT_KNOWN_YET
-            return size / bytes_per_s if is_known else None
-        if name == b"fmt ":
-            form = _read_at(file, at + _CHUNK_HEADER_BYTES, 16)
-            if len(form) < 16:
-                return None
-            _, _, rate, _, frame_bytes, _ = struct.unpack("<HHIIHH", form)
-            bytes_per_s = rate * frame_bytes
-        # Chunks begin at even places.
-        at += _CHUNK_HEADER_BYTES + size + size % 2
-    return None
-
-
-def _declared_by_flac(file: SeekableFile) -> float | None:
-    packed = _read_at(file, _STREAMINFO_RATE_AT, 8)
-    # What an encoder put before it, such as tags of the MP3 kind, hides it from here.
-    if len(packed) < 8 or _read_at(file, 0, 4) != b"fLaC":
-        return None
-    bits = int.from_bytes(packed, "big")
-    rate, samples = bits >> 44, bits & 0xF_FFFF_FFFF
-    return samples / rate if rate and samples else None
-
+# Other demuxers estimate a length, or take it from the last packet that is there.
+_CHUNK_HEADER_BYTES = 8
+_COUNTING = {"wav", "flac", "mov"}
 
 DECODED_AT_MOST_S = 181.0
 """Decoding stops here, one second past the longest recording that Helios accepts (3 minutes)."""
@@ -277,29 +307,39 @@ class Decoding:
     channels: int | None = None
     damaged_packets: int = 0
     has_video: bool = False
+    missing_s: float = 0.0
+    hidden_s: float = 0.0
     problem: str | None = None
     _gatherer: _Gatherer = field(default_factory=_Gatherer, repr=False)
 
     def blocks(self) -> Iterator[Block]:
         """Decode the recording, block by block, in constant memory."""
         try:
-            with av.open(
-                self.file,
-                format=self.container.demuxer,
-                options=_DEMUXER_OPTIONS.get(self.container.name, {}),
-                metadata_errors="replace",
-                buffer_size=_IO_BUFFER_BYTES,
-            ) as opened:
-                yield from self._decoded(cast("InputContainer", opened))
+            with self._open(_DEMUXER_OPTIONS.get(self.container.name, {})) as opened:
+                yield from self._decoded(opened)
         except _UndecodableError as error:
             self.problem = str(error)
         except av.error.InvalidDataError as error:
-            self.problem = f"it cannot be decoded: it is damaged or incomplete ({error.strerror})"
+            self.problem = (
+                "it cannot be decoded: it was not finished, not copied whole or is damaged "
+                f"({error.strerror}). Copy it again"
+            )
         except av.error.FFmpegError as error:
             self.problem = f"it cannot be decoded ({error.strerror})"
         # What broken bytes make a decoder raise is a fact about the recording.
         except Exception as error:  # noqa: BLE001
             self.problem = f"it cannot be decoded ({type(error).__name__}: {error})"
+
+    def _open(self, options: dict[str, str]) -> InputContainer:
+        self.file.seek(0)
+        opened = av.open(
+            self.file,
+            format=self.container.demuxer,
+            options=options,
+            metadata_errors="replace",
+            buffer_size=_IO_BUFFER_BYTES,
+        )
+        return cast("InputContainer", opened)
 
     def _decoded(self, opened: InputContainer) -> Iterator[Block]:
         self.has_video = any(
@@ -307,20 +347,52 @@ class Decoding:
         )
         if not opened.streams.audio:
             raise _UndecodableError("it contains no audio")
-        stream = opened.streams.audio[0]
-        # Missing where FFmpeg has no decoder for the stream, although its type says otherwise.
-        context = cast("AudioCodecContext | None", stream.codec_context)
-        if context is None:
+        # A context is missing where FFmpeg has no decoder, as for Apple's spatial sound.
+        tracks = [track for track in opened.streams.audio if cast("object", track.codec_context)]
+        if not tracks:
             raise _UndecodableError("its audio codec is not supported")
+        track, context = tracks[0], tracks[0].codec_context
         context.thread_count = 1
         self.codec = context.codec.canonical_name
-        tick_s = float(stream.time_base or 0)
-        for packet in opened.demux(stream):
+        last = None
+        for packet in opened.demux(track):
+            last = packet if packet.size else last
             if self.duration_s <= DECODED_AT_MOST_S:
                 yield from self._frames_of(context, packet)
             else:
-                self.duration_s += (packet.duration or 0) * tick_s
+                self.duration_s += float((packet.duration or 0) * (track.time_base or 0))
         yield from self._gatherer.flush()
+        if last is not None and self.duration_s:
+            self.missing_s = self._missing_s(opened, track, last)
+            self.hidden_s = self._hidden_s(opened, track)
+
+    def _missing_s(
+        self, opened: InputContainer, track: AudioStream, last: "Packet[AudioStream]"
+    ) -> float:
+        """Seconds that the header declares and that are not there; infinite where it gives no length."""
+        ticks = track.duration if self.container.demuxer in _COUNTING else None
+        declared_s = float((ticks or 0) * (track.time_base or 0))
+        if self.container is WEBM and len(opened.streams) == 1:
+            declared_s = (opened.duration or 0) / av.time_base
+        if self.container is WAV and track.bit_rate:
+            # FFmpeg counts what is there.
+            size = int.from_bytes(_read_at(self.file, 4, 4), "little") + _CHUNK_HEADER_BYTES
+            absent = size - self.file.seek(0, io.SEEK_END) if size < _NOT_KNOWN_YET else 0
+            declared_s += max(0, absent) * 8 / track.bit_rate
+        end_s = float(((last.pts or 0) + (last.duration or 0)) * (track.time_base or 0))
+        missing_s = declared_s - max(end_s, self.duration_s)
+        if missing_s < _TORN_S and _is_torn(self.file, self.container, last):
+            return math.inf
+        return max(0.0, missing_s)
+
+    def _hidden_s(self, opened: InputContainer, track: AudioStream) -> float:
+        """Seconds that an edit list keeps from being played."""
+        if self.container.demuxer != MP4.demuxer:
+            return 0.0
+        place = opened.streams.audio.index(track)
+        with self._open({"ignore_editlist": "1"}) as whole:
+            ticks = (whole.streams.audio[place].duration or 0) - (track.duration or 0)
+            return max(0.0, float(ticks * (track.time_base or 0)))
 
     def _frames_of(
         self, context: AudioCodecContext, packet: "Packet[AudioStream]"

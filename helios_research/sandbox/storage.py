@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from helios_research.errors import RecordingUnavailableError
 from helios_research.recording import AudioFacts
 from helios_research.sandbox.core import Core, RecordingReceived, UrlRefusal, note_disconnect
 from helios_research.sandbox.runs import Assessment, assess
@@ -66,7 +67,10 @@ class Examiner:
         future = loop.run_in_executor(self._executor, self._examine, str(path))
         (found,) = await asyncio.gather(future, return_exceptions=True)
         path.unlink()  # noqa: ASYNC240 (shorter than a hop to another thread)
-        if isinstance(found, BaseException):
+        if isinstance(found, RecordingUnavailableError):
+            reason = "Unsupported recording: it holds no audio"
+            self._assessed(sha256, Assessment("ERR_RECORDING_INVALID_FORMAT", reason))
+        elif isinstance(found, BaseException):
             logger.error("The sandbox could not examine %s", path, exc_info=found)
             reason = f"The sandbox could not examine the recording: {found!r}"
             self._assessed(sha256, Assessment("ERR_INTERNAL", reason))

@@ -1,13 +1,23 @@
 """Where recordings are, and which of them are in several rows."""
 
+import base64
 import os
+import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from helios_research.cohort import duplicate_audio_issues
-from helios_research.cohort.recordings import look, resolve, resolve_root, unique_ids
+from helios_research.cohort import duplicate_audio_issues, read_cohort
+from helios_research.cohort.recordings import (
+    _file_problem,
+    look,
+    resolve,
+    resolve_root,
+    unique_ids,
+)
+from helios_research.cohort.validators import Problem
 
 
 @pytest.mark.parametrize(
@@ -74,8 +84,88 @@ def test_folders_empty_files_and_pipes_are_not_recordings(folder):
     (folder / "empty.wav").touch()
     os.mkfifo(folder / "pipe.wav")
     assert problem_of(folder).problem == "This is a folder, not a recording."
-    assert problem_of(folder / "empty.wav").problem == "The file is empty."
+    assert problem_of(folder / "empty.wav").problem == (
+        "The file is empty, or not downloaded yet from its cloud."
+    )
     assert problem_of(folder / "pipe.wav").problem == "This is not an ordinary file."
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [
+        ("Zoe\u0308.wav", "Zo\u00eb.wav"),
+        ("Zo\u00eb.wav", "Zoe\u0308.wav"),
+        ("Zu\u0308rich/a.wav", "Z\u00fcrich/a.wav"),
+        ("10.15\u202fAM.m4a", "10.15 AM.m4a"),
+        ("trail.wav ", "trail.wav"),
+        ("P\u200b04.wav", "P04.wav"),
+        ("P04.WAV", "p04.wav"),
+    ],
+)
+def test_a_file_whose_name_only_looks_right_is_named(tmp_path, there, named):
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_bytes(b"RIFF")
+    assert problem_of(tmp_path / named).remedy == (
+        f"The likely file is {str(tmp_path / there)!r}, whose name differs in case, spaces, invisible "
+        "characters or how accents are stored: rename it, or copy its name."
+    )
+
+
+@pytest.mark.parametrize("named", ["P1_01.wav", "P101.wav", "P 1 01.wav"])
+def test_a_file_with_another_name_is_never_the_likely_one(tmp_path, named):
+    (tmp_path / "P10_1.wav").write_bytes(b"RIFF")
+    assert problem_of(tmp_path / named).remedy == "Check the spelling and the folder."
+
+
+def test_a_companion_of_macos_is_said_to_be_one(folder):
+    (folder / "._a.wav").write_bytes(b"\0\5\x16\7" + bytes(4_000))
+    (folder / "._b.wav").write_bytes(b"RIFF")
+    assert problem_of(folder / "._a.wav") == Problem(
+        "This is a companion that macOS writes beside a file, not a recording.",
+        "Remove the row, and all others whose file names begin with ._.",
+    )
+    assert problem_of(folder / "._b.wav") is None
+
+
+IN_CLOUD = "The file is in the cloud and not downloaded yet."
+
+
+def test_a_file_that_is_still_in_the_cloud_is_said_to_be_there(folder):
+    (folder / ".m.m4a.icloud").write_bytes(b"bplist00")
+    assert problem_of(folder / "m.m4a").problem == IN_CLOUD
+    assert problem_of(folder / ".m.m4a.icloud").problem == IN_CLOUD
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [{"st_file_attributes": 0x1000}, {"st_file_attributes": 0x400000}, {"st_flags": 0x40000000}],
+)
+def test_the_marks_of_windows_and_macos_for_files_in_the_cloud_are_known(folder, mark):
+    status = SimpleNamespace(st_mode=stat.S_IFREG, st_size=99, **mark)
+    assert _file_problem(str(folder / "a.wav"), status).problem == IN_CLOUD
+
+
+@pytest.mark.parametrize(
+    "before", ["data:audio/webm;base64,", "data:audio/wav;codecs=1;base64,", ""]
+)
+def test_recordings_in_cells_are_written_to_files_by_the_lines_that_are_given(
+    cohort_of, table_of, folder, monkeypatch, before
+):
+    data = bytes(range(256)) * 2_000
+    cell = before + base64.b64encode(data).decode()
+    df = table_of({}, {"recording": cell}, {"recording": cell, "user_label": "P03"})
+    (folder / "table.csv").write_text(df.to_csv(index=False))
+    cohort = read_cohort(folder / "table.csv")
+    assert cohort.issues["problem"].unique().tolist()[0] == (
+        "The cell holds the recording itself, not the name of a file."
+    )
+    assert cohort.fields["recording_id"].tolist() == ["a.wav", "row", "row#2"]
+    said, _, lines = cohort.issues["remedy"][0].partition(": ")
+    assert said == "Write the recordings to files, with these lines, where df is the table"
+    monkeypatch.chdir(folder)
+    exec(lines, {"df": df})  # noqa: S102 - the lines that a researcher is told to run
+    assert df["recording"].tolist() == ["a.wav", "1.audio", "2.audio"]
+    assert (folder / "1.audio").read_bytes() == data
 
 
 def test_a_file_without_permission_is_distinguished_from_a_missing_one(folder, monkeypatch):

@@ -61,8 +61,8 @@ def test_half_a_file_is_half_a_recording_or_a_problem_in_words(files, audio_form
     assert facts.size_bytes == len(data) // 2
     if audio_format == "mp4/aac":
         assert facts.problem == (
-            "it cannot be decoded: it is damaged or incomplete "
-            "(Invalid data found when processing input)"
+            "it cannot be decoded: it was not finished, not copied whole or is damaged "
+            "(Invalid data found when processing input). Copy it again"
         )
     else:
         assert facts.problem is None
@@ -122,7 +122,11 @@ def test_no_mutation_of_the_bytes_raises(files, audio_format, data):
         at = data.draw(st.integers(0, end - 1))
         patch = data.draw(st.binary(min_size=1, max_size=8))
         mutated[at : at + len(patch)] = patch
-    facts = examine(io.BytesIO(bytes(mutated)))
+    try:
+        facts = examine(io.BytesIO(bytes(mutated)))
+    # What begins like a web page or an archive now.
+    except RecordingUnavailableError:
+        return
     assert facts.sha256 == hashlib.sha256(mutated).hexdigest()
     assert (facts.problem is None) == (facts.duration_s is not None)
 
@@ -186,4 +190,5 @@ def test_hours_of_mp3_are_counted_through_in_constant_memory(tmp_path, encoder, 
 
 def test_an_archive_is_not_taken_for_the_music_that_its_bytes_resemble(files):
     archive = b"PK\x03\x04" + bytes(26) + files["mp3"]
-    assert examine(io.BytesIO(archive)).problem == "it is in ZIP format"
+    with pytest.raises(RecordingUnavailableError, match="is a ZIP archive: unpack it, and name"):
+        examine(io.BytesIO(archive))

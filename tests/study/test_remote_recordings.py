@@ -80,3 +80,24 @@ def test_a_score_stays_though_its_recording_cannot_be_read_any_more(
     results = study.submit(progress=False, **quick)
     assert results["outcome"].tolist() == ["scored"] * 4
     assert sandbox.log.count(Step.CREATE) == 4
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+def test_a_web_page_behind_several_links_is_neither_sent_nor_a_duplicate(
+    table, website, tmp_path, make_sandbox, make_study, quick, preflight
+) -> None:
+    sandbox = make_sandbox()
+    (tmp_path / "login").write_text("<!DOCTYPE html><html>Please log in</html>")
+    table.loc[[1, 2], "recording"] = [f"{website.url}/login?token=s3cret{n}" for n in (1, 2)]
+    settings = quick | {"preflight": preflight}
+    results = make_study(sandbox).submit(hr.Cohort.from_frame(table), progress=False, **settings)
+    assert results["outcome"].tolist() == ["scored", "invalid", "invalid", "scored"]
+    assert (
+        results["error_reason"][1]
+        == results["error_reason"][2]
+        == (
+            f"The recording {website.url}/login is a web page, not a recording: use the link that "
+            "downloads the file itself, without a page or a login before it."
+        )
+    )
+    assert sandbox.log.count(Step.CREATE) == 2
