@@ -45,7 +45,8 @@ BASE_URLS = {
 class TimeOuts:
     """How long a request may take, in seconds.
 
-    There is no limit on waiting for a free connection: the number of requests in flight is
+    An upload may stand still for ``upload_s``; each ``least_bytes_per_s`` that move give it another
+    second. There is no limit on waiting for a free connection: the number of requests in flight is
     bounded in front of it instead (a limit there fails healthy requests under load).
     """
 
@@ -53,7 +54,8 @@ class TimeOuts:
     read_s: float = 30.0
     write_s: float = 60.0
     answer_s: float = 90.0
-    upload_s: float = 1800.0
+    upload_s: float = 120.0
+    least_bytes_per_s: float = 1000.0
 
 
 @dataclass(frozen=True, slots=True)

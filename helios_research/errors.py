@@ -27,6 +27,7 @@
     │   ├── NotHeliosError        a different server answers at that address
     │   ├── NetworkError          what is between this machine and Helios lets nothing through
     │   └── UnreachableError      no server answers there, or only with errors
+    ├── ErrorRateError            nearly all recordings end in the same error
     └── ResultsError              a results table lacks what an analysis needs
         └── UnknownColumnError    a column is not in it
 
@@ -387,6 +388,18 @@ class RepeatedRunError(StudyError):
         super().__init__(
             "An answer gave a model run, or its upload URL, that belongs to another recording of "
             "this study, so it was not used."
+        )
+
+
+class ErrorRateError(HeliosResearchError):
+    """Nearly all recordings end in the same error, so no more are sent before someone has looked."""
+
+    def __init__(self, count: int, of: int, code: str, explanation: str) -> None:
+        super().__init__(
+            f"{count} of the last {of} recordings ended in {code}, so the submission has paused before "
+            f"more are paid for. {explanation} Everything is kept: submit again to go on with the "
+            "others, or with stop_at_error_rate=None (--stop-at-error-rate 0) to go on whatever they "
+            "end in."
         )
 
 

@@ -297,6 +297,7 @@ class Study:
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
         patience: float = 600.0,
+        stop_at_error_rate: float | None = 0.9,
         verdicts: VerdictTable | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
@@ -336,6 +337,9 @@ class Study:
         patience
             Seconds for which a service that does not answer is asked again, before its recordings
             are left ``pending``.
+        stop_at_error_rate
+            The share of the last 20 recordings of this submission from which on the submission
+            pauses with an `ErrorRateError`, where they all ended in the same error; None never does.
         verdicts
             The table of `borderline` with your verdicts, or the path of a file of it; the study
             remembers them.
@@ -356,6 +360,8 @@ class Study:
             The folder is in use, cannot be written, or belongs to another service.
         ServiceError
             Helios refuses the key or cannot be reached; nothing is marked as failed.
+        ErrorRateError
+            Nearly all recordings ended in the same error; see ``stop_at_error_rate``.
         KeyboardInterrupt
             Interrupted, after everything in flight was kept.
         """
@@ -380,6 +386,7 @@ class Study:
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
         patience: float = 600.0,
+        stop_at_error_rate: float | None = 0.9,
         verdicts: VerdictTable | None = None,
         monitor: bool = True,
     ) -> Submission:
@@ -391,7 +398,7 @@ class Study:
             The recordings; without it, those of the last submission.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
-        internal_error_retries, resend_changed, uploads, deadline_s, patience, verdicts
+        internal_error_retries, resend_changed, uploads, deadline_s, patience, stop_at_error_rate, verdicts
             As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.

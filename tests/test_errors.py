@@ -289,6 +289,13 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "whether the key was revoked.",
     ),
     (
+        partial(errors.ErrorRateError, 19, 20, "ERR_TRANSCRIPTION_FAILED", "No speech was found."),
+        "19 of the last 20 recordings ended in ERR_TRANSCRIPTION_FAILED, so the submission has paused "
+        "before more are paid for. No speech was found. Everything is kept: submit again to go on with "
+        "the others, or with stop_at_error_rate=None (--stop-at-error-rate 0) to go on whatever they "
+        "end in.",
+    ),
+    (
         partial(errors.RefusedError, "The quota of this account is used up."),
         "The quota of this account is used up. No recording was marked as failed; submit again to "
         "continue.",

@@ -6,6 +6,7 @@ a log.
 """
 
 import asyncio
+import socket
 import ssl
 import sys
 import zlib
@@ -41,6 +42,7 @@ from helios_research.api.transport import (
 )
 from helios_research.config import (
     ConnectionSettings,
+    TimeOuts,
     resolve_connection,
     warn_of_key_in_code,
 )
@@ -61,6 +63,10 @@ _USER_AGENT = f"helios-research/{__version__}"
 KEEP_ALIVE_S = 20.0
 # The upload host's answer is only looked at for its error code.
 _MAX_UPLOAD_RESPONSE_BYTES = 64 * 1024
+# A system may take megabytes at once that a slow line needs minutes for, and then nothing shows
+# whether they move. So little still fills a line of 5 MB/s, with eight uploads over 100 ms.
+_SEND_BUFFER_BYTES = 64 * 1024
+_PIECE_BYTES = 16 * 1024
 
 
 class Client:
@@ -199,12 +205,13 @@ class Service:
         problem = protocol.upload_url_problem(url, self._connection.base_url)
         if problem is not None:
             return protocol.refused_upload_url(problem)
-        stream = _UploadStream(body, self._readers)
+        waits = self._connection.time_outs
+        stream = _UploadStream(body, self._readers, waits)
         try:
             response = await self._exchange(
                 self._storage,
                 _upload_request(url, body, stream),
-                self._connection.time_outs.upload_s,
+                waits.upload_s + body.size_bytes / waits.least_bytes_per_s,
                 _MAX_UPLOAD_RESPONSE_BYTES,
             )
         except RecordingChangedError as changed:
@@ -256,15 +263,15 @@ class Service:
 
     def _http(self, certificates: ssl.SSLContext, *, with_key: bool) -> httpx.AsyncClient:
         waits = self._connection.time_outs
+        # An upload has to leave this computer after its last byte was taken, too.
+        read_s, write_s = (waits.read_s, waits.write_s) if with_key else (waits.upload_s,) * 2
         return httpx.AsyncClient(
             auth=_Key(self._connection.api_key, self._connection.base_url) if with_key else None,
             transport=_RoutedTransport(self._route, certificates),
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(
-                connect=waits.connect_s, read=waits.read_s, write=waits.write_s, pool=None
-            ),
+            timeout=httpx.Timeout(connect=waits.connect_s, read=read_s, write=write_s, pool=None),
         )
 
 
@@ -278,6 +285,7 @@ class _RoutedTransport(httpx.AsyncBaseTransport):
             verify=certificates,
             trust_env=False,
             limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+            socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)],
         )
         self._direct = make()
         self._by_proxy = self._direct
@@ -300,14 +308,25 @@ class _RoutedTransport(httpx.AsyncBaseTransport):
 class _UploadStream(httpx.AsyncByteStream):
     """One attempt at sending a recording; its blocks are read and hashed in a thread."""
 
-    def __init__(self, body: UploadBody, readers: ThreadPoolExecutor) -> None:
+    def __init__(self, body: UploadBody, readers: ThreadPoolExecutor, waits: TimeOuts) -> None:
         self._blocks: Generator[bytes, None, None] = body.checked_blocks()
         self._readers = readers
+        self._waits = waits
+        self._take = body.take
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give out piece after piece, and give up where they are taken too slowly for long."""
         loop = asyncio.get_running_loop()
+        due_s = loop.time() + self._waits.upload_s
         while block := await loop.run_in_executor(self._readers, next, self._blocks, b""):
-            yield block
+            for start in range(0, len(block), _PIECE_BYTES):
+                piece = block[start : start + _PIECE_BYTES]
+                yield piece
+                self._take(len(piece))
+                due_s += len(piece) / self._waits.least_bytes_per_s
+                due_s = min(due_s, loop.time() + self._waits.upload_s)
+                if loop.time() > due_s:
+                    raise httpx.WriteTimeout("the upload crawls")
 
     def close(self) -> None:
         # A thread that is still reading makes this a ValueError; the file then closes as soon as

@@ -367,12 +367,13 @@ class RecordingChangedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UploadBody:
-    """The bytes to upload, opened again for each attempt."""
+    """The bytes to upload, opened again for each attempt; ``take`` is told how many more were sent."""
 
     size_bytes: int
     media_type: str | None
     sha256: str
     open: Callable[[], Iterator[bytes]]
+    take: Callable[[int], None] = lambda _: None
 
     def checked_blocks(self) -> Generator[bytes, None, None]:
         """Give the bytes, but the last block only when all of them are the expected ones.

@@ -162,6 +162,13 @@ def submit(
         float,
         typer.Option(help="Seconds for which a service that does not answer is asked again."),
     ] = 600.0,
+    stop_at_error_rate: Annotated[
+        float,
+        typer.Option(
+            help="Pause where so large a share of the last 20 recordings ended in the same error; "
+            "0 never does."
+        ),
+    ] = 0.9,
     region: Region = None,
     base_url: BaseUrl = None,
 ) -> None:
@@ -182,6 +189,7 @@ def submit(
         delete_data=delete_data,
         resend_changed=resend_changed,
         patience=patience,
+        stop_at_error_rate=stop_at_error_rate or None,
     )
     print_outcomes(results)
     typer.echo(f"\nResults: {study / RESULTS_FILE}\nNext: {_next_step(results, study)}")

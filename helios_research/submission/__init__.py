@@ -41,6 +41,10 @@ class SubmitOptions(DecisionOptions):
     ] = MOST_UPLOADS
     deadline_s: Annotated[float, _ABOVE_0] = 1800.0
     patience: Annotated[float, _ABOVE_0] = 600.0
+    stop_at_error_rate: Annotated[
+        float | None,
+        Field(gt=0, le=1, allow_inf_nan=False, description="a number above 0 and up to 1, or None"),
+    ] = 0.9
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> Self:

@@ -7,7 +7,7 @@ disk ends the submission, with nothing lost.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,10 +16,17 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from helios_research.api.client import Client, Service
-from helios_research.api.transport import Failure
+from helios_research.api.models import Account
+from helios_research.api.transport import Failure, Result
+from helios_research.codes import explain
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Source
-from helios_research.errors import HeliosResearchError, StudyMismatchError, StudyStorageError
+from helios_research.errors import (
+    ErrorRateError,
+    HeliosResearchError,
+    StudyMismatchError,
+    StudyStorageError,
+)
 from helios_research.ledger import Attempt, Ledger, Setting
 from helios_research.state.rows import Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
@@ -29,6 +36,7 @@ from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.recording_task import RecordingTask
 from helios_research.submission.retrying_client import (
+    BUSY_STATUSES,
     LOOK_AFTER_S,
     PostponedError,
     RetryingClient,
@@ -48,6 +56,10 @@ LOOK_AGAIN_S = 1.0
 
 # The first request shows whether the service can be used; a person is waiting for it.
 _FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
+
+# So many recordings have to end before an error rate is taken from them (our choice: few enough to
+# cost little, enough that a bad folder in a good study does not stop it).
+ERROR_RATE_OVER = 20
 
 # What was learned is kept this often, so that a kill costs little of it.
 _KEEP_EVERY_S = 15.0
@@ -70,6 +82,7 @@ class Runner:
         self._total = len(outcomes)
         self._began = recording_task.clock.monotonic()
         self._finished_here = 0
+        self._latest: deque[str | None] = deque(maxlen=ERROR_RATE_OVER)
         self._recordings: set[asyncio.Task[None]] = set()
         self._locks = WeakValueDictionary[str, asyncio.Lock]()
         self._room = asyncio.Event()
@@ -96,7 +109,12 @@ class Runner:
     @property
     def limited_by(self) -> str:
         """What holds the submission up now, in words for a line of progress."""
-        return self._recording_task.runs.unknown_statuses or self.client.limiter.limited_by
+        return (
+            self._recording_task.runs.unknown_statuses
+            or self.client.limiter.limited_by
+            or self._recording_task.upload_slots.limited_by(len(self._recordings))
+            or "processing"
+        )
 
     def progress(self) -> Progress:
         """Describe this moment."""
@@ -136,8 +154,10 @@ class Runner:
     async def _freed(self) -> None:
         self._room.clear()
         # The window also widens as a higher rate is found, without an event.
+        # Not `wait_for`: that of Python 3.11 forgets a cancellation that comes with the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._room.wait(), LOOK_AGAIN_S)
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await self._room.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._recordings.discard(task)
@@ -159,8 +179,12 @@ class Runner:
         lock = self._locks.setdefault(job.sha256, asyncio.Lock())
         try:
             async with lock:
-                attempt = await self._recording_task.run(job, self._history(job.sha256))
+                history = self._history(job.sha256)
+                attempt = await self._recording_task.run(job, history)
             self._count(Outcome.PENDING, outcome_of(attempt))
+            # What an earlier submission had sent is no reason to stop this one.
+            if attempt.attempt_id not in {known.attempt_id for known in history}:
+                self._watch_errors(attempt)
         except PostponedError:
             # The ledger holds the reason; the next submission continues from there.
             return
@@ -170,6 +194,18 @@ class Runner:
         # stays pending, and the log shows where the defect is.
         except Exception:  # noqa: BLE001
             _log.exception("Recording %s could not be processed", job.row.recording_id)
+
+    def _watch_errors(self, attempt: Attempt) -> None:
+        """End the submission where nearly all of the latest recordings were refused alike."""
+        share = self._recording_task.options.stop_at_error_rate
+        if share is None or not attempt.state.is_final:
+            return
+        self._latest.append(attempt.error_code)
+        code, count = Counter(self._latest).most_common(1)[0]
+        if code and len(self._latest) == ERROR_RATE_OVER and count >= share * ERROR_RATE_OVER:
+            known = explain(code)
+            explanation = f"{known.meaning} {known.remedy}"
+            self._fail(ErrorRateError(count, ERROR_RATE_OVER, code, explanation))
 
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1
@@ -269,11 +305,12 @@ class Engine:
         before = Progress.of(status.outcome for status in self.statuses)
 
         async def show() -> None:
-            report(replace(before, outage=first.outage))
+            outage = first.outage or retrying.outage
+            report(replace(before, outage=outage, limited_by=retrying.limiter.limited_by))
 
         showing = asyncio.create_task(_every(REFRESH_S, show))
         try:
-            answer = await first.request(RequestKind.CREATE, service.account)
+            answer = await self._first_answer(first, retrying, service)
         except PostponedError as postponed:
             raise postponed.failure.as_error(self.client.base_url) from None
         finally:
@@ -284,6 +321,17 @@ class Engine:
         source = Source.SANDBOX if answer.value.id.startswith("sandbox") else Source.THYMIA
         await self._belong_to(source, answer.value.id)
         return source
+
+    async def _first_answer(
+        self, first: RetryingClient, retrying: RetryingClient, service: Service
+    ) -> Result[Account]:
+        try:
+            return await first.request(RequestKind.CREATE, service.account)
+        except PostponedError as postponed:
+            if postponed.failure.status not in BUSY_STATUSES:
+                raise
+        # It is there, and has too much to do.
+        return await retrying.request(RequestKind.CREATE, service.account)
 
     async def _belong_to(self, source: Source, account: str) -> None:
         """Keep one study to one service and one account: its runs exist nowhere else."""

@@ -16,8 +16,9 @@ no limit)."""
 HIGHEST_RATE = 100.0
 """Requests per second above which no rate is looked for: about 2 ms of CPU per request make
 this a fifth of one core."""
-LOWEST_RATE = 0.1
-"""Requests per second below which no refusal pushes the rate."""
+LOWEST_RATE = 0.3
+"""Requests per second below which no refusal pushes the rate: a service that refuses at random, not
+by pace, would otherwise be asked ever more rarely. Pauses make it slower where none gets through."""
 SEARCH_GROWTH = 0.15
 """Growth per second of sending while nothing has been refused, and the fastest at all (measured:
 a limit of 10/s is found in 7 s)."""
@@ -44,8 +45,9 @@ class AdaptiveRate:
 
     def __init__(self, rate: float | None = None, learned: float | None = None) -> None:
         self._ceiling = HIGHEST_RATE if rate is None else rate
+        self._lowest = min(LOWEST_RATE, self._ceiling)
         if learned is not None:
-            learned = max(LOWEST_RATE, learned)
+            learned = max(self._lowest, learned)
         self.rate = min(self._ceiling, learned or rate or START_RATE)
         self._refused_at = learned
         self._cut_at_s = -math.inf
@@ -82,8 +84,8 @@ class AdaptiveRate:
         if self._refused_at is not None and since_cut_s <= self._span_s + PAUSE_S:
             accepted = self.rate
         accepted = max(DEEPEST_CUT * self.rate, accepted)
-        self._refused_at = max(LOWEST_RATE, min(self.rate, accepted))
-        self.rate = max(LOWEST_RATE, CUT * self._refused_at)
+        self._refused_at = max(self._lowest, min(self.rate, accepted))
+        self.rate = max(self._lowest, CUT * self._refused_at)
 
     def _accepted_rate(self, now_s: float) -> float:
         self._forget(now_s)
@@ -104,7 +106,16 @@ class AdaptiveRate:
 FIRST_PAUSE_S = 0.5
 """Pause after a refusal without a time to wait, in seconds; doubles while refusals repeat."""
 LONGEST_OWN_PAUSE_S = 60.0
-"""The longest such pause."""
+"""The longest such pause; where a request got through lately, it is `PAUSE_WHILE_SOME_PASS_S`."""
+PAUSE_WHILE_SOME_PASS_S = 2.0
+SHARE_OF_SILENCE = 0.03
+"""How much longer it may be, as a share of the time since."""
+ANSWERS_OVER_S = 60.0
+"""Seconds over which it is counted how many requests get through."""
+FEWEST_ANSWERS = 8
+"""Answers in that time before anything is said of them."""
+LONG_PAUSE_S = 5.0
+"""Seconds from which on a pause is said in place of them."""
 SCATTER = 0.5
 """The largest share of the burst that a request does without, at random. Two clients of one key
 would otherwise fall into step, one always just after the other has taken what there was: it had
@@ -162,9 +173,11 @@ class RateLimiter:
         self._arrival_s = -math.inf
         self._scatter = SCATTER * self._random()
         self._granted_s = -math.inf
-        self._paused_until_s = -math.inf
+        self._paused_until_s, self._paused_by = -math.inf, ""
         self._refusals_in_a_row = 0
         self._load = 0.0
+        self._passed_s = clock.monotonic()
+        self._answers: deque[tuple[float, bool]] = deque()
         self._waiting = Counter[RequestKind]()
         self.accepted_requests = 0
         self.refused_requests = 0
@@ -196,19 +209,34 @@ class RateLimiter:
         return pause_s + (polls + min(creates, creates_first)) / self.rate
 
     @property
+    def refusals(self) -> str:
+        """Say how many requests get through where most are refused, in words; else empty."""
+        since_s = self._clock.monotonic() - ANSWERS_OVER_S
+        while self._answers and self._answers[0][0] < since_s:
+            self._answers.popleft()
+        count, passed = len(self._answers), sum(passed for _, passed in self._answers)
+        if count < FEWEST_ANSWERS or 2 * passed > count:
+            return ""
+        refused = f"most requests: {passed}" if passed else "all requests: none"
+        return f"Helios refuses {refused} of {count:,} got through in the last minute"
+
+    @property
     def limited_by(self) -> str:
-        """What holds the submission up now, in words for a line of progress."""
+        """How requests hold the submission up now, in words for a line of progress; else empty."""
         pause_s = self._paused_until_s - self._clock.monotonic()
+        if pause_s < LONG_PAUSE_S and self.refusals:
+            return self.refusals
         if pause_s > 0:
             end = (self._clock.now() + timedelta(seconds=pause_s)).astimezone()
-            return f"paused by the server until {end:%H:%M:%S}"
+            return f"paused {self._paused_by} until {end:%H:%M:%S}"
         if self.waiting:
             return f"the request rate ({self.rate:.3g}/s)"
-        return "processing"
+        return ""
 
-    def pause_until(self, moment_s: float) -> None:
+    def pause_until(self, moment_s: float, by: str = "by the server") -> None:
         """Send nothing before a moment; a longer pause that was set before stays."""
-        self._paused_until_s = max(self._paused_until_s, moment_s)
+        if moment_s > self._paused_until_s:
+            self._paused_until_s, self._paused_by = moment_s, by
 
     async def slot(self, kind: RequestKind = RequestKind.CREATE) -> None:
         """Wait for a request's turn; returns when it may be sent."""
@@ -227,6 +255,8 @@ class RateLimiter:
         """Report that a request was answered and not refused, whatever the answer was."""
         now_s = self._clock.monotonic()
         self.accepted_requests += 1
+        self._passed_s = now_s
+        self._answers.append((now_s, True))
         self._adaptive.accepted(now_s)
         if now_s >= self._paused_until_s:
             self._refusals_in_a_row = 0
@@ -235,17 +265,20 @@ class RateLimiter:
         """Report that a request was refused (429 or 503): all requests pause together."""
         now_s = self._clock.monotonic()
         self.refused_requests += 1
+        self._answers.append((now_s, False))
         self._keeping_debt(now_s, lambda: self._adaptive.refused(now_s))
         # Answers that come in during a pause belong to requests sent before it.
         if now_s >= self._paused_until_s:
             self._refusals_in_a_row += 1
         if retry_after_s is None:
             doubled = FIRST_PAUSE_S * 2.0 ** min(self._refusals_in_a_row - 1, 20)
-            pause_s = min(LONGEST_OWN_PAUSE_S, doubled) * (0.5 + 0.5 * self._random())
+            silence_s = SHARE_OF_SILENCE * (now_s - self._passed_s)
+            longest_s = min(LONGEST_OWN_PAUSE_S, PAUSE_WHILE_SOME_PASS_S + silence_s)
+            pause_s = min(longest_s, doubled) * (0.5 + 0.5 * self._random())
+            self.pause_until(now_s + pause_s, "after a refusal")
         else:
             # Other clients of the same key got the same moment.
-            pause_s = retry_after_s + self._random() / self.rate
-        self.pause_until(now_s + pause_s)
+            self.pause_until(now_s + retry_after_s + self._random() / self.rate)
 
     def overloaded(self) -> None:
         """Report that an answer came very late or not at all: all requests slow down."""

@@ -4,7 +4,6 @@ Every act is written to the ledger before it is done and after it, so that after
 between, the next submission can continue.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,6 +38,7 @@ from helios_research.submission.retrying_client import (
     PostponedError,
     RetryingClient,
 )
+from helios_research.submission.upload_slots import UploadSlots
 
 # Runs that a recording may lose to expired upload URLs within one submission. More than this is
 # no expiry: something refuses the upload.
@@ -70,7 +70,7 @@ class RecordingTask:
     clock: Clock
     source: str
     runs: run_poller.RunPoller = field(init=False)
-    upload_slots: asyncio.Semaphore = field(init=False)
+    upload_slots: UploadSlots = field(init=False)
     _created_here: set[int] = field(default_factory=set)
     _tried_again: dict[str, float] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class RecordingTask:
         self.runs = run_poller.RunPoller(
             self.service, self.ledger, self.client, self.polling, self.options, self.clock
         )
-        self.upload_slots = asyncio.Semaphore(self.options.uploads)
+        self.upload_slots = UploadSlots(self.options.uploads, self.clock)
 
     async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
         """Do what is left for one recording."""
@@ -138,7 +138,7 @@ class RecordingTask:
             case Create(attempt):
                 return await self._create_and_upload(attempt, job)
             case Upload(attempt):
-                async with self.upload_slots:
+                async with self.upload_slots.slot(job.size_bytes):
                     return await self._upload(attempt, job)
             case ConfirmUpload(attempt):
                 return await self._confirm(attempt, job)
@@ -156,7 +156,7 @@ class RecordingTask:
     async def _create_and_upload(self, attempt: Attempt, job: Job) -> Attempt:
         # The slot comes first: a run is created only when its upload can start, since the
         # upload URL lives for an hour.
-        async with self.upload_slots:
+        async with self.upload_slots.slot(job.size_bytes):
             attempt = await self._create(attempt, job)
             if attempt.state is State.CREATED:
                 return await self._upload(attempt, job)
@@ -229,13 +229,17 @@ class RecordingTask:
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Result[None], Attempt]:
         attempt = await self.ledger.advance(attempt.attempt_id, State.UPLOADING)
-        body = UploadBody(
-            size_bytes=job.size_bytes,
-            media_type=job.media_type,
-            sha256=job.sha256,
-            open=partial(read_blocks, job.location),
-        )
-        answer = await self.service.upload(attempt.upload_url or "", body)
+        with self.upload_slots.measured() as take:
+            body = UploadBody(
+                size_bytes=job.size_bytes,
+                media_type=job.media_type,
+                sha256=job.sha256,
+                open=partial(read_blocks, job.location),
+                take=take,
+            )
+            answer = await self.service.upload(attempt.upload_url or "", body)
+            if isinstance(answer, Success):
+                self.upload_slots.arrived(take)
         if isinstance(answer, Success):
             self.client.answered(UPLOAD_HOST)
             attempt = await self.runs.arrived(attempt)
@@ -258,7 +262,10 @@ class RecordingTask:
                 return await self._abandon_if_empty(attempt, _EXPIRED)
             if self.options.delete_data and not attempt.delete_data:
                 return await self._abandon_if_empty(attempt, _WOULD_KEEP)
-            async with self.upload_slots:
+            asked = self.clock.awake()
+            async with self.upload_slots.slot(job.size_bytes):
+                # That others are uploaded first is no reason to give this one up.
+                began += self.clock.awake() - asked
                 attempt = await self._upload(attempt, job)
             if attempt.state is not State.UPLOADING:
                 return attempt

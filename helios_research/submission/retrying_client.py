@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -11,7 +12,12 @@ from helios_research._util.text import duration
 from helios_research.api.transport import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
 from helios_research.submission import Clock
-from helios_research.submission.rate_limiter import RANDOM, RateLimiter, RequestKind
+from helios_research.submission.rate_limiter import (
+    ANSWERS_OVER_S,
+    RANDOM,
+    RateLimiter,
+    RequestKind,
+)
 
 T = TypeVar("T")
 
@@ -36,6 +42,8 @@ _ERRORS_LAST_S = 5.0
 
 LOOK_AFTER_S = 6.0
 """Seconds without a request after which one is made to see whether the service is still there."""
+
+BUSY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 # An answer that takes longer, in seconds, shows a service that has too much to do.
 _SLOW_S = 10.0
@@ -80,6 +88,7 @@ class _Outage:
     failure: Failure
     since_s: float
     again_s: float
+    errors_last_s: float
 
 
 @dataclass(slots=True)
@@ -95,6 +104,7 @@ class RetryingClient:
     _postponed_in_a_row: Counter[str] = field(default_factory=Counter)
     _outages: dict[str, _Outage] = field(default_factory=dict)
     _asked_s: float = 0.0
+    _passed_s: float = 0.0
 
     @property
     def outage(self) -> str:
@@ -102,7 +112,7 @@ class RetryingClient:
         now_s = self.clock.awake()
         for host, outage in self._outages.items():
             lasts_s, failure = now_s - outage.since_s, outage.failure
-            if failure.status is not None and lasts_s < _ERRORS_LAST_S:
+            if failure.status is not None and lasts_s < outage.errors_last_s:
                 continue
             what = "no connection to" if failure.status is None else "only errors from"
             cause = failure.reason.rsplit(": ", 1)[-1].rstrip(".")
@@ -129,8 +139,11 @@ class RetryingClient:
             self._inform_limiter(answer, self._asked_s - asked)
             if isinstance(answer, Success) or not self._may_mend(answer):
                 self.answered(self.base_url)
+                self._passed_s = self._asked_s
                 return answer
-            elapsed = self.clock.awake() - began
+            # While others get through, the service is there, and this one may be next.
+            since = max(began, self._passed_s) if self.limiter.refusals else began
+            elapsed = self.clock.awake() - since
             delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
             if delay is None:
                 raise self.postponed(self.base_url, answer)
@@ -183,8 +196,11 @@ class RetryingClient:
         again_s, before = now_s + delay_s, self._outages.get(_named(host))
         if before is not None and before.again_s > now_s:
             again_s = min(again_s, before.again_s)
-        since_s = now_s if before is None else before.since_s
-        self._outages[_named(host)] = _Outage(failure, since_s, again_s)
+        if before is None:
+            errors_last_s = ANSWERS_OVER_S if self.limiter.refusals else _ERRORS_LAST_S
+            self._outages[_named(host)] = _Outage(failure, now_s, again_s, errors_last_s)
+        else:
+            self._outages[_named(host)] = replace(before, failure=failure, again_s=again_s)
 
     def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
         """Give up one recording for now, or the submission where many in a row were given up."""
@@ -208,7 +224,7 @@ class RetryingClient:
         if took_s > _SLOW_S:
             self.limiter.overloaded()
         elif isinstance(answer, Failure) and (
-            answer.kind is FailureKind.RATE_LIMITED or answer.retry_after_s is not None
+            answer.status in BUSY_STATUSES or answer.retry_after_s is not None
         ):
             self.limiter.refused(answer.retry_after_s)
         else:

@@ -54,6 +54,8 @@ FAULTS = {
     "no usable score": "A finished run has no scores, or values that no score can have: NaN, text, 1.7, a "
     "level between the four.",
     "an internal error": "A run ends with `ERR_INTERNAL`, the one error that is Helios' own.",
+    "nearly all recordings refused": "Nearly all recordings end in the same error, as where the wrong folder "
+    "was sent.",
     "an unknown status": "A run has a status that Helios does not document, such as FAILED, and keeps it.",
     "an unknown run": "Helios does not know a run that it has just created (HTTP 404): its storage catches up.",
     "a huge answer": "An answer of 2 GB, or a small one that unpacks into as much.",
@@ -64,6 +66,8 @@ FAULTS = {
     "an unsafe upload URL": "The upload URL is not https, or not a URL of the web: `http:`, `file:`, a password.",
     "an expired upload URL": "An upload URL is valid for one hour, and the hour is over.",
     "a refused upload": "The upload host refuses an upload whose URL is new.",
+    "a slow line": "A line of a few kB a second, which all uploads share.",
+    "an upload that crawls": "The connection stays open, and hardly a byte moves.",
     "the clock jumps forwards": "The computer's clock is set three hours ahead.",
     "the clock jumps backwards": "The computer's clock is set three hours back.",
     "two hours of sleep": "The laptop is closed in the middle, and opened two hours later.",
@@ -88,14 +92,20 @@ ENDINGS = {
     "submission continues.",
     "continues": "The results do not show it.",
     "new run": "A new model run replaces one that has no audio. Nothing is paid twice.",
-    "stops": "The submission ends with one sentence; no row is marked as failed. The next one "
+    "stops": "The submission ends with one sentence; no row is marked as failed for it. The next one "
     "continues.",
     "row": "The recording's own row says what is wrong; the others continue.",
     "kept": "The program ends. All that was done is kept, and the next submission continues.",
 }
 
 _NETWORK = list(FAULTS)[: list(FAULTS).index("the clock jumps forwards")]
-_OF_RUNS = ("no usable score", "an internal error", "an unknown status", "an unknown run")
+_OF_RUNS = (
+    "no usable score",
+    "an internal error",
+    "nearly all recordings refused",
+    "an unknown status",
+    "an unknown run",
+)
 _NO_REQUEST = "no request is made here"
 _SHOWN_AT_THE_LEDGER = "shown under *ledger write*: nothing is sent before it is written down"
 _RUNS = "needs no file of its own; what is written then is the *ledger write*"
@@ -118,7 +128,11 @@ NOT_MET = {
     ("upload", "a gateway's own refusal"): "shown under *a refused upload*",
     ("upload", "HTTP 403"): "shown under *a refused upload*",
     ("upload", "no quota"): "uploads do not count",
-    **{(step, "a refused upload"): "nothing is uploaded" for step in ("create", "poll")},
+    **{
+        (step, fault): "nothing is uploaded"
+        for fault in ("a refused upload", "a slow line", "an upload that crawls")
+        for step in ("create", "poll")
+    },
     ("create", "an expired upload URL"): "its URL is an hour from expiring",
     ("poll", "an expired upload URL"): "the upload is over; its URL has been erased",
     ("results write", "the clock jumps forwards"): "the times in it were taken before",

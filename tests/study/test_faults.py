@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 import helios_research as hr
-from helios_research.errors import UnreachableError
+from helios_research.errors import ErrorRateError, UnreachableError
+from helios_research.submission.engine import ERROR_RATE_OVER
 from support.faults import Fault, Faults, Rule, Step
 from support.sandbox import ObservedSandbox
 
@@ -102,3 +103,37 @@ def test_a_service_that_goes_down_ends_the_submission_with_one_sentence_and_lose
     results = study.submit(progress=False, **quick)
     assert results["outcome"].eq("scored").all()
     assert {len(ids) for ids in sandbox.log.runs_by_audio.values()} == {1}
+
+
+TOO_SHORT = "ERR_RECORDING_TOO_SHORT"
+
+
+def test_where_nearly_all_are_refused_alike_the_submission_pauses_and_the_next_goes_on(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(failing_rate=0.95, failing_code=TOO_SHORT, seed=3))
+    study = make_study(sandbox)
+    cohort = hr.Cohort.from_frame(make_cohort(70))
+    few = quick | {"max_in_flight": 5}
+    sent = 0
+    for _ in range(2):
+        with pytest.raises(ErrorRateError, match=f"of the last 20 recordings ended in {TOO_SHORT}"):
+            study.submit(cohort, progress=False, **few)
+        outcomes = study.results()["outcome"].tolist()
+        assert outcomes.count("failed") >= 18
+        # Each time 20 recordings are the evidence, beside those that were in flight.
+        assert ERROR_RATE_OVER <= len(sandbox.log.runs_by_audio) - sent <= ERROR_RATE_OVER + 2 * 5
+        sent = len(sandbox.log.runs_by_audio)
+    results = study.submit(cohort, progress=False, **quick, stop_at_error_rate=None)
+    assert set(results["outcome"]) == {"failed", "scored"}
+    assert {len(runs) for runs in sandbox.log.runs_by_audio.values()} == {1}
+    assert len(sandbox.log.runs_by_audio) == 70
+
+
+def test_a_study_with_many_refusals_is_not_paused(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox(Faults(failing_rate=0.5, failing_code=TOO_SHORT))
+    cohort = hr.Cohort.from_frame(make_cohort(60))
+    results = make_study(sandbox).submit(cohort, progress=False, **quick)
+    assert set(results["outcome"]) == {"failed", "scored"}

@@ -28,6 +28,8 @@ from helios_research.submission import SubmitOptions
         ("preflight", "no", "True or False (without quotation marks)."),
         ("delete_data", 1, "True or False."),
         ("internal_error_retries", -1, "a whole number of at least 0."),
+        ("stop_at_error_rate", 0, "a number above 0 and up to 1, or None."),
+        ("stop_at_error_rate", 90, "a number above 0 and up to 1, or None."),
     ],
 )
 def test_an_option_of_the_wrong_kind_is_named_with_what_it_has_to_be(
@@ -43,7 +45,7 @@ def test_an_option_of_the_wrong_kind_is_named_with_what_it_has_to_be(
     "settings",
     [
         {},
-        {"rate": None, "max_in_flight": None},
+        {"rate": None, "max_in_flight": None, "stop_at_error_rate": None},
         {"rate": 1, "uploads": 8, "internal_error_retries": 0},
         {"rate": np.float64(2.5), "max_in_flight": np.int64(3), "deadline_s": 0.5},
         {"rate": np.float32(2.5), "preflight": np.bool_(False)},

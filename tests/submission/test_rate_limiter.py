@@ -373,7 +373,7 @@ def test_what_limits_is_told_in_words() -> None:
     bench.run(look(), *(bench.take() for _ in range(20)))
     bench.limiter.pause_until(bench.clock.monotonic() + 60)
     said.append(bench.limiter.limited_by)
-    assert said[:2] == ["processing", "the request rate (10/s)"]
+    assert said[:2] == ["", "the request rate (10/s)"]
     assert said[2].startswith("paused by the server until ")
     assert said[2].count(":") == 2
 

@@ -86,7 +86,7 @@ def dribble(exchange) -> None:
 LATE = {"code": "TIMED_OUT", "sees": "No complete answer came in time."}
 NOT_WAITED_FOR = {
     "create": "The request is given up (an answer has 90 s) and made again.",
-    "upload": "The upload is given up (it has 30 minutes). The run is asked whether the recording "
+    "upload": "The upload is given up (it has 2 minutes beside the time in which its bytes move). The run is asked whether the recording "
     "arrived; only if not, it is sent again, to the same run.",
     "poll": "The request is given up (an answer has 90 s) and made again.",
 }

@@ -1,5 +1,8 @@
 """Requests and answers that get lost, and refusals that pass: each made again, none paid twice."""
 
+import re
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -162,3 +165,26 @@ def test_an_upload_host_that_says_when_to_come_back_is_left_alone_until_then(
     assert trial.submit(1, uploads=1)["outcome"].tolist() == ["scored"]
     first, second = asked_at
     assert second - first >= 40
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(429, None), (429, "1"), (503, None)])
+def test_where_most_requests_are_refused_all_goes_on_slowly_and_says_so(
+    trial, status: int, retry_after: str | None
+) -> None:
+    rule = Rule(Fault.STATUS, status=status, retry_after=retry_after, rate=0.9)
+    refused = [replace(rule, on=step) for step in (Step.ACCOUNT, Step.CREATE, Step.POLL)]
+    trial.sandbox.faults = Faults(rules=tuple(refused), seed=4)
+    submission = trial.start(3, rate=None)
+    said = set()
+    while submission.is_running:
+        said.add(submission.progress.limited_by)
+        time.sleep(0.02)
+    results = submission.wait()
+    trial.hold(results)
+    assert results["outcome"].tolist() == ["scored"] * 3
+    assert any(
+        re.fullmatch(
+            r"Helios refuses most requests: \d+ of \d+ got through in the last minute", words
+        )
+        for words in said
+    ), said

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from helios_research.columns import BIOMARKERS
+from helios_research.errors import ErrorRateError
 from helios_research.ledger import Ledger
+from helios_research.submission import engine
 from support.faults import Fault, Faults, Rule, Step
 
 
@@ -195,3 +197,29 @@ def test_a_run_that_stays_unknown_in_its_first_minute_is_not_lost(trial, delete_
     assert 2 < trial.sandbox.log.count(Step.POLL, 404) <= 2 * 60
     trial.sandbox.faults = Faults()
     trial.heal(2)
+
+
+@pytest.mark.fault(
+    step="poll",
+    fault="nearly all recordings refused",
+    ending="stops",
+    happens="Where 18 of the last 20 recordings that this submission sent ended in the same error, it "
+    "pauses before more are paid for. The next one goes on, and counts anew.",
+    sees="{place} recordings ended in ERR_RECORDING_TOO_SHORT, so the submission has paused before more "
+    "are paid for. There are fewer than 10 seconds of speech (speech, not sound). Record at least 10 "
+    "seconds of speech. Everything is kept: submit again to go on with the others, or with "
+    "stop_at_error_rate=None (--stop-at-error-rate 0) to go on whatever they end in.",
+    do="Look at some of these recordings. Then submit again, without those that are wrong, or with "
+    "`stop_at_error_rate=None`.",
+)
+def test_where_nearly_all_are_refused_alike_the_submission_pauses(trial, cell, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "ERROR_RATE_OVER", 4)
+    trial.sandbox.faults = Faults(failing_rate=1.0, failing_code="ERR_RECORDING_TOO_SHORT")
+    with pytest.raises(ErrorRateError) as stopped:
+        trial.submit(6, max_in_flight=1)
+    assert str(stopped.value) == cell.sees.format(place="4 of the last 4")
+    trial.hold(trial.study.results())
+    assert trial.study.results()["outcome"].tolist() == ["failed"] * 4 + ["pending"] * 2
+    trial.sandbox.faults = Faults()
+    results = trial.submit(6)
+    assert results["outcome"].tolist() == ["failed"] * 4 + ["scored"] * 2

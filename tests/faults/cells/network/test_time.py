@@ -143,10 +143,11 @@ def test_a_laptop_that_sleeps_during_its_requests_goes_on_when_it_wakes(
         # In the middle of a request: no byte of the answer, and the half of an upload.
 
     relay.play(step, fall_asleep, 3)
-    results = trial.submit()
-    assert results["outcome"].tolist() == ["scored"] * 3, results["error_reason"].tolist()
+    # One alone: another's run could be without its recording yet, and its URL expires meanwhile.
+    results = trial.submit(1)
+    assert results["outcome"].tolist() == ["scored"], results["error_reason"].tolist()
     if step != "upload":
-        assert results["attempts"].tolist() == [1] * 3
+        assert results["attempts"].tolist() == [1]
     trial.heal()
 
 
