@@ -233,6 +233,7 @@ def test_nothing_is_removed_while_a_submission_runs(table, make_sandbox, make_st
     assert study.withdraw(GONE).rows == 3
 
 
+@pytest.mark.usefixtures("local_volume")
 def test_while_another_program_reads_remains_are_told_and_a_second_call_removes_them(
     study,
 ) -> None:

@@ -222,6 +222,7 @@ def test_what_ended_a_submission_is_said_in_its_own_sentence(
     assert (view.sentence, view.failed) == (str(error), True)
 
 
+@pytest.mark.usefixtures("local_volume")
 async def test_a_submission_of_another_process_is_seen_with_its_rate_and_speed(
     poller: StudyPoller, study: Study, clock: Clock
 ) -> None:
