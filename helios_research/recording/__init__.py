@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from helios_research.errors import RecordingUnavailableError
@@ -93,15 +93,7 @@ class AudioFacts(Fingerprint):
 def fingerprint(location: str) -> Fingerprint:
     """Read a recording once, without decoding it."""
     with _opened(location) as (reader, stamp):
-        container = sniff(reader)
-        sha256, size_bytes = reader.finish()
-    return Fingerprint(
-        sha256=sha256,
-        size_bytes=size_bytes,
-        stamp=stamp,
-        media_type=container.media_type if container else None,
-        audio_format=container.name if container else None,
-    )
+        return Fingerprint(**_identity(reader, sniff(reader), stamp))
 
 
 def examine(
@@ -113,16 +105,22 @@ def examine(
         heard: dict[str, Any] = {}
         if container is not None and container.demuxer is not None:
             heard = _heard(reader, container, None if full_speech else enough_speech_s)
-        sha256, size_bytes = reader.finish()
-    facts = AudioFacts(
-        sha256=sha256,
-        size_bytes=size_bytes,
-        stamp=stamp,
-        media_type=container.media_type if container else None,
-        audio_format=container.name if container else None,
-        problem=_problem(size_bytes, container),
-    )
-    return replace(facts, **heard)
+        known = _identity(reader, container, stamp)
+    problem = _problem(known["size_bytes"], container)
+    return AudioFacts(**known | {"problem": problem} | heard)
+
+
+def _identity(reader: HashingReader, container: Container | None, stamp: Stamp) -> dict[str, Any]:
+    """Give the fields of a fingerprint."""
+    sha256, size_bytes = reader.finish()
+    media_type, name = (container.media_type, container.name) if container else (None, None)
+    return {
+        "sha256": sha256,
+        "size_bytes": size_bytes,
+        "stamp": stamp,
+        "media_type": media_type,
+        "audio_format": name,
+    }
 
 
 @contextmanager

