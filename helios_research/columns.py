@@ -278,6 +278,16 @@ ISSUES = (
     Column("remedy", Kind.TEXT, "What to do about it."),
 )
 
+CAUSES = (
+    ISSUES[2],
+    ISSUES[3],
+    Column("rows", Kind.COUNT, "Rows with the problem; 0 where it is one of the table as a whole."),
+    Column("examples", Kind.TEXT, "Up to three of the values."),
+    ISSUES[5],
+    ISSUES[6],
+)
+"""What is wrong with a table, one row per cause: errors first, then by the number of rows."""
+
 CHECKS = (
     RECORDING_ID,
     Column("verdict", Kind.CATEGORY, "ok, warn (may be refused or score badly) or fail."),

@@ -16,7 +16,7 @@ from helios_research._util.files import remove_temporary_files
 from helios_research._util.notebook import ProgressLine, in_notebook, summary_html
 from helios_research._util.text import counted
 from helios_research.api.client import Client
-from helios_research.cohort import Cohort
+from helios_research.cohort import Cohort, CohortIssues
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError, storage_errors
 from helios_research.ledger import Ledger, LedgerReader, Setting
@@ -539,7 +539,7 @@ class Study:
             return self._progress_in(ledger)
 
     @property
-    def issues(self) -> pd.DataFrame:
+    def issues(self) -> CohortIssues:
         """Every problem of every row: the cohort's, and the same audio in several rows."""
         with self._snapshot() as snapshot:
             return snapshot.issues

@@ -38,7 +38,7 @@ def test_a_label_is_short_readable_and_fit_to_be_sent(key_file, make_cohort) -> 
     made = cohort.fields["user_label"].tolist()
     assert all(LABEL.fullmatch(label) for label in made)
     assert made[0] == made[2] != made[1]
-    assert cohort.issues.query("column == 'user_label'").empty
+    assert cohort.issues.rows.query("column == 'user_label'").empty
 
 
 def test_the_labels_of_a_key_are_the_same_for_ever(key_file) -> None:

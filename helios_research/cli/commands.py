@@ -112,7 +112,7 @@ def check(
     if out is not None:
         issues = out.with_name(f"{out.stem}.issues{out.suffix}")
         write_checks(checks, out)
-        write_checks(cohort.issues, issues)
+        write_checks(cohort.issues.rows, issues)
         typer.echo(f"\nAll checks: {out}\nAll issues: {issues}")
     unsendable = (~cohort.is_valid).any() or (checks["verdict"] == Verdict.FAIL).any()
     raise typer.Exit(SOME_NOT_SCORED if unsendable else 0)

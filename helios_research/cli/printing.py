@@ -17,7 +17,7 @@ import typer
 from helios_research._util.terminal import Colour, has_colours, painted
 from helios_research._util.text import counted, duration
 from helios_research.codes import explain
-from helios_research.columns import Outcome, Severity, Verdict
+from helios_research.columns import Outcome, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,7 @@ _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"Name the columns with .* \(on the command line: (--column .*) and (--constant .*?)\)": (
         r"Name the columns with \1, or give one value for all rows with \2"
     ),
+    r"cohort\.issues\.rows": "`helios-research check MANIFEST --out FILE`",
     r"values=(\{.*\}\})": lambda found: _value_options(found[1]),
     r'date_format="(day|month) first"': r"--dates \1-first",
     r"date_format=(\{.*?\})": lambda found: _options("dates", found[1]),
@@ -76,23 +77,11 @@ def in_shell_words(text: str) -> str:
 
 def print_issues(cohort: "Cohort") -> None:
     """List on stderr what is wrong with a table."""
-    issues = cohort.issues
-    errors = (issues["severity"] == Severity.ERROR).sum()
     typer.echo(
-        f"{counted(len(cohort), 'recording')}: {int(cohort.is_valid.sum()):,} can be sent; "
-        f"{counted(errors, 'error')} and {counted(len(issues) - errors, 'warning')} in the table.",
+        f"{counted(len(cohort), 'recording')}: {int(cohort.is_valid.sum()):,} can be sent. "
+        f"{in_shell_words(str(cohort.issues))}",
         err=True,
     )
-    for issue in issues.head(_LONGEST_LIST).itertuples():
-        typer.echo(
-            f"  row {issue.row}, {issue.column}: {issue.problem} {in_shell_words(str(issue.remedy))}"
-            f"{'' if issue.severity == Severity.ERROR else ' (warning)'}",
-            err=True,
-        )
-    if len(issues) > _LONGEST_LIST:
-        more = len(issues) - _LONGEST_LIST
-        words = "`helios-research check MANIFEST --out FILE` writes them all"
-        typer.echo(f"  … and {more:,} more: {words}", err=True)
 
 
 def print_checks(checks: "pd.DataFrame") -> None:

@@ -1,5 +1,6 @@
 """Cohorts: tables of recordings, read as they are and checked before anything is sent."""
 
+from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.table import Cohort, duplicate_audio_issues, read_cohort
 
-__all__ = ["Cohort", "duplicate_audio_issues", "read_cohort"]
+__all__ = ["Cohort", "CohortIssues", "duplicate_audio_issues", "read_cohort"]

@@ -137,7 +137,9 @@ def undeclared(
         fits_all = all(len(fit) == len(held[field]) for fit in forms.values())
         if field not in date_format:
             fit = set().union(*forms.values()) & {*unread[field]}
-            found = {cell: _date_problem([*forms], lines, fits_all=fits_all) for cell in fit}
+            found = (
+                dict.fromkeys(fit, _date_problem([*forms], lines, fits_all=fits_all)) if fit else {}
+            )
         elif forms and fits_all:
             # The declaration is wrong, so what fits it by chance is, too.
             cells = read[field][given[field].isin(held[field])].unique()

@@ -18,7 +18,7 @@ from helios_research.cohort.cells import (
     padded,
     text_column,
 )
-from helios_research.cohort.validators import Issues, Problem
+from helios_research.cohort.validators import HEADER, Issues, Problem
 from helios_research.cohort.workbook import read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
@@ -224,11 +224,12 @@ def _too_short(found: int, expected: int) -> Problem:
 
 
 def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
-    problem = Problem(
-        "The file is not UTF-8, so letters beyond ASCII were read as Windows-1252.",
-        f"Check that they are right. {_SAVE_AS_UTF8}",
-        Severity.WARNING,
-    )
-    for name in frame.columns:
-        positions = np.flatnonzero(~frame[name].str.isascii().fillna(value=True).astype(bool))
-        issues.add(positions, name, frame[name].iloc[positions], problem, "INVALID_ROW")
+    """Warn once of all columns in which the encoding matters; their cells may name a participant."""
+    names = [str(name) for name in frame.columns]
+    plain = {name for name in names if frame[name].dropna().str.isascii().all() and name.isascii()}
+    columns = [name for name in names if name not in plain]
+    if columns:
+        what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
+        remedy = f"Check that they are right. {_SAVE_AS_UTF8}"
+        problem = Problem(f"The file is not UTF-8, so {what}", remedy, Severity.WARNING)
+        issues.add([HEADER], columns[0], [None], problem, "INVALID_ROW")

@@ -18,6 +18,7 @@ from helios_research import columns as vocabulary
 from helios_research.cohort import storage
 from helios_research.cohort.cells import RawTable, as_text, cell_text, from_dataframe, text_column
 from helios_research.cohort.declarations import TIMES, as_declared
+from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.reading import read_table
 from helios_research.cohort.recordings import (
@@ -177,8 +178,8 @@ class Cohort:
         return self._tables.row_numbers.copy(deep=False)
 
     @property
-    def issues(self) -> pd.DataFrame:
-        """Every problem, one row each, with the columns of `columns.ISSUES`."""
+    def issues(self) -> CohortIssues:
+        """Every problem: displayed by cause, with ``causes`` and ``rows`` as tables."""
         found = self._tables.issues
         header = (found["position"] == HEADER).to_numpy()
         positions = found["position"].where(~header, 0).to_numpy()
@@ -186,7 +187,8 @@ class Cohort:
         keys = pd.Series(pd.NA, index=found.index, dtype="str")
         rows[~header] = self._tables.row_numbers.to_numpy()[positions[~header]]
         keys[~header] = self._tables.fields["recording_id"].to_numpy()[positions[~header]]
-        return found.assign(row=rows, recording_id=keys)[_ISSUE_COLUMNS]
+        found = found.assign(row=rows, recording_id=keys)[_ISSUE_COLUMNS]
+        return CohortIssues(found, self._tables.mapping.meanings)
 
     @property
     def is_valid(self) -> NDArray[np.bool_]:
@@ -374,7 +376,7 @@ def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataF
     identities = text_column(sha256.tolist())
     given = _recordings_as_given(tables)
     issues, _ = check_shared_audio(tables, identities, given)
-    return Cohort(replace(tables, issues=issues.table())).issues
+    return Cohort(replace(tables, issues=issues.table())).issues.rows
 
 
 def _recordings_as_given(tables: CohortTables) -> "pd.Series[str]":

@@ -209,9 +209,9 @@ def language(value: str) -> Problem | None:
     if _LANGUAGE.fullmatch(value):
         return None
     likely = _likely_language(value)
-    hint = f"Did you mean {likely}?" if likely else "Write it as in en-GB, es or zh-Hant-TW."
     line = _values_line("language", value, likely)
-    return Problem("Not a BCP 47 language tag.", f"{hint} It can be declared: {line}.")
+    remedy = f"Write it as in en-GB, es or zh-Hant-TW, or declare what it means: {line}."
+    return Problem("Not a BCP 47 language tag.", remedy)
 
 
 def user_label(value: str) -> Problem | None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from helios_research.api.models import WITHOUT_SCORES
 from helios_research.codes import UNREADABLE_ANSWER
-from helios_research.cohort import Cohort, duplicate_audio_issues
+from helios_research.cohort import Cohort, CohortIssues, duplicate_audio_issues
 from helios_research.columns import (
     RECORDING_ID,
     RESULTS,
@@ -49,7 +49,7 @@ class Snapshot:
         self._loader = StatusLoader(ledger, cohort, rows)
 
     @property
-    def issues(self) -> pd.DataFrame:
+    def issues(self) -> CohortIssues:
         """Every problem of every row: the cohort's, and the same audio in several rows."""
         found = duplicate_audio_issues(self._cohort, self._loader.hashes)
         return self._cohort.with_issues(found).issues

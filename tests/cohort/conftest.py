@@ -56,6 +56,6 @@ def found() -> Callable[[Cohort], list[tuple[int, str, str, str]]]:
 
     def listing(cohort: Cohort) -> list[tuple[int, str, str, str]]:
         names = ["row", "severity", "column", "problem"]
-        return list(cohort.issues[names].itertuples(index=False, name=None))
+        return list(cohort.issues.rows[names].itertuples(index=False, name=None))
 
     return listing

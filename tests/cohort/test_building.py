@@ -57,8 +57,12 @@ def assert_consistent(cohort, rows):
     assert rejected["error_code"].str.startswith("INVALID_").all()
     assert (rejected["error_reason"].str.len() > 0).all()
     assert cohort.fields.loc[cohort.is_valid, list(REQUIRED_FIELDS)].notna().all(axis=None)
-    assert cohort.issues[["row", "severity", "column", "problem", "remedy"]].notna().all(axis=None)
-    assert set(cohort.issues["row"]) <= {*cohort.row_numbers, cohort.row_numbers.min() - 1}
+    assert (
+        cohort.issues.rows[["row", "severity", "column", "problem", "remedy"]]
+        .notna()
+        .all(axis=None)
+    )
+    assert set(cohort.issues.rows["row"]) <= {*cohort.row_numbers, cohort.row_numbers.min() - 1}
     cohort._repr_html_()
 
 
@@ -72,7 +76,7 @@ def test_any_cells_at_all_give_a_whole_cohort_that_can_be_saved(tmp_path_factory
     again = Cohort.load(path)
     pd.testing.assert_frame_equal(again.fields, cohort.fields)
     pd.testing.assert_frame_equal(again.tag_values, cohort.tag_values)
-    pd.testing.assert_frame_equal(again.issues, cohort.issues)
+    pd.testing.assert_frame_equal(again.issues.rows, cohort.issues.rows)
     assert again.is_valid.tolist() == cohort.is_valid.tolist()
 
 
@@ -105,7 +109,7 @@ def test_text_comes_through_every_format_as_it_is(tmp_path_factory, ending, tabl
     assert cohort.frame.fillna("").equals(table)
     assert cohort.row_numbers.tolist() == list(range(2, len(table) + 2))
     errors = ["column", "value", "severity"]
-    pd.testing.assert_frame_equal(cohort.issues[errors], expected.issues[errors])
+    pd.testing.assert_frame_equal(cohort.issues.rows[errors], expected.issues.rows[errors])
 
 
 def test_a_thousand_conflicting_rows_are_each_named(table_of):

@@ -10,7 +10,7 @@ SEXES = {"birth_sex": {"1": "MALE", "2": "FEMALE"}}
 
 
 def problems(cohort, column):
-    rows = cohort.issues[cohort.issues["column"] == column]
+    rows = cohort.issues.rows[cohort.issues.rows["column"] == column]
     return list(dict.fromkeys(zip(rows["problem"], rows["remedy"], strict=True)))
 
 
@@ -29,7 +29,7 @@ def test_a_declared_value_is_compared_as_text(table_of, folder, codes, declared)
     table = table_of({}, {"user_label": "P02"}).assign(birth_sex=codes)
     cohort = Cohort.from_frame(table, values=declared, root=folder)
     assert cohort.fields["birth_sex"].tolist() == ["MALE", "FEMALE"]
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
     assert cohort.declared == {"values": SEXES}
 
 
@@ -51,7 +51,7 @@ def test_values_and_dates_are_declared_for_files_too(folder, table_of, ending):
     assert cohort.fields["birth_sex"].tolist() == ["FEMALE", "MALE"]
     assert cohort.fields["date_of_birth"].tolist() == ["1986-03-14", "1993-10-05"]
     assert cohort.frame["geb"].tolist() == ["14.03.1986", "05.10.1993"]
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
 
 
 def test_a_value_may_be_declared_to_be_blank(cohort_of):
@@ -120,7 +120,7 @@ def test_m_beside_h_or_v_may_be_either_sex_and_is_refused(cohort_of, other):
 def test_a_declared_form_is_read(cohort_of, form, cell, iso):
     cohort = with_dates(cohort_of, cell, date_format={"date_of_birth": form})
     assert cohort.fields["date_of_birth"].tolist() == [iso]
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_declared_form_is_read(cohort_of, form, cell, iso):
 def test_a_declared_form_is_read_with_its_time(cohort_of, form, cell, iso):
     cohort = cohort_of({"recording_time": cell}, date_format={"recording_time": form})
     assert cohort.fields["recording_time"].tolist() == [iso]
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
 
 
 def test_no_time_of_day_is_made_up(cohort_of, found):
@@ -146,7 +146,7 @@ def test_no_time_of_day_is_made_up(cohort_of, found):
 
 def test_a_wrong_day_is_shown_as_it_is_in_the_table(cohort_of):
     cohort = with_dates(cohort_of, "30.02.1986", "14.03.1986", date_format="day first")
-    issue = cohort.issues.iloc[0]
+    issue = cohort.issues.rows.iloc[0]
     assert (len(cohort.issues), issue["row"], issue["value"]) == (1, 1, "30.02.1986")
     assert issue["problem"] == "There is no such day in the calendar."
 

@@ -57,8 +57,8 @@ def test_a_good_file_is_known_by_what_it_is_not_by_its_name(folder):
 
 def test_a_missing_file_is_named_in_full(folder):
     found = problem_of(folder / "z.wav")
-    assert found.problem == f"There is no file {folder / 'z.wav'}."
-    assert found.remedy == "Check the spelling and the folder."
+    assert found.problem == "There is no such file."
+    assert found.remedy == f"Check the spelling and the folder: it would be {folder / 'z.wav'}."
 
 
 def test_a_missing_folder_is_named_since_all_its_files_are_missing(folder):
@@ -114,7 +114,8 @@ def test_a_file_whose_name_only_looks_right_is_named(tmp_path, there, named):
 @pytest.mark.parametrize("named", ["P1_01.wav", "P101.wav", "P 1 01.wav"])
 def test_a_file_with_another_name_is_never_the_likely_one(tmp_path, named):
     (tmp_path / "P10_1.wav").write_bytes(b"RIFF")
-    assert problem_of(tmp_path / named).remedy == "Check the spelling and the folder."
+    remedy = problem_of(tmp_path / named).remedy
+    assert remedy == f"Check the spelling and the folder: it would be {tmp_path / named}."
 
 
 def test_a_companion_of_macos_is_said_to_be_one(folder):
@@ -156,11 +157,11 @@ def test_recordings_in_cells_are_written_to_files_by_the_lines_that_are_given(
     df = table_of({}, {"recording": cell}, {"recording": cell, "user_label": "P03"})
     (folder / "table.csv").write_text(df.to_csv(index=False))
     cohort = read_cohort(folder / "table.csv")
-    assert cohort.issues["problem"].unique().tolist()[0] == (
+    assert cohort.issues.rows["problem"].unique().tolist()[0] == (
         "The cell holds the recording itself, not the name of a file."
     )
     assert cohort.fields["recording_id"].tolist() == ["a.wav", "row", "row#2"]
-    said, _, lines = cohort.issues["remedy"][0].partition(": ")
+    said, _, lines = cohort.issues.rows["remedy"][0].partition(": ")
     assert said == "Write the recordings to files, with these lines, where df is the table"
     monkeypatch.chdir(folder)
     exec(lines, {"df": df})  # noqa: S102 - the lines that a researcher is told to run
@@ -231,7 +232,7 @@ def test_an_exact_repeat_is_a_warning_on_the_later_row(cohort_of, found):
     cohort = cohort_of(row, {"recording_id": "r2"}, row)
     problem = "The same audio is in rows 1, 3 with the same metadata."
     assert found(cohort) == [(3, "warning", "recording", problem)]
-    assert cohort.issues["remedy"][0].startswith("No change is needed: the rows share one")
+    assert cohort.issues.rows["remedy"][0].startswith("No change is needed: the rows share one")
     assert cohort.is_valid.all()
 
 
@@ -239,10 +240,10 @@ def test_one_file_under_two_participants_is_an_error_on_all_its_rows(cohort_of, 
     (folder / "link.wav").symlink_to(folder / "a.wav")
     cohort = cohort_of({}, {"recording": "link.wav", "user_label": "P02"}, {"recording": "c.wav"})
     assert cohort.is_valid.tolist() == [False, False, True]
-    assert cohort.issues["problem"].unique().tolist() == [
+    assert cohort.issues.rows["problem"].unique().tolist() == [
         "The same audio is in rows 1, 2 with different user_label."
     ]
-    assert cohort.issues["remedy"][0] == (
+    assert cohort.issues.rows["remedy"][0] == (
         "Find out whose recording it is, and remove the other rows."
     )
     assert cohort.rejections()["error_code"].tolist() == ["INVALID_DUPLICATE_AUDIO"] * 2
@@ -254,7 +255,7 @@ def test_one_file_under_two_participants_is_an_error_on_all_its_rows(cohort_of, 
 def test_one_file_with_other_metadata_of_the_same_participant_is_an_error(cohort_of, change):
     cohort = cohort_of({"arm": "a"}, {"arm": "a", "recording": "./a.wav", **change}, tags=["arm"])
     assert cohort.is_valid.tolist() == [False, False]
-    assert next(iter(change)) in cohort.issues["problem"][0]
+    assert next(iter(change)) in cohort.issues.rows["problem"][0]
 
 
 def test_columns_that_are_not_sent_do_not_make_a_difference(cohort_of):
@@ -299,7 +300,7 @@ def test_many_rows_are_named_in_short(table_of, folder):
     from helios_research.cohort import Cohort
 
     table = pd.concat([table_of({})] * 8)
-    issues = Cohort.from_frame(table, root=folder).issues
+    issues = Cohort.from_frame(table, root=folder).issues.rows
     assert issues["problem"][0] == (
         "The same audio is in rows 1, 2, 3, 4, 5 and 3 more with the same metadata."
     )

@@ -14,7 +14,9 @@ from helios_research.errors import CohortError, StudyStorageError
 
 
 def assert_same(one, other):
-    for table in ("frame", "fields", "tag_values", "issues"):
+    pd.testing.assert_frame_equal(one.issues.rows, other.issues.rows)
+    assert str(one.issues) == str(other.issues)
+    for table in ("frame", "fields", "tag_values"):
         pd.testing.assert_frame_equal(getattr(one, table), getattr(other, table))
     pd.testing.assert_series_equal(one.row_numbers, other.row_numbers)
     pd.testing.assert_frame_equal(one.rejections(), other.rejections())
@@ -78,7 +80,7 @@ def test_a_cohort_can_be_saved_again_in_the_same_place(cohort, tmp_path):
 
 
 def test_issues_that_were_added_later_come_back_too(cohort, cohort_of, tmp_path):
-    extra = cohort.issues.head(1).assign(row=3, problem="Too quiet.")
+    extra = cohort.issues.rows.head(1).assign(row=3, problem="Too quiet.")
     changed = cohort.with_issues(extra, error_code="INVALID_RECORDING_CHANGED")
     changed.save(tmp_path / "c.parquet")
     assert_same(Cohort.load(tmp_path / "c.parquet"), changed)

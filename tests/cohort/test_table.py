@@ -23,22 +23,25 @@ def test_a_manifest_is_read_and_its_recordings_are_found_beside_it(manifest, fol
     assert cohort.fields["user_label"].tolist() == ["P01", "007"]
     assert cohort.tag_values["arm"].tolist() == ["NA", "1e5"]
     assert cohort.row_numbers.tolist() == [2, 3]
-    assert cohort.issues["row"].tolist() == [3]
+    assert cohort.issues.rows["row"].tolist() == [3]
 
 
 def test_the_tables_have_the_columns_of_the_vocabulary(manifest):
     cohort = read_cohort(manifest)
     assert tuple(cohort.fields.columns) == vocabulary.STANDARD_FIELDS
     assert (cohort.fields.dtypes == "str").all()
-    assert cohort.issues.columns.tolist() == [column.name for column in vocabulary.ISSUES]
-    assert cohort.issues["row"].dtype == "int64"
-    assert isinstance(cohort.issues["severity"].dtype, pd.CategoricalDtype)
+    assert cohort.issues.rows.columns.tolist() == [column.name for column in vocabulary.ISSUES]
+    assert cohort.issues.rows["row"].dtype == "int64"
+    assert isinstance(cohort.issues.rows["severity"].dtype, pd.CategoricalDtype)
 
 
 def test_recordings_may_lie_elsewhere(manifest, tmp_path):
     cohort = read_cohort(manifest, root="s3://bucket/night-shift")
     assert cohort.fields["recording"][0] == "s3://bucket/night-shift/a.wav"
-    assert "There is no file" in read_cohort(manifest, root=tmp_path / "x").issues["problem"][0]
+    assert (
+        "There is no such file."
+        in read_cohort(manifest, root=tmp_path / "x").issues.rows["problem"][0]
+    )
 
 
 def test_a_dataframe_is_mapped_with_columns_and_constants(folder):
@@ -57,7 +60,7 @@ def test_a_dataframe_is_mapped_with_columns_and_constants(folder):
         tags=["arm"],
         root=folder,
     )
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
     assert cohort.fields.loc[0, "user_label"] == "7"
     pd.testing.assert_frame_equal(cohort.frame, df)
 
@@ -66,7 +69,7 @@ def test_a_dataframe_without_rows_is_a_cohort_without_recordings(table_of):
     cohort = Cohort.from_frame(table_of({}).iloc[:0])
     assert len(cohort) == 0
     assert cohort.is_valid.tolist() == []
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
     assert cohort.rejections().empty
 
 
@@ -90,8 +93,8 @@ def test_a_rejection_has_the_code_of_the_first_error_and_all_errors_in_words(coh
     assert rejections["error_reason"].tolist() == [
         "date_of_birth '1985': Not an ISO 8601 date. "
         "Write 01 for an unknown day or month, as in 1985-01-01. "
-        "language 'en_GB': Not a BCP 47 language tag. Did you mean en-GB? "
-        'It can be declared: values={"language": {"en_GB": "en-GB"}}.'
+        "language 'en_GB': Not a BCP 47 language tag. Write it as in en-GB, es or "
+        'zh-Hant-TW, or declare what it means: values={"language": {"en_GB": "en-GB"}}.'
     ]
 
 
@@ -114,30 +117,30 @@ def test_later_issues_are_added_to_a_new_cohort(cohort_of):
     assert cohort.is_valid.all()
     assert changed.is_valid.tolist() == [False, False, True]
     assert changed.rejections()["error_code"].tolist() == [codes.DUPLICATE_AUDIO] * 2
-    pd.testing.assert_frame_equal(changed.issues, extra)
+    pd.testing.assert_frame_equal(changed.issues.rows, extra)
 
 
 def test_issues_that_are_known_are_not_added_twice(cohort_of):
     cohort = cohort_of({}, {"recording": "a.wav", "user_label": "P02"})
     extra = duplicate_audio_issues(cohort, pd.Series(["aa", "aa"]))
-    pd.testing.assert_frame_equal(cohort.with_issues(extra).issues, cohort.issues)
+    pd.testing.assert_frame_equal(cohort.with_issues(extra).issues.rows, cohort.issues.rows)
 
 
 def test_no_later_issues_change_nothing(cohort_of):
     cohort = cohort_of({}, {"language": "x"})
     none = duplicate_audio_issues(cohort, pd.Series(["aa", "bb"]))
     assert none.empty
-    pd.testing.assert_frame_equal(cohort.with_issues(none).issues, cohort.issues)
+    pd.testing.assert_frame_equal(cohort.with_issues(none).issues.rows, cohort.issues.rows)
 
 
 def test_without_a_code_the_column_decides(cohort_of):
     cohort = cohort_of({}, {})
-    extra = cohort_of({}, {"language": "x"}).issues
+    extra = cohort_of({}, {"language": "x"}).issues.rows
     assert cohort.with_issues(extra).rejections()["error_code"].tolist() == ["INVALID_LANGUAGE"]
 
 
 def test_issues_of_a_row_that_is_not_there_are_a_mistake_of_the_caller(cohort_of):
-    extra = cohort_of({}, {"language": "x"}).issues
+    extra = cohort_of({}, {"language": "x"}).issues.rows
     with pytest.raises(ValueError, match="The cohort has no row 2"):
         cohort_of({}).with_issues(extra)
 
@@ -159,7 +162,7 @@ def test_a_sheet_with_real_dates_and_numbers_is_a_good_cohort(folder, table_of):
     )
     table.to_excel(folder / "m.xlsx", index=False)
     cohort = read_cohort(folder / "m.xlsx", tags=["visit"])
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
     assert cohort.fields.loc[0, "user_label"] == "7"
     assert cohort.fields.loc[0, "date_of_birth"] == "1985-03-14"
     assert cohort.fields.loc[0, "recording_time"] == "2026-01-05T00:00:00"

@@ -6,7 +6,7 @@ import pytest
 
 def test_a_good_table_has_no_issues_and_all_rows_valid(cohort_of):
     cohort = cohort_of({}, {"birth_sex": "f"}, {"user_label": "P02"})
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
     assert cohort.is_valid.all()
 
 
@@ -17,7 +17,7 @@ def test_a_good_table_has_no_issues_and_all_rows_valid(cohort_of):
 def test_a_blank_cell_of_a_needed_field_is_an_error(cohort_of, field, blank):
     cohort = cohort_of({}, {field: blank})
     assert cohort.fields[field].isna().tolist() == [False, True]
-    assert cohort.issues[["row", "severity", "column", "problem"]].to_numpy().tolist() == [
+    assert cohort.issues.rows[["row", "severity", "column", "problem"]].to_numpy().tolist() == [
         [2, "error", field, "The cell is blank."]
     ]
     assert cohort.rejections()["error_code"].tolist() == [f"INVALID_{field.upper()}"]
@@ -25,7 +25,7 @@ def test_a_blank_cell_of_a_needed_field_is_an_error(cohort_of, field, blank):
 
 @pytest.mark.parametrize("field", ["accent", "recording_time", "sleep_time", "wake_time"])
 def test_a_blank_cell_of_another_field_is_fine(cohort_of, field):
-    assert cohort_of({field: " "}, {field: None}).issues.empty
+    assert cohort_of({field: " "}, {field: None}).issues.rows.empty
 
 
 def test_a_problem_names_the_column_as_the_table_does(table_of, folder):
@@ -33,8 +33,8 @@ def test_a_problem_names_the_column_as_the_table_does(table_of, folder):
 
     table = table_of({"birth_sex": "woman"}).rename(columns={"birth_sex": "Geschlecht"})
     cohort = Cohort.from_frame(table, columns={"birth_sex": "Geschlecht"}, root=folder)
-    assert cohort.issues["column"].tolist() == ["Geschlecht"]
-    assert cohort.issues["value"].tolist() == ["woman"]
+    assert cohort.issues.rows["column"].tolist() == ["Geschlecht"]
+    assert cohort.issues.rows["value"].tolist() == ["woman"]
     assert cohort.rejections()["error_code"].tolist() == ["INVALID_BIRTH_SEX"]
 
 
@@ -81,7 +81,7 @@ NIGHT = {
 
 
 def test_a_night_in_order_is_fine_also_when_waking_and_recording_coincide(cohort_of):
-    assert cohort_of(NIGHT).issues.empty
+    assert cohort_of(NIGHT).issues.rows.empty
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_real_dates_and_times_of_a_dataframe_are_written_in_iso(cohort_of):
     )
     assert cohort.fields.loc[0, "date_of_birth"] == "1985-03-14"
     assert cohort.fields.loc[0, "recording_time"] == "2026-01-05T00:00:00"
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty
 
 
 def test_a_moment_with_a_zone_is_an_error(cohort_of, found):
@@ -165,7 +165,7 @@ def test_characters_that_are_not_text_are_an_error_in_fields_and_tags(cohort_of,
 
 
 def test_a_column_that_looks_like_a_field_is_pointed_out_at_the_header(cohort_of):
-    issue = cohort_of({"Recording Time": "x", "note": "y"}).issues.iloc[0]
+    issue = cohort_of({"Recording Time": "x", "note": "y"}).issues.rows.iloc[0]
     assert (issue["row"], issue["severity"]) == (0, "warning")
     assert issue["problem"] == "The column looks like recording_time, but it is not sent."
     assert issue["remedy"] == (
@@ -186,7 +186,7 @@ def test_only_one_look_is_taken_at_a_file_that_many_rows_name(cohort_of, monkeyp
 
 def test_a_huge_cell_is_shortened_in_the_issues_only(cohort_of):
     cohort = cohort_of({"user_label": "x" * 1_000_000})
-    assert len(cohort.issues["value"][0]) == 200
+    assert len(cohort.issues.rows["value"][0]) == 200
     assert len(cohort.fields["user_label"][0]) == 1_000_000
     assert len(cohort.rejections()["error_reason"][0]) < 500
 
@@ -196,7 +196,7 @@ def test_a_constant_that_is_wrong_is_wrong_in_every_row(table_of, folder):
 
     table = table_of({}, {}).drop(columns="language")
     cohort = Cohort.from_frame(table, constants={"language": "en_GB"}, root=folder)
-    assert cohort.issues["column"].tolist() == ["language", "language"]
+    assert cohort.issues.rows["column"].tolist() == ["language", "language"]
 
 
 def test_two_dates_of_birth_are_an_error_on_all_rows_of_the_participant(cohort_of):
@@ -204,10 +204,10 @@ def test_two_dates_of_birth_are_an_error_on_all_rows_of_the_participant(cohort_o
         {}, {"user_label": "P02"}, {"date_of_birth": "1985-04-13"}, {"date_of_birth": "1985-03-14"}
     )
     assert cohort.is_valid.tolist() == [False, True, False, False]
-    assert cohort.issues["problem"].unique().tolist() == [
+    assert cohort.issues.rows["problem"].unique().tolist() == [
         "This participant has 2 dates of birth: 1985-03-14 (row 1), 1985-04-13 (row 3)."
     ]
-    assert cohort.issues["remedy"][0] == (
+    assert cohort.issues.rows["remedy"][0] == (
         "Correct the wrong rows, or give different people different labels."
     )
 
@@ -215,11 +215,11 @@ def test_two_dates_of_birth_are_an_error_on_all_rows_of_the_participant(cohort_o
 def test_two_sexes_are_an_error_on_all_rows_of_the_participant(cohort_of):
     cohort = cohort_of({}, {"birth_sex": "m"}, {"birth_sex": "unknown"})
     assert cohort.is_valid.tolist() == [False, False, False]
-    assert set(cohort.issues["column"]) == {"birth_sex"}
+    assert set(cohort.issues.rows["column"]) == {"birth_sex"}
 
 
 def test_the_same_sex_written_differently_is_no_conflict(cohort_of):
-    assert cohort_of({}, {"birth_sex": "f"}, {"birth_sex": "Female"}).issues.empty
+    assert cohort_of({}, {"birth_sex": "f"}, {"birth_sex": "Female"}).issues.rows.empty
 
 
 def test_an_unknown_sex_beside_a_known_one_is_a_warning_where_it_is_unknown(cohort_of, found):
@@ -254,4 +254,4 @@ def test_labels_that_differ_only_in_case_are_a_warning(cohort_of, found):
 
 def test_text_numbers_that_look_alike_are_different_participants(cohort_of):
     cohort = cohort_of({"user_label": "007"}, {"user_label": "7", "birth_sex": "MALE"})
-    assert cohort.issues.empty
+    assert cohort.issues.rows.empty

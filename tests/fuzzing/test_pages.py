@@ -119,7 +119,7 @@ def test_texts_of_a_cohort_are_only_shown(tmp_path, texts) -> None:
     cohort = hr.Cohort.from_frame(table, root=tmp_path)
     assert acting_in(cohort._repr_html_()) == []
     for name in ("problem", "remedy"):
-        assert all(cohort.issues[name].str.endswith((".", "?", ")")))
+        assert all(cohort.issues.rows[name].str.endswith((".", "?", ")")))
 
 
 @given(texts=st.lists(hostile, min_size=1, max_size=3))

@@ -506,7 +506,7 @@ class History(RuleBasedStateMachine):
         assert study.progress.total == len(results)
         counted = {name: count for name, count in study.progress.outcomes.items() if count}
         assert counted == dict(results["outcome"].value_counts().loc[lambda counts: counts > 0])
-        assert set(study.issues["row"]) <= set(range(1, len(results) + 1))
+        assert set(study.issues.rows["row"]) <= set(range(1, len(results) + 1))
 
     def recover_and_finish(self) -> None:
         """Once nothing is wrong any more, submitting brings every row to its end."""

@@ -357,7 +357,7 @@ def test_categories_and_remarks_about_others_do_not_keep_a_label(make_cohort, tm
     table = make_cohort(3, user_label=["p7", "P7", "Q1"], site=["east", "west", "west"])
     table = table.astype({"user_label": "category", "site": "category", "recording": "category"})
     cohort = Cohort.from_frame(table)
-    assert "'p7'" in cohort.issues["problem"].str.cat()
+    assert "'p7'" in cohort.issues.rows["problem"].str.cat()
     path = tmp_path / "kept" / COHORT_FILE
     cohort.without((cohort.fields["user_label"] == "p7").to_numpy()).save(path)
     content = b"".join(contents(path.parent).values())

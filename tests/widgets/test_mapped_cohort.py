@@ -39,7 +39,7 @@ def same(one: Cohort, other: Cohort) -> bool:
         one.fields.equals(other.fields)
         and one.tag_values.equals(other.tag_values)
         and one.frame.equals(other.frame)
-        and one.issues.equals(other.issues)
+        and one.issues.rows.equals(other.issues.rows)
     )
 
 

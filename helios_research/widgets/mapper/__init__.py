@@ -246,7 +246,7 @@ class CohortMapper(Panel):
         if cohort is None:
             self._show_problem()
         else:
-            self._show_issues(cohort.issues)
+            self._show_issues(cohort)
             self._status.show(f"{_summary(cohort)}.")
 
     def _show_problem(self) -> None:
@@ -263,15 +263,12 @@ class CohortMapper(Panel):
             return
         rows = f"{len(some):,} rows, spread over all {len(self._frame):,}"
         self._status.show(f"Of {rows}: {_summary(some)}. Checking all rows …")
-        issues = some.issues
-        own = issues["row"] >= 1
-        self._show_issues(
-            issues.assign(row=issues["row"].mask(own, (issues["row"] - 1) * step + 1))
-        )
+        self._show_issues(some)
 
-    def _show_issues(self, issues: pd.DataFrame) -> None:
-        shown = issues[["row", "severity", "column", "value"]].assign(
-            **{"problem, and what to do": issues["problem"].str.cat(issues["remedy"], sep=" ")}
+    def _show_issues(self, cohort: Cohort) -> None:
+        causes = cohort.issues.causes
+        shown = causes[["severity", "column", "rows", "examples"]].assign(
+            **{"problem, and what to do": causes["problem"].str.cat(causes["remedy"], sep=" ")}
         )
         self._issues.show(shown, empty="There are no issues.")
 
@@ -313,7 +310,7 @@ class CohortMapper(Panel):
         )
 
     def _go_to_next_issue(self) -> None:
-        rows = sorted(set(self.cohort.issues["row"]) & set(self.cohort.row_numbers))
+        rows = sorted(set(self.cohort.issues.rows["row"]) & set(self.cohort.row_numbers))
         if not rows:
             self._status.show("There are no rows with issues.")
             return
@@ -360,7 +357,7 @@ def _make_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> tuple[Cohort | 
 
 
 def _summary(cohort: Cohort) -> str:
-    issues = cohort.issues
+    issues = cohort.issues.rows
     errors = int((issues["severity"] == "error").sum())
     return (
         f"{int(cohort.is_valid.sum()):,} of {len(cohort):,} rows can be sent; "

@@ -1,0 +1,121 @@
+"""What is wrong with a table: by cause for people, row by row for programs."""
+
+import ast
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from helios_research._util.text import counted, literal
+from helios_research.columns import CAUSES, Severity
+
+_EXAMPLES = 3
+_MOST_SHOWN = 20
+_MOST_CODES = 12
+
+# What differs between rows with the same cause: what is quoted, numbers, paths.
+_OWN_TO_A_ROW = re.compile(r"'[^']*'|\S*[0-9/\\]\S*")
+_VALUES = re.compile(r"values=(\{.*\}\})")
+
+_LOOKS = {
+    Severity.ERROR: "; font-weight: bold; color: var(--jp-error-color1, var(--vscode-errorForeground, #c62828))",
+    Severity.WARNING: "; font-weight: bold; color: var(--jp-warn-color0, var(--vscode-editorWarning-foreground, #b35900))",
+}
+_CELL = "text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere"
+
+
+class CohortIssues:
+    """Every problem of a cohort; displayed by cause, errors first.
+
+    Attributes
+    ----------
+    rows
+        One row per problem of a row; the columns are ``columns.ISSUES``.
+    causes
+        One row per cause; the columns are ``columns.CAUSES``.
+    """
+
+    def __init__(self, rows: pd.DataFrame, meanings: Mapping[str, Mapping[str, str]]) -> None:
+        self.rows = rows
+        self._meanings = meanings
+
+    @cached_property
+    def causes(self) -> pd.DataFrame:
+        """One row per cause, errors first, and then by the number of rows."""
+        cause = {one: _OWN_TO_A_ROW.sub("…", one) for one in self.rows["problem"].unique()}
+        keys = ["severity", "column", self.rows["problem"].map(cause)]
+        groups = self.rows.groupby(keys, observed=True, sort=False)
+        found = pd.DataFrame(
+            [self._cause(group) for _, group in groups], columns=[one.name for one in CAUSES]
+        )
+        found["severity"] = found["severity"].astype(self.rows["severity"].dtype)
+        order = ["severity", "rows"]
+        return found.sort_values(order, ascending=[True, False], kind="stable", ignore_index=True)
+
+    def _cause(self, group: pd.DataFrame) -> tuple[object, ...]:
+        first, values = group.iloc[0], group["value"].dropna().unique().tolist()
+        examples = ", ".join(values[:_EXAMPLES]) + (", …" if len(values) > _EXAMPLES else "")
+        # A problem of the table as a whole has no recording.
+        rows = group.loc[group["recording_id"].notna(), "row"].nunique()
+        remedy = self._joined(group["remedy"].unique()[:_MOST_CODES].tolist())
+        return first["severity"], first["column"], rows, examples, first["problem"], remedy
+
+    def _joined(self, remedies: list[str]) -> str:
+        """Join the declarations of single values to the one that is to be pasted."""
+        found = [line[1] for line in map(_VALUES.search, remedies) if line]
+        if not found:
+            return remedies[0]
+        whole = {field: dict(codes) for field, codes in self._meanings.items()}
+        for line in found:
+            for field, codes in ast.literal_eval(line).items():
+                whole[field] = whole.get(field, {}) | codes
+        return remedies[0].replace(found[0], literal(whole))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {one.severity}, {one.column}{_where(one.rows, one.examples)}: {one.problem} {one.remedy}"
+            for one in self.causes.head(_MOST_SHOWN).itertuples()
+        ]
+        return "\n".join([self._title(), *lines])
+
+    def _repr_html_(self) -> str:
+        named = ["severity", "column", "rows", "examples"]
+        shown = self.causes[named].astype("str")
+        shown["problem, and what to do"] = self.causes["problem"].str.cat(
+            self.causes["remedy"], " "
+        )
+        head = "".join(_cell("th", name) for name in shown.columns)
+        body = "".join(
+            f"<tr>{_cell('td', first, _LOOKS[Severity(first)])}{''.join(_cell('td', text) for text in texts)}</tr>"
+            for first, *texts in shown.itertuples(index=False)
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p>{self._title()}</p>{table if len(self) else ''}"
+
+    def _title(self) -> str:
+        if not len(self):
+            return "There are no issues."
+        errors = int((self.rows["severity"] == Severity.ERROR).sum())
+        causes = counted(len(self.causes), "cause")
+        more = len(self.causes) - _MOST_SHOWN
+        shown = f", of which {more:,} are not shown" if more > 0 else ""
+        return (
+            f"{counted(errors, 'error')} and {counted(len(self) - errors, 'warning')}, with {causes}"
+            f"{shown}. Each row: cohort.issues.rows"
+        )
+
+
+def _cell(tag: str, text: str, look: str = "") -> str:
+    return f'<{tag} style="{_CELL}{look}">{escape(text)}</{tag}>'
+
+
+def _where(rows: Any, examples: Any) -> str:
+    if not rows:
+        return ""
+    return f", {counted(rows, 'row')}{f' ({examples})' if examples else ''}"
