@@ -341,6 +341,10 @@ def sandbox(
     rate: Annotated[
         float | None, typer.Option(help="API requests per second that are accepted.", min=0.01)
     ] = None,
+    gateway_quota: Annotated[
+        int | None,
+        typer.Option(help="Refuse as an AWS gateway with a quota of so many requests.", min=0),
+    ] = None,
     latency: Annotated[float, typer.Option(help="Least seconds for every answer.", min=0)] = 0.0,
     processing: Annotated[
         float, typer.Option(help="Seconds that a run takes, in the median.", min=0)
@@ -351,7 +355,12 @@ def sandbox(
     from helios_research.sandbox import SandboxSettings, serve_forever
 
     settings = SandboxSettings(
-        port=port, rate_per_s=rate, latency_s=latency, processing_s=processing, log_file=log
+        port=port,
+        rate_per_s=rate,
+        gateway_quota=gateway_quota,
+        latency_s=latency,
+        processing_s=processing,
+        log_file=log,
     )
 
     def announce(running: "Sandbox") -> None:

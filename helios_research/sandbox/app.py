@@ -156,7 +156,11 @@ def _with_key(app: ASGIApp, core: Core) -> ASGIApp:
 
 def _not_let_in(request: Request, core: Core) -> Response | None:
     given = request.headers.get("x-api-key", "")
-    if not hmac.compare_digest(given.encode(), core.settings.api_key.encode()):
+    has_key = hmac.compare_digest(given.encode(), core.settings.api_key.encode())
+    if core.quota is not None:
+        has_key &= request.url.path.startswith("/v1/")
+        return _refused_by_gateway(core) if has_key else _of_gateway("Forbidden", 403)
+    if not has_key:
         return JSONResponse({"detail": "Missing or unknown API key"}, 401)
     now, style = core.clock(), core.settings.retry_after
     wait_s = core.bucket.wait_s(now)
@@ -166,6 +170,18 @@ def _not_let_in(request: Request, core: Core) -> Response | None:
     when = str(math.ceil(wait_s)) if style == "seconds" else format_datetime(then, usegmt=True)
     headers = {} if style == "absent" else {"retry-after": when}
     return JSONResponse({"detail": "Too many requests"}, 429, headers)
+
+
+def _refused_by_gateway(core: Core) -> Response | None:
+    core.quota = (core.quota or 0) - 1
+    if core.quota < 0:
+        return _of_gateway("Limit Exceeded", 429)
+    too_fast = core.bucket.wait_s(core.clock()) > 0
+    return _of_gateway("Too Many Requests", 429) if too_fast else None
+
+
+def _of_gateway(message: str, status: int) -> Response:
+    return JSONResponse({"message": message}, status)
 
 
 class Api:

@@ -162,6 +162,7 @@ class Core:
         self.clock = clock
         self.runs = RunStore(settings, clock)
         self.signer = UrlSigner(settings.url_lifetime_s)
+        self.quota = settings.gateway_quota
         self.bucket = TokenBucket(settings.rate_per_s, settings.burst)
         self.api_url = ""
         self.upload_url = ""

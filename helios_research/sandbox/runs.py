@@ -54,6 +54,9 @@ class SandboxSettings:
         API requests that may come at once on top of the rate.
     retry_after
         How a 429 says when to try again: in seconds, as an HTTP date, or not at all.
+    gateway_quota
+        API requests that a gateway in front lets in, which refuses further ones, a wrong key and a
+        wrong path in the words of AWS'; None has no gateway.
     latency_s
         Least seconds for every answer, of the API and of the upload host.
     pickup_s
@@ -80,6 +83,7 @@ class SandboxSettings:
     rate_per_s: float | None = None
     burst: int = 5
     retry_after: Literal["seconds", "date", "absent"] = "seconds"
+    gateway_quota: int | None = None
     latency_s: float = 0.0
     pickup_s: float = 0.2
     processing_s: float = 2.0

@@ -16,6 +16,7 @@ from helios_research.columns import BIOMARKERS, RESULTS
 from helios_research.errors import (
     AccountError,
     NotHeliosError,
+    RefusedError,
     StudyLockedError,
     StudyMismatchError,
     StudyMissingError,
@@ -538,6 +539,22 @@ def test_a_wrong_key_stops_everything_and_marks_nothing(
         study.submit(hr.Cohort.from_frame(make_cohort(2)), progress=False, **quick)
     assert study.results()["outcome"].eq("pending").all()
     assert make_study(sandbox).submit(progress=False, **quick)["outcome"].eq("scored").all()
+
+
+def test_a_sandbox_behind_a_gateway_refuses_in_its_words(
+    make_cohort, make_sandbox, tmp_path, quick
+) -> None:
+    sandbox = make_sandbox(gateway_quota=3)
+    study = hr.Study(tmp_path / "study", client=sandbox.client())
+    elsewhere = [("not-the-key", ""), (sandbox.api_key, "/v2")]
+    for key, path in elsewhere:
+        client = hr.Client(api_key=key, base_url=sandbox.base_url + path)
+        stranger = hr.Study(tmp_path / "stranger", client=client)
+        with pytest.raises(AccountError, match=re.escape("(HTTP 403)")):
+            stranger.submit(hr.Cohort.from_frame(make_cohort(1)), progress=False, **quick)
+    with pytest.raises(RefusedError, match="It says: Limit Exceeded"):
+        study.submit(hr.Cohort.from_frame(make_cohort(4)), progress=False, **quick)
+    assert study.results()["outcome"].isin(["pending", "scored"]).all()
 
 
 def test_a_server_that_is_not_helios_is_named(make_cohort, make_sandbox, tmp_path, quick) -> None:
