@@ -17,13 +17,7 @@ from helios_research.analysis.expected import (
     visit_column,
 )
 from helios_research.analysis.frames import ages
-from helios_research.analysis.levels import (
-    EVERYONE,
-    NOT_GIVEN,
-    Levels,
-    canonical_sex,
-    levels_of,
-)
+from helios_research.analysis.levels import EVERYONE, NOT_GIVEN, Levels, canonical_sex, levels_of
 from helios_research.analysis.missingness import UNEQUAL_BELOW, p_in_words
 from helios_research.analysis.prepared import (
     EXCLUDED,
@@ -31,6 +25,7 @@ from helios_research.analysis.prepared import (
     Flags,
     PreparedResults,
     Results,
+    column_of,
     count_reasons,
     has_warning,
     not_ended,
@@ -90,9 +85,7 @@ def exclude(
     if not isinstance(reason, str) or not reason.strip():
         message = 'The reason of an exclusion is empty: give it in words, such as "ill that day".'
         raise ResultsError(message)
-    rows = _mask_of(results, mask)
-    earlier = results[EXCLUDED] if EXCLUDED in results.columns else None
-    text = pd.Series(earlier, index=results.index, dtype="str")
+    rows, text = _mask_of(results, mask), column_of(results, EXCLUDED).astype("str")
     return results.assign(**{EXCLUDED: text.mask(text.isna() & rows, reason.strip())})
 
 
@@ -361,9 +354,8 @@ def attrition(
         when = " ".join([over, *levels[:expected][-1:]])
     # Who is still in at a level was so at all before it, so one gap is enough.
     asked, left = (np.asarray(marks.any(axis=1)) for marks in (due, due & ~still_in))
-    counts = pd.crosstab(arms[asked], left[asked]).reindex(
-        index=groups, columns=[False, True], fill_value=0
-    )
+    counts = pd.crosstab(arms[asked], left[asked])
+    counts = counts.reindex(index=groups, columns=[False, True], fill_value=0)
     return prepared.finish(made, _RISK_METHOD, [*_who_left(counts, by, when), *warnings])
 
 

@@ -67,10 +67,7 @@ class Contrast:
 
 
 def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contrast | str]:
-    """Compare each level with level 0 (one alone with zero), or say why it cannot be compared.
-
-    Where no participant has several levels it is Welch's t (1947), else a mixed model.
-    """
+    """Compare each level with level 0 (one alone with zero), or say why it cannot be compared."""
     values, levels = cells[column].to_numpy(np.float64), cells["group"].to_numpy(np.intp)
     people = cells["person"].to_numpy(np.intp)
     if n_levels == 1:
@@ -206,9 +203,6 @@ def mean_ridits(cells: pd.DataFrame) -> Floats:
     return ridits
 
 
-# --- the mixed model ------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class MixedFit:
     """A fitted model: each level less the first (of a line the slope), their CR2 errors and df.
@@ -257,11 +251,7 @@ def fit_random_intercept(
 def _generalized_least_squares(
     present: Floats, table: Floats, model: Floats, ratio: float
 ) -> tuple[Floats, Floats, float, float]:
-    """Estimate the means of the levels, given the person variance over the residual variance.
-
-    Gives their covariance over the residual variance, the means, the weighted sum of squares of
-    what is left, and the logarithm of the determinant of the information.
-    """
+    """Give the means' covariance, the means, the weighted sum of squares, and the log information."""
     shrink = ratio / (1 + ratio * present.sum(axis=1))
     total = table.sum(axis=1)
     information = np.diag(present.sum(axis=0)) - present.T @ (shrink[:, None] * present)
@@ -320,10 +310,7 @@ def _robust_parts(
 def _adjusted(
     patterns: Floats, inverse: Floats, ratio: float, against: Floats
 ) -> tuple[Floats, Floats]:
-    """Weigh the residuals of each pattern (patterns, levels, contrasts), adjusted as by CR2.
-
-    Also gives the variance of what a participant adds (patterns, contrasts) over the residual's.
-    """
+    """Weigh the residuals of each pattern as by CR2, and give the variance of what one adds."""
     pairs = patterns[:, :, None] * patterns[:, None, :]
     # Levels that a pattern lacks have a one on the diagonal and take no part.
     covariance = np.eye(patterns.shape[1]) + ratio * pairs

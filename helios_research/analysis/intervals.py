@@ -104,12 +104,8 @@ def _t_quantile(n: Floats, confidence: float) -> Floats:
     return np.asarray(stats.t.ppf((1 + confidence) / 2, np.maximum(n - 1, 1)))
 
 
-def part_notes(n_people: Codes, largest: Floats) -> list[str | None]:
-    """Write for each group why it has no interval, or that one participant has a large part."""
-    return [_part_note(int(n), float(part)) for n, part in zip(n_people, largest, strict=True)]
-
-
-def _part_note(n: int, largest: float) -> str | None:
+def part_note(n: int, largest: float) -> str | None:
+    """Write why a group has no interval, or that one participant has a large part of it."""
     if n == 0:
         return "No scores."
     if n < FEWEST_FOR_INTERVAL:

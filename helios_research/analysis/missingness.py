@@ -82,14 +82,15 @@ def missingness_by_tag(
     variables = dict.fromkeys([*tags, *(name for name in also if name in ended.frame.columns)])
     ended = prepare(ended, variables)
     events = _events(ended)
-    parts = []
-    for variable in variables:
-        levels = ended.levels[variable]
-        rows = _rates(levels, events, ended.people, confidence)
-        rows.insert(0, "variable", variable)
-        tests = [_tested(levels, events, name, ended.people) for name in events.columns[:2]]
-        parts.append(rows.merge(pd.DataFrame(tests), on="reason", how="left"))
-    counted = _corrected(pd.concat(parts, ignore_index=True))
+    parts, tests = [], []
+    for name in variables:
+        levels = ended.levels[name]
+        parts.append(_rates(levels, events, ended.people, confidence))
+        parts[-1].insert(0, "variable", name)
+        for reason in (ANY_REASON, RECORDING_FAILED):
+            test = _tested(levels, events[reason].to_numpy(), ended.people)
+            tests.append({"variable": name, "reason": reason, **test})
+    counted = _with_tests(pd.concat(parts, ignore_index=True), pd.DataFrame(tests))
     warnings = _warn(counted, ended, events)
     if pending := len(listed.frame) - len(ended.frame):
         warnings.append(f"{not_ended(pending)} and {'is' if pending == 1 else 'are'} left out.")
@@ -146,15 +147,14 @@ def _jackknife(codes: Codes, events: pd.DataFrame, people: Codes) -> pd.DataFram
     return rates.groupby(level=0).var(ddof=0).mul(n_people - 1, axis="index")
 
 
-def _tested(levels: Levels, events: pd.DataFrame, reason: str, people: Codes) -> dict[str, object]:
+def _tested(levels: Levels, happened: Floats, people: Codes) -> dict[str, float]:
     # One participant says nothing about how a level varies.
     usable = count_people_by_level(people, levels.codes, len(levels)) >= 2
     usable &= np.array(levels.labels) != NOT_GIVEN
     rows = (people >= 0) & usable[levels.codes]
-    happened = events[reason].to_numpy()[rows]
-    statistic, df = equal_rates_test(happened, levels.codes[rows], people[rows])
+    statistic, df = equal_rates_test(happened[rows], levels.codes[rows], people[rows])
     p = float(stats.chi2.sf(statistic, df)) if df else np.nan
-    return {"reason": reason, "statistic": statistic, "df": df, "p": p}
+    return {"statistic": statistic, "df": df, "p": p}
 
 
 def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[float, int]:
@@ -178,18 +178,14 @@ def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[fl
     return float(score @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ score), df
 
 
-def _corrected(counted: pd.DataFrame) -> pd.DataFrame:
+def _with_tests(counted: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     """Correct the tests for the number of variables, and say what each of them found."""
-    counted["p_holm"] = np.nan
-    counted["sentence"] = pd.Series(None, index=counted.index, dtype="str")
-    for reason in (ANY_REASON, RECORDING_FAILED):
-        rows = counted[counted["reason"] == reason]
-        p = holm(rows.drop_duplicates("variable").set_index("variable")["p"])
-        for variable, part in rows.groupby("variable", sort=False):
-            corrected = float(p.get(str(variable), np.nan))
-            counted.loc[part.index, "p_holm"] = corrected
-            counted.loc[part.index, "sentence"] = _finding(part, corrected)
-    return counted
+    keys = ["variable", "reason"]
+    tests["p_holm"] = tests.groupby("reason", group_keys=False)["p"].apply(holm)
+    parts = dict(list(counted.groupby(keys)))
+    each = zip(tests["variable"], tests["reason"], tests["p_holm"], strict=True)
+    found = [_finding(parts.get((*key,), counted[:0]), p) for *key, p in each]
+    return counted.merge(tests.assign(sentence=pd.Series(found, dtype="str")), on=keys, how="left")
 
 
 def _finding(rows: pd.DataFrame, p: float) -> str:

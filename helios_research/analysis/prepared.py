@@ -90,11 +90,7 @@ class PreparedResults:
 
     @cached_property
     def flagged(self) -> Flags:
-        """Which recordings were scored and have an error code all the same.
-
-        Their row of the manifest was changed after they were sent (``METADATA_CHANGED``), or can no
-        longer be sent (``INVALID_…``). Their scores are those of what was sent, and count.
-        """
+        """Which recordings were scored, and their row of the manifest was changed afterwards."""
         has_code = column_of(self.frame, "error_code").notna()
         return (has_code & (self.frame["outcome"] == Outcome.SCORED)).to_numpy(dtype=bool)
 

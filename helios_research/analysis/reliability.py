@@ -237,16 +237,14 @@ def with_and_without(values: Floats) -> Floats:
 
 
 def jackknife(found: Floats, confidence: float) -> tuple[float, float]:
-    """Give an interval of a number found with all participants, then without each of them.
-
-    t on Tukey's pseudo-values; few participants who make most of the difference widen it.
-    """
+    """Give an interval, by t on Tukey's pseudo-values, of a number found as by ``with_and_without``."""
     n = len(found) - 1
     pseudo = n * found[0] - (n - 1) * found[1:]
     off = pseudo - pseudo.mean()
     variance = float((off**2).mean())
     if n < FEWEST_FOR_INTERVAL or not variance > NOTHING:
         return np.nan, np.nan
+    # Few participants who make most of the difference widen the interval.
     kurtosis = float((off**4).mean()) / variance**2
     freedom = min(n - 1, 2 * n / max(kurtosis - 1, 1))
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * sqrt(variance / (n - 1))

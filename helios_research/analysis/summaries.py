@@ -10,7 +10,7 @@ from helios_research.analysis.comparisons import marker_cells
 from helios_research.analysis.intervals import (
     check_confidence,
     mean_interval,
-    part_notes,
+    part_note,
     share_interval,
 )
 from helios_research.analysis.levels import MOST_LEVELS
@@ -166,7 +166,7 @@ def _counts(scores: Floats, groups: Codes, cells: pd.DataFrame, n_groups: int) -
         "scored": scored,
         "missing": recordings - scored,
         "participants_scored": people,
-        "note": part_notes(people, of_one / np.maximum(scored, 1)),
+        "note": list(map(part_note, people, of_one / np.maximum(scored, 1))),
     }
 
 

@@ -29,19 +29,12 @@ from helios_research.plots.text import Labels, about_fonts, shown, shown_column
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
-
 # Sentences about single rows that a caption has room for.
 _MOST_NAMED = 3
-
 # Title, key, ticks and label of the axis, in lines of type.
 _AROUND = 6.2
-
-# Height of a bar, and from its middle to the interval below it, in rows.
-_BAR = 0.6
-_BELOW_BAR = 0.4
-
-# Between the points of participants and their mean, in rows.
-_ASIDE = 0.28
+# In rows: a bar, from its middle to its interval, and from participants' points to their mean.
+_BAR, _BELOW_BAR, _ASIDE = 0.6, 0.4, 0.28
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,7 @@ from helios_research.columns import BUCKET_LEVELS
 from helios_research.errors import ResultsError
 from helios_research.plots.text import font_families, plain, wrap
 
-INK = "#1a1a1a"
-MUTED = "#595959"
-FAINT = "#d9d9d9"
-BAND = "#ebebeb"
-PAPER = "#ffffff"
+INK, MUTED, FAINT, BAND, PAPER = "#1a1a1a", "#595959", "#d9d9d9", "#ebebeb", "#ffffff"
 
 # Properties of an artist, by the names of its keyword arguments.
 Look = dict[str, Any]
@@ -147,14 +143,10 @@ Target = Axes | Figure | None
 
 # Backends of matplotlib that show nothing.
 _FOR_FILES_ONLY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
-
 # Space around the figure, between its panels and above its notes, in lines of type.
-_MARGIN = 0.5
-_GAP = 0.6
-
+_MARGIN, _GAP = 0.5, 0.6
 # Height of a panel that holds only a sentence.
 _SENTENCE_IN = 1.5
-
 # Letters are rounded to whole dots, so a line is up to an eighth wider in one file than in another;
 # bold type is a tenth wider.
 _SAFE, _SAFE_BOLD = 0.86, 0.78

@@ -24,7 +24,6 @@ FEWEST = 20
 # From brown to violet, distinct with any kind of colour vision; the numbers say the same in
 # black and white.
 _COLOURS = colormaps["PuOr"].reversed()
-
 # Below this luminance (from 0 to 1), text is white.
 _DARK = 0.5
 

@@ -100,17 +100,14 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
         The text to show for an arm or a reason.
     caption
         Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax
-        An Axes or an empty Figure to draw into; None makes a new figure.
-    style
-        Sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    ax, style
+        An Axes or an empty Figure to draw into, None for a new one; and its sizes: ``COLUMN``,
+        ``PAGE`` or ``SLIDE``.
 
     Raises
     ------
-    UnknownColumnError
-        If the outcome, the participants or the arm are missing.
     ResultsError
-        If there are more than 8 arms, or what was expected does not fit the results.
+        If a column is missing, there are more than 8 arms, or what was expected does not fit.
 
     Examples
     --------

@@ -27,23 +27,13 @@ FEWEST_FOR_SHAPE = 20
 
 NO_INTERVAL = f"no interval, because it needs {FEWEST_FOR_INTERVAL} participants"
 
-_BINS = 256
-_PADDING = 0.02
-
+_BINS, _PADDING, _MOST_DIGITS = 256, 0.02, 4
 # How many percent of a bar have room for their number, and how much colour a pale bar has.
-_WIDE_ENOUGH = 7.5
-_PALE = 0.4
-
+_WIDE_ENOUGH, _PALE = 7.5, 0.4
 # Height of the highest hill in heights of a row.
 _HILL = 0.44
-
-_MOST_DIGITS = 4
-
-# Room for a tick of an axis of differences, in widths of a letter.
-_TICK = 7
-
-# Widths of a letter up to which a panel has few ticks.
-_NARROW = 19
+# In widths of a letter: room for a tick of an axis of differences, and a panel with few ticks.
+_TICK, _NARROW = 7, 19
 
 _LEVEL_NAMES = ("lowest", "second", "third", "highest")
 

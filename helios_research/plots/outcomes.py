@@ -72,10 +72,8 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
 
     Raises
     ------
-    UnknownColumnError
-        If the tag is not in the results.
     ResultsError
-        If the tag has more than 500 values.
+        If the tag is not in the results or has more than 500 values.
 
     Examples
     --------

@@ -13,12 +13,7 @@ from helios_research._util.text import counted
 from helios_research.analysis import attrition, baseline
 from helios_research.analysis.expected import Expected
 from helios_research.analysis.frames import hours_awake
-from helios_research.analysis.prepared import (
-    PreparedResults,
-    Results,
-    count_levels_each,
-    prepare,
-)
+from helios_research.analysis.prepared import PreparedResults, Results, count_levels_each, prepare
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAGE, Style, Target, as_asked, colours_of, empty_figure
 from helios_research.plots.marks import about_points
@@ -61,14 +56,8 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
         A column that divides the recordings.
     order
         Levels of hue in the order wanted; levels that are not named follow.
-    labels, palette
-        The text to show for a level or a column, and the colours of groups; None means seven that
-        people with any colour vision distinguish.
-    caption
-        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax, style
-        An Axes (for one biomarker) or an empty Figure to draw into, None for a new one; and its
-        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    labels, palette, caption, ax, style
+        As for ``scores_by_tag``.
 
     Returns
     -------
@@ -154,14 +143,8 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         where this range is around 0. None draws the scores.
     change_unit
         Whether ``change_from`` counts recordings or days.
-    labels, palette
-        The text to show for a level or a column, and the colours of groups; None means seven that
-        people with any colour vision distinguish.
-    caption
-        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax, style
-        An Axes (for one biomarker) or an empty Figure to draw into, None for a new one; and its
-        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    labels, palette, caption, ax, style
+        As for ``scores_by_tag``.
 
     Returns
     -------

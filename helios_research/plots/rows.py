@@ -8,19 +8,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
+from helios_research.analysis.levels import Levels
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults
 from helios_research.plots import canvas, marks
 from helios_research.plots.canvas import FAINT, MUTED, Look, Style
 from helios_research.plots.text import MINUS, Labels, fit_names, shown, width_in
 
+# Height of a header in rows; up to how many rows a row is so many lines of type high.
 _HEADER = 0.8
-
-# From how many rows on a row is only so many lines of type high.
-_LINES = ((4, 4.4), (8, 3.2), (16, 2.2), (30, 1.6))
-_LEAST_LINES = 1.25
-
+_LINES, _LEAST_LINES = ((4, 4.4), (8, 3.2), (16, 2.2), (30, 1.6)), 1.25
 # Room for names beside a panel, as a share of its width.
 _FOR_NAMES = 0.38
+# In lines of type, from the axis of the rows downwards: its ticks and label, then each difference.
+_TO_DIFFERENCES, _PER_DIFFERENCE = 3.6, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +77,23 @@ def lay_out_rows(
 ) -> RowLayout:
     """Give every group that occurs a row."""
     outer = results.levels[tag]
-    if hue is None or hue == tag:
-        colours = palette if hue else palette[:1]
-        rows = tuple(
-            FigureRow(level, shown(level, labels), place + 0.5, colours[place % len(colours)])
-            for place, level in enumerate(outer.labels)
-        )
-        return RowLayout(rows, (), float(len(rows)), outer.codes)
-    inner = results.levels[hue]
+    divided = hue is not None and hue != tag
+    inner = results.levels[str(hue)] if divided else Levels(np.zeros_like(outer.codes), ("",), "")
     found, codes = np.unique(outer.codes * len(inner) + inner.codes, return_inverse=True)
-    under: list[FigureRow] = []
+    rows: list[FigureRow] = []
     headers: list[tuple[str, float]] = []
     y = 0.0
     for pair in found:
         place, own = divmod(int(pair), len(inner))
-        level, colour = outer.labels[place], palette[own % len(palette)]
-        if not under or under[-1].level != level:
+        level = outer.labels[place]
+        if divided and (not rows or rows[-1].level != level):
             headers.append((shown(level, labels), y + _HEADER / 2))
             y += _HEADER
-        under.append(FigureRow(level, shown(inner.labels[own], labels), y + 0.5, colour))
+        name, number = (inner.labels[own], own) if divided else (level, place if hue else 0)
+        colour = palette[number % len(palette)]
+        rows.append(FigureRow(level, shown(name, labels), y + 0.5, colour))
         y += 1
-    return RowLayout(tuple(under), tuple(headers), y, codes.astype(np.intp))
+    return RowLayout(tuple(rows), tuple(headers), y, codes.astype(np.intp))
 
 
 def write_rows(ax: Axes, layout: RowLayout, counts: Sequence[str], style: Style) -> None:
@@ -126,11 +122,6 @@ def beside_row(ax: Axes, y: float, text: str, style: Style) -> Annotation:
     """Write something to the right of a row."""
     look: Look = style.small.text(xycoords=ax.get_yaxis_transform(), va="center")
     return canvas.write_beside(ax, text, (1, y), (style.font_pt, 0), **look)
-
-
-# In lines of type, from the axis of the rows downwards: its ticks and label, then each difference.
-_TO_DIFFERENCES = 3.6
-_PER_DIFFERENCE = 2.0
 
 
 def difference_lines(count: int) -> float:

@@ -20,27 +20,15 @@ from helios_research.plots.x_axis import BinnedAxis, label_bins, write_counts
 
 MOST_COLOURS = len(canvas.OKABE_ITO)
 
-HEIGHT_LINES = 21.0
-_STRIP_LINES = 10.5
-_AROUND_STRIPS = 8.5
-
-# Between the strips of two groups, for the numbers of one and the name of the next, in percentage
-# points.
-_GAP = 45.0
-_NUMBERS = 10.0
-
+# In lines of type: heights, and room for the name of a group in the key and beside its numbers.
+HEIGHT_LINES, _STRIP_LINES, _AROUND_STRIPS = 21.0, 10.5, 8.5
+_NAME_LINES, _SHORT_NAME_LINES = 11.5, 6.0
+# Between the strips of two groups, for the numbers of one and the name of the next, in percent.
+_GAP, _NUMBERS = 45.0, 10.0
 # With more bins the intervals merge into a ribbon.
 _MOST_BARS = 20
-
-# Distance between groups, as a share of the distance between bins.
-_DODGE = 0.3
-
-# Before the first and after the last bin, as a share of their distance.
-_LEAST_MARGIN = 0.03
-
-# Room for the name of a group in the key and beside its numbers, in lines of type.
-_NAME_LINES = 11.5
-_SHORT_NAME_LINES = 6.0
+# Between groups, and before the first and after the last bin, as a share of the bins' distance.
+_DODGE, _LEAST_MARGIN = 0.3, 0.03
 
 
 @dataclass(frozen=True, slots=True)

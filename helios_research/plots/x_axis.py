@@ -12,6 +12,12 @@ from helios_research.plots.text import MINUS, Labels, fit_names, shown, width_in
 
 MOST_BINS = 40
 
+# Between two labels, as a share of the widest.
+_GAP = 0.2
+# A name in words is broken into lines where this share of the distance of neighbours has room for
+# so many letters, and else turned.
+_ROOM, _LETTERS, _MOST_LINES, _TURNED_IN_LINES = 0.96, 7, 3, 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class BinnedAxis:
@@ -73,17 +79,6 @@ def by_level(levels: Levels, label: str, labels: Labels = None) -> BinnedAxis:
     centres = (edges[found] + edges[found + 1]) / 2
     names = tuple(f"{centre:.3g}".replace("-", MINUS) for centre in centres)
     return BinnedAxis(x, bins, centres, names, label)
-
-
-# Between two labels, as a share of the widest.
-_GAP = 0.2
-
-# A name in words is broken into lines where this share of the distance of neighbours has room for
-# so many letters, and else turned.
-_LETTERS = 7
-_ROOM = 0.96
-_MOST_LINES = 3
-_TURNED_IN_LINES = 10.0
 
 
 def inches_per_unit(ax: Axes) -> float:

@@ -9,7 +9,7 @@ from helios_research.analysis.intervals import (
     cell_means,
     holm,
     mean_interval,
-    part_notes,
+    part_note,
     share_interval,
 )
 
@@ -82,7 +82,7 @@ def test_each_participant_is_averaged_in_each_group():
 
 
 def test_a_note_says_where_one_participant_has_more_than_a_fifth_and_twice_an_equal_part():
-    notes = part_notes(np.array([0, 2, 6, 6, 30]), np.array([0, 0.9, 0.3, 0.4, 0.25]))
+    notes = list(map(part_note, [0, 2, 6, 6, 30], [0, 0.9, 0.3, 0.4, 0.25]))
     assert notes[:3] == ["No scores.", "Fewer than 3 participants: no interval.", None]
     assert [note[:26] for note in notes[3:]] == [
         "One participant has 40 % o",
