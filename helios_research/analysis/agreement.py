@@ -206,10 +206,8 @@ def _lacking(row: dict[str, Any], measure_range: object) -> str | None:
     if np.isnan(row["between"]):
         notes.append("No correlation between: all participants have the same mean.")
     if np.isnan(row["within"]):
-        fewest = f"fewer than {FEWEST_FOR_INTERVAL} participants have several recordings"
-        notes.append(
-            f"No correlation within: {fewest}, or {row['measure']} or the score is constant."
-        )
+        few = f"fewer than {FEWEST_FOR_INTERVAL} participants have several recordings"
+        notes.append(f"No correlation within: {few}, or {row['measure']} or the score is constant.")
     if measure_range is None and not row["bucketed"]:
         notes.append(f"No bias: give measure_range, the numbers that {row['measure']} can take.")
     return " ".join(notes) or None

@@ -121,10 +121,8 @@ def _changes(
     if len(visits) > 2:
         valued = _valued(cells, marker)
         lines = [_line(valued[valued["group"] == arm], visits.steps()) for arm in range(n_arms)]
-        found = [
-            _compare_lines(lines[:1] if n_arms == 1 else [lines[0], own])
-            for own in lines[1 if n_arms > 1 else 0 :]
-        ]
+        pairs = [[lines[0], own] for own in lines[1:]] or [lines]
+        found = [_compare_lines(pair) for pair in pairs]
         yield f"trend per {over}", valued.drop_duplicates(["group", "person"]), found
 
 

@@ -145,11 +145,10 @@ def levels_against(levels: Levels, tag: str, reference: str | None) -> tuple[Lev
 
 def marker_cells(prepared: PreparedResults, marker: Biomarker, codes: Codes) -> pd.DataFrame:
     """Average a biomarker of each participant at each level: the score, or the share of each step."""
-    scores = prepared.scores[marker.name]
-    values = scores
+    values = prepared.scores[marker.name]
     if marker.bucketed:
-        steps = bucket_steps(scores)[:, None] == np.arange(len(BUCKET_LEVELS))
-        values = np.where(np.isnan(scores)[:, None], np.nan, steps)
+        steps = bucket_steps(values)[:, None] == np.arange(len(BUCKET_LEVELS))
+        values = np.where(np.isnan(values)[:, None], np.nan, steps)
     return cell_means(values, prepared.people, codes)
 
 

@@ -12,6 +12,7 @@ from helios_research.analysis.intervals import (
     mean_interval,
     part_note,
     share_interval,
+    with_ends,
 )
 from helios_research.analysis.levels import MOST_LEVELS
 from helios_research.analysis.prepared import (
@@ -148,12 +149,9 @@ def _shares(cells: pd.DataFrame, n_groups: int, confidence: float) -> pd.DataFra
         # So many recordings of equal weight would tell as much, were all independent (Kish 1965).
         most = n**2 / inverse.to_numpy(np.float64)[:, None]
         low, high = share_interval(share, variance / n, n, confidence, most)
-    columns = {"proportion": share, "proportion_low": low, "proportion_high": high}
-    return pd.DataFrame(
-        {"score": np.tile(BUCKET_LEVELS, n_groups)}
-        | {name: numbers.ravel() for name, numbers in columns.items()},
-        index=np.repeat(np.arange(n_groups), len(BUCKET_LEVELS)),
-    )
+    columns = with_ends("proportion", *(numbers.ravel() for numbers in (share, low, high)))
+    columns["score"] = np.tile(BUCKET_LEVELS, n_groups)
+    return pd.DataFrame(columns, index=np.repeat(np.arange(n_groups), len(BUCKET_LEVELS)))
 
 
 def _counts(scores: Floats, groups: Codes, cells: pd.DataFrame, n_groups: int) -> dict[str, Any]:
