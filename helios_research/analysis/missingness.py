@@ -184,7 +184,7 @@ def _with_tests(counted: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     tests["p_holm"] = tests.groupby("reason", group_keys=False)["p"].apply(holm)
     parts = dict(list(counted.groupby(keys)))
     each = zip(tests["variable"], tests["reason"], tests["p_holm"], strict=True)
-    found = [_finding(parts.get((*key,), counted[:0]), p) for *key, p in each]
+    found = [_finding(parts.get((name, why), counted[:0]), p) for name, why, p in each]
     return counted.merge(tests.assign(sentence=pd.Series(found, dtype="str")), on=keys, how="left")
 
 
