@@ -508,6 +508,7 @@ _STORAGE_REMEDIES: dict[int | None, str] = {
     errno.ENOENT: "Make its folder first, or choose one that is there",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _MORE_SPACE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _MORE_RIGHTS),
+    errno.EIO: "Check that the disk has space left, and that it or its share is still connected",
     errno.EBUSY: "Close that program (a database browser or a backup, perhaps)",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), _ANOTHER_PLACE),

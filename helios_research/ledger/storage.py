@@ -43,7 +43,7 @@ _BUSY_S = 10.0
 _STORAGE_FAILURES = {
     sqlite3.SQLITE_FULL: ("the disk is full", errno.ENOSPC),
     sqlite3.SQLITE_READONLY: ("it is read-only", errno.EACCES),
-    sqlite3.SQLITE_IOERR: ("the disk reported an error", None),
+    sqlite3.SQLITE_IOERR: ("the disk reported an error", errno.EIO),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", None),
     sqlite3.SQLITE_PERM: ("access to it is denied", errno.EACCES),
     sqlite3.SQLITE_BUSY: ("another program is holding it", errno.EBUSY),

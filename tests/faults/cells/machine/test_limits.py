@@ -158,8 +158,8 @@ def test_a_file_that_cannot_be_opened_ends_the_submission_with_a_sentence(
     fault="disk full",
     ending="stops",
     happens="The same holds where a quota or a limit on the size of files (`ulimit -f`) is met.",
-    sees="Cannot write to {place}helios.sqlite: the disk reported an error ({place}). Free some "
-    "space or choose a folder that you may write to" + GOES_ON,
+    sees="Cannot write to {place}helios.sqlite: the disk reported an error ({place}). Check that "
+    "the disk has space left, and that it or its share is still connected" + GOES_ON,
     do="Free some space, then submit again.",
 )
 @pytest.mark.parametrize("step", ["create", "upload", "poll"])
