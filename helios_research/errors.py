@@ -43,14 +43,14 @@ import errno
 import os
 import shlex
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from helios_research._util.text import system_reason
+from helios_research._util.text import literal, system_reason
 
 
 class HeliosResearchError(Exception):
@@ -156,24 +156,30 @@ class ColumnsError(CohortError):
     """The columns of a table do not fit, or cannot be used as asked."""
 
     @classmethod
-    def missing(cls, source: str, missing: Iterable[str], available: Iterable[str]) -> Self:
-        """Report columns that every recording needs and that the table lacks."""
-        absent, names = list(missing), list(available)
-        lowered = {name.casefold(): name for name in names}
-        close = {
-            field: lowered[match]
-            for field in absent
-            for match in get_close_matches(field, lowered, n=1)
-        }
-        example = close or {absent[0]: "your column"}
-        mapping = ", ".join(f'"{field}": "{name}"' for field, name in example.items())
-        field, name = next(iter(example.items()))
-        hint = "".join(f" Is {name!r} the column for {field!r}?" for field, name in close.items())
+    def missing(
+        cls,
+        source: str,
+        missing: Sequence[str],
+        available: Iterable[str],
+        columns: Mapping[str, str],
+        constants: Mapping[str, object],
+    ) -> Self:
+        """Report columns that every recording needs and that the table lacks, and offer a mapping."""
+        given = {"columns": columns, "constants": constants}
+        python = ", ".join(f"{name}={literal(pairs)}" for name, pairs in given.items() if pairs)
+        options = {"column": columns, "constant": constants}
+        shell = " ".join(
+            f"--{name} {field}={shlex.quote(str(value))}"
+            for name, pairs in options.items()
+            for field, value in pairs.items()
+        )
+        blank = (
+            "; in place of … write a column, or in constants= one value for all rows, such as en-GB"
+        )
         return cls(
-            f"{source} lacks the column{'s' if len(absent) > 1 else ''} {_listed(absent)}.{hint} "
-            f"It has: {_listed(_some(names))}. Name the columns with columns={{{mapping}}}, "
-            'or give one value for all rows with constants={"language": "en-GB"} (on the command '
-            f"line: --column {field}={shlex.quote(name)} and --constant language=en-GB)."
+            f"{source} lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}. It has: "
+            f"{_listed(_some(list(available)))}. If this is right, declare {python} (on the command line: "
+            f"{shell}){blank if '…' in python else ''}."
         )
 
     @classmethod

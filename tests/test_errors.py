@@ -90,21 +90,21 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         partial(
             errors.ColumnsError.missing,
             "m.csv",
-            ["user_label", "language"],
-            ["User_label", "file"],
+            ["user_label"],
+            ["User label", "file"],
+            {"recording": "file", "user_label": "User label"},
+            {"language": "es"},
         ),
-        "m.csv lacks the columns user_label, language. Is 'User_label' the column for "
-        "'user_label'? It has: User_label, file. Name the columns with "
-        'columns={"user_label": "User_label"}, or give one value for all rows with '
-        'constants={"language": "en-GB"} (on the command line: --column user_label=User_label and '
-        "--constant language=en-GB).",
+        "m.csv lacks the column user_label. It has: User label, file. If this is right, declare "
+        'columns={"recording": "file", "user_label": "User label"}, constants={"language": "es"} (on the '
+        "command line: --column recording=file --column user_label='User label' "
+        "--constant language=es).",
     ),
     (
-        partial(errors.ColumnsError.missing, "m.csv", ["language"], []),
-        "m.csv lacks the column language. It has: none. Name the columns with "
-        'columns={"language": "your column"}, or give one value for all rows with '
-        'constants={"language": "en-GB"} (on the command line: --column language=\'your column\' '
-        "and --constant language=en-GB).",
+        partial(errors.ColumnsError.missing, "m.csv", ["language"], [], {}, {"language": "…"}),
+        "m.csv lacks the column language. It has: none. If this is right, declare "
+        'constants={"language": "…"} (on the command line: --constant language=\'…\'); in place of … '
+        "write a column, or in constants= one value for all rows, such as en-GB.",
     ),
     (
         partial(errors.ColumnsError.mapping, "m.csv", "'a' is not there", "Name another."),

@@ -41,9 +41,8 @@ _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"hr\.Sandbox\(\) or ": "",
     r"argument `api_key` or ": "",
     r"argument `region` or": "option --region or",
-    r"Name the columns with .* \(on the command line: (--column .*) and (--constant .*?)\)": (
-        r"Name the columns with \1, or give one value for all rows with \2"
-    ),
+    r"declare .* \(on the command line: (.*?)\)": r"add \1",
+    r"in constants= one": "with --constant one",
     r"cohort\.issues\.rows": "`helios-research check MANIFEST --out FILE`",
     r"values=(\{.*\}\})": lambda found: _value_options(found[1]),
     r'date_format="(day|month) first"': r"--dates \1-first",

@@ -1,17 +1,9 @@
-"""Which column of a table is which field, what is sent as tags, and which column a name suggests.
-
-A guess only fills in a choice that a person sees and confirms. Names that often hold something
-else are therefore not guessed at all: ``patient_id`` and ``name`` may be a person's real identity,
-which must not be sent, and ``gender`` is not the sex at birth.
-"""
+"""Which column of a table is which field, what is sent as tags, and what values and dates mean."""
 
 import dataclasses
-import re
-import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher, get_close_matches
-from types import MappingProxyType
+from difflib import get_close_matches
 from typing import Any
 
 from helios_research._util.text import literal
@@ -22,6 +14,7 @@ from helios_research.cohort.declarations import (
     is_date_format,
     short_date_format,
 )
+from helios_research.cohort.guessing import guess_columns
 from helios_research.columns import (
     BIRTH_SEXES,
     MOST_TAGS,
@@ -38,65 +31,6 @@ _IDENTITY = {*_NEVER_CONSTANT, "user_label"}
 _DATE_FORMATS = (
     f"Dates and times are {', '.join(DATE_FIELDS)}, and their forms 'day first', 'month first', or as "
     "in '%d.%m.%Y' with day, month and year."
-)
-
-_CLOSE_ENOUGH = 0.86
-"""Similarity (0 to 1, as difflib measures it) from which a name is taken for a misspelling:
-``langauge`` is at 0.88 to ``language``, while ``sleeptime`` and ``waketime`` are at 0.59."""
-
-# English, German and Spanish, as in exports of survey and trial software; written as
-# `_plain` leaves them.
-_OTHER_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "recording_id": "recordid rowid uuid aufnahmeid idgrabacion grabacionid",
-        "recording": (
-            "file filename filepath path audio audiofile audiopath audiourl audiofilename "
-            "recordingfile recordingpath recordingurl recordingname voicefile voicerecording wav "
-            "wavfile datei dateiname dateipfad pfad audiodatei aufnahme sprachaufnahme tonaufnahme "
-            "archivo fichero ruta nombrearchivo grabacion archivoaudio audioarchivo"
-        ),
-        "user_label": (
-            "userid user participant participantid participantcode participantlabel "
-            "participantnumber participantno subject subjectid subjectcode subj subjid sub ppt "
-            "pptid pid pseudonym pseudonymid code personcode speaker speakerid respondent "
-            "respondentid proband probandid probandin probandencode teilnehmer teilnehmerid "
-            "teilnehmercode teilnehmerin teilnehmernummer vp vpn vpcode vpnr versuchsperson "
-            "versuchspersonid participante participanteid idparticipante codigoparticipante "
-            "sujeto sujetoid idsujeto codigo seudonimo"
-        ),
-        "date_of_birth": (
-            "dob birthdate birthday birth born dateborn birthdt brthdtc gebdatum gebdat "
-            "geburtsdatum geburtstag geboren fechanacimiento fechadenacimiento fnacimiento nacimiento"
-        ),
-        "birth_sex": (
-            "sex sexatbirth sexassignedatbirth assignedsex biologicalsex geschlecht "
-            "geburtsgeschlecht sexo sexoalnacer sexobiologico"
-        ),
-        "language": (
-            "lang languagecode locale spokenlanguage sprache sprachcode idioma lengua lenguaje "
-            "codigoidioma"
-        ),
-        "accent": "dialect akzent dialekt acento dialecto",
-        "recording_time": (
-            "recordedat recordedon recordingdatetime recordingdate recordingtimestamp recorded "
-            "datetime timestamp aufnahmezeit aufnahmezeitpunkt aufnahmedatum aufgenommen "
-            "zeitstempel fechagrabacion horagrabacion fechahora momentograbacion"
-        ),
-        "sleep_time": (
-            "sleepat asleepat asleep fellasleep fellasleepat sleeponset sleepstart sleeponsettime "
-            "timeasleep einschlafzeit eingeschlafen einschlafzeitpunkt schlafzeit schlafbeginn "
-            "horadormir horadedormir horasueno iniciosueno sedurmio"
-        ),
-        "wake_time": (
-            "wakeat wakeup wakeuptime wakeupat waketimestamp woke wokeat wokeup awake awakeat "
-            "awaketime sleepend aufwachzeit aufgewacht aufwachzeitpunkt wachzeit schlafende "
-            "horadespertar horadedespertar despertar horalevantarse sedesperto"
-        ),
-    }
-)
-_FIELD_OF: Mapping[str, str] = MappingProxyType(
-    {name: field for field, names in _OTHER_NAMES.items() for name in names.split()}
-    | {field.replace("_", ""): field for field in STANDARD_FIELDS}
 )
 
 
@@ -139,11 +73,23 @@ class ColumnMapping:
         _check_constants(source, mapped, self.constants)
         missing = [name for name in REQUIRED_FIELDS if name not in {*mapped, *self.constants}]
         if missing:
-            unused = [name for name in available if name not in mapped.values()]
-            raise ColumnsError.missing(source, missing, unused)
+            raise self._missing(source, missing, available, mapped)
         _check_tags(source, available, mapped, self.tags)
         _check_declarations(source, {**self.constants, **mapped}, self.meanings, self.date_format)
         return replace(self, columns=mapped)
+
+    def _missing(
+        self, source: str, missing: list[str], available: list[str], mapped: Mapping[str, str]
+    ) -> ColumnsError:
+        """Offer the whole mapping that the names suggest."""
+        unused = [name for name in available if name not in {*mapped.values(), *self.tags}]
+        guessed = guess_columns(unused)
+        offered = {name: guessed.get(name, "…") for name in missing}
+        columns, constants = {**self.columns, **offered}, dict(self.constants)
+        if columns.get("language") == "…":
+            # Often one for all rows.
+            constants["language"] = columns.pop("language")
+        return ColumnsError.missing(source, missing, unused, columns, constants)
 
     def name_of(self, field_name: str) -> str:
         """Name a field as the researcher knows it."""
@@ -199,38 +145,6 @@ class ColumnMapping:
         """Give what was declared of values and dates, as arguments."""
         given = {"values": dict(self.meanings), "date_format": short_date_format(self.date_format)}
         return {name: declared for name, declared in given.items() if declared}
-
-
-def guess_columns(names: Iterable[str]) -> dict[str, str]:
-    """Guess which column holds which field."""
-    found: dict[str, tuple[float, str]] = {}
-    for name in names:
-        field, similarity = _closest(name)
-        if field and similarity > found.get(field, (0.0, ""))[0]:
-            found[field] = (similarity, name)
-    return {field: found[field][1] for field in STANDARD_FIELDS if field in found}
-
-
-def _closest(name: str) -> tuple[str, float]:
-    """Name the field that a column is closest to, and how close; '' where none is."""
-    if name in STANDARD_FIELDS:
-        return name, 2.0
-    plain = _plain(name)
-    if plain in _FIELD_OF:
-        return _FIELD_OF[plain], 1.0
-    # Short names are close to anything: `dog` to `dob`.
-    known = [other for other in _FIELD_OF if len(other) >= 6 and len(plain) >= 6]
-    closeness = {other: SequenceMatcher(None, plain, other).ratio() for other in known}
-    best = max(closeness, key=closeness.__getitem__, default="")
-    if not best or closeness[best] < _CLOSE_ENOUGH:
-        return "", 0.0
-    return _FIELD_OF[best], closeness[best]
-
-
-def _plain(name: str) -> str:
-    """Leave letters and digits only: ``sleepTime``, ``Sleep time`` and ``SLEEP_TIME`` are one."""
-    without_accents = unicodedata.normalize("NFKD", name.casefold())
-    return re.sub(r"[^a-z0-9]", "", without_accents.replace("ß", "ss"))
 
 
 def _check_names(source: str, names: list[str]) -> None:

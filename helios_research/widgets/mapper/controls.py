@@ -6,7 +6,8 @@ from typing import Any
 
 import ipywidgets
 
-from helios_research.cohort.mapping import ColumnMapping, guess_columns
+from helios_research.cohort.guessing import guess_columns
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.columns import MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
 from helios_research.widgets.base import Checkbox, ControlGroup, Dropdown, Guard, Text
 
