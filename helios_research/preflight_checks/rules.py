@@ -52,8 +52,9 @@ class Thresholds:
         A recording whose noise floor is closer to its level than this, in dB, may score badly.
         Source: our choice; speech with its pauses has 15 dB and more between them.
     missing_s
-        A recording of which more than this is missing by its own header, in seconds, was cut off.
-        Source: our choice; far more than what encoders pad.
+        A recording of which more than this is missing by its own header, in seconds, was cut off; one
+        that holds so much more than is played was trimmed. Source: our choice; far more than what
+        encoders pad.
     lowest_sample_rate_hz
         Below this sample rate, in Hz, a recording may score badly. Source: that of the telephone.
     time_limit_s

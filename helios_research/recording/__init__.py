@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helios_research.errors import RecordingUnavailableError
-from helios_research.recording.decoding import Container, Decoding, not_audio, sniff
+from helios_research.recording.decoding import Container, Decoding, refuse_other_files, sniff
 from helios_research.recording.source import (
     HashingReader,
     SeekableFile,
@@ -125,6 +125,7 @@ def _identity(reader: HashingReader, container: Container | None, stamp: Stamp) 
 
 @contextmanager
 def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]:
+    location = without_secrets(source) if isinstance(source, str) else "in memory"
     with ExitStack() as stack:
         file: SeekableFile
         if isinstance(source, str):
@@ -133,27 +134,16 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
             file, stamp = source, Stamp(source.seek(0, io.SEEK_END), "")
         reader = HashingReader(file)
         try:
-            _refuse_what_is_no_audio(source, reader)
+            refuse_other_files(reader, location)
             yield reader, stamp
         except Exception as error:
             if reader.failure is None:
                 raise
-            raise _broken_off(source, reader.failure) from error
+            raise _broken_off(location, reader.failure) from error
 
 
-def _refuse_what_is_no_audio(source: str | SeekableFile, reader: HashingReader) -> None:
-    found = not_audio(reader)
-    if found is not None:
-        raise RecordingUnavailableError(_shown(source), *found)
-
-
-def _shown(source: str | SeekableFile) -> str:
-    return without_secrets(source) if isinstance(source, str) else "in memory"
-
-
-def _broken_off(source: str | SeekableFile, failure: Exception) -> RecordingUnavailableError:
-    location = _shown(source)
-    if isinstance(source, str) and is_remote(source):
+def _broken_off(location: str, failure: Exception) -> RecordingUnavailableError:
+    if is_remote(location):
         return unavailable(location, failure, is_remote=True)
     reason = f"could not be read to its end ({failure})"
     return RecordingUnavailableError(location, reason, "check the drive and try again")

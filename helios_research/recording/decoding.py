@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from helios_research.errors import RecordingUnavailableError
 from helios_research.recording.source import SeekableFile
 
 _ID3_HEADER_BYTES = 10
@@ -86,13 +87,12 @@ _NO_AUDIO = (
 )
 
 
-def not_audio(file: SeekableFile) -> tuple[str, str] | None:
-    """Say what a file without any audio is, and what to do; None where it may hold some."""
+def refuse_other_files(file: SeekableFile, location: str) -> None:
+    """Refuse what is known to hold no audio, so that it is neither sent nor compared."""
     head = _read_at(file, 0, _SEARCHED_FOR_MARKUP_BYTES)
     for magic, reason, remedy in _NO_AUDIO:
         if magic.match(head):
-            return reason, remedy
-    return None
+            raise RecordingUnavailableError(location, reason, remedy)
 
 
 def sniff(file: SeekableFile) -> Container | None:
@@ -242,7 +242,6 @@ def _is_webm_torn(file: SeekableFile) -> bool:
 # bytes that a signed or an unsigned 32-bit field holds.
 _NOT_KNOWN_YET = 0x7FFF_0000
 # Other demuxers estimate a length, or take it from the last packet that is there.
-_CHUNK_HEADER_BYTES = 8
 _COUNTING = {"wav", "flac", "mov"}
 
 DECODED_AT_MOST_S = 181.0
@@ -375,8 +374,8 @@ class Decoding:
         if self.container is WEBM and len(opened.streams) == 1:
             declared_s = (opened.duration or 0) / av.time_base
         if self.container is WAV and track.bit_rate:
-            # FFmpeg counts what is there.
-            size = int.from_bytes(_read_at(self.file, 4, 4), "little") + _CHUNK_HEADER_BYTES
+            # FFmpeg counts what is there. The size in a header leaves out its first 8 bytes.
+            size = int.from_bytes(_read_at(self.file, 4, 4), "little") + 8
             absent = size - self.file.seek(0, io.SEEK_END) if size < _NOT_KNOWN_YET else 0
             declared_s += max(0, absent) * 8 / track.bit_rate
         end_s = float(((last.pts or 0) + (last.duration or 0)) * (track.time_base or 0))
