@@ -128,9 +128,7 @@ class CheckPool:
                 yield pending.pop(future), unchecked(why)
 
     def _start(self, location: str, answer: Future[Check], executor: Executor) -> None:
-        alike = self._known.alike(location)
-        previous = self._known.previous(location)
-        arguments = (location, self._thresholds, self._full_speech, previous, alike)
+        arguments = (location, self._thresholds, self._full_speech, *self._known.hints(location))
         try:
             task = executor.submit(check_recording, *arguments)
         except BrokenExecutor:
@@ -210,19 +208,20 @@ class _KnownChecks:
         known = check and check.stamp
         return check if known and known == _local_stamp(location) else None
 
-    def previous(self, location: str) -> Check | None:
-        """Find the check of a remote recording, whose stamp takes a request to look up."""
-        return self._checks.get(location) if is_remote(location) else None
+    def hints(self, location: str) -> tuple[Check | None, list[Check]]:
+        """Find the check of a remote recording, whose stamp takes a request to look up.
 
-    def alike(self, location: str) -> list[Check]:
-        """Find checks of recordings that may hold the same bytes as this local one."""
+        Of a local one, find checks of recordings that may hold the same bytes.
+        """
+        if is_remote(location):
+            return self._checks.get(location), []
         stamp = _local_stamp(location) if self._checks else None
         if stamp is None:
-            return []
+            return None, []
         distinct = {check.sha256: check for check in self._by_size.get(stamp.size_bytes or 0, [])}
         # Recordings of a fixed length all have the same size: decoding again is then cheaper than
         # sending all their checks to the worker.
-        return list(distinct.values()) if len(distinct) <= _MOST_ALIKE else []
+        return None, list(distinct.values()) if len(distinct) <= _MOST_ALIKE else []
 
     def keep(self, location: str, check: Check) -> None:
         if self._cache is None or not check.can_be_recalled:

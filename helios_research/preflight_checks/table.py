@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -137,46 +137,39 @@ class Overview:
 
     def __str__(self) -> str:
         """Write the tables as text."""
-        return "\n\n".join(filter(None, map("\n".join, self._paragraphs())))
+        return "\n\n".join(self._paragraphs())
 
-    def _paragraphs(self) -> Iterator[list[str]]:
+    def _paragraphs(self) -> Iterator[str]:
         width = max(self.totals["measure"].str.len())
-        yield [
-            f"{measure:<{width}}  {value:>8,} {unit}".rstrip()
-            for measure, value, unit in self.totals.itertuples(index=False)
-        ]
-        counts = self.per_participant.itertuples(index=False)
-        listed = ", ".join(
-            f"{recordings:,} ({counted(people, 'participant')})" for recordings, people in counts
+        yield "\n".join(
+            f"{one.measure:<{width}}  {one.value:>8,} {one.unit}".rstrip()
+            for one in self.totals.itertuples()
         )
-        yield [f"Recordings per participant: {listed}"] if listed else []
-        yield self._levels()
-        for least, median, most, known in self.awake[
-            ["least_h", "median_h", "most_h", "recordings"]
-        ].itertuples(index=False):
-            yield [
-                f"Hours awake at the recording: {least:g} to {most:g}, median {median:g} "
-                f"({counted(int(known), 'recording')})"
-            ]
-        yield _titled("Implausible ages at the recording", self.odd_ages)
-        yield _titled("Implausible sleep or wakefulness", self.odd_sleep)
-
-    def _levels(self) -> list[str]:
-        lines = [
-            f"  {tag} = {'not given' if pd.isna(level) else level}: "
-            f"{counted(participants, 'participant')}, {counted(recordings, 'recording')}"
-            f"{' (few)' if is_small else ''}"
-            for tag, level, participants, recordings, is_small in self.tag_levels.itertuples(
-                index=False
+        if not self.per_participant.empty:
+            counts = self.per_participant.itertuples(index=False)
+            listed = (f"{number:,} ({counted(people, 'participant')})" for number, people in counts)
+            yield f"Recordings per participant: {', '.join(listed)}"
+        if not self.tag_levels.empty:
+            yield "\n".join(["Per tag level:", *map(_level, self.tag_levels.itertuples())])
+        for row in self.awake.to_dict("records"):
+            known = counted(int(row["recordings"]), "recording")
+            yield (
+                f"Hours awake at the recording: {row['least_h']:g} to {row['most_h']:g}, median "
+                f"{row['median_h']:g} ({known})"
             )
-        ]
-        return ["Per tag level:", *lines] if lines else []
+        for title, table in (
+            ("Implausible ages at the recording", self.odd_ages),
+            ("Implausible sleep or wakefulness", self.odd_sleep),
+        ):
+            if not table.empty:
+                yield f"{title}:\n{table.to_string(index=False, na_rep='-')}"
 
 
-def _titled(title: str, table: pd.DataFrame) -> list[str]:
-    if table.empty:
-        return []
-    return [f"{title}:", table.to_string(index=False, na_rep="-")]
+def _level(one: Any) -> str:
+    level = "not given" if pd.isna(one.level) else one.level
+    few = " (few)" if one.is_small else ""
+    people = counted(one.participants, "participant")
+    return f"  {one.tag} = {level}: {people}, {counted(one.recordings, 'recording')}{few}"
 
 
 def overview(
@@ -273,16 +266,16 @@ def _per_participant(cohort: "Cohort") -> pd.DataFrame:
 
 
 def _tag_levels(cohort: "Cohort") -> pd.DataFrame:
-    columns = ["tag", "level", "participants", "recordings", "is_small"]
+    columns = ["tag", "level", "participants", "recordings"]
     labels = cohort.fields["user_label"].reset_index(drop=True)
-    tables = [pd.DataFrame({"tag": [], "level": [], "participants": [], "recordings": []})]
+    tables = []
     for tag in cohort.tags:
         levels = cohort.tag_values[tag].reset_index(drop=True)
         groups = labels.groupby(levels, dropna=False)
         counts = groups.agg(participants="nunique", recordings="size").rename_axis("level")
-        tables.append(counts.reset_index().assign(tag=tag))
-    table = pd.concat(tables[1:] or tables, ignore_index=True)
-    return table.assign(is_small=table["participants"] < _FEW_PARTICIPANTS)[columns]
+        tables.append(counts.reset_index().assign(tag=tag)[columns])
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    return table.assign(is_small=table["participants"] < _FEW_PARTICIPANTS)
 
 
 def _odd_ages(cohort: "Cohort") -> pd.DataFrame:
@@ -303,7 +296,5 @@ def _odd_sleep(spans: pd.DataFrame) -> pd.DataFrame:
 
 def _awake(spans: pd.DataFrame) -> pd.DataFrame:
     known = spans.loc[spans["awake_h"] >= 0, "awake_h"]
-    if known.empty:
-        return pd.DataFrame(columns=["recordings", "least_h", "median_h", "most_h"])
-    values = [len(known), *known.quantile([0, 0.5, 1]).round(1)]
-    return pd.DataFrame([values], columns=["recordings", "least_h", "median_h", "most_h"])
+    rows = [] if known.empty else [[len(known), *known.quantile([0, 0.5, 1]).round(1)]]
+    return pd.DataFrame(rows, columns=["recordings", "least_h", "median_h", "most_h"])

@@ -20,7 +20,7 @@ from helios_research.recording import examine as examine_recording
 from helios_research.sandbox.app import make_api
 from helios_research.sandbox.core import Clock, Core
 from helios_research.sandbox.runs import SandboxSettings
-from helios_research.sandbox.storage import Examine, Examiner, make_storage
+from helios_research.sandbox.storage import Examine, make_storage
 
 if TYPE_CHECKING:
     from helios_research.api.client import Client
@@ -150,12 +150,9 @@ class Sandbox:
         if executor is None:
             executor = ThreadPoolExecutor(1, "helios-sandbox-audio")
             undo.callback(executor.shutdown, wait=True, cancel_futures=True)
-        examiner = Examiner(
-            self._examine, executor, core.runs.assessed, self.settings.least_speech_s
-        )
         sockets = [_bind(self.settings.port), _bind(0)]
         core.api_url, core.upload_url = (f"http://{HOST}:{s.getsockname()[1]}" for s in sockets)
-        apps = [make_api(core), make_storage(core, examiner, folder)]
+        apps = [make_api(core), make_storage(core, self._examine, executor, folder)]
         ready: Future[asyncio.AbstractEventLoop] = Future()
         thread = threading.Thread(
             target=lambda: asyncio.run(_serve(apps, sockets, core.stopping, ready)),

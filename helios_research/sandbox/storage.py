@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 Examine = Callable[[str], AudioFacts]
 
 
-def make_storage(core: Core, examiner: "Examiner", folder: Path) -> ASGIApp:
+def make_storage(core: Core, examine: Examine, executor: Executor, folder: Path) -> ASGIApp:
     """Put the upload host together; files are in the folder until they are examined."""
-    storage = Storage(core, examiner, folder)
+    storage = Storage(core, Examiner(core, examine, executor), folder)
     routes = [Route("/recordings/{run_id}", storage.put, methods=["PUT"])]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
     return core.wrap(_without_key(app, core), "upload")
@@ -38,17 +38,10 @@ def make_storage(core: Core, examiner: "Examiner", folder: Path) -> ASGIApp:
 class Examiner:
     """Examines audio away from the event loop, each content once."""
 
-    def __init__(
-        self,
-        examine: Examine,
-        executor: Executor,
-        assessed: Callable[[str, Assessment], None],
-        least_speech_s: float,
-    ) -> None:
+    def __init__(self, core: Core, examine: Examine, executor: Executor) -> None:
+        self._core = core
         self._examine = examine
         self._executor = executor
-        self._assessed = assessed
-        self._least_speech_s = least_speech_s
         self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,13 +62,14 @@ class Examiner:
         path.unlink()  # noqa: ASYNC240 (shorter than a hop to another thread)
         if isinstance(found, RecordingUnavailableError):
             reason = "Unsupported recording: it holds no audio"
-            self._assessed(sha256, Assessment("ERR_RECORDING_INVALID_FORMAT", reason))
+            assessment = Assessment("ERR_RECORDING_INVALID_FORMAT", reason)
         elif isinstance(found, BaseException):
             logger.error("The sandbox could not examine %s", path, exc_info=found)
             reason = f"The sandbox could not examine the recording: {found!r}"
-            self._assessed(sha256, Assessment("ERR_INTERNAL", reason))
+            assessment = Assessment("ERR_INTERNAL", reason)
         else:
-            self._assessed(sha256, assess(found, self._least_speech_s))
+            assessment = assess(found, self._core.settings.least_speech_s)
+        self._core.runs.assessed(sha256, assessment)
 
 
 def _refusal(status: int, code: str, message: str) -> Response:

@@ -8,6 +8,7 @@
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
+from math import inf
 from random import Random
 from typing import Any
 
@@ -145,7 +146,7 @@ class FaultPlan:
             return rule
         return None
 
-    def run_outcome(self, earlier_runs: int, ordinal: int, since_s: float) -> RunOutcome:
+    def run_outcome(self, earlier_runs: int, ordinal: int, since_s: float = inf) -> RunOutcome:
         """Decide about one run when its audio has arrived."""
         draw = Random(f"{self.faults.seed}:{ordinal}")
         failing = draw.random() < self.faults.failing_rate
