@@ -266,7 +266,7 @@ def row_status(
         return _sent(row, attempt, runs, _next_step(row, attempt, rejection, history, options))
     if rejection is not None:
         return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
-    if history and outcome_of(history[-1]) is Outcome.INVALID:
+    if history and outcome_of(history[-1]) is Outcome.INVALID and not is_left_out:
         return _sent(row, history[-1], runs, NextStep.SEND)
     if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
         return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)

@@ -79,7 +79,8 @@ def test_what_the_researcher_left_out_is_not_sent_unless_its_audio_may_be_there(
     row_of, check_of, attempt_of, preflight
 ) -> None:
     check, options = check_of(Verdict.FAIL, LEFT_OUT), DecisionOptions(preflight=preflight)
-    for history in ([], [attempt_of(State.CREATED)]):
+    changed = attempt_of(State.ABANDONED, error_code=RECORDING_CHANGED)
+    for history in ([], [attempt_of(State.CREATED)], [changed]):
         status = row_status(row_of(), check, history, options)
         assert (status.outcome, status.next) == (Outcome.SKIPPED, NextStep.NONE)
         assert (status.error_code, status.error_reason) == (LEFT_OUT, "Not sent. As heard.")
