@@ -1,5 +1,8 @@
 """Answers that look right and belong to another request: none is taken for this recording's."""
 
+import re
+from urllib.parse import quote
+
 import pytest
 
 from support.faults import Fault, Faults, Rule, Step
@@ -66,3 +69,19 @@ def test_neither_half_of_an_earlier_answer_is_taken_for_a_new_run(trial, name) -
     results = trial.submit(6)
     assert set(results["outcome"]) == {"scored"}
     assert results["model_run_id"].is_unique
+
+
+@pytest.mark.parametrize("mark", [":", "/", "?", " "])
+def test_a_run_id_may_have_any_form(trial, relay, mark) -> None:
+    def rename(exchange) -> None:
+        exchange.head = exchange.head.replace(quote(mark, safe="").encode(), b"-")
+        answer = exchange.ask_the_service()
+        id_there = re.compile(rb'"id": ?"[^"]*"')
+        exchange.send(id_there.sub(lambda found: found[0].replace(b"-", mark.encode()), answer))
+
+    relay.play("create", rename)
+    relay.play("poll", rename)
+    results = trial.start().wait()
+    assert results["outcome"].tolist() == ["scored"] * 3
+    assert all(mark in run_id for run_id in results["model_run_id"])
+    assert trial.sandbox.log.count(Step.CREATE) == 3
