@@ -144,6 +144,22 @@ class ApiKeyError(ConfigError):
 class CohortError(HeliosResearchError):
     """A table cannot be read as a cohort at all."""
 
+    @classmethod
+    def unknown(cls, kind: str) -> Self:
+        """Report an object that is no table."""
+        return cls(
+            "A study takes a cohort, a DataFrame or the path of a table, as in "
+            f'study.submit("manifest.csv"), and this is a {kind}.'
+        )
+
+    @classmethod
+    def superfluous(cls, *names: str) -> Self:
+        """Report arguments that say how to read a table where there is none to read."""
+        return cls(
+            f"{', '.join(f'{name}=' for name in names)} cannot be used here: a cohort was read already, and "
+            "only a file has sheets. Give it to read_cohort, or give the path of the table."
+        )
+
 
 class UnreadableTableError(CohortError):
     """The file of a table cannot be opened or understood."""

@@ -1,6 +1,6 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from helios_research._util.files import remove_temporary_files
 from helios_research._util.notebook import ProgressLine, in_notebook, summary_html
 from helios_research._util.text import counted
 from helios_research.api.client import Client
-from helios_research.cohort import Cohort, CohortIssues
+from helios_research.cohort import Cohort, CohortIssues, Table, cohort_among
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError, storage_errors
 from helios_research.ledger import Ledger, LedgerReader, Setting
@@ -155,10 +155,17 @@ class Study:
             raise StudyMissingError.cohort(self.folder)
         return Cohort.load(path)
 
-    def preflight(
+    def preflight(  # noqa: PLR0913 - written out for tab completion
         self,
-        cohort: Cohort,
+        cohort: Table | None = None,
         *,
+        columns: Mapping[str, Hashable] | None = None,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
+        constants: Mapping[str, Any] | None = None,
+        tags: Iterable[Hashable] | str | None = None,
+        root: str | PathLike[str] | None = None,
+        sheet: str | None = None,
         thresholds: Thresholds | None = None,
         executor: Executor | None = None,
         full_speech: bool = False,
@@ -172,7 +179,10 @@ class Study:
         Parameters
         ----------
         cohort
-            The recordings.
+            The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
+            those of the last submission.
+        columns, values, date_format, constants, tags, root, sheet
+            As for `read_cohort`, where the table is read here.
         thresholds
             The limits; without them those that the study remembers, or else the defaults.
         executor
@@ -193,12 +203,15 @@ class Study:
         StudyError
             The folder is in use or cannot be written.
         """
+        # Before a folder is made.
+        read = cohort_among(locals())
+        read = self.cohort if read is None else read
         with Ledger.open(self.folder, clock=self._clock.now) as ledger:
             known = PreflightSettings.of(ledger)
             settings = PreflightSettings(thresholds or known.thresholds, full_speech)
             settings.remember(ledger)
             return check_recordings(
-                cohort,
+                read,
                 thresholds=settings.thresholds,
                 executor=executor,
                 full_speech=full_speech,
@@ -284,8 +297,15 @@ class Study:
 
     def submit(  # noqa: PLR0913 - written out for tab completion
         self,
-        cohort: Cohort | None = None,
+        cohort: Table | None = None,
         *,
+        columns: Mapping[str, Hashable] | None = None,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
+        constants: Mapping[str, Any] | None = None,
+        tags: Iterable[Hashable] | str | None = None,
+        root: str | PathLike[str] | None = None,
+        sheet: str | None = None,
         rate: float | None = None,
         max_in_flight: int | None = None,
         poll_floor_s: float = 3.0,
@@ -309,7 +329,10 @@ class Study:
         Parameters
         ----------
         cohort
-            The recordings; without it, those of the last submission.
+            The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
+            those of the last submission.
+        columns, values, date_format, constants, tags, root, sheet
+            As for `read_cohort`, where the table is read here.
         rate
             API requests per second that may be made; without it the rate that Helios allows, which
             the study finds and remembers.
@@ -356,6 +379,8 @@ class Study:
         ------
         ConfigError
             No key, or options that cannot be used.
+        CohortError
+            The table cannot be read as a cohort; nothing was made on disk.
         StudyError
             The folder is in use, cannot be written, or belongs to another service.
         ServiceError
@@ -366,15 +391,22 @@ class Study:
             Interrupted, after everything in flight was kept.
         """
         options = SubmitOptions.among(locals())
-        submission = self._start(cohort, options, verdicts)
+        submission = self._start(cohort_among(locals()), options, verdicts)
         if progress and in_notebook():
             return self._monitor(options).wait_for(submission)
         return submission.wait(watch=_progress_line() if progress else None)
 
     def start(  # noqa: PLR0913 - written out for tab completion
         self,
-        cohort: Cohort | None = None,
+        cohort: Table | None = None,
         *,
+        columns: Mapping[str, Hashable] | None = None,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
+        constants: Mapping[str, Any] | None = None,
+        tags: Iterable[Hashable] | str | None = None,
+        root: str | PathLike[str] | None = None,
+        sheet: str | None = None,
         rate: float | None = None,
         max_in_flight: int | None = None,
         poll_floor_s: float = 3.0,
@@ -395,7 +427,10 @@ class Study:
         Parameters
         ----------
         cohort
-            The recordings; without it, those of the last submission.
+            The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
+            those of the last submission.
+        columns, values, date_format, constants, tags, root, sheet
+            As for `read_cohort`, where the table is read here.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
         internal_error_retries, resend_changed, uploads, deadline_s, patience, stop_at_error_rate, verdicts
@@ -412,11 +447,13 @@ class Study:
         ------
         ConfigError
             No key, or options that cannot be used.
+        CohortError
+            The table cannot be read as a cohort; nothing was made on disk.
         StudyError
             The folder is in use or cannot be written, or no cohort was ever submitted.
         """
         options = SubmitOptions.among(locals())
-        submission = self._start(cohort, options, verdicts)
+        submission = self._start(cohort_among(locals()), options, verdicts)
         if monitor and in_notebook():
             self._monitor(options).show()
         return submission
@@ -604,6 +641,8 @@ class Study:
         verdicts: VerdictTable | None,
     ) -> Submission:
         client = self._client or Client()
+        if cohort is None and not (self.folder / COHORT_FILE).exists():
+            raise StudyMissingError.cohort(self.folder)
         ledger = Ledger.open(self.folder, clock=self._clock.now)
         proved = Event()
         try:

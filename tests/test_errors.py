@@ -107,6 +107,16 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "write a column, or in constants= one value for all rows, such as en-GB.",
     ),
     (
+        partial(errors.CohortError.unknown, "list"),
+        "A study takes a cohort, a DataFrame or the path of a table, as in "
+        'study.submit("manifest.csv"), and this is a list.',
+    ),
+    (
+        partial(errors.CohortError.superfluous, "columns", "tags"),
+        "columns=, tags= cannot be used here: a cohort was read already, and only a file has sheets. "
+        "Give it to read_cohort, or give the path of the table.",
+    ),
+    (
         partial(errors.ColumnsError.mapping, "m.csv", "'a' is not there", "Name another."),
         "The columns of m.csv cannot be assigned: 'a' is not there. Name another.",
     ),

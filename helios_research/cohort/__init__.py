@@ -1,6 +1,19 @@
 """Cohorts: tables of recordings, read as they are and checked before anything is sent."""
 
 from helios_research.cohort.issues import CohortIssues
-from helios_research.cohort.table import Cohort, duplicate_audio_issues, read_cohort
+from helios_research.cohort.table import (
+    Cohort,
+    Table,
+    cohort_among,
+    duplicate_audio_issues,
+    read_cohort,
+)
 
-__all__ = ["Cohort", "CohortIssues", "duplicate_audio_issues", "read_cohort"]
+__all__ = [
+    "Cohort",
+    "CohortIssues",
+    "Table",
+    "cohort_among",
+    "duplicate_audio_issues",
+    "read_cohort",
+]

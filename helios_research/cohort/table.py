@@ -39,7 +39,9 @@ from helios_research.cohort.validation import (
 )
 from helios_research.cohort.validators import HEADER, Issues, shortened, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
+from helios_research.errors import CohortError
 
+_ARGUMENTS = ("columns", "values", "date_format", "constants", "tags", "root", "sheet")
 _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 
 
@@ -313,6 +315,10 @@ class Cohort:
         return found[(found["severity"] == "error") & (found["position"] != HEADER)]
 
 
+Table = Cohort | pd.DataFrame | str | os.PathLike[str]
+"""What is accepted as a cohort: it, a DataFrame, or the path of a table."""
+
+
 def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     path: str | os.PathLike[str],
     *,
@@ -365,6 +371,21 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     expected = [*mapping.columns.values(), *mapping.tags]
     raw = read_table(place, sheet=sheet, expected=expected)
     return Cohort(build(raw, mapping, resolve_root(root, place.absolute().parent)))
+
+
+def cohort_among(arguments: Mapping[str, Any]) -> Cohort | None:
+    """Make the cohort that the arguments of a call describe, which may have others too."""
+    table = arguments["cohort"]
+    given = {name: arguments[name] for name in _ARGUMENTS if arguments[name] is not None}
+    if isinstance(table, str | os.PathLike):
+        return read_cohort(table, **given)
+    if isinstance(table, pd.DataFrame) and "sheet" not in given:
+        return Cohort.from_frame(table, **given)
+    if given:
+        raise CohortError.superfluous(*given)
+    if table is not None and not isinstance(table, Cohort):
+        raise CohortError.unknown(type(table).__name__)
+    return table
 
 
 def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:
