@@ -214,10 +214,10 @@ def _is_torn(file: SeekableFile, container: Container, last: "Packet[AudioStream
 def _is_ogg_torn(file: SeekableFile) -> bool:
     size = file.seek(0, io.SEEK_END)
     tail = _read_at(file, max(0, size - _LONGEST_OGG_PAGE_BYTES), _LONGEST_OGG_PAGE_BYTES)
-    page = tail[max(0, tail.rfind(b"OggS\0")) :]
-    # A page has 27 bytes, a table of lengths that the last of them counts, and its packets.
-    table = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    return not table or len(page) < 27 + page[26] + sum(table)
+    _, found, page = tail.rpartition(b"OggS\0")
+    # Then come 21 bytes, how many lengths of packets follow, these lengths, and the packets.
+    short = len(page) < 22 or len(page) < 22 + page[21] + sum(page[22 : 22 + page[21]])
+    return bool(found) and short
 
 
 def _is_webm_torn(file: SeekableFile) -> bool:

@@ -133,6 +133,16 @@ def test_an_mp3_with_and_without_a_count_of_its_frames_misses_nothing(speech, en
     assert facts.missing_s == 0
 
 
+@pytest.mark.parametrize(
+    "after", [b"OggS\0\4" + bytes(20) + b"\0", bytes(70_000), b"TAG" + bytes(125)]
+)
+def test_what_follows_a_whole_ogg_does_not_make_it_cut_off(files, after):
+    """A last page may be empty, and some programs append tags of their own."""
+    data = files["ogg/opus"]
+    assert examine(io.BytesIO(data + after)).missing_s == 0
+    assert examine(io.BytesIO(data[:-1])).missing_s == np.inf
+
+
 def test_chunks_of_other_kinds_are_passed_over(files):
     data = bytearray(files["wav/pcm"])
     at = data.index(b"data")
