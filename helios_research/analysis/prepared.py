@@ -68,8 +68,10 @@ class PreparedResults:
         why = pd.Series(None, index=self.frame.index, dtype="str")
         if self.warned == "drop":
             why = why.mask(has_warning(self.frame), "warning")
-        given = column_of(self.frame, EXCLUDED).astype("str").str.strip()
-        return why.mask(given.notna() & (given != ""), "excluded: " + given)
+        if EXCLUDED in self.frame.columns:
+            given = self.frame[EXCLUDED].astype("str").str.strip()
+            why = why.mask(given.notna() & (given != ""), "excluded: " + given)
+        return why
 
     @cached_property
     def counts(self) -> Flags:
@@ -145,14 +147,14 @@ class PreparedResults:
 
     def missing_reasons(self, rows: Flags) -> "pd.Series[str]":
         """Give the reason why each of these recordings has no score; null in all other rows."""
-        table, excluded = self.frame[rows], self.excluded[rows]
         # A file of another program may lack columns; every missing score has a reason.
-        outcome = table["outcome"].astype("str").fillna("no outcome")
+        names = ("outcome", "error_code", "n_sections", "user_label")
+        outcome, code, sections, person = (column_of(self.frame, name)[rows] for name in names)
+        outcome, excluded = outcome.astype("str").fillna("no outcome"), self.excluded[rows]
         scored = outcome == Outcome.SCORED.value
-        sections = pd.to_numeric(column_of(table, "n_sections"), errors="coerce").fillna(1)
-        why = column_of(table, "error_code").astype("str").fillna(outcome)
-        why = why.mask(scored, "no score")
-        why = why.mask(scored & table["user_label"].isna(), "no participant")
+        sections = pd.to_numeric(sections, errors="coerce").fillna(1)
+        why = code.astype("str").fillna(outcome).mask(scored, "no score")
+        why = why.mask(scored & person.isna(), "no participant")
         why = why.mask(scored & (sections > 1), "several sections")
         return why.mask(scored & excluded.notna(), excluded).reindex(self.frame.index)
 
@@ -300,7 +302,8 @@ def _with_levels(
 
 def column_of(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
     """Give a column, or an empty one where the table lacks it."""
-    return table.get(name, pd.Series(None, index=table.index, dtype="str"))
+    has_column = name in table.columns
+    return table[name] if has_column else pd.Series(None, index=table.index, dtype="str")
 
 
 def days_of(values: "pd.Series[Any]") -> Floats:
