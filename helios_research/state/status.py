@@ -487,11 +487,9 @@ class Progress:
             yield f"{duration(self.remaining_s)} left"
         if self.per_minute is not None:
             yield f"{self.per_minute:,.0f}/min"
-
-    def _work(self) -> Iterator[str]:
-        if self.is_over or self.outage:
-            return
-        if self.in_flight:
-            yield f"{self.in_flight:,} in progress"
         if self.limited_by:
             yield self.limited_by
+
+    def _work(self) -> Iterator[str]:
+        if self.in_flight and not self.is_over and not self.outage:
+            yield f"{self.in_flight:,} in progress"

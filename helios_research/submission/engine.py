@@ -168,8 +168,12 @@ class Runner:
         # filled.
         waiting_s = max(WINDOW_S, ((self._recording_task.polling.typical_s or 0.0) + 10.0) / 2)
         wide = max(SMALLEST_WINDOW, round(waiting_s * self.client.limiter.rate))
-        most = self._recording_task.options.max_in_flight
-        return wide if most is None else min(most, wide)
+        options = self._recording_task.options
+        most = options.max_in_flight or wide
+        if options.stop_at_error_rate is not None and len(self._latest) < ERROR_RATE_OVER:
+            # What is in flight is paid for, even where the first ones show that all are wrong.
+            most = min(most, 2 * ERROR_RATE_OVER)
+        return min(most, wide)
 
     async def _drive(self, item: WorkItem) -> None:
         job = item.job

@@ -487,8 +487,8 @@ def test_a_submission_in_progress_shows_counts_speed_time_left_and_what_holds_it
         limited_by="the request rate (4/s)",
     )
     assert str(progress) == (
-        "1,000/2,000 · 10 min left · 100/min · 980 scored · 20 failed · 40 in progress · the request "
-        "rate (4/s)"
+        "1,000/2,000 · 10 min left · 100/min · the request rate (4/s) · 980 scored · 20 failed · "
+        "40 in progress"
     )
 
 
