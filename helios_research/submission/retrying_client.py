@@ -142,7 +142,8 @@ class RetryingClient:
                 self._passed_s = self._asked_s
                 return answer
             # While others get through, the service is there, and this one may be next.
-            since = max(began, self._passed_s) if self.limiter.refusals else began
+            busy = answer.status in BUSY_STATUSES
+            since = max(began, self._passed_s) if busy else began
             elapsed = self.clock.awake() - since
             delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
             if delay is None:

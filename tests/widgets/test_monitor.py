@@ -115,7 +115,7 @@ def test_errors_are_grouped_and_explained(
 ) -> None:
     table = make_cohort(4)
     for number in (1, 2):
-        Path(table.loc[number, "recording"]).write_bytes(b"<html>not audio %d</html>" % number)
+        Path(table.loc[number, "recording"]).write_bytes(b"not audio %d" % number)
     table.loc[3, "date_of_birth"] = "yesterday"
     with hr.Sandbox(SandboxSettings(processing_s=0.1, pickup_s=0.02)) as sandbox:
         study = hr.Study(tmp_path / "study", client=sandbox.client())
