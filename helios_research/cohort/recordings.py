@@ -109,7 +109,7 @@ def _missing(location: str, error: OSError | ValueError) -> Problem:
         folder, name = os.path.split(location)
         if os.path.exists(f"{folder}/.{name}.icloud"):  # noqa: PTH110  # a name may be too long
             return _IN_CLOUD
-        return Problem("There is no such file.", _remedy_for_missing(location))
+        return Problem(f"There is no file '{location}'.", _remedy_for_missing(location))
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return Problem("This is a link to itself.", "Correct the link.")
     reason = error.strerror if isinstance(error, OSError) else None
@@ -131,7 +131,7 @@ def _remedy_for_missing(location: str) -> str:
     folder = Path(location).parent
     if not folder.is_dir():
         return f"The folder {folder} does not exist either. Check the path, and whether its drive is connected."
-    return f"Check the spelling and the folder: it would be {location}."
+    return "Check the spelling and the folder."
 
 
 def _likely(location: str) -> str | None:

@@ -127,7 +127,9 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
     """
     fields, frame = cohort.fields, cohort.frame
     own = frame.drop(columns=RECORDING_ID.name, errors="ignore")
-    declared = [name for name in cohort.declared_fields if name in own.columns]
+    # Real dates need no declaration and stay what they are.
+    texts = own.select_dtypes(exclude=["datetime", "datetimetz"]).columns
+    declared = [name for name in cohort.declared_fields if name in texts]
     own[declared] = fields[declared]
     added = [
         name

@@ -59,6 +59,13 @@ def test_what_differs_from_row_to_row_is_one_cause(cohort_of):
     assert causes["problem"][0].startswith("This participant has 2 dates of birth: 1980-01-01 (row")
 
 
+def test_missing_files_are_one_cause_whatever_their_folders_are_called(cohort_of):
+    files = ["no.wav", "Anna Müller/von 1.wav", "x y z/two.wav"]
+    people = ({"recording": name, "user_label": f"P{n}"} for n, name in enumerate(files))
+    causes = cohort_of(*people).issues.causes
+    assert causes[["column", "rows"]].to_numpy().tolist() == [["recording", 3]]
+
+
 def test_a_problem_of_the_whole_table_concerns_no_row(cohort_of):
     issues = cohort_of({"Recording Time": "x"}).issues
     assert issues.causes["rows"].tolist() == [0]

@@ -16,6 +16,7 @@ from helios_research.columns import BIOMARKERS, Outcome, Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.recording import fingerprint
+from helios_research.results.table import _own_columns
 from helios_research.state.loader import LedgerCache
 from helios_research.state.rows import rows_of
 from helios_research.withdrawal import COHORT_FILE
@@ -208,3 +209,13 @@ def assert_consistent(row: dict, plot: Plot) -> None:
     if not is_scored:
         # Also where a run that failed was answered with scores.
         assert all(pd.isna(row[marker.name]) for marker in BIOMARKERS)
+
+
+def test_declared_values_and_dates_are_in_the_results_and_real_dates_stay() -> None:
+    table = pd.DataFrame({"recording": ["a.wav"], "user_label": "P1", "language": "de"}).assign(
+        date_of_birth="14.03.1986", birth_sex=1, recording_time=pd.Timestamp("2026-01-05 07:45")
+    )
+    declared = {"values": {"birth_sex": {1: "MALE"}}, "date_format": "day first"}
+    own = _own_columns(hr.Cohort.from_frame(table, **declared)).iloc[0]
+    assert own[["date_of_birth", "birth_sex"]].tolist() == ["1986-03-14", "MALE"]
+    assert own["recording_time"] == pd.Timestamp("2026-01-05 07:45")
