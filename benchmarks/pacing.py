@@ -103,7 +103,7 @@ async def _poll_all(
                 await service.upload(run.recording_upload_url, _body(row.location or ""))
             while True:
                 await asyncio.sleep(INTERVAL_S)
-                if (await ask(RequestKind.ASK, partial(service.fetch, run.id))).is_complete:
+                if (await ask(RequestKind.POLL, partial(service.fetch, run.id))).is_complete:
                     known[run.id] = datetime.now(UTC)
                     return
 

@@ -135,7 +135,7 @@ class Study:
         asked_s = None
         while True:
             await self.wait_to_ask(duration_s, uploaded_s, asked_s)
-            previous_s, asked_s = asked_s, await self.request(RequestKind.ASK) - uploaded_s
+            previous_s, asked_s = asked_s, await self.request(RequestKind.POLL) - uploaded_s
             if asked_s >= took_s:
                 break
             self.model.still_running(asked_s)

@@ -247,7 +247,7 @@ class Study:
         >>> study.borderline().to_csv("listen.csv", index=False)  # doctest: +SKIP
         >>> study.submit(verdicts="listen.csv")  # doctest: +SKIP
         """
-        with Ledger.read(self.folder) as ledger:
+        with Ledger.read(self.folder, verify=True) as ledger:
             table = Snapshot(ledger, cohort or self.cohort).table()
             return near_limits(table, PreflightSettings.of(ledger).thresholds)
 
@@ -289,7 +289,7 @@ class Study:
         StudyError
             There is no study in the folder, or no cohort was ever submitted.
         """
-        with Ledger.read(self.folder) as ledger:
+        with Ledger.read(self.folder, verify=True) as ledger:
             left = self._progress_in(ledger).outcomes.get(Outcome.PENDING, 0)
             rate = rate or ledger.get_setting(Setting.LEARNED_RATE, _RATE_UNTIL_LEARNED)
         cost = None if price is None else left * price
@@ -572,7 +572,7 @@ class Study:
     @property
     def progress(self) -> Progress:
         """How far the study has come, also while another process submits."""
-        with Ledger.read(self.folder) as ledger:
+        with Ledger.read(self.folder, verify=True) as ledger:
             return self._progress_in(ledger)
 
     @property
@@ -717,7 +717,7 @@ class Study:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Snapshot]:
-        with Ledger.read(self.folder) as ledger:
+        with Ledger.read(self.folder, verify=True) as ledger:
             yield Snapshot(ledger, self.cohort)
 
     def _target(self, path: str | PathLike[str]) -> Path:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from helios_research._util.files import replaced
+from helios_research._util.parquet import parquet_writer, read_parquet
 from helios_research.cohort.cells import as_text, cell_text
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.validators import COLUMNS, HEADER, shortened, typed
@@ -113,16 +113,14 @@ def write(tables: CohortTables, path: Path) -> None:
     table = _to_table(tables)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(path) as unfinished:
-            pq.write_table(table, unfinished, compression="zstd")
+        with replaced(path) as unfinished, parquet_writer(unfinished, table.schema) as writer:
+            writer.write_table(table)
 
 
 def read(path: Path) -> CohortTables:
     """Read a cohort that was written here."""
     try:
-        table = pq.read_table(path)
-        # Text that is not UTF-8 would show only when it is used.
-        table.validate(full=True)
+        table = read_parquet(path)
         described = json.loads((table.schema.metadata or {})[_KEY])
         is_newer = described["version"] > VERSION
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:

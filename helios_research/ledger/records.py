@@ -216,6 +216,8 @@ def to_moment(microseconds: int) -> datetime:
 
 _SALT_BYTES = 32
 
+_RUN = "INSERT INTO withdrawn_runs (withdrawal_id, facts) VALUES (?, ?)"
+
 # What holds anything about an attempt, in an order that foreign keys allow.
 _ABOUT_ATTEMPTS = ("upload_urls", "answers", "transitions", "attempts")
 
@@ -296,17 +298,16 @@ def remove(removal: Removal, connection: sqlite3.Connection) -> None:
     if salt is None:
         salt = secrets.token_bytes(_SALT_BYTES)
         connection.execute(
-            "INSERT INTO settings VALUES (?, ?)", (Setting.WITHDRAWAL_SALT, json.dumps(salt.hex()))
+            "INSERT INTO settings (name, value) VALUES (?, ?)",
+            (Setting.WITHDRAWAL_SALT, json.dumps(salt.hex())),
         )
     mark = label_mark(salt, removal.label)
     connection.execute("INSERT OR IGNORE INTO withdrawals (label_mark) VALUES (?)", (mark,))
     query = "SELECT withdrawal_id FROM withdrawals WHERE label_mark = ?"
     ((key,),) = connection.execute(query, (mark,)).fetchall()
+    connection.executemany(_RUN, ((key, json.dumps(run)) for run in removal.runs))
     connection.executemany(
-        "INSERT INTO withdrawn_runs VALUES (?, ?)", ((key, json.dumps(run)) for run in removal.runs)
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO withdrawn_audio VALUES (?, ?)",
+        "INSERT OR REPLACE INTO withdrawn_audio (audio_mark, withdrawal_id) VALUES (?, ?)",
         ((_mark(salt, "audio", sha256), key) for sha256 in removal.audio),
     )
     keys = json.dumps(list(removal.attempt_ids))
@@ -330,7 +331,7 @@ def hand_over_runs(label: str, connection: sqlite3.Connection) -> None:
     others = connection.execute(f"{query} WHERE label_mark != ?", (mark,)).fetchall()
     # Without WHERE, as in `storage.checkpoint`: this clears pages instead of rows.
     connection.execute("DELETE FROM withdrawn_runs")
-    connection.executemany("INSERT INTO withdrawn_runs VALUES (?, ?)", others)
+    connection.executemany(_RUN, others)
 
 
 def take_back(label: str, code: str, connection: sqlite3.Connection) -> bool:

@@ -12,6 +12,7 @@ from helios_research.errors import (
     StudyDamagedError,
     StudyVersionError,
 )
+from helios_research.ledger.checksums import SEALED, register, sealing
 from helios_research.ledger.reader import load_attempt
 from helios_research.ledger.records import (
     Attempt,
@@ -140,7 +141,10 @@ DROP TABLE shared;
 CREATE UNIQUE INDEX one_attempt_per_run ON attempts (model_run_id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+# A column that is added later has to be in the checksum, which that migration then renews.
+_FOURTH = "".join(map(sealing, SEALED))
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """SQL that takes a ledger from version 0 to 1, from 1 to 2, and so on; never edited once released."""
 
 
@@ -162,6 +166,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Each migration and the record that it was done are one transaction, so a kill or a full disk
     in between leaves the ledger at the version before.
     """
+    register(connection)
     version = version_of(connection, path)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         try:
@@ -258,12 +263,15 @@ def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | 
     others = "SELECT 1 FROM upload_urls WHERE upload_url = ? AND attempt_id != ?"
     if connection.execute(others, (url, attempt_id)).fetchone():
         raise RepeatedRunError
-    connection.execute("INSERT OR REPLACE INTO upload_urls VALUES (?, ?)", (attempt_id, url))
+    connection.execute(
+        "INSERT OR REPLACE INTO upload_urls (attempt_id, upload_url) VALUES (?, ?)",
+        (attempt_id, url),
+    )
 
 
 def put_setting(name: str, value: str, connection: sqlite3.Connection) -> None:
     """Keep a setting in place of what it was."""
-    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+    connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
 
 def store_checks(rows: list[tuple[bytes, str, str, str]], connection: sqlite3.Connection) -> None:

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -28,6 +28,7 @@ from helios_research.errors import (
     StudyStorageError,
     storage_errors,
 )
+from helios_research.ledger.checksums import CorruptValueError, register
 from helios_research.ledger.records import SecretUrl
 from helios_research.ledger.volumes import volume_of
 
@@ -76,6 +77,16 @@ def warn_if_open_to_others(folder: Path) -> None:
             "permissions, move the study to another drive).",
             stacklevel=3,
         )
+
+
+def warn_of_damage(path: Path, named: Iterable[str]) -> None:
+    """Say which rows were damaged, and are right again or will be found out anew."""
+    warnings.warn(
+        f"The ledger {path} was damaged on the disk, and was put right: {', '.join(named)}. The next "
+        "submission finds out again what could not be put back; nothing is sent twice. The disk may be "
+        "failing: copy the study to another one.",
+        stacklevel=3,
+    )
 
 
 def prepare_database(folder: Path) -> Path:
@@ -137,6 +148,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    register(connection)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
@@ -164,7 +176,9 @@ def checkpoint(connection: sqlite3.Connection) -> None:
         living = [(attempt_id, SecretUrl(url)) for attempt_id, url in rows]
         # Without WHERE: this is the form of DELETE that clears pages instead of rows.
         connection.execute("DELETE FROM upload_urls")
-        connection.executemany("INSERT INTO upload_urls VALUES (?, ?)", living)
+        connection.executemany(
+            "INSERT INTO upload_urls (attempt_id, upload_url) VALUES (?, ?)", living
+        )
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
@@ -190,17 +204,9 @@ def _empty_wal(connection: sqlite3.Connection) -> bool:
 
 # Our statements fit every ledger of the version that it says, unless what it says was corrupted.
 _CORRUPTION = re.compile(
-    "decode to UTF-8|malformed JSON|unsupported file format|no such (table|column)|already exists"
+    "decode to UTF-8|malformed JSON|cannot hold BLOB|unsupported file format|"
+    "no such (table|column)|already exists|duplicate column"
 )
-
-
-class CorruptValueError(sqlite3.DatabaseError):
-    """A value that this package cannot have written: corruption that SQLite does not notice."""
-
-    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-
-    def __init__(self) -> None:
-        super().__init__("a value in it makes no sense")
 
 
 @contextmanager
@@ -236,6 +242,9 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         if worded is None:
             raise
         raise worded from error
+    # sqlite3 cannot word its own error where a damaged name is in it.
+    except UnicodeDecodeError as error:
+        raise StudyDamagedError(path, "a name in it makes no sense") from error
 
 
 # --- the lock -------------------------------------------------------------------------------------

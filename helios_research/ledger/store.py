@@ -18,7 +18,7 @@ from threading import Lock, Thread
 from typing import Any, Self, TypeVar, Unpack
 
 from helios_research.errors import StudyError, StudyMismatchError
-from helios_research.ledger import records, schema, storage, volumes
+from helios_research.ledger import checksums, records, schema, storage, volumes
 from helios_research.ledger.reader import LedgerReader
 from helios_research.ledger.records import Attempt, Changes, NewAttempt, SecretUrl, Setting, State
 from helios_research.ledger.storage import StudyLock, sqlite_errors, study_error
@@ -58,25 +58,35 @@ class Ledger(LedgerReader):
             undo.callback(lock.release)
             path = storage.prepare_database(folder)
             with sqlite_errors(path):
+                checksums.refuse_damaged_wal(path)
                 connection = storage.connect_writer(path)
                 undo.callback(connection.close)
                 schema.migrate(connection, path)
+                if named := checksums.repair(connection):
+                    storage.warn_of_damage(path, named)
                 storage.checkpoint(connection)
             ledger = cls(path, connection, lock, clock)
             undo.pop_all()
             return ledger
 
     @classmethod
-    def read(cls, folder: Path) -> LedgerReader:
-        """Open the ledger in a folder for reading only, also while another process writes."""
+    def read(cls, folder: Path, *, verify: bool = False) -> LedgerReader:
+        """Open the ledger in a folder for reading only, also while another process writes.
+
+        With ``verify`` all of it is compared with its checksums, and put right where it must be.
+        """
         path = storage.existing_database(Path(folder))
         with sqlite_errors(path):
+            if storage.holder_of(path.parent) is None:
+                checksums.refuse_damaged_wal(path)
             connection = storage.connect_reader(path)
             try:
-                version = schema.version_of(connection, path)
+                is_ready = schema.version_of(connection, path) == len(schema.MIGRATIONS) and not (
+                    verify and checksums.is_damaged(connection)
+                )
             finally:
                 connection.close()
-        if version < len(schema.MIGRATIONS):
+        if not is_ready:
             cls.open(folder).close()
         return LedgerReader(path)
 

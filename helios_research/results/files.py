@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helios_research._util.files import replaced
+from helios_research._util.parquet import parquet_writer, read_parquet
 from helios_research._version import __version__
 from helios_research.columns import RESULTS_BY_NAME, RESULTS_SCHEMA_VERSION, SCORES, Kind
 from helios_research.errors import ResultsError, storage_errors
@@ -63,7 +64,7 @@ def write_parquet(
         tables = (_storable(part, types) for part in parts)
         first = next(tables)
         schema = _schema(first, types, provenance)
-        with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+        with parquet_writer(unfinished, schema) as writer:
             for table in chain([first], tables):
                 writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
 
@@ -92,9 +93,12 @@ def read_results(path: str | PathLike[str]) -> pd.DataFrame:
         message = f"{path} is a folder: give the Parquet file in it, such as its results.parquet."
         raise ResultsError(message)
     try:
-        table = pd.read_parquet(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        message = f"The results cannot be read from {path}: {error}. Is it a Parquet file?"
+        table: pd.DataFrame = read_parquet(Path(path)).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        message = (
+            f"The results cannot be read from {path}: {error}. Is it a Parquet file? If it was damaged, "
+            "write it again with Study.to_parquet."
+        )
         raise ResultsError(message) from None
     for name, column in RESULTS_BY_NAME.items():
         if name in table.columns and column.kind in {Kind.TEXT_LIST, Kind.SECTIONS}:

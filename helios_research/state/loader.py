@@ -290,7 +290,11 @@ def _audio_at(ledger: LedgerReader, locations: Iterable[str | None]) -> pa.Table
 
 
 def _encoded(locations: Iterable[str | None]) -> pa.Array:
-    return pa.array([place and os.fsencode(place) for place in locations], pa.binary())
+    places = list(locations)
+    try:
+        return pa.array(places, pa.string()).cast(pa.binary())
+    except UnicodeEncodeError:  # a file's name need not be valid text
+        return pa.array([place and os.fsencode(place) for place in places], pa.binary())
 
 
 def _laid_out(facts: pa.StructArray) -> pa.Table:

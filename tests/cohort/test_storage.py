@@ -125,7 +125,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_rest(cohort, tmp_path, monkeyp
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(StudyStorageError, match=r"no space left on device\. Free some space"):
         cohort.save(path)
     assert path.read_bytes() == before

@@ -24,6 +24,7 @@ from helios_research.api.client import Client
 from helios_research.api.models import RunRequest, flatten_result, without_transcripts
 from helios_research.api.transport import Failure, Success, UploadBody
 from helios_research.ledger import Ledger
+from helios_research.ledger.checksums import register
 from helios_research.ledger.schema import ANSWER, to_json
 from helios_research.ledger.storage import DATABASE_NAME
 
@@ -215,6 +216,7 @@ def scored(tmp_path_factory, finished_study) -> tuple[hr.Study, int]:
 def replace_answer(folder: Path, attempt_id: int, answer: Any) -> None:
     """Write over what the ledger holds of Helios' answer, as its own statement would."""
     with closing(sqlite3.connect(folder / DATABASE_NAME)) as connection, connection:
+        register(connection)
         connection.execute(ANSWER, (attempt_id, to_json(answer)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helios_research.errors import StudyDamagedError, StudyVersionError
-from helios_research.ledger import Ledger, NewAttempt, State, schema
+from helios_research.ledger import Ledger, NewAttempt, State, checksums, schema
 from helios_research.ledger.schema import MIGRATIONS, migrate, version_of
 
 NEXT = "ALTER TABLE attempts ADD COLUMN device TEXT; CREATE TABLE devices (name TEXT) STRICT"
@@ -73,6 +73,7 @@ async def test_a_run_that_two_recordings_were_put_to_is_scored_for_neither(
 ) -> None:
     """Before run ids were unique, a repeated answer could give two recordings the same one."""
     monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:2])
+    monkeypatch.setattr(checksums, "repair", lambda _connection: [])
     with Ledger.open(tmp_path) as ledger:
         for number, run in enumerate(["own", "shared", "shared"], start=1):
             key = (await ledger.begin(new_attempt(number))).attempt_id

@@ -193,7 +193,8 @@ CUT_A_TRANSACTION = """
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.execute("PRAGMA cache_size = 1")
     connection.execute("BEGIN")
-    connection.execute("UPDATE settings SET value = '2' || hex(zeroblob(100000))")
+    connection.execute("DELETE FROM settings")
+    connection.execute("CREATE TABLE filler AS SELECT zeroblob(500000)")
     os.kill(os.getpid(), 9)
     """
 

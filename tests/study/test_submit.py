@@ -25,6 +25,7 @@ from helios_research.errors import (
 from helios_research.ledger import Ledger, State
 from helios_research.state.status import UPLOAD_URL_LIFETIME
 from helios_research.submission import recording_task, run_poller
+from support.damage import damage
 from support.faults import Fault, Faults, Rule, Step
 from support.sandbox import ObservedSandbox
 
@@ -702,3 +703,17 @@ def test_the_parquet_file_tells_where_it_is_from(
     read = pd.read_parquet(path)
     assert read["outcome"].tolist() == results["outcome"].tolist()
     assert read["mental_strain"].tolist() == results["mental_strain"].tolist()
+
+
+@pytest.mark.filterwarnings("ignore:The ledger .* was damaged")
+def test_a_damaged_answer_is_fetched_again_by_its_run(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    sandbox = make_sandbox()
+    study = make_study(sandbox)
+    first = study.submit(hr.Cohort.from_frame(make_cohort(3)), progress=False, **quick)
+    damage(study.folder / "helios.sqlite", "UPDATE answers SET body = '{}' WHERE attempt_id = 2")
+    assert sorted(study.results()["outcome"]) == ["pending", "scored", "scored"]
+    again = make_study(sandbox).submit(progress=False, **quick)
+    pd.testing.assert_frame_equal(again, first)
+    assert runs_per_audio(sandbox) == {1}
