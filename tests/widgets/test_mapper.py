@@ -87,6 +87,19 @@ def test_the_code_gives_the_same_cohort(mapper: CohortMapper, table: pd.DataFram
     assert mapper.code().splitlines()[3] == "    df,"
 
 
+def test_declared_values_and_dates_are_used_and_in_the_code(table: pd.DataFrame) -> None:
+    coded = table.replace({"Geschlecht": {"F": "w", "FEMALE": "w", "female": "w"}})
+    declared = {"values": {"birth_sex": {"w": "FEMALE"}}, "date_format": "day first"}
+    mapper = CohortMapper(coded, root=demo_cohort_path(), **declared)
+    say_language(mapper)
+    assert mapper.cohort.declared == declared
+    # Of the three rows that cannot be sent, one has a date that is now declared.
+    assert "40 of 42 rows can be sent" in repr(mapper)
+    names: dict[str, object] = {"df": coded}
+    exec(mapper.code(), names)  # noqa: S102 - running it is the test
+    assert names["cohort"].fields.equals(mapper.cohort.fields)
+
+
 def test_a_column_that_becomes_a_field_is_no_tag(mapper: CohortMapper) -> None:
     mapper.controls.tags["site"].value = True
     assert not mapper.controls.tags["site"].disabled

@@ -52,6 +52,8 @@ class CohortMapper(Panel):
         One row per recording; not changed.
     columns
         Column for each field that is known already, instead of a guess.
+    values, date_format
+        What the table's own values mean, and how its dates are written, as for `read_cohort`.
     constants
         Values for fields that are the same in all rows.
     tags
@@ -65,11 +67,13 @@ class CohortMapper(Panel):
     >>> mapper.cohort  # doctest: +SKIP
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says one thing about the table
         self,
         df: pd.DataFrame,
         *,
         columns: Mapping[str, str] | None = None,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
         constants: Mapping[str, str] | None = None,
         tags: Iterable[str] = (),
         root: str | Path | None = None,
@@ -83,7 +87,8 @@ class CohortMapper(Panel):
             self._frame, self._problem = pd.DataFrame(), str(error)
         self._building = Lock()
         given = replace(
-            ColumnMapping.of(columns, constants, tags), root=None if root is None else str(root)
+            ColumnMapping.of(columns, constants, tags, values, date_format),
+            root=None if root is None else str(root),
         )
         self.controls = MapperControls(self._frame.columns, given)
         if self._problem:

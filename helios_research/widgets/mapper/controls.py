@@ -1,6 +1,7 @@
 """The controls of a mapper: a column or a value for each field, the tags, and the folder."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -26,6 +27,7 @@ class MapperControls(ControlGroup):
     def __init__(self, names: Iterable[str], given: ColumnMapping) -> None:
         super().__init__()
         self._names = list(names)
+        self._given = given
         self.fields = {column.name: self._field(column) for column in FIELDS}
         self.constants = {
             column.name: _constant(column, given)
@@ -58,7 +60,8 @@ class MapperControls(ControlGroup):
             if self.fields[name].value == SAME_FOR_ALL and control.value.strip()
         }
         tags = tuple(name for name, box in self.tags.items() if box.value)
-        return ColumnMapping(columns, constants, tags, self.root.value.strip() or None)
+        root = self.root.value.strip() or None
+        return replace(self._given, columns=columns, constants=constants, tags=tags, root=root)
 
     def follow(self, guard: Guard, act: Callable[[], None]) -> None:
         """Call something after each change by a person, once the other choices fit it."""
