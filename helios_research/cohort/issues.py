@@ -24,7 +24,9 @@ _LOOKS = {
     Severity.ERROR: "; font-weight: bold; color: var(--jp-error-color1, var(--vscode-errorForeground, #c62828))",
     Severity.WARNING: "; font-weight: bold; color: var(--jp-warn-color0, var(--vscode-editorWarning-foreground, #b35900))",
 }
-_CELL = "text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere"
+_CELL = "text-align: left; vertical-align: top"
+# Only texts may be broken within a word, so that they do not make the other columns narrow.
+_TEXT = "; white-space: pre-wrap; overflow-wrap: anywhere; min-width: 10em"
 
 
 class CohortIssues:
@@ -92,8 +94,9 @@ class CohortIssues:
         )
         head = "".join(_cell("th", name) for name in shown.columns)
         body = "".join(
-            f"<tr>{_cell('td', first, _LOOKS[Severity(first)])}{''.join(_cell('td', text) for text in texts)}</tr>"
-            for first, *texts in shown.itertuples(index=False)
+            f"<tr>{_cell('td', severity, _LOOKS[Severity(severity)])}{_cell('td', column)}"
+            f"{_cell('td', rows)}{_cell('td', examples, _TEXT)}{_cell('td', problem, _TEXT)}</tr>"
+            for severity, column, rows, examples, problem in shown.itertuples(index=False)
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f"<p>{self._title()}</p>{table if len(self) else ''}"
