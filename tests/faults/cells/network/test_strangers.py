@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from helios_research.errors import AccountError, NotHeliosError, RefusedError
-from helios_research.ledger import Ledger
+from helios_research.ledger import Ledger, checksums
 from helios_research.state.status import UPLOAD_URL_LIFETIME
 from support.faults import Fault, Faults, Rule, Step
 
@@ -224,6 +224,7 @@ def test_an_unsafe_upload_url_in_the_ledger_is_not_used(trial, relay, prove_stop
     relay.play("upload", hang_up)
     trial.submit(patience=1.0)
     with closing(sqlite3.connect(trial.folder / "helios.sqlite")) as ledger, ledger:
+        checksums.register(ledger)
         ledger.execute("UPDATE upload_urls SET upload_url = 'http://files.example/r.wav'")
     relay.calm()
 
