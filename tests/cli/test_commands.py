@@ -87,7 +87,7 @@ def test_rows_that_did_not_end_scored_make_the_status_1(
     finished = helios("submit", "manifest.csv", "--study", "study", *quick, env=at)
     assert finished.returncode == 1
     assert "INVALID_DATE_OF_BIRTH" in finished.stdout
-    assert "row 2, date_of_birth" in finished.stderr
+    assert "error, date_of_birth, 1 row (17.05.1990)" in finished.stderr
     assert is_clean(finished.stderr)
 
 
