@@ -145,7 +145,7 @@ def test_a_network_drive_that_was_lost_is_a_sentence(recording, monkeypatch):
     def lose(*args, **kwargs):
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr("pathlib.Path.stat", lose)
+    monkeypatch.setattr("os.stat", lose)
     with pytest.raises(
         RecordingUnavailableError, match="is on a network drive that is not connected"
     ):

@@ -56,7 +56,7 @@ LONG = "a tag whose name is far longer than any label has room for"
 def manifest(tmp_path: Path, make_cohort: CohortMaker) -> str:
     """12 recordings, one of them not audio and one with a wrong date."""
     table = make_cohort(12, **{LONG: "x"})
-    Path(table.loc[2, "recording"]).write_bytes(b"<html>not audio</html>")
+    Path(table.loc[2, "recording"]).write_bytes(b"Notes, not sound.\n" * 50)
     table.loc[4, "date_of_birth"] = "13/04/1985"
     path = tmp_path / "manifest.csv"
     table.to_csv(path, index=False)
