@@ -171,6 +171,8 @@ def as_column(values: Iterable[Any], column: Column) -> "pd.Series[Any]":
 def _lists(values: pa.ChunkedArray, column: Column) -> list[Any]:
     """Give lists as Python has them; nearly all are empty, and only the others are looked at."""
     lists: list[Any] = [[] if column.kind is Kind.TEXT_LIST else None for _ in range(len(values))]
-    for place in pc.indices_nonzero(pc.fill_null(pc.list_value_length(values), 0)).to_pylist():
+    lengths = pc.fill_null(pc.list_value_length(values), 0)
+    # Combined, since pyarrow 22 crashes where there are no chunks.
+    for place in pc.indices_nonzero(lengths.combine_chunks()).to_pylist():
         lists[place] = values[place].as_py()
     return lists

@@ -120,7 +120,9 @@ class StatusLoader:
         """Give the statuses that attempts decide alone, nearly all in a large study, by row."""
         outcomes = settled_outcomes(attempts["state"], attempts["error_code"])
         is_alone = pc.invert(pc.is_in(attempts["sha256"], _repeated(attempts["sha256"])))
-        deciding = pc.indices_nonzero(pc.and_(is_alone, outcomes.is_valid()))
+        is_deciding = pc.and_(is_alone, outcomes.is_valid())
+        # Combined, since pyarrow 22 crashes where there are no chunks.
+        deciding = pc.indices_nonzero(is_deciding.combine_chunks())
         place = deciding.take(_places(self._hashes, attempts["sha256"].take(deciding)))
         is_own = pc.equal(attempts["request_digest"].take(place), self._digests)
         columns = {
