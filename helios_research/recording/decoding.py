@@ -377,7 +377,8 @@ class Decoding:
             # FFmpeg counts what is there. The size in a header leaves out its first 8 bytes.
             size = int.from_bytes(_read_at(self.file, 4, 4), "little") + 8
             absent = size - self.file.seek(0, io.SEEK_END) if size < _NOT_KNOWN_YET else 0
-            declared_s += max(0, absent) * 8 / track.bit_rate
+            # Of a packet that is cut, an older FFmpeg decodes nothing, so its end says too much.
+            return max(0.0, declared_s + max(0, absent) * 8 / track.bit_rate - self.duration_s)
         end_s = float(((last.pts or 0) + (last.duration or 0)) * (track.time_base or 0))
         missing_s = declared_s - max(end_s, self.duration_s)
         if missing_s < _TORN_S and _is_torn(self.file, self.container, last):

@@ -113,8 +113,7 @@ def test_half_a_file_is_missing_its_other_half(files, audio_format):
     assert examine(io.BytesIO(data)).missing_s == pytest.approx(0, abs=1e-6)
     half = examine(io.BytesIO(data[: len(data) // 2]))
     # FLAC packs pauses tighter than speech, so half of its bytes are not half of its time.
-    # An older FFmpeg leaves out what begins a packet of half a second and does not end it.
-    assert half.missing_s + half.duration_s == pytest.approx(17.4, abs=0.6)
+    assert half.missing_s + half.duration_s == pytest.approx(17.4, abs=0.1)
     assert half.missing_s > 5
 
 
