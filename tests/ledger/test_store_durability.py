@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from helios_research.ledger import Ledger, NewAttempt, State
+from helios_research.ledger.volumes import volume_of
 
 Make = Callable[..., NewAttempt]
 URL = "https://uploads.example/"
@@ -81,7 +82,8 @@ def test_the_next_opening_erases_what_a_killed_process_could_not(
         """
     process = start_python(script, tmp_path)
     assert process.wait() == -signal.SIGKILL
-    assert urls_on_disk(tmp_path) <= {1}
+    # Only a WAL still holds it; elsewhere the transaction that ended the run has erased it.
+    assert urls_on_disk(tmp_path) == ({1} if volume_of(tmp_path).is_local else set())
     with Ledger.open(tmp_path):
         assert urls_on_disk(tmp_path) == set()
 
@@ -125,7 +127,7 @@ def test_nothing_acknowledged_is_lost_to_kills_at_random_moments(
         process = start_python(WRITE_UNTIL_KILLED, tmp_path)
         assert process.stdout is not None
         first = process.stdout.readline()
-        time.sleep(chance.uniform(0, 0.15))
+        time.sleep(chance.uniform(0, 0.3))
         process.kill()
         rest, _ = process.communicate()
         lines = (first + rest).splitlines(keepends=True)
@@ -134,7 +136,7 @@ def test_nothing_acknowledged_is_lost_to_kills_at_random_moments(
     with Ledger.open(tmp_path) as ledger:
         kept = {(entry.attempt_id, entry.state.value) for entry in ledger.transitions()}
         answered = {key for key, _ in ledger.answers()}
-    assert len(acknowledged) > 20
+    assert len(acknowledged) > 50
     assert acknowledged - kept == set()
     assert {key for key, state in acknowledged if state == "scored"} - answered == set()
     with closing(sqlite3.connect(tmp_path / "helios.sqlite")) as connection:
