@@ -123,6 +123,9 @@ def _in_order(cell: str, order: str) -> str | None:
 # --- what is not declared -------------------------------------------------------------------------
 
 
+_ALL_CELLS = "all cells that are not year-month-day"
+
+
 def undeclared(
     given: pd.DataFrame, read: pd.DataFrame, date_format: Mapping[str, str]
 ) -> dict[str, dict[str, Problem]]:
@@ -178,18 +181,17 @@ def _date_problem(forms: list[str], lines: list[str], *, fits_all: bool) -> Prob
     words = " or ".join(ORDERS.get(form, form) for form in forms)
     if len(forms) > 1:
         all_ = "all fit" if len(forms) > 2 else "both fit"
-        problem = (
-            f"This looks like {words}; {all_} {'the whole' if fits_all else 'most of the'} column."
-        )
+        cells = _ALL_CELLS if fits_all else "most of the column"
+        problem = f"This looks like {words}; {all_} {cells}."
         return Problem(problem, f"Find out which is right, and declare {' or '.join(lines)}.")
-    case = "and no other form fits the whole column" if fits_all else "as most of the column does"
+    case = f"and no other form fits {_ALL_CELLS}" if fits_all else "as most of the column does"
     return Problem(f"This looks like {words}, {case}.", f"Declare {lines[0]}.")
 
 
 def _contradicted(declared: str, forms: list[str], lines: list[str]) -> Problem:
     words = " or ".join(ORDERS.get(form, form) for form in forms)
     return Problem(
-        f"Declared is {declared!r}, but only {words} fits the whole column.",
+        f"Declared is {declared!r}, but only {words} fits {_ALL_CELLS}.",
         f"Declare {' or '.join(lines)}, or correct the cells that are otherwise.",
     )
 

@@ -155,7 +155,7 @@ def test_one_order_that_fits_the_whole_column_is_said_so(cohort_of):
     cohort = with_dates(cohort_of, "04.03.1986", "25.10.1993")
     assert problems(cohort, "date_of_birth") == [
         (
-            "This looks like day.month.year, and no other form fits the whole column.",
+            "This looks like day.month.year, and no other form fits all cells that are not year-month-day.",
             'Declare date_format="day first".',
         )
     ]
@@ -166,7 +166,7 @@ def test_two_orders_that_fit_the_whole_column_are_both_offered(cohort_of):
     cohort = with_dates(cohort_of, "04.03.1986", "05/10/1993", "1995-01-31")
     assert problems(cohort, "date_of_birth") == [
         (
-            "This looks like day.month.year or month.day.year; both fit the whole column.",
+            "This looks like day.month.year or month.day.year; both fit all cells that are not year-month-day.",
             'Find out which is right, and declare date_format="day first" or '
             'date_format="month first".',
         )
@@ -212,7 +212,7 @@ def test_a_declaration_that_the_whole_column_contradicts_is_not_followed_by_chan
     cohort = with_dates(cohort_of, "03.04.1985", "25.04.1985", date_format="month first")
     assert problems(cohort, "date_of_birth") == [
         (
-            "Declared is 'month first', but only day.month.year fits the whole column.",
+            "Declared is 'month first', but only day.month.year fits all cells that are not year-month-day.",
             'Declare date_format="day first", or correct the cells that are otherwise.',
         )
     ]
