@@ -6,6 +6,7 @@ import pytest
 
 import helios_research as hr
 from helios_research.errors import ErrorRateError, UnreachableError
+from helios_research.submission import engine
 from helios_research.submission.engine import ERROR_RATE_OVER
 from support.faults import Fault, Faults, Rule, Step
 from support.sandbox import ObservedSandbox
@@ -109,8 +110,9 @@ TOO_SHORT = "ERR_RECORDING_TOO_SHORT"
 
 
 def test_where_nearly_all_are_refused_alike_the_submission_pauses_and_the_next_goes_on(
-    make_cohort, make_sandbox, make_study, quick
+    make_cohort, make_sandbox, make_study, quick, monkeypatch
 ) -> None:
+    monkeypatch.setattr(engine, "IN_FLIGHT_AT_FIRST", 2 * ERROR_RATE_OVER)
     sandbox = make_sandbox(Faults(failing_rate=0.95, failing_code=TOO_SHORT, seed=3))
     study = make_study(sandbox)
     cohort = hr.Cohort.from_frame(make_cohort(100))
