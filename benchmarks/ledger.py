@@ -132,7 +132,9 @@ def measure_bare_sqlite(commits: int) -> float:
             migrate(connection, path)
             began = time.perf_counter()
             for number in range(commits):
-                connection.execute("INSERT INTO settings VALUES (?, '')", (str(number),))
+                connection.execute(
+                    "INSERT INTO settings (name, value) VALUES (?, '')", (str(number),)
+                )
             return round(1000 * (time.perf_counter() - began) / commits, 3)
 
 

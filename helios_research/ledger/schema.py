@@ -12,7 +12,7 @@ from helios_research.errors import (
     StudyDamagedError,
     StudyVersionError,
 )
-from helios_research.ledger.checksums import SEALED, register, sealing
+from helios_research.ledger.checksums import SEALED, sealing
 from helios_research.ledger.reader import load_attempt
 from helios_research.ledger.records import (
     Attempt,
@@ -166,7 +166,6 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Each migration and the record that it was done are one transaction, so a kill or a full disk
     in between leaves the ledger at the version before.
     """
-    register(connection)
     version = version_of(connection, path)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         try:

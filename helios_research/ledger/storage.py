@@ -126,6 +126,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
+        register(connection)
         connection.execute("PRAGMA secure_delete = ON")
         is_local = volume_of(path.parent).is_local
         connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local else 'DELETE'}")

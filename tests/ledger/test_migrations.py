@@ -10,6 +10,7 @@ import pytest
 from helios_research.errors import StudyDamagedError, StudyVersionError
 from helios_research.ledger import Ledger, NewAttempt, State, checksums, schema
 from helios_research.ledger.schema import MIGRATIONS, migrate, version_of
+from helios_research.ledger.storage import connect_writer
 
 NEXT = "ALTER TABLE attempts ADD COLUMN device TEXT; CREATE TABLE devices (name TEXT) STRICT"
 
@@ -20,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def connected(path: Path) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(path, isolation_level=None))
+    return closing(connect_writer(path))
 
 
 def tables(connection: sqlite3.Connection) -> set[str]:
