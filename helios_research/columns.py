@@ -269,7 +269,11 @@ RESULTS_BY_NAME: Mapping[str, Column] = MappingProxyType(
 # --- the tables around the results ------------------------------------------------
 
 ISSUES = (
-    Column("row", Kind.COUNT, "Row as a person counts: in a file, the header is row 1."),
+    Column(
+        "row",
+        Kind.COUNT,
+        "Row as a person counts: in a file, the header is row 1, except in SPSS and Stata.",
+    ),
     Column("recording_id", Kind.TEXT, "Key of the row."),
     Column("severity", Kind.CATEGORY, "error (the row is not sent) or warning."),
     Column("column", Kind.TEXT, "Column of the manifest, under its own name."),

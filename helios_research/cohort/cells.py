@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import singledispatch
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from helios_research.cohort.validators import Issues
+from helios_research.cohort.validators import HEADER, Issues, Problem
+from helios_research.columns import Severity
 from helios_research.errors import ColumnsError, UnreadableTableError
 
 MOST_COLUMNS = 20_000
@@ -27,6 +29,9 @@ MOST_COLUMNS = 20_000
 MOST_CELLS = 50_000_000
 """Cells that a table in a file may span, blank ones included: 100,000 rows of 500 columns (our
 choice). As Python objects, which is how text and workbooks are read, they take a few GB."""
+
+WINDOWS_ENCODING = "cp1252"
+"""What a file is read as that is not UTF-8 and does not say what it is."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_BITS = 10_000
@@ -75,6 +80,30 @@ def check_extent(path: Path, rows: int, columns: int) -> None:
         f"and {MOST_CELLS:,} cells",
         "Check that it is the right file and, if so, keep only the columns that the study needs.",
     )
+
+
+def import_extra(path: Path, files: str, package: str, extra: str) -> Any:
+    """Import a package that reads some kinds of files only."""
+    try:
+        return import_module(package)
+    except ImportError:
+        remedy = (
+            f"Install it with `pip install 'helios-research[{extra}]'`, or save the table as .csv."
+        )
+        raise UnreadableTableError(path, f"{files} need the package {package}", remedy) from None
+
+
+def warn_of_guess(table: RawTable, remedy: str) -> None:
+    """Warn once of all columns in which the encoding matters; their cells may name a participant."""
+    texts = {str(name): as_text(table.cells[name]).dropna() for name in table.cells}
+    columns = [
+        name for name, text in texts.items() if not (name.isascii() and text.str.isascii().all())
+    ]
+    if columns:
+        what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
+        remedy = f"Check that they are right. {remedy}"
+        problem = Problem(f"The file is not UTF-8, so {what}", remedy, Severity.WARNING)
+        table.issues.add([HEADER], columns[0], [None], problem, "INVALID_ROW")
 
 
 def padded(cells: Sequence[Any], width: int) -> list[Any]:

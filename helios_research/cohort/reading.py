@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helios_research.cohort.cells import (
+    WINDOWS_ENCODING,
     RawTable,
     check_extent,
     from_dataframe,
     from_records,
     padded,
     text_column,
+    warn_of_guess,
 )
-from helios_research.cohort.validators import HEADER, Issues, Problem
+from helios_research.cohort.statistics_input import READERS, read_statistics
+from helios_research.cohort.validators import Issues, Problem
 from helios_research.cohort.workbook import read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
@@ -26,12 +29,16 @@ from helios_research.errors import UnreadableTableError
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_SUFFIXES = (*TEXT_SUFFIXES, *EXCEL_SUFFIXES, *PARQUET_SUFFIXES)
+_SUFFIXES = (*TEXT_SUFFIXES, *EXCEL_SUFFIXES, *PARQUET_SUFFIXES, *READERS)
 # The first bytes of a file decide, not the ending of its name.
-_MAGIC = ((b"PK\x03\x04", EXCEL_SUFFIXES), (b"PAR1", PARQUET_SUFFIXES))
+_MAGIC = (
+    (b"PK\x03\x04", EXCEL_SUFFIXES),
+    (b"PAR1", PARQUET_SUFFIXES),
+    (b"$FL", (".sav", ".zsav")),
+    (b"<stata_d", (".dta",)),
+)
 
 DELIMITERS = (",", ";", "\t", "|")
-_WINDOWS_ENCODING = "cp1252"
 # Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -53,6 +60,8 @@ def read_table(path: Path, *, sheet: str | None, expected: Iterable[str]) -> Raw
             table = read_workbook(path, sheet)
         elif suffix in PARQUET_SUFFIXES:
             table = _read_parquet(path)
+        elif suffix in READERS:
+            table = read_statistics(path)
         else:
             table = read_delimited(path, expected)
     except OSError as error:
@@ -115,7 +124,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     content = path.read_bytes()
     encoding = _find_encoding(path, content)
     text = content.decode(encoding)
-    if encoding == _WINDOWS_ENCODING and "\0" in text:
+    if encoding == WINDOWS_ENCODING and "\0" in text:
         raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
@@ -124,16 +133,17 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     records = _align(numbered, len(header), issues)
     objects = from_records(path.name, header, records)
     frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
-    if encoding == _WINDOWS_ENCODING:
-        _warn_of_guess(frame, issues)
     rows = np.array([number for number, _ in numbered], dtype=np.int64)
-    return RawTable(path.name, frame, frame, rows, 1, issues)
+    table = RawTable(path.name, frame, frame, rows, 1, issues)
+    if encoding == WINDOWS_ENCODING:
+        warn_of_guess(table, _SAVE_AS_UTF8)
+    return table
 
 
 def _find_encoding(path: Path, content: bytes) -> str:
     """Find out how a text file is encoded."""
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    candidates = [marked] if marked else ["utf-8", _WINDOWS_ENCODING]
+    candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
     if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
         # Text without accents in UTF-16 is half NULs; which half shows the byte order.
         candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]
@@ -221,15 +231,3 @@ def _too_short(found: int, expected: int) -> Problem:
         "Check that no delimiter is missing in the row.",
         Severity.WARNING,
     )
-
-
-def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
-    """Warn once of all columns in which the encoding matters; their cells may name a participant."""
-    names = [str(name) for name in frame.columns]
-    plain = {name for name in names if frame[name].dropna().str.isascii().all() and name.isascii()}
-    columns = [name for name in names if name not in plain]
-    if columns:
-        what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
-        remedy = f"Check that they are right. {_SAVE_AS_UTF8}"
-        problem = Problem(f"The file is not UTF-8, so {what}", remedy, Severity.WARNING)
-        issues.add([HEADER], columns[0], [None], problem, "INVALID_ROW")

@@ -176,7 +176,7 @@ class Cohort:
 
     @property
     def row_numbers(self) -> "pd.Series[int]":
-        """Row as a person counts: in a file the header is row 1; a DataFrame begins with 1."""
+        """Row as a person counts: a DataFrame, SPSS and Stata begin with 1, below other headers 2."""
         return self._tables.row_numbers.copy(deep=False)
 
     @property
@@ -330,10 +330,12 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     root: str | os.PathLike[str] | None = None,
     sheet: str | None = None,
 ) -> Cohort:
-    """Read a cohort from a CSV, TSV, Excel or Parquet file.
+    """Read a cohort from a CSV, TSV, Excel, Parquet, SPSS or Stata file.
 
     All text is read as text: ``007``, ``NA``, ``1e5`` and ``TRUE`` stay what they are. Rows that
-    are wholly blank are left out of text files and workbooks, but counted in row numbers.
+    are wholly blank are left out of text files and workbooks, but counted in row numbers. Of SPSS
+    and Stata (``pip install 'helios-research[spss]'``), value labels are read in place of their
+    codes, as in ``{"birth_sex": {"männlich": "MALE"}}``, and declared missing values are blank.
 
     Parameters
     ----------
