@@ -162,6 +162,7 @@ class Study:
         columns: Mapping[str, Hashable] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str | None = None,
         root: str | PathLike[str] | None = None,
@@ -181,7 +182,7 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, constants, tags, root, sheet
+        columns, values, date_format, order, constants, tags, root, sheet
             As for `read_cohort`, where the table is read here.
         thresholds
             The limits; without them those that the study remembers, or else the defaults.
@@ -302,6 +303,7 @@ class Study:
         columns: Mapping[str, Hashable] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str | None = None,
         root: str | PathLike[str] | None = None,
@@ -331,7 +333,7 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, constants, tags, root, sheet
+        columns, values, date_format, order, constants, tags, root, sheet
             As for `read_cohort`, where the table is read here.
         rate
             API requests per second that may be made; without it the rate that Helios allows, which
@@ -403,6 +405,7 @@ class Study:
         columns: Mapping[str, Hashable] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str | None = None,
         root: str | PathLike[str] | None = None,
@@ -429,7 +432,7 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, constants, tags, root, sheet
+        columns, values, date_format, order, constants, tags, root, sheet
             As for `read_cohort`, where the table is read here.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.

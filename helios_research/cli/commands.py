@@ -14,6 +14,7 @@ from helios_research.cli.options import (
     Dates,
     Folder,
     Manifest,
+    Order,
     Price,
     Region,
     Root,
@@ -73,6 +74,7 @@ def demo(
         "check export.xlsx --sheet Visits --root recordings",
         "check manifest.csv --column user_label=participant",
         "check manifest.csv --value birth_sex:1=MALE --dates day-first",
+        "check manifest.csv --order visit=pre,post,follow-up",
         "check manifest.csv --constant language=en-GB --out checks.csv",
     )
 )
@@ -82,6 +84,7 @@ def check(
     column: Columns = None,
     value: Values = None,
     dates: Dates = None,
+    order: Order = None,
     constant: Constants = None,
     sheet: Sheet = None,
     root: Root = None,
@@ -104,7 +107,7 @@ def check(
         # Before the checks, which may take an hour.
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
-    cohort = _read(manifest, tags, column, value, dates, constant, sheet, root)
+    cohort = _read(manifest, tags, column, value, dates, order, constant, sheet, root)
     print_issues(cohort)
     checks = preflight(cohort)
     print_checks(checks)
@@ -134,6 +137,7 @@ def submit(
     column: Columns = None,
     value: Values = None,
     dates: Dates = None,
+    order: Order = None,
     constant: Constants = None,
     sheet: Sheet = None,
     root: Root = None,
@@ -177,7 +181,7 @@ def submit(
     from helios_research.study import Study
     from helios_research.withdrawal import RESULTS_FILE
 
-    cohort = _read(manifest, tags, column, value, dates, constant, sheet, root)
+    cohort = _read(manifest, tags, column, value, dates, order, constant, sheet, root)
     print_issues(cohort)
     results = Study(study, client=Client(region=region, base_url=base_url)).submit(
         cohort,
@@ -383,6 +387,7 @@ def _read(
     columns: list[str] | None,
     values: list[str] | None,
     dates: list[str] | None,
+    order: list[str] | None,
     constants: list[str] | None,
     sheet: str | None,
     root: str | None,
@@ -394,6 +399,7 @@ def _read(
         columns=_pairs(columns, "--column"),
         values=_values(values),
         date_format=_date_format(dates),
+        order={name: _listed(levels) or [] for name, levels in _pairs(order, "--order").items()},
         constants=_pairs(constants, "--constant"),
         tags=_listed(tags) or (),
         root=root,

@@ -95,6 +95,14 @@ Dates = Annotated[
         "field as in date_of_birth=%d.%m.%Y. Repeatable.",
     ),
 ]
+Order = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--order",
+        metavar="NAME=VALUES",
+        help="The order of a column's values in results and figures, as in visit=pre,post. Repeatable.",
+    ),
+]
 Sheet = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of an Excel workbook.")]
 Root = Annotated[
     str | None,

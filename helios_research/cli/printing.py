@@ -47,6 +47,7 @@ _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"values=(\{.*\}\})": lambda found: _value_options(found[1]),
     r'date_format="(day|month) first"': r"--dates \1-first",
     r"date_format=(\{.*?\})": lambda found: _options("dates", found[1]),
+    r"order=(\{.*\]\})": lambda found: _order_options(found[1]),
     r"\bits error_reason says\b": "`helios-research status STUDY --errors` says",
     r"^(\w+?)(?:_s)? is (?=.+, but must be )": lambda found: f"--{found[1].replace('_', '-')} is ",
 }
@@ -65,6 +66,11 @@ def _options(name: str, pairs: str) -> str:
         f"--{name} {shlex.quote(f'{field}={value}')}"
         for field, value in ast.literal_eval(pairs).items()
     )
+
+
+def _order_options(order: str) -> str:
+    joined = {name: ",".join(levels) for name, levels in ast.literal_eval(order).items()}
+    return _options("order", str(joined))
 
 
 def in_shell_words(text: str) -> str:

@@ -1,20 +1,21 @@
-"""Values and dates as a researcher declares them, and the line that declares what a column holds.
+"""Values, dates and order as a researcher declares them, and the line that declares what a column holds.
 
 Nothing is guessed: a form that is not declared is refused, and its issue has the line to paste.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import date
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.cohort.cells import as_text, cell_text
-from helios_research.cohort.validators import Problem, unclear_sex
-from helios_research.columns import BIRTH_SEX_SPELLINGS
+from helios_research.cohort.validators import Issues, Problem, unclear_sex
+from helios_research.columns import BIRTH_SEX_SPELLINGS, Severity
 
 TIMES = ("sleep_time", "wake_time", "recording_time")
 """Times of a row, in the order in which they must have happened."""
@@ -30,6 +31,7 @@ _DAYS = (
 )
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
 _LOOKED_AT_FIRST = 20
+_MOST_ADDED = 12
 
 _NUMERIC = re.compile(
     r"([0-9]{1,2})([./-]) ?([0-9]{1,2})\2 ?([0-9]{4})"
@@ -61,6 +63,13 @@ def clean_date_format(given: str | Mapping[str, str] | None) -> dict[str, str]:
     forms = dict.fromkeys(DATE_FIELDS, given) if isinstance(given, str) else dict(given or {})
     names = {name.replace(" ", "-"): name for name in ORDERS}
     return {field: names.get(form, form) for field, form in forms.items()}
+
+
+def clean_order(given: Mapping[Hashable, Iterable[Any]] | None) -> dict[str, list[str]]:
+    """Take the declared order of a column's values as it comes."""
+    return {
+        str(name): [*dict.fromkeys(map(_clean, levels))] for name, levels in (given or {}).items()
+    }
 
 
 def is_date_format(form: str) -> bool:
@@ -118,6 +127,27 @@ def _in_order(cell: str, order: str) -> str | None:
         return written
     hours = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
     return f"{written}T{hours:02}{rest}"
+
+
+def put_in_order(
+    frame: pd.DataFrame, order: Mapping[str, Sequence[str]], issues: Issues
+) -> pd.DataFrame:
+    """Make ordered categories of the columns whose order is declared; other values come last."""
+    columns = {}
+    for name, levels in order.items():
+        texts = as_text(frame[name]).str.strip()
+        texts = texts.where(texts != "")
+        wrong = texts.notna() & ~texts.isin(levels)
+        whole = [*levels, *texts[wrong].unique()]
+        columns[name] = pd.Categorical(texts, whole, ordered=True)
+        line = literal({**order, name: whole[: len(levels) + _MOST_ADDED]})
+        problem = Problem(
+            "It is not in the declared order, so it comes last.",
+            f"Correct it, or declare order={line}.",
+            Severity.WARNING,
+        )
+        issues.add(np.flatnonzero(wrong), name, texts[wrong], problem, "INVALID_ROW")
+    return frame.assign(**columns)
 
 
 # --- what is not declared -------------------------------------------------------------------------

@@ -1,15 +1,17 @@
-"""Which column of a table is which field, what is sent as tags, and what values and dates mean."""
+"""Which column of a table is which field, what is sent as tags, and what is declared."""
 
 import dataclasses
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from helios_research._util.text import literal
 from helios_research.cohort.declarations import (
     DATE_FIELDS,
     clean_date_format,
+    clean_order,
     clean_values,
     is_date_format,
     short_date_format,
@@ -44,6 +46,7 @@ class ColumnMapping:
     root: str | None = None
     meanings: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     date_format: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    order: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class ColumnMapping:
         tags: Iterable[Hashable] | str,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
     ) -> "ColumnMapping":
         """Take the arguments of a call as they come."""
         names = (tags,) if isinstance(tags, str) else tags
@@ -63,6 +67,7 @@ class ColumnMapping:
             tuple(dict.fromkeys(map(str, names))),
             meanings=clean_values(values),
             date_format=clean_date_format(date_format),
+            order=clean_order(order),
         )
 
     def resolve(self, source: str, names: Iterable[str]) -> "ColumnMapping":
@@ -75,6 +80,7 @@ class ColumnMapping:
         if missing:
             raise self._missing(source, missing, available, mapped)
         _check_tags(source, available, mapped, self.tags)
+        _check_order(source, available, mapped, self.order)
         _check_declarations(source, {**self.constants, **mapped}, self.meanings, self.date_format)
         return replace(self, columns=mapped)
 
@@ -138,12 +144,16 @@ class ColumnMapping:
             "constants": dict(self.constants),
             "tags": tags,
             "root": self.root,
-            **self.declared(),
+            **self.declared(new_names),
         }
 
-    def declared(self) -> dict[str, Any]:
-        """Give what was declared of values and dates, as arguments."""
-        given = {"values": dict(self.meanings), "date_format": short_date_format(self.date_format)}
+    def declared(self, new_names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+        """Give what was declared of values, dates and order, as arguments."""
+        given = {
+            "values": dict(self.meanings),
+            "date_format": short_date_format(self.date_format),
+            "order": {new_names.get(name, name): levels for name, levels in self.order.items()},
+        }
         return {name: declared for name, declared in given.items() if declared}
 
 
@@ -222,6 +232,18 @@ def _check_tags(
         what = f"a run can have {MOST_TAGS} tags, and these are {len(tags)}"
         remedy = "Leave some out of tags=; columns that are not sent stay in the results."
         raise ColumnsError.tags(source, what, remedy)
+
+
+def _check_order(
+    source: str, names: list[str], mapped: Mapping[str, str], order: Collection[str]
+) -> None:
+    for name in order:
+        if name in mapped.values():
+            what = f"order= names {name!r}, whose cells are those of a field"
+            raise ColumnsError.mapping(source, what, "Leave it out; figures take order= too.")
+        if name not in names:
+            what = f"order= names {name!r}, but there is no such column"
+            raise ColumnsError.mapping(source, what, _choices(name, names))
 
 
 def _check_declarations(

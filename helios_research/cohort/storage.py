@@ -54,6 +54,7 @@ def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
     """
     labels = tables.fields["user_label"]
     lost = set(labels[gone].dropna()) - set(labels[~gone].dropna())
+    frame = _without(tables.frame, gone)
     return replace(
         tables,
         # Constants apply to the rows that stay, if any do.
@@ -61,8 +62,12 @@ def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
             tables.mapping,
             constants={} if gone.all() else tables.mapping.constants,
             meanings=_kept_meanings(tables, gone),
+            order={
+                name: [level for level in levels if level in frame[name].cat.categories]
+                for name, levels in tables.mapping.order.items()
+            },
         ),
-        frame=_without(tables.frame, gone),
+        frame=frame,
         fields=_kept(tables.fields, gone),
         tag_values=_kept(tables.tag_values, gone),
         row_numbers=tables.row_numbers[~gone].reset_index(drop=True),
@@ -154,6 +159,7 @@ def _to_table(tables: CohortTables) -> pa.Table:
         "tags": list(tables.mapping.tags),
         "values": tables.mapping.meanings,
         "date_format": tables.mapping.date_format,
+        "order": tables.mapping.order,
         "categories": _categories(tables.frame),
         "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
     }
@@ -174,6 +180,7 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
         tuple(tags),
         meanings=described.get("values", {}),
         date_format=described.get("date_format", {}),
+        order=described.get("order", {}),
     )
     lacking = set(columns.values()) - set(frame.columns)
     if lacking:

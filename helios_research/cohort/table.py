@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from helios_research import columns as vocabulary
 from helios_research.cohort import storage
 from helios_research.cohort.cells import RawTable, as_text, cell_text, from_dataframe, text_column
-from helios_research.cohort.declarations import TIMES, as_declared
+from helios_research.cohort.declarations import TIMES, as_declared, put_in_order
 from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.reading import read_table
@@ -41,7 +41,7 @@ from helios_research.cohort.validators import HEADER, Issues, shortened, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
 from helios_research.errors import CohortError
 
-_ARGUMENTS = ("columns", "values", "date_format", "constants", "tags", "root", "sheet")
+_ARGUMENTS = ("columns", "values", "date_format", "order", "constants", "tags", "root", "sheet")
 _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 
 
@@ -69,6 +69,7 @@ class Cohort:
         columns: Mapping[str, Hashable] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str = (),
         root: str | os.PathLike[str] | None = None,
@@ -92,6 +93,9 @@ class Cohort:
         date_format
             How dates and times are written that are not in ISO 8601: ``"day first"``, ``"month
             first"`` or as in ``"%d.%m.%Y"``; one for all, or a mapping by field.
+        order
+            The order of the values of other columns, as in ``{"visit": ["pre", "post", "follow-up"]}``,
+            for results, figures and reports; they become ordered categories of text.
         constants
             Values of standard fields that are the same in all rows.
         tags
@@ -110,7 +114,7 @@ class Cohort:
             The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
         raw = from_dataframe(df, "The DataFrame", first_row=1)
-        mapping = ColumnMapping.of(columns, constants, tags, values, date_format)
+        mapping = ColumnMapping.of(columns, constants, tags, values, date_format, order)
         return cls(build(raw, mapping, resolve_root(root, Path.cwd())))
 
     @classmethod
@@ -166,7 +170,7 @@ class Cohort:
 
     @property
     def declared(self) -> dict[str, Any]:
-        """What was declared of the table's values and dates: ``values`` and ``date_format``."""
+        """What was declared of the table: ``values``, ``date_format`` and ``order``."""
         return self._tables.mapping.declared()
 
     @property
@@ -325,6 +329,7 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     columns: Mapping[str, Hashable] | None = None,
     values: Mapping[str, Mapping[Any, Any]] | None = None,
     date_format: str | Mapping[str, str] | None = None,
+    order: Mapping[Hashable, Iterable[Any]] | None = None,
     constants: Mapping[str, Any] | None = None,
     tags: Iterable[Hashable] | str = (),
     root: str | os.PathLike[str] | None = None,
@@ -343,8 +348,9 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
         The table, one row per recording.
     columns
         The table's own column for each standard field that is named otherwise there.
-    values, date_format
-        What the table's own values mean, and how its dates are written; see `Cohort.from_frame`.
+    values, date_format, order
+        What the table's own values mean, how its dates are written, and in which order the values
+        of other columns are; see `Cohort.from_frame`.
     constants
         Values of standard fields that are the same in all rows.
     tags
@@ -369,7 +375,7 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
     """
     place = Path(path).expanduser()
-    mapping = ColumnMapping.of(columns, constants, tags, values, date_format)
+    mapping = ColumnMapping.of(columns, constants, tags, values, date_format, order)
     expected = [*mapping.columns.values(), *mapping.tags]
     raw = read_table(place, sheet=sheet, expected=expected)
     return Cohort(build(raw, mapping, resolve_root(root, place.absolute().parent)))
@@ -426,7 +432,8 @@ def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
     check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
     issues.rows += shared.rows
-    return replace(tables, issues=issues.table())
+    frame = put_in_order(raw.frame, mapping.order, issues)
+    return replace(tables, frame=frame, issues=issues.table())
 
 
 def _draft(raw: RawTable, mapping: ColumnMapping, root: str) -> Draft:

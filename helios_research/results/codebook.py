@@ -102,14 +102,17 @@ def _origin(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[
 
 
 def declared_in_words(provenance: Mapping[str, Any]) -> str:
-    """Word what was declared of the table's values and dates; empty where nothing was."""
+    """Word what was declared of the table; empty where nothing was."""
     values, forms = provenance.get("values") or {}, provenance.get("date_format") or {}
     parts = [
         f"{field} {', '.join(f'{code} = {meaning or None}' for code, meaning in meanings.items())}"
         for field, meanings in values.items()
     ]
     named = {"dates": forms} if isinstance(forms, str) else forms
-    return "; ".join([*parts, *(f"{field} {form}" for field, form in named.items())])
+    parts += [f"{field} {form}" for field, form in named.items()]
+    orders = (provenance.get("order") or {}).items()
+    parts += [f"{name} in the order {', '.join(levels)}" for name, levels in orders]
+    return "; ".join(parts)
 
 
 def span(moments: "pd.Series[Any]") -> str:

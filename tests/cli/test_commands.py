@@ -125,14 +125,14 @@ def test_values_and_dates_are_declared_and_recorded_wherever_they_count(
 ) -> None:
     people = {"user_label": ["P1", "P2"], "birth_sex": ["1", "2"]}
     table = make_cohort(2, **people, date_of_birth=["14.03.1986", "05.10.1993"])
-    table.to_csv(tmp_path / "manifest.csv", index=False)
-    offered = helios("check", "manifest.csv").stderr
+    table.assign(visit=["post", "pre"]).to_csv(tmp_path / "manifest.csv", index=False)
+    offered = helios("check", "manifest.csv", "--order", "visit=pre").stderr
+    assert "Correct it, or declare --order visit=pre,post." in offered
     assert "Declare --dates day-first." in offered
     assert "--value 'birth_sex:1=…'" in offered
     declared = ("--value", "birth_sex:1=MALE", "--value", "birth_sex:2=FEMALE", "--dates")
-    sent = helios(
-        *("submit", "manifest.csv", "--study", "study", *declared, "day-first", *quick), env=at
-    )
+    declared = (*declared, "day-first", "--order", "visit=pre,post")
+    sent = helios(*("submit", "manifest.csv", "--study", "study", *declared, *quick), env=at)
     assert sent.returncode == 0, sent.stdout + sent.stderr
     users = [sandbox.log.request_of(run)["user"] for run in sandbox.log.puts]
     assert {(user["birthSex"], user["dateOfBirth"]) for user in users} == {
@@ -140,14 +140,18 @@ def test_values_and_dates_are_declared_and_recorded_wherever_they_count(
         ("FEMALE", "1993-10-05"),
     }
     results = tmp_path / "study" / "results.parquet"
-    assert hr.read_results(results)["birth_sex"].tolist() == ["MALE", "FEMALE"]
+    read = hr.read_results(results)
+    assert read["birth_sex"].tolist() == ["MALE", "FEMALE"]
+    assert read["visit"].cat.categories.tolist() == ["pre", "post"]
     footer = json.loads(pq.read_schema(results).metadata[b"helios_research"])
     assert footer["values"] == {"birth_sex": {"1": "MALE", "2": "FEMALE"}}
     assert footer["date_format"] == "day first"
     report = helios("report", "study")
     assert report.returncode == 0, report.stderr
-    said = "The table was read as declared: birth_sex 1 = MALE, 2 = FEMALE; dates day first."
-    assert said in (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
+    said = "birth_sex 1 = MALE, 2 = FEMALE; dates day first; visit in the order pre, post."
+    assert f"The table was read as declared: {said}" in (
+        tmp_path / "study" / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,78 @@ def test_m_beside_h_or_v_may_be_either_sex_and_is_refused(cohort_of, other):
     assert whole.is_valid.all()
 
 
+# --- order ----------------------------------------------------------------------------------------
+
+VISITS = {"visit": ["pre", "post", "follow-up"]}
+
+
+def with_visits(cohort_of, *visits, **arguments):
+    changes = [{"visit": visit, "user_label": f"P{n}"} for n, visit in enumerate(visits)]
+    return cohort_of(*changes, **arguments)
+
+
+def test_a_declared_order_makes_ordered_categories_and_blanks_stay_blank(cohort_of):
+    visits = ["post", " pre", "", None, " "]
+    cohort = with_visits(cohort_of, *visits, order=VISITS, tags="visit")
+    column = cohort.frame["visit"]
+    assert column.cat.categories.tolist() == VISITS["visit"]
+    assert column.cat.ordered
+    assert column.astype("str").fillna("-").tolist() == ["post", "pre", "-", "-", "-"]
+    assert cohort.tag_values["visit"].fillna("-").tolist() == ["post", "pre", "-", "-", "-"]
+    assert cohort.issues.rows.empty
+    assert cohort.declared == {"order": VISITS}
+
+
+@pytest.mark.parametrize("waves", [["3", "1"], [3, 1], [3.0, 1.0], pd.Categorical([3, 1])])
+def test_an_order_is_declared_of_numbers_too(table_of, folder, waves):
+    table = table_of({}, {"user_label": "P02"}).assign(wave=waves)
+    cohort = Cohort.from_frame(table, order={"wave": (3, 2, 1)}, root=folder)
+    assert cohort.frame["wave"].tolist() == ["3", "1"]
+    assert cohort.frame["wave"].cat.categories.tolist() == ["3", "2", "1"]
+    assert cohort.issues.rows.empty
+
+
+def test_values_that_the_order_lacks_come_last_and_one_issue_has_the_line(cohort_of):
+    visits = ["t9", "pre", "t8", "t9"]
+    cohort = with_visits(cohort_of, *visits, order=VISITS)
+    (cause,) = cohort.issues.causes.itertuples()
+    assert (cause.severity, cause.column, cause.rows, cause.examples) == (
+        *("warning", "visit", 3, "t9, t8"),
+    )
+    assert cause.remedy == (
+        'Correct it, or declare order={"visit": ["pre", "post", "follow-up", "t9", "t8"]}.'
+    )
+    assert cohort.frame["visit"].tolist() == visits
+    whole = {"visit": [*VISITS["visit"], "t9", "t8"]}
+    assert cohort.frame["visit"].cat.categories.tolist() == whole["visit"]
+    assert with_visits(cohort_of, *visits, order=whole).issues.rows.empty
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("vist", "order= names 'vist', but there is no such column. Did you mean 'visit'?"),
+        ("birth_sex", "order= names 'birth_sex', whose cells are those of a field. Leave it out"),
+    ],
+)
+def test_an_order_of_what_has_none_is_refused(cohort_of, name, sentence):
+    with pytest.raises(ColumnsError) as caught:
+        with_visits(cohort_of, "pre", order={name: ["pre"]})
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
+def test_an_order_is_declared_for_files_too(folder, table_of, ending):
+    path = folder / f"m.{ending}"
+    table = table_of({"visit": "post"}, {"visit": "pre"})
+    {"csv": table.to_csv, "xlsx": table.to_excel, "parquet": table.to_parquet}[ending](
+        path, index=False
+    )
+    visits = read_cohort(path, order=VISITS).frame["visit"]
+    assert visits.cat.categories.tolist() == VISITS["visit"]
+    assert visits.tolist() == ["post", "pre"]
+
+
 # --- dates ----------------------------------------------------------------------------------------
 
 
@@ -231,12 +303,24 @@ def test_a_cell_that_does_not_fit_the_declaration_is_refused_alone(cohort_of, fo
 def test_a_saved_cohort_keeps_its_declarations(cohort_of, tmp_path):
     form = {"date_of_birth": "%d.%m.%Y"}
     cohort = cohort_of(
-        {"birth_sex": 1, "date_of_birth": "14.03.1986"}, values=SEXES, date_format=form
+        {"birth_sex": 1, "date_of_birth": "14.03.1986", "visit": "pre"},
+        values=SEXES,
+        date_format=form,
+        order={"visit": ["pre", "post"]},
     )
     cohort.save(tmp_path / "c.parquet")
     again = Cohort.load(tmp_path / "c.parquet")
-    assert again.declared == cohort.declared == {"values": SEXES, "date_format": form}
+    declared = {"values": SEXES, "date_format": form, "order": {"visit": ["pre", "post"]}}
+    assert again.declared == cohort.declared == declared
+    assert again.frame["visit"].cat.categories.tolist() == ["pre", "post"]
     pd.testing.assert_frame_equal(again.fields, cohort.fields)
+
+
+def test_a_level_that_only_removed_rows_have_is_forgotten(cohort_of):
+    cohort = with_visits(cohort_of, "pre", "post", "again", order=VISITS)
+    kept = cohort.without(cohort.frame["visit"].isin(["post", "again"]).to_numpy())
+    assert kept.declared == {"order": {"visit": ["pre", "follow-up"]}}
+    assert kept.frame["visit"].cat.categories.tolist() == ["pre", "follow-up"]
 
 
 def test_a_code_that_only_removed_rows_have_is_forgotten(cohort_of):

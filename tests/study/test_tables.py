@@ -13,6 +13,7 @@ DECLARED = {
     "columns": {"user_label": "Teilnehmer", "date_of_birth": "Geburtsdatum", "birth_sex": "Geschlecht"},
     "values": {"birth_sex": {"w": "FEMALE", "m": "MALE"}},
     "date_format": "day first",
+    "order": {"arm": ["night", "day"]},
     "tags": ["arm"],
 }  # fmt: skip
 
@@ -44,6 +45,7 @@ def test_a_table_is_submitted_with_its_mapping(german, make_sandbox, make_study,
         assert results["outcome"].tolist() == ["scored", "scored"]
         assert results["birth_sex"].tolist() == ["FEMALE", "MALE"]
         assert study.cohort.tags == ("arm",)
+        assert results["arm"].cat.categories.tolist()[:2] == ["night", "day"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Map the columns of a table to the fields of a cohort, and see its issues at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -52,8 +52,9 @@ class CohortMapper(Panel):
         One row per recording; not changed.
     columns
         Column for each field that is known already, instead of a guess.
-    values, date_format
-        What the table's own values mean, and how its dates are written, as for `read_cohort`.
+    values, date_format, order
+        What the table's own values mean, how its dates are written, and in which order the values
+        of other columns are, as for `read_cohort`.
     constants
         Values for fields that are the same in all rows.
     tags
@@ -74,6 +75,7 @@ class CohortMapper(Panel):
         columns: Mapping[str, str] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
         constants: Mapping[str, str] | None = None,
         tags: Iterable[str] = (),
         root: str | Path | None = None,
@@ -87,7 +89,7 @@ class CohortMapper(Panel):
             self._frame, self._problem = pd.DataFrame(), str(error)
         self._building = Lock()
         given = replace(
-            ColumnMapping.of(columns, constants, tags, values, date_format),
+            ColumnMapping.of(columns, constants, tags, values, date_format, order),
             root=None if root is None else str(root),
         )
         self.controls = MapperControls(self._frame.columns, given)
