@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from helios_research._version import __version__
 from helios_research.api import protocol
-from helios_research.api.models import Account, CreatedRun, ModelRun, RunRequest
+from helios_research.api.models import Account, CreatedRun, InvitedRun, ModelRun, RunRequest
 from helios_research.api.protocol import ApiRequest
 from helios_research.api.transport import (
     FALLBACK_MEDIA_TYPE,
@@ -193,6 +193,14 @@ class Service:
         return await self._ask(
             protocol.create_request(request, delete_data=delete_data),
             partial(protocol.read_created, request=request, base_url=base_url),
+        )
+
+    async def invite(self, request: RunRequest, *, delete_data: bool = False) -> Result[InvitedRun]:
+        """Create a model run whose recording the participant makes, behind the link that it has."""
+        base_url = self._connection.base_url
+        return await self._ask(
+            protocol.create_request(request, delete_data=delete_data, path=protocol.ACTIVITY_PATH),
+            partial(protocol.read_invited, request=request, base_url=base_url),
         )
 
     async def fetch(self, run_id: str, user_label: str) -> Result[ModelRun]:

@@ -263,6 +263,13 @@ class CreatedRun(ApiResult):
     recording_upload_url: Text = Field(repr=False)
 
 
+class InvitedRun(ApiResult):
+    """A model run that waits for its participant, who records in the activity behind the link."""
+
+    id: RunId
+    link: str = Field(default="", repr=False)
+
+
 # A score is an object with its value in it; taken out by pydantic, since eleven small records
 # for each section would take longer than all the rest of an answer.
 def _score(name: str) -> Any:

@@ -17,7 +17,14 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from helios_research._util.text import composed
-from helios_research.api.models import Account, ApiResult, CreatedRun, ModelRun, RunRequest
+from helios_research.api.models import (
+    Account,
+    ApiResult,
+    CreatedRun,
+    InvitedRun,
+    ModelRun,
+    RunRequest,
+)
 from helios_research.api.transport import (
     MAX_RESPONSE_BYTES,
     Failure,
@@ -40,6 +47,9 @@ from helios_research.network import NO_TLS, Proxy, is_loopback
 
 ACCOUNT_PATH = "/v1/account"
 RUNS_PATH = "/v1/models/mental-wellness"
+ACTIVITY_PATH = "/v1/models/mental-wellness-activity"
+LINK_FIELD = "activityUrl"
+"""Where an invitation's link is. This name could not be verified: without it, the one link counts."""
 KEY_HEADER = "x-api-key"
 
 # Of the statuses below only 401, 404 and 422 are documented for Helios; the others are read as
@@ -110,10 +120,12 @@ def account_request() -> ApiRequest:
     return ApiRequest("GET", ACCOUNT_PATH)
 
 
-def create_request(request: RunRequest, *, delete_data: bool = False) -> ApiRequest:
-    """Build the request that creates a model run."""
+def create_request(
+    request: RunRequest, *, delete_data: bool = False, path: str = RUNS_PATH
+) -> ApiRequest:
+    """Build the request that creates a model run; by ``ACTIVITY_PATH``, one to invite to."""
     body = request.to_record() | ({"deleteData": True} if delete_data else {})
-    return ApiRequest("POST", RUNS_PATH, json.dumps(body, ensure_ascii=False).encode())
+    return ApiRequest("POST", path, json.dumps(body, ensure_ascii=False).encode())
 
 
 def fetch_request(run_id: str) -> ApiRequest:
@@ -140,20 +152,38 @@ def read_created(
     response: Response, now: datetime, request: RunRequest, base_url: str
 ) -> Result[CreatedRun]:
     """Read the answer to `create_request`."""
-    if response.status in _ROW_STATUSES:
-        if response.is_of_gateway:
-            return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
-        return _rejected(response, now, request)
-    result = _read(response, now, CreatedRun)
+    result = _read_new(response, now, request, CreatedRun)
     if isinstance(result, Failure):
         return result
     problem = upload_url_problem(result.value.recording_upload_url, base_url)
     if problem is not None:
         return _not_helios(response, f"its upload URL {problem}")
-    if _names_another(result.raw, request.user_label):
-        return mixed_up("another participant", response.status)
     raw = {name: value for name, value in result.raw.items() if name != "recordingUploadUrl"}
     return replace(result, raw=raw)
+
+
+def read_invited(
+    response: Response, now: datetime, request: RunRequest, base_url: str
+) -> Result[InvitedRun]:
+    """Read the answer to `create_request` by ``ACTIVITY_PATH``; its link is a secret."""
+    result = _read_new(response, now, request, InvitedRun)
+    if isinstance(result, Failure):
+        return result
+    links = {
+        name: value
+        for name, value in result.raw.items()
+        if isinstance(value, str) and upload_url_problem(value, base_url) is None
+    }
+    link = links.get(LINK_FIELD) or (next(iter(links.values())) if len(links) == 1 else None)
+    if link is None:
+        reason = (
+            f"Helios created the run {result.value.id} to invite a participant to, and its answer has "
+            f"{'several links' if links else 'no link'} (it has {', '.join(result.raw)}). Report this "
+            "sentence to thymia, and to the makers of helios_research."
+        )
+        return Failure(FailureKind.REFUSED, UNREADABLE_ANSWER, reason, status=response.status)
+    raw = {name: value for name, value in result.raw.items() if name not in links}
+    return replace(result, value=result.value.model_copy(update={"link": link}), raw=raw)
 
 
 def read_run(response: Response, now: datetime, run_id: str, user_label: str) -> Result[ModelRun]:
@@ -239,6 +269,18 @@ def _read(
     except ValidationError as problem:
         lacking = ", ".join(str(error["loc"][0]) for error in problem.errors() if error["loc"])
         return _unreadable(response, f"it lacks {lacking}, or has something else in its place")
+
+
+def _read_new(response: Response, now: datetime, request: RunRequest, record: type[R]) -> Result[R]:
+    """Read what every answer to a request for a new run has in common."""
+    if response.status in _ROW_STATUSES:
+        if response.is_of_gateway:
+            return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
+        return _rejected(response, now, request)
+    result = _read(response, now, record)
+    if isinstance(result, Success) and _names_another(result.raw, request.user_label):
+        return mixed_up("another participant", response.status)
+    return result
 
 
 def _rejected(response: Response, now: datetime, request: RunRequest) -> Failure:

@@ -35,6 +35,9 @@ from helios_research.sandbox.core import Core, RunCreated, note_disconnect
 from helios_research.sandbox.runs import Assessment, Run, RunState, expected_scores, transcript
 
 RUNS_PATH = "/v1/models/mental-wellness"
+ACTIVITY_PATH = "/v1/models/mental-wellness-activity"
+LINK_LIFETIME_S = 60 * 24 * 3600.0
+"""How long a link to an activity is valid, in seconds; how long at Helios is not documented."""
 MAX_BODY_BYTES = 1024**2
 MAX_TAGS = 20
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"
@@ -137,6 +140,7 @@ def make_api(core: Core) -> ASGIApp:
     routes = [
         Route("/v1/account", api.account, methods=["GET"]),
         Route(RUNS_PATH, api.create, methods=["POST"]),
+        Route(ACTIVITY_PATH, api.create, methods=["POST"]),
         Route(f"{RUNS_PATH}/{{model_run_id}}", api.fetch, methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
@@ -196,7 +200,7 @@ class Api:
         return JSONResponse({"id": f"sandbox-{account}", "features": ["mental-wellness"]})
 
     async def create(self, request: Request) -> Response:
-        """Create a model run."""
+        """Create a model run: for a recording, or for a participant who records."""
         body = await _read(request)
         if body is None:
             return JSONResponse({"detail": "Request body too large"}, 413)
@@ -206,9 +210,12 @@ class Api:
         core = self._core
         run = core.runs.create(wanted.user.user_label, delete_data=wanted.delete_data)
         core.note(RunCreated(core.now(), run.run_id, json.loads(body)))
-        path = f"/recordings/{run.run_id}"
-        upload_url = f"{core.upload_url}{path}?{core.signer.query(path, core.clock())}"
-        return JSONResponse({"id": run.run_id, "recordingUploadUrl": upload_url})
+        if request.url.path == ACTIVITY_PATH:
+            field, path, lifetime_s = "activityUrl", f"/activity/{run.run_id}", LINK_LIFETIME_S
+        else:
+            field, path, lifetime_s = "recordingUploadUrl", f"/recordings/{run.run_id}", None
+        query = core.signer.query(path, core.clock(), lifetime_s)
+        return JSONResponse({"id": run.run_id, field: f"{core.upload_url}{path}?{query}"})
 
     async def fetch(self, request: Request) -> Response:
         """Give the state of a run, and its results."""

@@ -119,10 +119,10 @@ class UrlSigner:
     lifetime_s: float
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
-    def query(self, path: str, now: float) -> str:
+    def query(self, path: str, now: float, lifetime_s: float | None = None) -> str:
         """Sign a path: the query to append to it."""
         moment = datetime.fromtimestamp(now, UTC).strftime(_TIME_FORMAT)
-        lifetime = f"{self.lifetime_s:g}"
+        lifetime = f"{lifetime_s or self.lifetime_s:g}"
         parameters = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
             "X-Amz-Date": moment,

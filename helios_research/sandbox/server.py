@@ -8,9 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO, cast
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -113,6 +117,30 @@ class Sandbox:
         from helios_research.api.client import Client
 
         return Client(api_key=self.api_key, base_url=self.base_url)
+
+    def complete(self, link: str, recording: str | PathLike[str]) -> None:
+        """Do in an activity what its participant does, with a recording in place of a microphone.
+
+        Parameters
+        ----------
+        link
+            The link of an invitation to this sandbox; see `Study.invite`.
+        recording
+            An audio file.
+
+        Raises
+        ------
+        ValueError
+            The link is not one of this sandbox, or was used already.
+        """
+        parts = urlsplit(link)
+        with closing(HTTPConnection(urlsplit(self.upload_url).netloc)) as connection:
+            audio = Path(recording).read_bytes()
+            connection.request("PUT", f"{parts.path}?{parts.query}", audio)
+            status = connection.getresponse().status
+        if status != HTTPStatus.OK:
+            message = "The link is not one of this sandbox, or a recording was made there already."
+            raise ValueError(message)
 
     def start(self) -> Self:
         """Start the servers; returns when they answer.

@@ -1,4 +1,7 @@
-"""The upload host: takes what a pre-signed URL permits, and has the audio examined."""
+"""The upload host: takes what a pre-signed URL permits, and has the audio examined.
+
+It also has the page on which an invited participant records.
+"""
 
 import asyncio
 import hashlib
@@ -6,6 +9,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from importlib.resources import files
 from pathlib import Path
 from typing import Self
 from xml.sax.saxutils import escape
@@ -13,7 +17,7 @@ from xml.sax.saxutils import escape
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,13 +28,18 @@ from helios_research.sandbox.runs import Assessment, assess
 
 logger = logging.getLogger(__name__)
 
+_ACTIVITY = (files("helios_research.sandbox") / "activity.html").read_text(encoding="utf-8")
+
 Examine = Callable[[str], AudioFacts]
 
 
 def make_storage(core: Core, examine: Examine, executor: Executor, folder: Path) -> ASGIApp:
     """Put the upload host together; files are in the folder until they are examined."""
     storage = Storage(core, Examiner(core, examine, executor), folder)
-    routes = [Route("/recordings/{run_id}", storage.put, methods=["PUT"])]
+    routes = [
+        Route("/recordings/{run_id}", storage.put, methods=["PUT"]),
+        Route("/activity/{run_id}", storage.take_part, methods=["GET", "PUT"]),
+    ]
     app = Starlette(routes=routes, exception_handlers={ClientDisconnect: note_disconnect})
     return core.wrap(_without_key(app, core), "upload")
 
@@ -152,6 +161,17 @@ class Storage:
                 incoming.write(block)
             self._settle(run_id, incoming, request.headers)
             return Response(headers={"etag": f'"{incoming.sha256[:32]}"'})
+
+    async def take_part(self, request: Request) -> Response:
+        """Show the activity to a participant, and take the recording that is made in it."""
+        if self._url_refusal(request) is not None:
+            return HTMLResponse(_ACTIVITY.replace("STATE", "invalid"), 403)
+        run = self._core.runs.find(request.path_params["run_id"])
+        if run is None or run.sha256:
+            return HTMLResponse(_ACTIVITY.replace("STATE", "over"), 410)
+        if request.method == "PUT":
+            return await self.put(request)
+        return HTMLResponse(_ACTIVITY.replace("STATE", "open"))
 
     def _settle(self, run_id: str, incoming: Incoming, headers: Mapping[str, str]) -> None:
         core = self._core

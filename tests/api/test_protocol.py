@@ -42,6 +42,7 @@ EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Messag
 READERS: dict[str, Callable[[Response], Result[Any]]] = {
     "account": lambda reply: protocol.read_account(reply, NOW),
     "create": lambda reply: protocol.read_created(reply, NOW, REQUEST, BASE_URL),
+    "invite": lambda reply: protocol.read_invited(reply, NOW, REQUEST, BASE_URL),
     "fetch": lambda reply: protocol.read_run(reply, NOW, RUN_ID, "P07"),
     "upload": lambda reply: protocol.read_upload(reply, NOW),
 }
@@ -106,11 +107,12 @@ SAME_EVERYWHERE = [
 ITS_OWN = {
     "account": [(400, "NOT_HELIOS"), (404, "NOT_HELIOS"), (405, "NOT_HELIOS"), (418, "NOT_HELIOS")],
     "create": [(400, "ROW"), (413, "ROW"), (422, "ROW"), (404, "NOT_HELIOS"), (405, "NOT_HELIOS")],
+    "invite": [(400, "ROW"), (413, "ROW"), (422, "ROW"), (404, "NOT_HELIOS")],
     "fetch": [(404, "GONE"), (410, "GONE"), (422, "RETRY"), (400, "RETRY"), (418, "RETRY")],
 }
 
 
-@pytest.mark.parametrize("call", ["account", "create", "fetch"])
+@pytest.mark.parametrize("call", ["account", "create", "invite", "fetch"])
 @pytest.mark.parametrize(("status", "kind"), SAME_EVERYWHERE)
 def test_a_status_of_the_api_has_one_meaning(call: str, status: int, kind: FailureKind) -> None:
     answer = failure(READERS[call](reply(status, {"detail": "words"})))
@@ -300,6 +302,65 @@ def test_a_new_runs_upload_url_is_in_the_value_alone() -> None:
     assert answer.value.recording_upload_url == UPLOAD_URL
     assert answer.raw == {"id": RUN_ID, "x": 1}
     assert "s3cret" not in repr(answer)
+
+
+LINK = "https://activities.example/a/1?token=s3cret"
+
+
+def test_an_invitation_is_asked_for_with_the_fields_of_a_recording() -> None:
+    contract = yaml.safe_load(Path("tests/openapi.yaml").read_text())
+    call = protocol.create_request(REQUEST, delete_data=True, path=protocol.ACTIVITY_PATH)
+    assert (call.method, call.path) == ("POST", "/v1/models/mental-wellness-activity")
+    assert call.content == protocol.create_request(REQUEST, delete_data=True).content
+    (media,) = contract["paths"][call.path]["post"]["responses"]["200"]["content"].values()
+    schema = {**contract, **media["schema"]}
+    jsonschema.validate({"id": RUN_ID, protocol.LINK_FIELD: LINK}, schema)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"activityUrl": LINK},
+        {"activityUrl": LINK, "help": "https://help.example/"},
+        {"link": LINK, "state": "new"},
+        {"url": LINK, "plain": "http://activities.example/a/1"},
+    ],
+)
+def test_the_link_of_an_invitation_is_found_and_is_in_the_value_alone(body: dict[str, str]) -> None:
+    answer = READERS["invite"](reply(200, {"id": RUN_ID, **body}))
+    assert isinstance(answer, Success)
+    assert (answer.value.id, answer.value.link) == (RUN_ID, LINK)
+    assert "s3cret" not in repr(answer)
+    assert LINK not in answer.raw.values()
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ({}, "no link (it has id)"),
+        ({"activityUrl": None}, "no link (it has id, activityUrl)"),
+        ({"activityUrl": "http://activities.example/1"}, "no link (it has id, activityUrl)"),
+        ({"a": LINK, "b": f"{LINK}2"}, "several links (it has id, a, b)"),
+    ],
+)
+def test_an_invitation_without_one_link_is_a_sentence_without_any(
+    body: dict[str, Any], what: str
+) -> None:
+    answer = failure(READERS["invite"](reply(200, {"id": RUN_ID, **body})))
+    assert answer.kind is FailureKind.REFUSED
+    assert answer.reason == (
+        f"Helios created the run {RUN_ID} to invite a participant to, and its answer has {what}. "
+        "Report this sentence to thymia, and to the makers of helios_research."
+    )
+
+
+def test_a_link_without_encryption_is_accepted_between_programs_of_this_machine_only() -> None:
+    local = "http://127.0.0.1:8765"
+    body = reply(200, {"id": RUN_ID, "activityUrl": f"{local}/activity/1"})
+    answer = protocol.read_invited(body, NOW, REQUEST, local)
+    assert isinstance(answer, Success)
+    assert answer.value.link == f"{local}/activity/1"
+    assert failure(READERS["invite"](body)).kind is FailureKind.REFUSED
 
 
 def test_rejected_metadata_is_explained_by_column() -> None:

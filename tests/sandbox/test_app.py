@@ -264,3 +264,54 @@ def test_uploads_do_not_count_towards_the_rate(start, clock, audio):
     caller = start(clock=clock, rate_per_s=0.001, burst=1)
     url = caller.create()["recordingUploadUrl"]
     assert [caller.put(url, audio()).status_code for _ in range(5)] == [200] * 5
+
+
+# --- the activity in which a participant records ----------------------------------------------------
+
+
+@pytest.fixture
+def invited(caller):
+    answer = caller.api.post(f"{RUNS}-activity", json={"user": PERSON, "language": "en-GB"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_run_with_an_invitation_waits_until_its_participant_has_recorded(
+    caller, clock, audio, invited, tmp_path
+):
+    assert invited.keys() == {"id", "activityUrl"}
+    page = caller.storage.get(invited["activityUrl"])
+    assert (page.status_code, 'data-state="open"' in page.text) == (200, True)
+    clock.advance(30 * 24 * 3600)
+    assert caller.state(invited["id"])["status"] == "CREATED"
+    path = tmp_path / "voice.webm"
+    path.write_bytes(audio())
+    caller.sandbox.complete(invited["activityUrl"], path)
+    assert caller.settle(invited["id"])["status"] == "COMPLETE_OK"
+    assert caller.sandbox.log.violations == []
+
+
+def test_an_activity_takes_one_recording(caller, audio, invited, tmp_path):
+    path = tmp_path / "voice.webm"
+    path.write_bytes(audio())
+    caller.sandbox.complete(invited["activityUrl"], path)
+    again = caller.storage.get(invited["activityUrl"])
+    assert (again.status_code, 'data-state="over"' in again.text) == (410, True)
+    path.write_bytes(audio(salt="another"))
+    with pytest.raises(ValueError, match="or a recording was made there already"):
+        caller.sandbox.complete(invited["activityUrl"], path)
+    assert caller.sandbox.log.violations == []
+
+
+@pytest.mark.parametrize("change", ["another run", "no signature", "too late"])
+def test_only_the_link_itself_opens_an_activity(caller, clock, invited, change):
+    url = invited["activityUrl"]
+    if change == "another run":
+        url = url.replace(invited["id"], caller.create()["id"])
+    elif change == "no signature":
+        url = url.partition("?")[0]
+    else:
+        clock.advance(61 * 24 * 3600)
+    page = caller.storage.get(url)
+    assert (page.status_code, 'data-state="invalid"' in page.text) == (403, True)
+    assert caller.storage.put(url, content=b"x").status_code == 403

@@ -30,7 +30,7 @@ def step_of(scope: Scope, host: str) -> Step:
     match method, path.removeprefix(RUNS_PATH):
         case "GET", "/v1/account":
             return Step.ACCOUNT
-        case "POST", "":
+        case "POST", "" | "-activity":
             return Step.CREATE
         case "GET", rest if rest.startswith("/") and rest != path:
             return Step.POLL
