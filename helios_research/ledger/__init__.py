@@ -10,6 +10,8 @@ from helios_research.ledger.records import (
     State,
     Transition,
     Withdrawn,
+    invitation_to,
+    is_invitation,
 )
 from helios_research.ledger.store import Ledger
 
@@ -24,4 +26,6 @@ __all__ = [
     "State",
     "Transition",
     "Withdrawn",
+    "invitation_to",
+    "is_invitation",
 ]

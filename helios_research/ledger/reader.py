@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self, TypeVar
 
+from helios_research.codes import UNKNOWN_STATUS
 from helios_research.ledger.records import (
     Attempt,
     SecretUrl,
@@ -139,6 +141,15 @@ class LedgerReader:
             "ORDER BY transition_id"
         )
         return self._read(_to_transition, query, after, attempt_id)
+
+    def last_asked(self) -> dict[int, datetime]:
+        """Read when each invitation was made, or last asked about with an answer, by its attempt."""
+        query = (
+            "SELECT attempt_id, max(at) FROM transitions WHERE state = ?1 "
+            "AND coalesce(note ->> 'error_code', ?2) = ?2 GROUP BY attempt_id"
+        )
+        pairs = self._read(tuple, query, State.INVITED, UNKNOWN_STATUS)
+        return {attempt_id: to_moment(at) for attempt_id, at in pairs}
 
     def newest_transition(self) -> int:
         """Give the key of the newest entry of the audit trail, to read later only what follows."""

@@ -45,12 +45,15 @@ class Setting(StrEnum):
 class State(StrEnum):
     """How far one attempt has come.
 
-    Each act is written down before it is done and after it: ``CREATING`` and ``UPLOADING`` say
-    that a request may have been sent, ``CREATED`` and ``UPLOADED`` that it was answered.
+    Each act is written down before it is done and after it: ``CREATING``, ``INVITING`` and
+    ``UPLOADING`` say that a request may have been sent, ``CREATED``, ``INVITED`` and ``UPLOADED`` that
+    it was answered. An invited participant makes the upload, so ``UPLOADED`` follows ``INVITED``.
     """
 
     CREATING = "creating"
+    INVITING = "inviting"
     CREATED = "created"
+    INVITED = "invited"
     UPLOADING = "uploading"
     UPLOADED = "uploaded"
     SCORED = "scored"
@@ -78,8 +81,24 @@ class State(StrEnum):
         return _ORDER.index(state) >= _ORDER.index(self)
 
 
-_ORDER = (State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED)
+_ORDER = (
+    *(State.CREATING, State.INVITING, State.CREATED, State.INVITED),
+    *(State.UPLOADING, State.UPLOADED),
+)
 _WAYS_BACK = frozenset({(State.UPLOADING, State.CREATED), (State.UPLOADED, State.UPLOADING)})
+
+
+_INVITED = "invited:"
+
+
+def invitation_to(recording_id: str) -> str:
+    """Identify a recording by its row's key, in place of the SHA-256 of bytes that no one has yet."""
+    return f"{_INVITED}{recording_id}"
+
+
+def is_invitation(identity: str | None) -> bool:
+    """Whether this identifies a recording that an invited participant makes."""
+    return identity is not None and identity.startswith(_INVITED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +123,8 @@ class Attempt:
     All moments are UTC. ``begun_at``, ``upload_began_at`` (of the last upload) and ``uploaded_at``
     are by this machine's clock, ``run_at`` and ``completed_at`` by the service's, ``created_at``
     by the service's where its answer gives it. The error is why the attempt failed, or what it
-    waits for. ``upload_url`` is secret, and None once the run has ended.
+    waits for. ``upload_url`` is secret, and None once the run has ended. An invitation has its link
+    there, and in ``sha256`` what `invitation_to` gives.
     """
 
     attempt_id: int
@@ -133,6 +153,11 @@ class Attempt:
     def request(self) -> dict[str, Any]:
         """The request's JSON body as it was sent."""
         return cast("dict[str, Any]", json.loads(self.request_text))
+
+    @property
+    def is_invitation(self) -> bool:
+        """Whether the participant makes the recording, at the service."""
+        return is_invitation(self.sha256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from helios_research.ledger.records import (
     Changes,
     NewAttempt,
     State,
+    is_invitation,
     moved,
     to_microseconds,
 )
@@ -144,7 +145,20 @@ CREATE UNIQUE INDEX one_attempt_per_run ON attempts (model_run_id);
 # A column that is added later has to be in the checksum, which that migration then renews.
 _FOURTH = "".join(map(sealing, SEALED))
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# Invitations have two states of their own. A CHECK is changed in the schema's text: a table that others
+# refer to cannot be dropped in a transaction (https://sqlite.org/lang_altertable.html#otheralter).
+_FIFTH = """
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, '''abandoned''', '''abandoned'', ''inviting'', ''invited''')
+    WHERE name = 'attempts';
+PRAGMA writable_schema = RESET;
+
+DROP INDEX one_live_attempt;
+CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source) WHERE state IN
+    ('creating', 'inviting', 'created', 'invited', 'uploading', 'uploaded', 'scored');
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """SQL that takes a ledger from version 0 to 1, from 1 to 2, and so on; never edited once released."""
 
 
@@ -201,9 +215,10 @@ def to_json(value: Any) -> str:
 def insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Connection) -> Attempt:
     """Begin an attempt."""
     begun = to_microseconds(at)
+    state = (State.INVITING if is_invitation(new.sha256) else State.CREATING).value
     row = (
         *(new.sha256, new.request_digest, request, new.number, new.media_type, new.size_bytes),
-        *(new.duration_s, new.delete_data, new.source, State.CREATING.value, begun),
+        *(new.duration_s, new.delete_data, new.source, state, begun),
     )
     try:
         ((attempt_id,),) = connection.execute(_INSERT, row).fetchall()
@@ -211,7 +226,7 @@ def insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Conn
         if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
             raise
         raise RepeatedAttemptError(new.sha256) from error
-    connection.execute(_TRANSITION, (attempt_id, State.CREATING.value, begun, None))
+    connection.execute(_TRANSITION, (attempt_id, state, begun, None))
     return load_attempt(connection, attempt_id)
 
 

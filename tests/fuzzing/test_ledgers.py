@@ -190,6 +190,7 @@ def test_an_older_ledger_is_migrated_and_read(tmp_path, finished_study, version)
     folder = tmp_path / "old"
     folder.mkdir(mode=0o700)
     with closing(sqlite3.connect(folder / DATABASE_NAME)) as connection:
+        register(connection)
         for statements in MIGRATIONS[:version]:
             connection.executescript(statements)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

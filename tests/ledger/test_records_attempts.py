@@ -12,7 +12,10 @@ from helios_research.ledger.records import moved, to_microseconds, to_moment
 
 BEGUN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = BEGUN + timedelta(minutes=5)
-UNDER_WAY = [State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED]
+UNDER_WAY = [
+    *(State.CREATING, State.INVITING, State.CREATED, State.INVITED),
+    *(State.UPLOADING, State.UPLOADED),
+]
 FINAL = [State.SCORED, State.FAILED, State.REJECTED, State.LOST, State.ABANDONED]
 
 

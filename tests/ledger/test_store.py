@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from helios_research.errors import RepeatedAttemptError, RepeatedRunError, StudyStorageError
-from helios_research.ledger import Ledger, NewAttempt, State
+from helios_research.ledger import Ledger, NewAttempt, State, invitation_to
 
 Make = Callable[..., NewAttempt]
 Value = TypeVar("Value")
@@ -205,3 +205,46 @@ async def test_no_variable_of_a_write_that_fails_shows_the_upload_url(
     assert "(secret URL)" in text
     assert "s3cret" not in text
     assert born not in text
+
+
+# --- invitations ------------------------------------------------------------------------------------
+
+LINK = "https://activities.example/1?token=s3cret"
+
+
+async def test_a_row_has_one_open_invitation(ledger, new_attempt) -> None:
+    first = await ledger.begin(new_attempt(sha256=invitation_to("P07")))
+    await ledger.advance(first.attempt_id, State.INVITED, upload_url=LINK)
+    with pytest.raises(RepeatedAttemptError):
+        await ledger.begin(new_attempt(sha256=invitation_to("P07")))
+    await ledger.advance(first.attempt_id, State.ABANDONED)
+    assert (await ledger.begin(new_attempt(sha256=invitation_to("P07")))).is_invitation
+
+
+async def test_the_link_of_an_invitation_is_shown_nowhere_and_erased_in_the_end(
+    ledger, new_attempt, tmp_path
+) -> None:
+    key = (await ledger.begin(new_attempt(sha256=invitation_to("P07")))).attempt_id
+    invited = await ledger.advance(key, State.INVITED, model_run_id="r", upload_url=LINK)
+    assert invited.upload_url == LINK
+    assert "s3cret" not in f"{invited!r}{ledger.transitions()!r}"
+    await ledger.advance(key, State.SCORED, answer={"id": "r"})
+    ledger.close()
+    for path in (tmp_path / "study").iterdir():
+        assert b"s3cret" not in path.read_bytes()
+
+
+async def test_an_invitation_was_asked_about_when_the_service_last_answered(
+    ledger, new_attempt, clock
+) -> None:
+    key = (await ledger.begin(new_attempt(sha256=invitation_to("P07")))).attempt_id
+    assert ledger.last_asked() == {}
+    await ledger.advance(key, State.INVITED, model_run_id="r", upload_url=LINK)
+    made = clock.present
+    assert ledger.last_asked() == {key: made}
+    await ledger.advance(key, State.INVITED, error_code="TIMED_OUT", error_reason="No answer.")
+    assert ledger.last_asked() == {key: made}
+    await ledger.advance(key, State.INVITED, error_code=None, error_reason=None)
+    assert ledger.last_asked() == {key: clock.present}
+    await ledger.advance(key, State.INVITED, error_code="UNKNOWN_STATUS", error_reason="Lent.")
+    assert ledger.last_asked() == {key: clock.present}

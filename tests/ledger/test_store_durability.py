@@ -104,7 +104,7 @@ WRITE_UNTIL_KILLED = """
             name = f"{os.getpid()}-{number}"
             new = NewAttempt(name, "d", {}, 1, "audio/wav", 5, None, False, "sandbox")
             key = acknowledge(await ledger.begin(new))
-            created = dict(model_run_id=name, upload_url="https://up/" + "k" * 300)
+            created = dict(model_run_id=name, upload_url=f"https://up/{name}" + "k" * 300)
             acknowledge(await ledger.advance(key, State.CREATED, **created))
             acknowledge(await ledger.advance(key, State.UPLOADING))
             acknowledge(await ledger.advance(key, State.UPLOADED))
