@@ -168,6 +168,14 @@ class UnreadableTableError(CohortError):
         super().__init__(f"{path} cannot be read: {reason}. {remedy}")
 
 
+def wide_options(wide: Sequence[str] | Mapping[str, Sequence[str]]) -> list[str]:
+    """Write in the words of the shell which columns hold several recordings of a row."""
+    if not isinstance(wide, Mapping):
+        return [f"--wide {shlex.quote(','.join(wide))}"] if wide else []
+    named = (f"{name}={','.join(columns)}" for name, columns in wide.items())
+    return [f"--wide {shlex.quote(each)}" for each in named]
+
+
 class ColumnsError(CohortError):
     """The columns of a table do not fit, or cannot be used as asked."""
 
@@ -177,17 +185,23 @@ class ColumnsError(CohortError):
         source: str,
         missing: Sequence[str],
         available: Iterable[str],
+        wide: Sequence[str] | Mapping[str, Sequence[str]],
         columns: Mapping[str, str],
         constants: Mapping[str, object],
     ) -> Self:
         """Report columns that every recording needs and that the table lacks, and offer a mapping."""
-        given = {"columns": columns, "constants": constants}
+        given = {"wide": wide, "columns": columns, "constants": constants}
         python = ", ".join(f"{name}={literal(pairs)}" for name, pairs in given.items() if pairs)
         options = {"column": columns, "constant": constants}
         shell = " ".join(
-            f"--{name} {field}={shlex.quote(str(value))}"
-            for name, pairs in options.items()
-            for field, value in pairs.items()
+            [
+                *wide_options(wide),
+                *(
+                    f"--{name} {field}={shlex.quote(str(value))}"
+                    for name, pairs in options.items()
+                    for field, value in pairs.items()
+                ),
+            ]
         )
         blank = (
             "; in place of … write a column, or in constants= one value for all rows, such as en-GB"

@@ -17,6 +17,7 @@ from helios_research._util.notebook import ProgressLine, in_notebook, summary_ht
 from helios_research._util.text import counted
 from helios_research.api.client import Client
 from helios_research.cohort import Cohort, CohortIssues, Table, cohort_among
+from helios_research.cohort.mapping import FillWithin, Wide
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError, storage_errors
 from helios_research.ledger import Ledger, LedgerReader, Setting
@@ -163,6 +164,8 @@ class Study:
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str | None = None,
         root: str | PathLike[str] | None = None,
@@ -182,7 +185,7 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, order, constants, tags, root, sheet
+        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
             As for `read_cohort`, where the table is read here.
         thresholds
             The limits; without them those that the study remembers, or else the defaults.
@@ -304,6 +307,8 @@ class Study:
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str | None = None,
         root: str | PathLike[str] | None = None,
@@ -333,7 +338,7 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, order, constants, tags, root, sheet
+        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
             As for `read_cohort`, where the table is read here.
         rate
             API requests per second that may be made; without it the rate that Helios allows, which
@@ -406,6 +411,8 @@ class Study:
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str | None = None,
         root: str | PathLike[str] | None = None,
@@ -432,7 +439,7 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, order, constants, tags, root, sheet
+        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
             As for `read_cohort`, where the table is read here.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.

@@ -12,6 +12,7 @@ from helios_research.cli.options import (
     Columns,
     Constants,
     Dates,
+    FilledWithin,
     Folder,
     Manifest,
     Order,
@@ -21,6 +22,7 @@ from helios_research.cli.options import (
     Sheet,
     Tags,
     Values,
+    WideColumns,
     app,
     examples,
 )
@@ -75,6 +77,8 @@ def demo(
         "check manifest.csv --column user_label=participant",
         "check manifest.csv --value birth_sex:1=MALE --dates day-first",
         "check manifest.csv --order visit=pre,post,follow-up",
+        "check redcap.csv --column user_label=record_id --fill-within user_label",
+        "check wide.xlsx --wide recording_t1,recording_t2",
         "check manifest.csv --constant language=en-GB --out checks.csv",
     )
 )
@@ -85,6 +89,8 @@ def check(
     value: Values = None,
     dates: Dates = None,
     order: Order = None,
+    wide: WideColumns = None,
+    fill_within: FilledWithin = None,
     constant: Constants = None,
     sheet: Sheet = None,
     root: Root = None,
@@ -107,7 +113,9 @@ def check(
         # Before the checks, which may take an hour.
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
-    cohort = _read(manifest, tags, column, value, dates, order, constant, sheet, root)
+    cohort = _read(
+        manifest, tags, column, value, dates, order, wide, fill_within, constant, sheet, root
+    )
     print_issues(cohort)
     checks = preflight(cohort)
     print_checks(checks)
@@ -138,6 +146,8 @@ def submit(
     value: Values = None,
     dates: Dates = None,
     order: Order = None,
+    wide: WideColumns = None,
+    fill_within: FilledWithin = None,
     constant: Constants = None,
     sheet: Sheet = None,
     root: Root = None,
@@ -181,7 +191,9 @@ def submit(
     from helios_research.study import Study
     from helios_research.withdrawal import RESULTS_FILE
 
-    cohort = _read(manifest, tags, column, value, dates, order, constant, sheet, root)
+    cohort = _read(
+        manifest, tags, column, value, dates, order, wide, fill_within, constant, sheet, root
+    )
     print_issues(cohort)
     results = Study(study, client=Client(region=region, base_url=base_url)).submit(
         cohort,
@@ -388,6 +400,8 @@ def _read(
     values: list[str] | None,
     dates: list[str] | None,
     order: list[str] | None,
+    wide: list[str] | None,
+    fill_within: str | None,
     constants: list[str] | None,
     sheet: str | None,
     root: str | None,
@@ -400,6 +414,8 @@ def _read(
         values=_values(values),
         date_format=_date_format(dates),
         order={name: _listed(levels) or [] for name, levels in _pairs(order, "--order").items()},
+        wide=_wide(wide),
+        fill_within=_fill_within(fill_within),
         constants=_pairs(constants, "--constant"),
         tags=_listed(tags) or (),
         root=root,
@@ -446,6 +462,17 @@ def _date_format(texts: list[str] | None) -> str | dict[str, str]:
     if texts and len(texts) == 1 and "=" not in texts[0]:
         return texts[0]
     return _pairs(texts, "--dates")
+
+
+def _wide(texts: list[str] | None) -> list[str] | dict[str, list[str]]:
+    if texts and len(texts) == 1 and "=" not in texts[0]:
+        return _listed(texts[0]) or []
+    return {name: _listed(names) or [] for name, names in _pairs(texts, "--wide").items()}
+
+
+def _fill_within(text: str | None) -> str | dict[str, list[str]] | None:
+    name, _, further = (text or "").partition("=")
+    return {name: _listed(further) or []} if further else text
 
 
 def _next_step(results: "pd.DataFrame", study: Path) -> str:

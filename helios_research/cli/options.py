@@ -103,6 +103,24 @@ Order = Annotated[
         help="The order of a column's values in results and figures, as in visit=pre,post. Repeatable.",
     ),
 ]
+WideColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--wide",
+        metavar="NAMES",
+        help="Columns of several recordings in a row, separated by commas and in the order of the "
+        "visits; others of each visit as in phq9=phq9_t1,phq9_t2, then recording=… too. Repeatable.",
+    ),
+]
+FilledWithin = Annotated[
+    str | None,
+    typer.Option(
+        "--fill-within",
+        metavar="user_label[=NAMES]",
+        help="Fill a participant's blank date of birth, sex and language, and the columns named, "
+        "from the participant's other rows; leave out rows without a recording.",
+    ),
+]
 Sheet = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of an Excel workbook.")]
 Root = Annotated[
     str | None,

@@ -18,6 +18,7 @@ from helios_research._util.terminal import Colour, has_colours, painted
 from helios_research._util.text import counted, duration
 from helios_research.codes import explain
 from helios_research.columns import Outcome, Verdict
+from helios_research.errors import wide_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,8 @@ _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"declare .* \(on the command line: (.*?)\)": r"add \1",
     r"in constants= one": "with --constant one",
     r"cohort\.issues\.rows": "`helios-research check MANIFEST --out FILE`",
+    r'fill_within="user_label"': "--fill-within user_label",
+    r"wide=(\[.*?\]|\{.*?\})": lambda found: " ".join(wide_options(ast.literal_eval(found[1]))),
     r"values=(\{.*\}\})": lambda found: _value_options(found[1]),
     r'date_format="(day|month) first"': r"--dates \1-first",
     r"date_format=(\{.*?\})": lambda found: _options("dates", found[1]),

@@ -39,7 +39,7 @@ _OTHER_NAMES: Mapping[str, str] = MappingProxyType(
             "teilnehmernr vp vpn vpcode vpnr vpnummer versuchsperson versuchspersonid participante "
             "participanteid idparticipante codigoparticipante sujeto sujetoid idsujeto codigo "
             "seudonimo idparticipant codeparticipant numeroparticipant sujet idsujet numerosujet "
-            "partecipante idpartecipante codicepartecipante soggetto idsoggetto codice recordid"
+            "partecipante idpartecipante codicepartecipante soggetto idsoggetto codice recordid studyid"
         ),
         "date_of_birth": (
             "dob birthdate birthday birth born dateborn birthdt brthdtc gebdatum gebdat "
@@ -76,8 +76,15 @@ _OTHER_NAMES: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
-# In REDCap the participant, elsewhere often a row: taken where no other column is the participant.
-_LAST_RESORT = "recordid"
+# In REDCap the participant, elsewhere often a row or a study: taken where no other column is the
+# participant.
+_LAST_RESORT = {"recordid", "studyid"}
+_MARKS_OF_REDCAP = {
+    *("redcapeventname", "redcaprepeatinstrument", "redcaprepeatinstance"),
+    *("eventname", "repeatinstrument", "repeatinstance"),
+}
+# What recordings of one row are numbered by.
+_LEVEL = re.compile(r"(?i).*\d.*|pre|post|baseline|follow-?up|before|after|screening")
 
 _FIELD_OF: Mapping[str, str] = MappingProxyType(
     {name: field for field, names in _OTHER_NAMES.items() for name in names.split()}
@@ -88,11 +95,44 @@ _FIELD_OF: Mapping[str, str] = MappingProxyType(
 def guess_columns(names: Iterable[str]) -> dict[str, str]:
     """Guess which column holds which field."""
     found: dict[str, tuple[float, str]] = {}
+    names = list(names)
+    is_redcap = not _MARKS_OF_REDCAP.isdisjoint(map(_plain, names))
     for name in names:
         field, similarity = _closest(name)
+        if is_redcap and _plain(name) == "recordid":
+            # Its other columns may be blank in most rows of a participant.
+            similarity = 1.5
         if field and similarity > found.get(field, (0.0, ""))[0]:
             found[field] = (similarity, name)
     return {field: found[field][1] for field in STANDARD_FIELDS if field in found}
+
+
+def guess_wide(names: Iterable[str]) -> dict[str, list[str]]:
+    """Guess which columns hold the several recordings of a row, and as many of other fields."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name in names:
+        field, stem = _field_of_several(name)
+        if field:
+            found.setdefault(field, {}).setdefault(stem, []).append(name)
+    several = {field: max(stems.values(), key=len) for field, stems in found.items()}
+    recordings = len(several.get("recording", []))
+    alike = {field: own for field, own in several.items() if len(own) == recordings}
+    return alike if recordings > 1 else {}
+
+
+def _field_of_several(name: str) -> tuple[str, str]:
+    """Name the field of a column such as recording_t1, and what it shares with its like."""
+    if _plain(name) in _FIELD_OF:
+        return "", ""
+    for pattern in (
+        r"(?P<stem>.+?)[\W_]+(?P<level>[^\W_]+)",
+        r"(?P<level>[^\W_]+)[\W_]+(?P<stem>.+)",
+        r"(?P<stem>.*?)(?P<level>\d+)",
+    ):
+        parts = re.fullmatch(pattern, name)
+        if parts and _LEVEL.fullmatch(parts["level"]) and _plain(parts["stem"]) in _FIELD_OF:
+            return _FIELD_OF[_plain(parts["stem"])], _plain(parts["stem"])
+    return "", ""
 
 
 def _closest(name: str) -> tuple[str, float]:
@@ -102,7 +142,7 @@ def _closest(name: str) -> tuple[str, float]:
     # KoBo writes group/question.
     plain = _plain(name.rpartition("/")[2])
     if plain in _FIELD_OF:
-        return _FIELD_OF[plain], 0.5 if plain == _LAST_RESORT else 1.0
+        return _FIELD_OF[plain], 0.5 if plain in _LAST_RESORT else 1.0
     # Short names are close to anything: `dog` to `dob`.
     known = [other for other in _FIELD_OF if len(other) >= 6 and len(plain) >= 6]
     closeness = {other: SequenceMatcher(None, plain, other).ratio() for other in known}

@@ -61,7 +61,7 @@ class CohortIssues:
         first, values = group.iloc[0], group["value"].dropna().unique().tolist()
         examples = ", ".join(values[:_EXAMPLES]) + (", …" if len(values) > _EXAMPLES else "")
         # A problem of the table as a whole has no recording.
-        rows = group.loc[group["recording_id"].notna(), "row"].nunique()
+        rows = group["recording_id"].nunique()
         remedy = self._joined(group["remedy"].unique()[:_MOST_CODES].tolist())
         return first["severity"], first["column"], rows, examples, first["problem"], remedy
 

@@ -16,7 +16,7 @@ from helios_research.cohort.declarations import (
     is_date_format,
     short_date_format,
 )
-from helios_research.cohort.guessing import guess_columns
+from helios_research.cohort.guessing import guess_columns, guess_wide
 from helios_research.columns import (
     BIRTH_SEXES,
     MOST_TAGS,
@@ -28,12 +28,21 @@ from helios_research.columns import (
 from helios_research.errors import ColumnsError
 
 _NEVER_CONSTANT = (RECORDING_ID.name, "recording")
+OF_A_PERSON = ("date_of_birth", "birth_sex", "language")
+"""The fields whose blank cells can be filled from other rows of the participant."""
 _IDENTITY = {*_NEVER_CONSTANT, "user_label"}
 
 _DATE_FORMATS = (
     f"Dates and times are {', '.join(DATE_FIELDS)}, and their forms 'day first', 'month first', or as "
     "in '%d.%m.%Y' with day, month and year."
 )
+
+
+Wide = Sequence[str] | Mapping[str, Sequence[str]]
+"""The columns of several recordings in a row; with others of as many columns, by their new names."""
+
+FillWithin = str | Mapping[str, Sequence[str]]
+"""The field of the participant, alone or with columns to be filled besides the demographics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,11 @@ class ColumnMapping:
     meanings: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     date_format: Mapping[str, str] = dataclasses.field(default_factory=dict)
     order: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    wide: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    fill_within: Sequence[str] | None = None
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - each says one thing about the table
         cls,
         columns: Mapping[str, Hashable] | None,
         constants: Mapping[str, Any] | None,
@@ -57,10 +68,16 @@ class ColumnMapping:
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
     ) -> "ColumnMapping":
         """Take the arguments of a call as they come."""
         names = (tags,) if isinstance(tags, str) else tags
-        own = {field_name: str(column) for field_name, column in (columns or {}).items()}
+        own = {
+            field_name: _one_column(field_name, column)
+            for field_name, column in (columns or {}).items()
+        }
+        several = wide if isinstance(wide, Mapping) else {"recording": wide} if wide else {}
         return cls(
             own,
             dict(constants or {}),
@@ -68,6 +85,8 @@ class ColumnMapping:
             meanings=clean_values(values),
             date_format=clean_date_format(date_format),
             order=clean_order(order),
+            wide={name: [*map(str, columns)] for name, columns in several.items()},
+            fill_within=_further_columns(fill_within, own),
         )
 
     def resolve(self, source: str, names: Iterable[str]) -> "ColumnMapping":
@@ -88,14 +107,18 @@ class ColumnMapping:
         self, source: str, missing: list[str], available: list[str], mapped: Mapping[str, str]
     ) -> ColumnsError:
         """Offer the whole mapping that the names suggest."""
+        lacking = missing
         unused = [name for name in available if name not in {*mapped.values(), *self.tags}]
-        guessed = guess_columns(unused)
+        wide = guess_wide(unused) if "recording" in missing else {}
+        missing = [name for name in missing if name not in wide]
+        together = {name for names in wide.values() for name in names}
+        guessed = guess_columns(name for name in unused if name not in together)
         offered = {name: guessed.get(name, "…") for name in missing}
         columns, constants = {**self.columns, **offered}, dict(self.constants)
         if columns.get("language") == "…":
             # Often one for all rows.
             constants["language"] = columns.pop("language")
-        return ColumnsError.missing(source, missing, unused, columns, constants)
+        return ColumnsError.missing(source, lacking, unused, short_wide(wide), columns, constants)
 
     def name_of(self, field_name: str) -> str:
         """Name a field as the researcher knows it."""
@@ -148,13 +171,41 @@ class ColumnMapping:
         }
 
     def declared(self, new_names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-        """Give what was declared of values, dates and order, as arguments."""
+        """Give what was declared of the table, as arguments."""
+        further = {"user_label": [*self.fill_within]} if self.fill_within else "user_label"
         given = {
+            "wide": short_wide(self.wide),
+            "fill_within": None if self.fill_within is None else further,
             "values": dict(self.meanings),
             "date_format": short_date_format(self.date_format),
             "order": {new_names.get(name, name): levels for name, levels in self.order.items()},
         }
         return {name: declared for name, declared in given.items() if declared}
+
+
+def _one_column(field: str, column: object) -> str:
+    if isinstance(column, list) and field == "recording":
+        what = f"columns= names {len(column)} columns for 'recording'"
+        remedy = f"For one row per recording, declare wide={literal(column)} in place of it."
+        raise ColumnsError.mapping("the table", what, remedy)
+    return str(column)
+
+
+def _further_columns(
+    fill_within: FillWithin | None, columns: Mapping[str, str]
+) -> Sequence[str] | None:
+    if fill_within is None:
+        return None
+    given = {fill_within: ()} if isinstance(fill_within, str) else dict(fill_within)
+    if not given.keys() <= {"user_label", columns.get("user_label")} or len(given) != 1:
+        what = f"fill_within= names {', '.join(map(repr, given))}, and cells are filled within participants"
+        raise ColumnsError.mapping("the table", what, 'Write fill_within="user_label".')
+    return [name for names in given.values() for name in names]
+
+
+def short_wide(wide: Mapping[str, Sequence[str]]) -> Wide:
+    """Write the columns of several recordings as a person would: a list where there are no others."""
+    return list(wide["recording"]) if wide.keys() == {"recording"} else dict(wide)
 
 
 def _check_names(source: str, names: list[str]) -> None:

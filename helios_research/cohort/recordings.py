@@ -219,7 +219,7 @@ def check_ids(
     column = mapping.name_of(RECORDING_ID.name)
     for members in _groups(keys.where(~repeats)):
         problem = Problem(
-            f"The same recording_id is in rows {_listed(row_numbers.iloc[members].tolist())}.",
+            f"The same recording_id is in rows {listed_rows(row_numbers.iloc[members].tolist())}.",
             "Give every recording a different id.",
         )
         issues.add(
@@ -238,7 +238,7 @@ def check_shared_audio(
     for members, differing in zip(groups, _differing(groups, tables.sent), strict=True):
         concerned = members if differing else members[1:]
         repeats[concerned] = not differing
-        listed = _listed(rows[members].tolist())
+        listed = listed_rows(rows[members].tolist())
         problem = _conflicting(listed, differing) if differing else _repeating(listed)
         issues.add(concerned, column, values[concerned], problem, codes.DUPLICATE_AUDIO)
     return issues, pd.Series(repeats, index=identities.index, dtype=bool)
@@ -279,7 +279,8 @@ def _groups(keys: "pd.Series[str]") -> list[list[int]]:
     return [members.tolist() for members in shared.groupby(shared).groups.values()]
 
 
-def _listed(rows: Sequence[int]) -> str:
+def listed_rows(rows: Sequence[object]) -> str:
+    """Name the first of some rows, and count the others."""
     named = ", ".join(map(str, rows[:_MOST_NAMED]))
     rest = len(rows) - _MOST_NAMED
     return f"{named} and {rest} more" if rest > 0 else named

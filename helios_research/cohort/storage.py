@@ -160,6 +160,8 @@ def _to_table(tables: CohortTables) -> pa.Table:
         "values": tables.mapping.meanings,
         "date_format": tables.mapping.date_format,
         "order": tables.mapping.order,
+        "wide": tables.mapping.wide,
+        "fill_within": tables.mapping.fill_within,
         "categories": _categories(tables.frame),
         "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
     }
@@ -181,6 +183,8 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
         meanings=described.get("values", {}),
         date_format=described.get("date_format", {}),
         order=described.get("order", {}),
+        wide=described.get("wide", {}),
+        fill_within=described.get("fill_within"),
     )
     lacking = set(columns.values()) - set(frame.columns)
     if lacking:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from helios_research.cohort import storage
 from helios_research.cohort.cells import RawTable, as_text, cell_text, from_dataframe, text_column
 from helios_research.cohort.declarations import TIMES, as_declared, put_in_order
 from helios_research.cohort.issues import CohortIssues
-from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
 from helios_research.cohort.reading import read_table
 from helios_research.cohort.recordings import (
     LONGEST_PATH,
@@ -29,6 +29,7 @@ from helios_research.cohort.recordings import (
     resolve_root,
     unique_ids,
 )
+from helios_research.cohort.shape import check_strays, completed, names_further_down, reshaped
 from helios_research.cohort.storage import CohortTables, remove_rows
 from helios_research.cohort.validation import (
     Draft,
@@ -39,9 +40,12 @@ from helios_research.cohort.validation import (
 )
 from helios_research.cohort.validators import HEADER, Issues, shortened, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
-from helios_research.errors import CohortError
+from helios_research.errors import CohortError, ColumnsError
 
-_ARGUMENTS = ("columns", "values", "date_format", "order", "constants", "tags", "root", "sheet")
+_ARGUMENTS = (
+    *("columns", "values", "date_format", "order", "wide", "fill_within"),
+    *("constants", "tags", "root", "sheet"),
+)
 _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 
 
@@ -70,6 +74,8 @@ class Cohort:
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
         constants: Mapping[str, Any] | None = None,
         tags: Iterable[Hashable] | str = (),
         root: str | os.PathLike[str] | None = None,
@@ -96,6 +102,16 @@ class Cohort:
         order
             The order of the values of other columns, as in ``{"visit": ["pre", "post", "follow-up"]}``,
             for results, figures and reports; they become ordered categories of text.
+        wide
+            Where a row has several recordings, their columns in the order of the visits, as in
+            ``["recording_t1", "recording_t2"]``. The cohort has one row for each, and a column
+            ``visit`` with what differs between the names (t1, t2). Other columns of each visit are
+            named with the recordings: ``{"recording": ["recording_t1", "recording_t2"], "phq9":
+            ["phq9_t1", "phq9_t2"]}``. A recording that is blank is left out with a warning.
+        fill_within
+            ``"user_label"`` fills blank dates of birth, sexes and languages from other rows of the
+            same participant, where all of these are the same, and leaves out rows without a
+            recording with a warning. ``{"user_label": ["arm"]}`` fills other columns too.
         constants
             Values of standard fields that are the same in all rows.
         tags
@@ -106,7 +122,7 @@ class Cohort:
         Returns
         -------
         Cohort
-            As many rows as the DataFrame.
+            As many rows as the DataFrame, unless ``wide`` or ``fill_within`` is declared.
 
         Raises
         ------
@@ -114,7 +130,9 @@ class Cohort:
             The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
         raw = from_dataframe(df, "The DataFrame", first_row=1)
-        mapping = ColumnMapping.of(columns, constants, tags, values, date_format, order)
+        mapping = ColumnMapping.of(
+            columns, constants, tags, values, date_format, order, wide, fill_within
+        )
         return cls(build(raw, mapping, resolve_root(root, Path.cwd())))
 
     @classmethod
@@ -150,7 +168,7 @@ class Cohort:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The table's own columns, untouched."""
+        """The table's own columns, untouched but for what is declared of its shape."""
         return self._tables.frame.copy(deep=False)
 
     @property
@@ -170,7 +188,7 @@ class Cohort:
 
     @property
     def declared(self) -> dict[str, Any]:
-        """What was declared of the table: ``values``, ``date_format`` and ``order``."""
+        """What was declared of the table's shape, values, dates and order, by argument."""
         return self._tables.mapping.declared()
 
     @property
@@ -236,8 +254,8 @@ class Cohort:
         Parameters
         ----------
         extra
-            A table with the columns of `columns.ISSUES`; ``row`` is the row of this cohort.
-            Issues that this cohort has already are not added twice.
+            A table with the columns of `columns.ISSUES`; ``recording_id`` is that of the row in this
+            cohort. Issues that this cohort has already are not added twice.
         error_code
             Code with which rows end that have such an error; without it ``INVALID_`` and the
             standard name of the column.
@@ -248,15 +266,17 @@ class Cohort:
             A new cohort; this one stays as it is.
         """
         tables = self._tables
-        position_of = {row: place for place, row in enumerate(tables.row_numbers.tolist())}
-        position_of[tables.header_row] = HEADER
-        unknown = sorted(set(extra["row"]) - position_of.keys())
+        position_of = {
+            key: place for place, key in enumerate(tables.fields["recording_id"].tolist())
+        }
+        keys = extra["recording_id"]
+        unknown = sorted({*keys.dropna()} - position_of.keys())
         if unknown:
-            message = f"The cohort has no row {unknown[0]}."
+            message = f"The cohort has no recording {unknown[0]!r}."
             raise ValueError(message)
         code_of = {own: f"INVALID_{field.upper()}" for field, own in tables.mapping.columns.items()}
         added = extra.assign(
-            position=extra["row"].map(position_of),
+            position=[position_of.get(key, HEADER) for key in keys],
             error_code=[error_code or code_of.get(name, "INVALID_ROW") for name in extra["column"]],
         )
         found = pd.concat([tables.issues, typed(added)], ignore_index=True)
@@ -330,6 +350,8 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     values: Mapping[str, Mapping[Any, Any]] | None = None,
     date_format: str | Mapping[str, str] | None = None,
     order: Mapping[Hashable, Iterable[Any]] | None = None,
+    wide: Wide | None = None,
+    fill_within: FillWithin | None = None,
     constants: Mapping[str, Any] | None = None,
     tags: Iterable[Hashable] | str = (),
     root: str | os.PathLike[str] | None = None,
@@ -348,9 +370,9 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
         The table, one row per recording.
     columns
         The table's own column for each standard field that is named otherwise there.
-    values, date_format, order
-        What the table's own values mean, how its dates are written, and in which order the values
-        of other columns are; see `Cohort.from_frame`.
+    values, date_format, order, wide, fill_within
+        What the table's own values mean, how its dates are written, in which order the values of
+        other columns are, and what the shape of the table is; see `Cohort.from_frame`.
     constants
         Values of standard fields that are the same in all rows.
     tags
@@ -363,7 +385,7 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     Returns
     -------
     Cohort
-        As many rows as the table.
+        As many rows as the table, unless ``wide`` or ``fill_within`` is declared.
 
     Raises
     ------
@@ -375,8 +397,11 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
     """
     place = Path(path).expanduser()
-    mapping = ColumnMapping.of(columns, constants, tags, values, date_format, order)
-    expected = [*mapping.columns.values(), *mapping.tags]
+    mapping = ColumnMapping.of(
+        columns, constants, tags, values, date_format, order, wide, fill_within
+    )
+    several = chain.from_iterable(mapping.wide.values())
+    expected = [*mapping.columns.values(), *mapping.tags, *several]
     raw = read_table(place, sheet=sheet, expected=expected)
     return Cohort(build(raw, mapping, resolve_root(root, place.absolute().parent)))
 
@@ -420,7 +445,12 @@ def _sentence(column: str, value: str, problem: str, remedy: str) -> str:
 
 def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     """Check a table and make the tables of a cohort from it."""
-    mapping = mapping.resolve(raw.source, raw.frame.columns)
+    raw = reshaped(raw, mapping)
+    try:
+        mapping = mapping.resolve(raw.source, raw.frame.columns)
+    except ColumnsError as error:
+        raise (names_further_down(raw) or error) from None
+    raw = completed(raw, mapping)
     issues = raw.issues
     draft = _draft(raw, mapping, root)
     check_header(list(raw.frame.columns), mapping, issues)
@@ -431,6 +461,7 @@ def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     check_speakers(tables.fields, good, mapping, rows, issues)
     shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
     check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
+    check_strays(draft, good, issues)
     issues.rows += shared.rows
     frame = put_in_order(raw.frame, mapping.order, issues)
     return replace(tables, frame=frame, issues=issues.table())

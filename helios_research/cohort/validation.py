@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from helios_research._util.text import literal
 from helios_research.cohort.declarations import TIMES, undeclared
-from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.guessing import guess_wide
+from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping, short_wide
 from helios_research.cohort.recordings import look
 from helios_research.cohort.validators import (
     HEADER,
@@ -134,13 +136,28 @@ def check_header(source_columns: list[str], mapping: ColumnMapping, issues: Issu
             f"The column looks like {field}, but it is not sent.", remedy, Severity.WARNING
         )
         issues.add([HEADER], name, [name], problem, "INVALID_ROW")
+    _check_other_recordings(source_columns, mapping, issues)
+
+
+def _check_other_recordings(
+    source_columns: list[str], mapping: ColumnMapping, issues: Issues
+) -> None:
+    """Warn where only one of several recordings of a row is sent."""
+    column = mapping.name_of("recording")
+    wide = guess_wide(name for name in source_columns if name not in mapping.tags)
+    others = [name for name in wide.get("recording", []) if name != column]
+    if column in wide.get("recording", []):
+        what = f"Each row seems to have other recordings, which are not sent: {', '.join(others)}."
+        remedy = f"If they are, declare wide={literal(short_wide(wide))} in place of the column."
+        problem = Problem(what, remedy, Severity.WARNING)
+        issues.add([HEADER], column, [None], problem, code_of("recording"))
 
 
 def _check_blank(draft: Draft, issues: Issues, field: str) -> None:
     stripped = draft.given[field].notna() & (draft.given[field] != draft.fields[field])
     blank = draft.fields[field].isna()
     if field in REQUIRED_FIELDS or (field in IDS and field in draft.mapping.columns):
-        problem = Problem("The cell is blank.", f"Fill in the {field.replace('_', ' ')}.")
+        problem = Problem("The cell is blank.", _remedy_for_blank(draft, field, blank))
         positions = np.flatnonzero(blank)
         nothing = draft.fields[field].iloc[positions]
         issues.add(positions, draft.mapping.name_of(field), nothing, problem, code_of(field))
@@ -151,6 +168,19 @@ def _check_blank(draft: Draft, issues: Issues, field: str) -> None:
             Severity.WARNING,
         )
         draft.note(issues, field, stripped & ~blank, problem)
+
+
+def _remedy_for_blank(draft: Draft, field: str, blank: "pd.Series[bool]") -> str:
+    words, line = field.replace("_", " "), 'declare fill_within="user_label"'
+    labels = draft.fields["user_label"]
+    if field == "user_label":
+        return "Fill in the user label, in each row that was merged with others too."
+    if draft.mapping.fill_within is None and field == "recording":
+        return f"Fill in the recording, or {line}, which leaves out rows without one."
+    is_elsewhere = labels[blank].isin(labels[~blank].dropna()).any()
+    if draft.mapping.fill_within is None and field in OF_A_PERSON and is_elsewhere:
+        return f"Fill in the {words}, or {line}, which takes it from the participant's other rows."
+    return f"Fill in the {words}."
 
 
 def _check_order(draft: Draft, issues: Issues, good: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from helios_research._util.text import counted
 from helios_research._version import __version__
 from helios_research.cohort.cells import as_text, cell_text
+from helios_research.cohort.mapping import OF_A_PERSON
 from helios_research.columns import OUTCOME_LABELS, RESULTS_SCHEMA_VERSION, Outcome, Source
 from helios_research.results.shapes import ExportTable, Variable
 
@@ -104,7 +105,8 @@ def _origin(results: pd.DataFrame, provenance: Mapping[str, Any]) -> list[tuple[
 def declared_in_words(provenance: Mapping[str, Any]) -> str:
     """Word what was declared of the table; empty where nothing was."""
     values, forms = provenance.get("values") or {}, provenance.get("date_format") or {}
-    parts = [
+    parts = [*_shape_in_words(provenance.get("wide"), provenance.get("fill_within"))]
+    parts += [
         f"{field} {', '.join(f'{code} = {meaning or None}' for code, meaning in meanings.items())}"
         for field, meanings in values.items()
     ]
@@ -113,6 +115,22 @@ def declared_in_words(provenance: Mapping[str, Any]) -> str:
     orders = (provenance.get("order") or {}).items()
     parts += [f"{name} in the order {', '.join(levels)}" for name, levels in orders]
     return "; ".join(parts)
+
+
+def _shape_in_words(wide: Any, within: Any) -> Iterator[str]:
+    if wide:
+        recordings = wide["recording"] if isinstance(wide, Mapping) else wide
+        yield f"one row for each of {', '.join(recordings)}"
+    if within:
+        further = (
+            [name for names in within.values() for name in names]
+            if isinstance(within, Mapping)
+            else []
+        )
+        filled = ", ".join([*OF_A_PERSON, *further])
+        yield f"blank {filled} filled from the participant's other rows"
+    if wide or within:
+        yield "rows without a recording left out"
 
 
 def span(moments: "pd.Series[Any]") -> str:

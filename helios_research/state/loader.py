@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from helios_research._util.columns import batches, json_columns
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.cohort import Cohort, duplicate_audio_issues
-from helios_research.columns import AUDIO, Kind, Outcome, Severity
+from helios_research.columns import AUDIO, RECORDING_ID, Kind, Outcome, Severity
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting
 from helios_research.preflight_checks.check import Check
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
@@ -185,11 +185,11 @@ def duplicate_rejections(cohort: Cohort, hashes: pa.ChunkedArray) -> dict[int, R
         return {}
     issues = duplicate_audio_issues(cohort, hashes.to_pandas())
     errors = issues[issues["severity"] == Severity.ERROR]
-    position_of = {number: position for position, number in enumerate(cohort.row_numbers)}
+    position_of = {key: position for position, key in enumerate(cohort.fields[RECORDING_ID.name])}
     return {
-        position_of[number]: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
-        for number, problem, remedy in zip(
-            errors["row"], errors["problem"], errors["remedy"], strict=True
+        position_of[key]: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
+        for key, problem, remedy in zip(
+            errors[RECORDING_ID.name], errors["problem"], errors["remedy"], strict=True
         )
     }
 

@@ -97,7 +97,7 @@ def test_a_thousand_causes_do_not_flood_the_text(cohort_of):
     issues = cohort_of({}).issues
     words = [f"Problem {chr(0x4E00 + number)}." for number in range(1000)]
     extra = pd.DataFrame({"problem": words}).assign(
-        row=1, recording_id="a", severity="error", column="x", value="y", remedy="Mend it."
+        row=1, recording_id="a.wav", severity="error", column="x", value="y", remedy="Mend it."
     )
     extra["severity"] = extra["severity"].astype(issues.rows["severity"].dtype)
     many = cohort_of({}).with_issues(extra[issues.rows.columns]).issues

@@ -138,9 +138,9 @@ def test_without_a_code_the_column_decides(cohort_of):
     assert cohort.with_issues(extra).rejections()["error_code"].tolist() == ["INVALID_LANGUAGE"]
 
 
-def test_issues_of_a_row_that_is_not_there_are_a_mistake_of_the_caller(cohort_of):
+def test_issues_of_a_recording_that_is_not_there_are_a_mistake_of_the_caller(cohort_of):
     extra = cohort_of({}, {"language": "x"}).issues.rows
-    with pytest.raises(ValueError, match="The cohort has no row 2"):
+    with pytest.raises(ValueError, match=r"The cohort has no recording 'b\.wav'"):
         cohort_of({}).with_issues(extra)
 
 
