@@ -17,7 +17,7 @@ from helios_research import __version__
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "datasets/README.md")
-CONDA_EXTRAS = ("keyring", "notebooks", "s3", "spss")
+CONDA_EXTRAS = ("keyring", "notebooks", "s3", "spreadsheets", "spss")
 # conda has no extras: what a requirement's extra adds stands there as a package of its own.
 ADDED_BY_EXTRA = {("fsspec", "http"): "aiohttp"}
 ONLY_FOR_CONDA = {"python", "pip"}

@@ -53,7 +53,10 @@ app = typer.Typer(
 
 Manifest = Annotated[
     Path,
-    typer.Argument(metavar="MANIFEST", help="The table of recordings: CSV, TSV, Excel or Parquet."),
+    typer.Argument(
+        metavar="MANIFEST",
+        help="The table of recordings: CSV, TSV, Excel, OpenDocument, Parquet, SPSS or Stata.",
+    ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 Label = Annotated[

@@ -22,17 +22,17 @@ from helios_research.cohort.cells import (
 )
 from helios_research.cohort.statistics_input import READERS, read_statistics
 from helios_research.cohort.validators import Issues, Problem
-from helios_research.cohort.workbook import read_workbook
+from helios_research.cohort.workbook import WORKBOOK_SUFFIXES, XLSX_SUFFIXES, read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import UnreadableTableError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
-EXCEL_SUFFIXES = (".xlsx", ".xlsm")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_SUFFIXES = (*TEXT_SUFFIXES, *EXCEL_SUFFIXES, *PARQUET_SUFFIXES, *READERS)
+_SUFFIXES = (*TEXT_SUFFIXES, *WORKBOOK_SUFFIXES, *PARQUET_SUFFIXES, *READERS)
 # The first bytes of a file decide, not the ending of its name.
 _MAGIC = (
-    (b"PK\x03\x04", EXCEL_SUFFIXES),
+    (b"PK\x03\x04", (*XLSX_SUFFIXES, ".xlsb", ".ods")),
+    (b"\xd0\xcf\x11\xe0", (".xls", *XLSX_SUFFIXES)),  # Excel with a password, too
     (b"PAR1", PARQUET_SUFFIXES),
     (b"$FL", (".sav", ".zsav")),
     (b"<stata_d", (".dta",)),
@@ -53,10 +53,10 @@ _SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)
 def read_table(path: Path, *, sheet: str | None, expected: Iterable[str]) -> RawTable:
     """Read a table, with every text as it is in the file."""
     suffix = _checked_suffix(path)
-    if sheet is not None and suffix not in EXCEL_SUFFIXES:
-        raise UnreadableTableError(path, "only Excel workbooks have sheets", "Leave out sheet=.")
+    if sheet is not None and suffix not in WORKBOOK_SUFFIXES:
+        raise UnreadableTableError(path, "only workbooks have sheets", "Leave out sheet=.")
     try:
-        if suffix in EXCEL_SUFFIXES:
+        if suffix in WORKBOOK_SUFFIXES:
             table = read_workbook(path, sheet)
         elif suffix in PARQUET_SUFFIXES:
             table = _read_parquet(path)

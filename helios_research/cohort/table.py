@@ -357,12 +357,13 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     root: str | os.PathLike[str] | None = None,
     sheet: str | None = None,
 ) -> Cohort:
-    """Read a cohort from a CSV, TSV, Excel, Parquet, SPSS or Stata file.
+    """Read a cohort from a CSV, TSV, Excel, OpenDocument, Parquet, SPSS or Stata file.
 
     All text is read as text: ``007``, ``NA``, ``1e5`` and ``TRUE`` stay what they are. Rows that
     are wholly blank are left out of text files and workbooks, but counted in row numbers. Of SPSS
     and Stata (``pip install 'helios-research[spss]'``), value labels are read in place of their
     codes, as in ``{"birth_sex": {"männlich": "MALE"}}``, and declared missing values are blank.
+    ``.xls``, ``.xlsb`` and ``.ods`` need ``pip install 'helios-research[spreadsheets]'``.
 
     Parameters
     ----------
@@ -380,7 +381,7 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     root
         Folder or URL from which relative paths are taken; by default the table's own folder.
     sheet
-        Sheet of an Excel workbook; needed where several sheets hold something.
+        Sheet of a workbook; needed where several sheets hold something.
 
     Returns
     -------

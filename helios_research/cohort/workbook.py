@@ -1,8 +1,12 @@
-"""Excel workbooks: which sheet, and each cell as the spreadsheet shows it."""
+"""Workbooks: which sheet, and each cell as the spreadsheet shows it.
+
+openpyxl reads the number formats, errors and formulas of .xlsx, which python-calamine does not.
+"""
 
 import re
 import warnings
 import zipfile
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,10 +14,27 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from helios_research.cohort.cells import RawTable, as_text, check_extent, from_records, padded
-from helios_research.cohort.validators import Issues, Problem, shortened
+from helios_research.cohort.cells import (
+    RawTable,
+    as_text,
+    check_extent,
+    from_records,
+    import_extra,
+    padded,
+)
+from helios_research.cohort.validators import HEADER, Issues, Problem, shortened
+from helios_research.columns import Severity
 from helios_research.errors import UnreadableTableError
 
+XLSX_SUFFIXES = (".xlsx", ".xlsm")
+# Number formats of zeros alone, with their length where it is known, as each kind of file has them.
+_ZERO_FORMATS = {
+    ".xls": re.compile(rb"\x1e\x04.\x00..(.)\x00[\x00\x01]((?:0\x00?){2,})", re.DOTALL),
+    ".xlsb": re.compile(rb"\x2c...(.)\x00\x00\x00((?:0\x00){2,})", re.DOTALL),
+    ".ods": re.compile(rb"""min-integer-digits=["']0*(?:[2-9]|[1-9][0-9])"""),
+}
+WORKBOOK_SUFFIXES = (*XLSX_SUFFIXES, *_ZERO_FORMATS)
+_PARTS_WITH_FORMATS = {"content.xml", "xl/styles.bin"}
 _ZEROS = re.compile("0{2,}")
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
 
@@ -37,6 +58,11 @@ _NOT_COMPUTED = Problem(
     "The cell holds a formula whose result was not saved.",
     "Open the workbook in Excel and save it, or write the value itself.",
 )
+_WITHOUT_ZEROS = Problem(
+    "The workbook shows numbers with leading zeros, such as 007, and they are read without them.",
+    "If they are ids, save it as .xlsx.",
+    Severity.WARNING,
+)
 
 
 class _Formula(str):
@@ -46,8 +72,10 @@ class _Formula(str):
 
 
 def read_workbook(path: Path, sheet: str | None) -> RawTable:
-    """Read one sheet of an Excel workbook."""
-    name, rows = _choose(path, _sheets(path), sheet)
+    """Read one sheet of a workbook."""
+    is_xlsx = path.suffix.lower() in XLSX_SUFFIXES
+    sheets, loses_zeros = (_sheets(path), False) if is_xlsx else _sheets_of_others(path)
+    name, rows = _choose(path, sheets, sheet)
     source = f"{path.name} (sheet {name!r})"
     number, header = rows[0]
     if number != 1:
@@ -61,6 +89,8 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
     issues = Issues()
     _note_formulas(cells, issues)
+    if loses_zeros:
+        issues.add([HEADER], str(cells.columns[0]), [None], _WITHOUT_ZEROS, "INVALID_ROW")
     return RawTable(source, frame, cells, numbers, 1, issues)
 
 
@@ -69,24 +99,77 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
     with path.open("rb") as file:
         if file.read(len(_OLE_MARK)) == _OLE_MARK:
             reason = "it is protected by a password, or in the format of Excel 97 to 2003"
-            raise UnreadableTableError(path, reason, "Save it as .xlsx without a password.")
+            remedy = "Save it as .xlsx without a password, or let an old one's name end in .xls."
+            raise UnreadableTableError(path, reason, remedy)
         try:
             return _read_sheets(path, file)
         except UnreadableTableError:
             raise
         except Exception as error:  # openpyxl raises many kinds of errors
-            reason = f"it is not a complete Excel workbook ({shortened(str(error))})"
-            raise UnreadableTableError(
-                path, reason, "Open it in Excel and save it again."
-            ) from error
+            raise _incomplete(path, error) from error
+
+
+def _incomplete(path: Path, error: BaseException) -> UnreadableTableError:
+    reason = f"it is not a complete workbook ({shortened(str(error))})"
+    return UnreadableTableError(path, reason, "Open it in its program and save it again.")
+
+
+def _sheets_of_others(path: Path) -> tuple[dict[str, list[Row]], bool]:
+    """Read all sheets, and whether numbers may be shown with zeros that python-calamine loses."""
+    calamine = import_extra(path, f"{path.suffix} files", "python_calamine", "spreadsheets")
+    try:
+        loses_zeros = _has_zero_formats(path)
+        with calamine.load_workbook(path) as workbook:
+            listed = workbook.sheets_metadata
+            names = [one.name for one in listed if one.typ == calamine.SheetTypeEnum.WorkSheet]
+            rows = {name: _plain_rows(path, workbook.get_sheet_by_name(name)) for name in names}
+    except (UnreadableTableError, KeyboardInterrupt):
+        raise
+    except calamine.PasswordError as error:
+        remedy = "Save it without a password."
+        raise UnreadableTableError(path, "it is protected by a password", remedy) from error
+    except BaseException as error:  # damage may end in a panic of Rust, which is no Exception
+        raise _incomplete(path, error) from error
+    return rows, loses_zeros
+
+
+def _plain_rows(path: Path, sheet: Any) -> list[Row]:
+    if sheet.end is not None:
+        check_extent(path, sheet.end[0] + 1, sheet.end[1] + 1)
+    rows = enumerate(sheet.to_python(skip_empty_area=False), start=1)
+    values = ((number, _without_blank_end([*map(_plain, cells)])) for number, cells in rows)
+    return [(number, cells) for number, cells in values if cells]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).upper()
+    # python-calamine gives a moment at midnight as a date.
+    is_date = isinstance(value, date) and not isinstance(value, datetime)
+    return datetime.combine(value, time.min) if is_date else value
+
+
+def _has_zero_formats(path: Path) -> bool:
+    content = path.read_bytes()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as parts:
+            _check_size(path, parts)
+            names = _PARTS_WITH_FORMATS.intersection(parts.namelist())
+            content = b"".join(map(parts.read, names))
+    found = _ZERO_FORMATS[path.suffix.lower()].finditer(content)
+    return any(not one.groups() or one[2].count(b"0") == one[1][0] for one in found)
+
+
+def _check_size(path: Path, parts: zipfile.ZipFile) -> None:
+    size_bytes = sum(part.file_size for part in parts.infolist())
+    if size_bytes > _MOST_UNPACKED_BYTES:
+        reason = f"it unpacks to {size_bytes // 2**20:,} MB, which is too large"
+        raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
 
 
 def _read_sheets(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
     with zipfile.ZipFile(file) as parts:
-        size_bytes = sum(part.file_size for part in parts.infolist())
-        if size_bytes > _MOST_UNPACKED_BYTES:
-            reason = f"it unpacks to {size_bytes // 2**20:,} MB, which is too large"
-            raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
+        _check_size(path, parts)
         has_formulas = _has_formulas(parts)
     with warnings.catch_warnings():
         # It warns of drop-down lists and colours that it does not keep; nor do we.

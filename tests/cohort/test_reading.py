@@ -22,18 +22,18 @@ def read(path, sheet=None):
         ("absent.csv", "there is no such file. Check its name; relative paths are taken from"),
         ("folder", "it is a folder. Name the table inside it."),
         ("empty.csv", "the file is empty."),
-        ("table.ods", ".ods is not a known format. Use one of .csv, .tsv,"),
+        ("table.numbers", ".numbers is not a known format. Use one of .csv, .tsv,"),
         ("noending", "no ending is not a known format."),
         ("header.csv", "it has no rows below its header. Add the recordings."),
         ("excel.csv", "its name ends in .csv, but its content is a .xlsx file."),
-        ("text.xlsx", "it is not a complete Excel workbook"),
+        ("text.xlsx", "it is not a complete workbook"),
         ("text.parquet", "it is not a complete Parquet file"),
     ],
 )
 def test_what_cannot_be_read_is_explained_in_a_sentence(tmp_path, name, sentence):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.csv").touch()
-    for text in ("table.ods", "noending", "header.csv", "text.xlsx", "text.parquet"):
+    for text in ("table.numbers", "noending", "header.csv", "text.xlsx", "text.parquet"):
         (tmp_path / text).write_text("recording,visit\n")
     ROWS.to_excel(tmp_path / "excel.xlsx")
     (tmp_path / "excel.xlsx").rename(tmp_path / "excel.csv")
@@ -45,7 +45,7 @@ def test_what_cannot_be_read_is_explained_in_a_sentence(tmp_path, name, sentence
 
 def test_a_sheet_is_only_for_workbooks(tmp_path):
     ROWS.to_csv(tmp_path / "m.csv", index=False)
-    with pytest.raises(UnreadableTableError, match="only Excel workbooks have sheets"):
+    with pytest.raises(UnreadableTableError, match="only workbooks have sheets"):
         read(tmp_path / "m.csv", sheet="S")
 
 
