@@ -41,7 +41,6 @@ Constructors take facts and write the sentence: what is wrong, where, and what t
 
 import errno
 import os
-import shlex
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -168,14 +167,6 @@ class UnreadableTableError(CohortError):
         super().__init__(f"{path} cannot be read: {reason}. {remedy}")
 
 
-def wide_options(wide: Sequence[str] | Mapping[str, Sequence[str]]) -> list[str]:
-    """Write in the words of the shell which columns hold several recordings of a row."""
-    if not isinstance(wide, Mapping):
-        return [f"--wide {shlex.quote(','.join(wide))}"] if wide else []
-    named = (f"{name}={','.join(columns)}" for name, columns in wide.items())
-    return [f"--wide {shlex.quote(each)}" for each in named]
-
-
 class ColumnsError(CohortError):
     """The columns of a table do not fit, or cannot be used as asked."""
 
@@ -185,31 +176,17 @@ class ColumnsError(CohortError):
         source: str,
         missing: Sequence[str],
         available: Iterable[str],
-        wide: Sequence[str] | Mapping[str, Sequence[str]],
-        columns: Mapping[str, str],
-        constants: Mapping[str, object],
+        declared: Mapping[str, object],
     ) -> Self:
         """Report columns that every recording needs and that the table lacks, and offer a mapping."""
-        given = {"wide": wide, "columns": columns, "constants": constants}
-        python = ", ".join(f"{name}={literal(pairs)}" for name, pairs in given.items() if pairs)
-        options = {"column": columns, "constant": constants}
-        shell = " ".join(
-            [
-                *wide_options(wide),
-                *(
-                    f"--{name} {field}={shlex.quote(str(value))}"
-                    for name, pairs in options.items()
-                    for field, value in pairs.items()
-                ),
-            ]
-        )
+        line = ", ".join(f"{name}={literal(given)}" for name, given in declared.items() if given)
         blank = (
             "; in place of … write a column, or in constants= one value for all rows, such as en-GB"
         )
         return cls(
             f"{source} lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}. It has: "
-            f"{_listed(_some(list(available)))}. If this is right, declare {python} (on the command line: "
-            f"{shell}){blank if '…' in python else ''}."
+            f"{_listed(_some(list(available)))}. If this is right, declare {line}"
+            f"{blank if '…' in line else ''}."
         )
 
     @classmethod

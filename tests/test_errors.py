@@ -92,18 +92,21 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
             "m.csv",
             ["user_label"],
             ["User label", "file"],
-            {"recording": "file", "user_label": "User label"},
-            {"language": "es"},
+            {
+                "wide": [],
+                "columns": {"recording": "file", "user_label": "User label"},
+                "constants": {"language": "es"},
+            },
         ),
         "m.csv lacks the column user_label. It has: User label, file. If this is right, declare "
-        'columns={"recording": "file", "user_label": "User label"}, constants={"language": "es"} (on the '
-        "command line: --column recording=file --column user_label='User label' "
-        "--constant language=es).",
+        'columns={"recording": "file", "user_label": "User label"}, constants={"language": "es"}.',
     ),
     (
-        partial(errors.ColumnsError.missing, "m.csv", ["language"], [], {}, {"language": "…"}),
+        partial(
+            errors.ColumnsError.missing, "m.csv", ["language"], [], {"constants": {"language": "…"}}
+        ),
         "m.csv lacks the column language. It has: none. If this is right, declare "
-        'constants={"language": "…"} (on the command line: --constant language=\'…\'); in place of … '
+        'constants={"language": "…"}; in place of … '
         "write a column, or in constants= one value for all rows, such as en-GB.",
     ),
     (

@@ -18,7 +18,6 @@ from helios_research._util.terminal import Colour, has_colours, painted
 from helios_research._util.text import counted, duration
 from helios_research.codes import explain
 from helios_research.columns import Outcome, Verdict
-from helios_research.errors import wide_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +28,17 @@ if TYPE_CHECKING:
 _LONGEST_LIST = 20
 _NAMED_RECORDINGS = 3
 _WATCHED_EVERY_S = 1.0
+
+_OPTIONS = {
+    "columns": "column",
+    "constants": "constant",
+    "values": "value",
+    "date_format": "dates",
+    "order": "order",
+    "wide": "wide",
+    "fill_within": "fill-within",
+}
+_DECLARED = rf"""\b({"|".join(_OPTIONS)})=(\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\[[^][]*\]|"[^"]*")"""
 
 # Sentences are written for notebooks; these are the same things in the shell.
 _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
@@ -42,38 +52,30 @@ _SHELL_WORDS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"hr\.Sandbox\(\) or ": "",
     r"argument `api_key` or ": "",
     r"argument `region` or": "option --region or",
-    r"declare .* \(on the command line: (.*?)\)": r"add \1",
     r"in constants= one": "with --constant one",
     r"cohort\.issues\.rows": "`helios-research check MANIFEST --out FILE`",
-    r'fill_within="user_label"': "--fill-within user_label",
-    r"wide=(\[.*?\]|\{.*?\})": lambda found: " ".join(wide_options(ast.literal_eval(found[1]))),
-    r"values=(\{.*\}\})": lambda found: _value_options(found[1]),
-    r'date_format="(day|month) first"': r"--dates \1-first",
-    r"date_format=(\{.*?\})": lambda found: _options("dates", found[1]),
-    r"order=(\{.*\]\})": lambda found: _order_options(found[1]),
+    _DECLARED: lambda found: _as_options(_OPTIONS[found[1]], found[2]),
     r"\bits error_reason says\b": "`helios-research status STUDY --errors` says",
     r"^(\w+?)(?:_s)? is (?=.+, but must be )": lambda found: f"--{found[1].replace('_', '-')} is ",
 }
 
 
-def _value_options(values: str) -> str:
-    return " ".join(
-        f"--value {shlex.quote(f'{field}:{code}={meaning}')}"
-        for field, meanings in ast.literal_eval(values).items()
-        for code, meaning in meanings.items()
-    )
+def _as_options(option: str, declared: str) -> str:
+    given = ast.literal_eval(declared)
+    texts = _pairs(given) if isinstance(given, dict) else [_listed(given)]
+    return " ".join(f"--{option} {shlex.quote(text)}" for text in texts)
 
 
-def _options(name: str, pairs: str) -> str:
-    return " ".join(
-        f"--{name} {shlex.quote(f'{field}={value}')}"
-        for field, value in ast.literal_eval(pairs).items()
-    )
+def _pairs(given: dict[str, Any]) -> Iterator[str]:
+    for name, value in given.items():
+        if isinstance(value, dict):
+            yield from (f"{name}:{pair}" for pair in _pairs(value))
+        else:
+            yield f"{name}={_listed(value)}"
 
 
-def _order_options(order: str) -> str:
-    joined = {name: ",".join(levels) for name, levels in ast.literal_eval(order).items()}
-    return _options("order", str(joined))
+def _listed(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value).replace(" first", "-first")
 
 
 def in_shell_words(text: str) -> str:

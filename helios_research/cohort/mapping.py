@@ -118,7 +118,8 @@ class ColumnMapping:
         if columns.get("language") == "…":
             # Often one for all rows.
             constants["language"] = columns.pop("language")
-        return ColumnsError.missing(source, lacking, unused, short_wide(wide), columns, constants)
+        line = {"wide": short_wide(wide), "columns": columns, "constants": constants}
+        return ColumnsError.missing(source, lacking, unused, line)
 
     def name_of(self, field_name: str) -> str:
         """Name a field as the researcher knows it."""

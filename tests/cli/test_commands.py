@@ -1,5 +1,6 @@
 """The commands end to end, as they are typed, each in a process of its own."""
 
+import html
 import json
 import os
 import pty
@@ -445,3 +446,31 @@ def test_help_lists_the_commands_without_loading_what_only_they_need() -> None:
     )
     assert "Run the full pipeline on demo data" in finished.stdout
     assert finished.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_shape_of_a_table_is_declared_and_recorded(
+    helios, make_cohort, sandbox, at, quick, tmp_path
+) -> None:
+    table = make_cohort(4, user_label=["P1", "P1", "P2", "P2"])
+    wide = table.iloc[::2].rename(columns={"recording": "recording_t1"})
+    wide = wide.assign(recording_t2=[table["recording"][1], ""], mood_t1=[1, 2], mood_t2=[3, 4])
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    offered = helios("check", "wide.csv")
+    assert "declare --wide recording_t1,recording_t2." in offered.stderr, offered.stderr
+    recordings, moods = "recording=recording_t1,recording_t2", "mood=mood_t1,mood_t2"
+    declared = ("--wide", recordings, "--wide", moods, "--fill-within", "user_label=arm")
+    sent = helios(*("submit", "wide.csv", "--study", "study", *declared, *quick), env=at)
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    assert "1 of 4 rows have no recording and are left out: 3 (t2)." in sent.stderr
+    read = hr.read_results(tmp_path / "study" / "results.parquet")
+    assert read[["user_label", "visit", "mood"]].astype(str).to_numpy().tolist() == [
+        ["P1", "t1", "1"],
+        ["P1", "t2", "3"],
+        ["P2", "t1", "2"],
+    ]
+    assert helios("report", "study").returncode == 0
+    assert (
+        "The table was read as declared: one row for each of recording_t1, recording_t2; blank "
+        "date_of_birth, birth_sex, language, arm filled from the participant's other rows; rows "
+        "without a recording left out."
+    ) in html.unescape((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
