@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from helios_research._util.notebook import notebook_kernel
+from helios_research._util.screen import notebook_kernel
 from helios_research.errors import ApiKeyError, ConfigError
 from helios_research.network import is_loopback
 

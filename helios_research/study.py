@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from helios_research._util.files import remove_temporary_files
-from helios_research._util.notebook import ProgressLine, in_notebook, summary_html
+from helios_research._util.screen import ProgressLine, in_notebook, summary_html
 from helios_research._util.text import counted
 from helios_research.api.client import Client
 from helios_research.cohort import Cohort, CohortIssues, Table, cohort_among

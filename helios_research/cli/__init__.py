@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from helios_research._util.terminal import Colour, has_colours, painted
+from helios_research._util.screen import Colour, has_colours, painted
 from helios_research.cli import commands, confidential
 from helios_research.cli.options import app
 from helios_research.cli.printing import in_shell_words

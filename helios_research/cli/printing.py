@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from helios_research._util.terminal import Colour, has_colours, painted
+from helios_research._util.screen import Colour, has_colours, painted
 from helios_research._util.text import counted, duration
 from helios_research.codes import explain
 from helios_research.columns import Outcome, Verdict
@@ -168,7 +168,7 @@ def status_record(study: Path, results: "pd.DataFrame", estimate: "Estimate") ->
 
 def watch_until_over(study: "Study") -> None:
     """Show the progress of a study while another process submits it, or until Ctrl-C."""
-    from helios_research._util.notebook import ProgressLine
+    from helios_research._util.screen import ProgressLine
     from helios_research.widgets.monitor.poller import Activity, StudyPoller
 
     line, poller = ProgressLine(), StudyPoller(study)

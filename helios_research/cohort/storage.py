@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from helios_research._util.arrow import parquet_writer, read_parquet
 from helios_research._util.files import replaced
-from helios_research._util.parquet import parquet_writer, read_parquet
 from helios_research.cohort.cells import as_text, cell_text
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.validators import COLUMNS, HEADER, shortened, typed

@@ -21,7 +21,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
 
-from helios_research._util.notebook import in_notebook
+from helios_research._util.screen import in_notebook
 from helios_research.columns import BUCKET_LEVELS
 from helios_research.errors import ResultsError
 from helios_research.plots.text import font_families, plain, wrap

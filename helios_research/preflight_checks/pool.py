@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Self
 
-from helios_research._util.notebook import ProgressLine
+from helios_research._util.screen import ProgressLine
 from helios_research._util.text import duration
 from helios_research.codes import HeliosCode
 from helios_research.columns import Verdict

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic.alias_generators import to_camel
 
-from helios_research._util.columns import batches, json_columns
+from helios_research._util.arrow import batches, json_columns
 from helios_research.api.models import LONGEST_RUN_ID, flatten_result
 from helios_research.columns import BIOMARKERS, BUCKET_LEVELS, RESULTS_BY_NAME, SCORES
 from helios_research.results.files import ARROW_TYPES

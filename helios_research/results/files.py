@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from helios_research._util.arrow import parquet_writer, read_parquet
 from helios_research._util.files import replaced
-from helios_research._util.parquet import parquet_writer, read_parquet
 from helios_research._version import __version__
 from helios_research.columns import RESULTS_BY_NAME, RESULTS_SCHEMA_VERSION, SCORES, Kind
 from helios_research.errors import ResultsError, storage_errors

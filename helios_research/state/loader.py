@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic_core import from_json
 
-from helios_research._util.columns import batches, json_columns
+from helios_research._util.arrow import batches, json_columns
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import AUDIO, RECORDING_ID, Kind, Outcome, Severity

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from helios_research._util.terminal import Colour, Share
+from helios_research._util.screen import Colour, Share
 from helios_research._util.text import counted, duration
 from helios_research.api.models import RunRequest
 from helios_research.codes import (

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from helios_research._util.notebook import in_notebook, summary_html
+from helios_research._util.screen import in_notebook, summary_html
 from helios_research.errors import SubmissionInterrupt
 from helios_research.state.status import Progress
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helios_research._util.terminal import Colour
+from helios_research._util.screen import Colour
 from helios_research.api.models import RunRequest
 from helios_research.codes import (
     DUPLICATE_AUDIO,

@@ -13,7 +13,7 @@ from weakref import WeakSet
 import ipywidgets
 from traitlets import HasTraits
 
-from helios_research._util.notebook import ipython_shell
+from helios_research._util.screen import ipython_shell
 from helios_research.errors import HeliosResearchError
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""One line that is rewritten on a terminal and in a notebook, and plain lines where lines stay."""
+"""Colours, a bar, and one line that is rewritten on a terminal and in a notebook, or plain lines."""
 
 import io
 import os
@@ -16,8 +16,14 @@ from typing import TextIO
 import pytest
 from IPython import display
 
-from helios_research._util.notebook import ProgressLine, in_notebook
-from helios_research._util.terminal import Colour
+from helios_research._util.screen import (
+    Colour,
+    ProgressLine,
+    bar,
+    has_colours,
+    in_notebook,
+    painted,
+)
 
 HALF = "5 of 10 done, 5 in flight, 12 a minute"
 OVER = "10 of 10 done in 7 s"
@@ -200,3 +206,61 @@ def test_a_notebook_shows_one_output_and_rewrites_it(monkeypatch, clock) -> None
 
 def test_a_script_is_not_a_notebook() -> None:
     assert not in_notebook()
+
+
+# --- colours and the bar ---------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def no_settings(monkeypatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.mark.usefixtures("no_settings")
+def test_a_terminal_has_colours_and_a_file_has_none() -> None:
+    assert has_colours(Terminal())
+    assert not has_colours(io.StringIO())
+    assert not has_colours(None)
+
+
+@pytest.mark.usefixtures("no_settings")
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False)],
+)
+def test_the_environment_can_switch_colours_off(monkeypatch, name, value, expected) -> None:
+    monkeypatch.setenv(name, value)
+    assert has_colours(Terminal()) is expected
+
+
+def test_text_is_painted_only_where_there_are_colours() -> None:
+    assert painted("no", Colour.RED, has_colours=True) == "\x1b[31mno\x1b[0m"
+    assert painted("no", Colour.RED, has_colours=False) == "no"
+    assert painted("no", None, has_colours=True) == "no"
+
+
+@pytest.mark.parametrize(
+    ("shares", "drawn"),
+    [
+        ([], "[--------]"),
+        ([0.5], "[####----]"),
+        ([0.25, 0.25], "[####----]"),
+        ([0.999], "[#######-]"),
+        ([0.3, 0.3, 0.4], "[########]"),
+        ([0.1] * 10, "[########]"),
+    ],
+)
+def test_a_bar_is_full_only_where_nothing_is_left(shares, drawn) -> None:
+    assert bar([(share, None) for share in shares], 8, has_colours=False) == drawn
+
+
+def test_each_part_of_a_bar_has_its_colour() -> None:
+    drawn = bar([(0.5, Colour.GREEN), (0.25, Colour.RED)], 4, has_colours=True)
+    assert drawn == "[\x1b[32m##\x1b[0m\x1b[31m#\x1b[0m-]"
+    assert re.sub(r"\x1b\[\d+m", "", drawn) == "[###-]"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helios_research._util.parquet import parquet_writer, read_parquet
+from helios_research._util.arrow import parquet_writer, read_parquet
 
 TABLE = pa.table(
     {

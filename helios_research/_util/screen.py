@@ -1,4 +1,4 @@
-"""Whether this runs in a notebook, what is shown there, and one line that is rewritten as work proceeds."""
+"""What a terminal or a notebook shows: colours, a bar, and one line that is rewritten as work proceeds."""
 
 import logging
 import os
@@ -6,16 +6,17 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from html import escape
 from typing import Any, TextIO
-
-from helios_research._util.terminal import Colour, Share, bar, has_colours, painted
 
 _LOG = logging.getLogger(__name__)
 
 REWRITTEN_EVERY_S = 0.1
 PLAIN_EVERY_S = 10.0
 """Seconds between two lines where lines cannot be rewritten, as in a log file."""
+_BAR_WIDTH = 20
+_LEAST_WIDTH_FOR_BAR = 60
 
 
 def ipython_shell() -> Any:
@@ -49,8 +50,43 @@ def summary_html(title: str, sentences: Sequence[str], *, done: int = 0, total: 
     return f"<div>{'<br>'.join(parts)}</div>"
 
 
-_BAR_WIDTH = 20
-_LEAST_WIDTH_FOR_BAR = 60
+class Colour(StrEnum):
+    """A colour, as the number by which terminals know it."""
+
+    RED = "31"
+    GREEN = "32"
+    YELLOW = "33"
+
+
+Share = tuple[float, Colour | None]
+"""A part of all work, from 0 to 1, and its colour."""
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal with colours; NO_COLOR (no-color.org) switches them off."""
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    # An editor's window may call itself a terminal and know no more than lines.
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def painted(text: str, colour: Colour | None, *, has_colours: bool) -> str:
+    """Put a text into a colour, where there are colours."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and has_colours and text else text
+
+
+def bar(shares: Sequence[Share], width: int, *, has_colours: bool) -> str:
+    """Draw shares of all work beside one another, as ``[####----]``; full where nothing is left."""
+    drawn, at, ends = "", 0, 0.0
+    for share, colour in shares:
+        ends += share
+        # Not rounded: a bar that is full says that nothing is left.
+        upto = int(width * ends + 1e-9)
+        drawn += painted("#" * (upto - at), colour, has_colours=has_colours)
+        at = upto
+    return f"[{drawn}{'-' * (width - at)}]"
 
 
 class ProgressLine:
@@ -64,9 +100,7 @@ class ProgressLine:
         # Python has no stderr where there is no console, as under pythonw or in a service.
         self._stream = sys.stderr if stream is None else stream
         self._in_notebook = in_notebook()
-        # An editor's window may call itself a terminal and know no more than lines.
-        is_terminal = self._stream is not None and self._stream.isatty()
-        self._on_terminal = is_terminal and os.environ.get("TERM") != "dumb"
+        self._on_terminal = _is_terminal(self._stream)
         self._has_colours = has_colours(self._stream)
         is_rewritten = self._in_notebook or self._on_terminal
         self._pause_s = REWRITTEN_EVERY_S if is_rewritten else PLAIN_EVERY_S
