@@ -35,7 +35,7 @@ def written(tmp_path: Path):
     def write(table: pd.DataFrame, name: str = "m.csv") -> Path:
         for cell in filter(lambda cell: str(cell).endswith(".wav"), table.to_numpy().ravel()):
             (tmp_path / cell).write_bytes(f"RIFF {cell}".encode())
-        return tables.write(tmp_path / name, [list(table.columns), *table.to_numpy().tolist()])
+        return tables.write(tmp_path / name, tables.rows_of(table))
 
     return write
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyreadstat
 
 PEOPLE = (("1", "14.03.1986", "2"), ("2", "05.10.1993", "1"), ("007", "28.02.1971", "2"))
 """Record, date of birth and sex (1 male, 2 female) of three people."""
@@ -126,4 +127,26 @@ def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
         table.to_excel(path, index=False)
     else:
         table.to_csv(path, index=False)
+    return path
+
+
+def rows_of(table: pd.DataFrame) -> list[list[str]]:
+    """Give a table as rows of cells, the first of them being the names."""
+    return [list(table.columns), *table.to_numpy().tolist()]
+
+
+def write_spss(path: Path) -> Path:
+    """Write a file of SPSS, in which sexes are codes with labels, and dates are dates."""
+    table = pd.DataFrame(
+        [
+            (f"P{record}", pd.to_datetime(iso(born)).date(), 3.0 - float(sex), f"{record}.wav", float(group))
+            for group, (record, born, sex) in enumerate(PEOPLE)
+        ],
+        columns=["vp", "geb", "sex", "datei", "gruppe"],
+    )  # fmt: skip
+    labels = {
+        "sex": {1.0: "weiblich", 2.0: "männlich"},
+        "gruppe": {0.0: "Warteliste", 1.0: "Kurs", 2.0: "Kurs mit Anruf"},
+    }
+    pyreadstat.write_sav(table, path, variable_value_labels=labels)
     return path
