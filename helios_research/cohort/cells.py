@@ -50,11 +50,10 @@ class RawTable:
 
 
 def from_records(
-    source: str, header: Sequence[str], records: Sequence[Sequence[object]]
+    header: Sequence[str], records: Sequence[Sequence[object]], issues: Issues
 ) -> pd.DataFrame:
     """Make a table of the records of a text file or a sheet, each as long as the header."""
-    names = column_names(header)
-    _check_unique(source, names)
+    names = column_names(header, issues)
     columns = zip(*records, strict=True) if records else ([] for _ in names)
     data = {
         name: pd.Series(list(cells), dtype=object)
@@ -111,8 +110,8 @@ def padded(cells: Sequence[Any], width: int) -> list[Any]:
     return [*cells[:width], *[None] * (width - len(cells))]
 
 
-def column_names(header: Sequence[object]) -> list[str]:
-    """Name the columns, also those whose header cell is blank."""
+def column_names(header: Sequence[object], issues: Issues) -> list[str]:
+    """Name the columns, also those whose header cell is blank; number those with the same name."""
     named = ["" if cell is None else str(cell).strip() for cell in header]
     taken = set(named)
     for place, name in enumerate(named):
@@ -122,6 +121,18 @@ def column_names(header: Sequence[object]) -> list[str]:
                 candidate += "_"
             taken.add(candidate)
             named[place] = candidate
+    for name in [name for name, count in Counter(named).items() if count > 1]:
+        places = [place for place, other in enumerate(named) if other == name]
+        for number, place in enumerate(places, start=1):
+            named[place] = f"{name} ({number})"
+            while named[place] in taken:
+                named[place] += "_"
+        what = (
+            f"{len(places)} columns are named {name!r}; they are read as {name!r} with (1), (2) …"
+        )
+        remedy = "Give them different names, if it matters which is which."
+        problem = Problem(what, remedy, Severity.WARNING)
+        issues.add([HEADER], name, [None], problem, "INVALID_ROW")
     return named
 
 
@@ -135,12 +146,13 @@ def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTa
             "df.columns = ['_'.join(map(str, names)) for names in df.columns].",
         )
     cells = _with_named_index(frame)
-    names = column_names([_text_name(name) for name in cells.columns])
-    _check_unique(source, names)
+    issues = Issues()
+    names = column_names([_text_name(name) for name in cells.columns], issues)
     cells.columns = pd.Index(names, dtype="str")
     carried = {name: storable(cells[name]) for name in names}
     rows = np.arange(first_row, first_row + len(cells), dtype=np.int64)
-    return RawTable(source, pd.DataFrame(carried, index=cells.index), cells, rows, first_row - 1)
+    own = pd.DataFrame(carried, index=cells.index)
+    return RawTable(source, own, cells, rows, first_row - 1, issues)
 
 
 def storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -160,14 +172,6 @@ def _comes_back(column: "pd.Series[Any]", array: pa.Array) -> bool:
         return True
     both = zip(column, array.to_pylist(), strict=True)
     return all(after is None or before == after for before, after in both)
-
-
-def _check_unique(source: str, names: Sequence[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        places = [number for number, name in enumerate(names, start=1) if name == repeated[0]]
-        what = f"has more than one column named {repeated[0]!r} (columns {' and '.join(map(str, places))})"
-        raise ColumnsError.names(source, what, "Give every column a different name.")
 
 
 def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:

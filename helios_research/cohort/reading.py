@@ -131,7 +131,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     check_extent(path, len(numbered), len(header))
     issues = Issues()
     records = _align(numbered, len(header), issues)
-    objects = from_records(path.name, header, records)
+    objects = from_records(header, records, issues)
     frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
     rows = np.array([number for number, _ in numbered], dtype=np.int64)
     table = RawTable(path.name, frame, frame, rows, 1, issues)

@@ -84,10 +84,11 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     width = max(len(cells) for _, cells in rows)
     check_extent(path, len(rows), width)
     records = [padded(cells, width) for _, cells in rows[1:]]
-    cells = from_records(source, [str(cell or "") for cell in padded(header, width)], records)
+    issues = Issues()
+    names = [str(cell or "") for cell in padded(header, width)]
+    cells = from_records(names, records, issues)
     frame = pd.DataFrame({column: as_text(cells[column]) for column in cells.columns})
     numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
-    issues = Issues()
     _note_formulas(cells, issues)
     if loses_zeros:
         issues.add([HEADER], str(cells.columns[0]), [None], _WITHOUT_ZEROS, "INVALID_ROW")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from helios_research.cohort.cells import as_text, cell_text, column_names, from_dataframe
-from helios_research.cohort.validators import shortened
+from helios_research.cohort.validators import Issues, shortened
 from helios_research.errors import ColumnsError
 
 
@@ -148,11 +148,10 @@ def test_several_levels_of_columns_are_refused_with_a_line_that_flattens_them():
     )
 
 
-def test_columns_of_one_name_are_refused():
-    with pytest.raises(ColumnsError, match="more than one column named 'a'"):
-        taken(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-    with pytest.raises(ColumnsError, match="more than one column named '1'"):
-        taken(pd.DataFrame([[1, 2]], columns=["1", 1]))
+def test_columns_of_one_name_are_numbered():
+    same = pd.DataFrame([[1, 2, 3]], columns=["a", "a", "a (1)"])
+    assert list(taken(same).frame) == ["a (1)_", "a (2)", "a (1)"]
+    assert list(taken(pd.DataFrame([[1, 2]], columns=["1", 1])).frame) == ["1 (1)", "1 (2)"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +178,7 @@ def test_what_parquet_can_hold_is_carried_as_it_is():
 
 
 def test_blank_headings_get_names_that_are_not_taken():
-    assert column_names(["unnamed_2", None, " ", "a "]) == [
+    assert column_names(["unnamed_2", None, " ", "a "], Issues()) == [
         "unnamed_2",
         "unnamed_2_",
         "unnamed_3",

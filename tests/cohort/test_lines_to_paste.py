@@ -19,6 +19,7 @@ DECLARATION = re.compile(
 # What only the researcher knows, and writes in place of "…".
 KNOWN = {
     "language": "en-GB",
+    "user_label": "id",
     "birth_sex": {"1": "MALE", "2": "FEMALE", "w": "FEMALE"},
 }
 MOST_ROUNDS = 5
@@ -29,7 +30,7 @@ def declared_in(sentences: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, text in DECLARATION.findall(sentences):
         given = ast.literal_eval(text)
-        if name == "constants":
+        if name in ("columns", "constants"):
             given = {
                 field: KNOWN[field] if value == "…" else value for field, value in given.items()
             }

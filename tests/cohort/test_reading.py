@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helios_research.cohort.reading import read_delimited, read_table
-from helios_research.errors import CohortError, ColumnsError, UnreadableTableError
+from helios_research.errors import CohortError, UnreadableTableError
 
 ROWS = pd.DataFrame({"recording": ["a.wav", "b.wav"], "visit": ["1", "NA"]})
 
@@ -226,13 +226,14 @@ def test_a_column_without_a_name_gets_one_unless_it_is_blank(read_text_file):
     ]
 
 
-def test_two_columns_of_one_name_are_refused_with_their_places(read_text_file):
-    with pytest.raises(ColumnsError) as caught:
-        read_text_file("recording,note,b,note \nx.wav,1,2,3\n")
-    assert str(caught.value) == (
-        "m.csv has more than one column named 'note' (columns 2 and 4). "
-        "Give every column a different name."
-    )
+def test_columns_of_one_name_are_numbered_with_one_warning(read_text_file):
+    raw = read_text_file("recording,note,b,note \nx.wav,1,2,3\n")
+    assert raw.frame.iloc[0].to_dict() == {
+        "recording": "x.wav", "note (1)": "1", "b": "2", "note (2)": "3",
+    }  # fmt: skip
+    assert raw.issues.table()["problem"].tolist() == [
+        "2 columns are named 'note'; they are read as 'note' with (1), (2) …"
+    ]
 
 
 @pytest.mark.parametrize("broken", ['"x.wav,1\ny.wav,2\n', '"x"y.wav,1\n'])
