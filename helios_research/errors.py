@@ -144,11 +144,15 @@ class CohortError(HeliosResearchError):
     """A table cannot be read as a cohort at all."""
 
     @classmethod
-    def unknown(cls, kind: str) -> Self:
+    def unknown(cls, table: object) -> Self:
         """Report an object that is no table."""
+        lazy = next(
+            (name for name in ("toPandas", "collect", "compute") if hasattr(table, name)), None
+        )
         return cls(
-            "A study takes a cohort, a DataFrame or the path of a table, as in "
-            f'study.submit("manifest.csv"), and this is a {kind}.'
+            "A cohort is read from a DataFrame (pandas, polars, DuckDB or Arrow) or from the path of a "
+            f'table, as in "manifest.csv", and this is a {type(table).__name__}'
+            f"{f': call .{lazy}() on it first' if lazy else ''}."
         )
 
     @classmethod

@@ -110,9 +110,9 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "write a column, or in constants= one value for all rows, such as en-GB.",
     ),
     (
-        partial(errors.CohortError.unknown, "list"),
-        "A study takes a cohort, a DataFrame or the path of a table, as in "
-        'study.submit("manifest.csv"), and this is a list.',
+        partial(errors.CohortError.unknown, [1]),
+        "A cohort is read from a DataFrame (pandas, polars, DuckDB or Arrow) or from the path of a "
+        'table, as in "manifest.csv", and this is a list.',
     ),
     (
         partial(errors.CohortError.superfluous, "columns", "tags"),

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from decimal import Decimal
 from functools import singledispatch
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from helios_research.cohort.validators import HEADER, Issues, Problem
 from helios_research.columns import Severity
-from helios_research.errors import ColumnsError, UnreadableTableError
+from helios_research.errors import CohortError, ColumnsError, UnreadableTableError
 
 MOST_COLUMNS = 20_000
 """Columns that a table in a file may have: more than Excel's 16,384, and so more than is meant."""
@@ -136,6 +137,45 @@ def column_names(header: Sequence[object], issues: Issues) -> list[str]:
     return named
 
 
+class ArrowFrame(Protocol):
+    """A table of polars, DuckDB, pyarrow or any other library that speaks Arrow's interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+def from_frame(frame: object) -> RawTable:
+    """Take a DataFrame of any library as it is."""
+    source = "The DataFrame"
+    if isinstance(frame, pd.DataFrame):
+        return from_dataframe(frame, source, first_row=1)
+    if not hasattr(frame, "__arrow_c_stream__"):
+        raise CohortError.unknown(frame)
+    try:
+        table = pa.table(frame)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        remedy = "Turn the columns of that type into text first."
+        raise ColumnsError.names(source, f"is no Arrow table ({error})", remedy) from error
+    return from_arrow(table, source, first_row=1)
+
+
+def from_arrow(table: pa.Table, source: str, *, first_row: int) -> RawTable:
+    """Take an Arrow table; whole numbers stay whole beside missing ones."""
+    frame = pd.DataFrame(table.to_pandas())
+    for place, column in enumerate(table.columns):
+        name = table.schema.names[place]
+        whole = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
+        if whole and column.null_count and name in frame.columns:
+            # Through float64, as pandas would read it, large whole numbers lose digits.
+            frame[name] = column.to_pandas(types_mapper=_nullable).array
+    return from_dataframe(frame, source, first_row=first_row)
+
+
+def _nullable(kind: pa.DataType) -> object:
+    # Arrow's bool, int64 and uint64 are boolean, Int64 and UInt64.
+    name = str(kind).replace("u", "U").replace("i", "I")
+    return pd.api.types.pandas_dtype("boolean" if name == "bool" else name)
+
+
 def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTable:
     """Take a DataFrame as it is, with its named index levels as columns."""
     if isinstance(frame.columns, pd.MultiIndex):
@@ -248,6 +288,13 @@ def _(cell: float | np.floating) -> str | None:
         return None
     # The number's own precision: as a Python float, a float32 of 0.1 is 0.10000000149.
     return str(int(cell)) if float(cell).is_integer() else str(cell)
+
+
+@cell_text.register
+def _(cell: Decimal) -> str | None:
+    if cell.is_nan():
+        return None
+    return f"{cell:.0f}" if cell.is_finite() and cell % 1 == 0 else f"{cell:f}"
 
 
 @cell_text.register(date)

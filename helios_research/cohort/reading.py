@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from helios_research.cohort.cells import (
     WINDOWS_ENCODING,
     RawTable,
     check_extent,
-    from_dataframe,
+    from_arrow,
+    from_frame,
     from_records,
     padded,
     text_column,
@@ -48,6 +50,13 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)."
+
+
+def raw_table(table: object, *, sheet: str | None = None, expected: Iterable[str] = ()) -> RawTable:
+    """Take what a cohort can be made from: the path of a table, or a DataFrame of any library."""
+    if isinstance(table, str | os.PathLike):
+        return read_table(Path(table).expanduser(), sheet=sheet, expected=expected)
+    return from_frame(table)
 
 
 def read_table(path: Path, *, sheet: str | None, expected: Iterable[str]) -> RawTable:
@@ -98,25 +107,12 @@ def _read_parquet(path: Path) -> RawTable:
     try:
         extent = pq.read_metadata(path)
         check_extent(path, extent.num_rows, extent.num_columns)
-        table = pq.read_table(path)
-        frame = table.to_pandas()
+        raw = from_arrow(pq.read_table(path), path.name, first_row=2)
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise UnreadableTableError(
             path, f"it is not a complete Parquet file ({error})", "Write the file again."
         ) from error
-    for place, column in enumerate(table.columns):
-        name = table.schema.names[place]
-        whole = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-        if whole and column.null_count and name in frame.columns:
-            # Through float64, as pandas would read it, large whole numbers lose digits.
-            frame[name] = column.to_pandas(types_mapper=_nullable).array
-    return from_dataframe(pd.DataFrame(frame), path.name, first_row=2)
-
-
-def _nullable(kind: pa.DataType) -> object:
-    # Arrow's bool, int64 and uint64 are boolean, Int64 and UInt64.
-    name = str(kind).replace("u", "U").replace("i", "I")
-    return pd.api.types.pandas_dtype("boolean" if name == "bool" else name)
+    return raw
 
 
 def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from helios_research import columns as vocabulary
 from helios_research.cohort import storage
-from helios_research.cohort.cells import RawTable, as_text, cell_text, from_dataframe, text_column
+from helios_research.cohort.cells import (
+    ArrowFrame,
+    RawTable,
+    as_text,
+    cell_text,
+    from_frame,
+    text_column,
+)
 from helios_research.cohort.declarations import TIMES, as_declared, put_in_order
 from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
@@ -68,7 +75,7 @@ class Cohort:
     @classmethod
     def from_frame(  # noqa: PLR0913 - each says one thing about the table
         cls,
-        df: pd.DataFrame,
+        df: pd.DataFrame | ArrowFrame,
         *,
         columns: Mapping[str, Hashable] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
@@ -89,7 +96,8 @@ class Cohort:
         Parameters
         ----------
         df
-            One row per recording.
+            One row per recording: a DataFrame of pandas, polars, DuckDB (a relation), pyarrow or
+            any other library with Arrow's interface.
         columns
             The DataFrame's own column for each standard field that is named otherwise there.
         values
@@ -129,7 +137,7 @@ class Cohort:
         CohortError
             The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
-        raw = from_dataframe(df, "The DataFrame", first_row=1)
+        raw = from_frame(df)
         mapping = ColumnMapping.of(
             columns, constants, tags, values, date_format, order, wide, fill_within
         )
@@ -339,8 +347,8 @@ class Cohort:
         return found[(found["severity"] == "error") & (found["position"] != HEADER)]
 
 
-Table = Cohort | pd.DataFrame | str | os.PathLike[str]
-"""What is accepted as a cohort: it, a DataFrame, or the path of a table."""
+Table = Cohort | pd.DataFrame | ArrowFrame | str | os.PathLike[str]
+"""What is accepted as a cohort: it, a DataFrame of any library, or the path of a table."""
 
 
 def read_cohort(  # noqa: PLR0913 - each says one thing about the table
@@ -413,13 +421,11 @@ def cohort_among(arguments: Mapping[str, Any]) -> Cohort | None:
     given = {name: arguments[name] for name in _ARGUMENTS if arguments[name] is not None}
     if isinstance(table, str | os.PathLike):
         return read_cohort(table, **given)
-    if isinstance(table, pd.DataFrame) and "sheet" not in given:
-        return Cohort.from_frame(table, **given)
-    if given:
+    is_read = table is None or isinstance(table, Cohort)
+    if given and (is_read or "sheet" in given):
         raise CohortError.superfluous(*given)
-    if table is not None and not isinstance(table, Cohort):
-        raise CohortError.unknown(type(table).__name__)
-    return table
+    cohort: Cohort | None = table if is_read else Cohort.from_frame(table, **given)
+    return cohort
 
 
 def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:

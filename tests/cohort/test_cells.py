@@ -3,14 +3,22 @@
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
-from helios_research.cohort.cells import as_text, cell_text, column_names, from_dataframe
+from helios_research.cohort.cells import (
+    as_text,
+    cell_text,
+    column_names,
+    from_dataframe,
+    from_frame,
+)
 from helios_research.cohort.validators import Issues, shortened
-from helios_research.errors import ColumnsError
+from helios_research.errors import CohortError, ColumnsError
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,9 @@ from helios_research.errors import ColumnsError
         (True, "True"),
         (np.bool_(0), "False"),
         (Decimal("1.50"), "1.50"),
+        (Decimal("7.00"), "7"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("Infinity"), "Infinity"),
         (date(1985, 3, 14), "1985-03-14"),
         (time(7, 45), "07:45:00"),
         (datetime(2026, 1, 5, 7, 45), "2026-01-05T07:45:00"),  # noqa: DTZ001  # manifests have none
@@ -184,3 +195,94 @@ def test_blank_headings_get_names_that_are_not_taken():
         "unnamed_3",
         "a",
     ]
+
+
+# --- frames of other libraries --------------------------------------------------------------------
+
+MOMENT = datetime(2026, 1, 5, 7, 45)  # noqa: DTZ001  # as above
+POLARS = pl.DataFrame(
+    {
+        "id": ["007", None],
+        "number": [2**60 + 1, None],
+        "small": pl.Series([7, None], dtype=pl.UInt8),
+        "flag": [True, None],
+        "day": [date(1985, 3, 14), None],
+        "moment": [MOMENT, None],
+        "zoned": pl.Series([MOMENT, None]).dt.replace_time_zone("Europe/Berlin"),
+        "level": pl.Series(["low", None], dtype=pl.Enum(["low", "high"])),
+        "money": [Decimal("7.50"), None],
+        "nothing": [None, None],
+    }
+)
+AS_TEXT = {
+    "id": "007",
+    "number": str(2**60 + 1),
+    "small": "7",
+    "flag": "True",
+    "day": "1985-03-14",
+    "moment": "2026-01-05T07:45:00",
+    "zoned": "2026-01-05T07:45:00+01:00",
+    "level": "low",
+    "money": "7.50",
+}
+
+
+def through_duckdb(frame):
+    with duckdb.connect() as connection:
+        return connection.sql("select * from frame").to_arrow_table()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda frame: frame,
+        lambda frame: frame.to_arrow(),
+        lambda frame: frame.to_arrow().to_reader(),
+        through_duckdb,
+        lambda frame: frame.to_pandas(use_pyarrow_extension_array=True),
+    ],
+    ids=["polars", "arrow", "reader", "duckdb", "pandas with Arrow types"],
+)
+def test_a_frame_of_any_library_is_taken_as_it_is(made):
+    table = from_frame(made(POLARS))
+    assert table.row_numbers.tolist() == [1, 2]
+    texts = {name: as_text(table.cells[name]).tolist() for name in AS_TEXT}
+    # DuckDB shows moments in the zone of its session.
+    assert pd.Timestamp(texts["zoned"][0]) == pd.Timestamp(AS_TEXT["zoned"])
+    assert {name: cells[0] for name, cells in texts.items()} == AS_TEXT | {
+        "zoned": texts["zoned"][0]
+    }
+    assert all(pd.isna(cells[1]) for cells in texts.values())
+    pa.Table.from_pandas(table.frame)
+    if made is not through_duckdb:  # to which polars passes an Enum as text
+        level = pa.array(table.frame["level"])
+        assert level.dictionary.to_pylist() == ["low", "high"]
+
+
+def test_a_relation_of_duckdb_is_taken():
+    sql = "select '007' as id, 5::hugeint as n, 'b'::enum('b', 'a') as arm, null::integer as none"
+    table = from_frame(duckdb.sql(sql))
+    assert [as_text(table.cells[name])[0] for name in ("id", "n", "arm")] == ["007", "5", "b"]
+    assert table.cells["arm"].dtype.categories.tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("thing", "end"),
+    [
+        (POLARS.lazy(), "and this is a LazyFrame: call .collect() on it first."),
+        ({"a": [1]}, "and this is a dict."),
+        (pa.array([1]), "and this is a Int64Array."),
+    ],
+)
+def test_what_is_no_frame_is_said(thing, end):
+    with pytest.raises(CohortError) as caught:
+        from_frame(thing)
+    assert str(caught.value).endswith(end)
+
+
+@pytest.mark.parametrize(
+    "thing", [pl.Series([1]), pl.DataFrame({"a": pl.Series([1], dtype=pl.Int128)})]
+)
+def test_what_arrow_cannot_pass_on_is_said(thing):
+    with pytest.raises(ColumnsError, match=r"^The DataFrame is no Arrow table \(.*text first\.$"):
+        from_frame(thing)

@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import helios_research as hr
@@ -37,7 +40,15 @@ def test_a_table_is_submitted_with_its_mapping(german, make_sandbox, make_study,
     path = tmp_path / "manifest.csv"
     relative = [os.path.relpath(place, tmp_path) for place in german["recording"]]
     german.assign(recording=relative).to_csv(path, index=False, sep=";", encoding="cp1252")
-    for name, table in (("frame", german), ("file", str(path)), ("path", path)):
+    tables = {
+        "frame": german,
+        "file": str(path),
+        "path": path,
+        "polars": pl.from_pandas(german),
+        "duckdb": duckdb.sql("select * from german"),
+        "arrow": pa.Table.from_pandas(german),
+    }
+    for name, table in tables.items():
         sandbox = make_sandbox()
         study = make_study(sandbox, name)
         assert study.preflight(table, **DECLARED, progress=False)["verdict"].tolist() == ["ok"] * 2
@@ -51,7 +62,7 @@ def test_a_table_is_submitted_with_its_mapping(german, make_sandbox, make_study,
 @pytest.mark.parametrize(
     ("table", "arguments", "sentence"),
     [
-        ([1, 2], {}, "A study takes a cohort, a DataFrame or the path of a table"),
+        ([1, 2], {}, "A cohort is read from a DataFrame"),
         ("no.csv", {}, "no.csv cannot be read: there is no such file."),
         (pd.DataFrame({"file": ["a.wav"]}), {}, "The DataFrame lacks the columns recording"),
         (pd.DataFrame({"file": ["a.wav"]}), {"sheet": "x"}, "sheet= cannot be used here"),
