@@ -177,15 +177,15 @@ def _nullable(kind: pa.DataType) -> object:
 
 
 def from_dataframe(frame: pd.DataFrame, source: str, *, first_row: int) -> RawTable:
-    """Take a DataFrame as it is, with its named index levels as columns."""
+    """Take a DataFrame as it is, with index levels that have a name or hold text as columns."""
     if isinstance(frame.columns, pd.MultiIndex):
         raise ColumnsError.names(
             source,
             f"has {frame.columns.nlevels} levels of column names",
             "Flatten them first, for example with "
-            "df.columns = ['_'.join(map(str, names)) for names in df.columns].",
+            "df.columns = ['_'.join(str(name) for name in names if name != '') for names in df.columns].",
         )
-    cells = _with_named_index(frame)
+    cells = _with_index(frame, source)
     issues = Issues()
     names = column_names([_text_name(name) for name in cells.columns], issues)
     cells.columns = pd.Index(names, dtype="str")
@@ -214,13 +214,19 @@ def _comes_back(column: "pd.Series[Any]", array: pa.Array) -> bool:
     return all(after is None or before == after for before, after in both)
 
 
-def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:
-    own = list(frame.index.names)
-    new = [level for level in own if level is not None and level not in frame.columns]
-    levels = {level: frame.index.get_level_values(own.index(level)) for level in new}
+def _with_index(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     cells = frame.reset_index(drop=True)
-    for place, (level, values) in enumerate(levels.items()):
-        cells.insert(place, level, values.to_series(index=cells.index))
+    for number, level in reversed([*enumerate(frame.index.names)]):
+        values = frame.index.get_level_values(number).to_series(index=cells.index)
+        name = "index" if level is None and pd.api.types.is_string_dtype(values) else level
+        if name is None:
+            continue
+        if name not in cells.columns:
+            cells.insert(0, name, values)
+        elif level is not None and not as_text(values).equals(as_text(cells[name])):
+            remedy = f"Keep one of them: df = df.reset_index(drop=True), or df = df.drop(columns={name!r})."
+            what = f"has an index {name!r} and a column {name!r} that differ"
+            raise ColumnsError.names(source, what, remedy)
     return cells
 
 

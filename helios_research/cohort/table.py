@@ -89,7 +89,7 @@ class Cohort:
     ) -> "Cohort":
         """Make a cohort from a DataFrame.
 
-        The DataFrame is left as it is. Its index is not used, but named levels of it become
+        The DataFrame is left as it is. Levels of its index that have a name or hold text become
         columns. Numbers, dates and categories are written as text where they are fields or
         tags: whole numbers without ``.0``, dates and times in ISO 8601.
 

@@ -127,9 +127,26 @@ def test_named_levels_of_the_index_become_columns():
     assert taken(pd.DataFrame({"a": [1, 2]}, index=index)).frame.columns.tolist() == ["who", "a"]
 
 
-def test_an_index_named_like_a_column_is_left_out():
-    frame = pd.DataFrame({"a": [1, 2]}, index=pd.Index([3, 4], name="a"))
-    assert taken(frame).frame["a"].tolist() == [1, 2]
+def test_an_index_of_ids_without_a_name_becomes_a_column():
+    frame = pd.DataFrame({"a": [1, 2]}, index=["P1", "P2"])
+    assert taken(frame).frame["index"].tolist() == ["P1", "P2"]
+
+
+def test_an_index_that_is_a_column_too_is_taken_once():
+    frame = pd.DataFrame({"id": ["P1", "P2"], "a": [1, 2]}).set_index("id", drop=False)
+    assert taken(frame).frame.columns.tolist() == ["id", "a"]
+    frame = pd.DataFrame({"index": ["x", "y"]}, index=["P1", "P2"])
+    assert taken(frame).frame["index"].tolist() == ["x", "y"]
+
+
+def test_an_index_that_differs_from_the_column_of_its_name_is_refused():
+    frame = pd.DataFrame({"id": ["P1", "P2"]}, index=pd.Index(["P1", "P3"], name="id"))
+    with pytest.raises(ColumnsError) as caught:
+        taken(frame)
+    assert str(caught.value) == (
+        "The DataFrame has an index 'id' and a column 'id' that differ. Keep one of them: "
+        "df = df.reset_index(drop=True), or df = df.drop(columns='id')."
+    )
 
 
 def test_the_dataframe_given_is_left_as_it_was():
@@ -150,13 +167,17 @@ def test_half_a_character_in_a_name_becomes_a_replacement_character():
 
 
 def test_several_levels_of_columns_are_refused_with_a_line_that_flattens_them():
-    frame = pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")]))
+    frame = pd.DataFrame([["P1", 1]], columns=pd.MultiIndex.from_tuples([("id", ""), ("a", "b")]))
     with pytest.raises(ColumnsError) as caught:
         taken(frame)
-    assert str(caught.value) == (
-        "The DataFrame has 2 levels of column names. Flatten them first, for example with "
-        "df.columns = ['_'.join(map(str, names)) for names in df.columns]."
+    line = (
+        "df.columns = ['_'.join(str(name) for name in names if name != '') for names in df.columns]"
     )
+    assert str(caught.value) == (
+        f"The DataFrame has 2 levels of column names. Flatten them first, for example with {line}."
+    )
+    exec(line, {"df": frame})  # noqa: S102  # it is what a user pastes
+    assert taken(frame).frame.columns.tolist() == ["id", "a_b"]
 
 
 def test_columns_of_one_name_are_numbered():
