@@ -38,7 +38,7 @@ _NUMERIC = re.compile(
     r"(?:(?:T|,? +)([0-9]{1,2})((?::[0-9]{2}){1,2}(?:\.[0-9]+)?)(?: ?([AaPp])\.?[Mm]\.?)?)?"
 )
 _LIKE_ISO = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}(?![0-9/.-])")
-_MIDNIGHT = re.compile(r"T00:00(:00(\.0+)?)?$")
+_MIDNIGHT = re.compile(r"[T ]00:00(:00(\.0+)?)?$")
 
 
 def clean_values(
@@ -92,7 +92,12 @@ def as_declared(
 ) -> "pd.Series[str]":
     """Put the declared meaning, and dates in ISO 8601, in place of each cell that has one."""
     distinct = cells.dropna().unique().tolist()
-    read = {cell: meanings[cell] or None for cell in distinct if cell in meanings}
+    read: dict[str, str | None] = {}
+    if field == "date_of_birth":
+        # Programs write a date as its midnight.
+        moments = [cell for cell in distinct if _LIKE_ISO.match(cell) and _MIDNIGHT.search(cell)]
+        read |= {cell: _MIDNIGHT.sub("", cell) for cell in moments}
+    read |= {cell: meanings[cell] or None for cell in distinct if cell in meanings}
     if form:
         read |= _read_dates([cell for cell in distinct if cell not in read], field, form)
     return cells.map(read).astype("str").where(cells.isin(list(read)), cells) if read else cells

@@ -54,6 +54,13 @@ def test_values_and_dates_are_declared_for_files_too(folder, table_of, ending):
     assert cohort.issues.rows.empty
 
 
+def test_a_date_of_birth_may_be_written_as_its_midnight(cohort_of):
+    dates = ["1986-03-14 00:00:00", "1986-03-14T00:00", "1986-03-14 10:00:00"]
+    cohort = with_dates(cohort_of, *dates)
+    assert cohort.fields["date_of_birth"].tolist() == ["1986-03-14", "1986-03-14", dates[2]]
+    assert cohort.is_valid.tolist() == [True, True, False]
+
+
 def test_a_value_may_be_declared_to_be_blank(cohort_of):
     cohort = cohort_of({"accent": "-99"}, values={"accent": {-99: None}})
     assert cohort.fields["accent"].isna().all()

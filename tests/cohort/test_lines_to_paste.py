@@ -136,3 +136,26 @@ def test_qualtrics(tmp_path, files):
     assert arguments["columns"]["language"] == "UserLanguage"
     assert arguments["values"] == SEXES | {"language": {"EN-GB": "en-GB"}}
     assert cohort.fields["birth_sex"].tolist() == ["FEMALE", "MALE", "FEMALE"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "people"),
+    [
+        (
+            "kobo",
+            {"recording": "voice/voice_recording", "user_label": "person/participant_id"},
+            ["P1", "P2", "P007"],
+        ),
+        ("limesurvey", {"user_label": "token", "language": "startlanguage"}, ["tk1", "tk2", "tk007"]),
+    ],
+)  # fmt: skip
+def test_other_programs(tmp_path, files, kind, columns, people):
+    table = getattr(tables, kind)()
+    files(tables.rows_of(table))
+    path = tmp_path / "export.csv"
+    table.to_csv(path, index=False, sep=";", encoding="utf-8-sig")
+    cohort, arguments = follow(path)
+    assert arguments["columns"].items() >= columns.items()
+    assert cohort.fields["user_label"].tolist() == people
+    assert cohort.fields["birth_sex"].tolist() == ["FEMALE", "MALE", "FEMALE"]
+    assert cohort.fields["date_of_birth"].tolist() == ["1986-03-14", "1993-10-05", "1971-02-28"]

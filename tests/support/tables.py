@@ -150,3 +150,45 @@ def write_spss(path: Path) -> Path:
     }
     pyreadstat.write_sav(table, path, variable_value_labels=labels)
     return path
+
+
+def kobo() -> pd.DataFrame:
+    """An export of KoBo with names in place of labels: groups before names, and its own columns."""
+    return pd.DataFrame(
+        [
+            {
+                "start": "2026-03-02T09:30:00.000+01:00",
+                "end": "2026-03-02T09:41:00.000+01:00",
+                "person/participant_id": f"P{record}",
+                "person/dob": iso(born),
+                "person/sex": sex,
+                "voice/voice_recording": f"{record}-9_30_1.wav",
+                "voice/voice_recording_URL": f"https://kobo.example.org/media/{record}",
+                "_id": str(1000 + number),
+                "_uuid": f"0b7c{number}e1a",
+                "_submission_time": "2026-03-02T08:41:10",
+                "_index": str(number + 1),
+            }
+            for number, (record, born, sex) in enumerate(PEOPLE)
+        ]
+    )
+
+
+def limesurvey() -> pd.DataFrame:
+    """An export of LimeSurvey with the codes of questions as names."""
+    return pd.DataFrame(
+        [
+            {
+                "id": str(number + 1),
+                "submitdate": "2026-03-02 09:41:10",
+                "lastpage": "4",
+                "startlanguage": "de",
+                "seed": "1297452346",
+                "token": f"tk{record}",
+                "Geburtsdatum": f"{iso(born)} 00:00:00",
+                "Geschlecht": sex,
+                "Aufnahme": f"fu_{record}.wav",
+            }
+            for number, (record, born, sex) in enumerate(PEOPLE)
+        ]
+    )
