@@ -26,6 +26,8 @@ _SERVER = {"ftp", "hdfs", "http", "https", "sftp", "smb", "ssh"}
 SCHEMES = frozenset({*_CLOUD, *_SERVER, "file", "memory"})
 """Kinds of URL that recordings may have; fsspec reads them with the researcher's credentials."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# A drive or a share of Windows, elsewhere than on Windows, behind the folder of relative paths.
+_DRIVE = re.compile(r"(?:^|/)([A-Za-z]:(?=[\\/])|\\\\[^\\/]+\\[^\\/]+)")
 
 _MOST_NAMED = 5
 LONGEST_PATH = 4_096
@@ -69,7 +71,8 @@ def look(location: str, column: str = "recording") -> tuple[str, Problem | None]
     try:
         found = os.stat(location)  # noqa: PTH116  # as above
     except (OSError, ValueError) as error:
-        return location, _missing(location, error)
+        drive = None if os.name == "nt" else _DRIVE.search(location)
+        return location, _of_windows(drive[1], column) if drive else _missing(location, error)
     return f"{found.st_dev}:{found.st_ino}", _file_problem(location, found)
 
 
@@ -170,6 +173,15 @@ def _in_a_cell(column: str) -> Problem:
         f"pathlib; cells = {cells}; names = {names}; [pathlib.Path(name).write_bytes("
         "base64.b64decode(cell.rpartition(',')[2])) for name, cell in zip(names, cells)]; "
         f"df.loc[cells.index, {column!r}] = names",
+    )
+
+
+def _of_windows(drive: str, column: str) -> Problem:
+    cells = f"df[{column!r}]"
+    return Problem(
+        f"This is a path of Windows, and this computer has no {drive}.",
+        "Write the folder that it is on this computer in place of …, here or in the table: "
+        f"{cells} = {cells}.str.replace({drive!r}, '…').str.replace({chr(92)!r}, '/')",
     )
 
 

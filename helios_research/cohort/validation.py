@@ -72,7 +72,7 @@ def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
         "date_of_birth": date_of_birth(now),
         "birth_sex": birth_sex,
         "language": language,
-        **{name: local_time(now) for name in TIMES},
+        **{name: local_time(now, draft.mapping.name_of(name)) for name in TIMES},
     }
     known = undeclared(draft.stripped, draft.fields, draft.mapping.date_format)
     good = pd.DataFrame(index=draft.fields.index)

@@ -156,15 +156,18 @@ def date_of_birth(now: datetime) -> Validator:
     return validate
 
 
-def local_time(now: datetime) -> Validator:
-    """Make the validator of local dates and times."""
+def local_time(now: datetime, column: str) -> Validator:
+    """Make the validator of a column's local dates and times."""
+    cells = f"df[{column!r}]"
+    remedy = (
+        "Write the speaker's own local time without a zone, as in 2026-03-31T07:45:00, or convert a "
+        f"DataFrame with the speaker's zone: {cells} = pd.to_datetime({cells}, utc=True)"
+        ".dt.tz_convert('Europe/London').dt.tz_localize(None)"
+    )
 
     def validate(value: str) -> Problem | None:
         if _ZONED_TIME.fullmatch(value):
-            return Problem(
-                "The time has a zone.",
-                "Write the speaker's own local time without a zone, as in 2026-03-31T07:45:00.",
-            )
+            return Problem("The time has a zone.", remedy)
         if not _LOCAL_TIME.fullmatch(value):
             return Problem("Not an ISO 8601 date and time.", _TIME_REMEDY)
         try:

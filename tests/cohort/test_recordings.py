@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from helios_research.cohort import duplicate_audio_issues, read_cohort
+from helios_research.cohort import Cohort, duplicate_audio_issues, read_cohort
 from helios_research.cohort.recordings import (
     _file_problem,
     look,
@@ -78,6 +78,37 @@ def test_backslashes_of_windows_are_recognised(folder):
     (folder / "sub").mkdir()
     (folder / "sub" / "a.wav").write_bytes(b"x")
     assert problem_of(f"{folder}/sub\\a.wav").remedy == "Write / instead of \\ between folders."
+
+
+@pytest.mark.parametrize(
+    ("cells", "drive"),
+    [
+        (["Z:\\study\\a.wav", "Z:\\study\\b.wav"], "Z:"),
+        (["Z:/study/a.wav", "Z:/study/b.wav"], "Z:"),
+        (
+            ["\\\\server\\share\\study\\a.wav", "\\\\server\\share\\study\\b.wav"],
+            "\\\\server\\share",
+        ),
+    ],
+)
+def test_paths_of_windows_are_one_issue_with_the_line_that_mends_them(
+    cohort_of, table_of, folder, cells, drive
+):
+    changes = [{"recording": cells[0]}, {"recording": cells[1], "user_label": "P02"}]
+    causes = cohort_of(*changes).issues.causes
+    assert causes[["rows", "problem"]].to_numpy().tolist() == [
+        [2, f"This is a path of Windows, and this computer has no {drive}."]
+    ]
+    said, _, line = causes["remedy"][0].partition(": df")
+    assert (
+        said == "Write the folder that it is on this computer in place of …, here or in the table"
+    )
+    (folder / "study").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (folder / name).rename(folder / "study" / name)
+    df = table_of(*changes)
+    exec(f"df{line}".replace("…", str(folder)), {"df": df})  # noqa: S102  # it is what a user pastes
+    assert Cohort.from_frame(df).issues.rows.empty
 
 
 def test_folders_empty_files_and_pipes_are_not_recordings(folder):

@@ -3,6 +3,8 @@
 import pandas as pd
 import pytest
 
+from helios_research.cohort import Cohort
+
 
 def test_a_good_table_has_no_issues_and_all_rows_valid(cohort_of):
     cohort = cohort_of({}, {"birth_sex": "f"}, {"user_label": "P02"})
@@ -122,9 +124,28 @@ def test_real_dates_and_times_of_a_dataframe_are_written_in_iso(cohort_of):
     assert cohort.issues.rows.empty
 
 
-def test_a_moment_with_a_zone_is_an_error(cohort_of, found):
-    cohort = cohort_of({"recording_time": pd.Timestamp("2026-01-05T07:45", tz="Europe/Berlin")})
-    assert [problem for *_, problem in found(cohort)] == ["The time has a zone."]
+@pytest.mark.parametrize("kind", ["text", "moments"])
+def test_moments_with_a_zone_are_one_error_with_the_line_that_converts_them(table_of, folder, kind):
+    df = table_of({}, {"user_label": "P02"}).rename(columns={"recording_time": "at"})
+    df["at"] = pd.to_datetime(["2026-01-05T07:45Z", "2026-07-05T07:45Z"])
+    if kind == "text":
+        df["at"] = df["at"].map(str)
+    mapping = {"columns": {"recording_time": "at"}, "root": folder}
+    causes = Cohort.from_frame(df, **mapping).issues.causes
+    assert causes[["rows", "problem"]].to_numpy().tolist() == [[2, "The time has a zone."]]
+    said, _, line = causes["remedy"][0].partition(": df")
+    assert said == (
+        "Write the speaker's own local time without a zone, as in 2026-03-31T07:45:00, or convert a "
+        "DataFrame with the speaker's zone"
+    )
+    exec(f"df{line}", {"df": df, "pd": pd})  # noqa: S102  # it is what a user pastes
+    cohort = Cohort.from_frame(df, **mapping)
+    assert cohort.issues.rows.empty
+    # In London it is winter and then summer.
+    assert cohort.fields["recording_time"].tolist() == [
+        "2026-01-05T07:45:00",
+        "2026-07-05T08:45:00",
+    ]
 
 
 def test_tags_are_text_and_blank_ones_are_not_sent(cohort_of):

@@ -51,7 +51,7 @@ def test_a_part_of_a_date_is_completed_as_helios_wants_it():
     "value", ["2026-01-05T07:45:00", "2026-01-05T07:45", "2026-01-05 07:45:00.25"]
 )
 def test_local_times_without_a_zone_are_accepted(value):
-    assert validators.local_time(NOW)(value) is None
+    assert validators.local_time(NOW, "recorded")(value) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_local_times_without_a_zone_are_accepted(value):
     ],
 )
 def test_other_times_are_refused_and_say_why(value, problem):
-    assert validators.local_time(NOW)(value).problem == problem
+    assert validators.local_time(NOW, "recorded")(value).problem == problem
 
 
 @pytest.mark.parametrize("value", ["MALE", "female", "Intersex", "u", "F", "m"])
