@@ -49,8 +49,12 @@ test: $(VENV)/installed-test browser ## all tests, notebooks and widgets in a br
 faults: $(VENV)/installed-test ## write docs/faults.md from the tests of all faults, once they pass
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/faults --fault-page=docs/faults.md $(ARGS)
 
+.PHONY: docs
+docs: $(VENV)/installed-test ## build the documentation into build/docs: open build/docs/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+
 .PHONY: check
-check: format lint types docstrings imports dead-code spelling vulnerabilities bounds ## style, types, layers, dead code, bounds, known vulnerabilities
+check: format lint types docstrings imports dead-code spelling docs vulnerabilities bounds ## style, types, layers, documentation, bounds, known vulnerabilities
 
 .PHONY: lowest
 lowest: $(LOWEST)/installed ## all tests with the lowest allowed versions, but for notebooks and browsers

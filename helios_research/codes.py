@@ -42,7 +42,7 @@ class Explanation:
     remedy: str
 
 
-_KNOWN = {
+KNOWN = {
     HeliosCode.INVALID_FORMAT: Explanation(
         "The file is not audio in one of the six formats (FLAC, MP3, MP4, Ogg, WebM, WAV).",
         "Convert the recording and submit it again as a new file.",
@@ -135,6 +135,7 @@ _KNOWN = {
         "proxy repeats old answers, and report the model run's id to thymia.",
     ),
 }
+"""What the codes that are known mean, by code."""
 
 
 def explain(code: str) -> Explanation:
@@ -150,8 +151,8 @@ def explain(code: str) -> Explanation:
     Explanation
         Meaning and remedy; for a code that this version does not know, both say so.
     """
-    if code in _KNOWN:
-        return _KNOWN[code]
+    if code in KNOWN:
+        return KNOWN[code]
     if code.startswith("INVALID_"):
         return Explanation(
             f"The manifest's {code.removeprefix('INVALID_').lower()} cannot be used.",

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
 from importlib import resources
@@ -21,7 +20,9 @@ from pathlib import Path
 import ipywidgets
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from support.browser import chromium
 
 
 class PanelReader:
@@ -99,17 +100,6 @@ _LOAD_MS = 60_000
 _WAIT_MS = 30_000
 
 # No sandbox: tests run as root in containers. The rest keeps the browser off the network.
-_CHROMIUM = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
-
 _WHEN_READY = """async () => {
     const app = window.jupyterapp;
     await app.restored;
@@ -240,16 +230,9 @@ def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield Server(f"http://127.0.0.1:{port}", token, folder)
 
 
-# Not for the whole session: while Playwright is open, its event loop counts as running in this
-# thread, and tests of other folders could not run theirs.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium from the system's packages."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert program, "Chromium is missing: `make test` installs it, or says how"
-    with sync_playwright() as playwright, ExitStack() as closing:
-        browser = playwright.chromium.launch(executable_path=program, args=list(_CHROMIUM))
-        closing.callback(browser.close)
+    with chromium() as browser:
         yield browser
 
 
