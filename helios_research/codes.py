@@ -25,6 +25,8 @@ RECORDING_CHANGED = "INVALID_RECORDING_CHANGED"
 DUPLICATE_AUDIO = "INVALID_DUPLICATE_AUDIO"
 WITHDRAWN = "INVALID_WITHDRAWN"
 LEFT_OUT = "LEFT_OUT"
+INVITATION_UNFINISHED = "INVITATION_UNFINISHED"
+INVITED_AND_RECORDED = "INVITED_AND_RECORDED"
 RESULT_GONE = "RESULT_GONE"
 RESULT_UNUSABLE = "RESULT_UNUSABLE"
 UNKNOWN_STATUS = "UNKNOWN_STATUS"
@@ -69,7 +71,8 @@ KNOWN = {
     ),
     METADATA_CHANGED: Explanation(
         "The manifest differs from what was sent with this recording.",
-        "Correct the manifest, or submit with resend_changed=True to pay for a new run.",
+        "Correct the manifest, or submit with resend_changed=True to pay for a new run. An invitation "
+        "is replaced by study.invite(cohort, resend=[recording_id]).",
     ),
     "INVALID_ROW": Explanation(
         "The row itself is damaged: it has too many cells, or values that were never saved.",
@@ -100,6 +103,15 @@ KNOWN = {
     LEFT_OUT: Explanation(
         "The researcher left the recording out after listening to it.",
         "To send it after all, submit with the verdict send: see study.borderline().",
+    ),
+    INVITATION_UNFINISHED: Explanation(
+        "The invitation was begun, and its link never came.",
+        "Invite again, with the same line: study.invite(cohort, …) or `helios-research invite`.",
+    ),
+    INVITED_AND_RECORDED: Explanation(
+        "The row has a recording, and its participant was invited to make one. What the invitation "
+        "brings counts, and the file was not sent.",
+        "Remove the file from the row, or give it a row and a recording_id of its own.",
     ),
     RESULT_GONE: Explanation(
         "The service no longer has the run: its data was deleted before the answer was fetched.",

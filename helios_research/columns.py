@@ -34,7 +34,13 @@ class Outcome(StrEnum):
     INVALID = "invalid"
     SKIPPED = "skipped"
     LOST = "lost"
+    INVITED = "invited"
     PENDING = "pending"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it will change by itself, or by the next submission."""
+        return self in {Outcome.INVITED, Outcome.PENDING}
 
 
 class Verdict(StrEnum):
@@ -206,6 +212,7 @@ OUTCOME_LABELS: Mapping[str | float, str] = MappingProxyType(
         Outcome.INVALID: "not sent: the manifest's row has an error",
         Outcome.SKIPPED: "not sent: the preflight expects an error, or the researcher left it out",
         Outcome.LOST: "the answer was deleted before it was fetched",
+        Outcome.INVITED: "invited, not yet recorded",
         Outcome.PENDING: "not finished yet",
     }
 )
@@ -318,10 +325,19 @@ WITHDRAWN_RUNS = (
     Column("model_run_id", Kind.TEXT, "Helios' id of the model run, to pass on to thymia."),
     Column("state", Kind.CATEGORY, "The run's last state in the ledger."),
     Column("audio_may_be_there", Kind.FLAG, "False where no recording was ever uploaded to it."),
+    Column("open_link", Kind.TEXT, "Where the participant may still record, if invited to."),
     Column("delete_data", Kind.FLAG, "Whether Helios was asked to delete its data by itself."),
     Column("created_at", Kind.MOMENT, "When the model run was created."),
     Column("completed_at", Kind.MOMENT, "When Helios finished."),
     SOURCE,
 )
+
+LINK = "link"
+
+INVITATIONS = (
+    Column(LINK, Kind.TEXT, "Where the participant records: a secret, for this participant alone."),
+    *(RESULTS_BY_NAME[name] for name in ("model_run_id", "outcome", "error_code", "error_reason")),
+)
+"""What `Study.invite` adds to the keys and the researcher's own columns."""
 
 RESERVED_NAMES = frozenset(column.name for column in RESULTS) - {RECORDING_ID.name}

@@ -7,7 +7,8 @@
     │   └── ApiKeyError           there is no API key, it is not valid, or it cannot be stored
     ├── CohortError               a table cannot be read as a cohort at all
     │   ├── UnreadableTableError  its file cannot be opened or understood
-    │   └── ColumnsError          its columns do not fit, or cannot be used as asked
+    │   ├── ColumnsError          its columns do not fit, or cannot be used as asked
+    │   └── InvitationError       participants cannot be invited as asked
     ├── PseudonymsError           labels for participants cannot be made
     ├── RecordingUnavailableError the bytes of a recording cannot be read
     ├── StudyError                a study folder cannot be used
@@ -164,6 +165,49 @@ class CohortError(HeliosResearchError):
         )
 
 
+class InvitationError(CohortError):
+    """Participants cannot be invited as asked; no one was invited, and nothing was changed."""
+
+    @classmethod
+    def no_one(cls) -> Self:
+        """Report that no row waits for a recording."""
+        return cls(
+            "Every row of the table has a recording, so there is no one to invite. Leave the recording "
+            "blank in the rows of those who are to record themselves."
+        )
+
+    @classmethod
+    def ambiguous(cls, label: str) -> Self:
+        """Report rows that cannot be distinguished later."""
+        return cls(
+            f"{label!r} is in several rows without a recording, and nothing says which invitation is for "
+            "which. Give each row a key that stays: "
+            'df["recording_id"] = df["user_label"] + "-" + '
+            '(df.groupby("user_label").cumcount() + 1).astype("str").'
+        )
+
+    @classmethod
+    def unknown(cls, recording_id: str, known: Iterable[str]) -> Self:
+        """Report a key for which there is no invitation to replace."""
+        close = get_close_matches(recording_id, list(known), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        return cls(f"No row without a recording has the recording_id {recording_id!r}.{hint}")
+
+    @classmethod
+    def used(cls, recording_id: str) -> Self:
+        """Report an invitation that has brought a recording already."""
+        return cls(
+            f"The participant has recorded for {recording_id!r} already, and what was paid for is not "
+            "replaced. Submit to get the scores; for another recording, add a row with a recording_id of "
+            "its own."
+        )
+
+    @classmethod
+    def ending(cls, path: Path) -> Self:
+        """Report a file of invitations in a format that is not written."""
+        return cls(f"Invitations are written to a .csv or .xlsx file, and this is {path.name!r}.")
+
+
 class UnreadableTableError(CohortError):
     """The file of a table cannot be opened or understood."""
 
@@ -187,10 +231,15 @@ class ColumnsError(CohortError):
         blank = (
             "; in place of … write a column, or in constants= one value for all rows, such as en-GB"
         )
+        invite = (
+            ' If participants are to record themselves, declare constants={"recording": ""}, and see '
+            "study.invite."
+        )
         return cls(
             f"{source} lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}. It has: "
             f"{_listed(_some(list(available)))}. If this is right, declare {line}"
             f"{blank if '…' in line else ''}."
+            f"{invite if 'recording' in missing and '…' in line else ''}"
         )
 
     @classmethod

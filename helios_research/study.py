@@ -1,6 +1,6 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,11 @@ from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
+from helios_research.results.invitations import (
+    check_ending,
+    invitations_in,
+    write_invitations,
+)
 from helios_research.results.table import Snapshot
 from helios_research.state.loader import (
     LedgerCache,
@@ -40,6 +45,7 @@ from helios_research.state.verdicts import VerdictTable, remember_verdicts
 from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions
 from helios_research.submission.background import Submission
 from helios_research.submission.engine import Engine
+from helios_research.submission.invitations import check_table, check_unused
 from helios_research.submission.work_queue import Inspector
 from helios_research.withdrawal import (
     COHORT_FILE,
@@ -144,8 +150,11 @@ class Study:
             return "`study.submission.wait()`; a submission is running."
         if holder_of(self.folder) is not None:
             return "`hr.widgets.SubmissionMonitor(study)`; a submission is running elsewhere."
+        if now.left:
+            return f"`study.submit()`, as {counted(now.left, 'recording')} are left."
         if now.done < now.total:
-            return f"`study.submit()`, as {counted(now.total - now.done, 'recording')} are left."
+            waiting = counted(now.total - now.done, "invited recording")
+            return f"`study.submit()` from time to time: {waiting} not made yet, when last asked."
         return "`study.results()`, `study.report()` or `hr.widgets.Explorer(study.results())`."
 
     @property
@@ -321,6 +330,7 @@ class Study:
         delete_data: bool = False,
         internal_error_retries: int = 3,
         resend_changed: bool = False,
+        ask_invited: bool = False,
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
         patience: float = 600.0,
@@ -359,6 +369,9 @@ class Study:
         resend_changed
             Whether recordings whose metadata changed after they were sent are sent, and paid for,
             again.
+        ask_invited
+            Whether to ask about all invited participants now, and not only those whose turn it is; see
+            `invite`.
         uploads
             Uploads at the same time, from 1 to 8.
         deadline_s
@@ -425,6 +438,7 @@ class Study:
         delete_data: bool = False,
         internal_error_retries: int = 3,
         resend_changed: bool = False,
+        ask_invited: bool = False,
         uploads: int = MOST_UPLOADS,
         deadline_s: float = 1800.0,
         patience: float = 600.0,
@@ -443,7 +457,7 @@ class Study:
             As for `read_cohort`, where the table is read here.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
-        internal_error_retries, resend_changed, uploads, deadline_s, patience, stop_at_error_rate, verdicts
+        internal_error_retries, resend_changed, ask_invited, uploads, deadline_s, patience, stop_at_error_rate, verdicts
             As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.
@@ -467,6 +481,85 @@ class Study:
         if monitor and in_notebook():
             self._monitor(options).show()
         return submission
+
+    def invite(  # noqa: PLR0913 - written out for tab completion
+        self,
+        cohort: Table | None = None,
+        *,
+        columns: Mapping[str, Hashable] | None = None,
+        values: Mapping[str, Mapping[Any, Any]] | None = None,
+        date_format: str | Mapping[str, str] | None = None,
+        order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
+        constants: Mapping[str, Any] | None = None,
+        tags: Iterable[Hashable] | str | None = None,
+        root: str | PathLike[str] | None = None,
+        sheet: str | None = None,
+        path: str | PathLike[str] | None = None,
+        resend: Iterable[str] = (),
+        delete_data: bool = False,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Invite participants to record themselves, in thymia's hosted activity.
+
+        Each row without a recording gets a link for its participant to open. May be called again at any
+        time: rows that have an invitation keep it, and a row is found again by its ``recording_id``.
+        `submit` gets the scores of those who have recorded. It asks about an invitation first after a
+        day, then ever more rarely, and every 6 hours with ``delete_data``.
+
+        Parameters
+        ----------
+        cohort
+            The participants and sessions: a cohort, or a DataFrame or the path of a table to read;
+            without it, those of the last submission. A table without recordings declares them as
+            ``constants={"recording": ""}``.
+        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
+            As for `read_cohort`, where the table is read here.
+        path
+            A .csv or .xlsx file to write the table to, for mail merge.
+        resend
+            Recording ids whose invitations are replaced by new ones. The scores of who still uses the
+            old link are not fetched. One that was used is not replaced.
+        delete_data
+            Whether Helios deletes recording, metadata and scores 12 hours after completion: then submit
+            at least twice a day, as scores that are not fetched by then are lost.
+        progress
+            Whether a line shows the progress.
+
+        Returns
+        -------
+        DataFrame
+            One row per row without a recording: ``recording_id``, ``user_label``, the table's own
+            columns, and ``columns.INVITATIONS``. A link is a secret: displays of the table hide it.
+
+        Raises
+        ------
+        ConfigError
+            No key, or options that cannot be used.
+        CohortError
+            The table cannot be read as a cohort, or its participants cannot be invited; no one was.
+        StudyError
+            The folder is in use, cannot be written, or belongs to another service.
+        ServiceError
+            Helios refuses the key, cannot be reached, or gives no link.
+        """
+        options = SubmitOptions(delete_data=delete_data, preflight=False, stop_at_error_rate=None)
+        replaced = {resend} if isinstance(resend, str) else {*resend}
+        read = cohort_among(locals())
+        read = self.cohort if read is None else read
+        check_table(read, replaced)
+        target = None if path is None else check_ending(self._target(path))
+        submission = self._start(read, options, None, resend=replaced)
+        try:
+            submission.wait(watch=_progress_line() if progress else None)
+        finally:
+            # Whatever ended it: who has a link by now is in the table.
+            with Ledger.read(self.folder) as ledger:
+                table = invitations_in(ledger, read)
+            if target is not None:
+                write_invitations(table, target)
+        return table
 
     def results(self) -> pd.DataFrame:
         """Give the results as they are now, at any time.
@@ -649,6 +742,7 @@ class Study:
         cohort: Cohort | None,
         options: SubmitOptions,
         verdicts: VerdictTable | None,
+        resend: Collection[str] | None = None,
     ) -> Submission:
         client = self._client or Client()
         if cohort is None and not (self.folder / COHORT_FILE).exists():
@@ -661,6 +755,7 @@ class Study:
             if verdicts is not None:
                 seen = seen_at(ledger, cohort.fields["recording"].dropna())
                 remember_verdicts(ledger, seen, verdicts)
+            check_unused(ledger, resend or ())
             rows = rows_of(cohort, ledger.withdrawn())
             statuses = StatusLoader(ledger, cohort, rows, options).statuses()
             inspector = Inspector(ledger, preflight=options.preflight)
@@ -677,6 +772,7 @@ class Study:
             options,
             self._clock,
             partial(self._keep, cohort, proved),
+            resend,
         )
         self.submission = Submission(
             engine.run,

@@ -25,7 +25,7 @@ from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
 from helios_research.columns import WITHDRAWN_RUNS, Source
 from helios_research.errors import UnfinishedWithdrawalError, UnknownParticipantError
-from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal
+from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal, State
 from helios_research.ledger.storage import DATABASE_FILES, HOLDER_NAME, LOCK_NAME
 from helios_research.results.files import read_footer
 from helios_research.results.table import Snapshot, as_column
@@ -138,6 +138,13 @@ class Withdrawal:
             "Not reached: the recordings themselves, the manifest, files outside of this folder, "
             "saved notebooks, backups and copies. Remove the participant there too."
         )
+        links = self.runs["open_link"].dropna().tolist()
+        if links:
+            parts.append(
+                "These links are open: what is recorded there still reaches Helios. Tell the participant "
+                "not to use them, delete them from the files that have them, and ask thymia to close "
+                "them:\n\n" + "\n".join(f"    {link}" for link in links)
+            )
         # Last, where the eye rests: no one else knows these ids now.
         if self.letter:
             parts.append(
@@ -222,7 +229,8 @@ def _run(attempt: Attempt) -> dict[str, Any]:
     return {
         "model_run_id": attempt.model_run_id,
         "state": attempt.state.value,
-        "audio_may_be_there": attempt.upload_began_at is not None,
+        "audio_may_be_there": attempt.upload_began_at is not None or attempt.is_invitation,
+        "open_link": attempt.upload_url if attempt.state is State.INVITED else None,
         "delete_data": attempt.delete_data,
         "created_at": created and created.isoformat(),
         "completed_at": completed and completed.isoformat(),

@@ -49,7 +49,17 @@ SENTENCES = {
     ),
     "METADATA_CHANGED": (
         "The manifest differs from what was sent with this recording.",
-        "Correct the manifest, or submit with resend_changed=True to pay for a new run.",
+        "Correct the manifest, or submit with resend_changed=True to pay for a new run. An invitation "
+        "is replaced by study.invite(cohort, resend=[recording_id]).",
+    ),
+    "INVITATION_UNFINISHED": (
+        "The invitation was begun, and its link never came.",
+        "Invite again, with the same line: study.invite(cohort, …) or `helios-research invite`.",
+    ),
+    "INVITED_AND_RECORDED": (
+        "The row has a recording, and its participant was invited to make one. What the invitation "
+        "brings counts, and the file was not sent.",
+        "Remove the file from the row, or give it a row and a recording_id of its own.",
     ),
     "INVALID_ROW": (
         "The row itself is damaged: it has too many cells, or values that were never saved.",

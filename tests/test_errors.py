@@ -144,6 +144,31 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         "The recording a.wav does not exist: check the path.",
     ),
     (
+        errors.InvitationError.no_one,
+        "Every row of the table has a recording, so there is no one to invite. Leave the recording "
+        "blank in the rows of those who are to record themselves.",
+    ),
+    (
+        partial(errors.InvitationError.ambiguous, "P07"),
+        "'P07' is in several rows without a recording, and nothing says which invitation is for "
+        "which. Give each row a key that stays: "
+        'df["recording_id"] = df["user_label"] + "-" + '
+        '(df.groupby("user_label").cumcount() + 1).astype("str").',
+    ),
+    (
+        partial(errors.InvitationError.unknown, "P7-1", ["P07-1", "P08-1"]),
+        "No row without a recording has the recording_id 'P7-1'. Did you mean 'P07-1'?",
+    ),
+    (
+        partial(errors.InvitationError.used, "P07-1"),
+        "The participant has recorded for 'P07-1' already, and what was paid for is not replaced. "
+        "Submit to get the scores; for another recording, add a row with a recording_id of its own.",
+    ),
+    (
+        partial(errors.InvitationError.ending, Path("links.pdf")),
+        "Invitations are written to a .csv or .xlsx file, and this is 'links.pdf'.",
+    ),
+    (
         partial(errors.StudyError.needed_file, FOLDER / "cohort.parquet"),
         "The study itself needs studies/night/cohort.parquet, so it was not replaced. Name another "
         "file.",

@@ -257,7 +257,8 @@ def _check_field(source: str, field: str, column: str) -> None:
 def _check_constants(source: str, mapped: Mapping[str, str], constants: Mapping[str, Any]) -> None:
     for field in constants:
         _check_field(source, field, "")
-        if field in _NEVER_CONSTANT:
+        # No recording in any row: the participants are invited to make them.
+        if field in _NEVER_CONSTANT and (field, constants[field]) != ("recording", ""):
             what = f"{field!r} cannot be the same in all rows"
             raise ColumnsError.mapping(source, what, "Name a column for it with columns=.")
         if field in mapped:

@@ -44,6 +44,7 @@ from helios_research.cohort.validation import (
     check_header,
     check_speakers,
     check_values,
+    code_of,
 )
 from helios_research.cohort.validators import HEADER, Issues, shortened, typed
 from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
@@ -185,6 +186,16 @@ class Cohort:
         return self._tables.fields.copy(deep=False)
 
     @property
+    def has_ids(self) -> bool:
+        """Whether the table gives each row a ``recording_id``; else it is made up."""
+        return RECORDING_ID.name in self._tables.mapping.columns
+
+    @property
+    def own_columns(self) -> pd.DataFrame:
+        """The table's columns that are none of the standard fields, untouched."""
+        return self.frame.drop(columns=list(self._tables.mapping.columns.values()))
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The columns that are sent as tags."""
         return self._tables.mapping.tags
@@ -239,6 +250,10 @@ class Cohort:
             error, and ``error_reason``, all its errors in words.
         """
         errors = self._errors()
+        # Last, so that it comes first only where the row has no other error.
+        is_recording = errors["error_code"] == code_of("recording")
+        order = pd.DataFrame({"position": errors["position"], "last": is_recording})
+        errors = errors.loc[order.sort_values(["position", "last"], kind="stable").index]
         facts = (errors[name].tolist() for name in ("column", "value", "problem", "remedy"))
         sentences = [_sentence(*each) for each in zip(*facts, strict=True)]
         pairs = zip(errors["position"].tolist(), sentences, strict=True)
@@ -441,7 +456,7 @@ def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataF
 
 
 def _recordings_as_given(tables: CohortTables) -> "pd.Series[str]":
-    own = tables.frame[tables.mapping.name_of("recording")]
+    own = tables.frame.get(tables.mapping.name_of("recording"), tables.fields["recording"])
     return text_column(cell_text(cell) for cell in own.tolist())
 
 
@@ -524,7 +539,9 @@ def _tables_of(
     canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
     given = _stripped(draft.given["recording"])
     # A cell may hold a whole recording.
-    names = given.where(given.str.len() <= LONGEST_PATH)
+    names = given.fillna(fields["user_label"]).where(
+        given.isna() | (given.str.len() <= LONGEST_PATH)
+    )
     canonical[RECORDING_ID.name] = unique_ids(keys, names)
     return CohortTables(
         source=raw.source,

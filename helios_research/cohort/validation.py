@@ -176,7 +176,8 @@ def _remedy_for_blank(draft: Draft, field: str, blank: "pd.Series[bool]") -> str
     if field == "user_label":
         return "Fill in the user label, in each row that was merged with others too."
     if draft.mapping.fill_within is None and field == "recording":
-        return f"Fill in the recording, or {line}, which leaves out rows without one."
+        invite = "or let the participant record: study.invite"
+        return f"Fill in the recording, or {line}, which leaves out rows without one, {invite}."
     is_elsewhere = labels[blank].isin(labels[~blank].dropna()).any()
     if draft.mapping.fill_within is None and field in OF_A_PERSON and is_elsewhere:
         return f"Fill in the {words}, or {line}, which takes it from the participant's other rows."

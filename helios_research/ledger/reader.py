@@ -18,6 +18,7 @@ from helios_research.ledger.records import (
     State,
     Transition,
     Withdrawn,
+    invitation_to,
     load_runs,
     load_withdrawn,
     to_moment,
@@ -117,6 +118,12 @@ class LedgerReader:
         among = "SELECT value FROM json_each(?)"
         query = f"{_ATTEMPTS} WHERE sha256 IN ({among}) ORDER BY attempt_id"
         return self._read(_to_attempt, query, json.dumps(list(recordings)))
+
+    def invitations(self) -> list[Attempt]:
+        """Read all attempts that are invitations, oldest first."""
+        first, beyond = invitation_to(""), invitation_to("\U0010ffff")
+        query = f"{_ATTEMPTS} WHERE sha256 BETWEEN ? AND ? ORDER BY attempt_id"
+        return self._read(_to_attempt, query, first, beyond)
 
     def columns_of_attempts(self, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Read some columns of all attempts as they are stored, oldest first, in constant memory."""

@@ -262,6 +262,16 @@ def write_excel(table: ExportTable, book: pd.DataFrame, readme: str, path: Path)
         workbook.save(file)
 
 
+def write_sheet(table: pd.DataFrame, title: str, path: Path) -> None:
+    """Write a workbook of one sheet."""
+    from openpyxl import Workbook
+
+    workbook = Workbook(write_only=True)
+    _add_sheet(workbook, title, table)
+    with path.open("wb") as file:
+        workbook.save(file)
+
+
 def _add_sheet(
     workbook: "Workbook", title: str, table: pd.DataFrame, utc: Collection[str] = ()
 ) -> None:

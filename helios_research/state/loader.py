@@ -21,7 +21,7 @@ from helios_research._util.arrow import batches, json_columns
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.columns import AUDIO, RECORDING_ID, Kind, Outcome, Severity
-from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting
+from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting, State, invitation_to
 from helios_research.preflight_checks.check import Check
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
 from helios_research.state.rows import (
@@ -64,6 +64,7 @@ class StatusLoader:
         self._ledger = ledger
         self._options = options
         self._verdicts = Verdicts(ledger)
+        invited = _invited(ledger, cohort)
         if rows is None:
             requests = RowRequests(cohort, ledger.withdrawn())
             self._rows_at: Callable[[Sequence[int]], Sequence[Row]] = requests.at
@@ -73,8 +74,11 @@ class StatusLoader:
             self._rows_at = lambda positions: [rows[position] for position in positions]
             self._digests = pa.chunked_array([[row.digest for row in rows]], pa.string())
             locations = (row.location for row in rows)
-        self.audio = _audio_at(ledger, locations)
+        # What is known of a file is not about what an invited participant recorded.
+        places = (None if key else place for key, place in zip(invited, locations, strict=True))
+        self.audio = _audio_at(ledger, places)
         self._hashes = self.audio["sha256"]
+        self._identities = pc.coalesce(pa.array(invited, pa.string()), self._hashes)
         self._duplicates = duplicate_rejections(cohort, self._hashes)
         self._digests_by_audio = self._digests_of_shared_audio()
 
@@ -87,7 +91,7 @@ class StatusLoader:
     def statuses(self) -> list[RowStatus]:
         """Give the status of every row."""
         table = self.table()
-        sha256 = pc.if_else(table["attempt_id"].is_valid(), self._hashes, None)
+        sha256 = pc.if_else(table["attempt_id"].is_valid(), self._identities, None)
         columns = table.append_column("sha256", sha256).select(RowStatus._fields).to_pydict()
         return [
             RowStatus(_OUTCOMES[outcome], _STEPS[step], *facts)
@@ -135,7 +139,7 @@ class StatusLoader:
 
     def _decided(self, positions: Sequence[int]) -> Iterator[RowStatus]:
         rows = self._rows_at(positions)
-        hashes = self._hashes.take(pa.array(positions, pa.int64())).to_pylist()
+        hashes = self._identities.take(pa.array(positions, pa.int64())).to_pylist()
         attempts = defaultdict[str, list[Attempt]](list)
         for attempt in self._ledger.attempts_with(filter(None, hashes)):
             attempts[attempt.sha256].append(attempt)
@@ -166,6 +170,15 @@ class StatusLoader:
         for sha256, digest in zip(*shared, strict=True):
             digests[sha256].add(digest)
         return dict(digests)
+
+
+def _invited(ledger: LedgerReader, cohort: Cohort) -> Sequence[str | None]:
+    """Identify the recordings that participants were invited to make, by row; None for all others."""
+    known = {one.sha256 for one in ledger.invitations() if one.state is not State.ABANDONED}
+    if not known:
+        return [None] * len(cohort)
+    keys = map(invitation_to, cohort.fields["recording_id"])
+    return [key if key in known else None for key in keys]
 
 
 def _repeated(values: pa.ChunkedArray) -> pa.Array:

@@ -22,10 +22,11 @@ from helios_research.api.transport import FALLBACK_MEDIA_TYPE
 from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
 from helios_research.columns import Verdict
-from helios_research.ledger import Attempt, NewAttempt, Withdrawn
+from helios_research.ledger import Attempt, NewAttempt, Withdrawn, invitation_to
 from helios_research.preflight_checks.check import Check
 
 _SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
+_NO_RECORDING = "INVALID_RECORDING"
 _OPTIONAL = ("accent", "recording_time", "sleep_time", "wake_time")
 
 ROWS_IN_A_PART = 5_000
@@ -69,6 +70,12 @@ class Row:
     rejection: Rejection | None
 
     @property
+    def may_be_invited(self) -> bool:
+        """Whether the row lacks its recording and nothing else."""
+        lacks = self.rejection is not None and self.rejection.error_code == _NO_RECORDING
+        return lacks and self.location is None and self.request_text is not None
+
+    @property
     def request(self) -> RunRequest | None:
         """The request to Helios; None where the row makes none."""
         if self.request_text is None:
@@ -104,6 +111,11 @@ class Job:
     def location(self) -> str:
         """Absolute path or URL of the recording."""
         return self.row.location or ""
+
+    @classmethod
+    def invited(cls, row: Row) -> Self:
+        """Describe the recording that a participant is invited to make."""
+        return cls(row, invitation_to(row.recording_id), 0, None, None)
 
     @classmethod
     def resumed(cls, row: Row, attempt: Attempt) -> Self:
@@ -175,7 +187,7 @@ class RowRequests:
         for place, (position, label) in enumerate(zip(positions, labels, strict=True)):
             text, rejection = texts[place], self._rejection(position, label)
             # A row that only lacks its file still has a request, by which earlier scores are found.
-            if rejection is not None and rejection.error_code != "INVALID_RECORDING":
+            if rejection is not None and rejection.error_code != _NO_RECORDING:
                 text = None
             elif text is None:
                 text, problem = _validated(fields.iloc[place], tags.iloc[place])

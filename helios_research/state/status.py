@@ -18,12 +18,15 @@ from helios_research._util.screen import Colour, Share
 from helios_research._util.text import counted, duration
 from helios_research.api.models import RunRequest
 from helios_research.codes import (
+    INVITATION_UNFINISHED,
+    INVITED_AND_RECORDED,
     LEFT_OUT,
     METADATA_CHANGED,
     RECORDING_CHANGED,
     RECORDING_UNREACHABLE,
     WITHDRAWN,
     HeliosCode,
+    explain,
 )
 from helios_research.columns import Outcome, Verdict
 from helios_research.ledger import Attempt, State
@@ -124,7 +127,7 @@ def next_action(
         return _before_upload(attempt, request_digest, options, now)
     if attempt.state is State.UPLOADING:
         return ConfirmUpload(attempt)
-    if attempt.state is State.UPLOADED:
+    if attempt.state in {State.INVITED, State.UPLOADED}:
         return Poll(attempt)
     return Done(attempt)
 
@@ -150,8 +153,10 @@ def governing_attempt(
 
     That is the latest one for this very request; else the latest that has sent this audio with
     other metadata, since to send it again is to pay twice (with ``resend`` these do not count); else
-    an open one without audio.
+    an open one without audio. Of invitations it is the latest, whatever the row says by now.
     """
+    if history and history[-1].is_invitation:
+        return None if history[-1].state is State.ABANDONED else history[-1]
     same = [a for a in history if a.request_digest == request_digest]
     if same and same[-1].state is not State.ABANDONED:
         return same[-1]
@@ -177,7 +182,7 @@ def failed_inside(attempt: Attempt) -> bool:
 
 
 def _may_try_again(attempt: Attempt, history: Sequence[Attempt], tries: int) -> bool:
-    if not failed_inside(attempt):
+    if not failed_inside(attempt) or attempt.is_invitation:
         return False
     failures = sum(
         a.error_code == HeliosCode.INTERNAL
@@ -302,7 +307,7 @@ def _next_step(
     history: Sequence[Attempt],
     options: DecisionOptions,
 ) -> NextStep:
-    if attempt.state is State.UPLOADED:
+    if attempt.state in {State.INVITED, State.UPLOADED}:
         return NextStep.RESUME
     if attempt.state is State.UPLOADING:
         # A row that makes no request any more can still be asked about, but not uploaded again.
@@ -348,6 +353,8 @@ def outcome_in(state: State, error_code: str | None) -> Outcome:
     """Give the outcome that a state of the ledger means; ``invalid`` where the file has changed."""
     if state is State.ABANDONED and error_code == RECORDING_CHANGED:
         return Outcome.INVALID
+    if state is State.INVITED:
+        return Outcome.INVITED
     return _OUTCOMES.get(state, Outcome.PENDING)
 
 
@@ -359,6 +366,9 @@ def _sent(row: Row, attempt: Attempt, runs: int, step: NextStep) -> RowStatus:
     code, reason = attempt.error_code, attempt.error_reason
     if attempt.request_digest != row.digest:
         code, reason = _changed_since(row, attempt)
+    elif attempt.is_invitation and (attempt.state is State.INVITING or row.location):
+        code = code or (INVITED_AND_RECORDED if row.location else INVITATION_UNFINISHED)
+        reason = reason or explain(code).meaning
     return RowStatus(
         outcome_of(attempt), step, attempt.attempt_id, attempt.sha256, runs, code, reason
     )
@@ -436,7 +446,12 @@ class Progress:
     @property
     def done(self) -> int:
         """Rows that have their final outcome."""
-        return self.total - self.outcomes.get(Outcome.PENDING, 0)
+        return self.total - sum(count for name, count in self.outcomes.items() if name.is_open)
+
+    @property
+    def left(self) -> int:
+        """Rows that a submission works on; those invited wait for their participants."""
+        return self.outcomes.get(Outcome.PENDING, 0)
 
     @property
     def per_minute(self) -> float | None:
@@ -450,7 +465,7 @@ class Progress:
         """Seconds left at the speed of this submission, or None while that is unknown."""
         if self.per_minute is None or self.outage:
             return None
-        return 60 * (self.total - self.done) / self.per_minute
+        return 60 * self.left / self.per_minute
 
     @property
     def shares(self) -> list[Share]:
@@ -463,8 +478,7 @@ class Progress:
     @property
     def waiting(self) -> str:
         """The number of recordings that have no outcome yet, in words."""
-        left = self.total - self.done
-        return f"{counted(left, 'recording')} {'waits' if left == 1 else 'wait'}"
+        return f"{counted(self.left, 'recording')} {'waits' if self.left == 1 else 'wait'}"
 
     def __str__(self) -> str:
         """Write the progress as one line, what one looks at first at its beginning."""
@@ -483,7 +497,7 @@ class Progress:
             yield self.outage
             yield f"{self.waiting}, nothing is lost"
             return
-        if self.remaining_s is not None and self.done < self.total:
+        if self.remaining_s is not None and self.left:
             yield f"{duration(self.remaining_s)} left"
         if self.per_minute is not None:
             yield f"{self.per_minute:,.0f}/min"

@@ -29,6 +29,7 @@ class SubmitOptions(DecisionOptions):
         An option has a value that it cannot have.
     """
 
+    ask_invited: YesNo = False
     rate: Annotated[float | None, _ABOVE_0] = None
     max_in_flight: Annotated[
         int | None, Field(ge=1, description="a whole number of at least 1")

@@ -123,7 +123,7 @@ class Submission:
                 self._watch(None, watch)
             # In a script a class of our own would change the exit status.
             kind = SubmissionInterrupt if in_notebook() else KeyboardInterrupt
-            raise kind(_interrupted(self.progress.total - self.progress.done)) from None
+            raise kind(_interrupted(self.progress.left)) from None
         if self._error is not None:
             raise self._error
         return self._result

@@ -8,7 +8,7 @@ disk ends the submission, with nothing lost.
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,7 @@ from helios_research.state.rows import Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
 from helios_research.submission import Clock, SubmitOptions
 from helios_research.submission.background import REFRESH_S
+from helios_research.submission.invitations import is_due, to_invite
 from helios_research.submission.polling import CompletionModel
 from helios_research.submission.rate_limiter import RateLimiter, RequestKind
 from helios_research.submission.recording_task import RecordingTask
@@ -77,8 +78,11 @@ class Runner:
         queue: AsyncIterator[WorkItem | NotSent],
         history: Callable[[str], Sequence[Attempt]],
         outcomes: Sequence[Outcome],
+        *,
+        invites: bool = False,
     ) -> None:
         self._recording_task = recording_task
+        self._act = recording_task.invite if invites else recording_task.run
         self._queue = queue
         self._history = history
         self._counts = Counter(outcomes)
@@ -186,7 +190,7 @@ class Runner:
         try:
             async with lock:
                 history = self._history(job.sha256)
-                attempt = await self._recording_task.run(job, history)
+                attempt = await self._act(job, history)
             self._count(Outcome.PENDING, outcome_of(attempt))
             # What an earlier submission had sent is no reason to stop this one.
             if attempt.attempt_id not in {known.attempt_id for known in history}:
@@ -216,7 +220,7 @@ class Runner:
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1
         self._counts[after] += 1
-        self._finished_here += after is not Outcome.PENDING and after is not before
+        self._finished_here += not after.is_open and after is not before
 
     def _fail(self, error: Exception) -> None:
         """End the submission at once: the queue may be waiting for a slow file for long."""
@@ -234,7 +238,11 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Everything that one submission needs."""
+    """Everything that one submission needs.
+
+    With ``resend`` it sends no recordings, but invites participants: those without an invitation, and
+    these recording ids' again.
+    """
 
     client: Client
     ledger: Ledger
@@ -245,6 +253,7 @@ class Engine:
     options: SubmitOptions
     clock: Clock
     on_proved: Callable[[], None]
+    resend: Collection[str] | None = None
 
     async def run(self, stop: asyncio.Event, report: Callable[[Progress], None]) -> None:
         """Carry the submission out."""
@@ -362,9 +371,14 @@ class Engine:
             self.inspector.check,
             partial(asyncio.to_thread, self.inspector.scan, self.cohort, self.rows),
             self.options,
+            (lambda _: True) if self.options.ask_invited else is_due(self.ledger, self.clock.now()),
         )
         outcomes = [status.outcome for status in self.statuses]
-        return Runner(recording_task, queue.items(), self.ledger.attempts_of, outcomes)
+        history, items = self.ledger.attempts_of, queue.items()
+        if self.resend is not None:
+            items = to_invite(self.rows, self.statuses, history, self.resend)
+        invites = self.resend is not None
+        return Runner(recording_task, items, history, outcomes, invites=invites)
 
     async def _keep(self, runner: Runner, polling: CompletionModel) -> None:
         """Keep what was learned of the service, for the next submission and for monitors."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from helios_research.api.client import Service
-from helios_research.api.models import CREATED, ModelRun
+from helios_research.api.models import CREATED, InvitedRun, ModelRun
 from helios_research.api.protocol import mixed_up
 from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
 from helios_research.codes import RECORDING_CHANGED, RECORDING_UNREACHABLE, TIMED_OUT
@@ -106,8 +106,26 @@ class RecordingTask:
                 raise
             attempts[attempt.attempt_id] = attempt
             abandoned += attempt.state is State.ABANDONED
-            if attempt.error_code == RECORDING_CHANGED or abandoned > MOST_EXPIRIES:
+            is_invited = attempt.state is State.INVITED
+            if attempt.error_code == RECORDING_CHANGED or abandoned > MOST_EXPIRIES or is_invited:
                 return attempt
+
+    async def invite(self, job: Job, history: Sequence[Attempt]) -> Attempt:
+        """Invite a participant; an earlier invitation is given up first, unless it was used.
+
+        Where the answer never came, a run without audio is left at the service, whose link no one got.
+        """
+        attempt = history[-1] if history else None
+        if attempt is not None and attempt.state is State.INVITED:
+            attempt = await self.runs.look(attempt)
+        if attempt is not None and attempt.state in {State.UPLOADED, State.SCORED}:
+            return attempt
+        if attempt is not None and not attempt.state.is_final:
+            reason = "Another invitation took its place."
+            await self.ledger.advance(attempt.attempt_id, State.ABANDONED, error_reason=reason)
+        number, delete_data = len(history) + 1, self.options.delete_data
+        new = job.attempt(number, delete_data=delete_data, source=self.source)
+        return await self._create(await self.ledger.begin(new), job)
 
     async def _wait_after(self, failures: int, user_label: str) -> None:
         """Give the service time to recover, more after each failure.
@@ -164,15 +182,18 @@ class RecordingTask:
 
     async def _create(self, attempt: Attempt, job: Job) -> Attempt:
         async def once() -> Result[Attempt]:
-            answer = await self.service.create(job.request, delete_data=attempt.delete_data)
+            call = self.service.invite if attempt.is_invitation else self.service.create
+            answer = await call(job.request, delete_data=attempt.delete_data)
             if isinstance(answer, Failure):
                 return answer
+            run = answer.value
+            url = run.link if isinstance(run, InvitedRun) else run.recording_upload_url
             try:
                 created = await self.ledger.advance(
                     attempt.attempt_id,
-                    State.CREATED,
-                    model_run_id=answer.value.id,
-                    upload_url=answer.value.recording_upload_url,
+                    State.INVITED if attempt.is_invitation else State.CREATED,
+                    model_run_id=run.id,
+                    upload_url=url,
                     created_at=self.clock.now(),
                 )
                 self._created_here.add(attempt.attempt_id)

@@ -8,6 +8,7 @@ from helios_research._util.text import duration
 from helios_research.api.client import Service
 from helios_research.api.models import (
     CREATED,
+    RUNNING,
     STATUSES,
     ModelRun,
     user_label_in,
@@ -74,6 +75,8 @@ class RunPoller:
 
     async def poll(self, attempt: Attempt) -> Attempt:
         """Ask for a run's scores until it ends, or shows that it did not get its recording."""
+        if attempt.state is State.INVITED:
+            return await self.look(attempt)
         try:
             return await self._poll(attempt)
         finally:
@@ -102,13 +105,29 @@ class RunPoller:
             waited_s = self.clock.awake() - began_awake
             attempt = await self._unfinished(attempt, answer.value, waited_s)
 
+    async def look(self, attempt: Attempt) -> Attempt:
+        """Ask once whether an invited participant has recorded."""
+        answer = await self.fetch(attempt)
+        if isinstance(answer, Failure):
+            return await self.gone(attempt, answer)
+        run = answer.value
+        if run.is_complete:
+            return self.ledger.attempt(attempt.attempt_id)
+        if run.status == RUNNING:
+            return await self.arrived(attempt, run)
+        if run.status not in STATUSES:
+            return await self.move(attempt, State.INVITED, _unknown(run, 0))
+        return await self.ledger.advance(
+            attempt.attempt_id, State.INVITED, error_code=None, error_reason=None
+        )
+
     def _learn(self, attempt: Attempt, run: ModelRun, polled_s: float | None, age_s: float) -> None:
         took_s = processing_s(attempt, run)
         self.polling.observe(attempt.duration_s, took_s, not_done_s=polled_s or 0.0, done_s=age_s)
 
     def _has_not_arrived(self, attempt: Attempt, run: ModelRun, age_s: float) -> bool:
         """Whether something took the upload, and the run may never get it."""
-        if run.status != CREATED:
+        if run.status != CREATED or attempt.is_invitation:
             return False
         if has_expired(attempt, self.clock.now()):
             return True
@@ -181,7 +200,7 @@ class RunPoller:
 
     async def _complete(self, attempt: Attempt, answer: Success[ModelRun]) -> None:
         if attempt.state is not State.UPLOADED:
-            await self.arrived(attempt)
+            await self.arrived(attempt, answer.value)
         run = answer.value
         raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
         code, reason = run.error_code, run.error_reason if run.error_code else None
@@ -206,10 +225,15 @@ class RunPoller:
             return await self.move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
         raise PostponedError(answer)
 
-    async def arrived(self, attempt: Attempt) -> Attempt:
-        """Write down that a recording has arrived."""
+    async def arrived(self, attempt: Attempt, run: ModelRun | None = None) -> Attempt:
+        """Write down that a recording has arrived: by an upload of ours, or before its run began."""
+        began = run.run_at if run is not None and attempt.is_invitation else None
         return await self.ledger.advance(
-            attempt.attempt_id, State.UPLOADED, error_code=None, error_reason=None
+            attempt.attempt_id,
+            State.UPLOADED,
+            uploaded_at=began or self.clock.now(),
+            error_code=None,
+            error_reason=None,
         )
 
     async def move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:

@@ -27,7 +27,7 @@ from helios_research.codes import DUPLICATE_AUDIO, RECORDING_UNREACHABLE
 from helios_research.cohort import Cohort
 from helios_research.columns import Outcome, Verdict
 from helios_research.errors import RecordingUnavailableError
-from helios_research.ledger import Attempt, Ledger
+from helios_research.ledger import Attempt, Ledger, is_invitation
 from helios_research.preflight_checks.check import Check, identified
 from helios_research.preflight_checks.pool import CheckPool
 from helios_research.recording import fingerprint, is_remote, read_blocks, stamp_of
@@ -87,6 +87,7 @@ class WorkQueue:
     check: Callable[[str], Coroutine[Any, Any, Check]]
     scan: Callable[[], Awaitable[Scan]]
     options: DecisionOptions
+    is_due: Callable[[Attempt], bool] = lambda _: True
     _claims: dict[str, str] = field(default_factory=dict)
     _scanned: Scan = field(default_factory=Scan)
 
@@ -114,7 +115,7 @@ class WorkQueue:
             for row, status in zip(self.rows, self.statuses, strict=True)
             if status.next is NextStep.RESUME
             for attempt in self.history(status.sha256 or "")
-            if attempt.attempt_id == status.attempt_id
+            if attempt.attempt_id == status.attempt_id and self.is_due(attempt)
         ]
         # What Helios deletes is gone 12 hours after completion, so it is polled first.
         return sorted(found, key=lambda item: not item[2].delete_data)
@@ -151,7 +152,7 @@ class WorkQueue:
 
     def _is_settled(self, row: Row, status: RowStatus) -> bool:
         """Whether nothing is left to begin for a recording, as far as can be said without reading it."""
-        if status.next is NextStep.RESUME:
+        if status.next is NextStep.RESUME or is_invitation(status.sha256):
             return True
         if status.next is NextStep.SEND or status.sha256 is None:
             return False

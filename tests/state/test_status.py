@@ -281,7 +281,8 @@ def test_what_an_attempt_decides_alone_is_the_status_of_its_row(
             assert (status.outcome, status.next) == (alone, NextStep.NONE)
             assert (status.error_code, status.error_reason) == (code, sent.error_reason)
     inside = state is State.FAILED and code == HeliosCode.INTERNAL
-    assert (alone is None) == (inside or state in {*OPEN, State.ABANDONED})
+    is_open = state in {*OPEN, State.INVITING, State.INVITED, State.ABANDONED}
+    assert (alone is None) == (inside or is_open)
 
 
 # --- what to do next -------------------------------------------------------------------------------

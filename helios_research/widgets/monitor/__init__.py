@@ -39,6 +39,7 @@ _COLOURS = {
     Outcome.INVALID: "#e69f00",
     Outcome.SKIPPED: "#56b4e9",
     Outcome.LOST: "#0072b2",
+    Outcome.INVITED: "#f0e442",
     Outcome.PENDING: "transparent",
 }
 _NOT_KNOWN = "—"
@@ -295,7 +296,7 @@ def _facts(progress: Progress) -> list[tuple[str, str, str]]:
     share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
     speed, rate = progress.per_minute, progress.rate
     left = progress.remaining_s
-    is_known = left is not None and progress.done < progress.total
+    is_known = left is not None and progress.left > 0
     if progress.is_over:
         time = {"Took": duration(progress.elapsed_s)}
     else:
