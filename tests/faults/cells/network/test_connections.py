@@ -95,7 +95,7 @@ NOT_WAITED_FOR = {
 @pytest.fixture
 def in_a_hurry(trial) -> None:
     """Time-outs that a test can wait for, in real seconds."""
-    trial.time_outs = trial.time_outs.__class__(read_s=0.3, answer_s=0.4, upload_s=0.4)
+    trial.time_outs = trial.time_outs.__class__(read_s=1.0, answer_s=1.5, upload_s=1.5)
 
 
 @pytest.mark.usefixtures("in_a_hurry")
