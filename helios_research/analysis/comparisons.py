@@ -70,7 +70,7 @@ def compare_by_tag(  # noqa: PLR0913 - each is a setting
     results
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     tag
-        The column whose levels are compared.
+        The column whose levels are compared; any column, sent as a tag or not.
     reference
         The level that the others are compared with; None means the first.
     order

@@ -72,7 +72,7 @@ def demo(
 
 @app.command(
     epilog=examples(
-        "check manifest.csv --tags arm,visit",
+        "check manifest.csv",
         "check export.xlsx --sheet Visits --root recordings",
         "check manifest.csv --column user_label=participant",
         "check manifest.csv --value birth_sex:1=MALE --dates day-first",
@@ -131,7 +131,7 @@ def check(
 
 @app.command(
     epilog=examples(
-        "submit manifest.csv --study night-shift --tags arm,visit",
+        "submit manifest.csv --study night-shift",
         "submit manifest.csv --study night-shift --rate 2 --no-preflight",
     )
 )
@@ -290,7 +290,7 @@ def report(
         Path | None, typer.Option(help="The file to write; by default report.html in the study.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="Columns to compare, separated by commas; by default the tags.")
+        str, typer.Option(help="Columns to compare, tags or not, with commas; by default the tags.")
     ] = "",
     primary: Annotated[
         str | None, typer.Option(help="The primary outcome; by default mental_strain.")

@@ -11,8 +11,8 @@ EXAMPLES = """\
 \b
 Examples:
   helios-research demo
-  helios-research check manifest.csv --tags arm,visit
-  helios-research submit manifest.csv --study night-shift --tags arm,visit
+  helios-research check manifest.csv
+  helios-research submit manifest.csv --study night-shift
   helios-research status night-shift --watch
   helios-research export night-shift --to scores.xlsx
 
@@ -63,7 +63,10 @@ Label = Annotated[
     str, typer.Argument(metavar="LABEL", help="The participant's label, as it was sent.")
 ]
 Tags = Annotated[
-    str, typer.Option(metavar="NAMES", help="Columns to send as tags, separated by commas.")
+    str,
+    typer.Option(
+        metavar="NAMES", help="Columns to send as tags, with commas; others can group as well."
+    ),
 ]
 Columns = Annotated[
     list[str] | None,

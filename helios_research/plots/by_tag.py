@@ -88,7 +88,7 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     results
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
     tag
-        The column whose levels are the rows.
+        The column whose levels are the rows; any column, sent as a tag or not.
     biomarkers
         One, several, or None for all.
     hue
