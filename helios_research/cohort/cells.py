@@ -6,8 +6,8 @@ the plain way: whole numbers without ``.0``, dates and times in ISO 8601.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import singledispatch
@@ -48,6 +48,11 @@ class RawTable:
     row_numbers: NDArray[np.int64]
     header_row: int
     issues: Issues = field(default_factory=Issues)
+
+    def renamed(self, new_names: Mapping[str, str]) -> "RawTable":
+        """Give columns other names."""
+        frame, cells = (whole.rename(columns=new_names) for whole in (self.frame, self.cells))
+        return replace(self, frame=frame, cells=cells)
 
 
 def from_records(

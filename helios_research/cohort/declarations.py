@@ -14,7 +14,7 @@ import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.cohort.cells import as_text, cell_text
-from helios_research.cohort.validators import Issues, Problem, unclear_sex
+from helios_research.cohort.validators import Issues, Problem, birth_sex, language, unclear_sex
 from helios_research.columns import BIRTH_SEX_SPELLINGS, Severity
 
 TIMES = ("sleep_time", "wake_time", "recording_time")
@@ -165,8 +165,8 @@ def undeclared(
     given: pd.DataFrame, read: pd.DataFrame, date_format: Mapping[str, str]
 ) -> dict[str, dict[str, Problem]]:
     """Say what is wrong with cells whose form shows only in the whole column, by field and cell."""
-    unread = {field: _not_iso(read[field]) for field in DATE_FIELDS}
-    held = {field: _not_iso(given[field]) for field in DATE_FIELDS if unread[field]}
+    unread = {field: not_iso(read[field]) for field in DATE_FIELDS}
+    held = {field: not_iso(given[field]) for field in DATE_FIELDS if unread[field]}
     fitting = {field: _fitting(field, cells) for field, cells in held.items()}
     offered = {field: list(forms) for field, forms in fitting.items() if forms}
     problems = {"birth_sex": _ambiguous_letters(given["birth_sex"], read["birth_sex"])}
@@ -189,16 +189,32 @@ def undeclared(
     return problems
 
 
-def _not_iso(cells: "pd.Series[str]") -> list[str]:
+def not_iso(cells: "pd.Series[str]") -> list[str]:
+    """List the different cells that are not year-month-day."""
     return [cell for cell in cells.dropna().unique().tolist() if not _LIKE_ISO.match(cell)]
+
+
+def date_readings(field: str, cells: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read the cells of a column in each form that some of the first of them have."""
+    first = cells[:_LOOKED_AT_FIRST]
+    strict = ("".join(parts) for parts in product(_DAYS, _CLOCKS))
+    likely = [form for form in (*ORDERS, *strict) if _read_dates(first, field, form)]
+    return {form: _read_dates(cells, field, form) for form in likely}
+
+
+def understood(field: str, cells: Sequence[str]) -> dict[str, str]:
+    """Give what those cells of birth_sex or language mean that need no declaration."""
+    if field == "language":
+        return {cell: cell for cell in cells if not language(cell)}
+    column = pd.Series(cells, dtype="str")
+    unclear = _ambiguous_letters(column, column)
+    clear = [cell for cell in cells if not (birth_sex(cell) or cell in unclear)]
+    return {cell: BIRTH_SEX_SPELLINGS[cell.upper()] for cell in clear}
 
 
 def _fitting(field: str, cells: list[str]) -> dict[str, set[str]]:
     """Find the forms that fit most cells of a column, and more than half, with the cells."""
-    first = cells[:_LOOKED_AT_FIRST]
-    strict = ("".join(parts) for parts in product(_DAYS, _CLOCKS))
-    likely = [form for form in (*ORDERS, *strict) if _read_dates(first, field, form)]
-    fits = {form: set(_read_dates(cells, field, form)) for form in likely}
+    fits = {form: set(read) for form, read in date_readings(field, cells).items()}
     most = max((len(fit) for fit in fits.values()), default=0)
     return {form: fit for form, fit in fits.items() if len(fit) == most > len(cells) / 2}
 

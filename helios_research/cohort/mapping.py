@@ -140,13 +140,14 @@ class ColumnMapping:
         return new_names
 
     def code(self, names: Collection[str], *, table: str) -> str:
-        """Write the lines that make the same cohort."""
+        """Write the lines that make the same cohort of a DataFrame."""
         new_names = self.renamed(names)
         source = f"{table}.rename(columns={_literal(new_names, 4)})" if new_names else table
-        given = {name: value for name, value in self.arguments(new_names).items() if value}
-        lines = [f"    {name}={_literal(value, 4)},\n" for name, value in given.items()]
-        call = f"cohort = hr.Cohort.from_frame(\n    {source},\n{''.join(lines)})"
-        return f"import helios_research as hr\n\n{call}\n"
+        return _code("hr.Cohort.from_frame", source, self.arguments(new_names))
+
+    def code_for_file(self, path: str, sheet: str | None) -> str:
+        """Write the lines that make the same cohort of a file."""
+        return _code("hr.read_cohort", literal(path), {**self.arguments({}), "sheet": sheet})
 
     def staying(self, names: Collection[str]) -> list[str]:
         """List the columns of which nothing is sent."""
@@ -337,6 +338,12 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
     while name in taken:
         name, number = f"{wanted}_{number}", number + 1
     return name
+
+
+def _code(call: str, source: str, arguments: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in arguments.items() if value}
+    lines = [f"    {name}={_literal(value, 4)},\n" for name, value in given.items()]
+    return f"import helios_research as hr\n\ncohort = {call}(\n    {source},\n{''.join(lines)})\n"
 
 
 def _literal(value: Any, indent: int) -> str:

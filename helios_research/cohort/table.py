@@ -473,7 +473,7 @@ def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     except ColumnsError as error:
         raise (names_further_down(raw) or error) from None
     raw = completed(raw, mapping)
-    issues = raw.issues
+    issues = Issues([*raw.issues.rows])
     draft = _draft(raw, mapping, root)
     check_header(list(raw.frame.columns), mapping, issues)
     good = check_values(draft, issues)
@@ -512,6 +512,11 @@ def _given(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Serie
         return as_text(cells[mapping.columns[field]], as_dates=as_dates)
     constant = as_text(pd.Series([mapping.constants.get(field)], dtype=object), as_dates=as_dates)
     return pd.Series(constant.iloc[0], index=cells.index, dtype="str")
+
+
+def cells_of(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":
+    """Give the cells of a field as text, without the spaces around them."""
+    return _stripped(_given(cells, mapping, field))
 
 
 def _stripped(values: "pd.Series[str]") -> "pd.Series[str]":

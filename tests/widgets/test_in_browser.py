@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
+from helios_research.cohort import Cohort
+
 CohortMaker = Callable[..., pd.DataFrame]
 
 SUBMIT = """
@@ -48,6 +50,14 @@ import helios_research as hr
 hr.widgets.Explorer({str(Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet")!r})
 """
 
+GERMAN = {
+    "recording": "Dateiname",
+    "user_label": "VP-Code",
+    "date_of_birth": "Geburtsdatum",
+    "birth_sex": "Geschlecht",
+    "language": "Sprache",
+    "recording_time": "Aufnahmezeit",
+}
 LINE_OF_CODE_PX = 17.0
 LONG = "a tag whose name is far longer than any label has room for"
 
@@ -66,6 +76,28 @@ def manifest(tmp_path: Path, make_cohort: CohortMaker) -> str:
 @pytest.fixture
 def map_cell(manifest: str) -> str:
     return MAP.format(manifest=manifest)
+
+
+@pytest.fixture
+def german_table(tmp_path: Path, make_cohort: CohortMaker) -> str:
+    """A table as German Excel saves it: semicolons, Windows-1252, day first, m and w."""
+    table = make_cohort(
+        4,
+        user_label=["VP1", "VP2", "VP3", "VP4"],
+        date_of_birth=["14.03.1986", "05.10.1993", "01.06.1978", "28.02.1969"],
+        birth_sex=["w", "m", "w", "m"],
+        language="de-DE",
+        recording_time=[
+            "02.03.2026 07:50",
+            "02.03.2026 08:52",
+            "16.03.2026 09:48",
+            "17.03.2026 7:05",
+        ],
+        Prüfstelle=["Köln", "Graz", "Köln", "Graz"],
+    ).rename(columns=GERMAN)
+    path = tmp_path / "Tabelle.csv"
+    table.to_csv(path, index=False, sep=";", encoding="cp1252")
+    return str(path)
 
 
 def box(page: Page, selector: str = ".helios") -> dict[str, float]:
@@ -168,7 +200,7 @@ def test_columns_are_mapped_by_choosing_and_typing(lab, open_in_lab, keep, map_c
     height = box(page, ".helios.widget-vbox")["height"]
     choose_language(page)
     expect(status).to_have_text("11 of 12 rows can be sent; 1 error, 0 warnings.")
-    expect(panel.get_by_role("table", name="Issues")).to_contain_text("13/04/1985")
+    expect(panel.get_by_role("region", name="Issues")).to_contain_text("13/04/1985")
 
     box_of_arm = panel.get_by_label("arm", exact=True)
     box_of_arm.focus()
@@ -194,6 +226,49 @@ def test_columns_are_mapped_by_choosing_and_typing(lab, open_in_lab, keep, map_c
     page.wait_for_timeout(500)
     assert contrast(panel.locator("table td").first) > 4.5
     keep(page, "mapper-dark")
+
+
+def test_a_german_table_is_mapped_by_clicking_alone(
+    lab, open_in_lab, keep, barriers, walk_by_tab, german_table: str
+) -> None:
+    lab.write(
+        "german", [f"import helios_research as hr\nhr.widgets.CohortMapper({german_table!r})"]
+    )
+    page = open_in_lab("german.ipynb")
+    panel = page.locator(".helios.widget-vbox").first
+    status, issues = panel.get_by_role("status").first, panel.get_by_role("region", name="Issues")
+    expect(status).to_have_text("0 of 4 rows can be sent; 10 errors, 1 warning.")
+    assert panel.get_by_label("m means", exact=True).input_value() == "MALE"
+    day_first = re.compile(r"day\sfirst:\s1986-03-14,\s1993-10-05,\s1978-06-01\s\(all\sfit\)")
+    born = panel.get_by_label("date_of_birth is", exact=True)
+    expect(born.locator("option").nth(1)).to_have_text(day_first)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 1500})
+        page.wait_for_timeout(300)
+        keep(page, f"mapper-german-{width}")
+        fits_into(page, ".helios.widget-vbox")
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    assert barriers(panel) == []
+    assert walk_by_tab(panel) > 20
+    every_control_has_a_name(panel)
+
+    panel.get_by_label("w means", exact=True).select_option("FEMALE")
+    expect(status).to_have_text(re.compile("0 of 4 rows can be sent; 8 errors"))
+    born.select_option(index=1)
+    panel.get_by_label("recording_time is", exact=True).select_option(index=1)
+    expect(status).to_have_text("4 of 4 rows can be sent; 0 errors, 1 warning.")
+    expect(issues).to_contain_text("were read as Windows-1252")
+    keep(page, "mapper-german-done", of=".helios.widget-vbox")
+    names: dict[str, Cohort] = {}
+    exec(panel.locator("pre").inner_text(), names)  # noqa: S102 - running it is the test
+    cohort = names["cohort"]
+    assert cohort.is_valid.all()
+    assert cohort.fields["birth_sex"].tolist() == ["FEMALE", "MALE", "FEMALE", "MALE"]
+    assert cohort.fields["date_of_birth"].tolist()[:2] == ["1986-03-14", "1993-10-05"]
+    assert cohort.declared == {
+        "values": {"birth_sex": {"w": "FEMALE", "m": "MALE"}},
+        "date_format": "day first",
+    }
 
 
 def every_control_has_a_name(panel) -> None:

@@ -6,7 +6,7 @@ import pytest
 from helios_research.cohort import Cohort
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.state.rows import rows_of
-from helios_research.widgets.mapper import mapped_cohort
+from helios_research.widgets.mapper.source import TableSource
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def same(one: Cohort, other: Cohort) -> bool:
 def test_the_code_makes_the_same_cohort(mapping: ColumnMapping, table: pd.DataFrame) -> None:
     names: dict[str, object] = {"raw": table}
     exec(mapping.code(table.columns, table="raw"), names)  # noqa: S102 - running it is the test
-    assert same(names["cohort"], mapped_cohort(mapping, table))
+    assert same(names["cohort"], TableSource.of(table, mapping).cohort(mapping))
 
 
 def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
@@ -69,7 +69,7 @@ def test_columns_that_cannot_keep_their_names_get_others(
 ) -> None:
     """`accent` is not to be the field, and the results have an outcome of their own."""
     assert mapping.renamed(table.columns) == {"accent": "my_accent", "outcome": "my_outcome"}
-    cohort = mapped_cohort(mapping, table)
+    cohort = TableSource.of(table, mapping).cohort(mapping)
     assert cohort.tags == ("arm", 'say "so"', "my_outcome")
     assert cohort.fields["accent"].isna().all()
     assert cohort.frame["my_accent"].tolist() == table["accent"].tolist()
@@ -80,7 +80,7 @@ def test_a_new_name_is_one_that_is_free() -> None:
 
 
 def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.DataFrame) -> None:
-    assert rows_of(mapped_cohort(mapping, table))[1].request.to_record() == {
+    assert rows_of(TableSource.of(table, mapping).cohort(mapping))[1].request.to_record() == {
         "user": {"userLabel": "007", "dateOfBirth": "1985-01-01", "birthSex": "MALE"},
         "language": "en-GB",
         "tags": [
@@ -95,7 +95,7 @@ def test_a_row_that_cannot_be_sent_has_no_request(
     mapping: ColumnMapping, table: pd.DataFrame
 ) -> None:
     table.loc[0, "born"] = "17.5.1990"
-    assert rows_of(mapped_cohort(mapping, table))[0].request is None
+    assert rows_of(TableSource.of(table, mapping).cohort(mapping))[0].request is None
 
 
 def test_the_columns_that_stay_are_known(table: pd.DataFrame) -> None:

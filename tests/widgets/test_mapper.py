@@ -15,6 +15,8 @@ from helios_research.widgets import CohortMapper
 from helios_research.widgets import mapper as mapper_module
 from helios_research.widgets.mapper.controls import NOT_GIVEN, SAME_FOR_ALL
 
+ISSUES, SENT = 'aria-label="Issues"', 'aria-label="What would be sent"'
+
 
 @pytest.fixture
 def table() -> pd.DataFrame:
@@ -113,7 +115,7 @@ def test_the_selected_row_shows_what_would_be_sent_and_what_stays(
 ) -> None:
     say_language(mapper)
     mapper.controls.tags["arm"].value = True
-    sent = read(mapper).part("helios-sent")
+    sent = read(mapper).part(SENT)
     assert "This and the recording would be sent." in sent
     for field, value in (("user.userLabel", "P01"), ("tags.arm", "day_shift")):
         assert f"<td>{field}</td><td>{value}</td>" in sent
@@ -130,15 +132,15 @@ def test_the_next_row_with_an_issue_is_found_and_explained(
     for row in [*rows, rows[0]]:
         mapper.next_issue.click()
         assert mapper.row_control.value == row
-    assert "Not sent. " in read(mapper).part("helios-sent")
+    assert "Not sent. " in read(mapper).part(SENT)
 
 
 def test_issues_are_listed(mapper: CohortMapper, read: Callable[..., Any]) -> None:
-    assert "Issues are shown once all required fields are chosen." in read(mapper).part(
-        "helios-page"
-    )
+    assert "Issues are shown once all required fields are chosen." in read(mapper).part(ISSUES)
     say_language(mapper)
-    assert read(mapper).part("helios-page").count("<tr>") == 1 + 3
+    shown = read(mapper).part(ISSUES)
+    assert shown.count("<tr>") == 1 + 3
+    assert mapper.cohort.issues._repr_html_() in shown
 
 
 @pytest.fixture
@@ -177,15 +179,15 @@ def test_of_a_long_table_some_rows_are_looked_at_first_and_then_all(
     say_language(mapper)
     assert "Of 10 rows, spread over all 60: 9 of 10 rows can be sent; 1 error" in repr(mapper)
     assert "Checking all rows" in repr(mapper)
-    assert "13/04/1985" in read(mapper).part("helios-page")
+    assert "13/04/1985" in read(mapper).part(ISSUES)
     mapper.row_control.value = 51
-    assert "14/04/1985" in read(mapper).part("helios-sent")
+    assert "14/04/1985" in read(mapper).part(SENT)
     background.set()
     deadline = time.monotonic() + 30
     while "Checking" in repr(mapper) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent; 2 errors")
-    assert read(mapper).part("helios-page").count("<tr>") == 1 + len(mapper.cohort.issues.causes)
+    assert read(mapper).part(ISSUES).count("<tr>") == 1 + len(mapper.cohort.issues.causes)
 
 
 def test_the_cohort_of_a_long_table_is_whole_even_before_all_was_looked_at(
@@ -227,7 +229,7 @@ def test_nothing_of_the_table_is_markup(read: Callable[..., Any]) -> None:
     ("table", "sentence"),
     [
         (pd.DataFrame({"a": []}), "The table has no rows, so there is nothing to map."),
-        ([1, 2], "CohortMapper needs a DataFrame, and this is a list:"),
+        ([1, 2], 'or from the path of a table, as in "manifest.csv", and this is a list.'),
     ],
 )
 def test_a_table_that_cannot_be_mapped_is_a_sentence_in_the_widget(

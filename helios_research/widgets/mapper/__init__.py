@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
-from pathlib import Path
+from os import PathLike
 from threading import Lock, Thread
 from typing import Any
 
@@ -13,8 +13,9 @@ import pandas as pd
 
 from helios_research._util.text import counted
 from helios_research.cohort import Cohort
-from helios_research.cohort.cells import from_dataframe
-from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.cells import ArrowFrame, RawTable
+from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
+from helios_research.cohort.shape import taken
 from helios_research.columns import REQUIRED_FIELDS, Column
 from helios_research.errors import CohortError, HeliosResearchError
 from helios_research.state.rows import rows_of
@@ -27,10 +28,10 @@ from helios_research.widgets.base import (
     cut,
     markup,
 )
-from helios_research.widgets.base.table import PagedTable, table_html
+from helios_research.widgets.base.table import table_html
 from helios_research.widgets.mapper.controls import FIELDS, SAME_FOR_ALL, MapperControls
+from helios_research.widgets.mapper.source import TableSource
 
-ISSUES_ON_A_PAGE = 8
 EXAMPLES = 3
 
 ROWS_AT_ONCE = 20_000
@@ -44,59 +45,65 @@ class CohortMapper(Panel):
     """Choose the column of a table for each field, and see at once the cohort and its issues.
 
     Nothing is submitted and nothing leaves the machine. Columns whose names are clear are chosen
-    from the start.
+    from the start. Where values or dates of a column have to be declared, there are controls for it.
 
     Parameters
     ----------
-    df
-        One row per recording; not changed.
+    table
+        A DataFrame (pandas, polars, DuckDB or Arrow) or the path of a file; not changed.
     columns
         Column for each field that is known already, instead of a guess.
-    values, date_format, order
-        What the table's own values mean, how its dates are written, and in which order the values
-        of other columns are, as for `read_cohort`.
+    values, date_format, order, wide, fill_within, sheet
+        What is declared of the table already, as for `read_cohort`.
     constants
         Values for fields that are the same in all rows.
     tags
         Columns to be sent as tags.
     root
-        Folder or URL where relative paths begin; by default the working folder.
+        Folder or URL where relative paths begin; by default the file's, or the working folder.
 
     Examples
     --------
-    >>> mapper = CohortMapper(df)  # doctest: +SKIP
+    >>> mapper = CohortMapper("manifest.csv")  # doctest: +SKIP
     >>> mapper.cohort  # doctest: +SKIP
     """
 
     def __init__(  # noqa: PLR0913 - each says one thing about the table
         self,
-        df: pd.DataFrame,
+        table: pd.DataFrame | ArrowFrame | str | PathLike[str],
         *,
         columns: Mapping[str, str] | None = None,
         values: Mapping[str, Mapping[Any, Any]] | None = None,
         date_format: str | Mapping[str, str] | None = None,
         order: Mapping[Hashable, Iterable[Any]] | None = None,
+        wide: Wide | None = None,
+        fill_within: FillWithin | None = None,
         constants: Mapping[str, str] | None = None,
         tags: Iterable[str] = (),
-        root: str | Path | None = None,
+        root: str | PathLike[str] | None = None,
+        sheet: str | None = None,
     ) -> None:
         self._status = StatusLine()
         self._guard = Guard(self._status)
-        self._cohort: Cohort | None = None
-        try:
-            self._frame, self._problem = _readable(df), ""
-        except CohortError as error:
-            self._frame, self._problem = pd.DataFrame(), str(error)
         self._building = Lock()
+        self._cohort: Cohort | None = None
+        self._problem, self._cells = "", pd.DataFrame()
         given = replace(
-            ColumnMapping.of(columns, constants, tags, values, date_format, order),
+            ColumnMapping.of(
+                columns, constants, tags, values, date_format, order, wide, fill_within
+            ),
             root=None if root is None else str(root),
         )
-        self.controls = MapperControls(self._frame.columns, given)
-        if self._problem:
+        try:
+            self._source = TableSource.of(table, given, sheet)
+        except CohortError as error:
+            self._problem = str(error)
             self._status.show(self._problem, failed=True)
             super().__init__([self._status.widget])
             return
+        self._cells = self._source.cells
+        home = "the working folder" if self._source.path is None else "the folder of the table"
+        self.controls = MapperControls(self._cells, given, home)
         self._make_views()
         super().__init__(self._layout())
         self.controls.follow(self._guard, self.refresh)
@@ -109,6 +116,8 @@ class CohortMapper(Panel):
     @property
     def mapping(self) -> ColumnMapping:
         """The current choices."""
+        if self._cells.empty:
+            raise CohortError(self._problem)
         return self.controls.mapping()
 
     @property
@@ -122,7 +131,7 @@ class CohortMapper(Panel):
         """
         with self._guard.lock:
             if self._cohort is None and not self._problem:
-                self._show_result(*_make_cohort(self.mapping, self._frame))
+                self._show_result(*self._make_cohort(self.mapping))
             if self._cohort is None:
                 raise CohortError(self._problem)
             return self._cohort
@@ -133,14 +142,15 @@ class CohortMapper(Panel):
         Parameters
         ----------
         table
-            The name of the DataFrame in those lines.
+            The name of the DataFrame in those lines; a file is read by its path.
 
         Returns
         -------
         str
             Python, to be kept with the study.
         """
-        return self.mapping.code(self._frame.columns, table=table)
+        mapping = self.mapping
+        return self._source.code(mapping, table)
 
     def __repr__(self) -> str:
         return f"<CohortMapper: {self._status.text}>"
@@ -148,27 +158,23 @@ class CohortMapper(Panel):
     def static_html(self) -> str:
         """Draw the choices and their result."""
         summary = f"<p>{escape(self._status.text)}</p>"
-        if self._frame.empty:
-            return summary
-        return f"{self._title()}{summary}{self._code.value}"
+        return summary if self._cells.empty else f"{self._title()}{summary}{self._code.value}"
 
     # --- building --------------------------------------------------------------------------------
 
     def _make_views(self) -> None:
-        self._issues = PagedTable(
-            "Issues", self._guard, rows_on_a_page=ISSUES_ON_A_PAGE, sortable=False, wrapped=True
-        )
+        rows = self._source.raw.row_numbers
         self.row_control = BoundedIntText(
-            description="Row", min=1, max=len(self._frame), value=1,
+            description="Row", min=rows[0], max=rows[-1], value=rows[0],
             layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
         )  # fmt: skip
         narrow = ipywidgets.Layout(width="auto")
         self.next_issue = Button(description="Next row with an issue", layout=narrow)
         self._samples = {column.name: markup() for column in FIELDS}
-        self._sent, self._code = markup(), markup()
+        self._issues, self._sent, self._code = markup(), markup(), markup()
 
     def _layout(self) -> list[Any]:
-        rows = [self._field_row(column.name) for column in FIELDS]
+        rows = [part for column in FIELDS for part in self._field_rows(column.name)]
         tags = ipywidgets.Box(
             list(self.controls.tags.values()),
             layout=ipywidgets.Layout(flex_flow="row wrap", max_height="9em", overflow="auto"),
@@ -176,7 +182,7 @@ class CohortMapper(Panel):
         sent = [ipywidgets.HBox([self.row_control, self.next_issue]), self._sent]
         pair = ipywidgets.Box(
             [
-                ipywidgets.VBox([_heading("Issues"), self._issues.widget]),
+                ipywidgets.VBox([_heading("Issues"), self._issues]),
                 ipywidgets.VBox([_heading("What would be sent"), *sent]),
             ]
         )
@@ -193,18 +199,20 @@ class CohortMapper(Panel):
             self._code,
         ]
 
-    def _field_row(self, name: str) -> Any:
+    def _field_rows(self, name: str) -> list[Any]:
         sample = self._samples[name]
         sample.layout = ipywidgets.Layout(flex="1 1 10em", margin="0 0 0 0.8em", min_width="0")
         # A typed value takes the place of the examples; both have the same height.
         constant = [self.controls.constants[name]] if name in self.controls.constants else []
-        return ipywidgets.HBox(
+        row = ipywidgets.HBox(
             [self.controls.fields[name], *constant, sample],
             layout=ipywidgets.Layout(flex_flow="row wrap"),
         )
+        declared = self.controls.declared.get(name)
+        return [row, declared.widget] if declared else [row]
 
     def _title(self) -> str:
-        rows, columns = self._frame.shape
+        rows, columns = self._cells.shape
         return (
             '<p class="helios-title">Map the columns of your table '
             f'<span class="helios-muted">({rows:,} rows, {columns:,} columns; fields with * are '
@@ -221,13 +229,13 @@ class CohortMapper(Panel):
             sample.value = self._sample(field, mapping.columns.get(field.name))
             is_typed = self.controls.fields[field.name].value == SAME_FOR_ALL
             sample.layout.display = "none" if is_typed else ""
-        code = escape(mapping.code(self._frame.columns, table="df"))
+        code = escape(self._source.code(mapping, "df"))
         self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
         self._cohort, self._problem = None, _missing_choice(mapping)
         if self._problem:
             self._show_problem()
-        elif len(self._frame) <= ROWS_AT_ONCE:
-            self._show_result(*_make_cohort(mapping, self._frame))
+        elif len(self._cells) <= ROWS_AT_ONCE:
+            self._show_result(*self._make_cohort(mapping))
         else:
             self._check_some(mapping)
             Thread(target=self._make_in_background, args=(mapping,), daemon=True).start()
@@ -238,7 +246,7 @@ class CohortMapper(Panel):
         # One at a time, and only the latest choices.
         with self._building:
             if self._is_current(mapping):
-                made = _make_cohort(mapping, self._frame)
+                made = self._make_cohort(mapping)
                 with self._guard.lock:
                     if self._is_current(mapping):
                         self._guard(lambda: self._show_result(*made))()
@@ -258,63 +266,72 @@ class CohortMapper(Panel):
 
     def _show_problem(self) -> None:
         self._status.show(self._problem, failed=True)
-        self._issues.show(
-            pd.DataFrame(), empty="Issues are shown once all required fields are chosen."
+        self._issues.value = _region(
+            "Issues",
+            '<p class="helios-muted">Issues are shown once all required fields are chosen.</p>',
         )
 
     def _check_some(self, mapping: ColumnMapping) -> None:
-        step = -(-len(self._frame) // ROWS_CHECKED_FIRST)
-        some, problem = _make_cohort(mapping, self._frame.iloc[::step])
+        raw = self._source.raw
+        rows = np.arange(0, len(raw.frame), -(-len(raw.frame) // ROWS_CHECKED_FIRST))
+        some, problem = self._make_cohort(mapping, taken(raw, rows))
         if some is None:
             self._show_result(None, problem)
             return
-        rows = f"{len(some):,} rows, spread over all {len(self._frame):,}"
-        self._status.show(f"Of {rows}: {_summary(some)}. Checking all rows …")
+        about = f"{len(some):,} rows, spread over all {len(self._cells):,}"
+        self._status.show(f"Of {about}: {_summary(some)}. Checking all rows …")
         self._show_issues(some)
 
     def _show_issues(self, cohort: Cohort) -> None:
-        causes = cohort.issues.causes
-        shown = causes[["severity", "column", "rows", "examples"]].assign(
-            **{"problem, and what to do": causes["problem"].str.cat(causes["remedy"], sep=" ")}
-        )
-        self._issues.show(shown, empty="There are no issues.")
+        self._issues.value = _region("Issues", cohort.issues._repr_html_())
 
     def _sample(self, field: Column, column: str | None) -> str:
         text = field.meaning
         if column is not None:
-            values = self._frame[column].dropna().drop_duplicates().head(EXAMPLES)
+            values = self._cells[column].dropna().drop_duplicates().head(EXAMPLES)
             text = "e.g. " + ", ".join(map(str, values)) if len(values) else "empty in all rows"
         return (
             f'<div class="helios-sample helios-muted" title="{escape(text)}">{escape(text)}</div>'
         )
 
     def _show_sent(self) -> None:
-        self._sent.value = (
-            '<div class="helios-scroll helios-sent" tabindex="0" role="region" '
-            f'aria-label="What would be sent">{self._sent_html()}</div>'
-        )
+        self._sent.value = _region("What would be sent", self._sent_html())
 
     def _sent_html(self) -> str:
         if self._problem:
             return '<p class="helios-muted">Nothing yet.</p>'
-        position = self.row_control.value - 1
-        # In a long table, this row is checked alone until all are.
-        if self._cohort is None:
-            alone = mapped_cohort(self.mapping, self._frame.iloc[[position]])
-        else:
-            alone = self._cohort.without(np.arange(len(self._cohort)) != position)
+        alone = self._row_alone(self.row_control.value)
+        if not len(alone):
+            return '<p class="helios-muted">There is no recording in this row.</p>'
         row = rows_of(alone)[0]
         if row.rejection is not None:
             reason = escape(row.rejection.error_reason)
             return f'<p class="helios-status helios-failed">Not sent. {reason}</p>'
         record = {} if row.request is None else row.request.to_record()
         pairs = pd.DataFrame(_pairs(record), columns=["Field", "Value"])
-        staying = ", ".join(self.mapping.staying(self._frame.columns)) or "none"
+        staying = ", ".join(self.mapping.staying(self._cells.columns)) or "none"
         return (
             '<p class="helios-status">This and the recording would be sent.</p>'
             f"{table_html(pairs, caption='What would be sent')}"
             f'<p class="helios-muted">These columns are not sent: {cut(staying, 120)}</p>'
         )
+
+    def _row_alone(self, row: int) -> Cohort:
+        """Give the cohort of one row; in a long table it is made alone until all are."""
+        cohort, raw = self._cohort, self._source.raw
+        if cohort is None:
+            cohort = self._source.cohort(
+                self.mapping, taken(raw, np.flatnonzero(raw.row_numbers == row))
+            )
+        return cohort.without((cohort.row_numbers != row).to_numpy())
+
+    def _make_cohort(
+        self, mapping: ColumnMapping, raw: RawTable | None = None
+    ) -> tuple[Cohort | None, str]:
+        try:
+            return self._source.cohort(mapping, raw), ""
+        except HeliosResearchError as error:
+            return None, str(error)
 
     def _go_to_next_issue(self) -> None:
         rows = sorted(set(self.cohort.issues.rows["row"]) & set(self.cohort.row_numbers))
@@ -323,26 +340,6 @@ class CohortMapper(Panel):
             return
         later = [row for row in rows if row > self.row_control.value]
         self.row_control.value = (later or rows)[0]
-
-
-def _readable(df: Any) -> pd.DataFrame:
-    """Read the table as a cohort would."""
-    if not isinstance(df, pd.DataFrame):
-        message = (
-            f"CohortMapper needs a DataFrame, and this is a {type(df).__name__}: "
-            'read a file with pandas first, as in pd.read_csv(path, dtype="str").'
-        )
-        raise CohortError(message)
-    if df.empty:
-        message = "The table has no rows, so there is nothing to map."
-        raise CohortError(message)
-    return from_dataframe(df, "The DataFrame", first_row=1).frame
-
-
-def mapped_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> Cohort:
-    """Make the cohort that the mapping's code makes."""
-    new_names = mapping.renamed(frame.columns)
-    return Cohort.from_frame(frame.rename(columns=new_names), **mapping.arguments(new_names))
 
 
 def _missing_choice(mapping: ColumnMapping) -> str:
@@ -354,13 +351,6 @@ def _missing_choice(mapping: ColumnMapping) -> str:
         f"Not chosen yet: {', '.join(missing)}. Choose the column for it, or "
         f"{SAME_FOR_ALL} and then the value."
     )
-
-
-def _make_cohort(mapping: ColumnMapping, frame: pd.DataFrame) -> tuple[Cohort | None, str]:
-    try:
-        return mapped_cohort(mapping, frame), ""
-    except HeliosResearchError as error:
-        return None, str(error)
 
 
 def _summary(cohort: Cohort) -> str:
@@ -377,6 +367,12 @@ def _summary(cohort: Cohort) -> str:
 
 def _heading(text: str) -> Any:
     return markup(f'<h2 class="helios-heading">{escape(text)}</h2>')
+
+
+def _region(label: str, html: str) -> str:
+    return (
+        f'<div class="helios-scroll" tabindex="0" role="region" aria-label="{label}">{html}</div>'
+    )
 
 
 def _pairs(request: Mapping[str, Any]) -> list[tuple[str, str]]:

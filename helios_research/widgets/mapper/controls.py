@@ -1,16 +1,32 @@
-"""The controls of a mapper: a column or a value for each field, the tags, and the folder."""
+"""The controls of a mapper: a column or a value for each field, what its cells mean, the tags, the folder."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import ipywidgets
+import pandas as pd
 
+from helios_research.cohort.declarations import (
+    DATE_FIELDS,
+    date_readings,
+    not_iso,
+    understood,
+)
 from helios_research.cohort.guessing import guess_columns
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.columns import MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
-from helios_research.widgets.base import Checkbox, ControlGroup, Dropdown, Guard, Text
+from helios_research.cohort.table import cells_of
+from helios_research.columns import BIRTH_SEXES, MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
+from helios_research.widgets.base import (
+    Checkbox,
+    ControlGroup,
+    Dropdown,
+    Guard,
+    Text,
+    close_tree,
+    shortened,
+)
 
 FIELDS = (*MANIFEST, RECORDING_ID)
 """The fields, in the order of their controls."""
@@ -18,37 +34,71 @@ FIELDS = (*MANIFEST, RECORDING_ID)
 NOT_GIVEN = "(not in the table)"
 SAME_FOR_ALL = "(the same for all rows)"
 
+MOST_VALUES = 12
+"""Values that get a control each; a column with more of them is hardly one of codes."""
+
 _NEEDS_A_COLUMN = ("recording", RECORDING_ID.name)
+_DECLARABLE = ("birth_sex", "language", *DATE_FIELDS)
+_EXAMPLES = 3
 
 
 class MapperControls(ControlGroup):
-    """The controls, filled in with what is given and what the names of the columns suggest."""
+    """The controls, filled in with what is given and what the names of the columns suggest.
 
-    def __init__(self, names: Iterable[str], given: ColumnMapping) -> None:
+    ``cells`` is the table; ``home`` names where relative paths begin.
+    """
+
+    def __init__(self, cells: pd.DataFrame, given: ColumnMapping, home: str) -> None:
         super().__init__()
-        self._names = list(names)
+        self._cells = cells
         self._given = given
+        self._follow_also: Callable[[Any], None] = lambda _: None
         self.fields = {column.name: self._field(column) for column in FIELDS}
         self.constants = {
             column.name: _constant(column, given)
             for column in FIELDS
             if column.name not in _NEEDS_A_COLUMN
         }
-        self.tags = self._tag_boxes(set(given.tags))
+        self.declared = {name: DeclarationControls(name, given) for name in _DECLARABLE}
+        # One layout for all: a table may have hundreds of columns.
+        layout = ipywidgets.Layout(width="14em")
+        self.tags = {
+            name: Checkbox(
+                description=name,
+                tooltip=name,
+                value=name in given.tags,
+                indent=False,
+                layout=layout,
+            )
+            for name in cells.columns
+        }
         self.root = Text(
             description="Folder of the recordings",
             tooltip="Folder or URL from which relative paths are taken",
-            placeholder="the working folder",
+            placeholder=home,
             value=given.root or "",
             continuous_update=False,
             style={"description_width": "12em"},
-            layout=ipywidgets.Layout(width="41em", max_width="100%"),
+            layout=ipywidgets.Layout(width="41em"),
         )
         self._fill_in(given)
         self._adjust()
 
     def mapping(self) -> ColumnMapping:
         """Give the choices; a constant without a value is not chosen yet."""
+        meanings, forms = dict(self._given.meanings), dict(self._given.date_format)
+        for name, control in self.declared.items():
+            meanings[name], forms[name] = control.meanings(), control.form()
+        return replace(
+            self._sources(),
+            meanings={name: given for name, given in meanings.items() if given},
+            date_format={name: form for name, form in forms.items() if form},
+            tags=tuple(name for name, box in self.tags.items() if box.value),
+            root=self.root.value.strip() or None,
+        )
+
+    def _sources(self) -> ColumnMapping:
+        """Give where each field comes from."""
         columns = {
             name: control.value
             for name, control in self.fields.items()
@@ -59,9 +109,7 @@ class MapperControls(ControlGroup):
             for name, control in self.constants.items()
             if self.fields[name].value == SAME_FOR_ALL and control.value.strip()
         }
-        tags = tuple(name for name, box in self.tags.items() if box.value)
-        root = self.root.value.strip() or None
-        return replace(self._given, columns=columns, constants=constants, tags=tags, root=root)
+        return replace(self._given, columns=columns, constants=constants)
 
     def follow(self, guard: Guard, act: Callable[[], None]) -> None:
         """Call something after each change by a person, once the other choices fit it."""
@@ -70,35 +118,27 @@ class MapperControls(ControlGroup):
             self._adjust()
             act()
 
+        self._follow_also = lambda control: self._follow(guard, control, adjust_and_act)
         groups = (self.fields, self.constants, self.tags, {"root": self.root})
-        for control in chain.from_iterable(group.values() for group in groups):
-            self._follow(guard, control, adjust_and_act)
+        declared = chain.from_iterable(one.widget.children for one in self.declared.values())
+        for control in chain(*(group.values() for group in groups), declared):
+            self._follow_also(control)
 
     def _field(self, column: Column) -> Any:
         same = () if column.name in _NEEDS_A_COLUMN else (SAME_FOR_ALL,)
         return Dropdown(
             description=f"{column.name} *" if column.name in REQUIRED_FIELDS else column.name,
             tooltip=column.meaning,
-            options=[NOT_GIVEN, *same, *self._names],
+            options=[NOT_GIVEN, *same, *self._cells.columns],
             style={"description_width": "12em"},
             layout=ipywidgets.Layout(width="25em"),
         )
-
-    def _tag_boxes(self, given: set[str]) -> dict[str, Any]:
-        # One layout for all: a table may have hundreds of columns.
-        layout = ipywidgets.Layout(width="14em")
-        return {
-            name: Checkbox(
-                description=name, tooltip=name, value=name in given, indent=False, layout=layout
-            )
-            for name in self._names
-        }
 
     def _fill_in(self, given: ColumnMapping) -> None:
         taken = {*given.columns.values(), *given.tags}
         guessed = {
             name: column
-            for name, column in guess_columns(self._names).items()
+            for name, column in guess_columns(self._cells.columns).items()
             if column not in taken and name not in given.constants
         }
         choices = dict.fromkeys(given.constants, SAME_FOR_ALL) | guessed | dict(given.columns)
@@ -116,6 +156,13 @@ class MapperControls(ControlGroup):
             for name, box in self.tags.items():
                 box.disabled = name in used
                 box.value = box.value and name not in used
+            sources = self._sources()
+            for name, declared in self.declared.items():
+                origin = sources.columns.get(name), sources.constants.get(name)
+                if declared.origin != origin:
+                    declared.show(cells_of(self._cells, sources, name), origin)
+                    for control in declared.widget.children:
+                        self._follow_also(control)
 
 
 def _constant(column: Column, given: ColumnMapping) -> Any:
@@ -126,3 +173,93 @@ def _constant(column: Column, given: ColumnMapping) -> Any:
         continuous_update=False,
         layout=ipywidgets.Layout(width="16em"),
     )
+
+
+class DeclarationControls:
+    """The controls that declare the cells of one field: there only where a cell needs it.
+
+    ``origin`` is the column and the constant of which the cells are.
+    """
+
+    def __init__(self, field: str, given: ColumnMapping) -> None:
+        self.origin: tuple[str | None, ...] = ()
+        self.widget = ipywidgets.Box()
+        self.widget.add_class("helios-declared")
+        self._field = field
+        self._given = given.meanings.get(field, {})
+        self._form = given.date_format.get(field, "")
+        self._cells: list[str] = []
+        self._controls: dict[str, Any] = {}
+
+    def meanings(self) -> dict[str, str]:
+        """Give what the cells mean that do not say it themselves."""
+        if self._field in DATE_FIELDS:
+            return dict(self._given)
+        given = {cell: self._given[cell] for cell in self._cells if cell in self._given}
+        chosen = {cell: control.value.strip() for cell, control in self._controls.items()}
+        both = given | chosen
+        return {cell: meaning for cell, meaning in both.items() if meaning not in ("", cell)}
+
+    def form(self) -> str:
+        """Give the form of the dates, if there is one."""
+        return self._controls["form"].value if "form" in self._controls else self._form
+
+    def show(self, cells: "pd.Series[str]", origin: tuple[str | None, ...]) -> None:
+        """Make the controls for other cells."""
+        self.origin, self._form = origin, self.form()
+        for control in self.widget.children:
+            close_tree(control)
+        if self._field in DATE_FIELDS:
+            self._controls = self._date_control(not_iso(cells))
+        else:
+            self._cells = cells.dropna().unique().tolist()
+            self._controls = self._value_controls()
+        self.widget.children = tuple(self._controls.values())
+
+    def _value_controls(self) -> dict[str, Any]:
+        known = understood(self._field, self._cells)
+        if len(known) == len(self._cells) and not known.keys() & self._given.keys():
+            return {}
+        # What is not understood comes first.
+        first = sorted(self._cells, key=known.__contains__)[:MOST_VALUES]
+        meanings = known | dict(self._given)
+        return {cell: self._value_control(cell, meanings.get(cell, "")) for cell in first}
+
+    def _value_control(self, cell: str, meaning: str) -> Any:
+        about: dict[str, Any] = {
+            "description": f"{shortened(cell, 20)} means",
+            "tooltip": f"{cell}, as {self._field}",
+            "value": meaning,
+            "style": {"description_width": "auto"},
+            "layout": ipywidgets.Layout(width="auto"),
+        }
+        if self._field == "birth_sex":
+            return Dropdown(
+                options=[("?", ""), *zip(BIRTH_SEXES, BIRTH_SEXES, strict=True)], **about
+            )
+        return Text(placeholder="such as en-GB", continuous_update=False, **about)
+
+    def _date_control(self, cells: list[str]) -> dict[str, Any]:
+        found = date_readings(self._field, cells)
+        if not found:
+            return {}
+        forms = found if self._form in ("", *found) else {self._form: {}, **found}
+        control = Dropdown(
+            description=f"{self._field} is",
+            tooltip=f"How the dates of {self._field} are written",
+            options=[
+                ("? (not year-month-day)", ""),
+                *((_in_words(form, read, cells), form) for form, read in forms.items()),
+            ],
+            value=self._form,
+            style={"description_width": "auto"},
+            layout=ipywidgets.Layout(width="auto"),
+        )
+        return {"form": control}
+
+
+def _in_words(form: str, read: Mapping[str, str], cells: list[str]) -> str:
+    """Word a form of dates with some of the column's own cells as it reads them."""
+    examples = ", ".join(read.get(cell, "?") for cell in cells[:_EXAMPLES])
+    fit = "all" if len(read) == len(cells) else f"{len(read):,} of {len(cells):,}"
+    return f"{form}: {examples} ({fit} fit)"
