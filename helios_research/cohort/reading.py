@@ -26,7 +26,7 @@ from helios_research.cohort.statistics_input import READERS, read_statistics
 from helios_research.cohort.validators import Issues, Problem
 from helios_research.cohort.workbook import WORKBOOK_SUFFIXES, XLSX_SUFFIXES, read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
-from helios_research.errors import UnreadableTableError
+from helios_research.errors import CohortError, UnreadableTableError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -56,6 +56,8 @@ def raw_table(table: object, *, sheet: str | None = None, expected: Iterable[str
     """Take what a cohort can be made from: the path of a table, or a DataFrame of any library."""
     if isinstance(table, str | os.PathLike):
         return read_table(Path(table).expanduser(), sheet=sheet, expected=expected)
+    if sheet is not None:
+        raise CohortError.superfluous("sheet")
     return from_frame(table)
 
 

@@ -27,7 +27,7 @@ from helios_research.cohort.cells import (
 from helios_research.cohort.declarations import TIMES, as_declared, put_in_order
 from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
-from helios_research.cohort.reading import read_table
+from helios_research.cohort.reading import raw_table
 from helios_research.cohort.recordings import (
     LONGEST_PATH,
     check_ids,
@@ -367,7 +367,7 @@ Table = Cohort | pd.DataFrame | ArrowFrame | str | os.PathLike[str]
 
 
 def read_cohort(  # noqa: PLR0913 - each says one thing about the table
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | pd.DataFrame | ArrowFrame,
     *,
     columns: Mapping[str, Hashable] | None = None,
     values: Mapping[str, Mapping[Any, Any]] | None = None,
@@ -391,7 +391,7 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     Parameters
     ----------
     path
-        The table, one row per recording.
+        The table, one row per recording; a DataFrame is read as by `Cohort.from_frame`.
     columns
         The table's own column for each standard field that is named otherwise there.
     values, date_format, order, wide, fill_within
@@ -420,27 +420,27 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     --------
     >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
     """
-    place = Path(path).expanduser()
     mapping = ColumnMapping.of(
         columns, constants, tags, values, date_format, order, wide, fill_within
     )
     several = chain.from_iterable(mapping.wide.values())
     expected = [*mapping.columns.values(), *mapping.tags, *several]
-    raw = read_table(place, sheet=sheet, expected=expected)
-    return Cohort(build(raw, mapping, resolve_root(root, place.absolute().parent)))
+    raw = raw_table(path, sheet=sheet, expected=expected)
+    folder = Path.cwd()
+    if isinstance(path, str | os.PathLike):
+        folder = Path(path).expanduser().absolute().parent
+    return Cohort(build(raw, mapping, resolve_root(root, folder)))
 
 
 def cohort_among(arguments: Mapping[str, Any]) -> Cohort | None:
     """Make the cohort that the arguments of a call describe, which may have others too."""
     table = arguments["cohort"]
     given = {name: arguments[name] for name in _ARGUMENTS if arguments[name] is not None}
-    if isinstance(table, str | os.PathLike):
+    if table is not None and not isinstance(table, Cohort):
         return read_cohort(table, **given)
-    is_read = table is None or isinstance(table, Cohort)
-    if given and (is_read or "sheet" in given):
+    if given:
         raise CohortError.superfluous(*given)
-    cohort: Cohort | None = table if is_read else Cohort.from_frame(table, **given)
-    return cohort
+    return table
 
 
 def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:

@@ -43,6 +43,14 @@ def test_recordings_may_lie_elsewhere(manifest, tmp_path):
     )
 
 
+def test_a_dataframe_is_read_as_a_file_is(folder, table_of):
+    table = table_of({}, {"user_label": "P02"})
+    cohort = read_cohort(table, root=folder)
+    pd.testing.assert_frame_equal(cohort.fields, Cohort.from_frame(table, root=folder).fields)
+    with pytest.raises(CohortError, match="sheet= cannot be used here"):
+        read_cohort(table, sheet="x")
+
+
 def test_a_dataframe_is_mapped_with_columns_and_constants(folder):
     df = pd.DataFrame(
         {"file": ["a.wav"], "participant": [7], "dob": ["1985-03-14"], "sex": ["f"], "arm": ["x"]}
