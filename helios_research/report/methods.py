@@ -1,4 +1,4 @@
-"""The methods, for a journal in one paragraph and in full in the appendix."""
+"""The methods, for a journal in one paragraph and in full in the appendix, and the codebook."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,10 @@ from helios_research._util.text import counted
 from helios_research._version import __version__
 from helios_research.analysis.prepared import count_reasons
 from helios_research.columns import Outcome, Source
-from helios_research.report.blocks import SAY, Block, Bullets, Text, in_words, listed
+from helios_research.report.blocks import SAY, Block, Bullets, Text, in_words, listed, table_of
 from helios_research.report.data import CHANGE, Found, ReportData
-from helios_research.results.codebook import NOT_MEDICAL, declared_in_words, span
+from helios_research.results.codebook import NOT_MEDICAL, codebook, declared_in_words, span
+from helios_research.results.shapes import describe_results
 
 _SAY = SAY["methods"]
 _LIBRARIES = ("pandas", "numpy", "scipy", "matplotlib")
@@ -113,3 +114,12 @@ def in_full(data: ReportData) -> Sequence[Block]:
     }
     items = tuple(f"{name}: {method}" for name, method in about.items())
     return [Bullets(items), Text(NOT_MEDICAL, look="caution")]
+
+
+def columns(data: ReportData) -> Sequence[Block]:
+    """Give the codebook of the results."""
+    sent = [tag for tag in data.provenance.get("tags") or () if tag in data.given.columns]
+    book = codebook(describe_results(data.given, sent), values_of=data.by.values())
+    book["origin"] = book["origin"].replace("helios_research", "the toolkit")
+    book["filled"] = book["filled"].map("{:,}".format)
+    return [table_of(book, "Columns of the results")]

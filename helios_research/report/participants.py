@@ -1,4 +1,4 @@
-"""Who took part, what happened to the recordings, and whether scores are missing unequally."""
+"""Who took part, what happened to the recordings, where scores are missing, and errors with remedies."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,9 @@ from helios_research._util.text import counted
 from helios_research.analysis import format_table_one
 from helios_research.analysis.missingness import ANY_REASON, RECORDING_FAILED
 from helios_research.analysis.table_one import OVERALL
+from helios_research.codes import explain
 from helios_research.plots import COLUMN, flow_diagram
+from helios_research.preflight_checks.comparison import compare_with_answers
 from helios_research.report import blocks
 from helios_research.report.blocks import SAY, Block, Bullets, Text, count, percent
 from helios_research.report.data import FLOW, MISSING, PARTICIPANTS, ReportData
@@ -19,6 +21,7 @@ from helios_research.report.small_cells import FEWEST, HIDDEN, hide_small_counts
 
 _SAY = SAY["participants"]
 _MOST_ROWS = 40
+_MOST_WARNINGS = 10
 
 
 def participants(data: ReportData) -> Sequence[Block]:
@@ -126,3 +129,43 @@ def _share(row: "pd.Series[Any]") -> str:
     ends = f"{percent(row['rate_low']).removesuffix(' %')} to {percent(row['rate_high'])}"
     interval = "" if pd.isna(row["rate_low"]) else f" ({ends})"
     return f"{count(row['missing'])}: {percent(row['rate'])}{interval}"
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def errors(data: ReportData) -> Sequence[Block]:
+    """List every error with its remedy, and the warnings of Helios."""
+    codes = data.column("error_code").astype("str")
+    listed = _errors(codes, data.table["user_label"]) if codes.notna().any() else None
+    made = [listed or Text("No recording has an error."), *_preflight(data)]
+    warnings = data.column("warnings")[data.warned].explode().astype("str").value_counts()
+    if warnings.empty:
+        return made
+    rows = [(str(text), count(number)) for text, number in warnings.head(_MOST_WARNINGS).items()]
+    frame = pd.DataFrame(rows, columns=["warning of Helios", "times"])
+    more = len(warnings) - len(rows)
+    notes = (f"{more:,} other warnings are not listed.",) if more else ()
+    return [*made, blocks.table_of(frame, "Warnings that came with scores", notes)]
+
+
+def _preflight(data: ReportData) -> list[Block]:
+    """Say how often the preflight expected the answer of Helios."""
+    compared = compare_with_answers(data.given)
+    if compared.empty:
+        return []
+    is_right, number = compared["expected"] == compared["answered"], compared["recordings"]
+    about = {"right": count(number[is_right].sum()), "checked": count(number.sum())}
+    said = [SAY["errors"]["preflight"].format(**about), *data.warnings_of(compared)]
+    return [Text(" ".join(said))]
+
+
+def _errors(codes: "pd.Series[str]", people: "pd.Series[str]") -> Block:
+    rows = []
+    for code, number in codes.value_counts().items():
+        about, n_people = explain(str(code)), people[codes == code].nunique()
+        rows.append((str(code), count(number), count(n_people), about.meaning, about.remedy))
+    header = ["code", "recordings", "participants", "what it means", "what to do"]
+    frame = pd.DataFrame(rows, columns=header)
+    notes = ["The column error_reason of the results has the details of each recording."]
+    return blocks.table_of(frame, "Errors, the most frequent first", notes)

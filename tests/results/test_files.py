@@ -253,9 +253,9 @@ def test_excel_also_has_the_codebook_and_what_is_to_be_known(
     awkward: pd.DataFrame, tmp_path: Path
 ) -> None:
     path = export(awkward, tmp_path / "scores.xlsx")[0]
-    book = pd.read_excel(path, sheet_name="codebook")
+    book = pd.read_excel(path, sheet_name="codebook", engine="openpyxl")
     assert book["column"].tolist() == list(awkward.columns)
-    about = pd.read_excel(path, sheet_name="about", header=None)[0].tolist()
+    about = pd.read_excel(path, sheet_name="about", header=None, engine="openpyxl")[0].tolist()
     assert any("SYNTHETIC" in str(line) for line in about)
 
 
@@ -277,7 +277,7 @@ def test_excel_never_sees_an_error_value_or_a_control_character(
 def test_text_too_long_for_a_cell_is_cut_and_said_so(awkward: pd.DataFrame, tmp_path: Path) -> None:
     awkward.loc[0, "note"] = "y" * (EXCEL_CHARACTERS + 1)
     files = export(awkward, tmp_path / "scores.xlsx")
-    assert len(pd.read_excel(files[0])["note"].iloc[0]) == EXCEL_CHARACTERS
+    assert len(pd.read_excel(files[0], engine="openpyxl")["note"].iloc[0]) == EXCEL_CHARACTERS
     assert "Cut at 32,767 characters" in files[3].read_text(encoding="utf-8")
 
 

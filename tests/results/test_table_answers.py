@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helios_research._util import columns
+from helios_research._util import arrow
 from helios_research.api.models import flatten_result
-from helios_research.results.answers import ANSWER, IS_READABLE, read_answers
+from helios_research.results.table import ANSWER, IS_READABLE, read_answers
 
 SECTION = {
     "startSecs": 0.0,
@@ -96,7 +96,7 @@ def test_one_unusual_answer_leaves_the_many_usual_ones_as_they_are() -> None:
 
 
 def test_usual_answers_are_read_without_looking_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helios_research.results.answers.flatten_result", None)
+    monkeypatch.setattr("helios_research.results.table.flatten_result", None)
     (row,) = together(json.dumps(WHOLE))
     assert (row["mental_strain"], row["stress"], row["distress"]) == (
         0.7212345678901234,
@@ -115,6 +115,6 @@ def test_what_is_no_answer_is_unreadable(body: str) -> None:
 
 
 def test_answers_in_many_batches_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "_ROWS_IN_A_BATCH", 2)
+    monkeypatch.setattr(arrow, "_ROWS_IN_A_BATCH", 2)
     assert [row["stress"] for row in together(*[json.dumps(WHOLE)] * 5)] == [0.66] * 5
     assert together() == []
