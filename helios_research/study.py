@@ -39,9 +39,8 @@ from helios_research.state.loader import (
     StatusLoader,
     seen_at,
 )
-from helios_research.state.rows import Row, rows_of
+from helios_research.state.rows import Row, VerdictTable, remember_verdicts, rows_of
 from helios_research.state.status import Progress
-from helios_research.state.verdicts import VerdictTable, remember_verdicts
 from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions
 from helios_research.submission.background import Submission
 from helios_research.submission.engine import Engine

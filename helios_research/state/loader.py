@@ -28,6 +28,7 @@ from helios_research.state.rows import (
     Rejection,
     Row,
     RowRequests,
+    Verdicts,
     parts,
     unless_withdrawn,
 )
@@ -40,7 +41,6 @@ from helios_research.state.status import (
     row_status,
     settled_outcomes,
 )
-from helios_research.state.verdicts import Verdicts
 
 # Asking the enumerations takes as long as all the rest of a status.
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}

@@ -1,9 +1,12 @@
 """The request to Helios that each row of a cohort makes, or why it makes none."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from typing import Self
 
 import pandas as pd
@@ -19,10 +22,19 @@ from helios_research.api.models import (
     digest_of,
 )
 from helios_research.api.transport import FALLBACK_MEDIA_TYPE
-from helios_research.codes import WITHDRAWN
+from helios_research.codes import LEFT_OUT, WITHDRAWN
 from helios_research.cohort import Cohort
-from helios_research.columns import Verdict
-from helios_research.ledger import Attempt, NewAttempt, Withdrawn, invitation_to
+from helios_research.cohort.reading import read_table
+from helios_research.columns import BORDERLINE, LEAVE_OUT, SEND, Verdict
+from helios_research.errors import ConfigError
+from helios_research.ledger import (
+    Attempt,
+    Ledger,
+    LedgerReader,
+    NewAttempt,
+    Withdrawn,
+    invitation_to,
+)
 from helios_research.preflight_checks.check import Check
 
 _SPEAKER = ("user_label", "date_of_birth", "birth_sex", "language")
@@ -43,23 +55,12 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the cohort, as the submission sees it.
+    """One row of the cohort, at its ``position`` from 0, as the submission sees it.
 
-    Attributes
-    ----------
-    position
-        Place in the cohort, from 0.
-    recording_id
-        The researcher's key.
-    location
-        Absolute path or URL of the recording; None where the manifest has none.
-    request_text
-        The request as canonical JSON, which takes a tenth of a request's memory; None where the
-        row's metadata make no valid request.
-    digest
-        Fingerprint of the request; with the audio's SHA-256 it identifies a recording.
-    rejection
-        Why the row cannot be sent; None where it can.
+    ``location`` is an absolute path or a URL, None where the manifest has none. ``request_text`` is
+    canonical JSON, which takes a tenth of a request's memory, and ``digest`` its fingerprint, which
+    identifies a recording together with the audio's SHA-256; None where the row's metadata make no
+    valid request. ``rejection`` is why the row cannot be sent, None where it can.
     """
 
     position: int
@@ -286,6 +287,8 @@ def _unsendable(error: ValidationError) -> Rejection:
     )
 
 
+# --- what keeps a recording back: a withdrawal, or the researcher's verdict --------------------------
+
 _WITHDRAWN_LABEL = (
     "The participant {label!r} has withdrawn from this study, so nothing of this row was sent. "
     "Remove the row from the manifest; if it was a mistake, study.readmit({label!r}) takes it back."
@@ -302,3 +305,49 @@ def unless_withdrawn(check: Check, withdrawn: Withdrawn) -> Check:
     if not withdrawn.has_audio(check.sha256):
         return check
     return Check(Verdict.FAIL, WITHDRAWN, _WITHDRAWN_AUDIO)
+
+
+VerdictTable = pd.DataFrame | str | PathLike[str]
+"""The table of `Study.borderline` with verdicts, or the path of a file of it."""
+
+_VERDICT = "verdict"
+_LEFT_OUT = "You left it out after listening to it."
+
+
+class Verdicts:
+    """The verdicts that a study remembers."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
+        found = ledger.all_checks(_VERDICT, "$.verdict")
+        self._known = {sha256: verdict for _, sha256, verdict in found}
+
+    def applied(self, check: Check) -> Check:
+        """Let the researcher's verdict on a recording count more than the preflight's."""
+        verdict = self._known.get(check.sha256 or "")
+        if verdict == LEAVE_OUT:
+            fail = Verdict.FAIL
+            return replace(check, verdict=fail, predicted_error_code=LEFT_OUT, reason=_LEFT_OUT)
+        return replace(check, verdict=Verdict.WARN) if verdict == SEND else check
+
+
+def remember_verdicts(ledger: Ledger, seen: Mapping[str, Check], verdicts: VerdictTable) -> None:
+    """Keep the verdicts that are filled in, or none where one cannot be used."""
+    if not isinstance(verdicts, pd.DataFrame):
+        wanted = [column.name for column in BORDERLINE]
+        path = Path(verdicts).expanduser()
+        verdicts = read_table(path, sheet=None, expected=wanted).frame
+    if not {"sha256", "verdict"} <= {*verdicts.columns}:
+        raise ConfigError.verdicts("the table lacks the column sha256 or verdict")
+    # By location, so that a withdrawal removes them with the checks.
+    places = defaultdict[str, list[str]](list)
+    for location, check in seen.items():
+        places[check.sha256 or ""].append(location)
+    kept = []
+    for sha256, verdict in verdicts[["sha256", "verdict"]].dropna().itertuples(index=False):
+        said = str(verdict).strip().lower()
+        if said not in {SEND, LEAVE_OUT, ""}:
+            raise ConfigError.verdicts(f"{verdict!r} is not a verdict")
+        if said and sha256 not in places:
+            raise ConfigError.verdicts(f"no checked recording has the SHA-256 {sha256}")
+        kept += [(place, sha256, {"verdict": said}) for place in places[sha256] if said]
+    ledger.store_checks(_VERDICT, kept)

@@ -218,21 +218,11 @@ class NextStep(StrEnum):
 
 
 class RowStatus(NamedTuple):
-    """The status of one row.
+    """The status of one row: what happened to it, and what may be done about it.
 
-    Attributes
-    ----------
-    outcome
-        What happened to the row.
-    next
-        What may be done about it.
-    attempt_id, sha256
-        The attempt that decides it, and the SHA-256 of the audio that this was made with; None
-        where no attempt decides it.
-    runs
-        Model runs created for the recording.
-    error_code, error_reason
-        What is wrong, or what a pending row waits for.
+    ``attempt_id`` is the attempt that decides it and ``sha256`` that of the audio which it was made
+    with, None where no attempt decides it. ``runs`` counts the model runs created for the
+    recording. The error is what is wrong, or what a pending row waits for.
     """
 
     outcome: Outcome

@@ -38,9 +38,8 @@ from helios_research.state.loader import (
     hashes_in,
     seen_at,
 )
-from helios_research.state.rows import Job, Rejection, Row, unless_withdrawn
+from helios_research.state.rows import Job, Rejection, Row, Verdicts, unless_withdrawn
 from helios_research.state.status import DecisionOptions, NextStep, RowStatus, row_status
-from helios_research.state.verdicts import Verdicts
 
 T = TypeVar("T")
 
