@@ -17,6 +17,7 @@ them, as IPython's verbose ones do, end up in notebooks and in mails to colleagu
 
 import ast
 import getpass
+import inspect
 import linecache
 import logging
 import os
@@ -24,8 +25,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from types import FrameType, ModuleType
+from typing import cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -153,8 +154,6 @@ _LOGGER = logging.getLogger(__name__)
 # The name under which the system's keyring shows the entry to its owner.
 SERVICE = "helios_research"
 
-_BYTES_PER_INSTRUCTION = 2
-
 _IN_CODE = (
     "This call contains an API key, so the key is saved and shared with the code or notebook. "
     "Remove it and call hr.Client() alone: it reads the environment variable THYMIA_API_KEY, or the "
@@ -265,34 +264,19 @@ def warn_of_key_in_code(caller: FrameType) -> None:
 
 
 def _spells_out_key(caller: FrameType) -> bool:
+    place = cast("ast.AST", inspect.getframeinfo(caller, context=0).positions)
+    source = "".join(linecache.getlines(caller.f_code.co_filename, caller.f_globals))
     try:
-        call = ast.parse(f"({_source_of_call(caller)})", mode="eval").body
+        call = ast.parse(f"({ast.get_source_segment(source, place)})", mode="eval").body
     # Source that is gone or was changed since, code without positions: none of it may stop work.
     except (SyntaxError, ValueError, LookupError, TypeError, OSError):
         return False
     if not isinstance(call, ast.Call):
         return False
     given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "api_key")]
-    return any(map(_is_literal, given))
-
-
-def _source_of_call(caller: FrameType) -> str:
-    instruction = caller.f_lasti // _BYTES_PER_INSTRUCTION
-    (place,) = islice(caller.f_code.co_positions(), instruction, instruction + 1)
-    first, last, begin, end = place
-    if first is None or last is None or begin is None or end is None:
-        raise LookupError
-    lines = linecache.getlines(caller.f_code.co_filename, caller.f_globals)[first - 1 : last]
-    # Columns are counted in bytes; the last line is cut first, as it may be the first one too.
-    encoded = [line.encode() for line in lines]
-    encoded[-1] = encoded[-1][:end]
-    encoded[0] = encoded[0][begin:]
-    return b"".join(encoded).decode()
-
-
-def _is_literal(value: ast.expr) -> bool:
     return any(
         isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value.strip() != ""
+        for value in given
         for part in _parts(value)
     )
 

@@ -24,14 +24,7 @@ from helios_research.errors import ConfigError
 
 # --- proxies --------------------------------------------------------------------------------------
 
-_SCHEMES = {
-    "http": "http",
-    "https": "https",
-    "socks5": "socks5",
-    "socks5h": "socks5h",
-    # As desktops write it, whose SOCKS proxies are of version 5.
-    "socks": "socks5h",
-}
+_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,8 @@ class Route:
             return cls(None, lambda _host, _port: False)
         if not getproxies_environment():
             # Those of Windows or macOS, with exceptions of their own kind.
-            return cls(_proxy("the system's settings", known[kind]), cache(_is_excepted_by_system))
+            is_excepted = cache(lambda host, _port: bool(proxy_bypass(host)))
+            return cls(_proxy("the system's settings", known[kind]), is_excepted)
         entries = [entry for entry in re.split(r"[\s,]+", known.get("no", "")) if entry]
         exceptions = [_exception(entry) for entry in entries]
         return cls(
@@ -113,8 +107,9 @@ def _proxy(setting: str, value: str) -> Proxy:
         raise ConfigError.proxy(setting, "its port is not a number from 1 to 65535")
     if not host:
         raise ConfigError.proxy(setting, "it names no host")
-    scheme = _SCHEMES.get(parts.scheme)
-    if scheme is None:
+    # Desktops write socks://, and their SOCKS proxies are of version 5.
+    scheme = "socks5h" if parts.scheme == "socks" else parts.scheme
+    if scheme not in _SCHEMES:
         words = f"it begins with {parts.scheme}://, and not with http://, https:// or socks5://"
         raise ConfigError.proxy(setting, words)
     if scheme.startswith("socks") and find_spec("socksio") is None:
@@ -153,10 +148,6 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return ipaddress.ip_network(text.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
         return None
-
-
-def _is_excepted_by_system(host: str, _port: int) -> bool:
-    return bool(proxy_bypass(host))
 
 
 # --- certificates ---------------------------------------------------------------------------------

@@ -139,14 +139,11 @@ def _opened(source: str | SeekableFile) -> Iterator[tuple[HashingReader, Stamp]]
         except Exception as error:
             if reader.failure is None:
                 raise
-            raise _broken_off(location, reader.failure) from error
-
-
-def _broken_off(location: str, failure: Exception) -> RecordingUnavailableError:
-    if is_remote(location):
-        return unavailable(location, failure, is_remote=True)
-    reason = f"could not be read to its end ({failure})"
-    return RecordingUnavailableError(location, reason, "check the drive and try again")
+            if is_remote(location):
+                raise unavailable(location, reader.failure, is_remote=True) from error
+            reason = f"could not be read to its end ({reader.failure})"
+            remedy = "check the drive and try again"
+            raise RecordingUnavailableError(location, reason, remedy) from error
 
 
 def _heard(reader: HashingReader, container: Container, enough_s: float | None) -> dict[str, Any]:
