@@ -60,9 +60,7 @@ def compare_change(  # noqa: PLR0913 - each is a setting
         The level of the tag that the others are compared with; None means the first.
     order
         Levels of the tag and of ``over`` in the order wanted; levels that are not named follow.
-    biomarkers
-        One or several; None means all.
-    primary, family, warned, confidence
+    biomarkers, primary, family, warned, confidence
         As for ``compare_by_tag``.
 
     Returns

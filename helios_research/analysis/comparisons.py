@@ -73,19 +73,15 @@ def compare_by_tag(  # noqa: PLR0913 - each is a setting
         The column whose levels are compared; any column, sent as a tag or not.
     reference
         The level that the others are compared with; None means the first.
-    order
-        Levels in the order wanted; levels that are not named follow.
-    biomarkers
-        One or several; None means all.
+    order, biomarkers
+        As for ``summarize_by_tag``.
     primary
         The primary outcome or outcomes, corrected among themselves only.
     family
         The biomarkers whose p-values are corrected together; None means one per construct: the
         four-level score where it is there, not its uniform form.
-    warned
-        "keep" or "drop" scores with a warning of Helios.
-    confidence
-        Coverage of the intervals, between 0 and 1.
+    warned, confidence
+        As for ``summarize_by_tag``.
 
     Returns
     -------

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from helios_research.columns import (
     Source,
 )
 from helios_research.errors import ResultsError, UnknownColumnError
+from helios_research.results import read_results
 
 Codes = NDArray[np.intp]
 Flags = NDArray[np.bool_]
@@ -223,7 +223,7 @@ def check_choice(what: str, given: str, accepted: tuple[str, str]) -> None:
 
 
 def _check(results: pd.DataFrame | str | PathLike[str]) -> PreparedResults:
-    frame = results if isinstance(results, pd.DataFrame) else _read(Path(results))
+    frame = results if isinstance(results, pd.DataFrame) else read_results(results)
     for name in ("outcome", "user_label"):
         _check_column(frame, name)
     # Sorted, so that participants have the same numbers whatever the order of the rows.
@@ -242,20 +242,6 @@ def _check_column(frame: pd.DataFrame, name: str) -> None:
     if column.dtype == object and any(isinstance(value, nested) for value in column):
         message = f"The column {name!r} has several values in one cell: leave one per recording."
         raise ResultsError(message)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        message = f"There is no results file at {path}: check the path, or export the study first."
-        raise ResultsError(message)
-    try:
-        return pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        message = (
-            f"{path} cannot be read as Parquet ({error}): "
-            "use the results.parquet of a study, or a DataFrame."
-        )
-        raise ResultsError(message) from error
 
 
 def _with_biomarkers(

@@ -28,8 +28,8 @@ NOTHING = 1e-15
 def reliability(
     results: Results,
     *,
-    biomarkers: str | Sequence[str] | None = None,
     by: str | None = None,
+    biomarkers: str | Sequence[str] | None = None,
     warned: str = "keep",
     confidence: float = 0.95,
 ) -> pd.DataFrame:
@@ -60,14 +60,10 @@ def reliability(
     ----------
     results
         One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
-    biomarkers
-        One or several; None means all.
     by
         A column, such as the arm, at each level of which to measure.
-    warned
-        Whether to "keep" or to "drop" scores with a warning from Helios.
-    confidence
-        Coverage of the intervals (between 0 and 1).
+    biomarkers, warned, confidence
+        As for ``summarize_by_tag``.
 
     Returns
     -------

@@ -65,11 +65,8 @@ def biomarker_correlations(  # noqa: PLR0913 - each is a setting
         The text to show for a biomarker's column.
     palette
         Two or more colours, from -1 to 1; None means from brown over white to violet.
-    caption
-        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax, style
-        An Axes or an empty Figure to draw into, None for a new one; and its
-        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    caption, ax, style
+        As for ``scores_by_tag``.
 
     Returns
     -------

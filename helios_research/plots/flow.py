@@ -98,11 +98,8 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
         ``analysis.flow``.
     labels
         The text to show for an arm or a reason.
-    caption
-        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax, style
-        An Axes or an empty Figure to draw into, None for a new one; and its sizes: ``COLUMN``,
-        ``PAGE`` or ``SLIDE``.
+    caption, ax, style
+        As for ``scores_by_tag``.
 
     Raises
     ------

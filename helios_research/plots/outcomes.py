@@ -64,11 +64,8 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     palette
         Colours of the outcomes, in the order failed, skipped, rejected, invalid, lost, and scored
         but not counted.
-    caption
-        Whether to write the caption below; ``get_label()`` of the Axes gives it in any case.
-    ax, style
-        An Axes or an empty Figure to draw into, None for a new one; and its
-        sizes: ``COLUMN``, ``PAGE`` or ``SLIDE``.
+    caption, ax, style
+        As for ``scores_by_tag``.
 
     Raises
     ------

@@ -88,12 +88,16 @@ def read_results(path: str | PathLike[str]) -> pd.DataFrame:
     ResultsError
         There is no such file, or it is not Parquet.
     """
-    if Path(path).is_dir():
+    path = Path(path)
+    if not path.exists():
+        message = f"There is no results file at {path}: check the path, or export the study first."
+        raise ResultsError(message)
+    if path.is_dir():
         # pandas would read a folder as a table in many parts, here one without rows.
         message = f"{path} is a folder: give the Parquet file in it, such as its results.parquet."
         raise ResultsError(message)
     try:
-        table: pd.DataFrame = read_parquet(Path(path)).to_pandas()
+        table: pd.DataFrame = read_parquet(path).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         message = (
             f"The results cannot be read from {path}: {error}. Is it a Parquet file? If it was damaged, "

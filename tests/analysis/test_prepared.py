@@ -32,7 +32,9 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_file_that_is_not_parquet_is_refused_in_words(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text("recording_id,outcome\n")
-    with pytest.raises(ResultsError, match=r"scores\.csv cannot be read as Parquet .*use the"):
+    with pytest.raises(
+        ResultsError, match=r"cannot be read from .*scores\.csv: .* Is it a Parquet"
+    ):
         prepare(path)
 
 
