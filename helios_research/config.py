@@ -253,11 +253,7 @@ def _usable_keyring() -> ModuleType:
 
 
 def warn_of_key_in_code(caller: FrameType) -> None:
-    """Warn where the call that a frame is making contains the key as text.
-
-    A key that comes from a variable, a function or the environment gives no warning, nor does
-    code without source.
-    """
+    """Warn where the call that a frame is making spells out the key, as far as its source is there."""
     if _spells_out_key(caller):
         # Not `warnings.warn`: it would show the caller's line, and the key with it.
         warnings.warn_explicit(_IN_CODE, KeyInCodeWarning, "hr.Client", caller.f_lineno)

@@ -89,10 +89,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """Read a Parquet file; raise OSError if one of its checksums does not fit.
-
-    A file of another program, or of an earlier version, may have none.
-    """
+    """Read a Parquet file; raise OSError if a checksum does not fit (other programs write none)."""
     with path.open("rb") as file:
         before, footer = _ending(file)
     written = _CHECKSUM.fullmatch(before)

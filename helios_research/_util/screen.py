@@ -36,10 +36,7 @@ def in_notebook() -> bool:
 
 
 def summary_html(title: str, sentences: Sequence[str], *, done: int = 0, total: int = 0) -> str:
-    """Draw an object for a notebook: a title, how much of it is done, and what to do next.
-
-    All of it is text and not markup, but for code in backticks.
-    """
+    """Draw a title, how much is done, and sentences for a notebook: all text, but for `code`."""
     words = f"{done:,} of {total:,} done"
     bar_ = (
         f'<progress max="{total}" value="{done}" style="width: 20em" title="{words}">{words}'

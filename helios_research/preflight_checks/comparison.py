@@ -47,10 +47,7 @@ def _answered(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _proposal(answered: pd.DataFrame) -> str:
-    """Propose the least speech that fits the answers best; empty where there is too little evidence.
-
-    Of limits that fit equally well, the one that is closest to the present limit.
-    """
+    """Propose the limit of speech that fits the answers best, the closest of several; or nothing."""
     short = HeliosCode.TOO_SHORT.value
     decided = answered["answered"].isin([short, Outcome.SCORED.value])
     known = answered[decided & answered["speech_s"].notna()].sort_values("speech_s")

@@ -179,10 +179,7 @@ def overview(
     rate: float | None = None,
     price: float | None = None,
 ) -> Overview:
-    """Describe a cohort as a whole; ``rate``, in requests per second, adds the expected time.
-
-    The price of a recording adds the expected cost.
-    """
+    """Describe a cohort; a rate (requests per second) adds the time, the price of one the cost."""
     spans = sleep_spans(cohort)
     return Overview(
         totals=_totals(cohort, checks, rate, price),

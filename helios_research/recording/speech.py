@@ -106,10 +106,7 @@ class SoundLevels:
 
     @property
     def noise_floor_dbfs(self) -> float:
-        """Level in dBFS below which the quietest tenth of all 50 ms frames lies.
-
-        Of two channels, the louder one counts in each frame.
-        """
+        """Level in dBFS that the quietest tenth of 50 ms frames, by their louder channel, is below."""
         loudest = [energy.max(axis=0) for energy in self._frames]
         frames = np.concatenate(loudest) if loudest else np.zeros(0)
         if not frames.size:

@@ -190,11 +190,7 @@ def _cautions(results: pd.DataFrame, table: ExportTable) -> Iterable[str]:
 
 
 def codebook(table: ExportTable, *, values_of: Iterable[str] | None = None) -> pd.DataFrame:
-    """Describe each column of a file, one row per column.
-
-    ``values_of`` are the researcher's columns whose values may be listed; by default all but those
-    that identify a participant.
-    """
+    """Give a row per column of a file; values are listed of ``values_of``, else where they name no one."""
     listed = {*table.variables} - NEVER_LISTED if values_of is None else {*values_of}
     book = pd.DataFrame(
         [_row(variable, table.frame[name], listed) for name, variable in table.variables.items()]

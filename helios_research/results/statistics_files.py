@@ -138,10 +138,7 @@ def _pyreadstat() -> Any:
 
 
 def valid_names(names: Iterable[str], program: StatisticsProgram) -> dict[str, str]:
-    """Find a valid name for each column; no two differ in capitals only.
-
-    A name that is valid stays as it is, even behind an invalid one that would become the same.
-    """
+    """Find a valid name for each column, its own where it is valid; no two differ in capitals only."""
     own = list(names)
     chosen: dict[str, str] = {}
     taken: set[str] = set()

@@ -41,10 +41,7 @@ _DAMAGED = {
 
 
 class Snapshot:
-    """The results of a study at one moment, read from its ledger part by part.
-
-    ``rows`` are those of the cohort, where the caller has them already.
-    """
+    """The results of a study at one moment; ``rows`` where the caller has the cohort's already."""
 
     def __init__(
         self, ledger: LedgerReader, cohort: Cohort, rows: Sequence[Row] | None = None
