@@ -17,7 +17,7 @@ from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResu
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots import canvas, marks
 from helios_research.plots.canvas import PAGE, Look, Style, Target
-from helios_research.plots.rows import (
+from helios_research.plots.layout import (
     RowLayout,
     difference_lines,
     draw_differences,

@@ -15,7 +15,7 @@ from helios_research.analysis.prepared import PreparedResults, Results, prepare
 from helios_research.columns import Outcome
 from helios_research.plots import canvas, marks
 from helios_research.plots.canvas import INK, PAGE, PAPER, Look, Style, Target
-from helios_research.plots.rows import RowLayout, lay_out_rows, write_rows
+from helios_research.plots.layout import RowLayout, lay_out_rows, write_rows
 from helios_research.plots.selection import MOST_ROWS, Selection, keep_levels
 from helios_research.plots.text import about_fonts
 

@@ -16,11 +16,11 @@ from helios_research.analysis.frames import hours_awake
 from helios_research.analysis.prepared import PreparedResults, Results, count_levels_each, prepare
 from helios_research.errors import ResultsError
 from helios_research.plots.canvas import PAGE, Style, Target, as_asked, colours_of, empty_figure
+from helios_research.plots.layout import by_hours, by_level, by_time
 from helios_research.plots.marks import about_points
 from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
 from helios_research.plots.text import shown_column
 from helios_research.plots.trends import MOST_COLOURS, Change, Trends, draw_trends, drawn_people
-from helios_research.plots.x_axis import by_hours, by_level, by_time
 
 IN_BASELINE = "in the baseline"
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"

@@ -14,9 +14,9 @@ from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResu
 from helios_research.columns import Biomarker
 from helios_research.plots import canvas, marks
 from helios_research.plots.canvas import Look, Style, Target
+from helios_research.plots.layout import BinnedAxis, label_bins, write_counts
 from helios_research.plots.selection import Selection
 from helios_research.plots.text import Labels, about_fonts, fit_names, shown
-from helios_research.plots.x_axis import BinnedAxis, label_bins, write_counts
 
 MOST_COLOURS = len(canvas.OKABE_ITO)
 
