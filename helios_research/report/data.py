@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -128,16 +128,16 @@ class ReportData:
         named = dict.fromkeys([self.primary, *(family or _ONE_PER_CONSTRUCT)])
         tested: dict[str, Any] = {"biomarkers": [name for name in named if name in results.names]}
         tested |= {"primary": self.primary, "family": family}
-        jobs: dict[str, Callable[[], pd.DataFrame]] = {
-            PARTICIPANTS: partial(analysis.table_one, results, arm or ALL),
-            FLOW: partial(analysis.flow, results, **expected),
+        found = {
+            PARTICIPANTS: _attempt(analysis.table_one, results, arm or ALL),
+            FLOW: _attempt(analysis.flow, results, **expected),
         }
         if grouping:
-            jobs[MISSING] = partial(analysis.missingness_by_tag, results, grouping, also=())
+            found[MISSING] = _attempt(analysis.missingness_by_tag, results, grouping, also=())
         if over is not None:
-            jobs[STILL_IN] = partial(analysis.attrition, results, over, **expected)
-            jobs[CHANGE] = partial(analysis.compare_change, results, arm, over=over, **tested)
-        return {name: _attempt(job) for name, job in jobs.items()}
+            found[STILL_IN] = _attempt(analysis.attrition, results, over, **expected)
+            found[CHANGE] = _attempt(analysis.compare_change, results, arm, over=over, **tested)
+        return found
 
     @cached_property
     def compared(self) -> dict[str, Found]:
@@ -148,14 +148,15 @@ class ReportData:
         """Compare levels; or only the primary outcome, with warned scores treated the other way."""
         in_full = not other_way and self.n_levels(name) <= MOST_COMPARED_IN_FULL
         warned = self.settings.warned
-        settings: dict[str, Any] = {
-            "biomarkers": None if in_full else self.primary,
-            "primary": self.primary,
-            "family": self.settings.family if in_full else None,
-            "warned": _OTHER_WAY[warned] if other_way else warned,
-        }
-        results = replace(self.prepared, warned="keep")
-        return _attempt(partial(analysis.compare_by_tag, results, name, **settings))
+        return _attempt(
+            analysis.compare_by_tag,
+            replace(self.prepared, warned="keep"),
+            name,
+            biomarkers=None if in_full else self.primary,
+            primary=self.primary,
+            family=self.settings.family if in_full else None,
+            warned=_OTHER_WAY[warned] if other_way else warned,
+        )
 
     @cached_property
     def main(self) -> str:
@@ -173,9 +174,9 @@ class ReportData:
         return self.main or ALL
 
 
-def _attempt(job: Callable[[], pd.DataFrame]) -> Found:
+def _attempt(analyse: Callable[..., pd.DataFrame], *given: Any, **settings: Any) -> Found:
     try:
-        return job()
+        return analyse(*given, **settings)
     except ResultsError as error:
         return str(error)
 
