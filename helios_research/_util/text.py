@@ -29,6 +29,28 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+# Hyphens and dashes that a word processor writes for the one on the keyboard.
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-")
+
+
+def as_seen(text: str) -> str:
+    """Write a text as a person sees it: accents composed, one kind of space and dash, nothing unseen."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
+    letters = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    return " ".join(composed(letters).translate(_DASHES).split())
+
+
+def reveal(text: str) -> str:
+    """Name each letter that `as_seen` changes, as in ``P01⟨U+200B⟩``."""
+    # An accent shows itself by what it does to the letters that take most of them.
+    tried = ((letter, f"e{letter}u{letter}e") for letter in text)
+    return "".join(
+        letter if letter.isascii() or as_seen(trial) == trial else f"⟨U+{ord(letter):04X}⟩"
+        for letter, trial in tried
+    )
+
+
 def natural_key(text: str) -> list[tuple[int, float, str]]:
     """Give the sort key under which numbers inside a text count as numbers."""
     with suppress(ValueError):
@@ -45,7 +67,9 @@ def literal(value: Any) -> str:
         return f"{{{', '.join(entries)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
-    written = repr(value)
+    # Pasted, a decomposed accent may become a composed one.
+    is_plain = not isinstance(value, str) or composed(value) == value
+    written = repr(value) if is_plain else ascii(value)
     if isinstance(value, str) and written.startswith("'") and '"' not in written:
         return f'"{written[1:-1]}"'
     return written

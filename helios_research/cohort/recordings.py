@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research import codes
+from helios_research._util.text import as_seen
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.storage import CohortTables
 from helios_research.cohort.validators import Issues, Problem
@@ -128,8 +129,8 @@ def _remedy_for_missing(location: str) -> str:
     likely = _likely(location)
     if likely is not None:
         return (
-            f"The likely file is {likely!r}, whose name differs in case, spaces, invisible characters or "
-            "how accents are stored: rename it, or copy its name."
+            f"The likely file is {likely!r}, whose name differs in case, spaces, dashes, invisible characters "
+            "or how accents are stored: rename it, or copy its name."
         )
     folder = Path(location).parent
     if not folder.is_dir():
@@ -159,9 +160,7 @@ def _names_in(folder: str, _: int) -> dict[str, str]:
 
 def _seen(name: str) -> str:
     """Write a name as a person sees it, in small letters."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    visible = (letter for letter in plain if unicodedata.category(letter) != "Cf")
-    return " ".join("".join(visible).split())
+    return as_seen(unicodedata.normalize("NFKC", name).casefold())
 
 
 def _in_a_cell(column: str) -> Problem:

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 import pytest
 
 from helios_research._util.text import (
+    as_seen,
     composed,
     counted,
     duration,
     in_local_time,
     literal,
     natural_key,
+    reveal,
 )
 
 
@@ -61,3 +63,25 @@ def test_a_value_is_written_as_python_reads_it(value: object, written: str) -> N
 def test_a_moment_is_worded_as_the_readers_clock_shows_it() -> None:
     moment = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     assert in_local_time(moment) == moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "revealed"),
+    [
+        ("P01", "P01", "P01"),
+        (" P  01 ", "P 01", " P  01 "),
+        ("P\u200b01\ufeff", "P01", "P⟨U+200B⟩01⟨U+FEFF⟩"),
+        ("\u3000P\u202f01", "P 01", "⟨U+3000⟩P⟨U+202F⟩01"),
+        ("a\u2011b\u2013c", "a-b-c", "a⟨U+2011⟩b⟨U+2013⟩c"),
+        ("Zoe\u0308", "Zo\u00eb", "Zoe⟨U+0308⟩"),
+        ("e\u200d\u0301", "\u00e9", "e⟨U+200D⟩⟨U+0301⟩"),
+        ("Zo\u00eb 音声 हिन्दी", "Zo\u00eb 音声 हिन्दी", "Zo\u00eb 音声 हिन्दी"),
+    ],
+)
+def test_what_cannot_be_seen_of_a_text_can_be_named(text: str, seen: str, revealed: str) -> None:
+    assert as_seen(text) == as_seen(seen) == seen
+    assert reveal(text) == revealed
+
+
+def test_a_decomposed_accent_is_written_so_that_pasting_keeps_it() -> None:
+    assert literal({"Zoe\u0308": "Zo\u00eb"}) == '{"Zoe\\u0308": "Zo\u00eb"}'

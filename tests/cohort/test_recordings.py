@@ -131,14 +131,17 @@ def test_folders_empty_files_and_pipes_are_not_recordings(folder):
         ("trail.wav ", "trail.wav"),
         ("P\u200b04.wav", "P04.wav"),
         ("P04.WAV", "p04.wav"),
+        ("P04\u2011t1.wav", "P04-t1.wav"),
+        ("P04.wav", "P04\u200b.wav"),
+        ("P04\u3000t1.wav", "P04\u00a0t1.wav"),
     ],
 )
 def test_a_file_whose_name_only_looks_right_is_named(tmp_path, there, named):
     (tmp_path / there).parent.mkdir(exist_ok=True)
     (tmp_path / there).write_bytes(b"RIFF")
     assert problem_of(tmp_path / named).remedy == (
-        f"The likely file is {str(tmp_path / there)!r}, whose name differs in case, spaces, invisible "
-        "characters or how accents are stored: rename it, or copy its name."
+        f"The likely file is {str(tmp_path / there)!r}, whose name differs in case, spaces, dashes, "
+        "invisible characters or how accents are stored: rename it, or copy its name."
     )
 
 
