@@ -97,7 +97,7 @@ Dates = Annotated[
     typer.Option(
         "--dates",
         metavar="FORM",
-        help="How dates are written that are not year-month-day: day-first, month-first, or for one "
+        help="How dates are written that are not year-month-day: day-first, month-first, excel, or for one "
         "field as in date_of_birth=%d.%m.%Y. Repeatable.",
     ),
 ]

@@ -5,7 +5,7 @@ Nothing is guessed: a form that is not declared is refused, and its issue has th
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -14,15 +14,32 @@ import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.cohort.cells import as_text, cell_text
-from helios_research.cohort.validators import Issues, Problem, birth_sex, language, unclear_sex
+from helios_research.cohort.validators import (
+    Issues,
+    Problem,
+    birth_sex,
+    language,
+    latest_now,
+    unclear_sex,
+)
 from helios_research.columns import BIRTH_SEX_SPELLINGS, Severity
 
 TIMES = ("sleep_time", "wake_time", "recording_time")
 """Times of a row, in the order in which they must have happened."""
 DATE_FIELDS = ("date_of_birth", *TIMES)
 
-ORDERS = {"day first": "day.month.year", "month first": "month.day.year"}
-"""Forms of dates that have a name, whatever stands between the numbers; others are strptime's."""
+FORMS = {
+    "day first": "day.month.year",
+    "month first": "month.day.year",
+    "excel": "Excel's count of days",
+    "excel 1904": "Excel's count of days since 1904",
+}
+"""Forms of dates that have a name; others are strptime's."""
+
+# Excel takes 1900 for a leap year, so that its count from March 1900 on has this origin.
+_ORIGINS = {"excel": datetime(1899, 12, 30), "excel 1904": datetime(1904, 1, 1)}  # noqa: DTZ001  # local
+_COUNT = re.compile(r"([0-9]{2})[.,']?([0-9]{3})([.,][0-9]+)?")
+_DAY_S = 86_400
 
 # Forms that are recognised, but only to be offered.
 _DAYS = (
@@ -61,7 +78,7 @@ def _clean(cell: object) -> str:
 def clean_date_format(given: str | Mapping[str, str] | None) -> dict[str, str]:
     """Take a declared form of dates as it comes, for all fields or for each."""
     forms = dict.fromkeys(DATE_FIELDS, given) if isinstance(given, str) else dict(given or {})
-    names = {name.replace(" ", "-"): name for name in ORDERS}
+    names = {name.replace(" ", "-"): name for name in FORMS}
     return {field: names.get(form, form) for field, form in forms.items()}
 
 
@@ -76,7 +93,7 @@ def is_date_format(form: str) -> bool:
     """Whether a form shows day, month and year."""
     sample = date(2003, 2, 1)
     try:
-        return form in ORDERS or pd.to_datetime(f"{sample:{form}}", format=form).date() == sample
+        return form in FORMS or pd.to_datetime(f"{sample:{form}}", format=form).date() == sample
     except ValueError:
         return False
 
@@ -105,11 +122,15 @@ def as_declared(
 
 def _read_dates(cells: Sequence[str], field: str, form: str) -> dict[str, str]:
     """Read the cells that have a form."""
-    if form in ORDERS:
-        found = {cell: _in_order(cell, form) for cell in cells}
+    if form in FORMS:
+        read_one = _counted if form in _ORIGINS else _in_order
+        found = {cell: read_one(cell, form) for cell in cells}
         read = {cell: text for cell, text in found.items() if text}
     else:
         moments = pd.to_datetime(pd.Series(cells, dtype="str"), format=form, errors="coerce")
+        if "%y" in form:
+            # strptime reads 68 as 2068.
+            moments = moments.mask(moments > latest_now(), moments - pd.DateOffset(years=100))
         texts = as_text(moments, as_dates="%H" not in form and "%I" not in form)
         read = {
             cell: text for cell, text in zip(cells, texts, strict=True) if isinstance(text, str)
@@ -155,6 +176,18 @@ def put_in_order(
     return frame.assign(**columns)
 
 
+def _counted(cell: str, form: str) -> str | None:
+    """Read a number of days, with the time as a fraction; one in the future is no date."""
+    found = _COUNT.fullmatch(cell)
+    if found is None:
+        return None
+    days, part = int(found[1] + found[2]), float(f"0.{(found[3] or '.0')[1:]}")
+    moment = _ORIGINS[form] + timedelta(days=days, seconds=round(part * _DAY_S))
+    if moment > latest_now():
+        return None
+    return moment.isoformat() if found[3] else moment.date().isoformat()
+
+
 # --- what is not declared -------------------------------------------------------------------------
 
 
@@ -175,13 +208,11 @@ def undeclared(
         fits_all = all(len(fit) == len(held[field]) for fit in forms.values())
         if field not in date_format:
             fit = set().union(*forms.values()) & {*unread[field]}
-            found = (
-                dict.fromkeys(fit, _date_problem([*forms], lines, fits_all=fits_all)) if fit else {}
-            )
+            found = dict.fromkeys(fit, _date_problem(_words(forms), lines, fits_all=fits_all))
         elif forms and fits_all:
             # The declaration is wrong, so what fits it by chance is, too.
             cells = read[field][given[field].isin(held[field])].unique()
-            found = dict.fromkeys(cells, _contradicted(date_format[field], [*forms], lines))
+            found = dict.fromkeys(cells, _contradicted(date_format[field], _words(forms), lines))
         else:
             problem = f"It does not fit the declared {date_format[field]!r}."
             found = dict.fromkeys(unread[field], Problem(problem, "Correct it."))
@@ -198,7 +229,7 @@ def date_readings(field: str, cells: Sequence[str]) -> dict[str, dict[str, str]]
     """Read the cells of a column in each form that some of the first of them have."""
     first = cells[:_LOOKED_AT_FIRST]
     strict = ("".join(parts) for parts in product(_DAYS, _CLOCKS))
-    likely = [form for form in (*ORDERS, *strict) if _read_dates(first, field, form)]
+    likely = [form for form in (*FORMS, *strict) if _read_dates(first, field, form)]
     return {form: _read_dates(cells, field, form) for form in likely}
 
 
@@ -223,24 +254,31 @@ def _date_line(
     field: str, form: str, declared: Mapping[str, str], offered: Mapping[str, list[str]]
 ) -> str:
     clear = {name: forms[0] for name, forms in offered.items() if len(forms) == 1}
-    is_for_all = form in ORDERS and all(form in forms for forms in offered.values())
+    is_for_all = form in FORMS and all(form in forms for forms in offered.values())
     whole: Any = form if is_for_all else {**declared, **clear, field: form}
     return f"date_format={literal(whole)}"
 
 
-def _date_problem(forms: list[str], lines: list[str], *, fits_all: bool) -> Problem:
-    words = " or ".join(ORDERS.get(form, form) for form in forms)
-    if len(forms) > 1:
-        all_ = "all fit" if len(forms) > 2 else "both fit"
+def _words(forms: Mapping[str, set[str]]) -> str:
+    """Word forms, and for a number what it would stand for."""
+    words = {form: FORMS.get(form, form) for form in forms}
+    for form in forms.keys() & _ORIGINS.keys():
+        cell = min(forms[form])
+        words[form] += f" ({cell} is {_counted(cell, form)})"
+    return " or ".join(words.values())
+
+
+def _date_problem(words: str, lines: list[str], *, fits_all: bool) -> Problem:
+    if len(lines) > 1:
+        all_ = "all fit" if len(lines) > 2 else "both fit"
         cells = _ALL_CELLS if fits_all else "most of the column"
         problem = f"This looks like {words}; {all_} {cells}."
         return Problem(problem, f"Find out which is right, and declare {' or '.join(lines)}.")
     case = f"and no other form fits {_ALL_CELLS}" if fits_all else "as most of the column does"
-    return Problem(f"This looks like {words}, {case}.", f"Declare {lines[0]}.")
+    return Problem(f"This looks like {words}, {case}.", f"Declare {''.join(lines)}.")
 
 
-def _contradicted(declared: str, forms: list[str], lines: list[str]) -> Problem:
-    words = " or ".join(ORDERS.get(form, form) for form in forms)
+def _contradicted(declared: str, words: str, lines: list[str]) -> Problem:
     return Problem(
         f"Declared is {declared!r}, but only {words} fits {_ALL_CELLS}.",
         f"Declare {' or '.join(lines)}, or correct the cells that are otherwise.",

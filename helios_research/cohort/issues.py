@@ -14,11 +14,11 @@ from helios_research.columns import CAUSES, Severity
 
 _EXAMPLES = 3
 _MOST_SHOWN = 20
-_MOST_CODES = 12
+_MOST_CODES = 50
 
 # What differs between rows with the same cause: what is quoted, numbers, paths.
 _OWN_TO_A_ROW = re.compile(r"'[^']*'|\S*[0-9/\\]\S*")
-_VALUES = re.compile(r"values=(\{.*\}\})")
+_PASTED = re.compile(r"(values=|replace\()(\{.*\}\})")
 
 _LOOKS = {
     Severity.ERROR: "; font-weight: bold; color: var(--jp-error-color1, var(--vscode-errorForeground, #c62828))",
@@ -67,14 +67,15 @@ class CohortIssues:
 
     def _joined(self, remedies: list[str]) -> str:
         """Join the declarations of single values to the one that is to be pasted."""
-        found = [line[1] for line in map(_VALUES.search, remedies) if line]
+        found = [line for line in map(_PASTED.search, remedies) if line]
         if not found:
             return remedies[0]
-        whole = {field: dict(codes) for field, codes in self._meanings.items()}
+        declared = self._meanings if found[0][1] == "values=" else {}
+        whole = {field: dict(codes) for field, codes in declared.items()}
         for line in found:
-            for field, codes in ast.literal_eval(line).items():
+            for field, codes in ast.literal_eval(line[2]).items():
                 whole[field] = whole.get(field, {}) | codes
-        return remedies[0].replace(found[0], literal(whole))
+        return remedies[0].replace(found[0][2], literal(whole))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -10,6 +10,7 @@ from typing import Any
 from helios_research._util.text import literal
 from helios_research.cohort.declarations import (
     DATE_FIELDS,
+    FORMS,
     clean_date_format,
     clean_order,
     clean_values,
@@ -33,7 +34,7 @@ OF_A_PERSON = ("date_of_birth", "birth_sex", "language")
 _IDENTITY = {*_NEVER_CONSTANT, "user_label"}
 
 _DATE_FORMATS = (
-    f"Dates and times are {', '.join(DATE_FIELDS)}, and their forms 'day first', 'month first', or as "
+    f"Dates and times are {', '.join(DATE_FIELDS)}, and their forms {', '.join(map(repr, FORMS))}, or as "
     "in '%d.%m.%Y' with day, month and year."
 )
 

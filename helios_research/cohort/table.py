@@ -24,6 +24,7 @@ from helios_research.cohort.cells import (
     from_frame,
     text_column,
 )
+from helios_research.cohort.consistency import check_lookalikes, check_people
 from helios_research.cohort.declarations import TIMES, as_declared, put_in_order
 from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
@@ -42,7 +43,6 @@ from helios_research.cohort.validation import (
     Draft,
     check_files,
     check_header,
-    check_speakers,
     check_values,
     code_of,
 )
@@ -107,7 +107,9 @@ class Cohort:
             are compared as text. Results then have the meaning.
         date_format
             How dates and times are written that are not in ISO 8601: ``"day first"``, ``"month
-            first"`` or as in ``"%d.%m.%Y"``; one for all, or a mapping by field.
+            first"``, as in ``"%d.%m.%Y"``, or as the number of days of ``"excel"`` or ``"excel
+            1904"``; one for all, or a mapping by field. A year of two digits, ``%y``, is the last
+            that is not in the future.
         order
             The order of the values of other columns, as in ``{"visit": ["pre", "post", "follow-up"]}``,
             for results, figures and reports; they become ordered categories of text.
@@ -477,10 +479,11 @@ def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     draft = _draft(raw, mapping, root)
     check_header(list(raw.frame.columns), mapping, issues)
     good = check_values(draft, issues)
-    identities = check_files(draft, issues)
+    identities = check_files(draft, good, issues)
     tables = _tables_of(raw, mapping, draft, good)
     rows = tables.row_numbers
-    check_speakers(tables.fields, good, mapping, rows, issues)
+    check_lookalikes(tables, issues)
+    check_people(tables, good, issues)
     shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
     check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
     check_strays(draft, good, issues)

@@ -1,4 +1,4 @@
-"""The checks of a cohort: field by field, within one row, and across the rows of one participant."""
+"""The checks of a cohort's rows: field by field, and within one row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helios_research._util.text import literal
+from helios_research._util.text import as_seen, literal
+from helios_research.cohort.consistency import shared_birth
 from helios_research.cohort.declarations import TIMES, undeclared
 from helios_research.cohort.guessing import guess_wide
 from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping, short_wide
 from helios_research.cohort.recordings import look
 from helios_research.cohort.validators import (
     HEADER,
+    HIDDEN,
     Issues,
     Problem,
     Validator,
@@ -24,16 +26,13 @@ from helios_research.cohort.validators import (
     local_time,
     personal_label,
     personal_tag,
-    shortened,
     tag_text,
     user_label,
+    values_line,
 )
 from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Severity
 
 IDS = ("recording_id", "user_label")
-
-_WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
-_UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ class Draft:
     def check(self, issues: Issues, field: str, validator: Validator) -> "pd.Series[bool]":
         """Check every value of a field; return which values have no error."""
         name = self.mapping.name_of(field)
-        values, shown = self.fields[field], self.stripped[field]
+        shown = self.stripped[field]
+        values = shown if field == "recording" else self.fields[field]
         return issues.check(values, name, code_of(field), validator, shown)
 
 
@@ -69,19 +69,19 @@ def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
     now = latest_now()
     validator_of: dict[str, Validator] = {
         "user_label": user_label,
-        "date_of_birth": date_of_birth(now),
+        "date_of_birth": date_of_birth(now, draft.mapping.date_format.get("date_of_birth")),
         "birth_sex": birth_sex,
         "language": language,
         **{name: local_time(now, draft.mapping.name_of(name)) for name in TIMES},
     }
     known = undeclared(draft.stripped, draft.fields, draft.mapping.date_format)
+    shared = shared_birth(draft.fields, validator_of["date_of_birth"])
+    known["date_of_birth"] = shared | known.get("date_of_birth", {})
     good = pd.DataFrame(index=draft.fields.index)
     for field in STANDARD_FIELDS:
         _check_blank(draft, issues, field)
-        good[field] = draft.check(issues, field, field_text)
-        if field in validator_of:
-            validator = _with_known(validator_of[field], known.get(field, {}))
-            good[field] &= draft.check(issues, field, validator)
+        validator = _in_turn(field, known.get(field, {}), validator_of.get(field, field_text))
+        good[field] = draft.check(issues, field, validator)
     _check_declared(draft, issues)
     _check_order(draft, issues, good)
     _check_privacy(draft, issues)
@@ -91,9 +91,18 @@ def check_values(draft: Draft, issues: Issues) -> pd.DataFrame:
     return good
 
 
-def _with_known(validator: Validator, known: Mapping[str, Problem]) -> Validator:
-    """Put problems that show only in the whole column before those of one cell."""
-    return lambda value: known.get(value) or validator(value)
+def _in_turn(field: str, known: Mapping[str, Problem], validator: Validator) -> Validator:
+    """Put problems that show only in the whole column, and what cannot be seen, first."""
+
+    def validate(value: str) -> Problem | None:
+        problem = known.get(value) or field_text(value) or validator(value)
+        seen = as_seen(value)
+        if problem is None or seen == value or field == "user_label" or validator(seen):
+            return problem
+        what = f"It has {HIDDEN}, so that it is not {seen!r}."
+        return Problem(what, f"Type it again, or declare {values_line(field, value, seen)}.")
+
+    return validate
 
 
 def _check_declared(draft: Draft, issues: Issues) -> None:
@@ -107,9 +116,10 @@ def _check_declared(draft: Draft, issues: Issues) -> None:
             issues.add([HEADER], column, [None], problem, code_of(field))
 
 
-def check_files(draft: Draft, issues: Issues) -> "pd.Series[str]":
-    """Look at every local recording."""
-    recordings, name = draft.fields["recording"], draft.mapping.name_of("recording")
+def check_files(draft: Draft, good: pd.DataFrame, issues: Issues) -> "pd.Series[str]":
+    """Look at every local recording whose cell has no error."""
+    name = draft.mapping.name_of("recording")
+    recordings = draft.fields["recording"].where(good["recording"])
     looked = {place: look(place, name) for place in recordings.dropna().unique().tolist()}
     each = [looked.get(location, (None, None)) for location in recordings]
     found = pd.Series([problem for _, problem in each], dtype=object).dropna()
@@ -222,25 +232,6 @@ def _check_privacy(draft: Draft, issues: Issues) -> None:
     issues.add(found["position"], column, found["user_label"], problem, code_of("user_label"))
 
 
-def check_speakers(
-    fields: pd.DataFrame,
-    good: pd.DataFrame,
-    mapping: ColumnMapping,
-    row_numbers: "pd.Series[int]",
-    issues: Issues,
-) -> None:
-    """Check that each participant is one person throughout."""
-    for field in _WORDS:
-        usable = fields.loc[good["user_label"] & good[field], ["user_label", field]]
-        problem_of = _conflicts(field, usable, row_numbers)
-        found = usable["user_label"].map(problem_of).dropna()
-        values = usable[field][found.index]
-        for position, value, problem in zip(found.index, values, found, strict=True):
-            if problem.severity is Severity.ERROR or value == _UNKNOWN:
-                issues.add([position], mapping.name_of(field), [value], problem, code_of(field))
-    _check_case(fields["user_label"], mapping.name_of("user_label"), row_numbers, issues)
-
-
 def _contains_date(label: str, date_of_birth: str) -> bool:
     digits = "".join(filter(str.isdecimal, label))
     born = date_of_birth.replace("-", "")
@@ -255,52 +246,3 @@ def _contains_date(label: str, date_of_birth: str) -> bool:
         day + month + year[2:],
     )
     return any(spelling in digits for spelling in spellings)
-
-
-def _conflicts(
-    field: str, usable: pd.DataFrame, row_numbers: "pd.Series[int]"
-) -> dict[str, Problem]:
-    first = usable.drop_duplicates()
-    contested = first[first["user_label"].duplicated(keep=False)]
-    rows_of: dict[str, dict[str, int]] = {}
-    for row, label, value in zip(
-        row_numbers[contested.index], contested["user_label"], contested[field], strict=True
-    ):
-        rows_of.setdefault(label, {})[value] = row
-    return {label: _conflict(field, rows) for label, rows in rows_of.items()}
-
-
-def _conflict(field: str, rows: dict[str, int]) -> Problem:
-    listed = ", ".join(f"{value} (row {row})" for value, row in rows.items())
-    if len(rows.keys() - {_UNKNOWN}) > 1:
-        return Problem(
-            f"This participant has {len(rows)} {_WORDS[field]}: {listed}.",
-            "Correct the wrong rows, or give different people different labels.",
-        )
-    return Problem(
-        f"Elsewhere this participant's sex is known: {listed}.",
-        "Write the same sex in all rows, so that all scores have the same benchmark.",
-        Severity.WARNING,
-    )
-
-
-def _check_case(
-    labels: "pd.Series[str]", column: str, row_numbers: "pd.Series[int]", issues: Issues
-) -> None:
-    first_of: dict[str, tuple[str, int]] = {}
-    first = ~labels.duplicated() & labels.notna()
-    for label, row in zip(labels[first].tolist(), row_numbers[first].tolist(), strict=True):
-        first_of.setdefault(label.casefold(), (label, row))
-
-    def differs_in_case(label: str) -> Problem | None:
-        earlier, row = first_of[label.casefold()]
-        if earlier == label:
-            return None
-        return Problem(
-            f"It differs only in upper and lower case from {shortened(earlier)!r} (row {row}), "
-            "but counts as another participant.",
-            "Write both alike if they are the same person.",
-            Severity.WARNING,
-        )
-
-    issues.check(labels, column, "INVALID_USER_LABEL", differs_in_case)

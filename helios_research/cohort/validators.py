@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from helios_research._util.text import literal
+from helios_research._util.text import counted, literal, reveal
 from helios_research.columns import (
     BIRTH_SEX_SPELLINGS,
     BIRTH_SEXES,
@@ -23,6 +23,10 @@ HEADER = -1
 
 _EARLIEST_YEAR = 1900
 """No speaker of a recording was born before: an older date is a slip."""
+
+_USUAL_AGES = range(3, 100)
+"""Years outside of which a participant is unlikely: a younger one does not speak for 10 s, and an older
+one is most often a placeholder such as 1900-01-01, or a year of two digits in the wrong century."""
 
 COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
 
@@ -56,6 +60,9 @@ _IN_LABEL = (
 )
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+
+# In English, German, French, Spanish and Italian.
+_ERROR_CELL = re.compile(r"#(N/A|N/D|N/V|NV|[¡¿]?[A-ZÀ-Ü/0]+[!?])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,8 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
             **dict.fromkeys(("column", "value", "problem", "remedy", "error_code"), "str"),
         }
     )
-    table["value"] = table["value"].map(shortened, na_action="ignore").astype("str")
+    shown = table["value"].map(shortened, na_action="ignore").map(reveal, na_action="ignore")
+    table["value"] = shown.astype("str")
     return table.loc[:, list(COLUMNS)]
 
 
@@ -141,8 +149,8 @@ def latest_now() -> datetime:
     return (datetime.now(UTC) + timedelta(hours=14)).replace(tzinfo=None)
 
 
-def date_of_birth(now: datetime) -> Validator:
-    """Make the validator of dates of birth."""
+def date_of_birth(now: datetime, form: str | None = None) -> Validator:
+    """Make the validator of dates of birth that are written in a form."""
 
     def validate(value: str) -> Problem | None:
         if not _DATE.fullmatch(value):
@@ -151,7 +159,7 @@ def date_of_birth(now: datetime) -> Validator:
             born = date.fromisoformat(value)
         except ValueError:
             return Problem("There is no such day in the calendar.", _DATE_REMEDY)
-        return _out_of_range(born, now.date(), _DATE_REMEDY)
+        return _unusual_age(born, now.date(), form) or _out_of_range(born, now.date(), _DATE_REMEDY)
 
     return validate
 
@@ -190,14 +198,14 @@ def birth_sex(value: str) -> Problem | None:
 def unclear_sex(code: str) -> Problem:
     """Say that a code for a sex at birth has to be declared."""
     accepted = ", ".join(f"{sex} or {sex[0]}" for sex in BIRTH_SEXES)
-    line = _values_line("birth_sex", code, SEX_WORDS.get(code.casefold()))
+    line = values_line("birth_sex", code, SEX_WORDS.get(code.casefold()))
     return Problem(
         "It is not clear which sex at birth this is.",
         f"Write one of: {accepted} (in any case), or declare what it means: {line}.",
     )
 
 
-def _values_line(field: str, code: str, meaning: str | None) -> str:
+def values_line(field: str, code: str, meaning: str | None) -> str:
     """Write the declaration of one value, with … where only the researcher knows its meaning."""
     return f"values={literal({field: {shortened(code): meaning or '…'}})}"
 
@@ -212,7 +220,7 @@ def language(value: str) -> Problem | None:
     if _LANGUAGE.fullmatch(value):
         return None
     likely = _likely_language(value)
-    line = _values_line("language", value, likely)
+    line = values_line("language", value, likely)
     remedy = f"Write it as in en-GB, es or zh-Hant-TW, or declare what it means: {line}."
     return Problem("Not a BCP 47 language tag.", remedy)
 
@@ -239,14 +247,27 @@ def personal_tag(value: str) -> Problem | None:
 
 def field_text(value: str) -> Problem | None:
     """Check the characters of a field."""
-    return _UNTEXT if _NOT_TEXT.search(value) else None
+    return _unusable(value, _NOT_TEXT)
 
 
 def tag_text(value: str) -> Problem | None:
     """Check the characters of a tag, which may have several lines."""
-    return _UNTEXT if _NOT_TEXT_IN_TAG.search(value) else None
+    return _unusable(value, _NOT_TEXT_IN_TAG)
 
 
+def _unusable(value: str, not_text: re.Pattern[str]) -> Problem | None:
+    if not_text.search(value):
+        return _UNTEXT
+    return _NOT_CALCULATED if _ERROR_CELL.fullmatch(value) else None
+
+
+HIDDEN = "unusual spaces or dashes, invisible characters or accents stored apart from their letters"
+
+
+_NOT_CALCULATED = Problem(
+    "The cell holds an error of a spreadsheet, not a value.",
+    "Correct its formula there, or write the value itself.",
+)
 _UNTEXT = Problem(
     "It contains characters that are not text.",
     "Type the cell again, or save the table in UTF-8.",
@@ -272,6 +293,21 @@ def _date_remedy(value: str) -> str:
     if _DATE.match(value):
         return "Write the date alone, as in 1985-03-31."
     return _DATE_REMEDY
+
+
+def _unusual_age(born: date, now: date, form: str | None) -> Problem | None:
+    age = now.year - born.year - ((now.month, now.day) < (born.month, born.day))
+    if age in _USUAL_AGES or not _EARLIEST_YEAR <= born.year < now.year + 100:
+        return None
+    meant = f"{born.year + (100 if age >= _USUAL_AGES.stop else -100)}{born:-%m-%d}"
+    # A declared value is the cell's own, not the date that it is read as.
+    line = "" if form else f", or declare {values_line('date_of_birth', f'{born}', meant)}"
+    remedy = f"If {meant} is meant, correct it{line}."
+    if born > now:
+        return Problem("This is in the future.", remedy)
+    return Problem(
+        f"The participant would be {counted(age, 'year')} old.", remedy, Severity.WARNING
+    )
 
 
 def _out_of_range(moment: date, now: date, remedy: str) -> Problem | None:

@@ -218,6 +218,82 @@ def test_a_declared_form_is_read_with_its_time(cohort_of, form, cell, iso):
     assert cohort.issues.rows.empty
 
 
+@pytest.mark.parametrize(
+    ("form", "cell", "iso"),
+    [
+        ("excel", 31485, "1986-03-14"),
+        ("excel", 31485.0, "1986-03-14"),
+        ("excel", "31.485", "1986-03-14"),
+        ("excel 1904", 30023, "1986-03-14"),
+        ("excel-1904", "30,023", "1986-03-14"),
+    ],
+)
+def test_days_that_excel_counts_are_read(cohort_of, form, cell, iso):
+    cohort = with_dates(cohort_of, cell, "1990-01-02", date_format=form)
+    assert cohort.fields["date_of_birth"].tolist() == [iso, "1990-01-02"]
+    assert cohort.issues.rows.empty
+
+
+@pytest.mark.parametrize(
+    ("cell", "iso"),
+    [
+        (46027.3229166667, "2026-01-05T07:45:00"),
+        ("46027,5", "2026-01-05T12:00:00"),
+        ("46027.99999", "2026-01-05T23:59:59"),
+    ],
+)
+def test_times_that_excel_counts_are_read_to_the_second(cohort_of, cell, iso):
+    cohort = cohort_of({"recording_time": cell}, date_format={"recording_time": "excel"})
+    assert cohort.fields["recording_time"].tolist() == [iso]
+    assert cohort.issues.rows.empty
+
+
+def test_the_first_and_last_days_that_excel_writes_with_five_digits_agree_with_excel(cohort_of):
+    """Excel shows 18 May 1927 for 10000, and 1 January 2000 for 36526."""
+    cohort = with_dates(cohort_of, 10000, 36526, date_format="excel")
+    assert cohort.fields["date_of_birth"].tolist() == ["1927-05-18", "2000-01-01"]
+
+
+def test_numbers_in_place_of_dates_are_said_with_both_counts_of_excel(cohort_of):
+    cohort = with_dates(cohort_of, 31485, "33.000", "1990-01-02")
+    assert problems(cohort, "date_of_birth") == [
+        (
+            "This looks like Excel's count of days (31485 is 1986-03-14) or Excel's count of days since "
+            "1904 (31485 is 1990-03-15); both fit all cells that are not year-month-day.",
+            'Find out which is right, and declare date_format="excel" or date_format="excel 1904".',
+        )
+    ]
+    assert cohort.is_valid.tolist() == [False, False, True]
+
+
+def test_a_count_of_excel_that_would_be_in_the_future_is_not_offered(cohort_of):
+    cohort = cohort_of({"recording_time": 46027.5})
+    assert problems(cohort, "recording_time") == [
+        (
+            "This looks like Excel's count of days (46027.5 is 2026-01-05T12:00:00), and no other form "
+            "fits all cells that are not year-month-day.",
+            'Declare date_format="excel".',
+        )
+    ]
+
+
+@pytest.mark.parametrize("cell", ["1985", "511142400", "12345678901", "3148", "TRUE"])
+def test_other_numbers_are_not_taken_for_counts_of_excel(cohort_of, cell):
+    cohort = with_dates(cohort_of, cell, date_format="excel")
+    assert not cohort.is_valid.any()
+    assert cohort.fields["date_of_birth"].tolist() == [cell]
+
+
+@pytest.mark.parametrize(
+    ("cell", "iso"),
+    [("14.03.68", "1968-03-14"), ("14.03.00", "2000-03-14"), ("29.02.68", "1968-02-29")],
+)
+def test_a_year_of_two_digits_is_the_last_that_is_not_in_the_future(cohort_of, cell, iso):
+    cohort = with_dates(cohort_of, cell, date_format={"date_of_birth": "%d.%m.%y"})
+    assert cohort.fields["date_of_birth"].tolist() == [iso]
+    assert cohort.issues.rows.empty
+
+
 def test_no_time_of_day_is_made_up(cohort_of, found):
     cohort = cohort_of({"recording_time": "05.01.2026"}, date_format="day first")
     assert found(cohort) == [(1, "error", "recording_time", "Not an ISO 8601 date and time.")]

@@ -1,9 +1,14 @@
 """Issues are shown by cause, errors first, with what to paste; all rows are there when asked for."""
 
+import ast
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from helios_research import cohort as cohort_package
 from helios_research import columns as vocabulary
 from helios_research.cohort import Cohort
 
@@ -103,3 +108,106 @@ def test_a_thousand_causes_do_not_flood_the_text(cohort_of):
     many = cohort_of({}).with_issues(extra[issues.rows.columns]).issues
     assert len(str(many).splitlines()) == 21
     assert "1,000 causes, of which 980 are not shown" in str(many)
+
+
+# --- one cause is one issue, and what it says to paste mends it -----------------------------------
+
+
+def table(**columns) -> pd.DataFrame:
+    """Make a table of eight people, of whom each is in one row."""
+    people = {
+        "recording": [f"{letter}.wav" for letter in "abcdefgh"],
+        "user_label": [f"P{n}" for n in range(1, 9)],
+        "date_of_birth": [f"19{60 + n}-03-{10 + n}" for n in range(8)],
+        "birth_sex": ["MALE", "FEMALE"] * 4,
+        "language": "en-GB",
+    }
+    return pd.DataFrame(people).assign(**columns).astype(object)
+
+
+def days(form: str) -> list[str]:
+    return [pd.Timestamp(f"19{60 + n}-03-{10 + n}").strftime(form) for n in range(8)]
+
+
+def twice(label: Callable[[int], str]) -> pd.DataFrame:
+    """Make a table of four people, of whom each is in two rows."""
+    born = [day for day in days("%Y-%m-%d")[::2] for _ in range(2)]
+    labels = [label(n) for n in range(8)]
+    return table(user_label=labels, date_of_birth=born, birth_sex=["M", "M", "F", "F"] * 2)
+
+
+UNDECLARED = {
+    "day first": table(date_of_birth=days("%d.%m.%Y")),
+    "month first": table(date_of_birth=days("%m/%d/%Y")),
+    "two digits of the year": table(date_of_birth=days("%d.%m.%y")),
+    "no separators": table(date_of_birth=days("%Y%m%d")),
+    "month by name": table(date_of_birth=days("%d %b %Y")),
+    "days of Excel": table(date_of_birth=[25_000 + n for n in range(8)]),
+    "days of Excel with separators": table(date_of_birth=[f"25.00{n}" for n in range(8)]),
+    "times of Excel": table(recording_time=[46_000.25 + n for n in range(8)]),
+    "times, day first": table(recording_time=[f"{20 + n}.01.2026 07:45" for n in range(8)]),
+    "years in the wrong century": table(date_of_birth=[f"206{n}-01-02" for n in range(8)]),
+    "coded sexes": table(birth_sex=["1", "2"] * 4),
+    "sexes in German": table(birth_sex=["w", "m"] * 4),
+    "sexes as truth values": table(birth_sex=[True, False] * 4),
+    "sexes with what cannot be seen": table(birth_sex=["MALE\u200b", "FEMALE\u200b"] * 4),
+    "dates with what cannot be seen": table(date_of_birth=[f"{day}\u200b" for day in days("%Y-%m-%d")]),
+    "languages": table(language=["en_GB", "de_DE"] * 4),
+    "labels with what cannot be seen": twice(lambda n: f"P{n // 2}" + n % 2 * "\u200b"),
+    "labels in two cases": twice(lambda n: f"{'Pp'[n % 2]}{n // 2}"),
+    "labels with and without zeros": twice(lambda n: f"{n % 2 * '00'}{1 + n // 2}"),
+    "labels that begin again": table(user_label=["1", "2", "3", "4"] * 2, site=["A"] * 4 + ["B"] * 4),
+    "a tag with what cannot be seen": table(arm=["x", "y", "x\u200b", "y\u200b"] * 2),
+}  # fmt: skip
+
+
+def as_pasted(remedy: str, df: pd.DataFrame) -> dict[str, object]:
+    """Do what a remedy says: run its line about df, or give what it declares, first of the choices."""
+    if line := re.search(r"\b(df(\[[^]]*\])? = .*)\.$", remedy):
+        scope = {"df": df.copy()}
+        exec(line[1], scope)  # noqa: S102 - the line that a researcher is told to run
+        return {"df": scope["df"]}
+    name, written = re.search(r"\b(values|date_format)=(\"[^\"]+\"|\{.*?\}+)", remedy).groups()
+    sexes = iter(["MALE", "FEMALE"])
+    meant = re.sub("…", lambda _: next(sexes), written)
+    return {"df": df, name: ast.literal_eval(meant)}
+
+
+@pytest.mark.parametrize("kind", UNDECLARED)
+def test_what_is_undeclared_is_one_cause_with_the_line_that_solves_it(folder, kind):
+    df = UNDECLARED[kind]
+    tags = [name for name in ("arm",) if name in df]
+    cohort = Cohort.from_frame(df, root=folder, tags=tags)
+    assert len(cohort.issues.causes) == 1, cohort.issues
+    again = Cohort.from_frame(
+        **as_pasted(cohort.issues.causes["remedy"][0], df), root=folder, tags=tags
+    )
+    assert again.issues.rows.empty, again.issues
+    assert again.is_valid.all()
+
+
+@pytest.mark.parametrize("kind", UNDECLARED)
+def test_nothing_undeclared_is_read(folder, kind):
+    df = UNDECLARED[kind]
+    cohort = Cohort.from_frame(df, root=folder)
+    names = ["user_label", "date_of_birth", "language"]
+    assert cohort.fields[names].equals(df[names].astype("str"))
+    assert set(cohort.fields["birth_sex"]) <= {"MALE", "FEMALE", *df["birth_sex"].astype("str")}
+    is_unreadable = "labels in two" not in kind and "zeros" not in kind and "tag" not in kind
+    assert cohort.is_valid.all() != is_unreadable
+
+
+def test_every_problem_of_a_table_says_what_to_do_in_whole_sentences():
+    """Of each call of Problem in the package, both texts end as sentences do, or with lines to run."""
+    calls = [
+        node
+        for path in sorted(Path(cohort_package.__file__).parent.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Problem"
+    ]
+    assert len(calls) > 40
+    for call in calls:
+        for argument in call.args[:2]:
+            last = [argument, *ast.iter_child_nodes(argument)][-1]
+            if isinstance(last, ast.Constant):
+                assert last.value.endswith((".", "?", "] = names")), ast.unparse(call)

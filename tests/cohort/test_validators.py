@@ -10,9 +10,45 @@ from helios_research.columns import BIRTH_SEX_SPELLINGS
 NOW = datetime(2026, 11, 22, 12, 0)  # noqa: DTZ001  # as the times of a table, without a zone
 
 
-@pytest.mark.parametrize("value", ["1985-03-14", "1900-01-01", "2026-11-22", "2000-02-29"])
-def test_iso_dates_from_1900_until_today_are_accepted(value):
+@pytest.mark.parametrize("value", ["1985-03-14", "1926-11-23", "2023-11-22", "2000-02-29"])
+def test_iso_dates_of_people_from_3_to_99_are_accepted(value):
     assert validators.date_of_birth(NOW)(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "problem", "meant"),
+    [
+        ("1900-01-01", "The participant would be 126 years old.", "2000-01-01"),
+        ("1926-11-22", "The participant would be 100 years old.", "2026-11-22"),
+        ("2025-11-22", "The participant would be 1 year old.", "1925-11-22"),
+        ("2026-11-22", "The participant would be 0 years old.", "1926-11-22"),
+        ("2068-03-14", "This is in the future.", "1968-03-14"),
+    ],
+)
+def test_an_age_that_no_speaker_has_suggests_the_other_century(value, problem, meant):
+    found = validators.date_of_birth(NOW)(value)
+    line = f'values={{"date_of_birth": {{"{value}": "{meant}"}}}}'
+    assert found.problem == problem
+    assert found.remedy == f"If {meant} is meant, correct it, or declare {line}."
+    assert found.severity == ("error" if value > "2027" else "warning")
+
+
+def test_no_value_is_declared_for_a_date_that_the_table_writes_otherwise():
+    found = validators.date_of_birth(NOW, "day first")("2068-03-14")
+    assert found.remedy == "If 1968-03-14 is meant, correct it."
+
+
+@pytest.mark.parametrize(
+    "value", ["#N/A", "#REF!", "#DIV/0!", "#NAME?", "#NV", "#BEZUG!", "#WERT!", "#¡REF!", "#N/D"]
+)
+def test_an_error_of_a_spreadsheet_is_no_value(value):
+    for validator in (validators.field_text, validators.tag_text):
+        assert validator(value).problem == "The cell holds an error of a spreadsheet, not a value."
+
+
+@pytest.mark.parametrize("value", ["#12", "#A", "P#1", "N/A", "#", "#ab!"])
+def test_a_label_with_a_hash_is_no_error_of_a_spreadsheet(value):
+    assert validators.field_text(value) is None
 
 
 @pytest.mark.parametrize(
@@ -29,6 +65,7 @@ def test_iso_dates_from_1900_until_today_are_accepted(value):
         ("2001-02-30", "There is no such day in the calendar."),
         ("0000-01-01", "There is no such day in the calendar."),
         ("2026-11-23", "This is in the future."),
+        ("9999-12-31", "This is in the future."),
         ("1899-12-31", "This is before 1900."),
     ],
 )
