@@ -127,6 +127,8 @@ def name_of(reason: str) -> str:
     """Write an error code or outcome in small letters."""
     if not reason.isupper():
         return plain(reason)
+    if reason == "HTTP_422":
+        return "metadata not accepted"
     if reason.startswith("HTTP_"):
         return plain(reason.replace("_", " "))
     bare = reason.removeprefix("ERR_").removeprefix("RECORDING_")

@@ -33,7 +33,12 @@ def test_every_step_has_the_numbers_of_the_analysis(study, settings) -> None:
 
 def test_every_reason_of_a_loss_is_named(study) -> None:
     said = rows_of(plots.flow_diagram(study))
-    for line in ("invalid recording time3", "too short48", "HTTP 4224", "Without scores87"):
+    for line in (
+        "invalid recording time3",
+        "too short48",
+        "metadata not accepted4",
+        "Without scores87",
+    ):
         assert line in said
 
 

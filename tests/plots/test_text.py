@@ -40,7 +40,8 @@ def test_lines_fit_and_are_no_more_than_asked_for() -> None:
     [
         ("ERR_RECORDING_TOO_SHORT", "too short"),
         ("INVALID_DATE_OF_BIRTH", "invalid date of birth"),
-        ("HTTP_422", "HTTP 422"),
+        ("HTTP_422", "metadata not accepted"),
+        ("HTTP_503", "HTTP 503"),
         ("pending", "pending"),
     ],
 )

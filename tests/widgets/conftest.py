@@ -24,6 +24,28 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from support.browser import chromium
 
+from helios_research.widgets.base.clickable import Clickable
+
+
+@dataclass(frozen=True)
+class ClickableButton:
+    """A button in HTML: what its click says, and its text."""
+
+    widget: Clickable
+    what: str
+    text: str
+    attributes: str
+
+    def click(self) -> None:
+        """Send the click as the browser does."""
+        assert " disabled" not in self.attributes
+        self.widget._handle_custom_msg({"click": self.what}, [])
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether the page shows it as pressed."""
+        return 'aria-pressed="true"' in self.attributes
+
 
 class PanelReader:
     """Reads and uses a panel as a person does: controls by their labels, and the text on the page."""
@@ -50,20 +72,42 @@ class PanelReader:
         ]
         return sorted(found, key=lambda widget: widget.description != start)
 
-    def chips(self) -> list[ipywidgets.Button]:
-        """The chips of the filters that are on."""
+    def buttons(self, click: str = "") -> list["ClickableButton"]:
+        """The buttons in HTML that can be clicked, those whose click begins like this."""
         return [
-            control
-            for control in self.controls("")
-            if str(control.tooltip).startswith("Remove the filter")
+            ClickableButton(
+                widget,
+                unescape(found[1]),
+                unescape(re.sub("<.*?>", "", found[3])).strip(),
+                found[2],
+            )
+            for widget in self.widgets()
+            if isinstance(widget, Clickable)
+            for found in re.finditer(
+                r'<button [^>]*?data-click="([^"]*)"([^>]*)>(.*?)</button>', widget.value
+            )
+            if found[1].startswith(click)
         ]
+
+    def button(self, text: str) -> "ClickableButton":
+        """The first button in HTML whose text begins like this."""
+        return next(each for each in self.buttons() if each.text.startswith(text))
+
+    def chips(self) -> list["ClickableButton"]:
+        """The chips of the filters that are on."""
+        return [each for each in self.buttons("drop:") if each.what != "drop:"]
+
+    def level(self, name: str) -> "ClickableButton":
+        """The button of a value."""
+        return next(each for each in self.buttons("level:") if each.text.startswith(name))
 
     def parts(self) -> list[ipywidgets.HTML]:
         """All HTML but the style sheet."""
         return [
             widget
             for widget in self.widgets()
-            if isinstance(widget, ipywidgets.HTML) and not widget.value.startswith("<style>")
+            if isinstance(widget, ipywidgets.HTML | Clickable)
+            and not widget.value.startswith("<style>")
         ]
 
     @property
@@ -311,7 +355,7 @@ def barriers() -> Callable[[Locator], list[str]]:
 
 
 _REACHABLE = """panel => [...panel.querySelectorAll(
-    "button:not(:disabled), select:not(:disabled), input:not(:disabled), [tabindex='0']"
+    "button:not(:disabled, [tabindex='-1']), select:not(:disabled), input:not(:disabled), [tabindex='0']"
 )].filter(each => each.offsetParent && getComputedStyle(each).visibility === "visible")"""
 
 

@@ -58,7 +58,7 @@ def test_text_is_never_markup() -> None:
 
 
 def test_long_text_is_cut_with_the_whole_at_hand() -> None:
-    assert cut("a <long> label", 8) == '<span title="a &lt;long&gt; label">a &lt;long…</span>'
+    assert cut("a <long> label", 8) == '<span title="a &lt;long&gt; label">a &lt;l…bel</span>'
 
 
 def test_a_status_is_told_to_screen_readers_as_text(status: StatusLine) -> None:

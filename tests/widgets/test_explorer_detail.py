@@ -1,5 +1,6 @@
 """One recording in detail: its outcome, its scores against the baseline, what is known of it."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -35,8 +36,8 @@ def test_scores_stand_beside_the_baseline_that_the_analysis_gives(results, detai
     outside = own[own["outside_usual"].eq(True)].iloc[0]
     html = details.html(first(results, recording_id=outside["recording_id"]))
     assert (
-        f"<td>{outside['score']:.2f}</td><td>{outside['baseline']:.2f}</td>"
-        f"<td>{outside['change']:+.2f}</td><td>{outside['usual_low']:.2f} to "
+        f"<td>{outside['change']:+.2f}</td><td>{outside['baseline']:.2f}</td>"
+        f"<td>{outside['usual_low']:.2f} to "
         f"{outside['usual_high']:.2f} <strong>outside</strong></td>"
     ) in html
 
@@ -51,10 +52,23 @@ def test_a_recording_within_the_baseline_says_so(results, details):
 
 
 def test_an_error_comes_with_its_reason_and_what_to_do(results, details):
-    html = details.html(first(results, error_code="ERR_RECORDING_TOO_SHORT"))
-    assert "<strong>ERR_RECORDING_TOO_SHORT</strong> Less than 10 seconds of speech." in html
-    assert "<em>What to do:</em> Record at least 10 seconds of speech." in html
-    assert "It has no scores." in html
+    place = first(results, error_code="ERR_RECORDING_TOO_SHORT")
+    why = details.why_html(place)
+    assert '<span title="ERR_RECORDING_TOO_SHORT">Too short</span>.</strong>' in why
+    assert "Less than 10 seconds of speech." in why
+    assert "<em>What to do:</em> Record at least 10 seconds of speech." in why
+    assert "It has no scores." in details.html(place)
+
+
+def test_the_course_of_a_participant_has_each_score_and_marks_the_recordings_own(results, details):
+    person = results[results["user_label"].eq("P001") & results["mental_strain"].notna()]
+    place = results.index.get_loc(person.index[4])
+    course = re.search(r"<svg class=\"helios-course.*?</svg>", details.html(place))[0]
+    points = re.search('points="(.*?)"', course)[1].split()
+    assert len(points) == len(person)
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights == pytest.approx((4 + 16 * (1 - person["mental_strain"])).tolist(), abs=0.06)
+    assert f'cx="{points[4].split(",")[0]}" cy="{points[4].split(",")[1]}"' in course
 
 
 def test_a_warning_and_a_transcript_are_shown_only_where_there_are_some(results):
@@ -62,9 +76,10 @@ def test_a_warning_and_a_transcript_are_shown_only_where_there_are_some(results)
     table["warnings"] = [[HOSTILE], *[None] * (len(table) - 1)]
     table["transcript"] = pd.Series([HOSTILE, *[None] * (len(table) - 1)], dtype="str")
     shown = Details(open_source(table))
-    assert shown.html(0).count("&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;") == 2
+    for text in (shown.html(0), shown.why_html(0)):
+        assert text.count("&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;") == 1
     assert "Transcript" not in shown.html(1)
-    assert "Warning" not in shown.html(1)
+    assert "Warning" not in shown.why_html(1)
 
 
 def test_nothing_from_the_results_becomes_markup(results):
@@ -72,7 +87,8 @@ def test_nothing_from_the_results_becomes_markup(results):
         recording_id=HOSTILE, error_code=HOSTILE, error_reason=HOSTILE, outcome=HOSTILE, own=HOSTILE
     )
     table = table.rename(columns={"own": HOSTILE})
-    assert "<script" not in Details(open_source(table)).html(0)
+    shown = Details(open_source(table))
+    assert "<script" not in shown.html(0) + shown.why_html(0)
 
 
 def test_rows_that_share_an_id_are_kept_apart(results):

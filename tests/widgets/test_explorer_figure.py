@@ -87,15 +87,15 @@ def test_the_same_figure_is_the_same_picture(results):
     ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
 )
 def test_a_figure_is_saved_in_each_format_and_overwrites_nothing(results, tmp_path, suffix, start):
-    first = save_figure(BY_ARM, results, tmp_path / f"arm.{suffix}")
-    second = save_figure(BY_ARM, results, tmp_path / f"arm.{suffix}")
+    first = save_figure(BY_ARM.draw(results), tmp_path / f"arm.{suffix}")
+    second = save_figure(BY_ARM.draw(results), tmp_path / f"arm.{suffix}")
     assert (first.name, second.name) == (f"arm.{suffix}", f"arm-2.{suffix}")
     assert first.read_bytes().startswith(start)
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(results, tmp_path):
     with pytest.raises(ResultsError, match=r"could not be saved as .*nowhere.*Free some space"):
-        save_figure(BY_ARM, results, tmp_path / "nowhere" / "arm.png")
+        save_figure(BY_ARM.draw(results), tmp_path / "nowhere" / "arm.png")
 
 
 def test_a_figure_of_one_recording_and_of_none_with_scores_is_drawn(results):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import image
 from playwright.sync_api import Locator, Page, expect
@@ -39,6 +40,10 @@ def show(server, opener: Opener, name: str, cells: list[str]) -> Page:
     return page
 
 
+def level(page: Page, name: str) -> Locator:
+    return page.locator(f"{LIVE} button.helios-level", has_text=name)
+
+
 def listed(page: Page, label: str) -> Locator:
     return page.locator(LIVE).get_by_label(label, exact=True)
 
@@ -63,7 +68,7 @@ def test_a_filter_changes_headline_figure_table_and_what_the_notebook_gets(
     jumps()
     before, table = picture(page), page.locator(f"{LIVE} table.helios-table").first
     place = table.bounding_box()
-    listed(page, "Values").select_option(label="night_shift (781)")
+    level(page, "night_shift").click()
     expect(page.locator(HEADLINE)).to_have_text(
         "781 of 1,487 recordings shown, 60 of 120 participants"
     )
@@ -75,7 +80,8 @@ def test_a_filter_changes_headline_figure_table_and_what_the_notebook_gets(
     chip = page.get_by_role("button", name=re.compile("^arm: night_shift"))
     expect(chip).to_be_visible()
     assert jumps() == []
-    page.locator(".jp-WindowedPanel-outer").evaluate("outer => outer.scrollTo(0, 700)")
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.locator(".jp-WindowedPanel-outer").evaluate("outer => outer.scrollTo(0, 500)")
     expect(page.locator(FIGURE)).not_to_be_in_viewport(ratio=0.9)
     expect(page.locator(HEADLINE)).to_be_in_viewport(ratio=1)
     keep(page, "explorer-filtered-lab")
@@ -87,14 +93,16 @@ def test_a_filter_changes_headline_figure_table_and_what_the_notebook_gets(
 
 def test_one_recording_is_looked_at_with_the_keyboard_alone(lab, open_in_lab: Opener, keep):
     page = show(lab, open_in_lab, "walk", [CELL])
+    page.get_by_role("button", name="Recording", exact=True).first.press("Enter")
     number = listed(page, "Recording no.")
     number.focus()
     number.fill("13")
     number.press("Tab")
     detail = page.locator(f"{LIVE} .helios-outcome")
-    expect(detail).to_contain_text("ERR_INTERNAL")
+    expect(detail).to_contain_text("Internal")
+    expect(detail.get_by_title("ERR_INTERNAL")).to_be_visible()
     expect(detail).to_contain_text("What to do")
-    page.get_by_role("button", name="Next recording").press("Enter")
+    page.get_by_role("button", name="Next", exact=True).press("Enter")
     scores = page.get_by_role("table", name="Scores against the baseline")
     expect(scores).to_contain_text("Usual range")
     expect(page.locator(f"{LIVE} tr.helios-marked")).to_contain_text("P001_v14")
@@ -102,23 +110,88 @@ def test_one_recording_is_looked_at_with_the_keyboard_alone(lab, open_in_lab: Op
     keep(page, "explorer-one-recording", of=LIVE)
 
 
+@pytest.mark.parametrize("width", [1280, 1500])
+def test_figure_table_and_recording_fit_a_laptop_and_a_click_moves_nothing(
+    voila, open_in_voila: Opener, page: Page, keep, jumps, width: int
+):
+    page.set_viewport_size({"width": width, "height": 800})
+    show(voila, open_in_voila, "explore", [CELL])
+    table = page.get_by_role("table", name="Recordings shown")
+    expect(page.locator(FIGURE)).to_be_in_viewport(ratio=1)
+    expect(table.locator("tbody tr").nth(6).locator("td").first).to_be_in_viewport(ratio=1)
+    jumps()
+    table.get_by_role("cell", name="P001_v02").click()
+    expect(page.locator(f"{LIVE} .helios-outcome")).to_be_in_viewport()
+    expect(table.locator("tr.helios-marked")).to_contain_text("P001_v02")
+    assert jumps() == []
+    score = table.get_by_role("columnheader", name="Mental strain")
+    expect(score).to_be_in_viewport(ratio=1)
+    head = score.get_by_role("button")
+    head.press("Enter")
+    expect(score).to_have_attribute("aria-sort", "ascending")
+    expect(head).to_be_focused()
+    head.press("ArrowRight")
+    expect(table.get_by_role("button", name="Recording")).to_be_focused()
+    first = table.locator("tbody button").first
+    first.focus()
+    first.press("ArrowDown")
+    second = table.locator("tbody button").nth(1)
+    expect(second).to_be_focused()
+    second.press("Enter")
+    expect(listed(page, "Recording no.")).to_have_value(second.inner_text())
+    keep(page, f"explorer-voila-{width}")
+
+
+def test_rows_and_figure_leave_by_the_browser(lab, open_in_lab: Opener, page: Page, tmp_path: Path):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    show(lab, open_in_lab, "take", [CELL])
+    level(page, "night_shift").click()
+    expect(page.locator(HEADLINE)).to_contain_text("781 of")
+    for button, name in (("CSV", "arm_night_shift.csv"), ("PDF", "arm_night_shift.pdf")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button, exact=True).click()
+        assert download.value.suggested_filename.endswith(name)
+        download.value.save_as(tmp_path / name)
+    assert len(pd.read_csv(tmp_path / "arm_night_shift.csv")) == 781
+    assert (tmp_path / "arm_night_shift.pdf").read_bytes().startswith(b"%PDF")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator(LIVE).get_by_text("The figure is in the clipboard.")).to_be_visible()
+    kinds = "async () => (await navigator.clipboard.read()).flatMap(item => item.types)"
+    assert page.evaluate(kinds) == ["image/png"]
+
+
+def test_on_a_phone_one_pane_is_shown_at_a_time(voila, open_in_voila: Opener, page: Page, keep):
+    page.set_viewport_size({"width": 390, "height": 844})
+    show(voila, open_in_voila, "explore", [CELL])
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    expect(listed(page, "Filter by")).to_be_hidden()
+    page.get_by_role("button", name="Choices").click()
+    expect(listed(page, "Filter by")).to_be_visible()
+    expect(page.locator(FIGURE)).to_be_hidden()
+    page.get_by_role("button", name="Figure", exact=True).click()
+    expect(page.locator(FIGURE)).to_be_visible()
+    page.get_by_role("cell", name="P001_v02").click()
+    expect(page.locator(f"{LIVE} .helios-outcome")).to_be_visible()
+    keep(page, "explorer-phone")
+
+
 def test_it_works_in_voila_on_a_narrow_page_and_on_a_wide_one(
     voila, open_in_voila: Opener, page: Page, keep
 ):
     page.set_viewport_size({"width": 800, "height": 2400})
     show(voila, open_in_voila, "explore", [CELL])
-    page.get_by_role("button", name=re.compile("^ERR_RECORDING_TOO_LONG")).click()
+    page.get_by_role("button", name=re.compile("^too long")).click()
     expect(page.locator(HEADLINE)).to_contain_text("6 of 1,487")
     expect(page.locator(LIVE).get_by_text("1 to 6 of 6")).to_be_visible()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 800
     keep(page, "explorer-voila-800", of=LIVE)
-    page.get_by_role("button", name=re.compile("^error_code: ")).click()
+    page.get_by_role("button", name=re.compile("^Error: too long")).click()
     page.set_viewport_size({"width": 1600, "height": 1800})
-    listed(page, "Values").select_option(label="night_shift (781)")
-    listed(page, "Figure").select_option(label="Scores along a tag, such as visits")
+    level(page, "night_shift").click()
+    listed(page, "Figure").select_option(label="Scores by visit")
     listed(page, "Group by").select_option(label="visit")
     listed(page, "Colour").select_option(label="site")
-    expect(page.locator(FIGURE)).to_have_attribute("alt", re.compile("along visit, colour by site"))
+    expect(page.locator(FIGURE)).to_have_attribute("alt", re.compile("by visit, colour by site"))
     listed(page, "Recording no.").fill("8")
     listed(page, "Recording no.").press("Tab")
     expect(page.locator(f"{LIVE} tr.helios-marked")).to_contain_text("P001_v08")
@@ -147,8 +220,9 @@ def test_it_is_readable_in_the_dark(lab, open_in_lab: Opener, keep):
         "() => { jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}); }"
     )
     page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
-    listed(page, "Values").select_option(label="day_shift (706)")
+    level(page, "day_shift").click()
     expect(page.locator(HEADLINE)).to_contain_text("706")
+    page.get_by_role("button", name="Recording", exact=True).first.click()
     listed(page, "Recording no.").fill("8")
     listed(page, "Recording no.").press("Tab")
     for place in ("table.helios-table td", "tr.helios-marked td", "button.helios-chip-on"):
@@ -172,7 +246,7 @@ def test_a_saved_notebook_is_small_and_shows_the_last_figure_and_table_without_a
     lab, open_in_lab: Opener, page: Page, keep
 ):
     show(lab, open_in_lab, "saved", [MANY.format(study=str(STUDY))])
-    listed(page, "Values").select_option(index=1)
+    level(page, "night_shift").click()
     headline = re.compile(r"^5\d,\d{3} of 100,000 recordings shown")
     still = page.locator(".helios-static")
     # It comes by itself, once the change has settled.

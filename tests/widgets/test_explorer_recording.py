@@ -17,6 +17,7 @@ def test_a_file_on_this_machine_can_be_played_and_starts_nothing_by_itself(tmp_p
     assert 'src="data:audio/ogg;base64,T2dnUw=="' in html
     assert 'aria-label="Recording a &quot;b&quot;.ogg"' in html
     assert "controls" in html
+    assert "helios-wave" not in html, "this one cannot be decoded"
     assert "autoplay" not in html
     assert "loop" not in html
 
@@ -24,10 +25,10 @@ def test_a_file_on_this_machine_can_be_played_and_starts_nothing_by_itself(tmp_p
 @pytest.mark.parametrize(
     ("location", "sentence"),
     [
-        ("missing.wav", "The audio file was not found"),
-        ("\0", "The audio file was not found"),
+        ("missing.wav", "The audio file missing.wav was not found in "),
+        ("\0", "The audio file \0 was not found in "),
         ("s3://bucket/a.wav", "The recording is not on this machine"),
-        (".", "The audio file was not found"),
+        (".", "The audio file . was not found in "),
     ],
 )
 def test_what_cannot_be_played_is_said(tmp_path, location, sentence):
@@ -43,6 +44,11 @@ def test_a_large_file_is_compressed_for_listening(tmp_path, speech):
         file.writeframes(speech * 16)  # 208 s, 6.7 MB
     html = player_html("long.wav", tmp_path)
     assert "Compressed for listening here, at most 3 minutes; the file itself is" in html
+    loud = re.search('<svg class="helios-wave".*?d="(.*?)"', html)[1]
+    heights = [float(bar) for bar in re.findall(r"V([\d.]+)", loud)]
+    assert len(heights) == 240
+    assert max(heights) == 10
+    assert min(heights) < 3
     heard = base64.b64decode(re.search('base64,([^"]+)', html)[1])
     assert len(heard) < LARGEST_BYTES / 2
     with av.open(io.BytesIO(heard)) as container:

@@ -13,8 +13,8 @@ from helios_research.widgets.explorer.selection import (
     DayBetween,
     ExplorerState,
     HasWarning,
+    NumberBetween,
     OneOf,
-    ScoreBetween,
     initial_state,
     reasons_of,
 )
@@ -32,9 +32,11 @@ CONDITIONS = [
     OneOf("n_sections", ("1.0",)),
     OneOf("is_paid", ("True",)),
     OneOf("mixed", ("7", HOSTILE)),
-    ScoreBetween("mental_strain", 0.25, 0.75),
-    ScoreBetween("exhaustion", 0.66, 1.0),
-    ScoreBetween("exhaustion", 0.0, 0.33),
+    NumberBetween("mental_strain", 0.25, 0.75),
+    NumberBetween("mental_strain", 0.2, 0.75, "left"),
+    NumberBetween("duration_s", 20.0, 40.0),
+    NumberBetween("exhaustion", 0.66, 1.0),
+    NumberBetween("exhaustion", 0.0, 0.33),
     OneOf("mental_strain", (None,)),
     HasWarning(),
     DayBetween("recording_time", date(2026, 9, 24), date(2026, 9, 26)),
@@ -79,7 +81,7 @@ def test_days_are_compared_as_dates_whatever_stands_in_the_column():
 
 def test_both_ends_of_a_range_of_scores_belong_to_it():
     table = pd.DataFrame({"stress": [0.0, 0.33, 0.66, 1.0, None]})
-    assert ScoreBetween("stress", 0.33, 0.66).holds(table).tolist() == [
+    assert NumberBetween("stress", 0.33, 0.66).holds(table).tolist() == [
         False,
         True,
         True,
@@ -91,14 +93,14 @@ def test_both_ends_of_a_range_of_scores_belong_to_it():
 def test_conditions_are_worded_for_chips():
     assert OneOf("arm", ("a", None)).words == "arm: a, not given"
     assert OneOf("visit", tuple("12345")).words == "visit: 1, 2, 3 and 2 more"
-    assert ScoreBetween("mental_strain", 0.2, 1.0).words == "Mental strain 0.2 to 1"
+    assert NumberBetween("mental_strain", 0.2, 1.0).words == "Mental strain 0.2 to 1"
     assert OneOf("exhaustion", (None,)).words == "no Exhaustion"
     assert DayBetween("day", date(2026, 9, 1), None).words == "day from 2026-09-01"
     assert DayBetween("day", None, date(2026, 9, 24)).words == "day up to 2026-09-24"
 
 
 def test_a_condition_replaces_one_about_the_same(state):
-    chosen = having(having(state, OneOf("stress", (None,))), ScoreBetween("stress", 0.5, 1.0))
+    chosen = having(having(state, OneOf("stress", (None,))), NumberBetween("stress", 0.5, 1.0))
     assert [each.words for each in chosen.filters.values()] == ["Stress 0.5 to 1"]
     assert chosen.filtered("stress", None) == state
     assert chosen.filtered("another", None) == chosen
@@ -131,8 +133,9 @@ def test_results_without_tags_of_their_own_are_shown_by_outcome(state):
 def test_the_table_shows_keys_tags_outcome_and_the_scores_of_the_figure(state):
     chosen = replace(state, view=FigureView(FigureKind.BY_TAG, ("stress",), "visit", "site"))
     rows = having(chosen, OneOf("arm", ("day_shift",))).rows()
-    assert rows.columns[:5].tolist() == ["no.", "recording_id", "user_label", "visit", "site"]
-    assert rows.columns[-3:].tolist() == ["outcome", "error_code", "Stress"]
+    assert rows.columns[:5].tolist() == ["no.", "Participant", "Stress", "Recording", "visit"]
+    assert rows.columns[-2:].tolist() == ["Outcome", "Error"]
+    assert "too short" in set(rows["Error"])
     assert rows["no."].tolist() == list(range(1, 707))
 
 
@@ -167,8 +170,8 @@ def drawn_texts(figure) -> list[str]:
 
 
 def test_what_went_wrong_is_listed_with_its_counts(state):
-    reasons = {reason.words: reason.count for reason in reasons_of(state.source)}
-    assert reasons["ERR_RECORDING_TOO_SHORT"] == 58
+    reasons = {reason.words: reason.holds.sum() for reason in reasons_of(state.source)}
+    assert reasons["too short"] == 58
     assert reasons["pending"] == 6
     assert reasons["no Mental strain"] == 111
     assert reasons["with a warning"] == 40
@@ -182,7 +185,7 @@ def test_nothing_is_listed_where_nothing_went_wrong(state):
 
 def test_each_reason_shows_as_many_recordings_as_it_says(state):
     for reason in reasons_of(state.source):
-        assert having(state, reason.condition).count == reason.count
+        assert having(state, reason.condition).count == reason.holds.sum()
 
 
 def test_a_score_that_is_missing_can_be_looked_at(state):

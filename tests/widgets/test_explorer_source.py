@@ -8,7 +8,13 @@ import pytest
 
 from helios_research._util.text import literal
 from helios_research.errors import ResultsError, UnknownColumnError
-from helios_research.widgets.explorer.source import counts_of, id_of, open_source
+from helios_research.widgets.explorer.source import (
+    id_of,
+    label_of,
+    levels_in,
+    open_source,
+    value_words,
+)
 
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 
@@ -88,10 +94,42 @@ def test_what_is_no_results_at_all_is_told_what_is(tmp_path):
         open_source(tmp_path)
 
 
-def test_values_are_counted_in_the_order_in_which_people_count_and_missing_comes_last():
-    visits = pd.Series(["10", "2", None, "2"], dtype="str")
-    assert counts_of(visits) == [("2", 2), ("10", 1), (None, 1)]
-    assert counts_of(pd.Series([1.0, None])) == [("1.0", 1), (None, 1)]
+@pytest.mark.parametrize(
+    ("values", "names", "places"),
+    [
+        (pd.Series(["10", "2", None, "2"], dtype="str"), ("2", "10", None), [1, 0, 2, 0]),
+        (pd.Series([1.0, None]), ("1.0", None), [0, 1]),
+        (
+            pd.Series(pd.Categorical(["pre", "post"], ["pre", "post", "later"], ordered=True)),
+            ("pre", "post"),
+            [0, 1],
+        ),
+    ],
+)
+def test_values_are_in_the_order_in_which_people_count_and_missing_comes_last(
+    values, names, places
+):
+    found, codes = levels_in(values)
+    assert (found, codes.tolist()) == (names, places)
+
+
+def test_columns_and_codes_are_said_in_words_but_own_names_are_kept():
+    assert [label_of(name) for name in ("user_label", "birth_sex", "mental_strain", "my_arm")] == [
+        "Participant",
+        "Birth sex",
+        "Mental strain",
+        "my_arm",
+    ]
+    assert value_words("error_code", "ERR_RECORDING_TOO_SHORT") == "too short"
+    assert value_words("my_arm", "ERR_OWN") == "ERR_OWN"
+    assert value_words("my_arm", None) == "not given"
+
+
+def test_numbers_to_filter_by_are_the_scores_and_what_else_varies(results):
+    numbers = open_source(results.assign(phq9=range(len(results)), one=1)).numbers
+    assert numbers[0] == "mental_strain"
+    assert {"phq9", "duration_s"} <= set(numbers)
+    assert "one" not in numbers
 
 
 def test_a_recording_without_an_id_is_named_by_its_row(results):

@@ -311,6 +311,7 @@ def test_all_three_work_in_notebook_7_by_keyboard_and_without_barriers_in_light_
         "39 of 42 rows can be sent; 3 errors, 0 warnings."
     )
     expect(explorer.locator(".helios-figure img")).to_be_visible()
+    explorer.get_by_role("button", name="Recording", exact=True).first.click()
     explorer.get_by_label("Recording no.", exact=True).fill("8")
     explorer.get_by_label("Recording no.", exact=True).press("Tab")
     expect(explorer.get_by_role("table", name="Scores against the baseline")).to_be_visible()

@@ -36,13 +36,13 @@ def no_echo(kind: Any) -> Any:
     return type(kind.__name__, (kind,), {"trait_metadata": trait_metadata})
 
 
-BoundedFloatText = no_echo(ipywidgets.BoundedFloatText)
 BoundedIntText = no_echo(ipywidgets.BoundedIntText)
 Button = no_echo(ipywidgets.Button)
 Checkbox = no_echo(ipywidgets.Checkbox)
 Combobox = no_echo(ipywidgets.Combobox)
 DatePicker = no_echo(ipywidgets.DatePicker)
 Dropdown = no_echo(ipywidgets.Dropdown)
+FloatText = no_echo(ipywidgets.FloatText)
 SelectMultiple = no_echo(ipywidgets.SelectMultiple)
 Text = no_echo(ipywidgets.Text)
 
@@ -53,14 +53,18 @@ def markup(html: str = "") -> Any:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Cut text that is too long, with an ellipsis."""
-    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+    """Leave out the middle of a text that is too long, since names often differ at their ends."""
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}"
 
 
-def cut(text: object, longest: int = 40) -> str:
-    """Write text as HTML, shortened where it is long; its ``title`` is then the whole text."""
+def cut(text: object, longest: int = 40, tip: str = "") -> str:
+    """Write text as HTML, with a ``title``: the ``tip``, or where it is shortened the whole text."""
     whole, short = escape(str(text)), escape(shortened(str(text), longest))
-    return whole if whole == short else f'<span title="{whole}">{short}</span>'
+    title = escape(tip) or (whole if whole != short else "")
+    return f'<span title="{title}">{short}</span>' if title else short
 
 
 def in_words(error: Exception, failure: str) -> str:
@@ -72,6 +76,9 @@ def in_words(error: Exception, failure: str) -> str:
 
 
 # --- callbacks -----------------------------------------------------------------------------------
+
+BUSY_S = 0.2
+"""Seconds after which an answer no longer seems immediate (Nielsen 1993 has 0.1 to 1)."""
 
 
 class StatusLine:
@@ -97,6 +104,7 @@ class Guard:
 
     def __init__(self, status: StatusLine) -> None:
         self._status = status
+        self._is_busy = False
         self.lock = RLock()
 
     def __call__(self, act: Callable[..., None]) -> Callable[..., None]:
@@ -104,7 +112,7 @@ class Guard:
 
         @wraps(act)
         def guarded(*event: Any) -> None:
-            with self.lock:
+            with self.lock, self._busy():
                 try:
                     act(*event)
                 # Whatever the error is, the person who clicked has to see it.
@@ -113,6 +121,23 @@ class Guard:
                     self._status.show(in_words(error, "This did not work"), failed=True)
 
         return guarded
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Mark the panel as busy meanwhile, unless this is over before a person notices."""
+        if self._is_busy:
+            yield
+            return
+        mark = Timer(BUSY_S, self._status.widget.add_class, ["helios-busy"])
+        mark.daemon = self._is_busy = True
+        mark.start()
+        try:
+            yield
+        finally:
+            mark.cancel()
+            mark.join()
+            self._status.widget.remove_class("helios-busy")
+            self._is_busy = False
 
 
 class ControlGroup:

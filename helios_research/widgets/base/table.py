@@ -3,12 +3,11 @@
 Only the rows on the page travel to the browser, so 100,000 rows cost it no more than 25.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import ceil
 from typing import Any
 
-import ipywidgets
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,29 +18,20 @@ from pandas.api.types import (
     is_numeric_dtype,
 )
 
-from helios_research.widgets.base import (
-    BoundedIntText,
-    Button,
-    Checkbox,
-    ControlGroup,
-    Dropdown,
-    Guard,
-    cut,
-    markup,
-)
+from helios_research.widgets.base import Guard, cut
+from helios_research.widgets.base.clickable import Clickable, button_html
 
 ROWS_ON_A_PAGE = 25
 
-_AS_GIVEN = "the table's own order"
 
+class PagedTable:
+    """A table with its own scroll: a click on a header sorts it, ``choose`` gets the row clicked.
 
-class PagedTable(ControlGroup):
-    """A table as high as a full page, with controls to sort it and to turn its pages.
-
-    ``order`` has the positions of the frame's rows, from 0, in the order shown.
+    ``order`` has the positions of the frame's rows, from 0, in the order shown; ``reordered`` is
+    called when it changes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting
         self,
         caption: str,
         guard: Guard,
@@ -49,70 +39,53 @@ class PagedTable(ControlGroup):
         rows_on_a_page: int = ROWS_ON_A_PAGE,
         sortable: bool = True,
         wrapped: bool = False,
+        choose: Callable[[int], None] | None = None,
+        reordered: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__()
         self._caption = caption
         self._rows = rows_on_a_page
-        self._wrapped = wrapped
+        self._sortable, self._wrapped = sortable, wrapped
+        self._can_choose, self._reordered = choose is not None, reordered
         self._frame = pd.DataFrame()
         self._empty = ""
+        self._tips: Mapping[str, str] = {}
+        self._sorted_by: Any = None
+        self._descending = False
         self.order: NDArray[np.int64] = np.arange(0)
         self._marked: int | None = None
-        self._page_number = 1
-        self._content = markup()
-        self._position = markup()
-        self._make_controls(guard)
-        turning = [self.first, self.previous, self.page, self.next, self.last]
-        wrap = {"flex_flow": "row wrap", "align_items": "center"}
-        self._turning = ipywidgets.HBox(turning, layout=ipywidgets.Layout(**wrap))
-        self._position.layout.margin = "0 1em 0 0"
-        below = ipywidgets.HBox([self._position, self._turning], layout=ipywidgets.Layout(**wrap))
-        sorting = [ipywidgets.HBox([self.sort_by, self.descending])] if sortable else []
-        self.widget = ipywidgets.VBox([*sorting, self._content, below])
-        self.show(self._frame)
-
-    def _make_controls(self, guard: Guard) -> None:
-        narrow = ipywidgets.Layout(width="auto")
-        self.sort_by = Dropdown(description="Sort by", options=[_AS_GIVEN])
-        self.descending = Checkbox(description="largest first", indent=False, layout=narrow)
-        self.first = Button(description="First page", layout=narrow)
-        self.previous = Button(description="Previous page", layout=narrow)
-        self.next = Button(description="Next page", layout=narrow)
-        self.last = Button(description="Last page", layout=narrow)
-        self.page = BoundedIntText(
-            description="Page", value=1, min=1, max=1, layout=ipywidgets.Layout(width="10em")
+        self.page = 1
+        self.widget = Clickable(
+            guard,
+            sort=lambda place: self.sort(self._frame.columns[int(place)]),
+            page=lambda page: self.turn_to(int(page)),
+            row=lambda position: choose(int(position)) if choose else None,
         )
-        for button, target in (
-            (self.first, lambda: 1),
-            (self.previous, lambda: self._page_number - 1),
-            (self.next, lambda: self._page_number + 1),
-            (self.last, lambda: self.pages),
-        ):
-            button.on_click(guard(lambda _, target=target: self.turn_to(target())))
-        self._follow(guard, self.page, lambda: self.turn_to(self.page.value))
-        self._follow(guard, self.sort_by, self._sort)
-        self._follow(guard, self.descending, self._sort)
+        self.show(self._frame)
 
     @property
     def pages(self) -> int:
         """Number of pages; an empty table has one."""
         return max(1, ceil(len(self._frame) / self._rows))
 
-    def show(self, frame: pd.DataFrame, *, empty: str = "There is nothing to show.") -> None:
-        """Show another table, or ``empty`` where it has no rows; the sorting stays if it can."""
-        self._frame, self._empty = frame, empty
+    def show(
+        self,
+        frame: pd.DataFrame,
+        *,
+        empty: str = "There is nothing to show.",
+        tips: Mapping[str, str] | None = None,
+    ) -> None:
+        """Show another table, or ``empty`` where it has no rows; the sorting stays if it can.
+
+        A cell whose text is in ``tips`` has the longer text as its title.
+        """
+        self._frame, self._empty, self._tips = frame, empty, tips or {}
         self._marked = None
-        # The chosen column stays chosen while the table has one of that name.
-        chosen = self.sort_by.value
-        options = (_AS_GIVEN, *frame.columns)
-        if self.sort_by.options != options:
-            with self._setting():
-                self.sort_by.options = options
-                self.sort_by.value = chosen if chosen in frame.columns else _AS_GIVEN
         self._sort()
 
     def mark(self, position: int | None) -> None:
         """Highlight a row by its position in the frame, from 0, or none; turn to its page."""
+        if position is None and self._marked is None:
+            return
         self._marked = position
         if position is None:
             self._draw()
@@ -122,46 +95,74 @@ class PagedTable(ControlGroup):
 
     def turn_to(self, page: int) -> None:
         """Show a page, counted from 1; beyond the ends, the nearest one."""
-        self._page_number = min(max(1, page), self.pages)
+        self.page = min(max(1, page), self.pages)
         self._draw()
 
+    def sort(self, column: Any) -> None:
+        """Sort by a column: first upwards, when asked again downwards, then as it was."""
+        is_again = self._sorted_by == column
+        self._sorted_by = None if is_again and self._descending else column
+        self._descending = is_again and not self._descending
+        self._sort()
+        self._reordered()
+
     def _sort(self) -> None:
-        self.order = sorted_positions(
-            self._frame, self.sort_by.value, descending=self.descending.value
-        )
+        self.order = sorted_positions(self._frame, self._sorted_by, descending=self._descending)
         self.turn_to(1)
 
     def _draw(self) -> None:
-        number = self._page_number
-        with self._setting(), self.page.hold_trait_notifications():
-            self.page.max = self.pages
-            self.page.value = number
-        self.first.disabled = self.previous.disabled = number == 1
-        self.next.disabled = self.last.disabled = number == self.pages
-        start = (number - 1) * self._rows
+        start = (self.page - 1) * self._rows
         shown = self.order[start : start + self._rows]
-        self._content.value = self._page_html(shown)
-        # Hidden buttons keep their place.
-        self._turning.layout.visibility = "visible" if self.pages > 1 else "hidden"
-        total = len(self._frame)
-        words = f"{start + 1:,} to {start + len(shown):,} of {total:,}" if total else "0 of 0"
-        self._position.value = f'<span role="status">{words}</span>'
+        self.widget.value = self._page_html(shown) + self._turning_html(start, len(shown))
 
     def _page_html(self, shown: NDArray[np.int64]) -> str:
+        positions = shown.tolist()
         body = (
             table_html(
                 self._frame.iloc[shown],
                 caption=self._caption,
-                marked=[position == self._marked for position in shown.tolist()],
+                marked=[position == self._marked for position in positions],
                 wrapped=self._wrapped,
+                heads=self._heads_html() if self._sortable else None,
+                rows=positions if self._can_choose else (),
+                tips=self._tips,
             )
-            if len(shown)
+            if positions
             else f'<p class="helios-muted">{escape(self._empty)}</p>'
         )
         return (
             f'<div class="helios-scroll helios-page" style="--helios-rows: {self._rows + 1}" '
-            f'tabindex="0" role="region" '
+            f'data-scroll="{self.page}" tabindex="0" role="region" '
             f'aria-label="{escape(self._caption)}">{body}</div>'
+        )
+
+    def _heads_html(self) -> list[str]:
+        heads = []
+        for place, name in enumerate(self._frame.columns):
+            is_on = name == self._sorted_by
+            arrow, state = ("▼", "descending") if self._descending else ("▲", "ascending")
+            shown = f' <span aria-hidden="true">{arrow}</span>' if is_on else ""
+            button = button_html(f"sort:{place}", str(name), after=shown, classes="helios-head")
+            heads.append(f' aria-sort="{state if is_on else "none"}">{button}')
+        return heads
+
+    def _turning_html(self, start: int, shown: int) -> str:
+        total, page = len(self._frame), self.page
+        words = f"{start + 1:,} to {start + shown:,} of {total:,}" if total else "0 of 0"
+        turns = {"First": 1, "Previous": page - 1, "Next": page + 1, "Last": self.pages}
+        buttons = [
+            button_html(
+                f"page:{there}",
+                f"{name} page",
+                disabled=not 1 <= there <= self.pages or there == page,
+            )
+            for name, there in turns.items()
+        ]
+        # Hidden buttons keep their place.
+        hidden = "" if self.pages > 1 else ' style="visibility: hidden"'
+        return (
+            f'<div class="helios-chips"><span role="status">{words}</span>'
+            f"<span data-arrows{hidden}>{''.join(buttons)}</span></div>"
         )
 
 
@@ -178,40 +179,55 @@ def sorted_positions(
     return np.asarray(ordered.index, dtype=np.int64)
 
 
-def table_html(
+def table_html(  # noqa: PLR0913 - each is a setting
     frame: pd.DataFrame,
     *,
     caption: str,
     marked: Sequence[bool] = (),
     wrapped: bool = False,
+    heads: Sequence[str] | None = None,
+    rows: Sequence[int] = (),
+    tips: Mapping[str, str] | None = None,
 ) -> str:
-    """Draw all rows; nothing from the table is markup, and ``wrapped`` text is not cut."""
+    """Draw all rows; nothing from the table is markup, and ``wrapped`` text is not cut.
+
+    ``heads`` are the header cells behind their ``<th scope="col"``, if they are more than names;
+    ``rows`` what a click on each row says.
+    """
     dtypes = [frame[name].dtype for name in frame.columns]
     numeric = [is_numeric_dtype(dtype) and not is_bool_dtype(dtype) for dtype in dtypes]
     marks = [' class="helios-number"' if number else "" for number in numeric]
+    named = heads or [f">{cut(name)}" for name in frame.columns]
     head = "".join(
-        f'<th scope="col"{mark}>{cut(name)}</th>'
-        for name, mark in zip(frame.columns, marks, strict=True)
+        f'<th scope="col"{mark}{name}</th>' for name, mark in zip(named, marks, strict=True)
     )
-    texts = [cell_texts(frame[name]) for name in frame.columns]
-    rows = "".join(
-        _row_html(cells, marks, marked=bool(marked) and marked[number], wrapped=wrapped)
-        for number, cells in enumerate(zip(*texts, strict=True))
+    columns = [
+        [escape(text) if wrapped else cut(text, tip=(tips or {}).get(text, "")) for text in texts]
+        for texts in (cell_texts(frame[name]) for name in frame.columns)
+    ]
+    here = ' class="helios-marked" aria-current="true"'
+    body = "".join(
+        _row_html(
+            cells, marks, here if marked and marked[number] else "", rows[number] if rows else None
+        )
+        for number, cells in enumerate(zip(*columns, strict=True))
     )
     classes = "helios-table helios-wrapped" if wrapped else "helios-table"
     return (
-        f'<table class="{classes}" aria-label="{escape(caption)}">'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<table class="{classes}" aria-label="{escape(caption)}"><thead><tr data-arrows>{head}'
+        f"</tr></thead><tbody{' data-arrows' if rows else ''}>{body}</tbody></table>"
     )
 
 
-def _row_html(cells: Sequence[str], marks: Sequence[str], *, marked: bool, wrapped: bool) -> str:
+def _row_html(cells: Sequence[str], marks: Sequence[str], looks: str, row: int | None) -> str:
+    first, *others = cells
+    if row is not None:
+        first = f'<button type="button" class="helios-head" data-click="row:{row}">{first}</button>'
     drawn = "".join(
-        f"<td{mark}>{escape(text) if wrapped else cut(text)}</td>"
-        for text, mark in zip(cells, marks, strict=True)
+        f"<td{mark}>{cell}</td>" for cell, mark in zip([first, *others], marks, strict=True)
     )
-    row = ' class="helios-marked" aria-current="true"' if marked else ""
-    return f"<tr{row}>{drawn}</tr>"
+    click = "" if row is None else f' data-click="row:{row}"'
+    return f"<tr{looks}{click}>{drawn}</tr>"
 
 
 def cell_texts(values: "pd.Series[Any]") -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from html import escape
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ipywidgets
@@ -12,19 +13,35 @@ import pandas as pd
 from traitlets import HasTraits, Instance
 
 from helios_research.errors import HeliosResearchError, ResultsError
-from helios_research.widgets.base import Button, Guard, Panel, StatusLine, in_words, markup
+from helios_research.results import export
+from helios_research.widgets.base import Guard, Panel, StatusLine, in_words, markup
+from helios_research.widgets.base.clickable import Clickable
 from helios_research.widgets.base.table import ROWS_ON_A_PAGE, PagedTable, table_html
-from helios_research.widgets.explorer.controls import Chip, ChipRow, FigurePanel, FilterPanel
-from helios_research.widgets.explorer.figure import FigurePlace, FigureView, save_figure
+from helios_research.widgets.explorer.controls import FigurePanel, FilterPanel
+from helios_research.widgets.explorer.drawing import (
+    PANES,
+    compared_html,
+    head_html,
+    problems_html,
+    take_html,
+)
+from helios_research.widgets.explorer.figure import (
+    FORMATS,
+    FigurePlace,
+    FigureView,
+    figure_file,
+    save_figure,
+)
 from helios_research.widgets.explorer.recording import RecordingPart
 from helios_research.widgets.explorer.selection import (
-    NO_MATCH,
     Condition,
     ExplorerState,
     initial_state,
     reasons_of,
 )
 from helios_research.widgets.explorer.source import open_source
+
+_MOST_STEPS_BACK = 50
 
 
 class _Selection(Instance[pd.DataFrame]):
@@ -89,6 +106,7 @@ class Explorer(Panel):
             super().__init__(self._build(state))
             with self._guard.lock:
                 self._change_state(state)
+                self._open("figure")
 
     # --- what a researcher uses -------------------------------------------------------------------
 
@@ -124,7 +142,7 @@ class Explorer(Panel):
         """
         with self._guard.lock:
             state = self._current()
-            return save_figure(state.view, state.selection, Path(path).expanduser())
+            return save_figure(state.figure.draw(state.drawn), Path(path).expanduser())
 
     def close(self) -> None:
         """Release the widgets and the results. Safe to call twice."""
@@ -159,36 +177,52 @@ class Explorer(Panel):
     def _build(self, state: ExplorerState) -> list[Any]:
         source, guard = state.source, self._guard
         self._reasons = reasons_of(source)
-        self._headline = markup()
-        self._headline.add_class("helios-in-view")
-        self._chips = ChipRow(guard, self._drop_chip)
-        self._wrong = ChipRow(guard, self._toggle_reason)
+        self._past: list[ExplorerState] = []
+        self._is_code_shown = False
+        self._head = Clickable(
+            guard,
+            back=lambda _: self._go_back(),
+            keep=lambda _: self._change_state(
+                replace(self._current(), kept=self._current().filters)
+            ),
+            apart=lambda _: self._change_state(replace(self._current(), kept=None)),
+            drop=self._drop,
+        )
+        self._head.add_class("helios-in-view")
+        self._problems = Clickable(
+            guard, reason=lambda place: self._toggle_reason(int(place)), pane=self._open
+        )
+        self._tips = {reason.words: reason.tip for reason in self._reasons}
         self._filters = FilterPanel(state, guard, self._set_filter)
         self._choices = FigurePanel(state, guard, self._change_view)
-        self._choices.save.on_click(guard(lambda _: self._save()))
         self._figure = FigurePlace()
-        self._table = PagedTable("Recordings shown", guard)
-        self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
-        for control in (self._table.sort_by, self._table.descending):
-            control.observe(guard(lambda _: self._follow_order()), "value")
-        below = _beside(
-            [markup("<h2>Recordings shown</h2>"), self._table.widget], [self._recording.widget]
+        self._numbers = markup()
+        self._take = Clickable(
+            guard,
+            figure=self._give_figure,
+            rows=self._give_rows,
+            copied=self._say_copied,
+            code=lambda _: self._toggle_code(),
         )
-        below.add_class("helios-below")
-        self._code, self._is_code_shown = markup(), False
-        self._code_button = Button(layout=ipywidgets.Layout(width="max-content"))
-        self._code_button.on_click(guard(lambda _: self._toggle_code()))
-        saving = ipywidgets.HBox([self._choices.file_format, self._choices.save])
-        return [
-            self._headline,
-            self._chips.widget,
-            self._wrong.widget,
-            self._status.widget,
-            _beside([self._filters.widget], [self._choices.widget, self._figure.widget, saving]),
-            # Above the parts that grow by a click, so that nothing is below those.
-            ipywidgets.VBox([self._code_button, self._code]),
-            below,
-        ]
+        self._code = markup()
+        self._table = PagedTable(
+            "Recordings shown", guard, choose=self._choose, reordered=self._follow_order
+        )
+        self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
+        panes = {
+            "choices": [self._choices.widget, self._filters.widget],
+            "figure": [self._figure.widget, self._numbers],
+            "table": [self._table.widget, self._take, self._code],
+            "recording": [self._recording.widget],
+        }
+        boxes = []
+        for name, parts in panes.items():
+            boxes.append(ipywidgets.VBox(parts))
+            boxes[-1].add_class(f"helios-pane-{name}")
+        self._main = ipywidgets.Box(boxes)
+        self._main.add_class("helios-main")
+        self._pane = ""
+        return [self._head, self._problems, self._status.widget, self._main]
 
     def _current(self) -> ExplorerState:
         if self._state is None:
@@ -201,12 +235,11 @@ class Explorer(Panel):
     def _set_filter(self, column: str, condition: Condition | None) -> None:
         self._change_state(self._current().filtered(column, condition))
 
-    def _drop_chip(self, place: int) -> None:
-        columns = list(self._current().filters)
-        if place < len(columns):
-            self._set_filter(columns[place], None)
-        else:
-            self._change_state(replace(self._current(), filters={}))
+    def _drop(self, place: str) -> None:
+        state = self._current()
+        columns = list(state.filters)
+        kept = columns[: int(place)] + columns[int(place) + 1 :] if place else []
+        self._change_state(replace(state, filters={name: state.filters[name] for name in kept}))
 
     def _toggle_reason(self, place: int) -> None:
         condition = self._reasons[place].condition
@@ -218,6 +251,17 @@ class Explorer(Panel):
 
     def _change_state(self, state: ExplorerState) -> None:
         before, self._state = self._state, state
+        if before is not None:
+            self._past = [*self._past[-_MOST_STEPS_BACK:], before]
+        self._show_state(before, state)
+
+    def _go_back(self) -> None:
+        if self._past:
+            before, self._state = self._current(), self._past.pop()
+            self._choices.show(self._state.view)
+            self._show_state(before, self._state)
+
+    def _show_state(self, before: ExplorerState | None, state: ExplorerState) -> None:
         self._status.show("")
         self._show(state)
         self.render_static_soon()
@@ -225,12 +269,38 @@ class Explorer(Panel):
         if before is None or not np.array_equal(before.mask, state.mask):
             self.set_trait("selection", state.selection)
 
-    def _save(self) -> None:
-        view = self._current().view
-        name = "-".join(["helios", *view.biomarkers[:2], view.tag])
-        safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-        path = self.save_figure(f"{safe[:80]}.{self._choices.file_format.value}")
-        self._status.show(f"The figure was saved as {path.resolve()}.")
+    def _choose(self, position: int) -> None:
+        self._recording.show(position)
+        self._open("recording")
+
+    def _open(self, pane: str) -> None:
+        """Show one of the panes that share a place where there is not room for all."""
+        self._pane = pane if pane in PANES else "figure"
+        for name in PANES:
+            is_open = name == self._pane
+            (self._main.add_class if is_open else self._main.remove_class)(f"helios-open-{name}")
+        self._show_head(self._current())
+
+    def _give_figure(self, form: str) -> None:
+        """Let the browser save the figure, or with ``copy`` take it into its clipboard."""
+        state = self._current()
+        is_copy = form not in FORMATS
+        figure = state.figure.draw(state.drawn)
+        content = figure_file(figure, "png" if is_copy else form)
+        self._take.give(f"{state.file_name}.{form}", content, copy=is_copy)
+
+    def _give_rows(self, ending: str) -> None:
+        """Let the browser save the rows shown, as ``results.export`` writes them."""
+        state = self._current()
+        with TemporaryDirectory() as folder:
+            written = export(state.selection, Path(folder) / f"{state.file_name}.{ending}")[0]
+            self._take.give(written.name, written.read_bytes())
+
+    def _say_copied(self, problem: str) -> None:
+        if problem:
+            self._status.show(f"The browser did not copy the figure: {problem}", failed=True)
+        else:
+            self._status.show("The figure is in the clipboard.")
 
     def _toggle_code(self) -> None:
         self._is_code_shown = not self._is_code_shown
@@ -245,65 +315,34 @@ class Explorer(Panel):
 
     def _show(self, state: ExplorerState) -> None:
         """Draw everything, in the order in which people look at it."""
-        self._headline.value = (
-            f'<div class="helios-headline" role="status">{escape(state.words)}</div>'
-        )
-        self._show_chips(state)
+        self._show_head(state)
         self._show_figure(state)
         self._filters.show(state)
-        self._table.show(state.rows(), empty=NO_MATCH)
+        self._table.show(state.rows(), empty=state.why_empty, tips=self._tips)
         self._recording.select_from(np.flatnonzero(state.mask))
+        if self._pane == "recording" and self._recording.position is None:
+            self._open("figure")
         self._show_code(state)
 
     def _show_figure(self, state: ExplorerState) -> None:
+        self._numbers.value = ""
         if not state.count:
-            self._figure.show_sentence(NO_MATCH)
+            self._figure.show_sentence(state.why_empty)
             return
         try:
-            figure = state.view.draw(state.drawn)
+            figure = state.figure.draw(state.drawn)
+            self._figure.show(figure, f"{state.figure.words}. {state.words}.", state.figure)
+            self._numbers.value = compared_html(state)
         except HeliosResearchError as error:
             self._figure.show_sentence(str(error))
-            return
-        self._figure.show(figure, f"{state.view.words}. {state.words}.", state.view)
 
-    def _show_chips(self, state: ExplorerState) -> None:
-        chips = [
-            Chip(f"{condition.words}  \u00d7", f"Remove the filter {condition.words}", is_on=True)
-            for condition in state.filters.values()
-        ]
-        if len(chips) > 1:
-            chips.append(Chip("Remove all filters", "Show all recordings again"))
-        none = "No filter is on: all recordings are shown."
-        self._chips.show("Filters:" if chips else none, chips)
-        self._wrong.show(
-            "Look at:" if self._reasons else "No recording has a problem.",
-            [
-                Chip(
-                    f"{reason.words} {reason.count:,}",
-                    f"Show only recordings with {reason.words}",
-                    is_on=state.filters.get(reason.condition.column) == reason.condition,
-                )
-                for reason in self._reasons
-            ],
-        )
+    def _show_head(self, state: ExplorerState) -> None:
+        self._head.value = head_html(state, can_go_back=bool(self._past))
+        self._problems.value = problems_html(state, self._reasons, self._pane)
 
     def _show_code(self, state: ExplorerState) -> None:
-        if not self._is_code_shown:
-            self._code_button.description, self._code.value = "Show the code for this", ""
-            return
-        self._code_button.description = "Hide the code"
-        self._code.value = (
+        self._take.value = take_html(is_code_shown=self._is_code_shown)
+        code = (
             f'<pre class="helios-code" tabindex="0" aria-label="Code">{escape(state.code())}</pre>'
         )
-
-
-def _beside(*columns: list[Any]) -> Any:
-    """Put columns beside each other; on a narrow page they are one above the other."""
-    parts = []
-    for column in columns:
-        part = column[0] if len(column) == 1 else ipywidgets.VBox(column)
-        part.add_class("helios-column")
-        parts.append(part)
-    together = ipywidgets.Box(parts)
-    together.add_class("helios-main")
-    return together
+        self._code.value = code if self._is_code_shown else ""

@@ -1,88 +1,47 @@
-"""The controls of an explorer: rows of chips, and the choice of recordings and of a figure."""
+"""The controls of an explorer: the choice of recordings and of a figure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from html import escape
+from itertools import pairwise
 
 import ipywidgets
 import numpy as np
 
 from helios_research._util.text import natural_key
 from helios_research.analysis.prepared import Flags, Floats
+from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.errors import ResultsError
 from helios_research.widgets.base import (
-    BoundedFloatText,
-    Button,
     Combobox,
     ControlGroup,
     DatePicker,
     Dropdown,
+    FloatText,
     Guard,
     SelectMultiple,
     markup,
     shortened,
 )
-from helios_research.widgets.explorer.figure import FORMATS, FigureKind, FigureView
+from helios_research.widgets.base.clickable import Clickable, button_html
+from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
-    MISSING_WORDS,
     Condition,
     DayBetween,
     ExplorerState,
+    NumberBetween,
     OneOf,
-    ScoreBetween,
 )
-from helios_research.widgets.explorer.source import counts_of, label_of
+from helios_research.widgets.explorer.source import label_of, value_words
 
-_LONGEST_CHIP = 44
 # More suggestions than anyone reads only slow the browser; any label can still be typed.
 _MOST_SUGGESTED = 1_000
-_LONGEST_OPTION = 32
+_LONGEST_OPTION, _LONGEST_LEVEL = 32, 22
 _BINS = 20
-_NO_COLOUR = "one colour"
+_NO_COLOUR = "no colour"
 _WIDE = {"description_width": "6.2em"}
-
-# Of every score; a filter of it would be no filter.
-_WHOLE_RANGE = (0.0, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """A small button, with a longer tip."""
-
-    words: str
-    tip: str
-    is_on: bool = False
-
-
-class ChipRow:
-    """A label and chips that can be clicked: ``act`` gets the place of the chip, from 0."""
-
-    def __init__(self, guard: Guard, act: Callable[[int], None]) -> None:
-        self._guard = guard
-        self._act = act
-        self._buttons: list[Button] = []
-        self._label = ipywidgets.Label()
-        self.widget = ipywidgets.HBox([self._label])
-        self.widget.add_class("helios-chips")
-
-    def show(self, label: str, chips: Sequence[Chip]) -> None:
-        """Show other chips; buttons that are too many stay, hidden, to be used again."""
-        self._label.value = label
-        for place in range(len(self._buttons), len(chips)):
-            button = Button(layout=ipywidgets.Layout(width="auto"))
-            button.add_class("helios-chip")
-            button.on_click(self._guard(lambda _, place=place: self._act(place)))
-            self._buttons.append(button)
-        self.widget.children = (self._label, *self._buttons)
-        for place, button in enumerate(self._buttons):
-            button.layout.display = "" if place < len(chips) else "none"
-        for button, chip in zip(self._buttons, chips, strict=False):
-            button.description, button.tooltip = shortened(chip.words, _LONGEST_CHIP), chip.tip
-            (button.add_class if chip.is_on else button.remove_class)("helios-chip-on")
 
 
 class FilterPanel(ControlGroup):
-    """Controls that choose recordings."""
+    """Controls that choose recordings; the levels and the histogram are clicked."""
 
     def __init__(
         self,
@@ -93,10 +52,9 @@ class FilterPanel(ControlGroup):
         super().__init__()
         self._state = state
         self._set_filter = set_filter
-        self._make()
+        self._make(guard)
         for control, act in (
             (self.column, self._offer_values),
-            (self.levels, self._choose_values),
             (self.participant, self._add_participants),
             (self.first_day, self._choose_days),
             (self.last_day, self._choose_days),
@@ -105,15 +63,12 @@ class FilterPanel(ControlGroup):
             (self.high, self._choose_range),
         ):
             self._follow(guard, control, act)
-        self.show(state)
 
-    def _make(self) -> None:
+    def _make(self, guard: Guard) -> None:
         source, full = self._state.source, ipywidgets.Layout(width="auto")
         look = {"style": _WIDE, "layout": full}
-        self.column = Dropdown(description="Filter by", options=source.tags, **look)
-        self.levels = SelectMultiple(
-            description="Values", rows=5, tooltip="Hold Ctrl to choose several", **look
-        )
+        self.column = Dropdown(description="Filter by", options=_named(source.tags), **look)
+        self.levels = Clickable(guard, level=lambda place: self._choose_level(int(place)))
         labels = sorted(map(str, source.table["user_label"].dropna().unique()), key=natural_key)
         self._labels = frozenset(labels)
         self.participant = Combobox(
@@ -125,20 +80,18 @@ class FilterPanel(ControlGroup):
         )
         self.first_day = DatePicker(description="From day", **look)
         self.last_day = DatePicker(description="To day", **look)
-        options = [(label_of(name), name) for name in source.biomarkers]
-        self.score = Dropdown(description="Score", options=options, **look)
-        limits = dict(zip(("min", "max"), _WHOLE_RANGE, strict=True)) | {"step": 0.05} | look
-        self.low = BoundedFloatText(description="At least", **limits)
-        self.high = BoundedFloatText(description="At most", value=_WHOLE_RANGE[1], **limits)
-        self._histogram = markup()
+        self.score = Dropdown(description="Number", options=_named(source.numbers), **look)
+        self.low = FloatText(description="At least", step=0.05, **look)
+        self.high = FloatText(description="At most", step=0.05, **look)
+        self.histogram = Clickable(guard, bin=lambda place: self._choose_bin(int(place)))
         days = [self.first_day, self.last_day] if source.day_column else []
-        scores = [self.score, self._histogram, self.low, self.high]
-        parts = [self.column, self.levels, self.participant, *days, *scores]
+        numbers = [self.score, self.histogram, self.low, self.high]
+        parts = [self.column, self.levels, self.participant, *days, *numbers]
         self.widget = ipywidgets.VBox([markup("<h2>Choose recordings</h2>"), *parts])
         self.widget.add_class("helios-filters")
 
     def show(self, state: ExplorerState) -> None:
-        """Let the controls show which filters are on, and the histogram which rows they leave."""
+        """Let the controls show which filters are on, and how many recordings each choice leaves."""
         self._state = state
         with self._setting():
             self._offer_values()
@@ -147,20 +100,39 @@ class FilterPanel(ControlGroup):
             between = days if isinstance(days, DayBetween) else DayBetween("", None, None)
             self.first_day.value, self.last_day.value = between.first, between.last
 
+    def _chosen(self, column: str) -> tuple[str | None, ...]:
+        condition = self._state.filters.get(column)
+        return condition.values if isinstance(condition, OneOf) else ()
+
     def _offer_values(self) -> None:
         column = self.column.value
-        counts = counts_of(self._state.source.table[column])
-        options = [(_option(value, count), value) for value, count in counts]
-        chosen = self._state.filters.get(column)
-        values = chosen.values if isinstance(chosen, OneOf) else ()
-        with self._setting():
-            if self.levels.options != tuple(options):
-                self.levels.options = options
-            self.levels.value = tuple(value for value in values if value in dict(counts))
+        names, codes = self._state.source.levels(column)
+        total = np.bincount(codes, minlength=len(names))
+        left = np.bincount(codes[self._state.without(column)], minlength=len(names))
+        chosen, most = self._chosen(column), total.max()
+        buttons = [
+            button_html(
+                f"level:{place}",
+                value_words(column, name),
+                tip=str(name) if column == "error_code" else "",
+                after=_count_html(int(left[place]), int(total[place]), int(most)),
+                pressed=name in chosen,
+                classes="helios-level",
+                longest=_LONGEST_LEVEL,
+            )
+            for place, name in enumerate(names)
+        ]
+        self.levels.value = (
+            '<div class="helios-levels helios-scroll" data-scroll data-arrows role="group" '
+            f'aria-label="Values">{"".join(buttons)}</div>'
+        )
 
-    def _choose_values(self) -> None:
-        column, values = self.column.value, tuple(self.levels.value)
-        self._set_filter(column, OneOf(column, values) if values else None)
+    def _choose_level(self, place: int) -> None:
+        column = self.column.value
+        name, values = self._state.source.levels(column)[0][place], self._chosen(column)
+        others = tuple(value for value in values if value != name)
+        now = others if name in values else (*values, name)
+        self._set_filter(column, OneOf(column, now) if now else None)
 
     def _add_participants(self) -> None:
         typed = [label.strip() for label in self.participant.value.split(",") if label.strip()]
@@ -187,18 +159,39 @@ class FilterPanel(ControlGroup):
         days = DayBetween(column, self.first_day.value, self.last_day.value)
         self._set_filter(column, days if days.first or days.last else None)
 
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """The lowest and the highest number there are, or can be; a filter of both is none."""
+        name = self.score.value
+        if name in BIOMARKERS_BY_NAME:
+            return 0.0, 1.0
+        numbers = self._state.source.table[name]
+        return float(numbers.min()), float(numbers.max())
+
+    @property
+    def _edges(self) -> Floats:
+        return np.linspace(*self._ends, _BINS + 1)
+
     def _offer_range(self) -> None:
         name, state = self.score.value, self._state
         chosen = state.filters.get(name)
-        between = chosen if isinstance(chosen, ScoreBetween) else ScoreBetween(name, *_WHOLE_RANGE)
+        low, high = (chosen.low, chosen.high) if isinstance(chosen, NumberBetween) else self._ends
         with self._setting():
-            self.low.value, self.high.value = between.low, between.high
-        scores = state.source.table[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        self._histogram.value = histogram_html(scores, state.mask, label_of(name))
+            self.low.value, self.high.value = low, high
+        numbers = state.source.table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        self.histogram.value = histogram_html(
+            numbers, state.without(name), self._edges, (low, high)
+        )
+
+    def _choose_bin(self, place: int) -> None:
+        name, (low, high) = self.score.value, self._edges[place : place + 2].tolist()
+        is_last = place == _BINS - 1
+        bin_ = NumberBetween(name, low, high, "both" if is_last else "left")
+        self._set_filter(name, None if self._state.filters.get(name) == bin_ else bin_)
 
     def _choose_range(self) -> None:
         name, limits = self.score.value, (self.low.value, self.high.value)
-        self._set_filter(name, None if limits == _WHOLE_RANGE else ScoreBetween(name, *limits))
+        self._set_filter(name, None if limits == self._ends else NumberBetween(name, *limits))
 
 
 class FigurePanel(ControlGroup):
@@ -214,16 +207,15 @@ class FigurePanel(ControlGroup):
         self._change = change
         source, view = state.source, state.view
         kinds = [kind for kind in FigureKind if kind.is_possible(source.table)]
-        options = [(label_of(name), name) for name in source.biomarkers]
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
-        tags = [(shortened(name, _LONGEST_OPTION), name) for name in source.tags]
+        tags = _named(source.tags)
         named = [(kind.value, kind) for kind in kinds]
         self.kind = Dropdown(description="Figure", options=named, value=view.kind, **look)
         self.tag = Dropdown(description="Group by", options=tags, value=view.tag, **look)
         self.colour = Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
         self.biomarkers = SelectMultiple(
             description="Scores",
-            options=options,
+            options=_named(source.biomarkers),
             value=view.biomarkers,
             rows=4,
             tooltip="Hold Ctrl to choose several",
@@ -232,16 +224,18 @@ class FigurePanel(ControlGroup):
         self._mark_unused()
         for control in (self.kind, self.tag, self.colour, self.biomarkers):
             self._follow(guard, control, self._choose)
-        self.file_format = Dropdown(
-            description="Save as",
-            options=[(name.upper(), name) for name in FORMATS],
-            style=_WIDE,
-            layout=ipywidgets.Layout(width="12em"),
-        )
-        self.save = Button(description="Save the figure", layout=ipywidgets.Layout(width="auto"))
-        left = ipywidgets.VBox([self.kind, self.tag, self.colour])
-        self.widget = ipywidgets.HBox([left, self.biomarkers])
-        self.widget.add_class("helios-choices")
+        self.widget = ipywidgets.VBox([self.kind, self.tag, self.colour, self.biomarkers])
+
+    def show(self, view: FigureView) -> None:
+        """Let the controls show a view that was not chosen with them."""
+        with self._setting():
+            self.kind.value, self.tag.value, self.colour.value = (
+                view.kind,
+                view.tag,
+                view.colour or "",
+            )
+            self.biomarkers.value = view.biomarkers
+        self._mark_unused()
 
     def _choose(self) -> None:
         if not self.biomarkers.value:
@@ -249,7 +243,7 @@ class FigurePanel(ControlGroup):
             raise ResultsError(message)
         self._mark_unused()
         self._change(
-            # "" is one colour: a Dropdown would show None as nothing chosen.
+            # "" is no colour: a Dropdown would show None as nothing chosen.
             FigureView(
                 self.kind.value,
                 tuple(self.biomarkers.value),
@@ -265,36 +259,39 @@ class FigurePanel(ControlGroup):
         self.biomarkers.disabled = not kind.has_scores
 
 
-def histogram_html(scores: Floats, shown: Flags, label: str) -> str:
-    """Draw how often each score occurs: among the recordings shown, and behind it among all.
+def histogram_html(
+    numbers: Floats, shown: Flags, edges: Floats, chosen: tuple[float, float]
+) -> str:
+    """Draw how often numbers occur: among the recordings shown, and behind it among all.
 
     Each has its own scale, so that the shape of a few among very many can be seen too.
     """
-    there = ~np.isnan(scores)
-    words = (
-        f"{label}, from 0 to 1: {(there & shown).sum():,} scores shown (in front) of "
-        f"{there.sum():,} (behind), each to its own scale"
-    )
-    bars = _bars(scores[there], "helios-bin helios-all") + _bars(
-        scores[there & shown], "helios-bin"
-    )
+    every, front = (np.histogram(each, bins=edges)[0] for each in (numbers, numbers[shown]))
+    bars = []
+    for place, (low, high) in enumerate(pairwise(edges.tolist())):
+        words = f"{low:.3g} to {high:.3g}: {count_words(int(front[place]), int(every[place]))}"
+        behind, before = (100 * counts[place] / max(1, counts.max()) for counts in (every, front))
+        is_on = chosen[0] <= low and high <= chosen[1]
+        bars.append(
+            f'<button type="button" data-click="bin:{place}" title="{words}" aria-label="{words}" '
+            f'aria-pressed="{str(is_on).lower()}"><i style="height: {behind:.0f}%"></i>'
+            f'<b style="height: {before:.0f}%"></b></button>'
+        )
     return (
-        f'<svg class="helios-histogram" viewBox="0 0 200 33" role="img" '
-        f'aria-label="{escape(words)}" preserveAspectRatio="none"><title>{escape(words)}</title>'
-        f"{bars}</svg>"
+        f'<div class="helios-histogram" data-arrows role="group" aria-label="How often each '
+        f'number occurs">{"".join(bars)}</div>'
     )
 
 
-def _bars(scores: Floats, classes: str) -> str:
-    counts, _ = np.histogram(scores, bins=_BINS, range=_WHOLE_RANGE)
-    heights = 32 * counts / max(1, int(counts.max(initial=0)))
-    return "".join(
-        f'<rect x="{place * 10}" y="{32 - height:.1f}" width="9" height="{height:.1f}" '
-        f'class="{classes}"/>'
-        for place, height in enumerate(heights)
-    )
+def count_words(shown: int, total: int) -> str:
+    """Word how many of some recordings are shown."""
+    return f"{total:,}" if shown == total else f"{shown:,} of {total:,}"
 
 
-def _option(value: str | None, count: int) -> str:
-    text = MISSING_WORDS if value is None else value
-    return f"{shortened(text, _LONGEST_OPTION)} ({count:,})"
+def _count_html(shown: int, total: int, most: int) -> str:
+    bar = f'<i style="width: {100 * total / most:.0f}%"></i><b style="width: {100 * shown / most:.0f}%"></b>'
+    return f'<span class="helios-count">{count_words(shown, total)}</span>{bar}'
+
+
+def _named(columns: Sequence[str]) -> list[tuple[str, str]]:
+    return [(shortened(label_of(name), _LONGEST_OPTION), name) for name in columns]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research.analysis import baseline
+from helios_research.analysis.baseline import BASELINE_COLUMNS
 from helios_research.codes import explain
 from helios_research.columns import (
     BIOMARKERS_BY_NAME,
@@ -18,12 +19,16 @@ from helios_research.columns import (
     Outcome,
 )
 from helios_research.errors import ResultsError
+from helios_research.plots.text import name_of
+from helios_research.widgets.base import cut
 from helios_research.widgets.base.table import cell_texts
 from helios_research.widgets.explorer.source import ResultsSource, id_of
 
 _NOTHING = "\u2013"
 # The first recordings of a participant that make their baseline.
 _IN_BASELINE = 3
+# Width and height of a participant's course.
+_COURSE_PX = 72, 16
 _SHOWN_ELSEWHERE = frozenset(
     {"outcome", "error_code", "error_reason", "warnings", "transcript", "sections"}
 ) | frozenset(BIOMARKERS_BY_NAME)
@@ -37,20 +42,17 @@ class Details:
     _compared: pd.DataFrame | None = field(default=None, init=False)
     _no_baseline: str = field(default="", init=False)
 
+    def why_html(self, position: int) -> str:
+        """Say what happened to the recording in a row of the results, from 0."""
+        name = cut(id_of(self.source.table, position))
+        outcome = _outcome_html(self.source.table.iloc[[position]])
+        return f'<h2 class="helios-title">{name}</h2>{outcome}'
+
     def html(self, position: int) -> str:
         """Describe the recording in a row of the results, from 0; nothing of it is markup."""
         row = self.source.table.iloc[[position]]
-        return "".join(
-            [
-                f'<h2 class="helios-title">{escape(id_of(self.source.table, position))}</h2>',
-                _outcome_html(row),
-                '<div class="helios-columns">',
-                f"<div>{self._scores_html(row, position)}</div>",
-                f"<div>{_metadata_html(row)}</div>",
-                "</div>",
-                _transcript_html(row),
-            ]
-        )
+        scores = self._scores_html(row, position)
+        return f"{scores}{_transcript_html(row)}{_metadata_html(row)}"
 
     @property
     def is_ready(self) -> bool:
@@ -64,7 +66,7 @@ class Details:
                 self._compared = self._compare()
             except ResultsError as error:
                 self._no_baseline = f"No baseline: {error}"
-                self._compared = pd.DataFrame({"recording_id": [], "biomarker": []})
+                self._compared = pd.DataFrame(columns=BASELINE_COLUMNS)
         return self._compared
 
     def _compare(self) -> pd.DataFrame:
@@ -83,10 +85,13 @@ class Details:
         compared = self.compared()
         own = compared[compared["recording_id"] == position]
         known = {str(line["biomarker"]): line for _, line in own.iterrows()}
+        person = compared["user_label"].isin(own["user_label"])
+        courses = dict(iter(compared[person].groupby("biomarker", observed=True)))
         lines = [
-            _score_line(name, row[name].iloc[0], known.get(name)) for name in self.source.biomarkers
+            _score_line(name, row[name].iloc[0], known.get(name), courses.get(name), position)
+            for name in self.source.biomarkers
         ]
-        heads = ("Biomarker", "Score", "Baseline", "Change", "Usual range")
+        heads = ("Biomarker", "Score", "Course", "Change", "Baseline", "Usual range")
         return (
             '<h3 class="helios-title">Scores and this participant\'s baseline</h3>'
             f"{_table(heads, lines, 'Scores against the baseline')}"
@@ -112,18 +117,43 @@ class Details:
         )
 
 
-def _score_line(name: str, score: Any, known: "pd.Series[Any] | None") -> tuple[str, ...]:
+def _score_line(
+    name: str,
+    score: Any,
+    known: "pd.Series[Any] | None",
+    course: pd.DataFrame | None,
+    position: int,
+) -> tuple[str, ...]:
     marker = BIOMARKERS_BY_NAME[name]
     label = escape(marker.label)
     if pd.isna(score):
-        return (label, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
+        return (label, *[_NOTHING] * 5)
     written = f"{score:.2f}"
     if marker.bucketed and score in BUCKET_LABELS:
         written = f'<span title="{BUCKET_LABELS[score]}">{written}</span>'
-    if known is None:
-        return (label, written, _NOTHING, _NOTHING, _NOTHING)
+    if known is None or course is None:
+        return (label, written, *[_NOTHING] * 4)
     middle = _NOTHING if pd.isna(known["baseline"]) else f"{known['baseline']:.2f}"
-    return (label, written, middle, _change(known), _usual(known))
+    drawn = _course_html(course, position)
+    return (label, written, drawn, _change(known), middle, _usual(known))
+
+
+def _course_html(course: pd.DataFrame, position: int) -> str:
+    """Draw a participant's scores of one biomarker in their order, the recording's own larger."""
+    ordered = course.sort_values("position")
+    step = _COURSE_PX[0] / max(1, len(ordered) - 1)
+    places = [
+        (round(4 + step * place, 1), round(4 + _COURSE_PX[1] * (1 - score), 1))
+        for place, score in enumerate(ordered["score"])
+    ]
+    line = " ".join(f"{x},{y}" for x, y in places)
+    x, y = places[ordered["recording_id"].tolist().index(position)]
+    width, height = (side + 8 for side in _COURSE_PX)
+    return (
+        f'<svg class="helios-course" width="{width}" height="{height}" role="img" '
+        f'aria-label="{len(places)} scores in the order of time">'
+        f'<polyline points="{line}"/><circle cx="{x}" cy="{y}" r="3.5"/></svg>'
+    )
 
 
 def _change(known: "pd.Series[Any]") -> str:
@@ -146,13 +176,14 @@ def _usual(known: "pd.Series[Any]") -> str:
 def _outcome_html(row: pd.DataFrame) -> str:
     outcome = str(row["outcome"].iloc[0])
     label = OUTCOME_LABELS.get(outcome, "an outcome that this version does not know")
-    parts = [f"<p><strong>{escape(outcome)}</strong>: {escape(label)}</p>"]
+    parts = [f"<p><strong>{escape(outcome.capitalize())}</strong>: {escape(label)}.</p>"]
     code = _value(row, "error_code")
     if code is not None:
         known = explain(str(code))
         reason = _value(row, "error_reason")
         words = "" if reason is None else f" {escape(str(reason))}"
-        parts.append(f"<p><strong>{escape(str(code))}</strong>{words}</p>")
+        name = cut(name_of(str(code)).capitalize(), tip=str(code))
+        parts.append(f"<p><strong>{name}.</strong>{words}</p>")
         parts.append(f"<p>{escape(known.meaning)} <em>What to do:</em> {escape(known.remedy)}</p>")
     warnings = _value(row, "warnings")
     listed = () if warnings is None else warnings

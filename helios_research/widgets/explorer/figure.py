@@ -1,6 +1,7 @@
 """The figures of an explorer: which there are, how they are drawn, shown and saved."""
 
 import base64
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,7 +35,7 @@ _CSS_DPI = 96
 _EMPTY_IN = (7.0, 3.0)
 
 # The same figure makes the same file, so that version control sees only real changes.
-_UNDATED: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+_UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 # Columns by which figures find scores, people, reasons, times and the order of levels, if the table
 # has them.
@@ -52,6 +53,9 @@ _NEEDED = (
 )
 _TIMES = ("recording_id", "sleep_time", "wake_time")
 
+SIDES = "selection"
+"""The column of what is compared: A, a selection that was kept, and B, what is shown now."""
+
 _Call = tuple[Callable[..., Any], list[Any], Mapping[str, Any]]
 
 
@@ -60,9 +64,9 @@ class FigureKind(StrEnum):
 
     BY_TAG = "Scores by tag"
     OVER_TIME = "Scores over time"
-    ALONG_TAG = "Scores along a tag, such as visits"
-    AWAKE = "Scores against hours awake"
-    OUTCOMES = "Recordings without scores, by tag"
+    ALONG_TAG = "Scores by visit"
+    AWAKE = "Scores by hours awake"
+    OUTCOMES = "Recordings without scores"
 
     @property
     def groups(self) -> bool:
@@ -85,7 +89,7 @@ class FigureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FigureView:
-    """What a figure shows of a selection; ``colour`` is a second column, None for one colour."""
+    """What a figure shows of a selection; ``colour`` is a second column, None for no colour."""
 
     kind: FigureKind
     biomarkers: tuple[str, ...]
@@ -96,12 +100,13 @@ class FigureView:
     def words(self) -> str:
         """What the figure shows, for a picture's description."""
         scores = ", ".join(label_of(name) for name in self.biomarkers)
+        by = "in A against B" if self.tag == SIDES else f"by {self.tag}"
         what = {
-            FigureKind.BY_TAG: f"{scores} by {self.tag}",
+            FigureKind.BY_TAG: f"{scores} {by}",
             FigureKind.OVER_TIME: f"{scores} over time",
-            FigureKind.ALONG_TAG: f"{scores} of each participant along {self.tag}",
-            FigureKind.AWAKE: f"{scores} against hours awake",
-            FigureKind.OUTCOMES: f"recordings without scores by {self.tag}",
+            FigureKind.ALONG_TAG: f"{scores} of each participant {by}",
+            FigureKind.AWAKE: f"{scores} by hours awake",
+            FigureKind.OUTCOMES: f"recordings without scores {by}",
         }[self.kind]
         coloured = self.kind.has_scores and self.colour is not None
         return f"{what}, colour by {self.colour}" if coloured else what
@@ -180,12 +185,18 @@ class FigurePlace:
         self.widget.value = f'<div style="{shape}; {width}">{content}</div>'
 
 
-def save_figure(view: FigureView, selection: pd.DataFrame, path: Path) -> Path:
-    """Draw a figure in full resolution and save it; no existing file is replaced."""
-    figure = view.draw(selection)
+def figure_file(figure: Figure, form: str) -> bytes:
+    """Write a figure in full resolution, in one of ``FORMATS``."""
+    file = io.BytesIO()
+    figure.savefig(file, format=form, dpi=_FILE_DPI, metadata=_UNDATED.get(form))
+    return file.getvalue()
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Save a figure in full resolution; no existing file is replaced."""
     target = _unused(path)
     try:
-        figure.savefig(target, dpi=_FILE_DPI, metadata=_UNDATED.get(target.suffix))
+        target.write_bytes(figure_file(figure, target.suffix.removeprefix(".")))
     except OSError as error:
         message = (
             f"The figure could not be saved as {target}: {error.strerror or error}. "

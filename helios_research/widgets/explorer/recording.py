@@ -2,9 +2,10 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import ipywidgets
@@ -13,11 +14,15 @@ import numpy as np
 from helios_research.analysis.prepared import Codes, Flags
 from helios_research.errors import ResultsError
 from helios_research.recording.decoding import sniff
-from helios_research.widgets.base import BoundedIntText, Button, ControlGroup, Guard, markup
+from helios_research.recording.source import is_remote
+from helios_research.widgets.base import Button, ControlGroup, Guard, Text, markup
 from helios_research.widgets.explorer.detail import Details
 from helios_research.widgets.explorer.source import ResultsSource
 
-_CHOOSE = '<p class="helios-muted">Choose a recording by its number in the table above.</p>'
+if TYPE_CHECKING:
+    from av import AudioFrame
+
+_CHOOSE = '<p class="helios-muted">Click a row of the table, or type its number.</p>'
 _COMPARING = (
     '<p class="helios-muted" role="status">Computing the baselines of all participants …</p>'
 )
@@ -29,6 +34,7 @@ LARGEST_BYTES = 2_000_000
 LONGEST_S = 180
 _OPUS_HZ = 16_000
 _BITS_PER_S = 32_000
+_WAVE_HZ, _WAVE_BARS = 4_000, 240
 
 
 class RecordingPart(ControlGroup):
@@ -53,32 +59,30 @@ class RecordingPart(ControlGroup):
         self._rows: Codes = np.arange(0)
         self.position: int | None = None
         narrow = ipywidgets.Layout(width="auto")
-        self.number = BoundedIntText(
+        self.number = Text(
             description="Recording no.",
-            min=0,
-            max=0,
-            style={"description_width": "7.5em"},
-            layout=ipywidgets.Layout(width="14em"),
+            continuous_update=False,
+            style={"description_width": "7em"},
+            layout=ipywidgets.Layout(width="11em"),
         )
-        self.previous = Button(description="Previous recording", layout=narrow)
-        self.next = Button(description="Next recording", layout=narrow)
+        self.previous = Button(description="Previous", layout=narrow)
+        self.next = Button(description="Next", layout=narrow)
+        for button, which in ((self.previous, "previous"), (self.next, "next")):
+            button.tooltip = f"Show the {which} recording of the table"
         self.previous.on_click(guard(lambda _: self._step(-1)))
         self.next.on_click(guard(lambda _: self._step(1)))
         self._follow(guard, self.number, self._typed)
-        self.content = markup(_CHOOSE)
-        self.audio = markup()
+        self.why, self.audio, self.content = markup(_CHOOSE), markup(), markup()
         walk = ipywidgets.HBox([self.number, self.previous, self.next])
         walk.layout.flex_flow = "row wrap"
-        head = markup("<h2>One recording</h2>")
-        self.widget = ipywidgets.VBox([head, walk, self.audio, self.content])
+        self.widget = ipywidgets.VBox([walk, self.why, self.audio, self.content])
 
     def select_from(self, rows: Codes) -> None:
         """Walk through other rows of the results; the recording shown stays if it is among them."""
         self._rows = rows
         place = _first(rows == self.position)
         with self._setting():
-            self.number.max = len(rows)
-            self.number.value = 0 if place is None else place + 1
+            self.number.value = "" if place is None else str(place + 1)
         if place is None:
             self._show_nothing()
         else:
@@ -88,29 +92,29 @@ class RecordingPart(ControlGroup):
     def show(self, place: int) -> None:
         """Show the recording at a place of the selection, from 0."""
         if not 0 <= place < len(self._rows):
-            message = f"There is no recording number {place + 1} in the selection."
+            message = f"There is no recording no. {place + 1}: choose 1 to {len(self._rows):,}."
             raise ResultsError(message)
         self.position = int(self._rows[place])
         with self._setting():
-            self.number.value = place + 1
+            self.number.value = str(place + 1)
         self._mark(place)
         self._mark_ends()
-        self.audio.add_class("helios-audio")
-        if not self._details.is_ready:
-            self.content.value = _COMPARING
-        self.content.value = self._details.html(self.position)
+        self.why.value = self._details.why_html(self.position)
         located = self._source.locations
         location = None if located is None else located.iloc[self.position]
         self.audio.value = player_html(location, self._source.folder)
+        if not self._details.is_ready:
+            self.content.value = _COMPARING
+        self.content.value = self._details.html(self.position)
 
     def _typed(self) -> None:
-        number = self.number.value
-        if number == 0:
+        typed = self.number.value.strip().replace(",", "")
+        if typed:
+            self.show(int(typed) - 1 if typed.isdecimal() else -1)
+        else:
             self._show_nothing()
             self._mark(None)
             self._mark_ends()
-        else:
-            self.show(number - 1)
 
     def _step(self, by: int) -> None:
         order = self._order()
@@ -131,9 +135,7 @@ class RecordingPart(ControlGroup):
 
     def _show_nothing(self) -> None:
         self.position = None
-        self.content.value = _CHOOSE
-        self.audio.value = ""
-        self.audio.remove_class("helios-audio")
+        self.why.value, self.audio.value, self.content.value = _CHOOSE, "", ""
 
 
 def _first(marks: Flags) -> int | None:
@@ -148,11 +150,14 @@ def player_html(location: object, folder: Path) -> str:
     """Make a player for a recording whose file is on this machine; a sentence where it is not."""
     if not isinstance(location, str) or not location.strip():
         return ""
-    if "://" in location:
+    if is_remote(location):
         return _sentence("The recording is not on this machine, so it is not played here.")
     path = _found(location, folder)
     if path is None:
-        return _sentence("The audio file was not found, so it cannot be played here.")
+        return _sentence(
+            f"The audio file {location} was not found in {folder}, so it cannot be played here: "
+            'give its folder, as in Explorer(results, recordings="folder").'
+        )
     try:
         return _audio_html(path, location)
     except (OSError, av.error.FFmpegError) as error:
@@ -182,29 +187,52 @@ def _audio_html(path: Path, name: str) -> str:
     kind = (container and container.media_type) or "audio/wav"
     data = base64.b64encode(content).decode("ascii")
     return (
-        f'<audio controls preload="metadata" aria-label="Recording {escape(name)}" '
-        f'src="data:{kind};base64,{data}"></audio>{note}'
+        f'{_waveform_html(content)}<audio controls preload="metadata" '
+        f'aria-label="Recording {escape(name)}" src="data:{kind};base64,{data}"></audio>{note}'
+    )
+
+
+def _waveform_html(content: bytes) -> str:
+    """Draw how loud a recording is over its time; nothing where it cannot be decoded."""
+    try:
+        samples = [frame.to_ndarray()[0] for frame in _resampled(io.BytesIO(content), _WAVE_HZ)]
+    except av.error.FFmpegError:
+        return ""
+    if not samples:
+        return ""
+    parts = np.array_split(np.abs(np.concatenate(samples).astype(np.float64)), _WAVE_BARS)
+    peaks = np.array([part.max(initial=0) for part in parts])
+    heights = (10 * peaks / max(1.0, peaks.max())).round(1)
+    bars = "".join(f"M{place} {-high}V{high}" for place, high in enumerate(heights.tolist()))
+    return (
+        f'<svg class="helios-wave" viewBox="-1 -11 {_WAVE_BARS + 1} 22" role="img" '
+        f'preserveAspectRatio="none" aria-label="Waveform"><path d="{bars}"/></svg>'
     )
 
 
 def compressed(path: Path) -> bytes:
     """Make a recording small enough to send to the browser."""
     small = io.BytesIO()
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=_OPUS_HZ)
-    with av.open(str(path)) as source, av.open(small, "w", format="ogg") as target:
+    with av.open(small, "w", format="ogg") as target:
         # The quickest setting: speech sounds the same, and a click should not take seconds.
         quick = {"compression_level": "0"}
         stream = target.add_stream("libopus", rate=_OPUS_HZ, layout="mono", options=quick)
         stream.bit_rate = _BITS_PER_S
+        for frame in _resampled(str(path), _OPUS_HZ):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    return small.getvalue()
+
+
+def _resampled(recording: str | io.BytesIO, rate_hz: int) -> Iterator["AudioFrame"]:
+    """Decode as much of a recording as Helios accepts, in one channel."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
+    with av.open(recording, "r") as source:
         for frame in source.decode(audio=0):
             if frame.time is not None and frame.time > LONGEST_S:
                 break
-            for resampled in resampler.resample(frame):
-                target.mux(stream.encode(resampled))
-        for resampled in resampler.resample(None):
-            target.mux(stream.encode(resampled))
-        target.mux(stream.encode(None))
-    return small.getvalue()
+            yield from resampler.resample(frame)
+    yield from resampler.resample(None)
 
 
 def _sentence(text: str) -> str:

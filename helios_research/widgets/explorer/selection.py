@@ -1,22 +1,31 @@
 """Which recordings an explorer shows: conditions, filters, and all that is shown at one moment."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.analysis.prepared import Flags, count_people, count_reasons, has_warning
-from helios_research.columns import BIOMARKERS_BY_NAME, Outcome
-from helios_research.widgets.explorer.figure import FigureKind, FigureView
-from helios_research.widgets.explorer.source import ResultsSource, is_text, label_of, texts_of
+from helios_research.codes import explain
+from helios_research.columns import BIOMARKERS_BY_NAME, OUTCOME_LABELS, Outcome
+from helios_research.plots.text import name_of
+from helios_research.widgets.explorer.figure import SIDES, FigureKind, FigureView
+from helios_research.widgets.explorer.source import (
+    ResultsSource,
+    is_text,
+    label_of,
+    texts_of,
+    value_words,
+)
 
 NO_MATCH = "No recordings match all filters: remove a filter to see recordings again."
-MISSING_WORDS = "not given"
 
 _NAMED_IN_A_CHIP = 3
 _MOST_TAGS_IN_TABLE = 4
@@ -34,6 +43,11 @@ class Condition(ABC):
     @abstractmethod
     def words(self) -> str:
         """What it asks for, short enough for a chip."""
+
+    @property
+    def crossing(self) -> str:
+        """Why no recording can match, where it asks for a range that ends before it begins."""
+        return ""
 
     @abstractmethod
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
@@ -55,7 +69,7 @@ class OneOf(Condition):
         """The column and its values, the first few of them by name."""
         if self.values == (None,) and self.column in BIOMARKERS_BY_NAME:
             return f"no {label_of(self.column)}"
-        names = [MISSING_WORDS if value is None else value for value in self.values]
+        names = [value_words(self.column, value) for value in self.values]
         more = len(names) - _NAMED_IN_A_CHIP
         shown = ", ".join(names[:_NAMED_IN_A_CHIP])
         return f"{label_of(self.column)}: {shown}{f' and {more:,} more' if more > 0 else ''}"
@@ -83,24 +97,35 @@ class OneOf(Condition):
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreBetween(Condition):
-    """A score is in a range, both ends included."""
+class NumberBetween(Condition):
+    """A number is in a range; both ends are included, or only the lower (``inclusive="left"``)."""
 
     low: float
     high: float
+    inclusive: Literal["both", "left"] = "both"
 
     @property
     def words(self) -> str:
-        """The biomarker and its range."""
+        """The column and its range."""
         return f"{label_of(self.column)} {self.low:g} to {self.high:g}"
+
+    @property
+    def crossing(self) -> str:
+        """Why no recording can match."""
+        if self.low <= self.high:
+            return ""
+        return f"No {label_of(self.column)} is at least {self.low:g} and at most {self.high:g}: change one of them."
 
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Mark the rows that match."""
-        return table[self.column].astype("float64").between(self.low, self.high)
+        numbers = table[self.column].astype("float64")
+        return numbers.between(self.low, self.high, inclusive=self.inclusive)
 
-    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - scores are always numbers
+    def code(self, table: pd.DataFrame) -> str:  # noqa: ARG002 - they are always numbers
         """Give an expression of pandas that marks them."""
-        return f'{_column(self.column)}.astype("float64").between({self.low!r}, {self.high!r})'
+        ends = f"{self.low!r}, {self.high!r}"
+        ends += "" if self.inclusive == "both" else f", inclusive={literal(self.inclusive)}"
+        return f'{_column(self.column)}.astype("float64").between({ends})'
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +159,20 @@ class DayBetween(Condition):
     @property
     def words(self) -> str:
         """The days."""
+        label = label_of(self.column)
         if self.last is None:
-            return f"{self.column} from {self.first}"
+            return f"{label} from {self.first}"
         if self.first is None:
-            return f"{self.column} up to {self.last}"
-        return f"{self.column} {self.first} to {self.last}"
+            return f"{label} up to {self.last}"
+        return f"{label} {self.first} to {self.last}"
+
+    @property
+    def crossing(self) -> str:
+        """Why no recording can match."""
+        first, last = self._bounds
+        if first <= last:
+            return ""
+        return f"No day is from {first} and up to {last}: change one of them."
 
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Mark the rows that match."""
@@ -173,8 +207,9 @@ class Reason:
     """Something wrong with recordings, whose condition shows them at one click."""
 
     condition: Condition
-    count: int
     words: str
+    tip: str
+    holds: Flags
 
 
 @dataclass(frozen=True)
@@ -185,14 +220,25 @@ class ExplorerState:
     view: FigureView
     # By column, in the order in which they were set; a recording must match every one.
     filters: Mapping[str, Condition] = field(default_factory=dict)
+    # The filters of the selection that the one shown is compared with; None without one.
+    kept: Mapping[str, Condition] | None = None
 
     @cached_property
     def mask(self) -> Flags:
         """Which rows of the results are shown."""
-        shown = np.ones(len(self.source.table), dtype=bool)
-        for condition in self.filters.values():
-            shown &= condition.holds(self.source.table).to_numpy(dtype=bool, na_value=False)
-        return shown
+        return self._matching(self.filters.values())
+
+    def without(self, column: str) -> Flags:
+        """Mark the rows that the filters of all other columns leave."""
+        if column not in self.filters:
+            return self.mask
+        return self._matching(each for name, each in self.filters.items() if name != column)
+
+    def _matching(self, conditions: Iterable[Condition]) -> Flags:
+        rows = np.ones(len(self.source.table), dtype=bool)
+        for condition in conditions:
+            rows &= condition.holds(self.source.compact).to_numpy(dtype=bool, na_value=False)
+        return rows
 
     @cached_property
     def count(self) -> int:
@@ -205,9 +251,27 @@ class ExplorerState:
         return self.source.table[self.mask]
 
     @property
+    def figure(self) -> FigureView:
+        """What the figure shows: the view, or with a kept selection that one beside this."""
+        if self.kept is None:
+            return self.view
+        kind = FigureKind.BY_TAG if self.view.kind.has_scores else FigureKind.OUTCOMES
+        return replace(self.view, kind=kind, tag=SIDES, colour=None)
+
+    @property
     def drawn(self) -> pd.DataFrame:
-        """The columns of the selection that the figure needs."""
-        return self.source.compact[self.view.needs(self.source.table)][self.mask]
+        """The rows and columns that the figure needs."""
+        rows = self.source.compact[self.figure.needs(self.source.table)]
+        if self.kept is None:
+            return rows[self.mask]
+        sides = {"A": self._matching(self.kept.values()), "B": self.mask}
+        return pd.concat([rows[mask].assign(**{SIDES: side}) for side, mask in sides.items()])
+
+    @property
+    def why_empty(self) -> str:
+        """Why no recording is shown."""
+        crossing = (each.crossing for each in self.filters.values())
+        return next(filter(None, crossing), NO_MATCH)
 
     @property
     def words(self) -> str:
@@ -219,6 +283,14 @@ class ExplorerState:
             f"{shown:,} of {everyone:,} participants"
         )
 
+    @property
+    def file_name(self) -> str:
+        """A name for files of this selection, without an ending, from its figure and filters."""
+        view, sides = self.figure, [self.filters, self.kept or {}]
+        filters = [each.words for side in sides for each in side.values()]
+        name = "-".join(["helios", *view.biomarkers[:2], view.tag, *filters])
+        return re.sub(r"[^\w.-]+", "_", name)[:100].rstrip("_.")
+
     def filtered(self, column: str, condition: Condition | None) -> "ExplorerState":
         """Set the condition about a column, in place of an earlier one; None takes it away."""
         conditions = {**self.filters, column: condition}
@@ -227,38 +299,42 @@ class ExplorerState:
         )
 
     def rows(self) -> pd.DataFrame:
-        """Give the selection as its table shows it, numbered from 1."""
+        """Give the selection as its table shows it, in words and numbered from 1."""
         table, view = self.source.table, self.view
         tags = [view.tag, view.colour, *self.source.tags]
         wanted = [
-            *("recording_id", "user_label"),
+            *("user_label", *view.biomarkers, "recording_id"),
             *[tag for tag in dict.fromkeys(tags) if tag is not None][:_MOST_TAGS_IN_TABLE],
-            *("outcome", "error_code", *view.biomarkers),
+            *("outcome", "error_code"),
         ]
         names = [name for name in dict.fromkeys(wanted) if name in table.columns]
-        labels = {name: label_of(name) for name in view.biomarkers}
-        free = {name: label for name, label in labels.items() if label not in names}
-        rows = table[names][self.mask].reset_index(drop=True).rename(columns=free)
+        labels = {name: label_of(name) for name in names if label_of(name) not in table.columns}
+        rows = table[names][self.mask].reset_index(drop=True)
+        if "error_code" in names:
+            codes = rows["error_code"].astype("str")
+            rows["error_code"] = codes.map(name_of, na_action="ignore")
+        rows = rows.rename(columns=labels)
         if "no." not in names:
             rows.insert(0, "no.", range(1, len(rows) + 1))
         return rows
 
     def code(self) -> str:
         """Give the lines that reproduce selection and figure."""
-        conditions = [each.code(self.source.table) for each in self.filters.values()]
-        rows = "[\n    " + "\n    & ".join(conditions) + "\n]" if conditions else ""
-        return "\n".join(
-            [
-                "import pandas as pd",
-                "",
-                "import helios_research as hr",
-                "",
-                self.source.code,
-                f"selection = results{rows}",
-                self.view.code(),
-                "",
-            ]
-        )
+        lines = ["import pandas as pd", "", "import helios_research as hr", "", self.source.code]
+        if self.kept is None:
+            lines += [f"selection = {self._rows_code(self.filters)}"]
+        else:
+            lines += [f"a = {self._rows_code(self.kept)}", f"b = {self._rows_code(self.filters)}"]
+            both = ", ".join(f'{side.lower()}.assign({SIDES}="{side}")' for side in "AB")
+            lines += [f"selection = pd.concat([{both}])"]
+            if self.view.kind.has_scores:
+                scores = literal(self.view.biomarkers)
+                lines += [f'hr.analysis.compare_by_tag(selection, "{SIDES}", biomarkers={scores})']
+        return "\n".join([*lines, self.figure.code(), ""])
+
+    def _rows_code(self, filters: Mapping[str, Condition]) -> str:
+        conditions = [each.code(self.source.table) for each in filters.values()]
+        return "results" + ("[\n    " + "\n    & ".join(conditions) + "\n]" if conditions else "")
 
 
 def initial_state(source: ResultsSource) -> ExplorerState:
@@ -272,22 +348,30 @@ def reasons_of(source: ResultsSource) -> Sequence[Reason]:
     """List what is wrong with recordings: error codes, outcomes without one, no score, warnings."""
     table = source.table
     lost = table["outcome"] != Outcome.SCORED.value
-    found = []
+    found: list[tuple[Condition, str, str]] = []
     if "error_code" in table.columns:
-        counted = count_reasons(table["error_code"].astype("str").dropna())
-        found += [Reason(OneOf("error_code", (code,)), n, code) for code, n in counted.items()]
+        codes = count_reasons(table["error_code"].astype("str").dropna())
+        found += [
+            (OneOf("error_code", (code,)), name_of(code), f"{code}: {explain(code).meaning}")
+            for code in codes
+        ]
         lost &= table["error_code"].isna()
-    without_code = count_reasons(table["outcome"].astype("str")[lost])
-    found += [Reason(OneOf("outcome", (name,)), n, name) for name, n in without_code.items()]
+    for name in count_reasons(table["outcome"].astype("str")[lost]):
+        tip = str(OUTCOME_LABELS.get(name, name))
+        found.append((OneOf("outcome", (name,)), name, f"{name}: {tip}"))
     found = found[:_MOST_REASONS]
     main = source.biomarkers[0]
-    missing = int(table[main].isna().sum())
-    if missing:
-        found.append(Reason(OneOf(main, (None,)), missing, f"no {label_of(main)}"))
-    warned = int(has_warning(table).sum())
-    if warned:
-        found.append(Reason(HasWarning(), warned, HasWarning().words))
-    return found
+    if table[main].isna().any():
+        words = f"no {label_of(main)}"
+        found.append(
+            (OneOf(main, (None,)), words, f"Recordings without a score of {label_of(main)}")
+        )
+    if has_warning(table).any():
+        found.append((HasWarning(), "with a warning", "Scores that came with a warning"))
+    return [
+        Reason(condition, words, tip, condition.holds(table).to_numpy(dtype=bool, na_value=False))
+        for condition, words, tip in found
+    ]
 
 
 def _column(name: str) -> str:

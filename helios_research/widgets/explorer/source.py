@@ -1,12 +1,14 @@
 """The results that an explorer shows: where they are from, and which columns group them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from helios_research._util.text import literal, natural_key
 from helios_research.analysis.levels import MOST_LEVELS
@@ -19,6 +21,7 @@ from helios_research.columns import (
     STANDARD_FIELDS,
 )
 from helios_research.errors import ResultsError
+from helios_research.plots.text import name_of
 from helios_research.results import read_results
 
 # The columns of every results table that have a few values worth grouping by.
@@ -27,6 +30,15 @@ _COMMON = ("outcome", "error_code", "birth_sex", "language", "accent", "audio_fo
 _MANY = 20
 # Keys, times and texts: each recording has its own.
 _EACH_ITS_OWN = frozenset(STANDARD_FIELDS) | frozenset(RESULTS_BY_NAME)
+
+MISSING_WORDS = "not given"
+_WORDS = {
+    "user_label": "Participant",
+    "recording_id": "Recording",
+    "error_code": "Error",
+    "recording_time": "Day",
+    "completed_at": "Day",
+}
 
 
 @runtime_checkable
@@ -53,6 +65,7 @@ class ResultsSource:
     # Columns to group and filter by, the researcher's own first; at least the outcome.
     tags: tuple[str, ...]
     biomarkers: tuple[str, ...]
+    _levels: dict[str, tuple[tuple[str | None, ...], Codes]] = field(default_factory=dict)
 
     @property
     def day_column(self) -> str | None:
@@ -61,6 +74,23 @@ class ResultsSource:
             if name in self.table.columns and self.table[name].notna().any():
                 return name
         return None
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns of numbers to filter by: the scores, then what else is measured."""
+        others = [
+            name
+            for name, dtype in self.table.dtypes.items()
+            if isinstance(name, str) and is_numeric_dtype(dtype) and not is_bool_dtype(dtype)
+        ]
+        varied = [name for name in others if self.table[name].min() < self.table[name].max()]
+        return tuple(dict.fromkeys([*self.biomarkers, *varied]))
+
+    def levels(self, column: str) -> tuple[tuple[str | None, ...], Codes]:
+        """List the values of a column, as ``levels_in`` does; listed once."""
+        if column not in self._levels:
+            self._levels[column] = levels_in(self.table[column])
+        return self._levels[column]
 
     @cached_property
     def people(self) -> tuple[Codes, int]:
@@ -152,8 +182,19 @@ def _has_few_values(values: "pd.Series[Any]") -> bool:
 
 
 def label_of(column: str) -> str:
-    """Name a column for people: a biomarker's label, else the name itself."""
-    return BIOMARKERS_BY_NAME[column].label if column in BIOMARKERS_BY_NAME else column
+    """Name a column for people: a biomarker's label, the researcher's own name, else words."""
+    if column in BIOMARKERS_BY_NAME:
+        return BIOMARKERS_BY_NAME[column].label
+    if column in _EACH_ITS_OWN:
+        return _WORDS.get(column, column.replace("_", " ").capitalize())
+    return column
+
+
+def value_words(column: str, value: str | None) -> str:
+    """Word a value of a column; a code is in small letters."""
+    if value is None:
+        return MISSING_WORDS
+    return name_of(value) if column == "error_code" else value
 
 
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -169,13 +210,23 @@ def is_text(values: "pd.Series[Any]") -> bool:
     return isinstance(dtype, pd.StringDtype)
 
 
-def counts_of(values: "pd.Series[Any]") -> list[tuple[str | None, int]]:
-    """Count the values of a column, in natural order; None, for missing values, comes last."""
-    counted = texts_of(values).value_counts()
-    found = {str(text): int(count) for text, count in counted.items() if count}
-    missing = int(values.isna().sum())
-    known = [(text, found[text]) for text in sorted(found, key=natural_key)]
-    return [*known, (None, missing)] if missing else [*known]
+def levels_in(values: "pd.Series[Any]") -> tuple[tuple[str | None, ...], Codes]:
+    """List the values of a column, and the place of each row's in the list.
+
+    They are in natural order, or in that of their categories; None, for missing ones, comes last.
+    """
+    texts = texts_of(values)
+    codes, found = pd.factorize(texts)
+    names = [str(name) for name in found]
+    is_ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    own = (
+        [str(name) for name in values.cat.categories]
+        if is_ordered
+        else sorted(names, key=natural_key)
+    )
+    listed = [name for name in own if name in names]
+    places = np.array([*map(listed.index, names), len(listed)], dtype=np.intp)[codes]
+    return (*listed, None) if (codes < 0).any() else tuple(listed), places
 
 
 def id_of(table: pd.DataFrame, position: int) -> str:
