@@ -22,9 +22,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from support.browser import chromium
-
 from helios_research.widgets.base.clickable import Clickable
+from support.browser import chromium
 
 
 @dataclass(frozen=True)
