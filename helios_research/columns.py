@@ -39,8 +39,11 @@ class Outcome(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether it will change by itself, or by the next submission."""
-        return self in {Outcome.INVITED, Outcome.PENDING}
+        """Whether it may change by itself, or by the next submission."""
+        return self in OPEN_OUTCOMES
+
+
+OPEN_OUTCOMES = (Outcome.INVITED, Outcome.PENDING)
 
 
 class Verdict(StrEnum):

@@ -164,8 +164,8 @@ def flow(results: Results, *, by: str | None = None, expected: Expected = None) 
         for row in _follow(rows[rows["group"] == group], steps, people, group)
     ]
     made = pd.DataFrame(found, columns=_FLOW_COLUMNS).astype({"reason": "str"})
-    pending = int((prepared.frame["outcome"] == Outcome.PENDING).sum())
-    warnings += [f"{not_ended(pending)}."] if pending else []
+    if unfinished := not_ended(prepared.frame["outcome"]):
+        warnings.append(f"{unfinished}.")
     return prepared.finish(made, f"{_METHOD} {_CHECKED[adds_up(made)]}", warnings)
 
 

@@ -19,7 +19,7 @@ from helios_research.analysis.prepared import (
     prepare,
 )
 from helios_research.codes import HeliosCode, explain
-from helios_research.columns import Outcome
+from helios_research.columns import OPEN_OUTCOMES, Outcome
 
 ANY_REASON = "any reason"
 RECORDING_FAILED = "recording failed"
@@ -36,7 +36,7 @@ def missingness_by_tag(
     """Count missing scores by tag, sex and language, and test whether they are missing equally.
 
     "any reason" counts every finished recording without a score that counts, those excluded by
-    ``exclude`` too; pending ones are left out. "recording failed" counts those that Helios or the
+    ``exclude`` too; those that have not ended are left out. "recording failed" counts those that Helios or the
     preflight could not use, without errors of the service itself (``ERR_INTERNAL``).
 
     Rates are shares of recordings. The test compares them by a score test with a covariance that
@@ -78,7 +78,7 @@ def missingness_by_tag(
     check_confidence(confidence)
     tags = [tag] if isinstance(tag, str) else list(tag)
     listed = prepare(results, needs=tags)
-    ended = listed.subset((listed.frame["outcome"] != Outcome.PENDING).to_numpy(dtype=bool))
+    ended = listed.subset((~listed.frame["outcome"].isin(OPEN_OUTCOMES)).to_numpy(dtype=bool))
     variables = dict.fromkeys([*tags, *(name for name in also if name in ended.frame.columns)])
     ended = prepare(ended, variables)
     events = _events(ended)
@@ -92,8 +92,9 @@ def missingness_by_tag(
             tests.append({"variable": name, "reason": reason, **test})
     counted = _with_tests(pd.concat(parts, ignore_index=True), pd.DataFrame(tests))
     warnings = _warn(counted, ended, events)
-    if pending := len(listed.frame) - len(ended.frame):
-        warnings.append(f"{not_ended(pending)} and {'is' if pending == 1 else 'are'} left out.")
+    if unfinished := not_ended(listed.frame["outcome"]):
+        are = "is" if unfinished.startswith("1 ") else "are"
+        warnings.append(f"{unfinished} and {are} left out.")
     method = (
         f"Rates are shares of the recordings that have ended. {100 * confidence:g} % intervals are "
         "exact binomial ones with the effective number of recordings (Korn & Graubard 1998), whose "

@@ -16,6 +16,8 @@ from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
     BUCKET_LEVELS,
+    OPEN_OUTCOMES,
+    OUTCOME_LABELS,
     Biomarker,
     Outcome,
     Source,
@@ -154,6 +156,7 @@ class PreparedResults:
         scored = outcome == Outcome.SCORED.value
         sections = pd.to_numeric(sections, errors="coerce").fillna(1)
         why = code.astype("str").fillna(outcome).mask(scored, "no score")
+        why = why.mask(outcome == Outcome.INVITED, str(OUTCOME_LABELS[Outcome.INVITED]))
         why = why.mask(scored & person.isna(), "no participant")
         why = why.mask(scored & (sections > 1), "several sections")
         return why.mask(scored & excluded.notna(), excluded).reindex(self.frame.index)
@@ -382,6 +385,10 @@ def has_warning(table: pd.DataFrame) -> Flags:
     return np.array([hasattr(own, "__len__") and len(own) > 0 for own in found], dtype=bool)
 
 
-def not_ended(pending: int) -> str:
-    """Begin a sentence with the number of recordings that have no outcome yet."""
-    return f"{counted(pending, 'recording')} {'has' if pending == 1 else 'have'} not ended yet"
+def not_ended(outcome: "pd.Series[Any]") -> str:
+    """Begin a sentence with the number of recordings that have no final outcome yet; empty for none."""
+    number, invited = (int(outcome.isin(them).sum()) for them in (OPEN_OUTCOMES, OPEN_OUTCOMES[:1]))
+    if not number:
+        return ""
+    those = f" ({invited:,} {OUTCOME_LABELS[Outcome.INVITED]})" if invited else ""
+    return f"{counted(number, 'recording')} {'has' if number == 1 else 'have'} not ended yet{those}"

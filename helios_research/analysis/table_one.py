@@ -12,7 +12,7 @@ from helios_research._util.text import counted
 from helios_research.analysis.frames import ages, moments, typed
 from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import Floats, PreparedResults, Results, prepare
-from helios_research.columns import Outcome
+from helios_research.columns import OPEN_OUTCOMES, Outcome
 from helios_research.errors import ResultsError
 
 OVERALL = "overall"
@@ -177,7 +177,7 @@ def _facts(
         "group": levels.codes,
         "recordings": 1.0,
         "scored": (outcome == Outcome.SCORED).astype(float),
-        "missing": ~outcome.isin([Outcome.SCORED, Outcome.PENDING]),
+        "missing": ~outcome.isin([Outcome.SCORED, *OPEN_OUTCOMES]),
     }
     for place, (name, found) in enumerate(values.items()):
         # The place of a category's level.

@@ -172,6 +172,10 @@ def submit(
         bool,
         typer.Option(help="Send recordings with changed metadata again; you pay for them again."),
     ] = False,
+    ask_invited: Annotated[
+        bool,
+        typer.Option(help="Ask about all invited participants, and not only whose turn it is."),
+    ] = False,
     patience: Annotated[
         float,
         typer.Option(help="Seconds for which a service that does not answer is asked again."),
@@ -204,12 +208,72 @@ def submit(
         transcripts=transcripts,
         delete_data=delete_data,
         resend_changed=resend_changed,
+        ask_invited=ask_invited,
         patience=patience,
         stop_at_error_rate=stop_at_error_rate or None,
     )
     print_outcomes(results)
     typer.echo(f"\nResults: {study / RESULTS_FILE}\nNext: {_next_step(results, study)}")
     raise typer.Exit(0 if (results["outcome"] == Outcome.SCORED).all() else SOME_NOT_SCORED)
+
+
+@app.command(
+    epilog=examples(
+        "invite people.csv --study remote --out links.csv --constant recording=",
+        "invite people.csv --study remote --out new.csv --constant recording= --resend P07",
+    )
+)
+def invite(
+    manifest: Manifest,
+    study: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="The study's folder; created if it is missing."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The .csv or .xlsx file to write the links to.")
+    ],
+    tags: Tags = "",
+    column: Columns = None,
+    value: Values = None,
+    dates: Dates = None,
+    order: Order = None,
+    wide: WideColumns = None,
+    fill_within: FilledWithin = None,
+    constant: Constants = None,
+    sheet: Sheet = None,
+    root: Root = None,
+    resend: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="Replace the invitation with this recording_id. Repeatable."
+        ),
+    ] = None,
+    delete_data: Annotated[
+        bool, typer.Option(help="Let Helios delete its data 12 hours after completion.")
+    ] = False,
+    region: Region = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Invite participants to record themselves, and write their links.
+
+    Each row without a recording gets a link. `submit` with the same table gets the scores.
+    """
+    from helios_research.api.client import Client
+    from helios_research.study import Study
+
+    cohort = _read(
+        manifest, tags, column, value, dates, order, wide, fill_within, constant, sheet, root
+    )
+    invitations = Study(study, client=Client(region=region, base_url=base_url)).invite(
+        cohort, path=out, resend=resend or (), delete_data=delete_data
+    )
+    print_outcomes(invitations)
+    typer.echo(
+        f"\nLinks, each a secret for one participant: {out}\nNext: mail them; then "
+        "`helios-research submit` with the same table gets the scores, from time to time."
+    )
+    is_done = invitations["outcome"].isin([Outcome.INVITED, Outcome.SCORED])
+    raise typer.Exit(0 if is_done.all() else SOME_NOT_SCORED)
 
 
 @app.command(
@@ -439,7 +503,7 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     pairs = {}
     for text in texts or []:
         name, equals, value = text.partition("=")
-        if not (name and equals and value):
+        if not (name and equals and (value or name == "recording")):
             message = f"{text!r} is not of the form NAME=VALUE"
             raise typer.BadParameter(message, param_hint=option)
         pairs[name.strip()] = value.strip()
@@ -480,6 +544,9 @@ def _next_step(results: "pd.DataFrame", study: Path) -> str:
     waiting = int((results["outcome"] == Outcome.PENDING).sum())
     if waiting:
         return f"{counted(waiting, 'recording')} left: run the same command again."
+    if invited := int((results["outcome"] == Outcome.INVITED).sum()):
+        left = counted(invited, "invited recording")
+        return f"{left} not made yet: run the same command again from time to time."
     return (
         f"`helios-research report {study}`, or `helios-research export {study} --to scores.xlsx`."
     )

@@ -18,7 +18,7 @@ Examples:
 
 \b
 Exit status:
-  0    done; for check and submit: with every row
+  0    done; for check, submit and invite: with every row
   1    done, but some rows cannot be sent or have no scores; or not confirmed
   2    could not be done; the last line says why
   130  interrupted; the same command continues

@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from helios_research.analysis import missingness_by_tag
 from helios_research.analysis.missingness import ANY_REASON
 from helios_research.analysis.prepared import PreparedResults, Results, prepare
-from helios_research.columns import Outcome
+from helios_research.columns import OPEN_OUTCOMES, Outcome
 from helios_research.plots import canvas, marks
 from helios_research.plots.canvas import INK, PAGE, PAPER, Look, Style, Target
 from helios_research.plots.layout import RowLayout, lay_out_rows, write_rows
@@ -80,7 +80,7 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     """
     prepared = prepare(results, [tag], order=order)
     outcome = prepared.frame["outcome"]
-    ended = (outcome.notna() & (outcome != Outcome.PENDING)).to_numpy(dtype=bool)
+    ended = (outcome.notna() & ~outcome.isin(OPEN_OUTCOMES)).to_numpy(dtype=bool)
     reasons = pd.Series("not ended yet", index=outcome.index, dtype="str").mask(ended)
     chosen = keep_levels(Selection(prepared, ended, reasons, caption), tag, MOST_ROWS)
     colours = canvas.colours_of(palette) if palette else [colour for colour, _ in _LOOKS.values()]

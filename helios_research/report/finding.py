@@ -160,6 +160,7 @@ def _cautions(data: ReportData) -> Iterator[str]:
     kept = data.warned if data.settings.warned == "keep" else data.warned[:0]
     numbers = {
         "pending": data.n_with(Outcome.PENDING),
+        "invited": data.n_with(Outcome.INVITED),
         "sections": int(sections.sum()),
         "warned": int(kept.sum()),
     }

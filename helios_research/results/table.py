@@ -17,6 +17,7 @@ from helios_research.cohort import Cohort, CohortIssues, duplicate_audio_issues
 from helios_research.columns import (
     BIOMARKERS,
     BUCKET_LEVELS,
+    OPEN_OUTCOMES,
     RECORDING_ID,
     RESULTS,
     RESULTS_BY_NAME,
@@ -95,9 +96,10 @@ class Snapshot:
     def _answered(self, statuses: pa.Table) -> dict[str, pa.ChunkedArray]:
         """Give the columns that answers have a part in."""
         answers = read_answers(self._ledger.answers())
-        outcome, is_pending = statuses["outcome"], pc.equal(statuses["outcome"], Outcome.PENDING)
+        outcome = statuses["outcome"]
+        is_open = pc.is_in(outcome, pa.array(map(str, OPEN_OUTCOMES)))
         # Another process may have written an answer since the status was read.
-        keys = pc.if_else(is_pending, None, statuses["attempt_id"])
+        keys = pc.if_else(is_open, None, statuses["attempt_id"])
         answers = answers.take(pc.index_in(keys, answers["attempt_id"].combine_chunks()))
         is_read = pc.fill_null(answers[IS_READABLE], fill_value=False)
         is_damaged = pc.and_(answers[IS_READABLE].is_valid(), pc.invert(is_read))

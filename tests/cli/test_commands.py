@@ -474,3 +474,34 @@ def test_the_shape_of_a_table_is_declared_and_recorded(
         "date_of_birth, birth_sex, language, arm filled from the participant's other rows; rows "
         "without a recording left out."
     ) in html.unescape((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
+
+
+# --- participants who record themselves --------------------------------------------------------------
+
+
+def test_participants_are_invited_and_their_scores_fetched(
+    helios, sandbox, at, quick, tmp_path, make_cohort
+) -> None:
+    (tmp_path / "people.csv").write_text(
+        "user_label,date_of_birth,birth_sex,language\n"
+        "P01,1990-05-17,FEMALE,en-GB\nP02,1990-05-17,MALE,en-GB\n"
+    )
+    refused = helios("invite", "people.csv", "--study", "study", "--out", "links.csv", env=at)
+    assert refused.returncode == 2
+    assert "declare --constant recording=, and see `helios-research invite`." in refused.stderr
+    line = ("people.csv", "--study", "study", "--constant", "recording=")
+    invited = helios("invite", *line, "--out", "links.csv", env=at)
+    assert invited.returncode == 0, invited
+    assert re.search(r"invited +2\n", invited.stdout)
+    links = pd.read_csv(tmp_path / "links.csv", dtype="str", encoding="utf-8-sig")
+    assert not any(link in invited.stdout + invited.stderr for link in links["link"])
+    sandbox.complete(links["link"][0], make_cohort(1)["recording"][0])
+    submitted = helios("submit", *line, *quick, "--ask-invited", env=at)
+    assert submitted.returncode == 1, submitted
+    assert "Next: 1 invited recording not made yet: run the same command again" in submitted.stdout
+    again = helios("invite", *line, "--out", "new.xlsx", "--resend", "P02", env=at)
+    assert again.returncode == 0, again
+    assert re.search(r"scored +1\ninvited +1\n|invited +1\nscored +1\n", again.stdout)
+    used = helios("invite", *line, "--out", "new.xlsx", "--resend", "P01", env=at)
+    assert used.returncode == 2
+    assert "has recorded for 'P01' already" in used.stderr

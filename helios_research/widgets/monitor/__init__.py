@@ -196,7 +196,7 @@ class SubmissionMonitor(Panel):
         self._show_sentence(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
         self.stop_button.disabled = not is_here or self._is_stopping
         may_be_retried = any(group.code == HeliosCode.INTERNAL for group in view.errors)
-        is_left = may_be_retried or view.progress.outcomes.get(Outcome.PENDING)
+        is_left = may_be_retried or view.progress.done < view.progress.total
         self.continue_button.disabled = is_here or not is_left
 
     def _news(self) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from helios_research._util.text import in_local_time
+from helios_research._util.text import counted, in_local_time
 from helios_research.columns import Outcome
 from helios_research.errors import HeliosResearchError
 from helios_research.ledger import Ledger, Setting, Transition
@@ -121,7 +121,7 @@ def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts
         mark, last_change = entry.transition_id, entry.at
         code = entry.note.get("error_code")
         outcome = outcome_in(entry.state, code)
-        if outcome is Outcome.PENDING:
+        if outcome.is_open:
             continue
         outcomes[outcome] += 1
         outcomes[Outcome.PENDING] = max(0, outcomes[Outcome.PENDING] - 1)
@@ -226,6 +226,11 @@ class StudyPoller:
         left = counts.outcomes.get(Outcome.PENDING, 0)
         last = counts.last_change
         when = "" if last is None else f" Last change: {in_local_time(last)}."
+        if not left and (invited := counts.outcomes.get(Outcome.INVITED, 0)):
+            return (
+                f"{counted(invited, 'invited recording')} not made yet, when last asked.{when}",
+                False,
+            )
         if not left:
             return f"All recordings are finished.{when}", False
         plural = "recording is" if left == 1 else "recordings are"
