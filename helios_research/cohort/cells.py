@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
-from decimal import Decimal
 from functools import singledispatch
 from importlib import import_module
 from pathlib import Path
@@ -30,9 +29,6 @@ MOST_COLUMNS = 20_000
 MOST_CELLS = 50_000_000
 """Cells that a table in a file may span, blank ones included: 100,000 rows of 500 columns (our
 choice). As Python objects, which is how text and workbooks are read, they take a few GB."""
-
-WINDOWS_ENCODING = "cp1252"
-"""What a file is read as that is not UTF-8 and does not say what it is."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_BITS = 10_000
@@ -92,23 +88,9 @@ def import_extra(path: Path, files: str, package: str, extra: str) -> Any:
     try:
         return import_module(package)
     except ImportError:
-        remedy = (
-            f"Install it with `pip install 'helios-research[{extra}]'`, or save the table as .csv."
-        )
+        line = f"pip install 'helios-research[{extra}]'"
+        remedy = f"Install it with `{line}`, or save the table as .csv."
         raise UnreadableTableError(path, f"{files} need the package {package}", remedy) from None
-
-
-def warn_of_guess(table: RawTable, remedy: str) -> None:
-    """Warn once of all columns in which the encoding matters; their cells may name a participant."""
-    texts = {str(name): as_text(table.cells[name]).dropna() for name in table.cells}
-    columns = [
-        name for name, text in texts.items() if not (name.isascii() and text.str.isascii().all())
-    ]
-    if columns:
-        what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
-        remedy = f"Check that they are right. {remedy}"
-        problem = Problem(f"The file is not UTF-8, so {what}", remedy, Severity.WARNING)
-        table.issues.add([HEADER], columns[0], [None], problem, "INVALID_ROW")
 
 
 def padded(cells: Sequence[Any], width: int) -> list[Any]:
@@ -299,13 +281,6 @@ def _(cell: float | np.floating) -> str | None:
         return None
     # The number's own precision: as a Python float, a float32 of 0.1 is 0.10000000149.
     return str(int(cell)) if float(cell).is_integer() else str(cell)
-
-
-@cell_text.register
-def _(cell: Decimal) -> str | None:
-    if cell.is_nan():
-        return None
-    return f"{cell:.0f}" if cell.is_finite() and cell % 1 == 0 else f"{cell:f}"
 
 
 @cell_text.register(date)

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helios_research.cohort.cells import (
-    WINDOWS_ENCODING,
     RawTable,
     check_extent,
     from_arrow,
@@ -20,10 +19,9 @@ from helios_research.cohort.cells import (
     from_records,
     padded,
     text_column,
-    warn_of_guess,
 )
 from helios_research.cohort.statistics_input import READERS, read_statistics
-from helios_research.cohort.validators import Issues, Problem
+from helios_research.cohort.validators import HEADER, Issues, Problem
 from helios_research.cohort.workbook import WORKBOOK_SUFFIXES, XLSX_SUFFIXES, read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import CohortError, UnreadableTableError
@@ -41,6 +39,7 @@ _MAGIC = (
 )
 
 DELIMITERS = (",", ";", "\t", "|")
+_WINDOWS_ENCODING = "cp1252"
 # Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -109,12 +108,11 @@ def _read_parquet(path: Path) -> RawTable:
     try:
         extent = pq.read_metadata(path)
         check_extent(path, extent.num_rows, extent.num_columns)
-        raw = from_arrow(pq.read_table(path), path.name, first_row=2)
+        return from_arrow(pq.read_table(path), path.name, first_row=2)
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise UnreadableTableError(
             path, f"it is not a complete Parquet file ({error})", "Write the file again."
         ) from error
-    return raw
 
 
 def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
@@ -122,7 +120,7 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     content = path.read_bytes()
     encoding = _find_encoding(path, content)
     text = content.decode(encoding)
-    if encoding == WINDOWS_ENCODING and "\0" in text:
+    if encoding == _WINDOWS_ENCODING and "\0" in text:
         raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
     header, numbered = _records(path, text, delimiter)
@@ -132,16 +130,15 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     objects = from_records(header, records, issues)
     frame = pd.DataFrame({name: text_column(objects[name]) for name in objects.columns})
     rows = np.array([number for number, _ in numbered], dtype=np.int64)
-    table = RawTable(path.name, frame, frame, rows, 1, issues)
-    if encoding == WINDOWS_ENCODING:
-        warn_of_guess(table, _SAVE_AS_UTF8)
-    return table
+    if encoding == _WINDOWS_ENCODING:
+        _warn_of_guess(frame, issues)
+    return RawTable(path.name, frame, frame, rows, 1, issues)
 
 
 def _find_encoding(path: Path, content: bytes) -> str:
     """Find out how a text file is encoded."""
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    candidates = [marked] if marked else ["utf-8", WINDOWS_ENCODING]
+    candidates = [marked] if marked else ["utf-8", _WINDOWS_ENCODING]
     if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
         # Text without accents in UTF-16 is half NULs; which half shows the byte order.
         candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]
@@ -229,3 +226,15 @@ def _too_short(found: int, expected: int) -> Problem:
         "Check that no delimiter is missing in the row.",
         Severity.WARNING,
     )
+
+
+def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
+    """Warn once of all columns in which the encoding matters; their cells may name a participant."""
+    names = [str(name) for name in frame.columns]
+    plain = {name for name in names if frame[name].dropna().str.isascii().all() and name.isascii()}
+    columns = [name for name in names if name not in plain]
+    if columns:
+        what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
+        remedy = f"Check that they are right. {_SAVE_AS_UTF8}"
+        problem = Problem(f"The file is not UTF-8, so {what}", remedy, Severity.WARNING)
+        issues.add([HEADER], columns[0], [None], problem, "INVALID_ROW")

@@ -6,6 +6,7 @@ openpyxl reads the number formats, errors and formulas of .xlsx, which python-ca
 import re
 import warnings
 import zipfile
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,14 +28,14 @@ from helios_research.columns import Severity
 from helios_research.errors import UnreadableTableError
 
 XLSX_SUFFIXES = (".xlsx", ".xlsm")
-# Number formats of zeros alone, with their length where it is known, as each kind of file has them.
-_ZERO_FORMATS = {
-    ".xls": re.compile(rb"\x1e\x04.\x00..(.)\x00[\x00\x01]((?:0\x00?){2,})", re.DOTALL),
-    ".xlsb": re.compile(rb"\x2c...(.)\x00\x00\x00((?:0\x00){2,})", re.DOTALL),
-    ".ods": re.compile(rb"""min-integer-digits=["']0*(?:[2-9]|[1-9][0-9])"""),
-}
-WORKBOOK_SUFFIXES = (*XLSX_SUFFIXES, *_ZERO_FORMATS)
-_PARTS_WITH_FORMATS = {"content.xml", "xl/styles.bin"}
+WORKBOOK_SUFFIXES = (*XLSX_SUFFIXES, ".xls", ".xlsb", ".ods")
+# How .ods, .xls and .xlsb store that numbers are shown as 007, which python-calamine does not give.
+_LEADING_ZEROS = re.compile(
+    rb"min-integer-digits=.(?:[2-9]|1[0-9])"
+    rb"|\x1e\x04.\x00..[\x02-\x20]\x00[\x00\x01](?:0\x00?){2}"
+    rb"|\x2c...[\x02-\x20]\x00\x00\x00(?:0\x00){2}",
+    re.DOTALL,
+)
 _ZEROS = re.compile("0{2,}")
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
 
@@ -49,7 +50,6 @@ _MOST_CELLS = 10_000_000
 """Cells that a sheet may span, blank ones included (our choice): 100,000 rows of 100 columns."""
 
 _SAVE_AS_CSV = "Check that it is the right file and, if so, save the sheet as CSV UTF-8."
-_BLOCK_BYTES = 1_048_576
 
 Row = tuple[int, list[Any]]
 """Number of a row and its cells."""
@@ -112,53 +112,42 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
 
 def _incomplete(path: Path, error: BaseException) -> UnreadableTableError:
     reason = f"it is not a complete workbook ({shortened(str(error))})"
-    return UnreadableTableError(path, reason, "Open it in its program and save it again.")
+    remedy = "Open it in its program and save it again, without a password."
+    return UnreadableTableError(path, reason, remedy)
 
 
 def _sheets_of_others(path: Path) -> tuple[dict[str, list[Row]], bool]:
-    """Read all sheets, and whether numbers may be shown with zeros that python-calamine loses."""
+    """Read all sheets, and whether numbers may have leading zeros there that are not read."""
     calamine = import_extra(path, f"{path.suffix} files", "python_calamine", "spreadsheets")
+    formats = path.read_bytes()
     try:
-        loses_zeros = _has_zero_formats(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as parts:
+                _check_size(path, parts)
+                places = {"content.xml", "xl/styles.bin"}.intersection(parts.namelist())
+                formats = b"".join(map(parts.read, places))
         with calamine.load_workbook(path) as workbook:
             listed = workbook.sheets_metadata
             names = [one.name for one in listed if one.typ == calamine.SheetTypeEnum.WorkSheet]
-            rows = {name: _plain_rows(path, workbook.get_sheet_by_name(name)) for name in names}
+            sheets = {name: workbook.get_sheet_by_name(name) for name in names}
+            found = {name: _rows(path, name, _plain_rows(sheet)) for name, sheet in sheets.items()}
     except (UnreadableTableError, KeyboardInterrupt):
         raise
-    except calamine.PasswordError as error:
-        remedy = "Save it without a password."
-        raise UnreadableTableError(path, "it is protected by a password", remedy) from error
     except BaseException as error:  # damage may end in a panic of Rust, which is no Exception
         raise _incomplete(path, error) from error
-    return rows, loses_zeros
+    return found, _LEADING_ZEROS.search(formats) is not None
 
 
-def _plain_rows(path: Path, sheet: Any) -> list[Row]:
-    if sheet.end is not None:
-        check_extent(path, sheet.end[0] + 1, sheet.end[1] + 1)
-    rows = enumerate(sheet.to_python(skip_empty_area=False), start=1)
-    values = ((number, _without_blank_end([*map(_plain, cells)])) for number, cells in rows)
-    return [(number, cells) for number, cells in values if cells]
+def _plain_rows(sheet: Any) -> Iterator[list[Any]]:
+    before = [None] * (sheet.start or (0, 0))[1]
+    return ([*before, *map(_plain, cells)] for cells in sheet.iter_rows())
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).upper()
     # python-calamine gives a moment at midnight as a date.
-    is_date = isinstance(value, date) and not isinstance(value, datetime)
-    return datetime.combine(value, time.min) if is_date else value
-
-
-def _has_zero_formats(path: Path) -> bool:
-    content = path.read_bytes()
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as parts:
-            _check_size(path, parts)
-            names = _PARTS_WITH_FORMATS.intersection(parts.namelist())
-            content = b"".join(map(parts.read, names))
-    found = _ZERO_FORMATS[path.suffix.lower()].finditer(content)
-    return any(not one.groups() or one[2].count(b"0") == one[1][0] for one in found)
+    return datetime.combine(value, time.min) if type(value) is date else value
 
 
 def _check_size(path: Path, parts: zipfile.ZipFile) -> None:
@@ -171,7 +160,8 @@ def _check_size(path: Path, parts: zipfile.ZipFile) -> None:
 def _read_sheets(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
     with zipfile.ZipFile(file) as parts:
         _check_size(path, parts)
-        has_formulas = _has_formulas(parts)
+        names = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+        has_formulas = any(re.search(b"<f[ >]", parts.read(name)) for name in names)
     with warnings.catch_warnings():
         # It warns of drop-down lists and colours that it does not keep; nor do we.
         warnings.simplefilter("ignore", UserWarning)
@@ -182,42 +172,29 @@ def _read_sheets(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
 def _load(path: Path, file: BinaryIO, *, data_only: bool) -> dict[str, list[Row]]:
     workbook = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
     try:
-        return {sheet.title: _rows(path, sheet) for sheet in workbook.worksheets}
+        for sheet in workbook.worksheets:
+            # Some programs write a wrong extent into the file, which openpyxl would believe.
+            sheet.reset_dimensions()
+        return {
+            sheet.title: _rows(path, sheet.title, (map(_value, row) for row in sheet.iter_rows()))
+            for sheet in workbook.worksheets
+        }
     finally:
         workbook.close()
 
 
-def _rows(path: Path, sheet: Any) -> list[Row]:
-    # Some programs write a wrong extent into the file, which openpyxl would believe.
-    sheet.reset_dimensions()
+def _rows(path: Path, title: str, lines: Iterable[Iterable[Any]]) -> list[Row]:
     rows: list[Row] = []
     spanned = 0
-    for number, cells in enumerate(sheet.iter_rows(), start=1):
+    for number, cells in enumerate(map(list, lines), start=1):
         # A lone cell far down or far right makes openpyxl go through all that lie before it.
         spanned += len(cells)
         if number > _MOST_ROWS or spanned > _MOST_CELLS:
-            reason = f"sheet {sheet.title!r} spans more than {_MOST_CELLS:,} cells or {_MOST_ROWS:,} rows"
+            reason = f"sheet {title!r} spans more than {_MOST_CELLS:,} cells or {_MOST_ROWS:,} rows"
             raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
-        values = _without_blank_end([_value(cell) for cell in cells])
-        if values:
+        if values := _without_blank_end(cells):
             rows.append((number, values))
     return rows
-
-
-def _has_formulas(parts: zipfile.ZipFile) -> bool:
-    sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
-    return any(_holds_formula(parts, name) for name in sheets)
-
-
-def _holds_formula(parts: zipfile.ZipFile, name: str) -> bool:
-    with parts.open(name) as part:
-        end = b""
-        while block := part.read(_BLOCK_BYTES):
-            # A mark of three bytes may lie across two blocks.
-            if re.search(b"<f[ >]", end + block):
-                return True
-            end = block[-2:]
-    return False
 
 
 def _with_lost_formulas(
