@@ -187,7 +187,7 @@ class InvitationError(CohortError):
         )
 
     @classmethod
-    def unknown(cls, recording_id: str, known: Iterable[str]) -> Self:
+    def no_row(cls, recording_id: str, known: Iterable[str]) -> Self:
         """Report a key for which there is no invitation to replace."""
         close = get_close_matches(recording_id, list(known), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

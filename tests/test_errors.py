@@ -156,7 +156,7 @@ SENTENCES: list[tuple[Callable[[], HeliosResearchError], str]] = [
         '(df.groupby("user_label").cumcount() + 1).astype("str").',
     ),
     (
-        partial(errors.InvitationError.unknown, "P7-1", ["P07-1", "P08-1"]),
+        partial(errors.InvitationError.no_row, "P7-1", ["P07-1", "P08-1"]),
         "No row without a recording has the recording_id 'P7-1'. Did you mean 'P07-1'?",
     ),
     (

@@ -53,7 +53,7 @@ def check_table(cohort: Cohort, resend: Collection[str]) -> None:
         raise InvitationError.ambiguous(again.iloc[0])
     unknown = sorted(set(resend) - set(waiting["recording_id"]))
     if unknown:
-        raise InvitationError.unknown(unknown[0], waiting["recording_id"])
+        raise InvitationError.no_row(unknown[0], waiting["recording_id"])
 
 
 def check_unused(ledger: LedgerReader, resend: Collection[str]) -> None:
