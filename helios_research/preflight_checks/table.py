@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -106,6 +105,7 @@ def write_checks(checks: pd.DataFrame, path: Path) -> None:
 
 _DAYS_PER_YEAR = 365.2425
 _SECONDS_PER_HOUR = 3600
+_TIMES = ["date_of_birth", "sleep_time", "wake_time", "recording_time"]
 
 # A level with fewer participants is marked: its findings are uncertain, and a person may be
 # recognised in it. Source: the rule of five of many statistics offices.
@@ -124,71 +124,21 @@ _REQUESTS_PER_RECORDING = 2.3
 _PROCESSING_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Overview:
-    """A cohort before it is sent, as tables; ``str(overview)`` writes them as text."""
-
-    totals: pd.DataFrame
-    per_participant: pd.DataFrame
-    tag_levels: pd.DataFrame
-    odd_ages: pd.DataFrame
-    odd_sleep: pd.DataFrame
-    awake: pd.DataFrame
-
-    def __str__(self) -> str:
-        """Write the tables as text."""
-        return "\n\n".join(self._paragraphs())
-
-    def _paragraphs(self) -> Iterator[str]:
-        width = max(self.totals["measure"].str.len())
-        yield "\n".join(
-            f"{one.measure:<{width}}  {one.value:>8,} {one.unit}".rstrip()
-            for one in self.totals.itertuples()
-        )
-        if not self.per_participant.empty:
-            counts = self.per_participant.itertuples(index=False)
-            listed = (f"{number:,} ({counted(people, 'participant')})" for number, people in counts)
-            yield f"Recordings per participant: {', '.join(listed)}"
-        if not self.tag_levels.empty:
-            yield "\n".join(["Per tag level:", *map(_level, self.tag_levels.itertuples())])
-        for row in self.awake.to_dict("records"):
-            known = counted(int(row["recordings"]), "recording")
-            yield (
-                f"Hours awake at the recording: {row['least_h']:g} to {row['most_h']:g}, median "
-                f"{row['median_h']:g} ({known})"
-            )
-        for title, table in (
-            ("Implausible ages at the recording", self.odd_ages),
-            ("Implausible sleep or wakefulness", self.odd_sleep),
-        ):
-            if not table.empty:
-                yield f"{title}:\n{table.to_string(index=False, na_rep='-')}"
-
-
-def _level(one: Any) -> str:
-    level = "not given" if pd.isna(one.level) else one.level
-    few = " (few)" if one.is_small else ""
-    people = counted(one.participants, "participant")
-    return f"  {one.tag} = {level}: {people}, {counted(one.recordings, 'recording')}{few}"
-
-
 def overview(
     cohort: "Cohort",
     checks: pd.DataFrame | None = None,
     *,
     rate: float | None = None,
     price: float | None = None,
-) -> Overview:
+) -> str:
     """Describe a cohort; a rate (requests per second) adds the time, the price of one the cost."""
-    spans = sleep_spans(cohort)
-    return Overview(
-        totals=_totals(cohort, checks, rate, price),
-        per_participant=_per_participant(cohort),
-        tag_levels=_tag_levels(cohort),
-        odd_ages=_odd_ages(cohort),
-        odd_sleep=_odd_sleep(spans),
-        awake=_awake(spans),
-    )
+    paragraphs = [
+        _totals(cohort, checks, rate, price),
+        _per_participant(cohort),
+        _tag_levels(cohort),
+        *_sleep(cohort),
+    ]
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def expected_requests(recordings: int) -> int:
@@ -203,35 +153,9 @@ def expected_time_s(recordings: int, rate: float) -> float:
     return expected_requests(recordings) / rate + _PROCESSING_S
 
 
-def sleep_spans(cohort: "Cohort") -> pd.DataFrame:
-    """Compute how many hours each speaker had slept and been awake."""
-    asleep, woke, recorded = (
-        _moments(cohort, name) for name in ("sleep_time", "wake_time", "recording_time")
-    )
-    return _keys(cohort).assign(
-        awake_h=(recorded - woke).dt.total_seconds() / _SECONDS_PER_HOUR,
-        asleep_h=(woke - asleep).dt.total_seconds() / _SECONDS_PER_HOUR,
-    )
-
-
-def _keys(cohort: "Cohort") -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "row": cohort.row_numbers.to_numpy(),
-            RECORDING_ID.name: cohort.fields[RECORDING_ID.name].to_numpy(),
-        }
-    )
-
-
-def _moments(cohort: "Cohort", name: str) -> pd.Series:
-    return pd.to_datetime(
-        cohort.fields[name].reset_index(drop=True), format="ISO8601", errors="coerce"
-    )
-
-
 def _totals(
     cohort: "Cohort", checks: pd.DataFrame | None, rate: float | None, price: float | None
-) -> pd.DataFrame:
+) -> str:
     to_send = cohort.is_valid
     rows: list[tuple[str, float, str]] = [
         ("rows", len(cohort), ""),
@@ -251,47 +175,54 @@ def _totals(
         rows.append((f"expected time at {rate:g} requests/s", minutes, "min"))
     if price is not None:
         rows.append((f"expected cost at {price:g} a recording", round(recordings * price, 2), ""))
-    return pd.DataFrame(rows, columns=["measure", "value", "unit"], dtype=object).astype(
-        {"measure": "str", "unit": "str"}
-    )
+    width = max(len(what) for what, _, _ in rows)
+    return "\n".join(f"{what:<{width}}  {value:>8,} {unit}".rstrip() for what, value, unit in rows)
 
 
-def _per_participant(cohort: "Cohort") -> pd.DataFrame:
-    recordings = cohort.fields["user_label"].value_counts()
-    counts = recordings.value_counts().sort_index()
-    return pd.DataFrame({"recordings": counts.index, "participants": counts.to_numpy()})
+def _per_participant(cohort: "Cohort") -> str:
+    counts = cohort.fields["user_label"].value_counts().value_counts().sort_index()
+    listed = (f"{number:,} ({counted(people, 'participant')})" for number, people in counts.items())
+    return f"Recordings per participant: {', '.join(listed)}" if len(counts) else ""
 
 
-def _tag_levels(cohort: "Cohort") -> pd.DataFrame:
-    columns = ["tag", "level", "participants", "recordings"]
+def _tag_levels(cohort: "Cohort") -> str:
     labels = cohort.fields["user_label"].reset_index(drop=True)
-    tables = []
+    lines = []
     for tag in cohort.tags:
-        levels = cohort.tag_values[tag].reset_index(drop=True)
-        groups = labels.groupby(levels, dropna=False)
-        counts = groups.agg(participants="nunique", recordings="size").rename_axis("level")
-        tables.append(counts.reset_index().assign(tag=tag)[columns])
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    return table.assign(is_small=table["participants"] < _FEW_PARTICIPANTS)
+        groups = labels.groupby(cohort.tag_values[tag].reset_index(drop=True), dropna=False)
+        for level, people, recordings in groups.agg(["nunique", "size"]).itertuples(name=None):
+            named = "not given" if pd.isna(level) else level
+            few = " (few)" if people < _FEW_PARTICIPANTS else ""
+            numbers = f"{counted(people, 'participant')}, {counted(recordings, 'recording')}"
+            lines.append(f"  {tag} = {named}: {numbers}{few}")
+    return "\n".join(["Per tag level:", *lines]) if lines else ""
 
 
-def _odd_ages(cohort: "Cohort") -> pd.DataFrame:
+def _sleep(cohort: "Cohort") -> Iterator[str]:
+    """Write how long speakers had been awake, and list ages and times that cannot be right."""
+    born, asleep, woke, recorded = (
+        pd.to_datetime(values.reset_index(drop=True), format="ISO8601", errors="coerce")
+        for _, values in cohort.fields[_TIMES].items()
+    )
+    awake_h = (recorded - woke).dt.total_seconds() / _SECONDS_PER_HOUR
+    asleep_h = (woke - asleep).dt.total_seconds() / _SECONDS_PER_HOUR
+    if len(known := awake_h[awake_h >= 0]):
+        least_h, median_h, most_h = known.quantile([0, 0.5, 1]).round(1)
+        yield (
+            f"Hours awake at the recording: {least_h:g} to {most_h:g}, median {median_h:g} "
+            f"({counted(len(known), 'recording')})"
+        )
     # Without a time of recording, today is the latest that it can have been.
-    recorded = _moments(cohort, "recording_time").fillna(pd.Timestamp.now().normalize())
-    age_years = (recorded - _moments(cohort, "date_of_birth")).dt.days / _DAYS_PER_YEAR
-    labels = cohort.fields["user_label"].to_numpy()
-    table = _keys(cohort).assign(user_label=labels, age_years=age_years.round(1))
-    youngest, oldest = _PLAUSIBLE_YEARS
-    return table[(age_years < youngest) | (age_years > oldest)]
-
-
-def _odd_sleep(spans: pd.DataFrame) -> pd.DataFrame:
-    awake_h, asleep_h = spans["awake_h"].fillna(0), spans["asleep_h"].fillna(0)
-    is_usual = awake_h.between(0, _LONGEST_AWAKE_H) & asleep_h.between(0, _LONGEST_ASLEEP_H)
-    return spans[~is_usual].round(1)
-
-
-def _awake(spans: pd.DataFrame) -> pd.DataFrame:
-    known = spans.loc[spans["awake_h"] >= 0, "awake_h"]
-    rows = [] if known.empty else [[len(known), *known.quantile([0, 0.5, 1]).round(1)]]
-    return pd.DataFrame(rows, columns=["recordings", "least_h", "median_h", "most_h"])
+    years = (recorded.fillna(pd.Timestamp.now().normalize()) - born).dt.days / _DAYS_PER_YEAR
+    is_usual = awake_h.fillna(0).between(0, _LONGEST_AWAKE_H)
+    is_usual &= asleep_h.fillna(0).between(0, _LONGEST_ASLEEP_H)
+    keys = cohort.fields[[RECORDING_ID.name, "user_label"]].reset_index(drop=True)
+    keys.insert(0, "row", cohort.row_numbers.to_numpy())
+    spans = keys.drop(columns="user_label").assign(awake_h=awake_h, asleep_h=asleep_h)
+    is_odd = years.notna() & ~years.between(*_PLAUSIBLE_YEARS)
+    for title, table in (
+        ("Implausible ages at the recording", keys.assign(age_years=years.round(1))[is_odd]),
+        ("Implausible sleep or wakefulness", spans[~is_usual].round(1)),
+    ):
+        if not table.empty:
+            yield f"{title}:\n{table.to_string(index=False, na_rep='-')}"

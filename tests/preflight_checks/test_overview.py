@@ -7,7 +7,6 @@ from helios_research.preflight_checks.table import (
     expected_requests,
     expected_time_s,
     overview,
-    sleep_spans,
 )
 
 
@@ -47,31 +46,36 @@ def checks():
     )
 
 
-def total(tables, measure):
-    return tables.totals.set_index("measure")["value"][measure]
+def totals(text):
+    """Read the first paragraph back: what is counted, and the number with its unit."""
+    lines = text.partition("\n\n")[0].splitlines()
+    return dict(line.split("  ", 1) for line in lines)
+
+
+def total(text, measure):
+    return totals(text)[measure].strip()
 
 
 def test_totals_count_rows_people_hours_and_verdicts(cohort, checks):
-    tables = overview(cohort, checks)
-    assert total(tables, "rows") == 7
-    assert total(tables, "participants") == 6
-    assert total(tables, "audio") == 2.0
-    assert total(tables, "recordings: warn") == 1
-    assert total(tables, "recordings: fail") == 1
+    text = overview(cohort, checks)
+    assert total(text, "rows") == "7"
+    assert total(text, "participants") == "6"
+    assert total(text, "audio") == "2.0 h"
+    assert total(text, "recordings: warn") == "1"
+    assert total(text, "recordings: fail") == "1"
 
 
 def test_only_what_would_be_sent_counts_as_requests(cohort, checks):
     sent = int(cohort.is_valid[:6].sum())
-    assert total(overview(cohort, checks), "recordings to send") == sent
-    assert total(overview(cohort), "recordings to send") == int(cohort.is_valid.sum())
+    assert total(overview(cohort, checks), "recordings to send") == str(sent)
+    assert total(overview(cohort), "recordings to send") == str(int(cohort.is_valid.sum()))
 
 
 def test_an_expected_time_needs_a_rate(cohort):
-    assert not overview(cohort).totals["measure"].str.startswith("expected time").any()
-    tables = overview(cohort, rate=0.1)
-    count = int(cohort.is_valid.sum())
-    expected = (round(count * 2.3) / 0.1 + 60) / 60
-    assert total(tables, "expected time at 0.1 requests/s") == pytest.approx(expected, abs=0.05)
+    assert "expected time" not in overview(cohort)
+    minutes = (round(int(cohort.is_valid.sum()) * 2.3) / 0.1 + 60) / 60
+    written = total(overview(cohort, rate=0.1), "expected time at 0.1 requests/s")
+    assert written == f"{round(minutes, 1):,} min"
 
 
 def test_requests_and_time_grow_with_the_recordings():
@@ -81,66 +85,60 @@ def test_requests_and_time_grow_with_the_recordings():
 
 
 def test_recordings_per_participant_are_counted(cohort):
-    table = overview(cohort).per_participant
-    assert dict(zip(table["recordings"], table["participants"], strict=True)) == {1: 5, 2: 1}
+    words = "Recordings per participant: 1 (5 participants), 2 (1 participant)"
+    assert words in overview(cohort).splitlines()
 
 
 def test_small_cells_are_marked_by_people_and_not_by_recordings(cohort):
-    table = overview(cohort).tag_levels.set_index("level")
-    assert table.loc["day", ["participants", "recordings", "is_small"]].tolist() == [5, 6, False]
-    assert table.loc["night", ["participants", "recordings", "is_small"]].tolist() == [1, 1, True]
+    lines = overview(cohort).splitlines()
+    assert "  arm = day: 5 participants, 6 recordings" in lines
+    assert "  arm = night: 1 participant, 1 recording (few)" in lines
 
 
 def test_a_tag_without_a_value_is_a_level_of_its_own(cohort_of, some_files):
-    tables = overview(cohort_of(some_files(2), arm=["day", ""]))
-    assert tables.tag_levels["level"].isna().sum() == 1
+    text = overview(cohort_of(some_files(2), arm=["day", ""]))
+    assert text.count("arm = not given: 1 participant, 1 recording (few)") == 1
 
 
 def test_a_cohort_without_tags_has_no_levels(cohort_of):
-    tables = overview(cohort_of(["/a.wav"]))
-    assert tables.tag_levels.empty
-    assert "Per tag level" not in str(tables)
+    assert "Per tag level" not in overview(cohort_of(["/a.wav"]))
 
 
 def test_implausible_ages_at_recording_are_listed(cohort):
-    table = overview(cohort).odd_ages
-    assert list(table["user_label"]) == ["P4", "P5"]
-    assert list(table["age_years"]) == [135.8, 4.0]
-    assert list(table["row"]) == list(cohort.row_numbers[5:])
-
-
-def test_hours_awake_and_asleep_come_from_the_sleep_times(cohort):
-    spans = sleep_spans(cohort)
-    assert spans["awake_h"][0] == pytest.approx(2.5)
-    assert spans["asleep_h"][0] == pytest.approx(7.5)
-    assert spans["awake_h"][1] == pytest.approx(4.0)
-    assert spans.loc[1:4, "asleep_h"].isna().all()
+    _, _, listed = overview(cohort).partition("Implausible ages at the recording:\n")
+    header, *rows = (line.split() for line in listed.partition("\n\n")[0].splitlines())
+    assert header == ["row", "recording_id", "user_label", "age_years"]
+    numbers = map(str, cohort.row_numbers[5:])
+    assert [(row[0], *row[2:]) for row in rows] == [
+        (number, *facts)
+        for number, facts in zip(numbers, [("P4", "135.8"), ("P5", "4.0")], strict=True)
+    ]
 
 
 def test_implausible_sleep_is_listed(cohort):
-    table = overview(cohort).odd_sleep
-    assert list(table["asleep_h"]) == [21.5]
+    _, _, listed = overview(cohort).partition("Implausible sleep or wakefulness:\n")
+    header, row = (line.split() for line in listed.splitlines())
+    assert header == ["row", "recording_id", "awake_h", "asleep_h"]
+    assert row[2:] == ["9.5", "21.5"]
 
 
 def test_awake_hours_are_summed_up(cohort):
-    [row] = overview(cohort).awake.to_dict("records")
-    assert row == {"recordings": 3, "least_h": 2.5, "median_h": 4.0, "most_h": 9.5}
+    words = "Hours awake at the recording: 2.5 to 9.5, median 4 (3 recordings)"
+    assert words in overview(cohort).splitlines()
 
 
-def test_without_sleep_times_there_is_no_row(cohort_of):
-    assert overview(cohort_of(["/a.wav"])).awake.empty
+def test_without_sleep_times_nothing_is_said_of_sleep(cohort_of):
+    text = overview(cohort_of(["/a.wav"]))
+    assert "awake" not in text
+    assert "sleep" not in text
 
 
-def test_the_text_contains_every_table_that_has_rows(cohort, checks):
-    text = str(overview(cohort, checks, rate=10))
-    for words in (
-        "expected API requests",
-        "Recordings per participant: ",
-        "Per tag level:",
-        "(few)",
-        "Hours awake at the recording: 2.5 to 9.5, median 4 (3 recordings)",
-        "Implausible ages at the recording:",
-        "Implausible sleep or wakefulness:",
-    ):
-        assert words in text
-    assert "night" in text
+def test_each_paragraph_is_there_once(cohort, checks):
+    paragraphs = overview(cohort, checks, rate=10).split("\n\n")
+    assert [text.partition(":")[0] for text in paragraphs[1:]] == [
+        "Recordings per participant",
+        "Per tag level",
+        "Hours awake at the recording",
+        "Implausible ages at the recording",
+        "Implausible sleep or wakefulness",
+    ]
