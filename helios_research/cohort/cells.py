@@ -127,7 +127,7 @@ def column_names(header: Sequence[object], issues: Issues) -> list[str]:
 class ArrowFrame(Protocol):
     """A table of polars, DuckDB, pyarrow or any other library that speaks Arrow's interface."""
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+    def __arrow_c_stream__(self) -> object: ...
 
 
 def from_frame(frame: object) -> RawTable:
