@@ -7,13 +7,13 @@ import pandas as pd
 
 from helios_research._util.text import as_seen, literal
 from helios_research.cohort.cells import as_text
+from helios_research.cohort.recordings import listed_rows
 from helios_research.cohort.storage import CohortTables
 from helios_research.cohort.validators import HIDDEN, Issues, Problem, Validator, shortened
 from helios_research.columns import Severity
 
 _WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
 _UNKNOWN = "UNKNOWN"
-_MOST_NAMED = 5
 
 _FEWEST_PEOPLE = 6
 """Participants from which most may share a date of birth only by mistake: that 4 of 6 people born
@@ -30,20 +30,16 @@ _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 def check_lookalikes(tables: CohortTables, issues: Issues) -> None:
     """Check that no two labels, and no two values of a tag or of a grouping column, look alike."""
-    own = {name: tables.frame[name] for name in _own_columns(tables)}
-    groups = {
-        name: (values, "INVALID_ROW")
-        for name, values in own.items()
-        if isinstance(values.dtype, pd.StringDtype) and values.nunique() <= _MOST_LEVELS
-    }
-    tags = {tag: (tables.tag_values[tag], "INVALID_TAG") for tag in tables.mapping.tags}
     label = tables.mapping.name_of("user_label")
-    labels = {label: (tables.fields["user_label"], "INVALID_USER_LABEL")}
-    for name, (values, code) in {**labels, **tags, **groups}.items():
-        problems = _hidden(values, name, code)
-        if name not in groups:
-            problems |= _alike(values, name, tables.row_numbers)
+    sent = {label: (tables.fields["user_label"], "INVALID_USER_LABEL")}
+    sent |= {tag: (tables.tag_values[tag], "INVALID_TAG") for tag in tables.mapping.tags}
+    for name, (values, code) in sent.items():
+        problems = _hidden(values, name, code) | _alike(values, name, tables.row_numbers)
         issues.check(values, name, code, problems.get)
+    for name in _own_columns(tables):
+        values = tables.frame[name]
+        if isinstance(values.dtype, pd.StringDtype) and values.nunique() <= _MOST_LEVELS:
+            issues.check(values, name, "INVALID_ROW", _hidden(values, name, "INVALID_ROW").get)
 
 
 def _own_columns(tables: CohortTables) -> list[str]:
@@ -117,8 +113,7 @@ def check_people(tables: CohortTables, good: pd.DataFrame, issues: Issues) -> No
 
 
 def _conflict(field: str, held: list[tuple[str, int]]) -> Problem:
-    listed = ", ".join(f"{value} (row {row})" for value, row in held[:_MOST_NAMED])
-    listed += f" and {len(held) - _MOST_NAMED} more" if len(held) > _MOST_NAMED else ""
+    listed = listed_rows([f"{value} (row {row})" for value, row in held])
     if len({value for value, _ in held} - {_UNKNOWN}) > 1:
         return Problem(
             f"This participant has {len(held)} {_WORDS[field]}: {listed}.",

@@ -5,7 +5,7 @@ Nothing is guessed: a form that is not declared is refused, and its issue has th
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from itertools import product
 from typing import Any
 
@@ -37,9 +37,8 @@ FORMS = {
 """Forms of dates that have a name; others are strptime's."""
 
 # Excel takes 1900 for a leap year, so that its count from March 1900 on has this origin.
-_ORIGINS = {"excel": datetime(1899, 12, 30), "excel 1904": datetime(1904, 1, 1)}  # noqa: DTZ001  # local
-_COUNT = re.compile(r"([0-9]{2})[.,']?([0-9]{3})([.,][0-9]+)?")
-_DAY_S = 86_400
+_ORIGINS = {"excel": "1899-12-30", "excel 1904": "1904-01-01"}
+_COUNT = re.compile(r"([0-9]{2})[.,']?([0-9]{3}(?:[.,][0-9]+)?)")
 
 # Forms that are recognised, but only to be offered.
 _DAYS = (
@@ -181,11 +180,11 @@ def _counted(cell: str, form: str) -> str | None:
     found = _COUNT.fullmatch(cell)
     if found is None:
         return None
-    days, part = int(found[1] + found[2]), float(f"0.{(found[3] or '.0')[1:]}")
-    moment = _ORIGINS[form] + timedelta(days=days, seconds=round(part * _DAY_S))
+    days = f"{found[1]}{found[2]}".replace(",", ".")
+    moment = (pd.Timestamp(_ORIGINS[form]) + pd.Timedelta(days=float(days))).round("s")
     if moment > latest_now():
         return None
-    return moment.isoformat() if found[3] else moment.date().isoformat()
+    return moment.isoformat() if "." in days else f"{moment:%Y-%m-%d}"
 
 
 # --- what is not declared -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -235,34 +236,17 @@ def user_label(value: str) -> Problem | None:
     )
 
 
-def personal_label(value: str) -> Problem | None:
-    """Check whether a participant's label could identify the person."""
-    return _personal(value, _IN_LABEL)
-
-
-def personal_tag(value: str) -> Problem | None:
-    """Check whether a tag could identify a person."""
-    return _personal(value, _IDENTIFIERS)
-
-
-def field_text(value: str) -> Problem | None:
-    """Check the characters of a field."""
-    return _unusable(value, _NOT_TEXT)
-
-
-def tag_text(value: str) -> Problem | None:
-    """Check the characters of a tag, which may have several lines."""
-    return _unusable(value, _NOT_TEXT_IN_TAG)
-
-
-def _unusable(value: str, not_text: re.Pattern[str]) -> Problem | None:
+def _text(not_text: re.Pattern[str], value: str) -> Problem | None:
     if not_text.search(value):
         return _UNTEXT
     return _NOT_CALCULATED if _ERROR_CELL.fullmatch(value) else None
 
 
-HIDDEN = "unusual spaces or dashes, invisible characters or accents stored apart from their letters"
+field_text = partial(_text, _NOT_TEXT)
+tag_text = partial(_text, _NOT_TEXT_IN_TAG)
+"""Check the characters of a value; a tag may have several lines."""
 
+HIDDEN = "unusual spaces or dashes, invisible characters or accents stored apart from their letters"
 
 _NOT_CALCULATED = Problem(
     "The cell holds an error of a spreadsheet, not a value.",
@@ -274,17 +258,20 @@ _UNTEXT = Problem(
 )
 
 
-def _personal(value: str, shapes: Iterable[tuple[re.Pattern[str], str]]) -> Problem | None:
-    if value.isalpha():
-        return None
+def _personal(shapes: Iterable[tuple[re.Pattern[str], str]], value: str) -> Problem | None:
     for shape, what in shapes:
-        if shape.search(value):
+        if not value.isalpha() and shape.search(value):
             return Problem(
                 f"This looks like {what}, and it would be sent.",
                 "Use a pseudonym that cannot be traced to the person.",
                 Severity.WARNING,
             )
     return None
+
+
+personal_label = partial(_personal, _IN_LABEL)
+personal_tag = partial(_personal, _IDENTIFIERS)
+"""Check whether a value could identify a person."""
 
 
 def _date_remedy(value: str) -> str:
