@@ -129,22 +129,26 @@ def _conflict(field: str, held: list[tuple[str, int]]) -> Problem:
 def _check_numbering(tables: CohortTables, good: pd.DataFrame, issues: Issues) -> set[str]:
     """Note labels that begin again in each level of another column; return them."""
     names, label = ["user_label", *_WORDS], tables.mapping.name_of("user_label")
-    rows = tables.fields.loc[good[names].all(axis=1), names]
+    is_known = good[names].all(axis=1) & (tables.fields["birth_sex"] != _UNKNOWN)
+    rows = tables.fields.loc[is_known, names]
     people = rows.drop_duplicates()["user_label"].value_counts()
     mixed = {*people.index[people > 1]}
     repeated = int((rows["user_label"].value_counts() > 1).sum())
     is_systematic = (people - 1).sum() >= _FEWEST_MIXED and len(mixed) > repeated / 2
     column = _dividing_column(tables, rows) if is_systematic else None
-    if column is None:
+    if column is None and not (is_systematic and len(people) == 1):
         return set()
-    both = ' + "-" + '.join(f'df[{literal(name)}].astype("str")' for name in (column, label))
+    what, remedy = "and all rows have it.", "Give each person a label of their own."
+    if column is not None:
+        what = f"but not within one {column!r}: the labels may begin again in each."
+        both = ' + "-" + '.join(f'df[{literal(name)}].astype("str")' for name in (column, label))
+        remedy = "If these are different people, make one label of both, where df is the table: "
+        remedy += f"df[{literal(label)}] = {both}."
     problem = Problem(
-        f"Rows with this label have different dates of birth or sexes, but not within one {column!r}: "
-        "the labels may begin again in each.",
-        "If these are different people, make one label of both, where df is the table: "
-        f"df[{literal(label)}] = {both}.",
+        f"Rows with this label have different dates of birth or sexes, {what}", remedy
     )
-    found = rows["user_label"][rows["user_label"].isin(mixed)]
+    labels = tables.fields["user_label"]
+    found = labels[labels.isin(mixed)]
     issues.add(found.index, label, found, problem, "INVALID_USER_LABEL")
     return mixed
 

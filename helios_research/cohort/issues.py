@@ -16,8 +16,8 @@ _EXAMPLES = 3
 _MOST_SHOWN = 20
 _MOST_CODES = 50
 
-# What differs between rows with the same cause: what is quoted, numbers, paths.
-_OWN_TO_A_ROW = re.compile(r"'[^']*'|\S*[0-9/\\]\S*")
+# What differs between rows with the same cause: lists, what is quoted, numbers, paths.
+_OWN_TO_A_ROW = re.compile(r": .*|(?:(?:and )?(?:'[^']*'|\S*[0-9/\\]\S*)(?: more)?\s?)+")
 _PASTED = re.compile(r"(values=|replace\()(\{.*\}\})")
 
 _LOOKS = {

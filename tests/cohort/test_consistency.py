@@ -62,7 +62,8 @@ def test_a_value_that_is_wrong_in_itself_is_no_conflict(cohort_of, found):
 
 def test_the_values_of_a_label_of_many_people_are_named_in_short(cohort_of):
     people = [{"date_of_birth": f"198{n}-01-02"} for n in range(7)]
-    assert cohort_of(*people).issues.causes["problem"][0] == (
+    others = [{"user_label": "P02"}] * 2
+    assert cohort_of(*people, *others).issues.causes["problem"][0] == (
         "This participant has 7 dates of birth: 1980-01-02 (row 1), 1981-01-02 (row 2), 1982-01-02 "
         "(row 3), 1983-01-02 (row 4), 1984-01-02 (row 5) and 2 more."
     )
@@ -230,7 +231,7 @@ def people(number, **columns):
             "date_of_birth": [
                 f"{1950 + n % 50}-{1 + n % 12:02}-{1 + n % 28:02}" for n in range(number)
             ],
-            "birth_sex": ["MALE", "FEMALE"] * (number // 2),
+            "birth_sex": (["MALE", "FEMALE"] * number)[:number],
             "language": "en-GB",
         }
     ).assign(**columns)
@@ -262,6 +263,39 @@ def test_one_label_for_all_is_one_issue_where_a_column_names_the_people(study):
     table = table.rename(columns={"user_label": "pid"}).assign(user_label="x")
     assert causes(study(table)) == [["error", "user_label", 30, "x"]]
     assert "within one 'pid'" in study(table).issues.causes["problem"][0]
+
+
+def test_one_label_for_all_is_one_issue_where_nothing_names_the_people(study):
+    cohort = study(people(10, user_label="x"))
+    assert causes(cohort) == [["error", "user_label", 10, "x"]]
+    assert cohort.issues.causes["problem"][0] == (
+        "Rows with this label have different dates of birth or sexes, and all rows have it."
+    )
+    assert cohort.issues.causes["remedy"][0] == "Give each person a label of their own."
+
+
+def test_one_participant_with_two_dates_of_birth_stays_a_slip(study):
+    table = pd.concat([people(1)] * 6, ignore_index=True)
+    table.loc[5, "date_of_birth"] = "2001-02-03"
+    assert causes(study(table))[0][:3] == ["error", "date_of_birth", 6]
+
+
+def test_a_sex_that_is_unknown_at_one_visit_does_not_split_people(study):
+    table = people(10).loc[lambda table: table.index.repeat(2)].reset_index(drop=True)
+    table = table.assign(visit=["1", "2"] * 10)
+    table.loc[::2, "birth_sex"] = "UNKNOWN"
+    assert causes(study(table)) == [["warning", "birth_sex", 10, "UNKNOWN"]]
+
+
+def test_sexes_in_any_order_and_number_are_one_cause(study):
+    sexes = {"1": "MU", "2": "FU", "3": "UM", "4": "MF", "5": "FMI", "6": "M", "7": "FF"}
+    rows = [(label, sex) for label, given in sexes.items() for sex in given]
+    table = pd.DataFrame(rows, columns=["user_label", "birth_sex"]).assign(language="en-GB")
+    table["date_of_birth"] = [f"198{label}-01-02" for label in table["user_label"]]
+    assert causes(study(table)) == [
+        ["error", "birth_sex", 5, "MALE, FEMALE, INTERSEX"],
+        ["warning", "birth_sex", 3, "UNKNOWN"],
+    ]
 
 
 def test_slips_of_single_participants_are_not_blamed_on_a_column(study):
