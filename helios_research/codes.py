@@ -150,6 +150,17 @@ KNOWN = {
 """What the codes that are known mean, by code."""
 
 
+def short_name(code: str) -> str:
+    """Name a code in a few small letters; an outcome is its own name."""
+    if not code.isupper():
+        return code
+    if code == "HTTP_422":
+        return "metadata not accepted"
+    if code.startswith("HTTP_"):
+        return code.replace("_", " ")
+    return code.removeprefix("ERR_").removeprefix("RECORDING_").replace("_", " ").lower()
+
+
 def explain(code: str) -> Explanation:
     """Explain any error code, known or not.
 

@@ -8,6 +8,8 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import LoadFlags
 
+from helios_research.codes import short_name
+
 MINUS = "\N{MINUS SIGN}"
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 
@@ -125,14 +127,7 @@ def _shared(names: Sequence[str]) -> int:
 
 def name_of(reason: str) -> str:
     """Write an error code or outcome in small letters."""
-    if not reason.isupper():
-        return plain(reason)
-    if reason == "HTTP_422":
-        return "metadata not accepted"
-    if reason.startswith("HTTP_"):
-        return plain(reason.replace("_", " "))
-    bare = reason.removeprefix("ERR_").removeprefix("RECORDING_")
-    return plain(bare.replace("_", " ").lower())
+    return plain(short_name(reason))
 
 
 def about_fonts(names: Iterable[str]) -> str | None:

@@ -126,15 +126,13 @@ def test_a_submission_is_watched_stopped_and_continued(
     status = panel.get_by_role("status")
     expect(status).to_have_text(re.compile(r"No submission is running; \d+ recordings are left"))
     keep(page, "monitor-stopped")
-    continue_button = panel.get_by_role("button", name="Continue")
+    continue_button = panel.get_by_role("button", name="Resume")
     continue_button.focus()
     page.keyboard.press("Enter")
     expect(status).to_have_text("Submitting.")
     expect(status).to_have_text(re.compile("All recordings are finished"))
     expect(bar).to_have_attribute("aria-valuetext", "12 of 12 done")
-    expect(panel.get_by_role("table", name="Errors by code")).to_contain_text(
-        "ERR_RECORDING_INVALID_FORMAT"
-    )
+    expect(panel.get_by_role("table", name="Errors by code")).to_contain_text("invalid format")
     assert box(page, ".helios.widget-vbox")["height"] == pytest.approx(height, abs=2)
     for width in (1600, 800):
         page.set_viewport_size({"width": width, "height": 900})
@@ -161,7 +159,7 @@ def test_a_submission_is_watched_stopped_and_continued(
     page = open_in_lab("watch.ipynb", run=False)
     still = page.locator(".helios-static")
     expect(still.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
-    expect(still).to_contain_text("ERR_RECORDING_INVALID_FORMAT")
+    expect(still).to_contain_text("invalid format")
     expect(page.get_by_text("Error displaying widget")).to_be_hidden()
     keep(page, "monitor-reopened")
 

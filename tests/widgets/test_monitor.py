@@ -17,7 +17,7 @@ from helios_research.sandbox import SandboxSettings
 from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
 from helios_research.widgets import SubmissionMonitor
-from helios_research.widgets.monitor import REFRESH_S, errors_html, progress_html
+from helios_research.widgets.monitor import REFRESH_S, errors_html, next_html, progress_html
 from helios_research.widgets.monitor.poller import Activity, ErrorGroup, StudyPoller, StudyView
 
 SETTINGS = {"preflight": False, "rate": 40.0, "poll_floor_s": 0.05}
@@ -74,6 +74,7 @@ def test_a_submission_is_followed_to_its_end_by_itself(
     assert monitor.stop_button.disabled is False
     submission.wait()
     until(lambda: "recordings are finished" in read(monitor).status, "the end is shown")
+    assert "What to do next" in read(monitor).html
     assert repr(monitor) == "<SubmissionMonitor of night-shift: 6 of 6 done, 6 scored>"
     assert 'aria-valuenow="6"' in read(monitor).html
     assert monitor.stop_button.disabled
@@ -122,7 +123,8 @@ def test_errors_are_grouped_and_explained(
         study.submit(hr.Cohort.from_frame(table), progress=False, **SETTINGS)
     monitor = watch(study)
     drawn = read(monitor).html
-    assert "<td>INVALID_DATE_OF_BIRTH</td><td>1</td>" in drawn
+    name = '<span title="INVALID_DATE_OF_BIRTH">invalid date of birth</span>'
+    assert f'<th scope="row">{name}</th><td>1: {table.loc[3, "recording"]}</td>' in drawn
     assert "Correct the row as its error_reason says, then submit again." in drawn
     assert "ERR_RECORDING_INVALID_FORMAT" in drawn
     assert monitor.static_html().count("ERR_RECORDING_INVALID_FORMAT") == 1
@@ -254,7 +256,7 @@ def test_every_fact_keeps_its_place_before_it_is_known() -> None:
         )
     )
     names = re.findall(r'helios-muted">([A-Z][a-z ]+)<', early)
-    assert names == ["Done", "In progress", "Speed", "Time left", "Request rate", "Limited by"]
+    assert names == ["Done", "In progress", "Speed", "Time left", "Request rate", "Waiting for"]
     assert re.findall(r'helios-muted">([A-Z][a-z ]+)<', late) == names
     for text in ("4 of 8 (50%)", "4 a minute", "about 60 s", "9.83 a second", "&lt;processing&gt;"):
         assert f"<b>{text}</b>" in late
@@ -265,6 +267,20 @@ def test_a_picture_leaves_out_what_differs_from_run_to_run() -> None:
     again = Progress(2, {Outcome.SCORED: 2}, elapsed_s=5, rate=6, is_over=True)
     assert progress_html(once, static=True) == progress_html(again, static=True)
     assert "Took" in progress_html(once)
+
+
+def test_the_recordings_of_an_error_are_named_and_the_others_at_a_click() -> None:
+    few = errors_html([ErrorGroup("ERR_X", 2, "", ("<1>", "2"))])
+    assert "<td>2: &lt;1&gt;, 2</td>" in few
+    many = errors_html([ErrorGroup("ERR_X", 9, "", tuple("abcde"))])
+    assert '<details data-name="ERR_X"><summary>9: a, b, c and 6 more</summary>' in many
+    assert "</summary>d, e, and 4 more</details>" in many
+    assert "<td>2</td>" in errors_html([ErrorGroup("ERR_X", 2, "", ("<1>", "2"))], static=True)
+
+
+def test_the_end_says_what_to_do_with_the_scores() -> None:
+    assert "study.report(" in next_html(Progress(2, {Outcome.SCORED: 1, Outcome.FAILED: 1}))
+    assert next_html(Progress(2, {Outcome.FAILED: 2})) == ""
 
 
 def test_no_errors_are_said_as_well() -> None:

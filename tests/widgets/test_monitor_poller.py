@@ -68,6 +68,7 @@ def results(*, scored: int = 0, failed: int = 0, pending: int = 0) -> pd.DataFra
     ended = [moment if outcome != "pending" else pd.NaT for outcome in outcomes]
     return pd.DataFrame(
         {
+            "recording_id": [f"r{number}" for number in range(len(outcomes))],
             "outcome": pd.Categorical(outcomes),
             "error_code": ["ERR_X" if outcome == "failed" else None for outcome in outcomes],
             "error_reason": [
@@ -119,6 +120,7 @@ def test_results_are_counted_by_outcome_and_by_error() -> None:
     assert (counts.progress.total, counts.progress.done, counts.mark) == (6, 5, 7)
     assert counts.errors["ERR_X"].count == 2
     assert counts.errors["ERR_X"].reason == "reason 4"
+    assert counts.errors["ERR_X"].recordings == ("r3", "r4")
     assert counts.last_change == NOW
 
 

@@ -219,6 +219,19 @@ def table_html(  # noqa: PLR0913 - each is a setting
     )
 
 
+def html_table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> str:
+    """Draw a table whose cells are already HTML; the first of each line is its header."""
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    body = "".join(
+        f'<tr><th scope="row">{line[0]}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>'
+        for line in lines
+    )
+    return (
+        f'<table class="helios-table helios-wrapped" aria-label="{escape(label)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
 def _row_html(cells: Sequence[str], marks: Sequence[str], looks: str, row: int | None) -> str:
     first, *others = cells
     if row is not None:

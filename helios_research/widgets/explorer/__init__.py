@@ -247,6 +247,9 @@ class Explorer(Panel):
         self._set_filter(condition.column, None if is_on else condition)
 
     def _change_view(self, view: FigureView) -> None:
+        if view.tag != self._current().view.tag:
+            # The levels beside the figure are its own, to filter to one of them by a click.
+            self._filters.column.value = view.tag
         self._change_state(replace(self._current(), view=view))
 
     def _change_state(self, state: ExplorerState) -> None:

@@ -1,6 +1,5 @@
 """One recording described as HTML: its outcome, its scores against the baseline, its metadata."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -9,7 +8,7 @@ import pandas as pd
 
 from helios_research.analysis import baseline
 from helios_research.analysis.baseline import BASELINE_COLUMNS
-from helios_research.codes import explain
+from helios_research.codes import explain, short_name
 from helios_research.columns import (
     BIOMARKERS_BY_NAME,
     BUCKET_LABELS,
@@ -19,9 +18,8 @@ from helios_research.columns import (
     Outcome,
 )
 from helios_research.errors import ResultsError
-from helios_research.plots.text import name_of
 from helios_research.widgets.base import cut
-from helios_research.widgets.base.table import cell_texts
+from helios_research.widgets.base.table import cell_texts, html_table
 from helios_research.widgets.explorer.source import ResultsSource, id_of
 
 _NOTHING = "\u2013"
@@ -94,7 +92,7 @@ class Details:
         heads = ("Biomarker", "Score", "Course", "Change", "Baseline", "Usual range")
         return (
             '<h3 class="helios-title">Scores and this participant\'s baseline</h3>'
-            f"{_table(heads, lines, 'Scores against the baseline')}"
+            f"{html_table(heads, lines, 'Scores against the baseline')}"
             f'<p class="helios-muted">{escape(self._how(own))}</p>'
         )
 
@@ -182,7 +180,7 @@ def _outcome_html(row: pd.DataFrame) -> str:
         known = explain(str(code))
         reason = _value(row, "error_reason")
         words = "" if reason is None else f" {escape(str(reason))}"
-        name = cut(name_of(str(code)).capitalize(), tip=str(code))
+        name = cut(short_name(str(code)).capitalize(), tip=str(code))
         parts.append(f"<p><strong>{name}.</strong>{words}</p>")
         parts.append(f"<p>{escape(known.meaning)} <em>What to do:</em> {escape(known.remedy)}</p>")
     warnings = _value(row, "warnings")
@@ -201,7 +199,7 @@ def _metadata_html(row: pd.DataFrame) -> str:
             lines.append((_column_html(name), escape(text)))
     return (
         '<h3 class="helios-title">What is known about it</h3>'
-        f"{_table(('Column', 'Value'), lines, 'Metadata of the recording')}"
+        f"{html_table(('Column', 'Value'), lines, 'Metadata of the recording')}"
     )
 
 
@@ -230,16 +228,3 @@ def _value(row: pd.DataFrame, name: str) -> Any:
     if hasattr(value, "__len__") and not isinstance(value, str):
         return value if len(value) else None
     return None if pd.isna(value) else value
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> str:
-    """Draw a table whose cells are already HTML."""
-    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
-    body = "".join(
-        f'<tr><th scope="row">{line[0]}</th>{"".join(f"<td>{cell}</td>" for cell in line[1:])}</tr>'
-        for line in lines
-    )
-    return (
-        f'<table class="helios-table helios-wrapped" aria-label="{escape(label)}">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )

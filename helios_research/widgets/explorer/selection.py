@@ -13,9 +13,8 @@ import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.analysis.prepared import Flags, count_people, count_reasons, has_warning
-from helios_research.codes import explain
+from helios_research.codes import explain, short_name
 from helios_research.columns import BIOMARKERS_BY_NAME, OUTCOME_LABELS, Outcome
-from helios_research.plots.text import name_of
 from helios_research.widgets.explorer.figure import SIDES, FigureKind, FigureView
 from helios_research.widgets.explorer.source import (
     ResultsSource,
@@ -312,7 +311,7 @@ class ExplorerState:
         rows = table[names][self.mask].reset_index(drop=True)
         if "error_code" in names:
             codes = rows["error_code"].astype("str")
-            rows["error_code"] = codes.map(name_of, na_action="ignore")
+            rows["error_code"] = codes.map(short_name, na_action="ignore")
         rows = rows.rename(columns=labels)
         if "no." not in names:
             rows.insert(0, "no.", range(1, len(rows) + 1))
@@ -352,7 +351,7 @@ def reasons_of(source: ResultsSource) -> Sequence[Reason]:
     if "error_code" in table.columns:
         codes = count_reasons(table["error_code"].astype("str").dropna())
         found += [
-            (OneOf("error_code", (code,)), name_of(code), f"{code}: {explain(code).meaning}")
+            (OneOf("error_code", (code,)), short_name(code), f"{code}: {explain(code).meaning}")
             for code in codes
         ]
         lost &= table["error_code"].isna()

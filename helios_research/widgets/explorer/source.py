@@ -13,6 +13,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from helios_research._util.text import literal, natural_key
 from helios_research.analysis.levels import MOST_LEVELS
 from helios_research.analysis.prepared import Codes, prepare
+from helios_research.codes import short_name
 from helios_research.columns import (
     BIOMARKERS,
     BIOMARKERS_BY_NAME,
@@ -21,7 +22,6 @@ from helios_research.columns import (
     STANDARD_FIELDS,
 )
 from helios_research.errors import ResultsError
-from helios_research.plots.text import name_of
 from helios_research.results import read_results
 
 # The columns of every results table that have a few values worth grouping by.
@@ -194,7 +194,7 @@ def value_words(column: str, value: str | None) -> str:
     """Word a value of a column; a code is in small letters."""
     if value is None:
         return MISSING_WORDS
-    return name_of(value) if column == "error_code" else value
+    return short_name(value) if column == "error_code" else value
 
 
 def texts_of(values: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -12,14 +12,15 @@ import ipywidgets
 import pandas as pd
 
 from helios_research._util.text import duration
-from helios_research.codes import HeliosCode, explain
+from helios_research.codes import HeliosCode, explain, short_name
 from helios_research.columns import OUTCOME_LABELS, Outcome
 from helios_research.errors import StudyError
 from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
 from helios_research.submission.background import Submission
-from helios_research.widgets.base import Button, Guard, Panel, StatusLine, in_words, markup
-from helios_research.widgets.base.table import table_html
+from helios_research.widgets.base import Button, Guard, Panel, StatusLine, cut, in_words, markup
+from helios_research.widgets.base.clickable import Clickable
+from helios_research.widgets.base.table import html_table
 from helios_research.widgets.monitor.poller import (
     Activity,
     ErrorGroup,
@@ -43,6 +44,8 @@ _COLOURS = {
     Outcome.PENDING: "transparent",
 }
 _NOT_KNOWN = "—"
+# Recordings of an error that are named at once.
+_NAMED = 3
 
 REFRESH_S = 0.25
 """Seconds between two updates of the numbers: 4 messages a second. Front ends drop messages that
@@ -71,7 +74,7 @@ class SubmissionMonitor(Panel):
     study
         The study.
     **settings
-        What the button "Continue" gives to ``study.start``, such as ``rate=10`` or
+        What the button "Resume" gives to ``study.start``, such as ``rate=10`` or
         ``delete_data=True``; a monitor that ``study.start`` shows keeps those given there.
 
     Examples
@@ -87,10 +90,12 @@ class SubmissionMonitor(Panel):
         self._is_stopping = False
         self._has_run = False
         self._errors_due_s = 0.0
+        self._as_of = datetime.min.replace(tzinfo=UTC)
         self._status = StatusLine()
         self._guard = Guard(self._status)
         self._numbers = markup()
-        self._errors = markup()
+        self._errors = Clickable(self._guard)
+        self._next = markup()
         self._make_buttons()
         super().__init__(
             [
@@ -102,6 +107,7 @@ class SubmissionMonitor(Panel):
                 ipywidgets.HBox([self.stop_button, self.continue_button]),
                 self._status.widget,
                 self._errors,
+                self._next,
             ]
         )
         self._closing = Event()
@@ -116,7 +122,7 @@ class SubmissionMonitor(Panel):
             disabled=True,
         )
         self.continue_button = Button(
-            description="Continue",
+            description="Resume",
             tooltip="Send the recordings that are left; nothing is sent twice.",
             disabled=True,
         )
@@ -180,7 +186,8 @@ class SubmissionMonitor(Panel):
         if self._view is None:
             return f"{title}<p>{escape(self._status.text)}</p>"
         numbers = progress_html(self._view.progress, static=True)
-        return f"{title}{numbers}{errors_html(self._view.errors, static=True)}"
+        errors = errors_html(self._view.errors, static=True)
+        return f"{title}{numbers}{errors}{self._next.value}"
 
     @property
     def _activity(self) -> Activity:
@@ -194,6 +201,7 @@ class SubmissionMonitor(Panel):
         self._numbers.value = progress_html(view.progress) + self._news()
         self._show_errors(view)
         self._show_sentence(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
+        self._next.value = "" if view.activity is not Activity.NONE else next_html(view.progress)
         self.stop_button.disabled = not is_here or self._is_stopping
         may_be_retried = any(group.code == HeliosCode.INTERNAL for group in view.errors)
         is_left = may_be_retried or view.progress.done < view.progress.total
@@ -201,13 +209,13 @@ class SubmissionMonitor(Panel):
 
     def _news(self) -> str:
         now, is_at_rest = datetime.now(UTC), self._activity is Activity.NONE
-        if is_at_rest:
-            now = now.replace(second=now.second - now.second % SIGN_OF_LIFE_S)
+        if not is_at_rest or (now - self._as_of).total_seconds() >= SIGN_OF_LIFE_S:
+            self._as_of = now
         # The page itself shows the warning after 15 s, or 45 s: it is for people whose kernel is
         # gone. Each update before that replaces it.
         late = "helios-late helios-patient" if is_at_rest else "helios-late"
         return (
-            f'<div class="helios-news"><span class="helios-muted">As of {now:%H:%M:%S} UTC</span>'
+            f'<div class="helios-news"><span class="helios-muted">As of {self._as_of.astimezone():%H:%M:%S}</span>'
             f'<span class="{late}">No update since: the kernel of this notebook is busy or gone.'
             "</span></div>"
         )
@@ -220,7 +228,7 @@ class SubmissionMonitor(Panel):
 
     def _show_failure(self, sentence: str) -> None:
         self._view = None
-        self._numbers.value = self._errors.value = ""
+        self._numbers.value = self._errors.value = self._next.value = ""
         self._show_sentence(sentence, failed=True)
         self.stop_button.disabled = self.continue_button.disabled = True
 
@@ -307,7 +315,7 @@ def _facts(progress: Progress) -> list[tuple[str, str, str]]:
         "Speed": _NOT_KNOWN if speed is None else f"{speed:,.0f} a minute",
         **time,
         "Request rate": _NOT_KNOWN if rate is None else f"{rate:.3g} a second",
-        "Limited by": progress.limited_by or _NOT_KNOWN,
+        "Waiting for": progress.limited_by or _NOT_KNOWN,
     }
     return [(name, escape(value), f"{name}: {value}") for name, value in facts.items()]
 
@@ -330,21 +338,55 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: b
     """
     table = '<p class="helios-muted">No errors.</p>'
     if groups:
-        known = [explain(group.code) for group in groups]
-        rows = pd.DataFrame(
-            {
-                "Error": [group.code for group in groups],
-                "Recordings": [f"{group.count:,}" for group in groups],
-                "What it means": [each.meaning for each in known],
-                "What to do": [each.remedy for each in known],
-                "Latest reason": [group.reason for group in groups],
-            }
-        )
-        if static:
-            rows = rows.drop(columns="Latest reason")
-        table = table_html(rows, caption="Errors by code", wrapped=True)
+        heads = ("Error", "Recordings", "What it means", "What to do", "Latest reason")
+        lines = [_error_line(group, static=static) for group in groups]
+        table = html_table(heads[:-1] if static else heads, lines, "Errors by code")
     classes = "helios-scroll helios-steady" if steady else "helios-scroll"
     return (
         f'<div class="{classes}" tabindex="0" role="region" aria-label="Errors by code">'
         f"{table}</div>"
     )
+
+
+def _error_line(group: ErrorGroup, *, static: bool) -> list[str]:
+    known = explain(group.code)
+    line = [
+        cut(short_name(group.code), tip=group.code),
+        f"{group.count:,}",
+        escape(known.meaning),
+        escape(known.remedy),
+    ]
+    if static:
+        return line
+    line[1] = _recordings_html(group)
+    return [*line, escape(group.reason)]
+
+
+def _recordings_html(group: ErrorGroup) -> str:
+    """Name the first recordings of a group, and the others at a click."""
+    names = [escape(name) for name in group.recordings]
+    first, others = names[:_NAMED], names[_NAMED:]
+    if not first:
+        return f"{group.count:,}"
+    more = group.count - len(first)
+    if more <= 0:
+        return f"{group.count:,}: {', '.join(first)}"
+    rest = group.count - len(names)
+    listed = ", ".join([*others, *([f"and {rest:,} more"] if rest > 0 else [])])
+    return (
+        f'<details data-name="{escape(group.code)}"><summary>{group.count:,}: {", ".join(first)} '
+        f"and {more:,} more</summary>{listed}</details>"
+    )
+
+
+def next_html(progress: Progress) -> str:
+    """Say what to do with the scores, as lines to paste."""
+    if not progress.outcomes.get(Outcome.SCORED):
+        return ""
+    lines = (
+        "results = study.results()  # a DataFrame, one row per recording",
+        "hr.widgets.Explorer(study)  # look at scores and errors",
+        'study.report("report.html")  # findings, in one file',
+    )
+    code = "\n".join(map(escape, lines))
+    return f'<p>What to do next:</p><pre class="helios-code" tabindex="0">{code}</pre>'

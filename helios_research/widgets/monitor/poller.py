@@ -30,6 +30,8 @@ from helios_research.submission.background import Submission
 MOST_TIME_SHARE = 0.01
 """Share of the time that exact polls may take."""
 
+_MOST_NAMED = 200
+
 LEAST_PAUSE_S = 1.0
 """Seconds between two readings of the ledger, at least."""
 
@@ -62,11 +64,15 @@ class Activity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Recordings that have the same error; ``reason`` is that of the latest."""
+    """Recordings that have the same error; ``reason`` is that of the latest.
+
+    ``recordings`` are the ids that the latest exact poll found.
+    """
 
     code: str
     count: int
     reason: str
+    recordings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,12 @@ def count_results(results: pd.DataFrame, mark: int) -> Counts:
     moments = results[["created_at", "uploaded_at", "completed_at"]].max().max()
     latest = results.sort_values("completed_at", kind="stable", na_position="first")
     errors = {
-        str(code): ErrorGroup(str(code), len(rows), _text(rows["error_reason"].iloc[-1]))
+        str(code): ErrorGroup(
+            str(code),
+            len(rows),
+            _text(rows["error_reason"].iloc[-1]),
+            tuple(rows["recording_id"].astype("str")[:_MOST_NAMED]),
+        )
         for code, rows in latest.groupby("error_code", observed=True)
     }
     return Counts(outcomes, errors, mark, None if pd.isna(moments) else moments.to_pydatetime())
@@ -126,8 +137,9 @@ def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts
         outcomes[outcome] += 1
         outcomes[Outcome.PENDING] = max(0, outcomes[Outcome.PENDING] - 1)
         if code:
-            count = errors[code].count if code in errors else 0
-            errors[code] = ErrorGroup(code, count + 1, _text(entry.note.get("error_reason")))
+            known = errors.get(code, ErrorGroup(code, 0, ""))
+            reason = _text(entry.note.get("error_reason"))
+            errors[code] = replace(known, count=known.count + 1, reason=reason)
     return Counts(outcomes, errors, mark, last_change)
 
 
