@@ -279,8 +279,11 @@ def test_the_recordings_of_an_error_are_named_and_the_others_at_a_click() -> Non
 
 
 def test_the_end_says_what_to_do_with_the_scores() -> None:
-    assert "study.report(" in next_html(Progress(2, {Outcome.SCORED: 1, Outcome.FAILED: 1}))
-    assert next_html(Progress(2, {Outcome.FAILED: 2})) == ""
+    scored = Progress(2, {Outcome.SCORED: 1, Outcome.FAILED: 1})
+    assert "study.report(" in next_html(scored, is_over=True)
+    assert "hidden" not in next_html(scored, is_over=True)
+    assert "hidden" in next_html(scored, is_over=False), "it keeps its place"
+    assert next_html(Progress(2, {Outcome.FAILED: 2}), is_over=True) == ""
 
 
 def test_no_errors_are_said_as_well() -> None:

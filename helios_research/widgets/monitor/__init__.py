@@ -187,7 +187,7 @@ class SubmissionMonitor(Panel):
             return f"{title}<p>{escape(self._status.text)}</p>"
         numbers = progress_html(self._view.progress, static=True)
         errors = errors_html(self._view.errors, static=True)
-        return f"{title}{numbers}{errors}{self._next.value}"
+        return f"{title}{numbers}{errors}{next_html(self._view.progress, is_over=True)}"
 
     @property
     def _activity(self) -> Activity:
@@ -201,7 +201,7 @@ class SubmissionMonitor(Panel):
         self._numbers.value = progress_html(view.progress) + self._news()
         self._show_errors(view)
         self._show_sentence(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
-        self._next.value = "" if view.activity is not Activity.NONE else next_html(view.progress)
+        self._next.value = next_html(view.progress, is_over=view.activity is Activity.NONE)
         self.stop_button.disabled = not is_here or self._is_stopping
         may_be_retried = any(group.code == HeliosCode.INTERNAL for group in view.errors)
         is_left = may_be_retried or view.progress.done < view.progress.total
@@ -379,9 +379,9 @@ def _recordings_html(group: ErrorGroup) -> str:
     )
 
 
-def next_html(progress: Progress) -> str:
-    """Say what to do with the scores, as lines to paste."""
-    if not progress.outcomes.get(Outcome.SCORED):
+def next_html(progress: Progress, *, is_over: bool) -> str:
+    """Say what to do with the scores, as lines to paste; before the end this only has its place."""
+    if is_over and not progress.outcomes.get(Outcome.SCORED):
         return ""
     lines = (
         "results = study.results()  # a DataFrame, one row per recording",
@@ -389,4 +389,8 @@ def next_html(progress: Progress) -> str:
         'study.report("report.html")  # findings, in one file',
     )
     code = "\n".join(map(escape, lines))
-    return f'<p>What to do next:</p><pre class="helios-code" tabindex="0">{code}</pre>'
+    looks = "" if is_over else ' style="visibility: hidden"'
+    return (
+        f"<div{looks}><p>What to do next:</p>"
+        f'<pre class="helios-code" tabindex="0" aria-label="Code">{code}</pre></div>'
+    )
