@@ -7,7 +7,7 @@ withdrawal that was killed half-way.
 """
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -130,10 +130,11 @@ class Withdrawal:
         if self.removed:
             parts.append(
                 "These files contained the participant and were removed too (write them again with "
-                f"study.export or study.report): {_listed(self.removed)}"
+                f"study.export or study.report): {', '.join(map(str, self.removed))}"
             )
         if self.unsearched:
-            parts.append(f"Look into these files yourself: {_listed(self.unsearched)}")
+            files = ", ".join(map(str, self.unsearched))
+            parts.append(f"Look into these files yourself: {files}")
         parts.append(
             "Not reached: the recordings themselves, the manifest, files outside of this folder, "
             "saved notebooks, backups and copies. Remove the participant there too."
@@ -258,10 +259,6 @@ def _remove_from_files(
             Snapshot(ledger, kept).write(folder / RESULTS_FILE, folder.name)
         kept.save(folder / COHORT_FILE)
     return removed, unsearched
-
-
-def _listed(paths: Collection[Path]) -> str:
-    return ", ".join(str(path) for path in paths)
 
 
 # --- the files in the study's folder --------------------------------------------------------------

@@ -38,7 +38,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What a library prints must not get between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _adopt(pickle.load(requests))  # noqa: S301 - our own parent wrote it
+    if settings := pickle.load(requests):  # noqa: S301 - our own parent wrote it
+        from fsspec.config import conf
+
+        conf.update(settings)
     answers.write(pickle.dumps(_READY))
     answers.flush()
     while True:
@@ -55,13 +58,6 @@ def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_AGAIN_S)
     os._exit(1)
-
-
-def _adopt(settings: dict[str, Any]) -> None:
-    if settings:
-        from fsspec.config import conf
-
-        conf.update(settings)
 
 
 def _outcome(task: bytes) -> bytes:

@@ -15,12 +15,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from helios_research.api.models import (
-    CANONICAL_ORDER,
-    CANONICAL_USER,
-    RunRequest,
-    digest_of,
-)
+from helios_research.api.models import CANONICAL_ORDER, CANONICAL_USER, RunRequest, digest_of
 from helios_research.api.transport import FALLBACK_MEDIA_TYPE
 from helios_research.codes import LEFT_OUT, WITHDRAWN
 from helios_research.cohort import Cohort
