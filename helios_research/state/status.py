@@ -390,30 +390,13 @@ OUTCOME_COLOURS: Mapping[Outcome, Colour] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a submission has come, at one moment.
+    """How far a submission has come, at one moment (``at``, UTC).
 
-    Attributes
-    ----------
-    total
-        Rows of the cohort.
-    outcomes
-        Rows by outcome; every row is counted once, those in progress as ``pending``.
-    in_flight
-        Recordings that are being created, uploaded or waited for.
-    finished_here
-        Rows that got their final outcome since this submission began.
-    elapsed_s
-        Seconds since this submission began.
-    rate
-        API requests per second that are allowed at present, or None where nothing limits them.
-    limited_by
-        What holds the submission up, in words.
-    outage
-        Which host does not answer, for how long and why, in words; empty where all answer.
-    at
-        The moment, UTC.
-    is_over
-        Whether the submission has ended.
+    ``outcomes`` counts each row of the cohort once, those in progress as ``pending``. ``in_flight``
+    recordings are being created, uploaded or waited for; ``finished_here`` rows got their final
+    outcome in the ``elapsed_s`` seconds since this submission began. ``rate`` is in API requests
+    per second, None where nothing limits them. ``limited_by`` says what holds the submission up,
+    and ``outage`` which host does not answer, for how long and why; each is empty where none is.
     """
 
     total: int
