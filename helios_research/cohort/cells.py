@@ -6,8 +6,8 @@ the plain way: whole numbers without ``.0``, dates and times in ISO 8601.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import singledispatch
 from importlib import import_module
@@ -44,11 +44,6 @@ class RawTable:
     row_numbers: NDArray[np.int64]
     header_row: int
     issues: Issues = field(default_factory=Issues)
-
-    def renamed(self, new_names: Mapping[str, str]) -> "RawTable":
-        """Give columns other names."""
-        frame, cells = (whole.rename(columns=new_names) for whole in (self.frame, self.cells))
-        return replace(self, frame=frame, cells=cells)
 
 
 def from_records(

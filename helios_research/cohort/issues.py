@@ -40,8 +40,11 @@ class CohortIssues:
         One row per cause; the columns are ``columns.CAUSES``.
     """
 
-    def __init__(self, rows: pd.DataFrame, meanings: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, meanings: Mapping[str, Mapping[str, str]], first_row: int
+    ) -> None:
         self.rows = rows
+        self._first_row = first_row
         self._meanings = meanings
 
     @cached_property
@@ -111,7 +114,7 @@ class CohortIssues:
         shown = f", of which {more:,} are not shown" if more > 0 else ""
         return (
             f"{counted(errors, 'error')} and {counted(len(self) - errors, 'warning')}, with {causes}"
-            f"{shown}. Each row: cohort.issues.rows"
+            f"{shown}. Each row: cohort.issues.rows, in which the first recording is row {self._first_row}"
         )
 
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import Any
 
 from helios_research._util.text import literal
@@ -126,29 +125,28 @@ class ColumnMapping:
         """Name a field as the researcher knows it."""
         return self.columns.get(field_name, field_name)
 
-    def renamed(self, names: Collection[str]) -> dict[str, str]:
-        """Find new names for columns that cannot keep theirs.
-
-        Such are columns that are called like a field and are not to be it, and columns that are
-        called like one of the results' own.
-        """
-        taken, new_names = set(names), {}
-        for name in names:
-            is_a_stranger = name in STANDARD_FIELDS and self.columns.get(name) != name
-            if name in RESERVED_NAMES or is_a_stranger:
-                new_names[name] = _free_name(f"my_{name}", taken)
-                taken.add(new_names[name])
-        return new_names
-
-    def code(self, names: Collection[str], *, table: str) -> str:
-        """Write the lines that make the same cohort of a DataFrame."""
-        new_names = self.renamed(names)
-        source = f"{table}.rename(columns={_literal(new_names, 4)})" if new_names else table
-        return _code("hr.Cohort.from_frame", source, self.arguments(new_names))
-
-    def code_for_file(self, path: str, sheet: str | None) -> str:
-        """Write the lines that make the same cohort of a file."""
-        return _code("hr.read_cohort", literal(path), {**self.arguments({}), "sheet": sheet})
+    def code(self, table: str, *, path: str | None = None, sheet: str | None = None) -> str:
+        """Write the lines that make the same cohort, of a file if there is a path."""
+        call, source = "hr.Cohort.from_frame", table
+        if path is not None:
+            call, source = "hr.read_cohort", literal(path)
+        # A column that is named like its field needs no entry.
+        columns = {
+            field_name: name for field_name, name in self.columns.items() if field_name != name
+        }
+        arguments = {
+            "columns": columns,
+            "constants": dict(self.constants),
+            "tags": self.tags,
+            "root": self.root,
+            "sheet": sheet,
+            **self.declared(),
+        }
+        given = {name: value for name, value in arguments.items() if value}
+        lines = [f"    {name}={_literal(value, 4)},\n" for name, value in given.items()]
+        return (
+            f"import helios_research as hr\n\ncohort = {call}(\n    {source},\n{''.join(lines)})\n"
+        )
 
     def staying(self, names: Collection[str]) -> list[str]:
         """List the columns of which nothing is sent."""
@@ -156,24 +154,7 @@ class ColumnMapping:
         sent = {name for field_name, name in self.columns.items() if field_name != "recording_id"}
         return [name for name in names if name not in sent | set(self.tags)]
 
-    def arguments(self, new_names: Mapping[str, str]) -> dict[str, Any]:
-        """Give the arguments of `Cohort.from_frame` for a table whose columns have new names."""
-        # A column that is named like its field needs no entry.
-        columns = {
-            field_name: new_names.get(name, name)
-            for field_name, name in self.columns.items()
-            if field_name != name
-        }
-        tags = [new_names.get(tag, tag) for tag in self.tags]
-        return {
-            "columns": columns,
-            "constants": dict(self.constants),
-            "tags": tags,
-            "root": self.root,
-            **self.declared(new_names),
-        }
-
-    def declared(self, new_names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    def declared(self) -> dict[str, Any]:
         """Give what was declared of the table, as arguments."""
         further = {"user_label": [*self.fill_within]} if self.fill_within else "user_label"
         given = {
@@ -181,7 +162,7 @@ class ColumnMapping:
             "fill_within": None if self.fill_within is None else further,
             "values": dict(self.meanings),
             "date_format": short_date_format(self.date_format),
-            "order": {new_names.get(name, name): levels for name, levels in self.order.items()},
+            "order": dict(self.order),
         }
         return {name: declared for name, declared in given.items() if declared}
 
@@ -332,19 +313,6 @@ def _choices(name: str, names: list[str], label: str = "There are") -> str:
     close = get_close_matches(name.casefold(), lowered, n=1)
     hint = f"Did you mean {lowered[close[0]]!r}? " if close else ""
     return f"{hint}{label}: {', '.join(names) or 'none'}."
-
-
-def _free_name(wanted: str, taken: Collection[str]) -> str:
-    name, number = wanted, 2
-    while name in taken:
-        name, number = f"{wanted}_{number}", number + 1
-    return name
-
-
-def _code(call: str, source: str, arguments: Mapping[str, Any]) -> str:
-    given = {name: value for name, value in arguments.items() if value}
-    lines = [f"    {name}={_literal(value, 4)},\n" for name, value in given.items()]
-    return f"import helios_research as hr\n\ncohort = {call}(\n    {source},\n{''.join(lines)})\n"
 
 
 def _literal(value: Any, indent: int) -> str:

@@ -233,7 +233,8 @@ class Cohort:
         rows[~header] = self._tables.row_numbers.to_numpy()[positions[~header]]
         keys[~header] = self._tables.fields["recording_id"].to_numpy()[positions[~header]]
         found = found.assign(row=rows, recording_id=keys)[_ISSUE_COLUMNS]
-        return CohortIssues(found, self._tables.mapping.meanings)
+        first = int(self._tables.row_numbers.min()) if len(self) else 1
+        return CohortIssues(found, self._tables.mapping.meanings, first)
 
     @property
     def is_valid(self) -> NDArray[np.bool_]:

@@ -45,7 +45,8 @@ def test_the_line_to_paste_keeps_what_is_declared_already(cohort_of):
 
 def test_the_text_reads_errors_first(cohort_of):
     assert str(german(cohort_of).issues).splitlines()[:2] == [
-        "8 errors and 1 warning, with 3 causes. Each row: cohort.issues.rows",
+        "8 errors and 1 warning, with 3 causes. Each row: cohort.issues.rows, in which the first "
+        "recording is row 1",
         "  error, date_of_birth, 4 rows (14.03.1986, 05.10.1993, 01.02.2001, …): This looks like "
         "day.month.year, and no other form fits all cells that are not year-month-day. "
         'Declare date_format="day first".',

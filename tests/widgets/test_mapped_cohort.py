@@ -5,6 +5,7 @@ import pytest
 
 from helios_research.cohort import Cohort
 from helios_research.cohort.mapping import ColumnMapping
+from helios_research.errors import ColumnsError
 from helios_research.state.rows import rows_of
 from helios_research.widgets.mapper.source import TableSource
 
@@ -17,8 +18,7 @@ def table() -> pd.DataFrame:
             "file": ["https://example.org/a.wav", "https://example.org/b.wav"],
             "born": ["1990-05-17", "1985-01-01"],
             "sex": ["f", "M"],
-            "accent": ["none of your business", "other"],
-            "outcome": ["well", "ill"],
+            "mood": ["well", "ill"],
             "arm": ["day", "night"],
             'say "so"': ["x", "y"],
         }
@@ -30,7 +30,7 @@ def mapping() -> ColumnMapping:
     return ColumnMapping(
         {"user_label": "who", "recording": "file", "date_of_birth": "born", "birth_sex": "sex"},
         {"language": "en-GB"},
-        ("arm", 'say "so"', "outcome"),
+        ("arm", 'say "so"', "mood"),
     )
 
 
@@ -45,13 +45,13 @@ def same(one: Cohort, other: Cohort) -> bool:
 
 def test_the_code_makes_the_same_cohort(mapping: ColumnMapping, table: pd.DataFrame) -> None:
     names: dict[str, object] = {"raw": table}
-    exec(mapping.code(table.columns, table="raw"), names)  # noqa: S102 - running it is the test
+    exec(mapping.code("raw"), names)  # noqa: S102 - running it is the test
     assert same(names["cohort"], TableSource.of(table, mapping).cohort(mapping))
 
 
 def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
     mapping = ColumnMapping({"user_label": "who"}, {"language": "en-GB"}, ("arm",), "recordings")
-    assert mapping.code(["who", "arm"], table="df") == (
+    assert mapping.code("df") == (
         "import helios_research as hr\n"
         "\n"
         "cohort = hr.Cohort.from_frame(\n"
@@ -64,19 +64,26 @@ def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
     )
 
 
-def test_columns_that_cannot_keep_their_names_get_others(
-    mapping: ColumnMapping, table: pd.DataFrame
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "accent",
+            "has a column 'accent' that is not to be the field. Choose it, or rename it to 'my_accent'.",
+        ),
+        (
+            "outcome",
+            "names that the results use: 'outcome'. Rename them, for example to 'my_outcome'.",
+        ),
+    ],
+)
+def test_a_column_that_cannot_keep_its_name_is_named(
+    mapping: ColumnMapping, table: pd.DataFrame, name: str, sentence: str
 ) -> None:
-    """`accent` is not to be the field, and the results have an outcome of their own."""
-    assert mapping.renamed(table.columns) == {"accent": "my_accent", "outcome": "my_outcome"}
-    cohort = TableSource.of(table, mapping).cohort(mapping)
-    assert cohort.tags == ("arm", 'say "so"', "my_outcome")
-    assert cohort.fields["accent"].isna().all()
-    assert cohort.frame["my_accent"].tolist() == table["accent"].tolist()
-
-
-def test_a_new_name_is_one_that_is_free() -> None:
-    assert ColumnMapping().renamed(["accent", "my_accent"]) == {"accent": "my_accent_2"}
+    source = TableSource.of(table.assign(**{name: "x"}), mapping)
+    with pytest.raises(ColumnsError) as caught:
+        source.cohort(mapping)
+    assert sentence in str(caught.value)
 
 
 def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.DataFrame) -> None:
@@ -85,7 +92,7 @@ def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.Da
         "language": "en-GB",
         "tags": [
             {"name": "arm", "value": "night"},
-            {"name": "my_outcome", "value": "ill"},
+            {"name": "mood", "value": "ill"},
             {"name": 'say "so"', "value": "y"},
         ],
     }
@@ -104,7 +111,6 @@ def test_the_columns_that_stay_are_known(table: pd.DataFrame) -> None:
         "who",
         "born",
         "sex",
-        "accent",
-        "outcome",
+        "mood",
         'say "so"',
     ]

@@ -1,9 +1,8 @@
 """The mapper follows every choice, says what is missing, and gives the cohort and its code."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from threading import Event, Thread
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,8 @@ from helios_research.demo import demo_cohort_path
 from helios_research.errors import CohortError
 from helios_research.widgets import CohortMapper
 from helios_research.widgets import mapper as mapper_module
-from helios_research.widgets.mapper.controls import NOT_GIVEN, SAME_FOR_ALL
+from helios_research.widgets.mapper.controls import MOST_VALUES, NOT_GIVEN, SAME_FOR_ALL
+from support import tables
 
 ISSUES, SENT = 'aria-label="Issues"', 'aria-label="What would be sent"'
 
@@ -143,6 +143,161 @@ def test_issues_are_listed(mapper: CohortMapper, read: Callable[..., Any]) -> No
     assert mapper.cohort.issues._repr_html_() in shown
 
 
+# --- what is declared -----------------------------------------------------------------------------
+
+
+def declared(mapper: CohortMapper, field: str) -> dict[str, Any]:
+    """The controls that declare a field's cells, by their labels."""
+    return {one.description: one for one in mapper.controls.declared[field].widget.children}
+
+
+def mapper_of(**columns: Any) -> CohortMapper:
+    known = {"user_label": "P1", "recording": "https://a.example/1.wav", "language": "de"}
+    return CohortMapper(pd.DataFrame({**known, **columns}))
+
+
+def test_each_value_that_is_not_clear_has_a_choice_beside_those_that_are() -> None:
+    people = ["P1", "P2", "P3"]
+    mapper = mapper_of(user_label=people, birth_sex=["m", "w", "m"], date_of_birth="1986-03-14")
+    choices = declared(mapper, "birth_sex")
+    assert {label: one.value for label, one in choices.items()} == {
+        "w means": "",
+        "m means": "MALE",
+    }
+    assert [value for _, value in choices["w means"].options] == [
+        *("", "MALE", "FEMALE", "INTERSEX", "UNKNOWN"),
+    ]
+    choices["w means"].value = "FEMALE"
+    assert mapper.cohort.fields["birth_sex"].tolist() == ["MALE", "FEMALE", "MALE"]
+    assert 'values={"birth_sex": {"w": "FEMALE", "m": "MALE"}}' in mapper.code()
+
+
+def test_values_that_are_clear_need_no_control() -> None:
+    mapper = mapper_of(birth_sex=["F", "Male"], date_of_birth="1986-03-14")
+    assert not any(one.widget.children for one in mapper.controls.declared.values())
+    assert mapper.cohort.declared == {}
+
+
+def test_m_beside_h_is_not_chosen_from_the_start() -> None:
+    mapper = mapper_of(birth_sex=["M", "H"], date_of_birth="1986-03-14")
+    assert {one.value for one in declared(mapper, "birth_sex").values()} == {""}
+
+
+def test_a_language_is_typed_for_each_word() -> None:
+    mapper = mapper_of(
+        birth_sex="F", date_of_birth="1986-03-14", language=["Deutsch", "en-GB", "Deutsch"]
+    )
+    declared(mapper, "language")["Deutsch means"].value = " de-DE "
+    assert mapper.cohort.fields["language"].tolist() == ["de-DE", "en-GB", "de-DE"]
+    assert mapper.cohort.declared == {"values": {"language": {"Deutsch": "de-DE"}}}
+
+
+def test_each_form_of_dates_shows_what_it_makes_of_the_columns_own_examples() -> None:
+    mapper = mapper_of(birth_sex="F", date_of_birth=["04.03.1986", "05.10.1993", "28.02.1971", "?"])
+    (form,) = declared(mapper, "date_of_birth").values()
+    assert [label for label, _ in form.options] == [
+        "? (not year-month-day)",
+        "day first: 1986-03-04, 1993-10-05, 1971-02-28 (3 of 4 fit)",
+        "month first: 1986-04-03, 1993-05-10, ? (2 of 4 fit)",
+    ]
+    assert form.value == ""
+    form.value = "day first"
+    assert mapper.cohort.fields["date_of_birth"].tolist()[:2] == ["1986-03-04", "1993-10-05"]
+    assert mapper.cohort.declared == {"date_format": {"date_of_birth": "day first"}}
+    form.value = ""
+    assert mapper.mapping.date_format == {}
+
+
+def test_what_is_declared_already_is_chosen() -> None:
+    mapper = CohortMapper(
+        pd.DataFrame({"recording": ["a.wav"], "user_label": "P1", "sex": 1, "dob": "140386"}),
+        values={"birth_sex": {1: "MALE"}},
+        date_format={"date_of_birth": "%d%m%y"},
+        constants={"language": "en"},
+    )
+    assert declared(mapper, "birth_sex")["1 means"].value == "MALE"
+    assert mapper.cohort.fields.iloc[0][["birth_sex", "date_of_birth"]].tolist() == [
+        *("MALE", "1986-03-14"),
+    ]
+
+
+def test_another_column_has_its_own_values_and_a_constant_too() -> None:
+    mapper = mapper_of(birth_sex="F", other=["1", "2", "1"], date_of_birth="1986-03-14")
+    mapper.controls.fields["birth_sex"].value = "other"
+    assert [*declared(mapper, "birth_sex")] == ["1 means", "2 means"]
+    mapper.controls.fields["birth_sex"].value = SAME_FOR_ALL
+    assert not declared(mapper, "birth_sex")
+    mapper.controls.constants["birth_sex"].value = "weiblich"
+    declared(mapper, "birth_sex")["weiblich means"].value = "FEMALE"
+    assert mapper.mapping.meanings == {"birth_sex": {"weiblich": "FEMALE"}}
+
+
+def test_of_many_values_the_first_have_a_control_and_those_given_stay() -> None:
+    codes = [f"c{number}" for number in range(40)]
+    given = {"birth_sex": {"c39": "UNKNOWN"}}
+    mapper = CohortMapper(pd.DataFrame({"birth_sex": codes}), values=given)
+    assert len(declared(mapper, "birth_sex")) == MOST_VALUES
+    assert mapper.mapping.meanings == given
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_a_file_is_mapped_as_it_is_read(tmp_path: Path, ending: str) -> None:
+    table = tables.german()
+    for name in table["Aufnahmedatei"]:
+        (tmp_path / name).write_bytes(name.encode())
+    path = tmp_path / f"Tabelle.{ending}"
+    if ending == "csv":
+        table.to_csv(path, index=False, sep=";", encoding="cp1252")
+    else:
+        table.to_excel(path, index=False, sheet_name="Proben")
+    mapper = CohortMapper(path, sheet="Proben" if ending == "xlsx" else None)
+    mapper.controls.fields["language"].value = SAME_FOR_ALL
+    mapper.controls.constants["language"].value = "de"
+    declared(mapper, "birth_sex")["w means"].value = "FEMALE"
+    declared(mapper, "date_of_birth")["date_of_birth is"].value = "day first"
+    assert (mapper.row_control.min, mapper.row_control.max) == (2, 4)
+    assert mapper.cohort.is_valid.all()
+    same_from_code(mapper)
+    assert f'hr.read_cohort(\n    "{path}",' in mapper.code()
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments"),
+    [
+        (tables.redcap(), {"fill_within": "user_label", "values": {"birth_sex": {1: "M", 2: "F"}}}),
+        (tables.wide(), {"wide": ["recording_t1", "recording_t2", "recording_t3"]}),
+        (tables.redcap(), {"order": {"arm": ["night", "day"]}}),
+    ],
+)
+def test_whatever_else_is_declared_is_kept(
+    tmp_path: Path, table: pd.DataFrame, arguments: dict[str, Any]
+) -> None:
+    path = tables.write(tmp_path / "table.csv", tables.rows_of(table))
+    known: dict[str, Any] = {
+        "constants": {"language": "en"},
+        "columns": {"user_label": table.columns[0]},
+    }
+    mapper = CohortMapper(path, **known, **arguments)
+    assert arguments.keys() <= mapper.cohort.declared.keys()
+    same_from_code(mapper)
+
+
+def same_from_code(mapper: CohortMapper) -> None:
+    names: dict[str, Any] = {}
+    exec(mapper.code(), names)  # noqa: S102 - running it is the test
+    assert names["cohort"].fields.equals(mapper.cohort.fields)
+    assert names["cohort"].frame.equals(mapper.cohort.frame)
+    assert names["cohort"].issues.rows.equals(mapper.cohort.issues.rows)
+    assert names["cohort"].declared == mapper.cohort.declared
+
+
+def test_a_row_that_is_left_out_says_so(tmp_path: Path, read: Callable[..., Any]) -> None:
+    path = tables.write(tmp_path / "table.csv", tables.rows_of(tables.redcap()))
+    mapper = CohortMapper(path, fill_within="user_label", constants={"language": "en"})
+    mapper.row_control.value = 2
+    assert "There is no recording in this row." in read(mapper).part(SENT)
+
+
 @pytest.fixture
 def long_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     """More rows than are looked at at once, of which every 6th is looked at first."""
@@ -157,52 +312,27 @@ def long_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataF
     return rows
 
 
-@pytest.fixture
-def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
-    """Threads of the mapper begin once this is set."""
-    may_begin = Event()
-
-    class HeldThread(Thread):
-        def run(self) -> None:
-            may_begin.wait(30)
-            super().run()
-
-    monkeypatch.setattr(mapper_module, "Thread", HeldThread)
-    yield may_begin
-    may_begin.set()
-
-
-def test_of_a_long_table_some_rows_are_looked_at_first_and_then_all(
-    long_table: pd.DataFrame, background: Event, read: Callable[..., Any]
+def test_of_a_long_table_some_rows_are_looked_at_until_the_cohort_is_asked_for(
+    long_table: pd.DataFrame, read: Callable[..., Any]
 ) -> None:
     mapper = CohortMapper(long_table, root=demo_cohort_path())
     say_language(mapper)
     assert "Of 10 rows, spread over all 60: 9 of 10 rows can be sent; 1 error" in repr(mapper)
-    assert "Checking all rows" in repr(mapper)
-    assert "13/04/1985" in read(mapper).part(ISSUES)
+    assert "mapper.cohort checks all" in repr(mapper)
+    shown = read(mapper).part(ISSUES)
+    assert "13/04/1985" in shown
+    assert "14/04/1985" not in shown
     mapper.row_control.value = 51
     assert "14/04/1985" in read(mapper).part(SENT)
-    background.set()
-    deadline = time.monotonic() + 30
-    while "Checking" in repr(mapper) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent; 2 errors")
-    assert read(mapper).part(ISSUES).count("<tr>") == 1 + len(mapper.cohort.issues.causes)
-
-
-def test_the_cohort_of_a_long_table_is_whole_even_before_all_was_looked_at(
-    long_table: pd.DataFrame, background: Event
-) -> None:
-    mapper = CohortMapper(long_table, root=demo_cohort_path())
-    say_language(mapper)
     assert len(mapper.cohort) == 60
-    assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent")
+    assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent; 2 errors")
+    assert "14/04/1985" in read(mapper).part(ISSUES)
 
 
 def test_a_column_for_two_fields_is_explained(mapper: CohortMapper) -> None:
     say_language(mapper)
-    mapper.controls.fields["wake_time"].value = "Einschlafzeit"
-    assert "'Einschlafzeit' is named for 'sleep_time' and 'wake_time' at once" in repr(mapper)
+    mapper.controls.fields["accent"].value = "Einschlafzeit"
+    assert "'Einschlafzeit' is named for 'accent' and 'sleep_time' at once" in repr(mapper)
 
 
 def test_what_is_known_already_is_not_guessed(table: pd.DataFrame) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from os import PathLike
-from threading import Lock, Thread
 from typing import Any
 
 import ipywidgets
@@ -38,7 +37,7 @@ ROWS_AT_ONCE = 20_000
 """In tables up to this length, all issues are shown within about half a second of a change."""
 
 ROWS_CHECKED_FIRST = 10_000
-"""In a longer table, so many rows, evenly spread, are checked before all rows are."""
+"""In a longer table, so many rows, evenly spread, are checked until the cohort is asked for."""
 
 
 class CohortMapper(Panel):
@@ -85,7 +84,6 @@ class CohortMapper(Panel):
     ) -> None:
         self._status = StatusLine()
         self._guard = Guard(self._status)
-        self._building = Lock()
         self._cohort: Cohort | None = None
         self._problem, self._cells = "", pd.DataFrame()
         given = replace(
@@ -150,7 +148,7 @@ class CohortMapper(Panel):
             Python, to be kept with the study.
         """
         mapping = self.mapping
-        return self._source.code(mapping, table)
+        return mapping.code(table, path=self._source.path, sheet=self._source.sheet)
 
     def __repr__(self) -> str:
         return f"<CohortMapper: {self._status.text}>"
@@ -229,7 +227,7 @@ class CohortMapper(Panel):
             sample.value = self._sample(field, mapping.columns.get(field.name))
             is_typed = self.controls.fields[field.name].value == SAME_FOR_ALL
             sample.layout.display = "none" if is_typed else ""
-        code = escape(self._source.code(mapping, "df"))
+        code = escape(self.code())
         self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
         self._cohort, self._problem = None, _missing_choice(mapping)
         if self._problem:
@@ -238,30 +236,15 @@ class CohortMapper(Panel):
             self._show_result(*self._make_cohort(mapping))
         else:
             self._check_some(mapping)
-            Thread(target=self._make_in_background, args=(mapping,), daemon=True).start()
         self._show_sent()
         self.render_static_soon()
-
-    def _make_in_background(self, mapping: ColumnMapping) -> None:
-        # One at a time, and only the latest choices.
-        with self._building:
-            if self._is_current(mapping):
-                made = self._make_cohort(mapping)
-                with self._guard.lock:
-                    if self._is_current(mapping):
-                        self._guard(lambda: self._show_result(*made))()
-                        self._guard(self._show_sent)()
-                        self.render_static_soon()
-
-    def _is_current(self, mapping: ColumnMapping) -> bool:
-        return not self.is_closed and self._cohort is None and self.mapping == mapping
 
     def _show_result(self, cohort: Cohort | None, problem: str) -> None:
         self._cohort, self._problem = cohort, problem
         if cohort is None:
             self._show_problem()
         else:
-            self._show_issues(cohort)
+            self._issues.value = _region("Issues", cohort.issues._repr_html_())
             self._status.show(f"{_summary(cohort)}.")
 
     def _show_problem(self) -> None:
@@ -279,11 +262,8 @@ class CohortMapper(Panel):
             self._show_result(None, problem)
             return
         about = f"{len(some):,} rows, spread over all {len(self._cells):,}"
-        self._status.show(f"Of {about}: {_summary(some)}. Checking all rows …")
-        self._show_issues(some)
-
-    def _show_issues(self, cohort: Cohort) -> None:
-        self._issues.value = _region("Issues", cohort.issues._repr_html_())
+        self._status.show(f"Of {about}: {_summary(some)}. mapper.cohort checks all.")
+        self._issues.value = _region("Issues", some.issues._repr_html_())
 
     def _sample(self, field: Column, column: str | None) -> str:
         text = field.meaning

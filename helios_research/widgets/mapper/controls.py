@@ -1,6 +1,6 @@
 """The controls of a mapper: a column or a value for each field, what its cells mean, the tags, the folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -158,11 +158,8 @@ class MapperControls(ControlGroup):
                 box.value = box.value and name not in used
             sources = self._sources()
             for name, declared in self.declared.items():
-                origin = sources.columns.get(name), sources.constants.get(name)
-                if declared.origin != origin:
-                    declared.show(cells_of(self._cells, sources, name), origin)
-                    for control in declared.widget.children:
-                        self._follow_also(control)
+                for control in declared.show(cells_of(self._cells, sources, name)):
+                    self._follow_also(control)
 
 
 def _constant(column: Column, given: ColumnMapping) -> Any:
@@ -176,13 +173,9 @@ def _constant(column: Column, given: ColumnMapping) -> Any:
 
 
 class DeclarationControls:
-    """The controls that declare the cells of one field: there only where a cell needs it.
-
-    ``origin`` is the column and the constant of which the cells are.
-    """
+    """The controls that declare the cells of one field: there only where a cell needs it."""
 
     def __init__(self, field: str, given: ColumnMapping) -> None:
-        self.origin: tuple[str | None, ...] = ()
         self.widget = ipywidgets.Box()
         self.widget.add_class("helios-declared")
         self._field = field
@@ -195,26 +188,27 @@ class DeclarationControls:
         """Give what the cells mean that do not say it themselves."""
         if self._field in DATE_FIELDS:
             return dict(self._given)
-        given = {cell: self._given[cell] for cell in self._cells if cell in self._given}
+        known = {cell: meaning for cell, meaning in self._given.items() if cell in self._cells}
         chosen = {cell: control.value.strip() for cell, control in self._controls.items()}
-        both = given | chosen
-        return {cell: meaning for cell, meaning in both.items() if meaning not in ("", cell)}
+        both = (known | chosen).items()
+        return {cell: meaning for cell, meaning in both if meaning not in ("", cell)}
 
     def form(self) -> str:
         """Give the form of the dates, if there is one."""
         return self._controls["form"].value if "form" in self._controls else self._form
 
-    def show(self, cells: "pd.Series[str]", origin: tuple[str | None, ...]) -> None:
-        """Make the controls for other cells."""
-        self.origin, self._form = origin, self.form()
+    def show(self, cells: "pd.Series[str]") -> Sequence[Any]:
+        """Show what the cells need, and give the controls that are new."""
+        distinct = cells.dropna().unique().tolist()
+        if distinct == self._cells:
+            return ()
+        self._cells, self._form = distinct, self.form()
         for control in self.widget.children:
             close_tree(control)
-        if self._field in DATE_FIELDS:
-            self._controls = self._date_control(not_iso(cells))
-        else:
-            self._cells = cells.dropna().unique().tolist()
-            self._controls = self._value_controls()
-        self.widget.children = tuple(self._controls.values())
+        is_date = self._field in DATE_FIELDS
+        self._controls = self._date_control(not_iso(cells)) if is_date else self._value_controls()
+        self.widget.children = [*self._controls.values()]
+        return [*self._controls.values()]
 
     def _value_controls(self) -> dict[str, Any]:
         known = understood(self._field, self._cells)
