@@ -37,6 +37,7 @@ _LEADING_ZEROS = re.compile(
     re.DOTALL,
 )
 _ZEROS = re.compile("0{2,}")
+_LAST_SECTOR = 0xFFFFFFFA
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
 
 _MOST_ROWS = 1_048_576
@@ -121,6 +122,7 @@ def _sheets_of_others(path: Path) -> tuple[dict[str, list[Row]], bool]:
     calamine = import_extra(path, f"{path.suffix} files", "python_calamine", "spreadsheets")
     formats = path.read_bytes()
     try:
+        _check_sectors(formats)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as parts:
                 _check_size(path, parts)
@@ -136,6 +138,19 @@ def _sheets_of_others(path: Path) -> tuple[dict[str, list[Row]], bool]:
     except BaseException as error:  # damage may end in a panic of Rust, which is no Exception
         raise _incomplete(path, error) from error
     return found, _LEADING_ZEROS.search(formats) is not None
+
+
+def _check_sectors(content: bytes) -> None:
+    """Refuse an .xls file in which two sectors lead to the same one: python-calamine never ends there."""
+    if not content.startswith(_OLE_MARK) or len(content) < 512:
+        return
+    size = 1 << (content[30] % 16)
+    tables = [place for place in np.frombuffer(content[76:512], "<u4") if place < _LAST_SECTOR]
+    listed = b"".join(content[(int(place) + 1) * size :][:size] for place in tables)
+    following = np.frombuffer(listed, "<u4", len(listed) // 4)[: len(content) // size - 1]
+    following = following[following < _LAST_SECTOR]
+    if len(np.unique(following)) < len(following):
+        raise ValueError("its sectors are not in order")
 
 
 def _plain_rows(sheet: Any) -> Iterator[list[Any]]:

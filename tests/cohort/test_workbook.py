@@ -152,7 +152,7 @@ BLANK_END = (
 
 
 def write_xls(path, sheets, number_format=None, far=None):
-    book = xlwt.Workbook()
+    book = xlwt.Workbook(style_compression=2)
     for title, rows in sheets.items():
         sheet = book.add_sheet(title)
         for y, row in enumerate(rows):
@@ -296,6 +296,18 @@ def test_damage_in_another_workbook_ends_in_one_sentence(write):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UnreadableTableError, match="it is not a complete workbook"):
         read_workbook(path, None)
+
+
+@pytest.mark.timeout(20)
+def test_an_old_workbook_that_was_not_copied_whole_ends_at_once(tmp_path):
+    path = write_xls(tmp_path / "book.xls", {"S": ROWS, "T": ROWS * 300})
+    whole = path.read_bytes()
+    assert len(whole) > 100_000
+    for place in range(512, len(whole), len(whole) // 40):
+        # As a disk that was full, or a file that a cloud has not filled yet.
+        path.write_bytes(whole[:place] + bytes(len(whole) - place))
+        with pytest.raises(UnreadableTableError, match="it is not a complete workbook"):
+            read_workbook(path, None)
 
 
 def test_without_the_package_a_sentence_has_the_line_that_installs_it(write, monkeypatch):
