@@ -125,18 +125,14 @@ _PROCESSING_S = 60.0
 
 
 def overview(
-    cohort: "Cohort",
-    checks: pd.DataFrame | None = None,
-    *,
-    rate: float | None = None,
-    price: float | None = None,
+    cohort: "Cohort", checks: pd.DataFrame, *, rate: float, price: float | None = None
 ) -> str:
-    """Describe a cohort; a rate (requests per second) adds the time, the price of one the cost."""
+    """Describe a cohort and what is expected at a rate (requests per second) and price of one."""
     paragraphs = [
         _totals(cohort, checks, rate, price),
         _per_participant(cohort),
         _tag_levels(cohort),
-        *_sleep(cohort),
+        *_times(cohort),
     ]
     return "\n\n".join(filter(None, paragraphs))
 
@@ -153,26 +149,21 @@ def expected_time_s(recordings: int, rate: float) -> float:
     return expected_requests(recordings) / rate + _PROCESSING_S
 
 
-def _totals(
-    cohort: "Cohort", checks: pd.DataFrame | None, rate: float | None, price: float | None
-) -> str:
-    to_send = cohort.is_valid
+def _totals(cohort: "Cohort", checks: pd.DataFrame, rate: float, price: float | None) -> str:
+    counts, hours = checks["verdict"].value_counts(), checks["duration_s"].sum() / _SECONDS_PER_HOUR
+    is_refused = (checks["verdict"] == Verdict.FAIL.value).to_numpy()
+    recordings = int((cohort.is_valid & ~is_refused).sum())
+    minutes = round(expected_time_s(recordings, rate) / 60, 1)
     rows: list[tuple[str, float, str]] = [
         ("rows", len(cohort), ""),
         ("participants", cohort.fields["user_label"].nunique(), ""),
         ("rows with errors in the table", int((~cohort.is_valid).sum()), ""),
+        *((f"recordings: {verdict}", int(counts.get(verdict, 0)), "") for verdict in Verdict),
+        ("audio", round(float(hours), 2), "h"),
+        ("recordings to send", recordings, ""),
+        ("expected API requests", expected_requests(recordings), ""),
+        (f"expected time at {rate:g} requests/s", minutes, "min"),
     ]
-    if checks is not None:
-        to_send = to_send & (checks["verdict"] != Verdict.FAIL.value).to_numpy()
-        counts = checks["verdict"].value_counts()
-        rows += [(f"recordings: {verdict}", int(counts.get(verdict, 0)), "") for verdict in Verdict]
-        rows.append(("audio", round(float(checks["duration_s"].sum()) / _SECONDS_PER_HOUR, 2), "h"))
-    recordings = int(to_send.sum())
-    rows.append(("recordings to send", recordings, ""))
-    rows.append(("expected API requests", expected_requests(recordings), ""))
-    if rate is not None:
-        minutes = round(expected_time_s(recordings, rate) / 60, 1)
-        rows.append((f"expected time at {rate:g} requests/s", minutes, "min"))
     if price is not None:
         rows.append((f"expected cost at {price:g} a recording", round(recordings * price, 2), ""))
     width = max(len(what) for what, _, _ in rows)
@@ -198,7 +189,7 @@ def _tag_levels(cohort: "Cohort") -> str:
     return "\n".join(["Per tag level:", *lines]) if lines else ""
 
 
-def _sleep(cohort: "Cohort") -> Iterator[str]:
+def _times(cohort: "Cohort") -> Iterator[str]:
     """Write how long speakers had been awake, and list ages and times that cannot be right."""
     born, asleep, woke, recorded = (
         pd.to_datetime(values.reset_index(drop=True), format="ISO8601", errors="coerce")
