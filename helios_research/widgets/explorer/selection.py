@@ -299,7 +299,7 @@ class ExplorerState:
 
     def rows(self) -> pd.DataFrame:
         """Give the selection as its table shows it, in words and numbered from 1."""
-        table, view = self.source.table, self.view
+        table, view = self.source.compact, self.view
         tags = [view.tag, view.colour, *self.source.tags]
         wanted = [
             *("user_label", *view.biomarkers, "recording_id"),
@@ -310,7 +310,7 @@ class ExplorerState:
         labels = {name: label_of(name) for name in names if label_of(name) not in table.columns}
         rows = table[names][self.mask].reset_index(drop=True)
         if "error_code" in names:
-            codes = rows["error_code"].astype("str")
+            codes = rows["error_code"].astype("category")
             rows["error_code"] = codes.map(short_name, na_action="ignore")
         rows = rows.rename(columns=labels)
         if "no." not in names:

@@ -364,7 +364,7 @@ def _error_line(group: ErrorGroup, *, static: bool) -> list[str]:
 
 def _recordings_html(group: ErrorGroup) -> str:
     """Name the first recordings of a group, and the others at a click."""
-    names = [escape(name) for name in group.recordings]
+    names = [cut(name, 28) for name in group.recordings]
     first, others = names[:_NAMED], names[_NAMED:]
     if not first:
         return f"{group.count:,}"
