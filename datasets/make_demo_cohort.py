@@ -137,6 +137,31 @@ MISTAKES = {
     "P06-v2": {"note": "file still on the recorder"},
 }
 NEVER_COPIED = "P06-v2"
+# The same study as a German Excel would save it: own names, codes and words, day-first dates.
+GERMAN_COLUMNS = {
+    "recording": "Aufnahmedatei",
+    "user_label": "VP-Code",
+    "date_of_birth": "Geburtsdatum",
+    "birth_sex": "Geschlecht",
+    "recording_time": "Aufnahmezeit",
+    "sleep_time": "Einschlafzeit",
+    "wake_time": "Aufwachzeit",
+    "arm": "Gruppe",
+    "visit": "Termin",
+    "site": "Prüfstelle",
+}
+GERMAN_WORDS = {
+    "MALE": "m",
+    "FEMALE": "w",
+    "woman": "w",
+    "INTERSEX": "d",
+    "13/04/1985": "13.04.1985",
+    "day_shift": "Tagdienst",
+    "night_shift": "Nachtdienst",
+    "1": "Beginn",
+    "2": "Mitte",
+    "3": "Ende",
+}
 NO_SLEEP_DIARY = frozenset({"P03-v2", "P09-v3", "P12-v1"})
 
 
@@ -169,11 +194,12 @@ def main() -> int:
         return 2
     shutil.rmtree(COHORT, ignore_errors=True)
     RECORDINGS.mkdir(parents=True)
-    rows = [*planned_rows(), *refused_rows()]
+    rows = sorted([*planned_rows(), *refused_rows()], key=lambda row: row["recording_time"])
     with (COHORT / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: row["recording_time"]))
+        writer.writerows(rows)
+    write_german_table(rows, COHORT / "german_table.csv")
     problems = [*problems_of_readings(), *problems_of_size()]
     print("\n".join(problems) or f"{len(rows)} rows and {total_size() / 1e6:.1f} MB in {COHORT}")
     return 1 if problems else 0
@@ -234,6 +260,22 @@ def row_of(number: int, visit: int, name: str, minutes_earlier: int = 0) -> dict
         "site": person.site,
         "note": "",
     }
+
+
+def write_german_table(rows: list[dict[str, str]], path: Path) -> None:
+    """Write the rows in British English as a German Excel would, without their language."""
+    with path.open("w", encoding="cp1252", newline="") as file:
+        writer = csv.writer(file, delimiter=";", lineterminator="\n")
+        writer.writerow(GERMAN_COLUMNS.values())
+        for row in rows:
+            if row["language"] == "en-GB" and row["recording_id"] != NEVER_COPIED:
+                writer.writerow([in_german(row[name]) for name in GERMAN_COLUMNS])
+
+
+def in_german(cell: str) -> str:
+    """Write dates with the day first, and codes and words for the others."""
+    day_first = re.sub(r"^(\d{4})-(\d\d)-(\d\d)T?", r"\3.\2.\1 ", cell)
+    return GERMAN_WORDS.get(cell, day_first.strip())
 
 
 # --- sound --------------------------------------------------------------------------------------

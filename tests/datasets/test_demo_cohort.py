@@ -2,6 +2,7 @@
 
 import csv
 import re
+import runpy
 from collections import Counter
 from pathlib import Path
 
@@ -54,6 +55,28 @@ def test_twelve_participants_come_three_times_in_two_arms_of_six(rows):
     assert {(row["user_label"], row["visit"]) for row in rows} == {
         (label, visit) for label in arms for visit in "123"
     }
+
+
+def test_the_german_table_is_the_same_study(rows):
+    program = runpy.run_path(str(COHORT.parent / "make_demo_cohort.py"))
+    written = COHORT / "german_table.csv"
+    with written.open(encoding="cp1252", newline="") as file:
+        german = list(csv.reader(file, delimiter=";"))
+    names = program["GERMAN_COLUMNS"]
+    english = [
+        row for row in rows if row["language"] == "en-GB" and row["recording_id"] != "P06-v2"
+    ]
+    cells = [[program["in_german"](row[name]) for name in names] for row in english]
+    assert german == [list(names.values()), *cells]
+    cohort = read_cohort(
+        written,
+        columns={name: own for name, own in names.items() if name not in {"arm", "visit", "site"}},
+        constants={"language": "en-GB"},
+        values={"birth_sex": {"w": "FEMALE", "d": "INTERSEX"}},
+        date_format="day first",
+        order={"Termin": ["Beginn", "Mitte", "Ende"]},
+    )
+    assert (len(cohort), int(cohort.is_valid.sum())) == (23, 23)
 
 
 def test_labels_and_sites_that_are_easily_mistaken_for_numbers_or_blanks_are_there(rows):
