@@ -252,9 +252,9 @@ def check_strays(draft: Draft, good: pd.DataFrame, issues: Issues) -> None:
     cells, labels = draft.stripped[names], draft.fields["user_label"]
     few = cells.notna().sum(axis=1) <= 1
     problem_of: dict[int, Problem] = {}
-    if len(names) > 2 and not few.all():
-        strays = few & ~labels.isin(labels[~few].dropna())
-        problem_of = dict.fromkeys(np.flatnonzero(strays).tolist(), _STRAY)
+    if len(names) > 2 and few.any() and not few.all():
+        known, places = {*labels[~few].dropna()}, np.flatnonzero(few).tolist()
+        problem_of = {place: _STRAY for place in places if labels.iloc[place] not in known}
     if _is_second_header(cells, good):
         problem_of[0] = _SECOND_HEADER
     issues.rows = [row for row in issues.rows if row[0] not in problem_of or row[2] == "row"]

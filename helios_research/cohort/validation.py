@@ -96,8 +96,10 @@ def _in_turn(field: str, known: Mapping[str, Problem], validator: Validator) -> 
 
     def validate(value: str) -> Problem | None:
         problem = known.get(value) or field_text(value) or validator(value)
+        if problem is None or field == "user_label":
+            return problem
         seen = as_seen(value)
-        if problem is None or seen == value or field == "user_label" or validator(seen):
+        if seen == value or validator(seen):
             return problem
         what = f"It has {HIDDEN}, so that it is not {seen!r}."
         return Problem(what, f"Type it again, or declare {values_line(field, value, seen)}.")
@@ -166,7 +168,8 @@ def _check_other_recordings(
 def _check_blank(draft: Draft, issues: Issues, field: str) -> None:
     stripped = draft.given[field].notna() & (draft.given[field] != draft.fields[field])
     blank = draft.fields[field].isna()
-    if field in REQUIRED_FIELDS or (field in IDS and field in draft.mapping.columns):
+    is_needed = field in REQUIRED_FIELDS or (field in IDS and field in draft.mapping.columns)
+    if is_needed and blank.any():
         problem = Problem("The cell is blank.", _remedy_for_blank(draft, field, blank))
         positions = np.flatnonzero(blank)
         nothing = draft.fields[field].iloc[positions]
@@ -188,7 +191,7 @@ def _remedy_for_blank(draft: Draft, field: str, blank: "pd.Series[bool]") -> str
     if draft.mapping.fill_within is None and field == "recording":
         invite = "or let the participant record: study.invite"
         return f"Fill in the recording, or {line}, which leaves out rows without one, {invite}."
-    is_elsewhere = labels[blank].isin(labels[~blank].dropna()).any()
+    is_elsewhere = not {*labels[blank].dropna()}.isdisjoint(labels[~blank])
     if draft.mapping.fill_within is None and field in OF_A_PERSON and is_elsewhere:
         return f"Fill in the {words}, or {line}, which takes it from the participant's other rows."
     return f"Fill in the {words}."
