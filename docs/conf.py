@@ -4,11 +4,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from helios_research import __version__, codes, columns
 from helios_research.columns import Column
+from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS
+from helios_research.submission import MOST_UPLOADS
 
 HERE = Path(__file__).parent
 GENERATED = HERE / "generated"
@@ -23,8 +26,18 @@ numpydoc_show_class_members = False
 autodoc_typehints = "none"
 autosummary_generate = False
 myst_heading_anchors = 3
-myst_enable_extensions = ["attrs_block", "deflist"]
-suppress_warnings = ["myst.header"]  # the first heading of some notebooks is of the second level
+myst_enable_extensions = ["attrs_block", "deflist", "substitution"]
+# Numbers that pages name, from where they are set.
+myst_substitutions = {
+    **{name: f"{value:g}" for name, value in asdict(DEFAULT_THRESHOLDS).items()},
+    "clipped_percent": f"{100 * DEFAULT_THRESHOLDS.clipped_fraction:g}",
+    "most_uploads": str(MOST_UPLOADS),
+    "version": __version__,
+}
+suppress_warnings = [
+    "myst.header",  # the first heading of some notebooks is of the second level
+    "myst-nb.lexer",  # pages whose code is not run do not know their language
+]
 
 # Pages run their code when they are built; notebooks have the outputs that the tests compare.
 nb_execution_mode = "cache"
