@@ -17,13 +17,13 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture
 def table(frame: pd.DataFrame) -> PagedTable:
-    table = PagedTable("Recordings", Guard(StatusLine()))
+    table = PagedTable("Recordings", Guard(StatusLine()), print)
     table.show(frame)
     return table
 
 
 def shown(table: PagedTable) -> list[str]:
-    return re.findall(r"<td>(r\d+)</td>", html(table))
+    return re.findall(r'data-click="row:\d+">(r\d+)</button>', html(table))
 
 
 def html(table: PagedTable) -> str:
@@ -77,7 +77,7 @@ def test_sorting_stays_when_another_table_has_the_column(
 
 def test_a_row_says_its_position_when_it_is_clicked(frame: pd.DataFrame) -> None:
     chosen: list[int] = []
-    table = PagedTable("Recordings", Guard(StatusLine()), choose=chosen.append)
+    table = PagedTable("Recordings", Guard(StatusLine()), chosen.append)
     table.show(frame)
     table.sort("score")
     table.widget.click(re.search('<tr data-click="(.*?)"', html(table))[1])
@@ -87,7 +87,7 @@ def test_a_row_says_its_position_when_it_is_clicked(frame: pd.DataFrame) -> None
 def test_a_marked_row_is_brought_into_view(table: PagedTable) -> None:
     table.mark(30)
     assert table.page == 2
-    assert re.search(r'aria-current="true"><td>r30<', html(table))
+    assert re.search(r'aria-current="true"><td><button[^>]*>r30<', html(table))
     table.mark(None)
     assert "aria-current" not in html(table)
 

@@ -242,8 +242,9 @@ def test_two_selections_are_compared_in_figure_numbers_and_code(explorer, page, 
     found = compare_by_tag(both, "selection", biomarkers="mental_strain").iloc[0]
     numbers = page.part('aria-label="A against B"')
     assert f"{found['difference']:.3f}" in numbers
-    counts = f"{found['recordings_level']} ({found['participants_level']})"
-    assert f"<td>{counts}</td>" in numbers
+    for side in ("reference", "level"):
+        for what in ("recordings", "participants"):
+            assert f">{found[f'{what}_{side}']}</td>" in numbers
     assert "A against B" in figure(page)
     names = {"pd": pd, "hr": helios_research, "results": results}
     exec(explorer.code().split("Explorer.")[1], names)  # noqa: S102 - our own code is what is tested

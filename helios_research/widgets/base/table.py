@@ -6,6 +6,7 @@ Only the rows on the page travel to the browser, so 100,000 rows cost it no more
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,41 +32,28 @@ class PagedTable:
     called when it changes.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting
+    def __init__(
         self,
         caption: str,
         guard: Guard,
-        *,
-        rows_on_a_page: int = ROWS_ON_A_PAGE,
-        sortable: bool = True,
-        wrapped: bool = False,
-        choose: Callable[[int], None] | None = None,
+        choose: Callable[[int], None],
         reordered: Callable[[], None] = lambda: None,
     ) -> None:
-        self._caption = caption
-        self._rows = rows_on_a_page
-        self._sortable, self._wrapped = sortable, wrapped
-        self._can_choose, self._reordered = choose is not None, reordered
-        self._frame = pd.DataFrame()
-        self._empty = ""
-        self._tips: Mapping[str, str] = {}
+        self._caption, self._reordered = caption, reordered
         self._sorted_by: Any = None
         self._descending = False
-        self.order: NDArray[np.int64] = np.arange(0)
-        self._marked: int | None = None
-        self.page = 1
         self.widget = Clickable(
             guard,
             sort=lambda place: self.sort(self._frame.columns[int(place)]),
             page=lambda page: self.turn_to(int(page)),
-            row=lambda position: choose(int(position)) if choose else None,
+            row=lambda position: choose(int(position)),
         )
-        self.show(self._frame)
+        self.show(pd.DataFrame())
 
     @property
     def pages(self) -> int:
         """Number of pages; an empty table has one."""
-        return max(1, ceil(len(self._frame) / self._rows))
+        return max(1, ceil(len(self._frame) / ROWS_ON_A_PAGE))
 
     def show(
         self,
@@ -79,7 +67,7 @@ class PagedTable:
         A cell whose text is in ``tips`` has the longer text as its title.
         """
         self._frame, self._empty, self._tips = frame, empty, tips or {}
-        self._marked = None
+        self._marked: int | None = None
         self._sort()
 
     def mark(self, position: int | None) -> None:
@@ -91,7 +79,7 @@ class PagedTable:
             self._draw()
         else:
             place = int(np.flatnonzero(self.order == position)[0])
-            self.turn_to(place // self._rows + 1)
+            self.turn_to(place // ROWS_ON_A_PAGE + 1)
 
     def turn_to(self, page: int) -> None:
         """Show a page, counted from 1; beyond the ends, the nearest one."""
@@ -111,29 +99,19 @@ class PagedTable:
         self.turn_to(1)
 
     def _draw(self) -> None:
-        start = (self.page - 1) * self._rows
-        shown = self.order[start : start + self._rows]
+        start = (self.page - 1) * ROWS_ON_A_PAGE
+        shown = self.order[start : start + ROWS_ON_A_PAGE]
         self.widget.value = self._page_html(shown) + self._turning_html(start, len(shown))
 
     def _page_html(self, shown: NDArray[np.int64]) -> str:
-        positions = shown.tolist()
-        body = (
-            table_html(
-                self._frame.iloc[shown],
-                caption=self._caption,
-                marked=[position == self._marked for position in positions],
-                wrapped=self._wrapped,
-                heads=self._heads_html() if self._sortable else None,
-                rows=positions if self._can_choose else (),
-                tips=self._tips,
-            )
-            if positions
-            else f'<p class="helios-muted">{escape(self._empty)}</p>'
-        )
+        body = f'<p class="helios-muted">{escape(self._empty)}</p>'
+        if len(shown):
+            rows, heads = self._frame.iloc[shown], self._heads_html()
+            places = {"rows": shown.tolist(), "marked": self._marked}
+            body = table_html(rows, self._caption, heads=heads, tips=self._tips, **places)
         return (
-            f'<div class="helios-scroll helios-page" style="--helios-rows: {self._rows + 1}" '
-            f'data-scroll="{self.page}" tabindex="0" role="region" '
-            f'aria-label="{escape(self._caption)}">{body}</div>'
+            f'<div class="helios-scroll helios-page" data-scroll="{self.page}" tabindex="0" '
+            f'role="region" aria-label="{escape(self._caption)}">{body}</div>'
         )
 
     def _heads_html(self) -> list[str]:
@@ -179,20 +157,19 @@ def sorted_positions(
     return np.asarray(ordered.index, dtype=np.int64)
 
 
-def table_html(  # noqa: PLR0913 - each is a setting
+def table_html(
     frame: pd.DataFrame,
-    *,
     caption: str,
-    marked: Sequence[bool] = (),
-    wrapped: bool = False,
-    heads: Sequence[str] | None = None,
+    *,
+    heads: Sequence[str] = (),
     rows: Sequence[int] = (),
-    tips: Mapping[str, str] | None = None,
+    marked: int | None = None,
+    tips: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Draw all rows; nothing from the table is markup, and ``wrapped`` text is not cut.
+    """Draw all rows; nothing from the table is markup.
 
     ``heads`` are the header cells behind their ``<th scope="col"``, if they are more than names;
-    ``rows`` what a click on each row says.
+    ``rows`` what a click on each row says, and ``marked`` the one of them that is highlighted.
     """
     dtypes = [frame[name].dtype for name in frame.columns]
     numeric = [is_numeric_dtype(dtype) and not is_bool_dtype(dtype) for dtype in dtypes]
@@ -202,19 +179,22 @@ def table_html(  # noqa: PLR0913 - each is a setting
         f'<th scope="col"{mark}{name}</th>' for name, mark in zip(named, marks, strict=True)
     )
     columns = [
-        [escape(text) if wrapped else cut(text, tip=(tips or {}).get(text, "")) for text in texts]
-        for texts in (cell_texts(frame[name]) for name in frame.columns)
+        [cut(text, tip=tips.get(text, "")) for text in cell_texts(frame[name])]
+        for name in frame.columns
     ]
-    here = ' class="helios-marked" aria-current="true"'
-    body = "".join(
-        _row_html(
-            cells, marks, here if marked and marked[number] else "", rows[number] if rows else None
-        )
-        for number, cells in enumerate(zip(*columns, strict=True))
-    )
-    classes = "helios-table helios-wrapped" if wrapped else "helios-table"
+    looks = [""] * len(frame)
+    if rows:
+        # The first cell is a button too, for the keyboard.
+        button = '<button type="button" class="helios-head" data-click="row:{}">{}</button>'
+        columns[0] = [button.format(*pair) for pair in zip(rows, columns[0], strict=True)]
+        here = ' class="helios-marked" aria-current="true"'
+        looks = [f' data-click="row:{row}"{here if row == marked else ""}' for row in rows]
+    body = ""
+    for look, cells in zip(looks, zip(*columns, strict=True), strict=True):
+        drawn = (f"<td{mark}>{cell}</td>" for mark, cell in zip(marks, cells, strict=True))
+        body += f"<tr{look}>{''.join(drawn)}</tr>"
     return (
-        f'<table class="{classes}" aria-label="{escape(caption)}"><thead><tr data-arrows>{head}'
+        f'<table class="helios-table" aria-label="{escape(caption)}"><thead><tr data-arrows>{head}'
         f"</tr></thead><tbody{' data-arrows' if rows else ''}>{body}</tbody></table>"
     )
 
@@ -230,17 +210,6 @@ def html_table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str)
         f'<table class="helios-table helios-wrapped" aria-label="{escape(label)}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
-
-
-def _row_html(cells: Sequence[str], marks: Sequence[str], looks: str, row: int | None) -> str:
-    first, *others = cells
-    if row is not None:
-        first = f'<button type="button" class="helios-head" data-click="row:{row}">{first}</button>'
-    drawn = "".join(
-        f"<td{mark}>{cell}</td>" for cell, mark in zip([first, *others], marks, strict=True)
-    )
-    click = "" if row is None else f' data-click="row:{row}"'
-    return f"<tr{looks}{click}>{drawn}</tr>"
 
 
 def cell_texts(values: "pd.Series[Any]") -> list[str]:

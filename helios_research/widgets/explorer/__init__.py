@@ -205,9 +205,7 @@ class Explorer(Panel):
             code=lambda _: self._toggle_code(),
         )
         self._code = markup()
-        self._table = PagedTable(
-            "Recordings shown", guard, choose=self._choose, reordered=self._follow_order
-        )
+        self._table = PagedTable("Recordings shown", guard, self._choose, self._follow_order)
         self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
         panes = {
             "choices": [self._choices.widget, self._filters.widget],

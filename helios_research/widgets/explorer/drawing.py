@@ -84,34 +84,23 @@ def compared_html(state: ExplorerState) -> str:
     if state.kept is None or not state.view.kind.has_scores:
         return ""
     found = compare_by_tag(state.drawn, SIDES, biomarkers=list(state.view.biomarkers))
-    bucketed = found["bucketed"]
-    value, low, high = (
-        found[f"difference{end}"].mask(bucketed, found[f"effect{end}"])
-        for end in ("", "_low", "_high")
+    # Points of the score, or where it has only four levels P(higher in B) - P(higher in A).
+    low, value, high = (
+        found[f"difference{end}"].fillna(found[f"effect{end}"]) for end in ("_low", "", "_high")
     )
-    sides = ("A", "reference"), ("B", "level")
+    sides = {"A": "reference", "B": "level"}
     counts = {
-        side: [
-            f"{recordings:,} ({people:,})"
-            for recordings, people in zip(
-                found[f"recordings_{name}"], found[f"participants_{name}"], strict=True
-            )
-        ]
-        for side, name in sides
+        f"{side}: {what}": found[f"{what}_{name}"]
+        for side, name in sides.items()
+        for what in ("recordings", "participants")
     }
     rows = pd.DataFrame(
-        {
-            "Score": found["biomarker"].map(label_of),
-            **{f"{side}: recordings (participants)": texts for side, texts in counts.items()},
-            "B \N{MINUS SIGN} A": value,
-            "from": low,
-            "to": high,
-            "p (Holm)": found["p_holm"].fillna(found["p"]),
-        }
+        {"Score": found["biomarker"].map(label_of), **counts, "B \N{MINUS SIGN} A": value}
+        | {"from": low, "to": high, "p (Holm)": found["p_holm"].fillna(found["p"])}
     )
     notes = [str(found.attrs["method"]), *map(str, found.attrs["warnings"])]
     return (
-        f'<div class="helios-scroll">{table_html(rows, caption="A against B")}</div>'
+        f'<div class="helios-scroll">{table_html(rows, "A against B")}</div>'
         f'<details data-name="method"><summary>How this is computed</summary>'
         f"<p>{escape(' '.join(notes))}</p></details>"
     )
