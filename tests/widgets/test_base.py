@@ -115,6 +115,23 @@ def test_callbacks_run_one_at_a_time(status: StatusLine) -> None:
     assert seen == ["begin", "end"] * 3
 
 
+def test_a_panel_is_marked_as_busy_only_while_a_callback_takes_long(
+    status: StatusLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helios_research.widgets.base.BUSY_S", 0.01)
+    guard, marked = Guard(status), []
+
+    def is_marked(wait_s: float) -> None:
+        threading.Event().wait(wait_s)
+        marked.append("helios-busy" in status.widget._dom_classes)
+
+    slow, quick = guard(is_marked), guard(is_marked)
+    guard(slow)(0.3)
+    quick(0)
+    assert marked == [True, False]
+    assert "helios-busy" not in status.widget._dom_classes
+
+
 # --- panels ---------------------------------------------------------------------------------------
 
 

@@ -230,6 +230,9 @@ def test_it_is_readable_in_the_dark(lab, open_in_lab: Opener, keep):
         expect(first).to_be_visible()
         ink, paper = first.evaluate(INK_AND_PAPER)
         assert ink - paper > 120, place
+    page.get_by_role("button", name="Figure", exact=True).click()
+    shade = page.locator(FIGURE).evaluate("image => getComputedStyle(image).filter")
+    assert "invert" in shade, "a figure in the dark is dark"
     keep(page, "explorer-dark")
 
 

@@ -178,9 +178,10 @@ def table_html(
     head = "".join(
         f'<th scope="col"{mark}{name}</th>' for name, mark in zip(named, marks, strict=True)
     )
+    # Where rows are chosen, number and name stay in view, so a name is short.
     columns = [
-        [cut(text, tip=tips.get(text, "")) for text in cell_texts(frame[name])]
-        for name in frame.columns
+        [cut(text, 18 if rows and place == 1 else 32, tips.get(text, "")) for text in texts]
+        for place, texts in enumerate(cell_texts(frame[name]) for name in frame.columns)
     ]
     looks = [""] * len(frame)
     if rows:

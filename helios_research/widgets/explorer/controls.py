@@ -34,7 +34,7 @@ from helios_research.widgets.explorer.source import label_of, value_words
 
 # More suggestions than anyone reads only slow the browser; any label can still be typed.
 _MOST_SUGGESTED = 1_000
-_LONGEST_OPTION, _LONGEST_LEVEL = 32, 22
+_LONGEST_OPTION, _LONGEST_LEVEL = 32, 19
 _BINS = 20
 _NO_COLOUR = "no colour"
 _WIDE = {"description_width": "6.2em"}
@@ -170,7 +170,9 @@ class FilterPanel(ControlGroup):
 
     @property
     def _edges(self) -> Floats:
-        return np.linspace(*self._ends, _BINS + 1)
+        edges = np.linspace(*self._ends, _BINS + 1)
+        edges[1:-1] = edges[1:-1].round(9)
+        return edges
 
     def _offer_range(self) -> None:
         name, state = self.score.value, self._state
