@@ -55,7 +55,7 @@ def _hidden(values: "pd.Series[str]", column: str, code: str) -> dict[str, Probl
     return {
         value: Problem(
             f"It has {HIDDEN}, so that it is not {shortened(right)!r}.",
-            f"Type it again, or change it with {_replacing(column, value, right)}.",
+            f"Type it again {_replacing(column, value, right)}",
             Severity.ERROR if is_split[value] and code != "INVALID_ROW" else Severity.WARNING,
         )
         for value, right in seen.items()
@@ -80,7 +80,7 @@ def _alike(
                 found[value] = Problem(
                     f"It differs only in {words} from {shortened(other)!r} (row {row_of[other]}), "
                     "but counts as another one.",
-                    f"If they are the same, write both alike, as with {_replacing(column, value, other)}.",
+                    f"If they are the same, write both alike {_replacing(column, value, other)}",
                     Severity.WARNING,
                 )
         keys = {value: plain for plain, value in firsts.items()}
@@ -88,7 +88,8 @@ def _alike(
 
 
 def _replacing(column: str, value: str, right: str) -> str:
-    return f"df = df.replace({literal({column: {shortened(value): shortened(right)}})})"
+    line = f"df = df.replace({literal({column: {shortened(value): shortened(right)}})})"
+    return f"in the table, or run this line, where df is the table: {line}."
 
 
 def check_people(tables: CohortTables, good: pd.DataFrame, issues: Issues) -> None:

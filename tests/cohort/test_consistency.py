@@ -99,8 +99,8 @@ def test_a_label_that_differs_by_what_cannot_be_seen_is_an_error_with_the_line(
         "It has unusual spaces or dashes, invisible characters or accents stored apart from their "
         f"letters, so that it is not {right!r}."
     )
-    said, _, line = remedy.partition(" with ")
-    assert said == "Type it again, or change it"
+    said, _, line = remedy.partition(": ")
+    assert said == "Type it again in the table, or run this line, where df is the table"
     df = table_of(*({"user_label": label} for label in (wrong, right, "P02", wrong)))
     scope = {"df": df}
     exec(line.removesuffix("."), scope)  # noqa: S102 - the line that a researcher is told to run
@@ -150,7 +150,7 @@ def test_a_difference_that_may_be_meant_is_a_warning_that_names_the_other(cohort
         f"It differs only in {words} from {labels[0]!r} (row 2), but counts as another one."
     )
     assert cohort.issues.causes["remedy"][0] == (
-        "If they are the same, write both alike, as with "
+        "If they are the same, write both alike in the table, or run this line, where df is the table: "
         f'df = df.replace({{"user_label": {{"{labels[1]}": "{labels[0]}"}}}}).'
     )
     assert cohort.is_valid.all()
