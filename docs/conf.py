@@ -51,6 +51,7 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {release}"
 html_show_sourcelink = False
+html_search_scorer = str(HERE / "scorer.js")
 html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],

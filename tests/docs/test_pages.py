@@ -18,7 +18,11 @@ BLOCKS = {
     str(path.relative_to(DOCS)): found
     for path in sorted(DOCS.rglob("*.md"))
     if "generated" not in path.parts
-    and (found := re.findall(r"^ *```python\n(.*?)```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+    and (
+        found := re.findall(
+            r"^ *```python\n(.*?)```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+    )
 }
 # Rows that each table of the pages gives.
 ROWS = {
