@@ -37,13 +37,9 @@ class Outcome(StrEnum):
     INVITED = "invited"
     PENDING = "pending"
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it may change by itself, or by the next submission."""
-        return self in OPEN_OUTCOMES
-
 
 OPEN_OUTCOMES = (Outcome.INVITED, Outcome.PENDING)
+"""Those that are not final."""
 
 
 class Verdict(StrEnum):

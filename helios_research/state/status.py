@@ -28,7 +28,7 @@ from helios_research.codes import (
     HeliosCode,
     explain,
 )
-from helios_research.columns import Outcome, Verdict
+from helios_research.columns import OPEN_OUTCOMES, Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.preflight_checks.check import UNREADABLE, Check
 from helios_research.state.rows import Rejection, Row
@@ -419,7 +419,7 @@ class Progress:
     @property
     def done(self) -> int:
         """Rows that have their final outcome."""
-        return self.total - sum(count for name, count in self.outcomes.items() if name.is_open)
+        return self.total - sum(self.outcomes.get(name, 0) for name in OPEN_OUTCOMES)
 
     @property
     def left(self) -> int:

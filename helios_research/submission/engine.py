@@ -20,7 +20,7 @@ from helios_research.api.models import Account
 from helios_research.api.transport import Failure, Result
 from helios_research.codes import explain
 from helios_research.cohort import Cohort
-from helios_research.columns import Outcome, Source
+from helios_research.columns import OPEN_OUTCOMES, Outcome, Source
 from helios_research.errors import (
     ErrorRateError,
     HeliosResearchError,
@@ -220,7 +220,7 @@ class Runner:
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1
         self._counts[after] += 1
-        self._finished_here += not after.is_open and after is not before
+        self._finished_here += after not in OPEN_OUTCOMES and after is not before
 
     def _fail(self, error: Exception) -> None:
         """End the submission at once: the queue may be waiting for a slow file for long."""

@@ -83,7 +83,7 @@ class ResultsSource:
             for name, dtype in self.table.dtypes.items()
             if isinstance(name, str) and is_numeric_dtype(dtype) and not is_bool_dtype(dtype)
         ]
-        varied = [name for name in others if self.table[name].nunique() > 1]
+        varied = [name for name in others if len(self.table[name].dropna().unique()) > 1]
         return tuple(dict.fromkeys([*self.biomarkers, *varied]))
 
     def levels(self, column: str) -> tuple[tuple[str | None, ...], Codes]:

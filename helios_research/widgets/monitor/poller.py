@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from helios_research._util.text import counted, in_local_time
-from helios_research.columns import Outcome
+from helios_research.columns import OPEN_OUTCOMES, Outcome
 from helios_research.errors import HeliosResearchError
 from helios_research.ledger import Ledger, Setting, Transition
 from helios_research.ledger.storage import DATABASE_NAME, Holder, holder_of
@@ -132,7 +132,7 @@ def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts
         mark, last_change = entry.transition_id, entry.at
         code = entry.note.get("error_code")
         outcome = outcome_in(entry.state, code)
-        if outcome.is_open:
+        if outcome in OPEN_OUTCOMES:
             continue
         outcomes[outcome] += 1
         outcomes[Outcome.PENDING] = max(0, outcomes[Outcome.PENDING] - 1)
