@@ -117,7 +117,8 @@ def is_whole(cohort: hr.Cohort, folder: Path) -> None:
     for row in rows:
         assert (row.rejection is None) <= (row.digest is not None)
         assert row.position not in rejected or row.rejection is not None
-    assert set(cohort.issues.rows["row"]) <= {1, *cohort.row_numbers}
+    # The header of a file is row 1, that of a DataFrame row 0.
+    assert set(cohort.issues.rows["row"]) <= {0, 1, *cohort.row_numbers}
     assert "<script>" not in cohort._repr_html_()
     cohort.save(folder / "cohort.parquet")
     pd.testing.assert_frame_equal(hr.Cohort.load(folder / "cohort.parquet").frame, cohort.frame)
