@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ LEVEL = "visit"
 _IMPORT_ID = re.compile(r'\s*\{\s*"ImportId"')
 _LOOKED_AT_FIRST = 5
 """Rows at the beginning in which names of columns are looked for (our choice)."""
+
+_AS_WIDE = 'Write it as in wide=["recording_t1", "recording_t2"].'
 
 Positions = NDArray[np.int64]
 
@@ -115,7 +117,7 @@ def _long(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     _check_wide(raw, mapping)
     levels = level_names(mapping.wide["recording"])
     repeated = taken(raw, np.repeat(np.arange(len(raw.cells)), len(levels)))
-    used = [name for names in mapping.wide.values() for name in names]
+    used = [*chain.from_iterable(mapping.wide.values())]
     level = pd.Categorical(levels * len(raw.cells), categories=levels, ordered=True)
     frames = [
         whole.drop(columns=used).assign(
@@ -132,27 +134,24 @@ def _long(raw: RawTable, mapping: ColumnMapping) -> RawTable:
 
 
 def _check_wide(raw: RawTable, mapping: ColumnMapping) -> None:
-    used = [name for names in mapping.wide.values() for name in names]
-    lacking = next((name for name in used if name not in raw.cells.columns), None)
-    lengths = {len(names) for names in mapping.wide.values()}
-    made = {LEVEL, *mapping.wide} & {*raw.cells.columns} - {*used}
-    what, remedy = "", "Write wide= as in wide=" + '["recording_t1", "recording_t2"].'
-    if (
-        "recording" not in mapping.wide
-        or mapping.columns.get("recording", "recording") != "recording"
+    names = [*chain.from_iterable(mapping.wide.values())]
+    lengths = {len(columns) for columns in mapping.wide.values()}
+    lacking = [name for name in names if name not in raw.cells]
+    made = sorted({LEVEL, *mapping.wide} & {*raw.cells.columns} - {*names})
+    for is_wrong, what in (
+        (
+            "recording" not in mapping.wide or "recording" in mapping.columns,
+            "wide= has to name the columns of 'recording', and columns= none",
+        ),
+        (lacking, f"wide= names {lacking}, which the table does not have"),
+        (
+            len(lengths) > 1 or len({*names}) < len(names) or min(lengths) < 2,
+            "wide= has to name two or more different columns, as many for each field",
+        ),
+        (made, f"wide= makes columns that are there already, {made}: rename them"),
     ):
-        what = "wide= has to name the columns of 'recording', and columns= none"
-    elif lacking is not None:
-        what, remedy = (
-            f"wide= names {lacking!r}, but there is no such column",
-            "Check the spelling.",
-        )
-    elif len(lengths) > 1 or len(used) > len(set(used)) or min(lengths) < 2:
-        what = "wide= has to name two or more different columns, as many for each field"
-    elif made:
-        what, remedy = f"wide= makes a column {min(made)!r}, and there is one already", "Rename it."
-    if what:
-        raise ColumnsError.mapping(raw.source, what, remedy)
+        if is_wrong:
+            raise ColumnsError.mapping(raw.source, what, _AS_WIDE)
 
 
 def _in_turn(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[Any]":
@@ -195,13 +194,10 @@ def _filled(raw: RawTable, mapping: ColumnMapping, more: Sequence[str]) -> RawTa
 
 
 def _check_fillable(raw: RawTable, mapping: ColumnMapping, more: Sequence[str]) -> None:
-    if "user_label" not in mapping.columns:
-        what = "fill_within= needs a column for 'user_label'"
-        raise ColumnsError.mapping(raw.source, what, 'Name it with columns={"user_label": "…"}.')
-    for name in map(mapping.name_of, more):
-        if name not in raw.cells.columns:
-            what = f"fill_within= names {name!r}, but there is no such column"
-            raise ColumnsError.mapping(raw.source, what, "Check the spelling.")
+    lacking = [name for name in map(mapping.name_of, more) if name not in raw.cells]
+    if lacking or "user_label" not in mapping.columns:
+        what = f"fill_within= needs the columns {', '.join(lacking) or 'user_label'}"
+        raise ColumnsError.mapping(raw.source, what, "Check the spelling, also of columns=.")
 
 
 def _meanings(cells: "pd.Series[Any]", field: str, mapping: ColumnMapping) -> "pd.Series[str]":

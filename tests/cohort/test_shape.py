@@ -1,12 +1,14 @@
 """Rows and columns that are not one recording each: declared, or refused with the declaration."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from helios_research.cohort import Cohort, read_cohort
+from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.shape import level_names
 from helios_research.errors import ColumnsError
 from support import tables
@@ -112,7 +114,7 @@ def test_what_is_not_filled_without_being_declared_says_the_line(written):
     remedies = set(cohort.issues.causes["remedy"])
     assert remedies == {
         'Fill in the recording, or declare fill_within="user_label", which leaves out rows without '
-        "one.",
+        "one, or let the participant record: study.invite.",
         *(
             f'Fill in the {words}, or declare fill_within="user_label", which takes it from the '
             "participant's other rows."
@@ -144,12 +146,12 @@ def test_a_damaged_row_is_not_left_out(tmp_path):
     ("arguments", "sentence"),
     [
         ({"fill_within": "site"}, 'Write fill_within="user_label".'),
-        ({"fill_within": {"user_label": ["amr"]}}, "fill_within= names 'amr', but there is no such"),
-        ({"wide": ["a", "b"]}, "wide= names 'a', but there is no such column. Check the spelling."),
+        ({"fill_within": {"user_label": ["amr"]}}, "fill_within= needs the columns amr. Check"),
+        ({"wide": ["a", "b"]}, "wide= names ['a', 'b'], which the table does not have."),
         ({"wide": ["accent"]}, "wide= has to name two or more different columns"),
         ({"wide": ["accent", "accent"]}, "wide= has to name two or more different columns"),
         ({"wide": {"phq9": ["accent", "language"]}}, "wide= has to name the columns of 'recording'"),
-        ({"wide": ["accent", "language"]}, "wide= makes a column 'recording', and there is one"),
+        ({"wide": ["accent", "language"]}, "wide= makes columns that are there already, ['recording']: rename"),
     ],
 )  # fmt: skip
 def test_a_shape_that_does_not_fit_is_refused(cohort_of, arguments, sentence):
@@ -200,6 +202,30 @@ def test_later_issues_of_wide_rows_find_their_own_recording(written):
     )
     extra["severity"] = extra["severity"].astype(cohort.issues.rows["severity"].dtype)
     assert cohort.with_issues(extra).is_valid.tolist() == [True, False, *[True] * 6]
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments"),
+    [
+        (tables.wide(), {**WIDE, "wide": RECORDINGS}),
+        (tables.redcap(), {**REDCAP, "fill_within": {"user_label": ["arm"]}}),
+    ],
+)
+def test_the_lines_that_make_the_same_cohort_have_the_shape(written, tmp_path, table, arguments):
+    written(table)
+    mapping = ColumnMapping.of(
+        arguments["columns"],
+        arguments["constants"],
+        (),
+        arguments.get("values"),
+        wide=arguments.get("wide"),
+        fill_within=arguments.get("fill_within"),
+    )
+    known = {"df": table}
+    exec(replace(mapping, root=str(tmp_path)).code("df"), known)  # noqa: S102
+    expected = Cohort.from_frame(table, root=tmp_path, **arguments)
+    pd.testing.assert_frame_equal(known["cohort"].fields, expected.fields)
+    assert known["cohort"].declared == expected.declared
 
 
 @pytest.mark.parametrize(
