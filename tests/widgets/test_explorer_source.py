@@ -126,10 +126,13 @@ def test_columns_and_codes_are_said_in_words_but_own_names_are_kept():
 
 
 def test_numbers_to_filter_by_are_the_scores_and_what_else_varies(results):
-    numbers = open_source(results.assign(phq9=range(len(results)), one=1)).numbers
+    nothing = pd.array([None] * len(results), dtype="Int64")
+    endless = [float("inf"), *range(1, len(results))]
+    own = {"phq9": range(len(results)), "one": 1, "nothing": nothing, "endless": endless}
+    numbers = open_source(results.assign(**own)).numbers
     assert numbers[0] == "mental_strain"
     assert {"phq9", "duration_s"} <= set(numbers)
-    assert "one" not in numbers
+    assert not {"one", "nothing", "endless"} & set(numbers)
 
 
 def test_a_recording_without_an_id_is_named_by_its_row(results):

@@ -52,11 +52,6 @@ class Details:
         scores = self._scores_html(row, position)
         return f"{scores}{_transcript_html(row)}{_metadata_html(row)}"
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether all baselines are computed; for 100,000 results that takes some seconds."""
-        return self._compared is not None
-
     def compared(self) -> pd.DataFrame:
         """Give ``analysis.baseline`` of all results; ``recording_id`` is the row here, from 0."""
         if self._compared is None:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from av import AudioFrame
 
 _CHOOSE = '<p class="helios-muted">Click a row of the table, or type its number.</p>'
-_COMPARING = (
-    '<p class="helios-muted" role="status">Computing the baselines of all participants …</p>'
-)
 
 # A Jupyter server drops messages beyond 1 MB a second, over 3 seconds (its default
 # iopub_data_rate_limit); text in base64 is a third longer than the bytes.
@@ -103,8 +100,6 @@ class RecordingPart(ControlGroup):
         located = self._source.locations
         location = None if located is None else located.iloc[self.position]
         self.audio.value = player_html(location, self._source.folder)
-        if not self._details.is_ready:
-            self.content.value = _COMPARING
         self.content.value = self._details.html(self.position)
 
     def _typed(self) -> None:

@@ -78,12 +78,7 @@ class ResultsSource:
     @cached_property
     def numbers(self) -> tuple[str, ...]:
         """Columns of numbers to filter by: the scores, then what else is measured."""
-        others = [
-            name
-            for name, dtype in self.table.dtypes.items()
-            if isinstance(name, str) and is_numeric_dtype(dtype) and not is_bool_dtype(dtype)
-        ]
-        varied = [name for name in others if len(self.table[name].dropna().unique()) > 1]
+        varied = [name for name in self.table.columns if _is_measured(name, self.table[name])]
         return tuple(dict.fromkeys([*self.biomarkers, *varied]))
 
     def levels(self, column: str) -> tuple[tuple[str | None, ...], Codes]:
@@ -170,6 +165,14 @@ def _tags(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(
         name for name in (*own, *common) if name == "outcome" or _has_few_values(table[name])
     )
+
+
+def _is_measured(name: object, values: "pd.Series[Any]") -> bool:
+    """Whether a column has numbers between two ends."""
+    if not isinstance(name, str) or not is_numeric_dtype(values) or is_bool_dtype(values):
+        return False
+    numbers = values.dropna().to_numpy(dtype=np.float64)
+    return bool(len(numbers) and np.isfinite(np.ptp(numbers)) and np.ptp(numbers) > 0)
 
 
 def _has_few_values(values: "pd.Series[Any]") -> bool:
