@@ -52,7 +52,7 @@ def completed(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     return _with_recordings(raw, mapping) if is_declared else raw
 
 
-def taken(raw: RawTable, positions: Positions) -> RawTable:
+def _taken(raw: RawTable, positions: Positions) -> RawTable:
     """Take rows, which may be the same ones several times, with their issues."""
     new_of: dict[int, list[int]] = {HEADER: [HEADER]}
     for new, old in enumerate(positions.tolist()):
@@ -88,7 +88,7 @@ def _without_import_ids(raw: RawTable) -> RawTable:
         return raw
     gone = marked[-1] + 1
     rows = f"row{'s' * (gone - 1)} {' and '.join(map(str, raw.row_numbers[:gone]))}"
-    kept = taken(raw, np.arange(gone, len(raw.cells)))
+    kept = _taken(raw, np.arange(gone, len(raw.cells)))
     what = f"Below the names are questions and import ids of Qualtrics, which are left out: {rows}."
     _note(kept, "row", what, "Check that nothing else is in it.")
     return kept
@@ -116,7 +116,7 @@ def _long(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     """Make one row for each recording of a row, in this order."""
     _check_wide(raw, mapping)
     levels = level_names(mapping.wide["recording"])
-    repeated = taken(raw, np.repeat(np.arange(len(raw.cells)), len(levels)))
+    repeated = _taken(raw, np.repeat(np.arange(len(raw.cells)), len(levels)))
     used = [*chain.from_iterable(mapping.wide.values())]
     level = pd.Categorical(levels * len(raw.cells), categories=levels, ordered=True)
     frames = [
@@ -230,7 +230,7 @@ def _with_recordings(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     gone[[row[0] for row in raw.issues.rows if row[0] != HEADER]] = False
     if not gone.any() or gone.all():
         return raw
-    kept = taken(raw, np.flatnonzero(~gone))
+    kept = _taken(raw, np.flatnonzero(~gone))
     rows = [str(row) for row in raw.row_numbers[gone]]
     if mapping.wide:
         rows = [f"{row} ({level})" for row, level in zip(rows, raw.cells[LEVEL][gone], strict=True)]

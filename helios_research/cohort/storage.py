@@ -105,8 +105,10 @@ def _kept_issues(issues: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) 
     positions = issues["position"].to_numpy()
     header = positions == HEADER
     stays = header | ~gone[np.where(header, 0, positions)] if len(gone) else header
-    for label in lost:
-        stays &= ~issues["problem"].str.contains(repr(shortened(label)), regex=False).to_numpy()
+    words = [repr(shortened(label)) for label in lost]
+    different = issues["problem"].unique()
+    naming = [problem for problem in different if any(word in problem for word in words)]
+    stays &= ~issues["problem"].isin(naming).to_numpy()
     new_positions = np.cumsum(~gone) - 1
     moved = [HEADER if place == HEADER else new_positions[place] for place in positions[stays]]
     kept: pd.DataFrame = issues[stays].reset_index(drop=True)

@@ -11,7 +11,6 @@ import pytest
 from helios_research.demo import demo_cohort_path
 from helios_research.errors import CohortError
 from helios_research.widgets import CohortMapper
-from helios_research.widgets import mapper as mapper_module
 from helios_research.widgets.mapper.controls import MOST_VALUES, NOT_GIVEN, SAME_FOR_ALL
 from support import tables
 
@@ -75,7 +74,7 @@ def test_a_constant_completes_the_cohort(mapper: CohortMapper) -> None:
     assert not constant.layout.display
     assert "Not chosen yet: language" in repr(mapper)
     constant.value = " en-GB "
-    assert repr(mapper) == "<CohortMapper: 39 of 42 rows can be sent; 3 errors, 0 warnings.>"
+    assert repr(mapper) == "<CohortMapper: 39 of 42 rows can be sent.>"
     assert set(mapper.cohort.fields["language"]) == {"en-GB"}
 
 
@@ -296,37 +295,6 @@ def test_a_row_that_is_left_out_says_so(tmp_path: Path, read: Callable[..., Any]
     mapper = CohortMapper(path, fill_within="user_label", constants={"language": "en"})
     mapper.row_control.value = 2
     assert "There is no recording in this row." in read(mapper).part(SENT)
-
-
-@pytest.fixture
-def long_table(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    """More rows than are looked at at once, of which every 6th is looked at first."""
-    monkeypatch.setattr(mapper_module, "ROWS_AT_ONCE", 20)
-    monkeypatch.setattr(mapper_module, "ROWS_CHECKED_FIRST", 10)
-    rows = pd.concat([table.head(1)] * 60, ignore_index=True)
-    rows["recording_id"] = [f"r{number}" for number in range(60)]
-    rows["VP-Code"] = [f"P{number:02}" for number in range(60)]
-    rows["Dateiname"] = [f"https://recordings.example.org/{number}.wav" for number in range(60)]
-    rows.loc[48, "Geburtsdatum"] = "13/04/1985"
-    rows.loc[50, "Geburtsdatum"] = "14/04/1985"
-    return rows
-
-
-def test_of_a_long_table_some_rows_are_looked_at_until_the_cohort_is_asked_for(
-    long_table: pd.DataFrame, read: Callable[..., Any]
-) -> None:
-    mapper = CohortMapper(long_table, root=demo_cohort_path())
-    say_language(mapper)
-    assert "Of 10 rows, spread over all 60: 9 of 10 rows can be sent; 1 error" in repr(mapper)
-    assert "mapper.cohort checks all" in repr(mapper)
-    shown = read(mapper).part(ISSUES)
-    assert "13/04/1985" in shown
-    assert "14/04/1985" not in shown
-    mapper.row_control.value = 51
-    assert "14/04/1985" in read(mapper).part(SENT)
-    assert len(mapper.cohort) == 60
-    assert repr(mapper).startswith("<CohortMapper: 58 of 60 rows can be sent; 2 errors")
-    assert "14/04/1985" in read(mapper).part(ISSUES)
 
 
 def test_a_column_for_two_fields_is_explained(mapper: CohortMapper) -> None:

@@ -7,14 +7,11 @@ from os import PathLike
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import pandas as pd
 
-from helios_research._util.text import counted
 from helios_research.cohort import Cohort
-from helios_research.cohort.cells import ArrowFrame, RawTable
+from helios_research.cohort.cells import ArrowFrame
 from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
-from helios_research.cohort.shape import taken
 from helios_research.columns import REQUIRED_FIELDS, Column
 from helios_research.errors import CohortError, HeliosResearchError
 from helios_research.state.rows import rows_of
@@ -32,12 +29,6 @@ from helios_research.widgets.mapper.controls import FIELDS, SAME_FOR_ALL, Mapper
 from helios_research.widgets.mapper.source import TableSource
 
 EXAMPLES = 3
-
-ROWS_AT_ONCE = 20_000
-"""In tables up to this length, all issues are shown within about half a second of a change."""
-
-ROWS_CHECKED_FIRST = 10_000
-"""In a longer table, so many rows, evenly spread, are checked until the cohort is asked for."""
 
 
 class CohortMapper(Panel):
@@ -127,12 +118,9 @@ class CohortMapper(Panel):
         CohortError
             If the choices make no cohort yet; the sentence says why.
         """
-        with self._guard.lock:
-            if self._cohort is None and not self._problem:
-                self._show_result(*self._make_cohort(self.mapping))
-            if self._cohort is None:
-                raise CohortError(self._problem)
-            return self._cohort
+        if self._cohort is None:
+            raise CohortError(self._problem)
+        return self._cohort
 
     def code(self, table: str = "df") -> str:
         """Write the lines of Python that make the same cohort.
@@ -230,40 +218,25 @@ class CohortMapper(Panel):
         code = escape(self.code())
         self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
         self._cohort, self._problem = None, _missing_choice(mapping)
-        if self._problem:
-            self._show_problem()
-        elif len(self._cells) <= ROWS_AT_ONCE:
-            self._show_result(*self._make_cohort(mapping))
-        else:
-            self._check_some(mapping)
+        if not self._problem:
+            try:
+                self._cohort = self._source.cohort(mapping)
+            except HeliosResearchError as error:
+                self._problem = str(error)
+        self._show_result()
         self._show_sent()
         self.render_static_soon()
 
-    def _show_result(self, cohort: Cohort | None, problem: str) -> None:
-        self._cohort, self._problem = cohort, problem
+    def _show_result(self) -> None:
+        cohort = self._cohort
         if cohort is None:
-            self._show_problem()
+            self._status.show(self._problem, failed=True)
+            issues = "<p>Issues are shown once all required fields are chosen.</p>"
         else:
-            self._issues.value = _region("Issues", cohort.issues._repr_html_())
-            self._status.show(f"{_summary(cohort)}.")
-
-    def _show_problem(self) -> None:
-        self._status.show(self._problem, failed=True)
-        self._issues.value = _region(
-            "Issues",
-            '<p class="helios-muted">Issues are shown once all required fields are chosen.</p>',
-        )
-
-    def _check_some(self, mapping: ColumnMapping) -> None:
-        raw = self._source.raw
-        rows = np.arange(0, len(raw.frame), -(-len(raw.frame) // ROWS_CHECKED_FIRST))
-        some, problem = self._make_cohort(mapping, taken(raw, rows))
-        if some is None:
-            self._show_result(None, problem)
-            return
-        about = f"{len(some):,} rows, spread over all {len(self._cells):,}"
-        self._status.show(f"Of {about}: {_summary(some)}. mapper.cohort checks all.")
-        self._issues.value = _region("Issues", some.issues._repr_html_())
+            valid = int(cohort.is_valid.sum())
+            self._status.show(f"{valid:,} of {len(cohort):,} rows can be sent.")
+            issues = cohort.issues._repr_html_()
+        self._issues.value = _region("Issues", issues)
 
     def _sample(self, field: Column, column: str | None) -> str:
         text = field.meaning
@@ -278,12 +251,12 @@ class CohortMapper(Panel):
         self._sent.value = _region("What would be sent", self._sent_html())
 
     def _sent_html(self) -> str:
-        if self._problem:
+        if self._cohort is None:
             return '<p class="helios-muted">Nothing yet.</p>'
-        alone = self._row_alone(self.row_control.value)
-        if not len(alone):
+        others = self._cohort.row_numbers != self.row_control.value
+        if others.all():
             return '<p class="helios-muted">There is no recording in this row.</p>'
-        row = rows_of(alone)[0]
+        row = rows_of(self._cohort.without(others.to_numpy()))[0]
         if row.rejection is not None:
             reason = escape(row.rejection.error_reason)
             return f'<p class="helios-status helios-failed">Not sent. {reason}</p>'
@@ -295,23 +268,6 @@ class CohortMapper(Panel):
             f"{table_html(pairs, caption='What would be sent')}"
             f'<p class="helios-muted">These columns are not sent: {cut(staying, 120)}</p>'
         )
-
-    def _row_alone(self, row: int) -> Cohort:
-        """Give the cohort of one row; in a long table it is made alone until all are."""
-        cohort, raw = self._cohort, self._source.raw
-        if cohort is None:
-            cohort = self._source.cohort(
-                self.mapping, taken(raw, np.flatnonzero(raw.row_numbers == row))
-            )
-        return cohort.without((cohort.row_numbers != row).to_numpy())
-
-    def _make_cohort(
-        self, mapping: ColumnMapping, raw: RawTable | None = None
-    ) -> tuple[Cohort | None, str]:
-        try:
-            return self._source.cohort(mapping, raw), ""
-        except HeliosResearchError as error:
-            return None, str(error)
 
     def _go_to_next_issue(self) -> None:
         rows = sorted(set(self.cohort.issues.rows["row"]) & set(self.cohort.row_numbers))
@@ -333,15 +289,6 @@ def _missing_choice(mapping: ColumnMapping) -> str:
     )
 
 
-def _summary(cohort: Cohort) -> str:
-    issues = cohort.issues.rows
-    errors = int((issues["severity"] == "error").sum())
-    return (
-        f"{int(cohort.is_valid.sum()):,} of {len(cohort):,} rows can be sent; "
-        f"{counted(errors, 'error')}, {counted(len(issues) - errors, 'warning')}"
-    )
-
-
 # --- drawing --------------------------------------------------------------------------------------
 
 
@@ -357,12 +304,9 @@ def _region(label: str, html: str) -> str:
 
 def _pairs(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Write a request's JSON as pairs: ``user.birthSex``, ``tags.arm``."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in request.items():
-        if isinstance(value, Mapping):
-            pairs += [(f"{name}.{inner}", str(part)) for inner, part in value.items()]
-        elif isinstance(value, list):
-            pairs += [(f"{name}.{tag['name']}", str(tag["value"])) for tag in value]
-        else:
-            pairs.append((name, str(value)))
-    return pairs
+    tags = {tag["name"]: tag["value"] for tag in request.get("tags", ())}
+    return [
+        (f"{name}.{inner}" if inner else name, str(part))
+        for name, value in {**request, "tags": tags}.items()
+        for inner, part in (value if isinstance(value, Mapping) else {"": value}).items()
+    ]

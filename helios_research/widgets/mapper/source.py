@@ -1,6 +1,6 @@
 """The table of a mapper, a file or a DataFrame, and the cohort and the code that choices make of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ class TableSource:
             raise CohortError(message)
         return cls(raw, reshaped(raw, given).cells, path, sheet)
 
-    def cohort(self, mapping: ColumnMapping, raw: RawTable | None = None) -> Cohort:
-        """Make the cohort that the code makes, or one of some rows."""
+    def cohort(self, mapping: ColumnMapping) -> Cohort:
+        """Make the cohort that the code makes."""
         for name in self.cells.columns:
             if name in STANDARD_FIELDS and mapping.columns.get(name) != name:
                 what = f"has a column {name!r} that is not to be the field"
@@ -47,4 +47,6 @@ class TableSource:
                 )
         home = Path.cwd() if self.path is None else Path(self.path).expanduser().absolute().parent
         root = resolve_root(mapping.root, home)
-        return Cohort(build(self.raw if raw is None else raw, mapping, root))
+        # As in the code, which names no column that is named like its field.
+        named = {field: name for field, name in mapping.columns.items() if field != name}
+        return Cohort(build(self.raw, replace(mapping, columns=named), root))
