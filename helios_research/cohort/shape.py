@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research.cohort.cells import RawTable, as_text, storable
+from helios_research.cohort.cells import RawTable, as_text, cell_text, storable
 from helios_research.cohort.declarations import as_declared
 from helios_research.cohort.guessing import guess_columns
 from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping
@@ -95,8 +95,8 @@ def _without_import_ids(raw: RawTable) -> RawTable:
 
 
 def _are_import_ids(cells: "pd.Series[Any]") -> bool:
-    filled = [cell for cell in cells.dropna() if cell != ""]
-    return bool(filled) and all(isinstance(cell, str) and _IMPORT_ID.match(cell) for cell in filled)
+    filled = [text for text in map(cell_text, cells) if text and text.strip()]
+    return bool(filled) and all(map(_IMPORT_ID.match, filled))
 
 
 def names_further_down(raw: RawTable) -> ColumnsError | None:

@@ -4,6 +4,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -297,6 +299,29 @@ def test_the_rows_that_qualtrics_adds_are_no_data(tmp_path, ending):
         "Below the names are questions and import ids of Qualtrics, which are left out: rows 2 and 3. "
         "Check that nothing else is in it."
     ]
+
+
+def test_cells_that_hold_arrays_are_no_import_ids(cohort_of):
+    assert cohort_of({"embedding": np.array([1.0, 2.0])}).is_valid.all()
+
+
+@pytest.mark.parametrize("field", ["user_label", "date_of_birth"])
+def test_blank_cells_of_merged_ones_are_said_to_be_so(tmp_path, table_of, folder, field):
+    book = openpyxl.Workbook()
+    table = table_of({}, {}, {"user_label": "P02"})
+    for cells in tables.rows_of(table):
+        book.active.append(cells)
+    column = list(table).index(field) + 1
+    book.active.merge_cells(start_row=2, end_row=3, start_column=column, end_column=column)
+    book.save(folder / "m.xlsx")
+    (issue,) = read_cohort(folder / "m.xlsx").issues.rows.itertuples()
+    assert (issue.row, issue.column, issue.problem) == (3, field, "The cell is blank.")
+    remedy = {
+        "user_label": "Fill in the user label, in each row that was merged with others too.",
+        "date_of_birth": 'Fill in the date of birth, or declare fill_within="user_label", which takes '
+        "it from the participant's other rows.",
+    }
+    assert issue.remedy == remedy[field]
 
 
 def stray(cohort: Cohort) -> list[tuple[int, str]]:
