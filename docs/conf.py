@@ -99,7 +99,7 @@ def _columns() -> str:
         "Causes of issues": columns.CAUSES,
         "Checks before sending": columns.CHECKS,
         "Borderline recordings": columns.BORDERLINE,
-        "Invitations": columns.INVITATIONS,
+        "Participants to mail": columns.INVITATIONS,
         "Runs of a participant who has withdrawn": columns.WITHDRAWN_RUNS,
     }
     parts = (f"## {title}\n\n{_table(found)}\n" for title, found in tables.items())
