@@ -51,9 +51,12 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {release}"
 html_show_sourcelink = False
-html_search_scorer = str(HERE / "scorer.js")
+html_search_scorer = str(HERE / "site" / "scorer.js")
+html_static_path = ["site"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "navigation_with_keys": False,
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
