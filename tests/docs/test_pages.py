@@ -1,4 +1,4 @@
-"""The lines of the documentation's pages run as they are pasted, on tables as the pages describe them."""
+"""The lines of the documentation and README run as they are pasted, on tables as they describe them."""
 
 import re
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from support import tables
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCKS = {
-    str(path.relative_to(DOCS)): found
-    for path in sorted(DOCS.rglob("*.md"))
+    path.relative_to(DOCS.parent).as_posix(): found
+    for path in sorted([*DOCS.rglob("*.md"), DOCS.parent / "README.md"])
     if "generated" not in path.parts
     and (
         found := re.findall(
@@ -91,7 +91,7 @@ def known(here: Path) -> Iterator[dict[str, object]]:
 def test_lines_run_as_pasted(known, page):
     for block in BLOCKS[page]:
         exec(dedent(block), known)  # noqa: S102 - pasting it is the test
-        for name in READS.findall(block) if page.startswith("table") else ():
+        for name in READS.findall(block) if page.startswith("docs/table") else ():
             cohort = known["cohort"]
             assert cohort.is_valid.all(), cohort.issues
             assert len(cohort) == ROWS[name]
