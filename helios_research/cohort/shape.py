@@ -101,9 +101,12 @@ def _are_import_ids(cells: "pd.Series[Any]") -> bool:
 
 def names_further_down(raw: RawTable) -> ColumnsError | None:
     """Say in which row the names of the columns are, where it is not the first."""
+    # Below a title, the delimiter may be unknown, and cells beyond the title's are in the issues.
+    beyond = {row[0]: row[3] for row in raw.issues.rows}
     for place in range(min(_LOOKED_AT_FIRST, len(raw.cells))):
-        cells = [cell for cell in raw.cells.iloc[place] if isinstance(cell, str)]
-        if len(guess_columns(cells)) > max(2, len(guess_columns(raw.cells.columns))):
+        cells = [cell_text(cell) or "" for cell in (*raw.cells.iloc[place], beyond.get(place))]
+        names = re.split(r"[;,|\t]", ",".join(cells))
+        if len(guess_columns(names)) > max(2, len(guess_columns(raw.cells.columns))):
             what = f"has the names of its columns in row {raw.row_numbers[place]}"
             return ColumnsError.names(raw.source, what, "Remove the rows above it.")
     return None

@@ -352,10 +352,15 @@ def test_a_second_row_of_names_is_one_issue(cohort_of):
     assert stray(cohort) == [(1, "The row looks like a second row of names.")]
 
 
-def test_names_below_a_title_are_found(tmp_path, table_of):
-    table = table_of({}, {})
-    rows = [["Night shift study", *[""] * 4], list(table.columns), *table.to_numpy().tolist()]
-    pd.DataFrame(rows).to_excel(tmp_path / "m.xlsx", index=False, header=False)
+@pytest.mark.parametrize("ending", ["xlsx", "csv", ", csv", "; csv"])
+def test_names_below_a_title_are_found(tmp_path, table_of, ending):
+    delimiter, _, ending = ending.rpartition(" ")
+    path = tmp_path / f"m.{ending}"
+    title, rows = [["Night shift study", *[""] * 4]], tables.rows_of(table_of({}, {}))
+    if delimiter:
+        path.write_text("\n".join(["Night shift study", *map(delimiter.join, rows)]))
+    else:
+        tables.write(path, title + rows)
     with pytest.raises(ColumnsError) as caught:
-        read_cohort(tmp_path / "m.xlsx")
+        read_cohort(path)
     assert "has the names of its columns in row 2. Remove the rows above it." in str(caught.value)
