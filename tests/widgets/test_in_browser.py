@@ -134,6 +134,10 @@ def test_a_submission_is_watched_stopped_and_continued(
     expect(bar).to_have_attribute("aria-valuetext", "12 of 12 done")
     expect(panel.get_by_role("table", name="Errors by code")).to_contain_text("invalid format")
     assert box(page, ".helios.widget-vbox")["height"] == pytest.approx(height, abs=2)
+    page.set_viewport_size({"width": 1000, "height": 900})
+    cut = "tiles => tiles.filter(tile => tile.scrollWidth > tile.clientWidth).length"
+    assert panel.get_by_role("listitem").evaluate_all(cut) == 0
+    page.set_viewport_size({"width": 1280, "height": 1400})
     for width in (1600, 800):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(300)
