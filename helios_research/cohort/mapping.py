@@ -241,7 +241,7 @@ def _check_constants(source: str, mapped: Mapping[str, str], constants: Mapping[
     for field in constants:
         _check_field(source, field, "")
         # No recording in any row: the participants are invited to make them.
-        if field in _NEVER_CONSTANT and (field, constants[field]) != ("recording", ""):
+        if field in _NEVER_CONSTANT and (field, constants[field] or "") != ("recording", ""):
             what = f"{field!r} cannot be the same in all rows"
             raise ColumnsError.mapping(source, what, "Name a column for it with columns=.")
         if field in mapped:
