@@ -5,9 +5,10 @@ import pytest
 
 from helios_research.cohort import Cohort
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.errors import ColumnsError
+from helios_research.errors import CohortError
 from helios_research.state.rows import rows_of
-from helios_research.widgets.mapper.source import TableSource
+from helios_research.widgets import CohortMapper
+from helios_research.widgets.mapper.controls import NOT_GIVEN
 
 
 @pytest.fixture
@@ -30,8 +31,14 @@ def mapping() -> ColumnMapping:
     return ColumnMapping(
         {"user_label": "who", "recording": "file", "date_of_birth": "born", "birth_sex": "sex"},
         {"language": "en-GB"},
-        ("arm", 'say "so"', "mood"),
+        ("mood", "arm", 'say "so"'),
     )
+
+
+def mapped(table: pd.DataFrame, mapping: ColumnMapping) -> CohortMapper:
+    """A mapper in which a mapping is chosen."""
+    tags = mapping.tags
+    return CohortMapper(table, columns=mapping.columns, constants=mapping.constants, tags=tags)
 
 
 def same(one: Cohort, other: Cohort) -> bool:
@@ -46,7 +53,7 @@ def same(one: Cohort, other: Cohort) -> bool:
 def test_the_code_makes_the_same_cohort(mapping: ColumnMapping, table: pd.DataFrame) -> None:
     names: dict[str, object] = {"raw": table}
     exec(mapping.code("raw"), names)  # noqa: S102 - running it is the test
-    assert same(names["cohort"], TableSource.of(table, mapping).cohort(mapping))
+    assert same(names["cohort"], mapped(table, mapping).cohort)
 
 
 def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
@@ -80,14 +87,15 @@ def test_the_code_reads_as_a_person_would_write_it(table: pd.DataFrame) -> None:
 def test_a_column_that_cannot_keep_its_name_is_named(
     mapping: ColumnMapping, table: pd.DataFrame, name: str, sentence: str
 ) -> None:
-    source = TableSource.of(table.assign(**{name: "x"}), mapping)
-    with pytest.raises(ColumnsError) as caught:
-        source.cohort(mapping)
+    mapper = mapped(table.assign(**{name: "x"}), mapping)
+    mapper.controls.fields["accent"].value = NOT_GIVEN
+    with pytest.raises(CohortError) as caught:
+        _ = mapper.cohort
     assert sentence in str(caught.value)
 
 
 def test_what_would_be_sent_is_what_is_sent(mapping: ColumnMapping, table: pd.DataFrame) -> None:
-    assert rows_of(TableSource.of(table, mapping).cohort(mapping))[1].request.to_record() == {
+    assert rows_of(mapped(table, mapping).cohort)[1].request.to_record() == {
         "user": {"userLabel": "007", "dateOfBirth": "1985-01-01", "birthSex": "MALE"},
         "language": "en-GB",
         "tags": [
@@ -102,7 +110,7 @@ def test_a_row_that_cannot_be_sent_has_no_request(
     mapping: ColumnMapping, table: pd.DataFrame
 ) -> None:
     table.loc[0, "born"] = "17.5.1990"
-    assert rows_of(TableSource.of(table, mapping).cohort(mapping))[0].request is None
+    assert rows_of(mapped(table, mapping).cohort)[0].request is None
 
 
 def test_the_columns_that_stay_are_known(table: pd.DataFrame) -> None:

@@ -3,17 +3,22 @@
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
 import pandas as pd
 
 from helios_research.cohort import Cohort
-from helios_research.cohort.cells import ArrowFrame
+from helios_research.cohort.cells import ArrowFrame, RawTable
 from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
-from helios_research.columns import REQUIRED_FIELDS, Column
-from helios_research.errors import CohortError, HeliosResearchError
+from helios_research.cohort.reading import raw_table
+from helios_research.cohort.recordings import resolve_root
+from helios_research.cohort.shape import reshaped
+from helios_research.cohort.table import build
+from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Column
+from helios_research.errors import CohortError, ColumnsError, HeliosResearchError
 from helios_research.state.rows import rows_of
 from helios_research.widgets.base import (
     BoundedIntText,
@@ -26,9 +31,12 @@ from helios_research.widgets.base import (
 )
 from helios_research.widgets.base.table import table_html
 from helios_research.widgets.mapper.controls import FIELDS, SAME_FOR_ALL, MapperControls
-from helios_research.widgets.mapper.source import TableSource
 
 EXAMPLES = 3
+
+_NOT_CHOSEN = (
+    f"Not chosen yet: {{}}. Choose the column for it, or {SAME_FOR_ALL} and then the value."
+)
 
 
 class CohortMapper(Panel):
@@ -83,15 +91,17 @@ class CohortMapper(Panel):
             ),
             root=None if root is None else str(root),
         )
+        self._path = str(fspath(table)) if isinstance(table, str | PathLike) else None
+        self._sheet = sheet
         try:
-            self._source = TableSource.of(table, given, sheet)
+            self._raw = _read(table, sheet, given)
+            self._cells = reshaped(self._raw, given).cells
         except CohortError as error:
             self._problem = str(error)
             self._status.show(self._problem, failed=True)
             super().__init__([self._status.widget])
             return
-        self._cells = self._source.cells
-        home = "the working folder" if self._source.path is None else "the folder of the table"
+        home = "the working folder" if self._path is None else "the folder of the table"
         self.controls = MapperControls(self._cells, given, home)
         self._make_views()
         super().__init__(self._layout())
@@ -136,7 +146,7 @@ class CohortMapper(Panel):
             Python, to be kept with the study.
         """
         mapping = self.mapping
-        return mapping.code(table, path=self._source.path, sheet=self._source.sheet)
+        return mapping.code(table, path=self._path, sheet=self._sheet)
 
     def __repr__(self) -> str:
         return f"<CohortMapper: {self._status.text}>"
@@ -149,7 +159,7 @@ class CohortMapper(Panel):
     # --- building --------------------------------------------------------------------------------
 
     def _make_views(self) -> None:
-        rows = self._source.raw.row_numbers
+        rows = self._raw.row_numbers
         self.row_control = BoundedIntText(
             description="Row", min=rows[0], max=rows[-1], value=rows[0],
             layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
@@ -217,15 +227,31 @@ class CohortMapper(Panel):
             sample.layout.display = "none" if is_typed else ""
         code = escape(self.code())
         self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
-        self._cohort, self._problem = None, _missing_choice(mapping)
+        self._cohort, self._problem = None, ""
+        chosen = {*mapping.columns, *mapping.constants}
+        if missing := [name for name in REQUIRED_FIELDS if name not in chosen]:
+            self._problem = _NOT_CHOSEN.format(", ".join(missing))
         if not self._problem:
             try:
-                self._cohort = self._source.cohort(mapping)
+                self._cohort = self._make_cohort(mapping)
             except HeliosResearchError as error:
                 self._problem = str(error)
         self._show_result()
         self._show_sent()
         self.render_static_soon()
+
+    def _make_cohort(self, mapping: ColumnMapping) -> Cohort:
+        """Make the cohort that the code makes."""
+        for name in self._cells.columns:
+            if name in STANDARD_FIELDS and mapping.columns.get(name) != name:
+                what = f"has a column {name!r} that is not to be the field"
+                remedy = f"Choose it, or rename it to 'my_{name}'."
+                raise ColumnsError.names(self._raw.source, what, remedy)
+        home = Path.cwd() if self._path is None else Path(self._path).expanduser().absolute().parent
+        # As in the code, which names no column that is named like its field.
+        named = {field: name for field, name in mapping.columns.items() if field != name}
+        root = resolve_root(mapping.root, home)
+        return Cohort(build(self._raw, replace(mapping, columns=named), root))
 
     def _show_result(self) -> None:
         cohort = self._cohort
@@ -278,15 +304,12 @@ class CohortMapper(Panel):
         self.row_control.value = (later or rows)[0]
 
 
-def _missing_choice(mapping: ColumnMapping) -> str:
-    chosen = mapping.columns.keys() | mapping.constants.keys()
-    missing = [name for name in REQUIRED_FIELDS if name not in chosen]
-    if not missing:
-        return ""
-    return (
-        f"Not chosen yet: {', '.join(missing)}. Choose the column for it, or "
-        f"{SAME_FOR_ALL} and then the value."
-    )
+def _read(table: Any, sheet: str | None, given: ColumnMapping) -> RawTable:
+    raw = raw_table(table, sheet=sheet, expected=given.columns.values())
+    if raw.frame.empty:
+        message = "The table has no rows, so there is nothing to map."
+        raise CohortError(message)
+    return raw
 
 
 # --- drawing --------------------------------------------------------------------------------------
