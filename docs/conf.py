@@ -51,6 +51,9 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {release}"
 html_show_sourcelink = False
+# A page beside no other has no navigation of a section.
+_ALONE = "start explorer report notebooks limits questions glossary cite changes contributing"
+html_sidebars: dict[str, list[str]] = {page: [] for page in _ALONE.split()}
 html_search_scorer = str(HERE / "site" / "scorer.js")
 html_static_path = ["site"]
 html_css_files = ["site.css"]
@@ -78,14 +81,17 @@ def generate() -> None:
 
 
 def _codes() -> str:
-    outcomes = (_entry(name, f"{text}.") for name, text in columns.OUTCOME_LABELS.items())
+    outcomes = (
+        _entry(name, f"{text[0].upper()}{text[1:]}.")
+        for name, text in columns.OUTCOME_LABELS.items()
+    )
     known = (
         _entry(code, f"{found.meaning} {found.remedy}")
         for code, found in ((code, codes.explain(code)) for code in codes.KNOWN)
     )
     return (
-        "# Outcomes and error codes\n\nEvery row of the results has an outcome, and one that is not "
-        "`scored` has an error code with a reason in words. `hr.explain(code)` says the same as this "
+        "# Outcomes and error codes\n\nEvery row of the results has an outcome, and one that needs you has "
+        "an error code with a reason in words. `hr.explain(code)` says the same as this "
         f"page.\n\n## Outcomes\n\n{''.join(outcomes)}\n## Error codes\n\n{''.join(known)}"
     )
 
