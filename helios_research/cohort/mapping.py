@@ -184,7 +184,8 @@ def _further_columns(
     if not given.keys() <= {"user_label", columns.get("user_label")} or len(given) != 1:
         what = f"fill_within= names {', '.join(map(repr, given))}, and cells are filled within participants"
         raise ColumnsError.mapping("the table", what, 'Write fill_within="user_label".')
-    return [name for names in given.values() for name in names]
+    (further,) = given.values()
+    return [further] if isinstance(further, str) else [*further]
 
 
 def short_wide(wide: Mapping[str, Sequence[str]]) -> Wide:

@@ -75,9 +75,10 @@ def test_demographics_are_filled_from_the_participants_own_rows(written, ending)
     assert cohort.declared["fill_within"] == "user_label"
 
 
-def test_other_columns_are_filled_where_they_are_named(written):
+@pytest.mark.parametrize("further", [["arm"], "arm"])
+def test_other_columns_are_filled_where_they_are_named(written, further):
     path = written(tables.redcap())
-    cohort = read_cohort(path, fill_within={"record_id": ["arm"]}, tags="arm", **REDCAP)
+    cohort = read_cohort(path, fill_within={"record_id": further}, tags="arm", **REDCAP)
     assert cohort.frame["arm"].tolist() == ["night", "night", "day", *["night"] * 3]
     assert cohort.tag_values["arm"].tolist() == cohort.frame["arm"].tolist()
     assert cohort.declared["fill_within"] == {"user_label": ["arm"]}
