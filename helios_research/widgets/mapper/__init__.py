@@ -51,7 +51,7 @@ class CohortMapper(Panel):
         A DataFrame (pandas, polars, DuckDB or Arrow) or the path of a file; not changed.
     columns
         Column for each field that is known already, instead of a guess.
-    values, date_format, order, wide, fill_within, sheet
+    values, date_format, order, wide, fill_within
         What is declared of the table already, as for `read_cohort`.
     constants
         Values for fields that are the same in all rows.
@@ -59,6 +59,8 @@ class CohortMapper(Panel):
         Columns to be sent as tags.
     root
         Folder or URL where relative paths begin; by default the file's, or the working folder.
+    sheet
+        Sheet of a workbook.
 
     Examples
     --------
