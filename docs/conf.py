@@ -22,6 +22,7 @@ release = version = __version__
 extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 # What a docstring names is a link where the reference has it.
 default_role = "py:obj"
+highlight_language = "none"
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 autosummary_generate = False
