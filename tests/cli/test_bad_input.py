@@ -34,7 +34,11 @@ def test_a_manifest_without_a_column_that_is_needed(helios, refused, tmp_path) -
 
 def test_a_workbook_that_is_broken(helios, refused, tmp_path) -> None:
     Path(tmp_path / "table.xlsx").write_bytes(b"PK\x03\x04 and then nothing that makes sense")
-    refused(submit(helios, "table.xlsx"), "table.xlsx cannot be read", "Open it in its program and save it again")
+    refused(
+        submit(helios, "table.xlsx"),
+        "table.xlsx cannot be read",
+        "Open it in its program and save it again",
+    )
 
 
 def test_a_sheet_that_a_workbook_does_not_have(helios, refused, make_cohort, tmp_path) -> None:

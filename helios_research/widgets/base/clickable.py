@@ -27,7 +27,6 @@ class Clickable(anywidget.AnyWidget):
     def __init__(self, guard: Guard, **actions: Callable[[str], None]) -> None:
         super().__init__()
         self._actions = actions
-        self.layout.max_width = "100%"
         self.on_msg(guard(lambda _, content, __: self.click(content["click"])))
 
     def click(self, what: str) -> None:

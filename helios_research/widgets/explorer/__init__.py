@@ -1,5 +1,6 @@
 """Explore results: choose recordings, see them in a figure and a table, look at one in detail."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from os import PathLike
@@ -178,14 +179,12 @@ class Explorer(Panel):
         source, guard = state.source, self._guard
         self._reasons = reasons_of(source)
         self._past: list[ExplorerState] = []
-        self._is_code_shown = False
+        self._pane, self._is_code_shown = "", False
         self._head = Clickable(
             guard,
             back=lambda _: self._go_back(),
-            keep=lambda _: self._change_state(
-                replace(self._current(), kept=self._current().filters)
-            ),
-            apart=lambda _: self._change_state(replace(self._current(), kept=None)),
+            keep=lambda _: self._keep(self._current().filters),
+            apart=lambda _: self._keep(None),
             drop=self._drop,
         )
         self._head.add_class("helios-in-view")
@@ -207,6 +206,10 @@ class Explorer(Panel):
         self._code = markup()
         self._table = PagedTable("Recordings shown", guard, self._choose, self._follow_order)
         self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
+        self._main = self._panes()
+        return [self._head, self._problems, self._status.widget, self._main]
+
+    def _panes(self) -> Any:
         panes = {
             "choices": [self._choices.widget, self._filters.widget],
             "figure": [self._figure.widget, self._numbers],
@@ -217,10 +220,9 @@ class Explorer(Panel):
         for name, parts in panes.items():
             boxes.append(ipywidgets.VBox(parts))
             boxes[-1].add_class(f"helios-pane-{name}")
-        self._main = ipywidgets.Box(boxes)
-        self._main.add_class("helios-main")
-        self._pane = ""
-        return [self._head, self._problems, self._status.widget, self._main]
+        together = ipywidgets.Box(boxes)
+        together.add_class("helios-main")
+        return together
 
     def _current(self) -> ExplorerState:
         if self._state is None:
@@ -232,6 +234,10 @@ class Explorer(Panel):
 
     def _set_filter(self, column: str, condition: Condition | None) -> None:
         self._change_state(self._current().filtered(column, condition))
+
+    def _keep(self, filters: Mapping[str, Condition] | None) -> None:
+        """Compare what is shown next with the selection of these filters, or with none."""
+        self._change_state(replace(self._current(), kept=filters))
 
     def _drop(self, place: str) -> None:
         state = self._current()
