@@ -28,6 +28,7 @@ BLOCKS = {
 ROWS = {
     "redcap.csv": 6, "qualtrics.csv": 3, "kobo.csv": 3, "Studie.csv": 3, "study.sav": 3,
     "wide.xlsx": 8, "visits.csv": 3, "codes.csv": 3, "recordings/manifest.csv": 3, "study.csv": 3,
+    "people.csv": 3,
 }  # fmt: skip
 READS = re.compile(r'(?<!\.frame)read_cohort\(\s*"([^"]+)"')
 
@@ -40,6 +41,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_cohort) -> Path:
     names = visits["recording"].map(lambda path: Path(path).name)
     visits.assign(recording=names).to_csv(tmp_path / "recordings" / "manifest.csv", index=False)
     visits.to_csv(tmp_path / "visits.csv", index=False)
+    people = visits[["user_label", "date_of_birth", "birth_sex", "language"]]
+    people.to_csv(tmp_path / "people.csv", index=False)
     renamed = visits.rename(columns={"user_label": "participant", "recording": "file"})
     renamed.drop(columns="language").to_csv(tmp_path / "study.csv", index=False)
     patients = visits.rename(columns={"user_label": "participant"})
