@@ -139,6 +139,11 @@ def test_the_changelog_begins_with_this_version():
     assert versions[0] == __version__
 
 
+def test_what_is_cited_is_this_version():
+    cited = yaml.safe_load(text_of("CITATION.cff"))
+    assert cited["version"] == __version__
+
+
 def test_every_notebook_is_listed_in_the_readme():
     readme = text_of("README.md")
     unlisted = [path.name for path in notebooks() if f"notebooks/{path.name}" not in readme]

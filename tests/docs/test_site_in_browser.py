@@ -37,6 +37,8 @@ FIRST = {
     "pseudonyms": "table/pseudonyms",
     "what is a cohort": "table/index",
     "preflight": "sending/preflight",
+    "thresholds": "sending/preflight",
+    "date formats": "table/codes",
     "warn and fail": "sending/preflight",
     "what scores mean": "results/meaning",
     "uniform bucketed": "results/meaning",
