@@ -182,10 +182,10 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
         columns,
         dict(described["constants"]),
         tuple(tags),
-        meanings=described.get("values", {}),
-        date_format=described.get("date_format", {}),
-        order=described.get("order", {}),
-        wide=described.get("wide", {}),
+        meanings=dict(described.get("values", {})),
+        date_format=dict(described.get("date_format", {})),
+        order=dict(described.get("order", {})),
+        wide=dict(described.get("wide", {})),
         fill_within=described.get("fill_within"),
     )
     lacking = set(columns.values()) - set(frame.columns)

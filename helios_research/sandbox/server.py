@@ -121,6 +121,8 @@ class Sandbox:
     def complete(self, link: str, recording: str | PathLike[str]) -> None:
         """Do in an activity what its participant does, with a recording in place of a microphone.
 
+        Returns when the recording is being processed.
+
         Parameters
         ----------
         link
@@ -141,6 +143,7 @@ class Sandbox:
         if status != HTTPStatus.OK:
             message = "The link is not one of this sandbox, or a recording was made there already."
             raise ValueError(message)
+        time.sleep(self.settings.pickup_s)
 
     def start(self) -> Self:
         """Start the servers; returns when they answer.
