@@ -122,7 +122,7 @@ class UrlSigner:
     def query(self, path: str, now: float, lifetime_s: float | None = None) -> str:
         """Sign a path: the query to append to it."""
         moment = datetime.fromtimestamp(now, UTC).strftime(_TIME_FORMAT)
-        lifetime = f"{lifetime_s or self.lifetime_s:g}"
+        lifetime = f"{lifetime_s or self.lifetime_s:.15g}"
         parameters = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
             "X-Amz-Date": moment,

@@ -27,6 +27,10 @@ def test_a_signature_is_good_for_its_path_until_it_expires(signer):
     assert signer.refusal("/recordings/a", query, NOW + 3_600) is UrlRefusal.EXPIRED
 
 
+def test_a_lifetime_of_months_is_written_in_plain_seconds(signer):
+    assert "X-Amz-Expires=5184000&" in signer.query("/activity/a", NOW, 60 * 24 * 3_600.0)
+
+
 def test_a_signature_is_no_good_for_another_path(signer):
     assert signer.refusal("/recordings/b", signed(signer, "/recordings/a"), NOW) is UrlRefusal.WRONG
 
