@@ -15,9 +15,11 @@ FIRST_ASK = timedelta(hours=22)
 It is asked about again at four times that age, and so on: one that no one uses costs two requests in two
 weeks beside the first (our choice; see benchmarks/invitations.py)."""
 GROWTH = 3
+"""The wait until the next question, as a multiple of the invitation's age."""
 LONGEST_WAIT = timedelta(days=12)
+"""The longest wait between two questions (our choice)."""
 BEFORE_DELETION = timedelta(hours=6)
-"""The same where Helios deletes the scores 12 hours after completion."""
+"""The wait where Helios deletes the scores 12 hours after completion."""
 
 
 def next_ask(invited: datetime, asked: datetime, *, delete_data: bool) -> datetime:
@@ -29,7 +31,7 @@ def next_ask(invited: datetime, asked: datetime, *, delete_data: bool) -> dateti
 
 
 def is_due(ledger: LedgerReader, now: datetime) -> Callable[[Attempt], bool]:
-    """Tell which attempts are to be asked about now: of those that are invitations, few."""
+    """Find out which attempts are to be asked about now: few of the invitations."""
     last: Mapping[int, datetime] = ledger.last_asked()
 
     def due(attempt: Attempt) -> bool:
