@@ -225,6 +225,8 @@ def test_it_is_readable_in_the_dark(lab, open_in_lab: Opener, keep):
     page.get_by_role("button", name="Recording", exact=True).first.click()
     listed(page, "Recording no.").fill("8")
     listed(page, "Recording no.").press("Tab")
+    # The table is drawn anew with its marked row, and what it takes the place of has no colours.
+    expect(page.locator(f"{LIVE} tr.helios-marked")).to_be_visible()
     for place in ("table.helios-table td", "tr.helios-marked td", "button.helios-chip-on"):
         first = page.locator(f"{LIVE} {place}").first
         expect(first).to_be_visible()
