@@ -13,7 +13,7 @@ RESULTS_SCHEMA_VERSION = 1
 
 
 class Kind(StrEnum):
-    """What a column holds; tables choose their storage type by it."""
+    """What a column holds."""
 
     TEXT = "text"
     TEXT_LIST = "list of text"
@@ -23,6 +23,21 @@ class Kind(StrEnum):
     FLAG = "true or false"
     MOMENT = "date and time, UTC"
     SECTIONS = "list of sections"
+
+
+DTYPES: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.TEXT: "str",
+        Kind.TEXT_LIST: "object",
+        Kind.CATEGORY: "category",
+        Kind.NUMBER: "float64",
+        Kind.COUNT: "Int64",
+        Kind.FLAG: "boolean",
+        Kind.MOMENT: "datetime64[us, UTC]",
+        Kind.SECTIONS: "object",
+    }
+)
+"""How columns are stored in a DataFrame."""
 
 
 class Outcome(StrEnum):

@@ -810,7 +810,7 @@ class Study:
             results = ended.table()
             # A wrong key, or a mistyped folder, must not replace what the study holds.
             if proved.is_set():
-                ended.write(self.folder / RESULTS_FILE, self._name, results)
+                ended.write(self.folder / RESULTS_FILE, self._name)
         finally:
             ledger.close()
         return results

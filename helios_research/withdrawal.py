@@ -23,12 +23,12 @@ from helios_research._util.text import composed, counted
 from helios_research.api.models import user_label_in
 from helios_research.codes import WITHDRAWN
 from helios_research.cohort import Cohort
-from helios_research.columns import WITHDRAWN_RUNS, Source
+from helios_research.columns import DTYPES, WITHDRAWN_RUNS, Source
 from helios_research.errors import UnfinishedWithdrawalError, UnknownParticipantError
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Removal, State
 from helios_research.ledger.storage import DATABASE_FILES, HOLDER_NAME, LOCK_NAME
 from helios_research.results.files import read_footer
-from helios_research.results.table import Snapshot, as_column
+from helios_research.results.table import Snapshot
 from helios_research.state.loader import hashes_in
 
 COHORT_FILE = "cohort.parquet"
@@ -242,7 +242,7 @@ def _run(attempt: Attempt) -> dict[str, Any]:
 def _table(runs: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            column.name: as_column([run[column.name] for run in runs], column)
+            column.name: pd.Series([run[column.name] for run in runs], dtype=DTYPES[column.kind])
             for column in WITHDRAWN_RUNS
         }
     )

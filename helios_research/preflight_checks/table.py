@@ -9,7 +9,7 @@ import pandas as pd
 
 from helios_research._util.files import replaced
 from helios_research._util.text import counted
-from helios_research.columns import CHECKS, RECORDING_ID, Kind, Verdict
+from helios_research.columns import CHECKS, DTYPES, RECORDING_ID, Verdict
 from helios_research.preflight_checks.check import UNREADABLE, Check, CheckCache
 from helios_research.preflight_checks.pool import CheckPool, ProgressCallback, progress_callback
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 
 _VERDICTS = pd.CategoricalDtype([verdict.value for verdict in Verdict])
-_DTYPES = {
-    Kind.TEXT: "str",
-    Kind.CATEGORY: "category",
-    Kind.NUMBER: "float64",
-    Kind.COUNT: "Int64",
-    Kind.FLAG: "boolean",
-}
 _NOT_NAMED = Check(Verdict.FAIL, UNREADABLE, "The row names no recording.")
 
 
@@ -88,7 +81,7 @@ def check_table(cohort: "Cohort", checks: Mapping[str, Check]) -> pd.DataFrame:
     rows = [_NOT_NAMED if pd.isna(location) else checks.get(location) for location in locations]
     table = {RECORDING_ID.name: ids.reset_index(drop=True)}
     for column in CHECKS[1:]:
-        dtype = _VERDICTS if column.name == "verdict" else _DTYPES[column.kind]
+        dtype = _VERDICTS if column.name == "verdict" else DTYPES[column.kind]
         values = [getattr(row, column.name) if row is not None else None for row in rows]
         table[column.name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(table)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research._util.files import replaced
-from helios_research.columns import RESULTS_BY_NAME, Source
+from helios_research.columns import Source
 from helios_research.errors import ResultsError, storage_errors
 from helios_research.results.codebook import all_sources, codebook, codebook_text, readme_text
 from helios_research.results.files import (
@@ -19,6 +19,7 @@ from helios_research.results.files import (
     prepare_for_excel,
     read_footer,
     read_results,
+    to_arrow,
     write_csv,
     write_excel,
     write_parquet,
@@ -155,13 +156,12 @@ def _write_all(files: Mapping[Path, Callable[[Path], object]]) -> list[Path]:
 
 
 def _write_parquet(export_: _Export, path: Path) -> None:
-    frame = export_.table.frame
-    own = frame.drop(columns=[name for name in frame.columns if name in RESULTS_BY_NAME])
     described = {
         name: {"meaning": variable.meaning, "unit": variable.unit}
         for name, variable in export_.table.variables.items()
     }
-    write_parquet([frame], path, own=own, provenance={**export_.provenance, "columns": described})
+    provenance = {**export_.provenance, "columns": described}
+    write_parquet(to_arrow(export_.table.frame), path, provenance)
 
 
 _FORMATS: Mapping[str, _Format] = {

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from helios_research._util.arrow import parquet_writer, read_parquet
 from helios_research._util.files import replaced
 from helios_research._version import __version__
-from helios_research.columns import RESULTS_BY_NAME, RESULTS_SCHEMA_VERSION, SCORES, Kind
+from helios_research.columns import RESULTS, RESULTS_BY_NAME, RESULTS_SCHEMA_VERSION, SCORES, Kind
 from helios_research.errors import ResultsError, storage_errors
 from helios_research.results.shapes import ExportTable, without_zone
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 _FOOTER_KEY = b"helios_research"
+_ROWS_IN_A_GROUP = 20_000
 
 _SECTION_TYPE = pa.struct(
     [
@@ -47,26 +47,40 @@ ARROW_TYPES: Mapping[Kind, pa.DataType] = {
 }
 
 
-def write_parquet(
-    parts: Iterable[pd.DataFrame],
-    path: Path,
-    *,
-    own: pd.DataFrame,
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write results part by part, so that the whole table need not be in memory.
+def to_arrow(table: pd.DataFrame) -> pa.Table:
+    """Convert a table: results in their own types, and columns that mix types, as text."""
+    table, fields = table.copy(deep=False), []
+    for name in table.columns:
+        if name in RESULTS_BY_NAME:
+            kind = ARROW_TYPES[RESULTS_BY_NAME[name].kind]
+        else:
+            try:
+                kind = pa.Array.from_pandas(table[name]).type
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                table[name] = table[name].map(str, na_action="ignore").astype("str")
+                kind = pa.string()
+        fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
+    return pa.Table.from_pandas(table, pa.schema(fields), preserve_index=False)
 
-    An existing file is replaced when the new one is complete. ``own`` has the researcher's columns
-    of all parts: a column has the same type in all of them.
-    """
-    types = _types_of(own)
-    with storage_errors(path), replaced(path) as unfinished:
-        tables = (_storable(part, types) for part in parts)
-        first = next(tables)
-        schema = _schema(first, types, provenance)
-        with parquet_writer(unfinished, schema) as writer:
-            for table in chain([first], tables):
-                writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
+
+def write_parquet(table: pa.Table, path: Path, provenance: Mapping[str, Any]) -> None:
+    """Write results to a file, which is replaced when the new one is complete."""
+    footer = {
+        "schema_version": RESULTS_SCHEMA_VERSION,
+        "package_version": __version__,
+        "columns": {
+            column.name: {"meaning": column.meaning, "unit": column.unit} for column in RESULTS
+        },
+        **provenance,
+    }
+    described = {**(table.schema.metadata or {}), _FOOTER_KEY: json.dumps(footer).encode()}
+    schema = table.schema.with_metadata(described)
+    with (
+        storage_errors(path),
+        replaced(path) as unfinished,
+        parquet_writer(unfinished, schema) as writer,
+    ):
+        writer.write_table(table.cast(schema), row_group_size=_ROWS_IN_A_GROUP)
 
 
 def read_results(path: str | PathLike[str]) -> pd.DataFrame:
@@ -117,50 +131,6 @@ def read_footer(path: Path) -> dict[str, Any]:
     metadata = pq.read_schema(path).metadata or {}
     footer = json.loads(metadata.get(_FOOTER_KEY, b"{}"))
     return {name: value for name, value in footer.items() if name != "columns"}
-
-
-def _types_of(own: pd.DataFrame) -> dict[str, pa.DataType | None]:
-    """Find the type of each of the researcher's columns; None for one that mixes types."""
-    types: dict[str, pa.DataType | None] = {}
-    for name in own.columns:
-        try:
-            found = pa.Array.from_pandas(own[name]).type
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            types[name] = None
-        else:
-            types[name] = pa.string() if pa.types.is_null(found) else found
-    return types
-
-
-def _storable(part: pd.DataFrame, types: Mapping[str, pa.DataType | None]) -> pd.DataFrame:
-    """Turn columns that mix types, as a spreadsheet's may, into text."""
-    storable = part.copy(deep=False)
-    for name in (name for name, found in types.items() if found is None):
-        storable[name] = part[name].map(str, na_action="ignore").astype("str")
-    return storable
-
-
-def _schema(
-    table: pd.DataFrame, types: Mapping[str, pa.DataType | None], provenance: Mapping[str, Any]
-) -> pa.Schema:
-    inferred = pa.Schema.from_pandas(table, preserve_index=False)
-    fields = [
-        pa.field(field.name, ARROW_TYPES[RESULTS_BY_NAME[field.name].kind])
-        if field.name in RESULTS_BY_NAME
-        else field.with_type(types.get(field.name) or pa.string())
-        for field in inferred
-    ]
-    footer = {
-        "schema_version": RESULTS_SCHEMA_VERSION,
-        "package_version": __version__,
-        "columns": {
-            column.name: {"meaning": column.meaning, "unit": column.unit}
-            for column in RESULTS_BY_NAME.values()
-        },
-        **provenance,
-    }
-    metadata = dict(inferred.metadata or {}) | {_FOOTER_KEY: json.dumps(footer).encode()}
-    return pa.schema(fields, metadata=metadata)
 
 
 # --- CSV and Excel --------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The results table: every row of the cohort exactly once, in the cohort's order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,12 @@ from helios_research.columns import (
     Outcome,
 )
 from helios_research.ledger import LedgerReader, Setting
-from helios_research.results.files import ARROW_TYPES, write_parquet
+from helios_research.results.files import ARROW_TYPES, to_arrow, write_parquet
 from helios_research.state.loader import StatusLoader
-from helios_research.state.rows import Row, parts
+from helios_research.state.rows import Row
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
+_LISTS = ("warnings", "sections")
 
 _DAMAGED = {
     "error_code": UNREADABLE_ANSWER,
@@ -61,18 +62,16 @@ class Snapshot:
         """Give one row per row of the cohort: its own columns, then ``columns.RESULTS``."""
         return pd.concat([_own_columns(self._cohort), _frame(self._columns)], axis="columns")
 
-    def write(self, path: Path, study: str, table: pd.DataFrame | None = None) -> None:
-        """Write the results to a Parquet file; ``table`` if the caller has it already."""
+    def write(self, path: Path, study: str) -> None:
+        """Write the results to a Parquet file."""
         own = _own_columns(self._cohort)
-        pieces = [slice(one.start, one.stop) for one in parts(len(own))]
-        if table is None:
-            tables = (
-                pd.concat([own[piece].reset_index(drop=True), _frame(self._columns[piece])], axis=1)
-                for piece in pieces
-            )
-        else:
-            tables = (table.iloc[piece] for piece in pieces)
-        write_parquet(tables, path, own=own, provenance=self.provenance(study))
+        stored = to_arrow(own)
+        for name, values in zip(self._columns.column_names, self._columns.columns, strict=True):
+            stored = stored.append_column(name, values)
+        # Says how pandas reads them back.
+        rowless = pd.concat([own.head(0), _frame(self._columns.slice(0, 0))], axis="columns")
+        metadata = to_arrow(rowless).schema.metadata
+        write_parquet(stored.replace_schema_metadata(metadata), path, self.provenance(study))
 
     def provenance(self, study: str) -> dict[str, Any]:
         """Describe where the results come from, and how many participants have withdrawn."""
@@ -91,7 +90,7 @@ class Snapshot:
         statuses, audio = self._loader.table(), self._loader.audio
         columns = {name: table[name] for table in (statuses, audio) for name in table.column_names}
         columns |= {"attempts": statuses["runs"]} | self._answered(statuses)
-        return pa.table({column.name: columns[column.name] for column in _COLUMNS})
+        return pa.table({column.name: _stored(columns[column.name], column) for column in _COLUMNS})
 
     def _answered(self, statuses: pa.Table) -> dict[str, pa.ChunkedArray]:
         """Give the columns that answers have a part in."""
@@ -117,10 +116,37 @@ class Snapshot:
         )
 
 
+def _stored(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Put values into the type of their column; known categories come first, used or not."""
+    kind = ARROW_TYPES[column.kind]
+    if column.kind is Kind.TEXT_LIST:
+        return pc.coalesce(values, pa.scalar([], kind))
+    if column.kind is not Kind.CATEGORY:
+        return values.cast(kind)
+    known = [str(value) for value in column.labels]
+    # Such as a source of scores that a later version added.
+    others = sorted({*values.unique().to_pylist()} - {*known, None})
+    categories = pa.array([*known, *others], pa.string())
+    places = pc.index_in(values, categories).combine_chunks()
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(places, categories)], kind)
+
+
 def _frame(columns: pa.Table) -> pd.DataFrame:
-    return pd.DataFrame(
-        {column.name: as_column(columns[column.name], column) for column in _COLUMNS}
-    )
+    dtypes = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = columns.to_pandas(types_mapper=dtypes.get)
+    for name in _LISTS:
+        frame[name] = pd.Series(_lists(columns[name]), dtype="object")
+    return frame
+
+
+def _lists(values: pa.ChunkedArray) -> list[Any]:
+    """Give lists as Python has them; nearly all are empty, and only the others are looked at."""
+    lists: list[Any] = [None if missing else [] for missing in values.is_null().to_pylist()]
+    # Combined, since pyarrow 22 crashes where there are no chunks.
+    filled = pc.fill_null(pc.greater(pc.list_value_length(values), 0), fill_value=False)
+    for place in pc.indices_nonzero(filled.combine_chunks()).to_pylist():
+        lists[place] = values[place].as_py()
+    return lists
 
 
 def _own_columns(cohort: Cohort) -> pd.DataFrame:
@@ -141,45 +167,6 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
         if name != RECORDING_ID.name and name not in own.columns and fields[name].notna().any()
     ]
     return pd.concat([fields[[RECORDING_ID.name]], own, fields[added]], axis="columns")
-
-
-# --- the values of each column --------------------------------------------------------------------
-
-
-_DTYPES: Mapping[Kind, str] = {
-    Kind.TEXT: "str",
-    Kind.CATEGORY: "str",
-    Kind.TEXT_LIST: "object",
-    Kind.NUMBER: "float64",
-    Kind.COUNT: "Int64",
-    Kind.FLAG: "boolean",
-    Kind.MOMENT: "datetime64[us, UTC]",
-    Kind.SECTIONS: "object",
-}
-
-
-def as_column(values: Iterable[Any], column: Column) -> "pd.Series[Any]":
-    """Store values, missing where there is none, in the type of their column."""
-    if isinstance(values, pa.ChunkedArray):
-        is_nested = pa.types.is_nested(values.type)
-        values = _lists(values, column) if is_nested else values.to_pandas()
-    found = pd.Series(values, dtype=_DTYPES[column.kind])
-    if column.kind is not Kind.CATEGORY:
-        return found
-    known = [str(value) for value in column.labels]
-    # Such as a source of scores that a later version added.
-    others = sorted(set(found.dropna().unique()) - set(known))
-    return pd.Series(pd.Categorical(found, categories=known + others))
-
-
-def _lists(values: pa.ChunkedArray, column: Column) -> list[Any]:
-    """Give lists as Python has them; nearly all are empty, and only the others are looked at."""
-    lists: list[Any] = [[] if column.kind is Kind.TEXT_LIST else None for _ in range(len(values))]
-    lengths = pc.fill_null(pc.list_value_length(values), 0)
-    # Combined, since pyarrow 22 crashes where there are no chunks.
-    for place in pc.indices_nonzero(lengths.combine_chunks()).to_pylist():
-        lists[place] = values[place].as_py()
-    return lists
 
 
 # --- raw answers about model runs as columns ------------------------------------------------------

@@ -13,7 +13,7 @@ from scipy import stats
 from helios_research.analysis import attrition, exclude, flow
 from helios_research.analysis.attrition import adds_up
 from helios_research.errors import ResultsError, UnknownColumnError
-from helios_research.results.files import write_parquet
+from helios_research.results.files import to_arrow, write_parquet
 
 STEPS = ["listed", "valid", "passed preflight", "sent", "scored", "without warning"]
 
@@ -242,8 +242,7 @@ def test_the_flow_of_each_arm_is_that_of_its_recordings(study):
 
 def test_withdrawn_participants_are_counted_from_the_file(study, tmp_path):
     path = tmp_path / "results.parquet"
-    own, provenance = study.head(3)[["user_label"]], {"withdrawn": 2}
-    write_parquet([study.head(3)], path, own=own, provenance=provenance)
+    write_parquet(to_arrow(study.head(3)), path, {"withdrawn": 2})
     assert "Not counted: 2 participants who withdrew." in flow(path).attrs["warnings"]
 
 

@@ -24,10 +24,10 @@ from helios_research.results.files import (
     GUARD,
     guarded,
     prepare_for_excel,
+    to_arrow,
     write_parquet,
 )
 from helios_research.results.shapes import describe_results
-from helios_research.state import rows
 from helios_research.withdrawal import COHORT_FILE
 
 
@@ -48,8 +48,7 @@ def unsent(tmp_path, make_cohort):
 
 def test_pandas_polars_and_duckdb_read_the_same_values(study, tmp_path, ask_duckdb) -> None:
     path = tmp_path / "scores.parquet"
-    parts = [study.iloc[:100].reset_index(drop=True), study.iloc[100:].reset_index(drop=True)]
-    write_parquet(iter(parts), path, own=study.iloc[:, :1], provenance={"study": "shift"})
+    write_parquet(to_arrow(study), path, {"study": "shift"})
     ours = read_results(path)
     by_polars = pl.read_parquet(path)
     moments = ["created_at", "uploaded_at", "run_at", "completed_at"]
@@ -104,23 +103,19 @@ def test_columns_that_mix_types_come_back_as_text_and_others_keep_theirs(unsent)
 def test_a_column_may_be_called_self(study, tmp_path) -> None:
     """The name of the first parameter of each method, which keywords cannot give."""
     table = study.head(2).assign(own=[1, "two"]).rename(columns={"own": "self"})
-    write_parquet([table], tmp_path / "own.parquet", own=table[["self"]], provenance={})
+    write_parquet(to_arrow(table), tmp_path / "own.parquet", {})
     assert read_results(tmp_path / "own.parquet")["self"].tolist() == ["1", "two"]
 
 
-def test_a_column_that_is_empty_in_one_part_and_not_in_the_next_keeps_its_type(
-    unsent, monkeypatch
-) -> None:
+def test_a_column_that_begins_empty_has_the_type_of_what_follows(unsent) -> None:
     study = unsent(
         5,
         late=pd.Series([None, None, None, 1.5, 2.5], dtype="object"),
         word=pd.Series([None, None, None, None, "x"], dtype="object"),
     )
-    monkeypatch.setattr(rows.parts, "__defaults__", (2,))
     read = pd.read_parquet(study.to_parquet(study.folder / "scores.parquet"))
     pd.testing.assert_series_equal(read["late"], pd.Series([np.nan] * 3 + [1.5, 2.5], name="late"))
     assert read["word"].tolist()[4] == "x"
-    assert pq.ParquetFile(study.folder / "scores.parquet").num_row_groups == 3
 
 
 def test_a_cohort_without_rows_makes_a_file_with_every_column_and_its_type(unsent) -> None:
