@@ -27,12 +27,12 @@ from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
-from helios_research.results.invitations import (
+from helios_research.results.table import (
+    Snapshot,
     check_ending,
     invitations_in,
     write_invitations,
 )
-from helios_research.results.table import Snapshot
 from helios_research.state.loader import (
     LedgerCache,
     PreflightSettings,

@@ -42,18 +42,16 @@ def readme_text(
     how_to_read: str,
 ) -> str:
     """Write the README of a file in Markdown."""
-    parts = [f"# {markdown_text(name)}"]
-    if Source.SANDBOX.value in all_sources(results, provenance):
-        parts.append(f"**{SYNTHETIC}**")
-    parts += [
+    is_synthetic = Source.SANDBOX.value in all_sources(results, provenance)
+    outcomes = [(outcome, f"{n:,}", meaning) for outcome, n, meaning in count_outcomes(results)]
+    parts = [
+        f"# {markdown_text(name)}",
+        *([f"**{SYNTHETIC}**"] if is_synthetic else []),
         _summary(results, table),
         "## Where it comes from",
         markdown_table(("what", "value"), _origin(results, provenance)),
         "## How the recordings ended",
-        markdown_table(
-            ("outcome", "recordings", "meaning"),
-            [(outcome, f"{n:,}", meaning) for outcome, n, meaning in count_outcomes(results)],
-        ),
+        markdown_table(("outcome", "recordings", "meaning"), outcomes),
         "## How to read it",
         how_to_read,
         "## What to know",
@@ -63,11 +61,9 @@ def readme_text(
 
 
 def _summary(results: pd.DataFrame, table: ExportTable) -> str:
-    people = (
-        f" of {counted(results['user_label'].nunique(), 'participant')}"
-        if "user_label" in results.columns
-        else ""
-    )
+    people = ""
+    if "user_label" in results.columns:
+        people = f" of {counted(results['user_label'].nunique(), 'participant')}"
     row = "recording and biomarker" if "biomarker" in table.variables else "recording"
     rows, columns = table.frame.shape
     return (
@@ -119,15 +115,10 @@ def declared_in_words(provenance: Mapping[str, Any]) -> str:
 
 def _shape_in_words(wide: Any, within: Any) -> Iterator[str]:
     if wide:
-        recordings = wide["recording"] if isinstance(wide, Mapping) else wide
-        yield f"one row for each of {', '.join(recordings)}"
+        yield f"one row for each of {', '.join(wide['recording'] if isinstance(wide, Mapping) else wide)}"
     if within:
-        further = (
-            [name for names in within.values() for name in names]
-            if isinstance(within, Mapping)
-            else []
-        )
-        filled = ", ".join([*OF_A_PERSON, *further])
+        named = within.values() if isinstance(within, Mapping) else ()
+        filled = ", ".join([*OF_A_PERSON, *(name for names in named for name in names)])
         yield f"blank {filled} filled from the participant's other rows"
     if wide or within:
         yield "rows without a recording left out"
@@ -160,19 +151,18 @@ def _cautions(results: pd.DataFrame, table: ExportTable) -> Iterable[str]:
         "values (0, 0.33, 0.66, 1): show them as proportions, do not average them."
     )
     yield "Scores are missing where outcome is not scored; error_code gives the reason."
-    if "error_code" in results.columns:
-        scored = results["outcome"].astype("str") == Outcome.SCORED.value
-        if flagged := int((scored & results["error_code"].notna()).sum()):
-            yield (
-                f"Scored recordings with an error_code: {flagged:,}. The manifest changed after they "
-                "were sent: the scores belong to what was sent, the other columns are the "
-                "manifest's; error_reason describes the change."
-            )
-    sections = results.get("n_sections", pd.Series(dtype="Int64"))
-    if several := int((sections.fillna(0) > 1).sum()):
+    found = results.reindex(columns=["error_code", "n_sections", "user_label"])
+    is_scored = results["outcome"].astype("str") == Outcome.SCORED.value
+    if flagged := int((is_scored & found["error_code"].notna()).sum()):
+        yield (
+            f"Scored recordings with an error_code: {flagged:,}. The manifest changed after they "
+            "were sent: the scores belong to what was sent, the other columns are the "
+            "manifest's; error_reason describes the change."
+        )
+    if several := int((found["n_sections"].fillna(0) > 1).sum()):
         where = "in the column sections" if "sections" in table.variables else "not in this file"
         yield f"Several sections: {counted(several, 'recording')}; the scores are {where}."
-    if "user_label" in results.columns and results["user_label"].duplicated().any():
+    if found["user_label"].dropna().duplicated().any():
         yield (
             "Participants have several recordings, which are not independent: count and compare "
             "participants."
@@ -232,7 +222,7 @@ def _observed(values: "pd.Series[Any]", *, own: bool) -> str:
 def codebook_text(name: str, book: pd.DataFrame, *, synthetic: bool) -> str:
     """Write the codebook of a file in Markdown."""
     warning = f"**{SYNTHETIC}**" if synthetic else ""
-    table = markdown_table(list(book.columns), book.itertuples(index=False, name=None))
+    table = markdown_table([*book], book.itertuples(index=False, name=None))
     return f"# Codebook of {markdown_text(name)}\n\n{warning}\n\n{table}\n"
 
 

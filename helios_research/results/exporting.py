@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from helios_research._util.files import replaced
-from helios_research.columns import Source
+from helios_research.columns import Kind, Source
 from helios_research.errors import ResultsError, storage_errors
 from helios_research.results.codebook import all_sources, codebook, codebook_text, readme_text
 from helios_research.results.files import (
@@ -21,13 +22,12 @@ from helios_research.results.files import (
     read_results,
     to_arrow,
     write_csv,
-    write_excel,
     write_parquet,
+    write_sheets,
 )
 from helios_research.results.shapes import (
     ExportTable,
     describe_results,
-    flatten,
     to_long,
     with_ages,
 )
@@ -109,47 +109,39 @@ def export(
     target = Path(path).expanduser()
     form = _FORMATS.get(target.suffix.lower())
     if form is None:
-        message = (
-            f"Unknown ending {target.suffix!r} of {target.name!r}: choose one of "
-            f"{', '.join(_FORMATS)}."
-        )
+        listed = ", ".join(_FORMATS)
+        message = f"Unknown ending {target.suffix!r} of {target.name!r}: choose one of {listed}."
         raise ResultsError(message)
-    known: dict[str, Any] = {}
-    if not isinstance(results, pd.DataFrame):
-        source = Path(results).expanduser()
-        results, known = read_results(source), read_footer(source)
+    results, known = _loaded(results)
     known |= provenance or {}
     known["tags"] = [*(tags or known.get("tags") or ())]
     table = describe_results(results, known["tags"])
-    if ages:
-        table = with_ages(table)
-    if long:
-        table = to_long(table)
-    table = form.prepare(table)
-    synthetic = Source.SANDBOX.value in all_sources(results, known)
-    study = f", {known['study']}" if known.get("study") else ""
-    title = f"{'SYNTHETIC: ' if synthetic else ''}Helios results{study}"
+    table = with_ages(table) if ages else table
+    table = form.prepare(to_long(table) if long else table)
+    book = codebook(table)
     readme = readme_text(target.name, results, table, known, form.how_to_read)
-    prepared = _Export(table, codebook(table), readme, known, title)
-    book_as_markdown = codebook_text(target.name, prepared.book, synthetic=synthetic)
+    is_synthetic = Source.SANDBOX.value in all_sources(results, known)
+    book_as_text = codebook_text(target.name, book, synthetic=is_synthetic)
+    study = f", {known['study']}" if known.get("study") else ""
+    title = f"{'SYNTHETIC: ' if is_synthetic else ''}Helios results{study}"
     writers: Mapping[str, Callable[[Path], object]] = {
-        "": lambda path: form.write(prepared, path),
-        ".codebook.csv": lambda path: write_csv(
-            prepare_for_csv(flatten(ExportTable(prepared.book, {}))), path
-        ),
-        ".codebook.md": lambda path: path.write_text(book_as_markdown, encoding="utf-8"),
+        "": partial(form.write, _Export(table, book, readme, known, title)),
+        ".codebook.csv": partial(write_csv, prepare_for_csv(ExportTable(book, {}))),
+        ".codebook.md": lambda path: path.write_text(book_as_text, encoding="utf-8"),
         ".README.md": lambda path: path.write_text(readme, encoding="utf-8"),
     }
-    return _write_all(
-        {target.with_name(target.name + ending): write for ending, write in writers.items()}
-    )
-
-
-def _write_all(files: Mapping[Path, Callable[[Path], object]]) -> list[Path]:
+    files = {target.with_name(target.name + ending): write for ending, write in writers.items()}
     for file, write in files.items():
         with storage_errors(file), replaced(file) as unfinished:
             write(unfinished)
     return list(files)
+
+
+def _loaded(results: pd.DataFrame | str | PathLike[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    if isinstance(results, pd.DataFrame):
+        return results, {}
+    source = Path(results).expanduser()
+    return read_results(source), read_footer(source)
 
 
 # --- the formats ----------------------------------------------------------------------------------
@@ -164,6 +156,13 @@ def _write_parquet(export_: _Export, path: Path) -> None:
     write_parquet(to_arrow(export_.table.frame), path, provenance)
 
 
+def _write_excel(export_: _Export, path: Path) -> None:
+    variables = export_.table.variables.values()
+    moments = {one.name for one in variables if one.type == Kind.MOMENT.value}
+    sheets = {"results": export_.table.frame, "codebook": export_.book}
+    write_sheets(sheets, path, utc=moments, about=export_.readme)
+
+
 _FORMATS: Mapping[str, _Format] = {
     ".parquet": _Format(
         lambda table: table,
@@ -173,7 +172,7 @@ _FORMATS: Mapping[str, _Format] = {
         "the codebook calls UTC are in UTC.",
     ),
     ".csv": _Format(
-        lambda table: prepare_for_csv(flatten(table)),
+        prepare_for_csv,
         lambda export_, path: write_csv(export_.table, path),
         f"""UTF-8 with a byte order mark ({CSV_ENCODING} in Python), separated by commas. An empty cell
 is a missing value; `NA` is the text NA; an id such as `007` is text. Times are ISO 8601; those that end
@@ -191,21 +190,21 @@ break, and is not a plain number) has an apostrophe in front.
 - Excel always shows `007` from a CSV file as 7: use an .xlsx file there.""",
     ),
     ".xlsx": _Format(
-        lambda table: prepare_for_excel(flatten(table)),
-        lambda export_, path: write_excel(export_.table, export_.book, export_.readme, path),
+        prepare_for_excel,
+        _write_excel,
         "The sheet `results` has the table, `codebook` its columns, `about` this text. Text stays "
         "text, even if it looks like a number or a formula. Times in Excel have no zone; those "
         "shown with UTC are in UTC. An empty cell is a missing value.",
     ),
     ".sav": _Format(
-        lambda table: prepare_statistics(flatten(table), SPSS),
+        partial(prepare_statistics, program=SPSS),
         lambda export_, path: write_statistics(export_.table, export_.title, path, SPSS),
         "SPSS, R's `haven::read_sav` and Python's `pyreadstat.read_sav` open it. Categories such as "
         "outcome are numbers with value labels. Times that the codebook calls UTC are in UTC. A "
         "missing text is empty.",
     ),
     ".dta": _Format(
-        lambda table: prepare_statistics(flatten(table), STATA),
+        partial(prepare_statistics, program=STATA),
         lambda export_, path: write_statistics(export_.table, export_.title, path, STATA),
         "Stata 14 and later, R's `haven::read_dta` and Python's `pyreadstat.read_dta` open it. "
         "Categories such as outcome are numbers with value labels. Times that the codebook calls "

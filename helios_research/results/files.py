@@ -18,7 +18,7 @@ from helios_research._util.files import replaced
 from helios_research._version import __version__
 from helios_research.columns import RESULTS, RESULTS_BY_NAME, RESULTS_SCHEMA_VERSION, SCORES, Kind
 from helios_research.errors import ResultsError, storage_errors
-from helios_research.results.shapes import ExportTable, without_zone
+from helios_research.results.shapes import ExportTable, flatten, without_zone
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -164,7 +164,7 @@ def guarded(values: "pd.Series[str]") -> "pd.Series[str]":
 
 def prepare_for_csv(table: ExportTable) -> ExportTable:
     """Make a table safe for spreadsheets, with times as ISO 8601."""
-    table = table.change_text(
+    table = flatten(table).change_text(
         guarded,
         "An apostrophe is added in front of {cells} that a spreadsheet would run as a formula; you "
         "can remove it (see above).",
@@ -205,7 +205,7 @@ def prepare_for_excel(table: ExportTable) -> ExportTable:
             "or .csv file instead."
         )
         raise ResultsError(message)
-    return table.change_text(
+    return flatten(table).change_text(
         lambda text: text.mask(
             text.str.len() > EXCEL_CHARACTERS, text.str[: EXCEL_CHARACTERS - 1] + "…"
         ),
@@ -214,41 +214,26 @@ def prepare_for_excel(table: ExportTable) -> ExportTable:
     )
 
 
-def write_excel(table: ExportTable, book: pd.DataFrame, readme: str, path: Path) -> None:
-    """Write a workbook with the sheets "results", "codebook" and "about"."""
+def write_sheets(
+    sheets: Mapping[str, pd.DataFrame], path: Path, *, utc: Collection[str] = (), about: str = ""
+) -> None:
+    """Write tables as a workbook, with a sheet of text; times of the columns ``utc`` are in UTC."""
     from openpyxl import Workbook
 
     workbook = Workbook(write_only=True)
-    moments = {
-        name
-        for name, variable in table.variables.items()
-        if variable.type == Kind.MOMENT.value
-        or isinstance(table.frame[name].dtype, pd.DatetimeTZDtype)
-    }
-    _add_sheet(workbook, "results", table.frame, utc=moments)
-    _add_sheet(workbook, "codebook", book)
-    about = workbook.create_sheet("about")
-    about.column_dimensions["A"].width = 120
-    for line in readme.splitlines():
-        about.append([_text_cell(about, line)])
+    for title, table in sheets.items():
+        _add_sheet(workbook, title, table, utc)
+    if about:
+        sheet = workbook.create_sheet("about")
+        sheet.column_dimensions["A"].width = 120
+        for line in about.splitlines():
+            sheet.append([_text_cell(sheet, line)])
     # Saved through an open file: openpyxl refuses a path that does not end in .xlsx.
     with path.open("wb") as file:
         workbook.save(file)
 
 
-def write_sheet(table: pd.DataFrame, title: str, path: Path) -> None:
-    """Write a workbook of one sheet."""
-    from openpyxl import Workbook
-
-    workbook = Workbook(write_only=True)
-    _add_sheet(workbook, title, table)
-    with path.open("wb") as file:
-        workbook.save(file)
-
-
-def _add_sheet(
-    workbook: "Workbook", title: str, table: pd.DataFrame, utc: Collection[str] = ()
-) -> None:
+def _add_sheet(workbook: "Workbook", title: str, table: pd.DataFrame, utc: Collection[str]) -> None:
     from openpyxl.utils import get_column_letter
 
     sheet = workbook.create_sheet(title)
@@ -268,7 +253,8 @@ def _add_sheet(
 def _cells(sheet: "WriteOnlyWorksheet", values: "pd.Series[Any]", *, utc: bool) -> Iterator[Any]:
     """Give the cells of one column in Excel's types."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        form = _TIME_FORMAT if utc else _LOCAL_TIME_FORMAT
+        is_utc = utc or isinstance(values.dtype, pd.DatetimeTZDtype)
+        form = _TIME_FORMAT if is_utc else _LOCAL_TIME_FORMAT
         moments = without_zone(values).dt.to_pydatetime()
         return (_time_cell(sheet, moment, form) for moment in moments)
     plain: Iterable[Any] = values.astype(object).where(values.notna(), None)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +36,7 @@ _REPLACEMENT = "\ufffd"
 
 _BY_NAME: Mapping[str, Column] = {column.name: column for column in (*MANIFEST, *RESULTS)}
 _OURS = "helios_research"
+_KINDS = {"b": Kind.FLAG, "i": Kind.COUNT, "u": Kind.COUNT, "f": Kind.NUMBER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,38 +98,29 @@ def _variable(values: "pd.Series[Any]", tags: Collection[str]) -> Variable:
     if name in tags:
         origin = "yours, sent as a tag"
     if name in _BY_NAME:
-        return _known_variable(_BY_NAME[name], origin)
+        return _described(_BY_NAME[name], origin)
     return Variable(name, origin, _type_of(values), "Your own column, unchanged.")
 
 
-def _known_variable(column: Column, origin: str = _OURS) -> Variable:
+def _described(column: Column, origin: str = _OURS) -> Variable:
     return Variable(
         column.name, origin, column.kind.value, column.meaning, column.unit, column.labels
     )
 
 
 def _type_of(values: "pd.Series[Any]") -> str:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
+    if values.dtype.kind == "M":
         # Formats without zones hold it in UTC.
-        return Kind.MOMENT.value
-    for test, words in (
-        (pd.api.types.is_bool_dtype, Kind.FLAG.value),
-        (pd.api.types.is_integer_dtype, Kind.COUNT.value),
-        (pd.api.types.is_numeric_dtype, Kind.NUMBER.value),
-        (pd.api.types.is_datetime64_any_dtype, "date and time"),
-    ):
-        if test(values.dtype):
-            return words
-    return Kind.TEXT.value
+        has_zone = isinstance(values.dtype, pd.DatetimeTZDtype)
+        return Kind.MOMENT.value if has_zone else "date and time"
+    return _KINDS.get(values.dtype.kind, Kind.TEXT).value
 
 
-def _rename_own(table: ExportTable, added: Sequence[str]) -> ExportTable:
+def _rename_own(table: ExportTable, added: Iterable[str]) -> ExportTable:
     """Rename the researcher's columns that have the name of a column that is added."""
-    new_names = {
-        name: _unused(f"{name}_own", table.variables, "_own")
-        for name in added
-        if name in table.variables
-    }
+    new_names = {}
+    for name in table.variables.keys() & {*added}:
+        new_names[name] = _unused(f"{name}_own", table.variables, "_own")
     notes = (f"Your column {old} is called {new} here." for old, new in new_names.items())
     return _renamed(table, new_names).noting(*notes)
 
@@ -139,12 +131,9 @@ def _rename_unwritable(table: ExportTable) -> ExportTable:
     for name in filter(_CONTROL.search, table.variables):
         clean = _CONTROL.sub(_REPLACEMENT, name)
         new_names[name] = _unused(clean, {*table.variables, *new_names.values()}, "_")
-    if not new_names:
-        return table
-    return _renamed(table, new_names).noting(
-        f"Control characters in the names of {counted(len(new_names), 'column')} are replaced by "
-        f"U+FFFD ({_REPLACEMENT})."
-    )
+    number = counted(len(new_names), "column")
+    note = f"Control characters in the names of {number} are replaced by U+FFFD ({_REPLACEMENT})."
+    return _renamed(table, new_names).noting(note) if new_names else table
 
 
 def _unused(name: str, taken: Collection[str], ending: str) -> str:
@@ -173,19 +162,17 @@ def flatten(table: ExportTable) -> ExportTable:
 
 
 def _flat(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    kind = _BY_NAME[str(values.name)].kind if values.name in _BY_NAME else None
+    kind, stored = getattr(_BY_NAME.get(str(values.name)), "kind", None), values.dtype.kind
     if kind is Kind.TEXT_LIST:
         return text_column(map(_joined, values), values.index)
     if kind is Kind.SECTIONS:
         return text_column(map(_as_json, values), values.index)
-    if kind is Kind.COUNT or pd.api.types.is_integer_dtype(values.dtype):
+    if kind is Kind.COUNT or stored in "iu":
         has_keys = (values.abs() > _LARGEST_EXACT).any()
         return as_text(values) if has_keys else values.astype("Int64")
-    if pd.api.types.is_bool_dtype(values.dtype):
-        return values.astype("boolean")
-    if pd.api.types.is_float_dtype(values.dtype):
-        return values.astype("float64")
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+    if stored in "bf":
+        return values.astype("boolean" if stored == "b" else "float64")
+    if stored == "M":
         return values
     if values.dtype == object:
         values = values.map(lambda cell: _as_json(cell) if _is_nested(cell) else cell)
@@ -211,10 +198,8 @@ def _as_json(cell: Any) -> str | None:
 
 def without_zone(moments: "pd.Series[Any]") -> "pd.Series[Any]":
     """Give times with a zone in UTC, for formats that hold no zone."""
-    if not isinstance(moments.dtype, pd.DatetimeTZDtype):
-        return moments
-    in_utc: pd.Series[Any] = moments.dt.tz_convert("UTC").dt.tz_localize(None)
-    return in_utc
+    has_zone = isinstance(moments.dtype, pd.DatetimeTZDtype)
+    return moments.dt.tz_convert("UTC").dt.tz_localize(None) if has_zone else moments
 
 
 # --- ages instead of dates of birth ---------------------------------------------------------------
@@ -246,15 +231,14 @@ def with_ages(table: ExportTable) -> ExportTable:
     copies = [name for name in _own(table) if name != _BORN and _is_copy(frame[name], born)]
     frame[_BORN] = _completed_years(born, _recorded(frame))
     if "error_reason" in frame.columns:
-        hidden = [
-            cell.replace(date, _REMOVED) if _holds(cell, date) else cell
-            for cell, date in zip(as_text(frame["error_reason"]), born, strict=True)
-        ]
-        frame["error_reason"] = pd.Series(hidden, index=frame.index, dtype="str")
-    frame = frame.drop(columns=copies)
-    kept = {name: variable for name, variable in table.variables.items() if name in frame.columns}
-    table = _renamed(ExportTable(frame, kept, table.notes), {_BORN: _AGE.name})
-    variables = {**table.variables, _AGE.name: _known_variable(_AGE)}
+        cells = zip(as_text(frame["error_reason"]), born, strict=True)
+        hidden = (
+            cell.replace(date, _REMOVED) if _holds(cell, date) else cell for cell, date in cells
+        )
+        frame["error_reason"] = text_column(hidden, frame.index)
+    kept = {name: one for name, one in table.variables.items() if name not in copies}
+    table = _renamed(ExportTable(frame.drop(columns=copies), kept, table.notes), {_BORN: _AGE.name})
+    variables = {**table.variables, _AGE.name: _described(_AGE)}
     return replace(table, variables=variables).noting(
         "Dates of birth are replaced by ages in completed years (age_at_recording).",
         *(f"The column {name} held the dates of birth too and is left out." for name in copies),
@@ -326,15 +310,15 @@ _VALUE = Column("value", Kind.NUMBER, "The score. Higher is more.")
 
 def to_long(table: ExportTable) -> ExportTable:
     """Give each score of a recording a row of its own."""
-    added = {column.name: _known_variable(column) for column in (_BIOMARKER, _KIND, _VALUE)}
-    table = _rename_own(table, list(added))
+    added = {column.name: _described(column) for column in (_BIOMARKER, _KIND, _VALUE)}
+    table = _rename_own(table, added)
     frame = table.frame
     markers = [marker for marker in BIOMARKERS if marker.name in frame.columns]
     if not markers:
         raise UnknownColumnError(BIOMARKERS[0].name, frame.columns)
-    kept = [name for name in ("outcome", "error_code") if name in frame.columns]
-    kept = list(dict.fromkeys([RECORDING_ID.name, *_own(table), *kept]))
-    source = ["source"] if "source" in frame.columns else []
+    ours = [name for name in ("outcome", "error_code") if name in frame.columns]
+    kept = list(dict.fromkeys([RECORDING_ID.name, *_own(table), *ours]))
+    source = [name for name in ["source"] if name in frame.columns]
     rows = frame.loc[frame.index.repeat(len(markers)), kept + source].reset_index(drop=True)
     names = [marker.name for marker in markers]
     kinds = ["bucketed" if marker.bucketed else "continuous" for marker in markers]

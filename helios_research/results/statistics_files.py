@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from helios_research.columns import (
     Kind,
 )
 from helios_research.errors import ResultsError
-from helios_research.results.shapes import ExportTable, Variable, without_zone
+from helios_research.results.shapes import ExportTable, Variable, flatten, without_zone
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticsProgram:
-    """What a program can hold: names in characters; labels and titles in bytes.
+    """What a program can hold: names in characters, labels in bytes.
 
     Numbers above the largest one are codes of missing values there, or infinite. ``reserved``
     matches the names, in lower case, that have a meaning there.
@@ -34,10 +34,8 @@ class StatisticsProgram:
     name: str
     longest_name: int
     longest_label: int
-    longest_title: int
     largest_number: float
     reserved: re.Pattern[str]
-    labels_fractions: bool
 
 
 _SPSS_WORDS = "all and by eq ge gt le lt ne not or to with"
@@ -52,45 +50,33 @@ _STATA_WORDS = (
 )
 
 # Limits of SPSS's "Variable names" and Stata's "[R] Limits" and "[U] 11.3 Naming conventions".
-SPSS = StatisticsProgram(
-    "SPSS",
-    longest_name=64,
-    longest_label=255,
-    longest_title=64,
-    largest_number=1.797e308,
-    reserved=re.compile("|".join(_SPSS_WORDS.split())),
-    labels_fractions=True,
-)
+SPSS = StatisticsProgram("SPSS", 64, 255, 1.797e308, re.compile("|".join(_SPSS_WORDS.split())))
 STATA = StatisticsProgram(
     "Stata",
     longest_name=32,
     longest_label=80,
-    longest_title=80,
     largest_number=8.988e307,
     # Stata's types of text are str1, str2 and so on; readstat, which pyreadstat writes with, takes
     # every name that begins like one for a type.
     reserved=re.compile(rf"{'|'.join(_STATA_WORDS.split())}|str[0-9].*"),
-    labels_fractions=False,
 )
 # In bytes, for both programs.
-_LONGEST_TEXT = 32_767
-_LONGEST_VALUE_LABEL = 120
+_LONGEST_TEXT, _LONGEST_VALUE_LABEL, _LONGEST_TITLE = 32_767, 120, 64
 _YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
 # How many digits SPSS shows; without it, two.
 _SPSS_FORMATS = {"scale": "F10.4", "ordinal": "F4.2"}
 
 
 def prepare_statistics(table: ExportTable, program: StatisticsProgram) -> ExportTable:
-    """Fit a flat table into a program, with a note of each change.
-
-    Categories become labelled whole numbers (``outcome``, ``birth_sex``, ``audio_format``,
-    ``source``), names become valid ones, and texts that are too long are cut.
-    """
+    """Fit a table into a program: categories as labelled numbers, with a note of what else changes."""
     _pyreadstat()
-    table = _with_codes(table)
-    if not program.labels_fractions:
+    table = _with_codes(flatten(table))
+    if program is STATA:
         table = _with_levels(table)
-    table = _with_valid_texts(_with_valid_numbers(table, program))
+    table = _with_valid_numbers(table, program).change_text(
+        _cut_cells,
+        f"Cut at {_LONGEST_TEXT:,} bytes: {{texts}}; a .csv or .parquet file has the full text.",
+    )
     return _with_valid_names(table, program)
 
 
@@ -104,7 +90,7 @@ def write_statistics(
     options: dict[str, Any] = {
         "df": frame,
         "dst_path": str(path),
-        "file_label": _cut(title, program.longest_title),
+        "file_label": _cut(title, _LONGEST_TITLE),
         "column_labels": {
             name: _cut(_label(one), program.longest_label) for name, one in named.items()
         },
@@ -114,12 +100,14 @@ def write_statistics(
         _pyreadstat().write_dta(**options)
         return
     measures = {name: _measure(one, table.frame[one.name]) for name, one in named.items()}
-    options["variable_format"] = {
+    forms = {
         name: _SPSS_FORMATS[measures[name]]
         for name in frame.columns[frame.dtypes == "float64"]
         if measures[name] in _SPSS_FORMATS
     }
-    _pyreadstat().write_sav(**options, row_compress=True, variable_measure=measures)
+    _pyreadstat().write_sav(
+        **options, row_compress=True, variable_measure=measures, variable_format=forms
+    )
 
 
 def _pyreadstat() -> Any:
@@ -140,16 +128,12 @@ def _pyreadstat() -> Any:
 def valid_names(names: Iterable[str], program: StatisticsProgram) -> dict[str, str]:
     """Find a valid name for each column, its own where it is valid; no two differ in capitals only."""
     own = list(names)
-    chosen: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in own:
-        if _is_valid(name, program) and name.lower() not in taken:
-            chosen[name] = name
-            taken.add(name.lower())
+    taken = {name.lower(): name for name in reversed(own) if _is_valid(name, program)}
+    chosen = {name: name for name in taken.values()}
     for name in own:
         if name not in chosen:
             chosen[name] = _numbered(_in_valid_letters(name, program), taken, program)
-            taken.add(chosen[name].lower())
+            taken[chosen[name].lower()] = name
     return chosen
 
 
@@ -166,7 +150,7 @@ def _in_valid_letters(name: str, program: StatisticsProgram) -> str:
     return found[: program.longest_name].rstrip("_")
 
 
-def _numbered(name: str, taken: set[str], program: StatisticsProgram) -> str:
+def _numbered(name: str, taken: Collection[str], program: StatisticsProgram) -> str:
     found, number = name, 1
     while found.lower() in taken:
         number += 1
@@ -175,17 +159,15 @@ def _numbered(name: str, taken: set[str], program: StatisticsProgram) -> str:
 
 
 def _with_valid_names(table: ExportTable, program: StatisticsProgram) -> ExportTable:
-    names = valid_names(table.variables, program)
+    new = {old: name for old, name in valid_names(table.variables, program).items() if old != name}
     variables = {
-        name: replace(variable, in_file=names[name] if names[name] != name else None)
-        for name, variable in table.variables.items()
+        name: replace(variable, in_file=new.get(name)) for name, variable in table.variables.items()
     }
     table = replace(table, variables=variables)
-    renamed = sum(variable.in_file is not None for variable in variables.values())
-    if not renamed:
+    if not new:
         return table
     return table.noting(
-        f"Renamed: {counted(renamed, 'column')} whose name {program.name} does not accept; the "
+        f"Renamed: {counted(len(new), 'column')} whose name {program.name} does not accept; the "
         "variable labels and the codebook give the original one."
     )
 
@@ -228,22 +210,25 @@ def _with_levels(table: ExportTable) -> ExportTable:
     bucketed = {marker.name for marker in BIOMARKERS if marker.bucketed}
     for name, variable in table.variables.items():
         variables[name] = variable
-        if name in bucketed and f"{name}_level" not in table.variables:
-            added = Variable(
-                f"{name}_level",
-                "helios_research",
-                "labelled category",
-                f"The level of {name}, counted from 0, because Stata labels whole numbers only.",
+        added = f"{name}_level"
+        if name in bucketed and added not in table.variables:
+            meaning = (
+                f"The level of {name}, counted from 0, because Stata labels whole numbers only."
+            )
+            variables[added] = replace(
+                variable,
+                name=added,
+                type="labelled category",
+                meaning=meaning,
+                unit=None,
                 labels=labels,
             )
-            variables[added.name] = added
-            frame[added.name] = _levels(frame[name])
+            frame[added] = _levels(frame[name])
     return replace(table, frame=frame[list(variables)], variables=variables)
 
 
 def _levels(scores: "pd.Series[float]") -> "pd.Series[Any]":
-    numbers = scores.to_numpy(dtype=np.float64)
-    distance = np.abs(numbers[:, None] - np.array(BUCKET_LEVELS))
+    distance = np.abs(scores.to_numpy(dtype=np.float64)[:, None] - np.array(BUCKET_LEVELS))
     level = pd.Series(distance.argmin(axis=1), index=scores.index).astype("Int64")
     # For a score that is not one of the four levels, no label would be true.
     return level.where(distance.min(axis=1) < 0.005)
@@ -260,13 +245,6 @@ def _with_valid_numbers(table: ExportTable, program: StatisticsProgram) -> Expor
     return replace(table, frame=frame).noting(
         f"Missing here: {counted(changed, 'number')} infinite or beyond "
         f"±{program.largest_number:g}, which {program.name} cannot hold."
-    )
-
-
-def _with_valid_texts(table: ExportTable) -> ExportTable:
-    return table.change_text(
-        _cut_cells,
-        f"Cut at {_LONGEST_TEXT:,} bytes: {{texts}}; a .csv or .parquet file has the full text.",
     )
 
 
@@ -301,13 +279,13 @@ def _label(variable: Variable) -> str:
 
 
 def _value_labels(variable: Variable, program: StatisticsProgram) -> dict[str | float, str]:
+    # Stata labels whole numbers only; labels at 0 and 1, of four levels, would mislead.
+    if program is STATA and variable.type == Kind.NUMBER.value:
+        return {}
     return {
         value: _cut(text, _LONGEST_VALUE_LABEL)
         for value, text in variable.labels.items()
         if not isinstance(value, str)
-        and (program.labels_fractions or float(value).is_integer())
-        # Labels at 0 and 1 only, of four levels, would mislead.
-        and (program.labels_fractions or variable.type != Kind.NUMBER.value)
     }
 
 

@@ -1,4 +1,4 @@
-"""The results table: every row of the cohort exactly once, in the cohort's order."""
+"""The results: every row of the cohort exactly once, in the cohort's order; and its invitations."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -11,12 +11,15 @@ import pyarrow.compute as pc
 from pydantic.alias_generators import to_camel
 
 from helios_research._util.arrow import batches, json_columns
+from helios_research._util.files import replaced
 from helios_research.api.models import LONGEST_RUN_ID, WITHOUT_SCORES, flatten_result
 from helios_research.codes import UNREADABLE_ANSWER
 from helios_research.cohort import Cohort, CohortIssues, duplicate_audio_issues
 from helios_research.columns import (
     BIOMARKERS,
     BUCKET_LEVELS,
+    INVITATIONS,
+    LINK,
     OPEN_OUTCOMES,
     RECORDING_ID,
     RESULTS,
@@ -27,10 +30,20 @@ from helios_research.columns import (
     Kind,
     Outcome,
 )
-from helios_research.ledger import LedgerReader, Setting
-from helios_research.results.files import ARROW_TYPES, to_arrow, write_parquet
+from helios_research.errors import InvitationError, storage_errors
+from helios_research.ledger import Attempt, LedgerReader, Setting, State, is_invitation
+from helios_research.results.files import (
+    ARROW_TYPES,
+    prepare_for_csv,
+    to_arrow,
+    write_csv,
+    write_parquet,
+    write_sheets,
+)
+from helios_research.results.shapes import ExportTable
 from helios_research.state.loader import StatusLoader
 from helios_research.state.rows import Row
+from helios_research.state.status import RowStatus
 
 _COLUMNS = tuple(column for column in RESULTS if column is not RECORDING_ID)
 _LISTS = ("warnings", "sections")
@@ -105,15 +118,14 @@ class Snapshot:
         # A run that failed may have been answered with scores: they are not this row's.
         is_scored, no_sections = pc.equal(outcome, Outcome.SCORED), pc.if_else(is_read, 0, None)
         without = dict.fromkeys(WITHOUT_SCORES) | {"n_sections": no_sections}
-        return (
-            {name: pc.if_else(is_read, answers[name], statuses[name]) for name in TIMES}
-            | {
-                name: pc.if_else(is_damaged, words, statuses[name])
-                for name, words in _DAMAGED.items()
-            }
-            | {name: pc.if_else(is_scored, answers[name], other) for name, other in without.items()}
-            | {"warnings": answers["warnings"]}
-        )
+        columns = {"warnings": answers["warnings"]}
+        for name in TIMES:
+            columns[name] = pc.if_else(is_read, answers[name], statuses[name])
+        for name, words in _DAMAGED.items():
+            columns[name] = pc.if_else(is_damaged, words, statuses[name])
+        for name, other in without.items():
+            columns[name] = pc.if_else(is_scored, answers[name], other)
+        return columns
 
 
 def _stored(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
@@ -245,3 +257,70 @@ def _flat(body: str) -> dict[str, Any]:
     except ValueError:
         return {IS_READABLE: False}
     return {name: row[name] for name in ANSWER} | {IS_READABLE: True}
+
+
+# --- the table of invitations ---------------------------------------------------------------------
+
+
+class Invitations(pd.DataFrame):
+    """A table of invitations, whose display shows no link: a saved notebook would keep it."""
+
+    @property
+    def _constructor(self) -> type["Invitations"]:
+        return Invitations
+
+    def __repr__(self) -> str:
+        return repr(self._without_links())
+
+    def _repr_html_(self) -> Any:
+        # Unknown to the types of pandas.
+        return self._without_links()._repr_html_()  # type: ignore[operator]
+
+    def _without_links(self) -> pd.DataFrame:
+        shown = pd.DataFrame(self)
+        if LINK in shown.columns:
+            shown[LINK] = shown[LINK].mask(shown[LINK].notna(), "(secret)")
+        return shown
+
+
+def invitations_in(ledger: LedgerReader, cohort: Cohort) -> Invitations:
+    """Give the rows of a cohort whose participants record themselves, or are to."""
+    attempts = {attempt.attempt_id: attempt for attempt in ledger.invitations()}
+    lacking = cohort.fields["recording"].isna()
+    facts = {
+        place: _facts(status, attempts.get(status.attempt_id or 0))
+        for place, status in enumerate(StatusLoader(ledger, cohort).statuses())
+        if lacking[place] or is_invitation(status.sha256)
+    }
+    names = [column.name for column in INVITATIONS]
+    chosen = pd.Index([*facts], dtype="int64")
+    made = pd.DataFrame([*facts.values()], columns=names, index=chosen).astype("str")
+    keys = cohort.fields[["recording_id", "user_label"]]
+    own = cohort.own_columns.rename(columns={LINK: f"my_{LINK}"})
+    table = pd.concat([keys.loc[chosen], own.loc[chosen], made], axis="columns")
+    return Invitations(table.reset_index(drop=True))
+
+
+def _facts(status: RowStatus, attempt: Attempt | None) -> dict[str, str | None]:
+    found = {name: getattr(status, name) for name in ("outcome", "error_code", "error_reason")}
+    if attempt is None:
+        return found
+    is_open = attempt.state is State.INVITED and attempt.upload_url
+    link = "".join(attempt.upload_url or "") if is_open else None
+    return found | {LINK: link, "model_run_id": attempt.model_run_id}
+
+
+def check_ending(path: Path) -> Path:
+    """Refuse a file that invitations cannot be written to."""
+    if path.suffix.lower() not in {".csv", ".xlsx"}:
+        raise InvitationError.ending(path)
+    return path
+
+
+def write_invitations(table: pd.DataFrame, path: Path) -> None:
+    """Write invitations for mail merge, readable for the owner alone."""
+    with storage_errors(path), replaced(path) as unfinished:
+        if path.suffix.lower() == ".xlsx":
+            write_sheets({"invitations": pd.DataFrame(table)}, unfinished)
+        else:
+            write_csv(prepare_for_csv(ExportTable(pd.DataFrame(table), {})), unfinished)
