@@ -16,10 +16,10 @@ from helios_research.recording.source import (
     open_recording,
     read_blocks,
     stamp_of,
+    unavailable,
     without_secrets,
 )
 from helios_research.recording.speech import SoundLevels, SpeechMeter
-from helios_research.recording.unavailable import unavailable
 
 __all__ = [
     "MEASURING_VERSION",
@@ -106,21 +106,21 @@ def examine(
         if container is not None and container.demuxer is not None:
             heard = _heard(reader, container, None if full_speech else enough_speech_s)
         known = _identity(reader, container, stamp)
-    problem = _problem(known["size_bytes"], container)
-    return AudioFacts(**known | {"problem": problem} | heard)
+    if container is None:
+        heard = {"problem": "its bytes are not in any known audio format"}
+    elif container.demuxer is None:
+        heard = {"problem": f"it is in {container.name.upper()} format"}
+    if known["size_bytes"] == 0:
+        heard = {"problem": "it is empty (zero bytes)"}
+    return AudioFacts(**known | heard)
 
 
 def _identity(reader: HashingReader, container: Container | None, stamp: Stamp) -> dict[str, Any]:
     """Give the fields of a fingerprint."""
-    sha256, size_bytes = reader.finish()
     media_type, name = (container.media_type, container.name) if container else (None, None)
-    return {
-        "sha256": sha256,
-        "size_bytes": size_bytes,
-        "stamp": stamp,
-        "media_type": media_type,
-        "audio_format": name,
-    }
+    sha256, size_bytes = reader.finish()
+    facts = {"sha256": sha256, "size_bytes": size_bytes, "stamp": stamp}
+    return facts | {"media_type": media_type, "audio_format": name}
 
 
 @contextmanager
@@ -181,13 +181,3 @@ def _format(container: Container, codec: str | None) -> str:
     if codec is not None and codec.startswith(("pcm_s", "pcm_u", "pcm_f")):
         codec = "pcm"
     return container.name if codec in (None, container.name) else f"{container.name}/{codec}"
-
-
-def _problem(size_bytes: int, container: Container | None) -> str | None:
-    if size_bytes == 0:
-        return "it is empty (zero bytes)"
-    if container is None:
-        return "its bytes are not in any known audio format"
-    if container.demuxer is None:
-        return f"it is in {container.name.upper()} format"
-    return None

@@ -4,7 +4,7 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import av
@@ -71,6 +71,12 @@ _BY_MAGIC = (
     (b"\x07ds2", Container("ds2")),
 )
 
+_BY_BRAND = {
+    (b"3gp", b"3g2"): MOBILE,
+    (b"qt  ",): QUICKTIME,
+    (b"hei", b"avif", b"mif1"): Container("heif"),
+}
+
 _NO_AUDIO = (
     (
         re.compile(rb"(\xef\xbb\xbf)?\s*<[!?a-zA-Z]"),
@@ -112,12 +118,9 @@ def sniff(file: SeekableFile) -> Container | None:
 
 
 def _by_brand(brand: bytes) -> Container:
-    if brand.startswith((b"3gp", b"3g2")):
-        return MOBILE
-    if brand == b"qt  ":
-        return QUICKTIME
-    if brand.startswith((b"hei", b"avif", b"mif1")):
-        return Container("heif")
+    for beginnings, container in _BY_BRAND.items():
+        if brand.startswith(beginnings):
+            return container
     return MP4
 
 
@@ -269,31 +272,6 @@ class _UndecodableError(Exception):
     """Nothing in the recording can be decoded; the message says why."""
 
 
-class _Gatherer:
-    """Gathers frames into large blocks of floats, at their own sample rate."""
-
-    def __init__(self) -> None:
-        self._resampler: AudioResampler | None = None
-        self._shape: tuple[str, str, int] | None = None
-
-    def add(self, frame: AudioFrame) -> Iterator[Block]:
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        # Chained Ogg files may change rate and channels half-way.
-        if self._resampler is None or shape != self._shape:
-            yield from self.flush()
-            self._resampler = AudioResampler(
-                "flt", frame.layout, frame.sample_rate, frame_size=_BLOCK_SAMPLES
-            )
-            self._shape = shape
-        # Gaps between time stamps would be filled with silence.
-        frame.pts = None
-        yield from map(_block, self._resampler.resample(frame))
-
-    def flush(self) -> Iterator[Block]:
-        if self._resampler is not None:
-            yield from map(_block, self._resampler.resample(None))
-
-
 @dataclass(slots=True)
 class Decoding:
     """One pass over a recording; its attributes fill while ``blocks`` is consumed."""
@@ -309,7 +287,8 @@ class Decoding:
     missing_s: float = 0.0
     hidden_s: float = 0.0
     problem: str | None = None
-    _gatherer: _Gatherer = field(default_factory=_Gatherer, repr=False)
+    _resampler: AudioResampler | None = None
+    _shape: tuple[str, str, int] | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Decode the recording, block by block, in constant memory."""
@@ -360,7 +339,7 @@ class Decoding:
                 yield from self._frames_of(context, packet)
             else:
                 self.duration_s += float((packet.duration or 0) * (track.time_base or 0))
-        yield from self._gatherer.flush()
+        yield from self._flush()
         if last is not None and self.duration_s:
             self.missing_s = self._missing_s(opened, track, last)
             self.hidden_s = self._hidden_s(opened, track)
@@ -408,7 +387,25 @@ class Decoding:
             self.duration_s += frame.samples / frame.sample_rate
             self.sample_rate_hz = self.sample_rate_hz or frame.sample_rate
             self.channels = self.channels or frame.layout.nb_channels
-            yield from self._gatherer.add(frame)
+            yield from self._gathered(frame)
+
+    def _gathered(self, frame: AudioFrame) -> Iterator[Block]:
+        """Gather frames into large blocks of floats, at their own sample rate."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        # Chained Ogg files may change rate and channels half-way.
+        if self._resampler is None or shape != self._shape:
+            yield from self._flush()
+            self._shape = shape
+            self._resampler = AudioResampler(
+                "flt", frame.layout, frame.sample_rate, frame_size=_BLOCK_SAMPLES
+            )
+        # Gaps between time stamps would be filled with silence.
+        frame.pts = None
+        yield from map(_block, self._resampler.resample(frame))
+
+    def _flush(self) -> Iterator[Block]:
+        if self._resampler is not None:
+            yield from map(_block, self._resampler.resample(None))
 
 
 def _block(frame: AudioFrame) -> Block:

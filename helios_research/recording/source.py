@@ -1,22 +1,25 @@
 """Where a recording's bytes are: a local file, or any address that fsspec can open."""
 
+import errno
 import hashlib
 import io
 import os
+import re
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from helios_research.errors import RecordingUnavailableError
-from helios_research.network import Route, trusted_certificates
-from helios_research.recording.unavailable import unavailable
+from helios_research.errors import ConfigError, RecordingUnavailableError
+from helios_research.network import Route, causes, distrust, system_words, trusted_certificates
 
 _REMOTE_BLOCK_BYTES = 1_048_576
 _IN_MEMORY_BYTES = 8_388_608
@@ -133,10 +136,10 @@ def _network_options(location: str) -> dict[str, Any]:
     if proxy is None:
         return options
     if proxy.url.startswith("socks"):
-        reason, remedy = "cannot be read through a SOCKS proxy", "name a proxy with http:// in"
-        raise RecordingUnavailableError(
-            without_secrets(location), reason, f"{remedy} {scheme.upper()}_PROXY", may_pass=True
-        )
+        reason = "cannot be read through a SOCKS proxy"
+        remedy = f"name a proxy with http:// in {scheme.upper()}_PROXY"
+        shown = without_secrets(location)
+        raise RecordingUnavailableError(shown, reason, remedy, may_pass=True)
     return options | {"proxy": proxy.url, "proxy_headers": proxy.headers}
 
 
@@ -159,10 +162,9 @@ def _remote_stamp(location: str, info: dict[str, Any]) -> Stamp:
         raise RecordingUnavailableError(
             without_secrets(location), "is a folder", "name one file in it"
         )
-    for key in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created"):
-        if info.get(key):
-            return Stamp(info.get("size"), str(info[key]).strip('"'))
-    return Stamp(info.get("size"), "")
+    keys = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
+    version = next((str(info[key]) for key in keys if info.get(key)), "")
+    return Stamp(info.get("size"), version.strip('"'))
 
 
 @contextmanager
@@ -231,3 +233,123 @@ class HashingReader:
         while self.read(_BLOCK_BYTES):
             pass
         return self._hash.hexdigest(), self._hashed
+
+
+# --- why it cannot be read, in words that show no secret of a URL -----------------------------------
+
+_Why = tuple[str, str, bool]
+"""What is wrong, what to do, and whether it may pass."""
+
+_CHECK_NETWORK = "check the network, then submit again"
+_TRUST_PROXY = (
+    "where a proxy of your institution opens encrypted connections, set SSL_CERT_FILE to the file of "
+    "its certificate, then submit again"
+)
+_NOT_CONNECTED = (
+    "is on a network drive that is not connected",
+    "connect it, then submit again",
+    True,
+)
+
+
+def _not_now(what: str, remedy: str) -> _Why:
+    return f"cannot be read at the moment ({what})", remedy, True
+
+
+_BY_CLASS: dict[type[BaseException], _Why] = {
+    FileNotFoundError: (
+        "does not exist",
+        "check the path, and the folder that it is relative to",
+        False,
+    ),
+    PermissionError: (
+        "cannot be opened with your permissions",
+        "ask its owner, or check your credentials",
+        False,
+    ),
+    TimeoutError: _not_now("its drive did not answer in time", _CHECK_NETWORK),
+}
+_BY_NUMBER: dict[int | None, _Why] = {
+    errno.ELOOP: ("is a symbolic link that leads back to itself", "correct the link", False),
+    errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name", False),
+    errno.ESTALE: _NOT_CONNECTED,
+    errno.ENOTCONN: _NOT_CONNECTED,
+    errno.EIO: (
+        "could not be read from its disk",
+        "check the disk or the network drive",
+        False,
+    ),
+}
+# What s3fs makes of a service that is overloaded or fails.
+_BUSY = {errno.EBUSY, errno.EIO}
+
+
+def unavailable(
+    location: str, error: BaseException, *, is_remote: bool
+) -> RecordingUnavailableError:
+    """Explain an error of reading; the location is without secrets already."""
+    why = (_by_server(error) if is_remote else None) or _by_system(error)
+    reason, remedy, may_pass = why
+    return RecordingUnavailableError(location, reason, remedy, may_pass=may_pass)
+
+
+def _by_system(error: BaseException) -> _Why:
+    for kind, why in _BY_CLASS.items():
+        if isinstance(error, kind):
+            return why
+    if isinstance(error, OSError) and error.errno in _BY_NUMBER:
+        return _BY_NUMBER[error.errno]
+    if isinstance(error, ImportError):
+        remedy = "install it, for s3:// helios-research[s3]"
+        return f"needs another package ({error})", remedy, False
+    # A URL may be in it, in some other spelling, and with a signature.
+    words = re.sub(r"\?[^\s'\")]*", "", str(error)) or "no reason given"
+    reason = f"cannot be read ({type(error).__name__}: {words})"
+    return reason, "check the location and try again", False
+
+
+def _by_server(error: BaseException) -> _Why | None:
+    """Explain what a server answered, or that it did not; None where it was something else."""
+    # Takes a moment, and only a remote recording needs it.
+    from aiohttp import ClientHttpProxyError, ClientResponseError
+
+    if isinstance(error, ConfigError):
+        return "cannot be read at the moment", str(error).rstrip("."), True
+    # fsspec says of every failure that the file does not exist; what happened is behind that.
+    for cause in causes(error):
+        if isinstance(cause, ClientResponseError):
+            return _answered(cause.status, by_proxy=isinstance(cause, ClientHttpProxyError))
+    if doubt := distrust(error):
+        return _not_now(f"its server does not prove who it is: {doubt}", _TRUST_PROXY)
+    return next(filter(None, map(_unanswered, causes(error))), None)
+
+
+def _unanswered(cause: BaseException) -> _Why | None:
+    from aiohttp import ClientConnectionError, ClientPayloadError
+
+    if isinstance(cause, TimeoutError):
+        return _not_now("its server did not answer in time", _CHECK_NETWORK)
+    broken = (ConnectionError, socket.gaierror, ClientConnectionError, ClientPayloadError)
+    if isinstance(cause, broken):
+        words = system_words(cause)
+        said = f"no connection to its server{': ' if words else ''}{words}"
+        return _not_now(said, _CHECK_NETWORK)
+    if isinstance(cause, OSError) and cause.errno in _BUSY:
+        return _not_now("its server is overloaded or fails", "submit again later")
+    return None
+
+
+def _answered(status: int, *, by_proxy: bool) -> _Why:
+    phrase = f", {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""
+    said = f"HTTP {status}{phrase}"
+    if by_proxy or status == 407:
+        remedy = "check HTTPS_PROXY and HTTP_PROXY, then submit again"
+        return _not_now(f"the proxy does not let it through: {said}", remedy)
+    if status in {404, 410}:
+        return f"does not exist ({said})", "check its address", False
+    if status in {401, 403}:
+        remedy = "renew its link, which may have expired, or check your credentials"
+        return f"is not given out by its server ({said})", remedy, False
+    if status in {408, 425, 429} or status >= 500:
+        return _not_now(f"its server answered {said}", "submit again later")
+    return f"cannot be read (its server answered {said})", "check its address", False
