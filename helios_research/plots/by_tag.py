@@ -134,7 +134,7 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     layout = lay_out_rows(rows, tag, hue, labels, colours)
     summary = summarize_by_tag(rows, tag, by=by)
     compared = _compare(rows, tag, by, reference, labels)
-    same = _same_people(rows.people, layout)
+    same = same_people(rows.people, layout)
     drawn = _TagFigure(rows, layout, summary, compared, same, labels, style)
     count = compared["biomarker"].value_counts()
     lines = [_AROUND + difference_lines(count.get(name, 0)) for name in rows.names]
@@ -174,7 +174,7 @@ def _joined(cells: pd.DataFrame, layout: RowLayout) -> Flags:
     return joined
 
 
-def _same_people(people: Codes, layout: RowLayout) -> str | None:
+def same_people(people: Codes, layout: RowLayout) -> str | None:
     """Count the participants who are in several rows; None where most are in one, or rows are many."""
     cells = cell_means(np.zeros(len(people)), people, layout.codes)
     cells = cells.sort_values(["person", "group"], kind="stable")
@@ -248,6 +248,14 @@ def _draw(ax: Axes, drawn: _TagFigure, marker: Biomarker) -> None:
         draw_differences(ax, layout, compared, origin, style)
 
 
+def point_heights(layout: RowLayout) -> Floats:
+    """Give where each recording's point is, in its row: at random, but always the same."""
+    middle, reach = (0.24, 0.15) if layout.tall else (0.0, 0.3)
+    shift = np.random.default_rng(1).uniform(-reach, reach, len(layout.codes)) + middle
+    heights: Floats = layout.places[layout.codes] + shift
+    return heights
+
+
 def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> None:
     style, layout, places = drawn.style, drawn.layout, drawn.layout.places
     if drawn.same:
@@ -258,13 +266,11 @@ def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> 
         colours = np.array([row.colour for row in layout.rows])
         has_score = np.flatnonzero(~np.isnan(scores))
         points = has_score[marks.sample(len(has_score), drawn.most_points)]
-        middle, reach = (0.24, 0.15) if layout.tall else (0.0, 0.3)
-        shift = np.random.default_rng(1).uniform(-reach, reach, len(scores)) + middle
+        heights = point_heights(layout)
         for colour in dict.fromkeys(colours):
             own = points[colours[layout.codes[points]] == colour]
-            y = places[layout.codes[own]] + shift[own]
             rows = int((colours == colour).sum())
-            marks.draw_points(ax, scores[own], y, str(colour), style, rows=rows)
+            marks.draw_points(ax, scores[own], heights[own], str(colour), style, rows=rows)
         if layout.tall:
             people, codes = drawn.results.people[has_score], layout.codes[has_score]
             looks = list(zip(places, colours, strict=True))

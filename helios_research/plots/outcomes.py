@@ -78,11 +78,7 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Girona', 'Hamburg', 'Leeds']
     """
-    prepared = prepare(results, [tag], order=order)
-    outcome = prepared.frame["outcome"]
-    ended = (outcome.notna() & ~outcome.isin(OPEN_OUTCOMES)).to_numpy(dtype=bool)
-    reasons = pd.Series("not ended yet", index=outcome.index, dtype="str").mask(ended)
-    chosen = keep_levels(Selection(prepared, ended, reasons, caption), tag, MOST_ROWS)
+    chosen = select_ended(results, tag, order, caption=caption)
     colours = canvas.colours_of(palette) if palette else [colour for colour, _ in _LOOKS.values()]
     if not chosen.recordings:
         return canvas.empty_figure(ax, 1, "No recording has ended.", chosen.notes(), style)[0]
@@ -103,6 +99,17 @@ def outcomes_by_tag(  # noqa: PLR0913 - each is a setting
     overall = rates[rates["reason"] == ANY_REASON].set_index("level")
     _draw_rates(axes, layout, overall.loc[[row.level for row in layout.rows]], style)
     return axes
+
+
+def select_ended(
+    results: Results, tag: str, order: Sequence[str] | None = None, *, caption: bool = True
+) -> Selection:
+    """Take the recordings that have ended, at as many levels as there is room for."""
+    prepared = prepare(results, [tag], order=order)
+    outcome = prepared.frame["outcome"]
+    ended = (outcome.notna() & ~outcome.isin(OPEN_OUTCOMES)).to_numpy(dtype=bool)
+    reasons = pd.Series("not ended yet", index=outcome.index, dtype="str").mask(ended)
+    return keep_levels(Selection(prepared, ended, reasons, caption), tag, MOST_ROWS)
 
 
 def _shares(rows: PreparedResults, layout: RowLayout) -> pd.DataFrame:

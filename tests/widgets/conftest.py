@@ -22,7 +22,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from helios_research.widgets.base.clickable import Clickable
+from helios_research.widgets.base import Clickable
 from support.browser import chromium
 
 

@@ -12,12 +12,12 @@ from traitlets.config import Config
 
 from helios_research.errors import ApiKeyError
 from helios_research.widgets import base
-from helios_research.widgets.base import Guard, Panel, StatusLine, _ShownPanels, close_tree, cut
+from helios_research.widgets.base import Guard, Panel, StatusLine, _take_place, close_tree, cut
 
 KINDS = [
     name
     for name, kind in vars(base).items()
-    if isinstance(kind, type) and issubclass(kind, ipywidgets.Widget)
+    if isinstance(kind, type) and issubclass(kind, getattr(ipywidgets, name, ()))
 ]
 
 
@@ -243,27 +243,29 @@ def test_closing_lets_go_of_every_widget_inside() -> None:
 
 
 def test_a_cell_that_runs_again_closes_what_it_had_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, first, second, third = _ShownPanels(), Greeting("1"), Greeting("2"), Greeting("3")
+    first, second, third = Greeting("1"), Greeting("2"), Greeting("3")
     runs = iter([("cell", 1), ("cell", 1), ("cell", 2), ("another", 3)])
+    monkeypatch.setattr(base, "_SHOWN", {})
     monkeypatch.setattr("helios_research.widgets.base._running_cell", lambda: next(runs))
     for panel in (first, second, third):
-        shown.take_place(panel)
+        _take_place(panel)
         panel._handles.append(Handle())
     assert first.is_closed
     assert second.is_closed
     assert not third.is_closed
-    shown.take_place(Greeting("4"))
+    _take_place(Greeting("4"))
     assert not third.is_closed
 
 
 def test_a_panel_that_another_cell_shows_too_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, panel = _ShownPanels(), Greeting()
+    panel = Greeting()
     runs = iter([("one", 1), ("two", 2), ("one", 3)])
+    monkeypatch.setattr(base, "_SHOWN", {})
     monkeypatch.setattr("helios_research.widgets.base._running_cell", lambda: next(runs))
     for shown_panel in (panel, panel):
-        shown.take_place(shown_panel)
+        _take_place(shown_panel)
         panel._handles.append(Handle())
-    shown.take_place(Greeting("new"))
+    _take_place(Greeting("new"))
     assert not panel.is_closed
 
 

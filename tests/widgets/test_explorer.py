@@ -315,13 +315,25 @@ def test_files_of_different_filters_have_different_names(page, given):
     ]
 
 
-def test_the_code_is_shown_when_asked_for_and_follows_the_selection(page):
-    assert "import helios_research" not in page.html
-    page.button("Show the code").click()
+def test_the_code_follows_the_selection(page):
     page.level("day_shift").click()
     assert "isin([&quot;day_shift&quot;])" in page.part('aria-label="Code"')
-    page.button("Hide the code").click()
-    assert "import helios_research" not in page.html
+
+
+def test_a_level_in_the_figure_filters_at_a_click_and_no_longer_at_another(explorer, page):
+    (picture,) = [each for each in page.widgets() if "at" in getattr(each, "_actions", {})]
+    label = explorer._figure.drawn.axes[0].get_yticklabels()[1]
+    box, (width, height) = label.get_window_extent(), explorer._figure.drawn.bbox.size
+    place = f"at:{box.x0 / width} {1 - (box.y0 + box.y1) / 2 / height}"
+    picture.click(place)
+    assert set(explorer.selection["arm"]) == {label.get_text()}
+    assert page.level(label.get_text()).is_pressed
+    page.button("Keep as A").click()
+    picture.click("at:0.5 0.3")
+    page.button("A: arm").click()
+    page.chips()[0].click()
+    picture.click("at:nan nan")
+    assert len(explorer.selection) == 200
 
 
 @pytest.mark.parametrize(
@@ -361,7 +373,6 @@ def test_hostile_text_is_nowhere_markup(results, read):
     page = read(explorer)
     page.buttons("level:")[0].click()
     page.control("Group by").value = HOSTILE
-    page.button("Show the code").click()
     page.control("Next").click()
     assert "&lt;script&gt;" in page.html
     assert "<script" not in page.html + explorer.static_html()

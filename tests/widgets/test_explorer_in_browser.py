@@ -12,6 +12,9 @@ import pytest
 from matplotlib import image
 from playwright.sync_api import Locator, Page, expect
 
+from helios_research.plots.canvas import to_png
+from helios_research.widgets.explorer.figure import FigureKind, FigureView
+
 STUDY = Path(__file__).parents[2] / "datasets" / "shift_study_results.parquet"
 CELL = f"""import pandas as pd
 from helios_research.widgets import Explorer
@@ -108,6 +111,44 @@ def test_one_recording_is_looked_at_with_the_keyboard_alone(lab, open_in_lab: Op
     expect(page.locator(f"{LIVE} tr.helios-marked")).to_contain_text("P001_v14")
     scores.scroll_into_view_if_needed()
     keep(page, "explorer-one-recording", of=LIVE)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_click_in_the_figure_filters_to_a_level_and_opens_the_recording_of_a_point(
+    voila, open_in_voila: Opener, page: Page, keep, jumps, width: int
+):
+    page.set_viewport_size({"width": width, "height": 800})
+    show(voila, open_in_voila, "click", [CELL])
+    results = pd.read_parquet(STUDY)
+    drawn = FigureView(FigureKind.BY_TAG, ("mental_strain",), "arm", None).draw(results)
+    to_png(drawn, 110)
+    (axes,) = drawn.axes
+    points = np.concatenate([line.get_xydata() for line in axes.lines if line.get_zorder() == 2])
+    highest = points[points[:, 0].argmax()]
+    size, box = drawn.bbox.size, page.locator(FIGURE).bounding_box()
+
+    def click(dots: np.ndarray) -> None:
+        x, y = dots / size
+        place = {"x": x * box["width"], "y": (1 - y) * box["height"]}
+        page.locator(FIGURE).click(position=place)
+
+    jumps()
+    click(axes.transData.transform(highest))
+    outcome = page.locator(f"{LIVE} .helios-outcome")
+    expect(outcome).to_be_visible()
+    marked = page.locator(f"{LIVE} tr.helios-marked")
+    expect(marked).to_be_visible()
+    if width == 1280:
+        expect(marked).to_contain_text(f"{highest[0]:.3f}")
+    else:
+        page.get_by_role("button", name="Figure", exact=True).click()
+    label = axes.get_yticklabels()[1]
+    click(label.get_window_extent().get_points().mean(axis=0))
+    count = int((results["arm"] == label.get_text()).sum())
+    expect(page.locator(HEADLINE)).to_contain_text(f"{count} of 1,487 recordings")
+    keep(page, f"explorer-clicked-{width}")
+    if width == 1280:
+        assert jumps() == []
 
 
 @pytest.mark.parametrize("width", [1280, 1500])

@@ -1,17 +1,19 @@
 """What all widgets share: controls, HTML, the status line, and their place in a notebook."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache, wraps
+from functools import wraps
 from html import escape
 from importlib import resources
 from threading import RLock, Timer
 from typing import Any
 from weakref import WeakSet
 
+import anywidget
 import ipywidgets
-from traitlets import HasTraits
+from traitlets import HasTraits, Unicode
 
 from helios_research._util.screen import ipython_shell
 from helios_research.errors import HeliosResearchError
@@ -162,6 +164,67 @@ class ControlGroup:
         control.observe(guard(unless_setting), "value")
 
 
+# --- HTML that can be clicked ---------------------------------------------------------------------
+
+# A Jupyter server drops messages beyond 1 MB a second, over 3 seconds (its default
+# iopub_data_rate_limit).
+_PART_BYTES = 900_000
+
+
+def _resource(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+class Clickable(anywidget.AnyWidget):
+    """HTML in which ``data-click="NAME:VALUE"`` calls ``actions[NAME](VALUE)``.
+
+    A value comes from the browser, so an action takes it as it takes what a person types.
+    """
+
+    _esm = _resource("clickable.js")
+    value = Unicode("").tag(sync=True)
+
+    def __init__(self, guard: Guard, **actions: Callable[[str], None]) -> None:
+        super().__init__()
+        self._actions = actions
+        self.on_msg(guard(lambda _, content, __: self.click(content["click"])))
+
+    def click(self, what: str) -> None:
+        """Do what a click says."""
+        name, _, value = what.partition(":")
+        self._actions[name](value)
+
+    def give(self, name: str, content: bytes, *, copy: bool = False) -> None:
+        """Let the browser save a file, or take a picture into its clipboard."""
+        for start in range(0, len(content), _PART_BYTES):
+            end = start + _PART_BYTES
+            head = {"name": name, "copy": copy, "is_last": end >= len(content)}
+            self.send(head, [content[start:end]])
+            if not head["is_last"]:
+                time.sleep(1)
+
+
+def button_html(  # noqa: PLR0913 - each is a part of a button
+    click: str,
+    text: str,
+    *,
+    tip: str = "",
+    after: str = "",
+    pressed: bool | None = None,
+    disabled: bool = False,
+    classes: str = "helios-chip",
+    longest: int = 44,
+) -> str:
+    """Draw a button; a long text loses its middle, and ``after``, which is HTML, never does."""
+    state = "" if pressed is None else f' aria-pressed="{str(pressed).lower()}"'
+    state += " disabled" if disabled else ""
+    title = f' title="{escape(tip)}"' if tip else ""
+    return (
+        f'<button type="button" class="{classes}" data-click="{escape(click)}"{state}{title}>'
+        f"<span>{cut(text, longest)}</span>{after and ' '}{after}</button>"
+    )
+
+
 # --- panels --------------------------------------------------------------------------------------
 
 SETTLED_S = 0.4
@@ -170,10 +233,7 @@ has painted the change, and that quick changes cost one picture; shorter than it
 notebook by its menu."""
 
 
-@cache
-def _style() -> str:
-    css = resources.files(__name__).joinpath("style.css").read_text(encoding="utf-8")
-    return f"<style>\n{css}</style>"
+_STYLE = f"<style>\n{_resource('style.css')}</style>"
 
 
 class Panel(HasTraits):
@@ -187,7 +247,7 @@ class Panel(HasTraits):
     def __init__(self, children: Iterable[Any]) -> None:
         super().__init__()
         self.widget = ipywidgets.VBox(
-            [markup(_style()), *children], layout=ipywidgets.Layout(width="100%")
+            [markup(_STYLE), *children], layout=ipywidgets.Layout(width="100%")
         )
         self.widget.add_class("helios")
         self._handles: list[Any] = []
@@ -233,13 +293,13 @@ class Panel(HasTraits):
 
     def _static(self) -> dict[str, Any]:
         picture = f'<div class="helios helios-static">{self.static_html()}</div>'
-        return {"text/plain": repr(self), "text/html": f"{_style()}{picture}"}
+        return {"text/plain": repr(self), "text/html": f"{_STYLE}{picture}"}
 
     def show(self) -> None:
         """Show the panel below the running cell, as if it were the cell's last value."""
         from IPython.display import display
 
-        _SHOWN.take_place(self)
+        _take_place(self)
         # VS Code keeps outputs apart, so that one cannot hide the other; there they are one.
         if "__vsc_ipynb_file__" in ipython_shell().user_ns:
             display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]  # IPython's own gap
@@ -253,33 +313,24 @@ class Panel(HasTraits):
     _ipython_display_ = show
 
 
-class _ShownPanels:
-    """Which cell shows which panels, so that running a cell again closes what it showed before.
-
-    Without this every run of a cell would leave another set of widgets, with their tables, in
-    memory until the kernel ends.
-    """
-
-    def __init__(self) -> None:
-        self._panels: dict[str, tuple[int, WeakSet[Panel]]] = {}
-
-    def take_place(self, panel: Panel) -> None:
-        cell, run = _running_cell()
-        if cell is None:
-            return
-        before, panels = self._panels.get(cell, (run, WeakSet[Panel]()))
-        if before != run:
-            for old in panels - {panel}:
-                # A panel that a second cell shows too is still in use there.
-                if len(old._handles) == 1:
-                    old.close()
-            panels = WeakSet[Panel]()
-        panels.add(panel)
-        self._panels[cell] = (run, panels)
+# By cell, the count of its latest run and what that showed. One kernel has one notebook.
+_SHOWN: dict[str, tuple[int, WeakSet[Panel]]] = {}
 
 
-# One kernel has one notebook, whatever the number of panels.
-_SHOWN = _ShownPanels()
+def _take_place(panel: Panel) -> None:
+    """Close what an earlier run of the cell showed, which would be in memory until the kernel ends."""
+    cell, run = _running_cell()
+    if cell is None:
+        return
+    before, panels = _SHOWN.get(cell, (run, WeakSet[Panel]()))
+    if before != run:
+        for old in panels - {panel}:
+            # A panel that a second cell shows too is still in use there.
+            if len(old._handles) == 1:
+                old.close()
+        panels = WeakSet[Panel]()
+    panels.add(panel)
+    _SHOWN[cell] = (run, panels)
 
 
 def _running_cell() -> tuple[str | None, int]:

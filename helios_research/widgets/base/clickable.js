@@ -46,6 +46,12 @@ function render({ model, el }) {
       .catch((error) => model.send({ click: `copied:${error.message}` }));
   });
 
+  // A picture beside this is a control of its own, which is there without this script, too.
+  function point({ target, offsetX, offsetY }) {
+    if (target.tagName !== "IMG" || !target.closest(".helios-figure")?.contains(el)) return;
+    model.send({ click: `at:${offsetX / target.clientWidth} ${offsetY / target.clientHeight}` });
+  }
+
   el.addEventListener("keydown", (event) => {
     const group = event.target.closest("[data-arrows]");
     const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -72,8 +78,10 @@ function render({ model, el }) {
 
   model.on("change:value", draw);
   model.on("msg:custom", receive);
+  document.addEventListener("click", point);
   draw();
   return () => {
+    document.removeEventListener("click", point);
     model.off("change:value", draw);
     model.off("msg:custom", receive);
   };

@@ -19,8 +19,7 @@ from pandas.api.types import (
     is_numeric_dtype,
 )
 
-from helios_research.widgets.base import Guard, cut
-from helios_research.widgets.base.clickable import Clickable, button_html
+from helios_research.widgets.base import Clickable, Guard, button_html, cut
 
 ROWS_ON_A_PAGE = 25
 

@@ -1,6 +1,6 @@
 """Explore results: choose recordings, see them in a figure and a table, look at one in detail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from os import PathLike
@@ -15,8 +15,7 @@ from traitlets import HasTraits, Instance
 
 from helios_research.errors import HeliosResearchError, ResultsError
 from helios_research.results import export
-from helios_research.widgets.base import Guard, Panel, StatusLine, in_words, markup
-from helios_research.widgets.base.clickable import Clickable
+from helios_research.widgets.base import Clickable, Guard, Panel, StatusLine, in_words, markup
 from helios_research.widgets.base.table import ROWS_ON_A_PAGE, PagedTable, table_html
 from helios_research.widgets.explorer.controls import FigurePanel, FilterPanel
 from helios_research.widgets.explorer.drawing import (
@@ -31,7 +30,7 @@ from helios_research.widgets.explorer.figure import (
     FigurePlace,
     FigureView,
     figure_file,
-    save_figure,
+    found_at,
 )
 from helios_research.widgets.explorer.recording import RecordingPart
 from helios_research.widgets.explorer.selection import (
@@ -127,24 +126,6 @@ class Explorer(Panel):
         with self._guard.lock:
             return self._current().code()
 
-    def save_figure(self, path: str | PathLike[str]) -> Path:
-        """Save the figure, in full resolution, as the button does.
-
-        Parameters
-        ----------
-        path
-            The file; ``.png``, ``.svg`` or ``.pdf``. An existing file is kept, and the new one
-            gets a number.
-
-        Raises
-        ------
-        ResultsError
-            If the figure cannot be drawn or the file cannot be written.
-        """
-        with self._guard.lock:
-            state = self._current()
-            return save_figure(state.figure.draw(state.drawn), Path(path).expanduser())
-
     def close(self) -> None:
         """Release the widgets and the results. Safe to call twice."""
         with self._guard.lock:
@@ -179,7 +160,7 @@ class Explorer(Panel):
         source, guard = state.source, self._guard
         self._reasons = reasons_of(source)
         self._past: list[ExplorerState] = []
-        self._pane, self._is_code_shown = "", False
+        self._pane = ""
         self._head = Clickable(
             guard,
             back=lambda _: self._go_back(),
@@ -194,16 +175,14 @@ class Explorer(Panel):
         self._tips = {reason.words: reason.tip for reason in self._reasons}
         self._filters = FilterPanel(state, guard, self._set_filter)
         self._choices = FigurePanel(state, guard, self._change_view)
-        self._figure = FigurePlace()
+        self._figure = FigurePlace(guard, self._look_at)
         self._numbers = markup()
         self._take = Clickable(
             guard,
             figure=self._give_figure,
             rows=self._give_rows,
             copied=self._say_copied,
-            code=lambda _: self._toggle_code(),
         )
-        self._code = markup()
         self._table = PagedTable("Recordings shown", guard, self._choose, self._follow_order)
         self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
         self._main = self._panes()
@@ -213,7 +192,7 @@ class Explorer(Panel):
         panes = {
             "choices": [self._choices.widget, self._filters.widget],
             "figure": [self._figure.widget, self._numbers],
-            "table": [self._table.widget, self._take, self._code],
+            "table": [self._table.widget, self._take],
             "recording": [self._recording.widget],
         }
         boxes = []
@@ -246,9 +225,26 @@ class Explorer(Panel):
         self._change_state(replace(state, filters={name: state.filters[name] for name in kept}))
 
     def _toggle_reason(self, place: int) -> None:
-        condition = self._reasons[place].condition
-        is_on = self._current().filters.get(condition.column) == condition
-        self._set_filter(condition.column, None if is_on else condition)
+        self._toggle([self._reasons[place].condition])
+
+    def _look_at(self, x: float, y: float) -> None:
+        """Open the recording that was clicked in the figure, or filter to a bar or level."""
+        state, figure = self._current(), self._figure.drawn
+        if figure is None or state.kept is not None:
+            return
+        rows, columns = found_at(state.view, state.drawn, figure, x, y)
+        if columns:
+            self._toggle(state.shared(rows, columns))
+        elif len(rows):
+            self._choose(int(rows[0]))
+
+    def _toggle(self, conditions: Sequence[Condition]) -> None:
+        """Set conditions in one step; take them away where all of them are set already."""
+        state = before = self._current()
+        is_on = all(before.filters.get(each.column) == each for each in conditions)
+        for each in conditions:
+            state = state.filtered(each.column, None if is_on else each)
+        self._change_state(state)
 
     def _change_view(self, view: FigureView) -> None:
         if view.tag != self._current().view.tag:
@@ -309,10 +305,6 @@ class Explorer(Panel):
         else:
             self._status.show("The figure is in the clipboard.")
 
-    def _toggle_code(self) -> None:
-        self._is_code_shown = not self._is_code_shown
-        self._show_code(self._current())
-
     def _follow_order(self) -> None:
         # The recording in detail stays marked, whatever page it is on now.
         self._recording.select_from(np.flatnonzero(self._current().mask))
@@ -329,7 +321,7 @@ class Explorer(Panel):
         self._recording.select_from(np.flatnonzero(state.mask))
         if self._pane == "recording" and self._recording.position is None:
             self._open("figure")
-        self._show_code(state)
+        self._take.value = take_html(state)
 
     def _show_figure(self, state: ExplorerState) -> None:
         self._numbers.value = ""
@@ -346,10 +338,3 @@ class Explorer(Panel):
     def _show_head(self, state: ExplorerState) -> None:
         self._head.value = head_html(state, can_go_back=bool(self._past))
         self._problems.value = problems_html(state, self._reasons, self._pane)
-
-    def _show_code(self, state: ExplorerState) -> None:
-        self._take.value = take_html(is_code_shown=self._is_code_shown)
-        code = (
-            f'<pre class="helios-code" tabindex="0" aria-label="Code">{escape(state.code())}</pre>'
-        )
-        self._code.value = code if self._is_code_shown else ""

@@ -11,6 +11,7 @@ from helios_research.analysis.prepared import Flags, Floats
 from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.errors import ResultsError
 from helios_research.widgets.base import (
+    Clickable,
     Combobox,
     ControlGroup,
     DatePicker,
@@ -18,10 +19,10 @@ from helios_research.widgets.base import (
     FloatText,
     Guard,
     SelectMultiple,
+    button_html,
     markup,
     shortened,
 )
-from helios_research.widgets.base.clickable import Clickable, button_html
 from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
     Condition,

@@ -6,7 +6,7 @@ from html import escape
 import pandas as pd
 
 from helios_research.analysis import compare_by_tag
-from helios_research.widgets.base.clickable import button_html
+from helios_research.widgets.base import button_html
 from helios_research.widgets.base.table import table_html
 from helios_research.widgets.explorer.controls import count_words
 from helios_research.widgets.explorer.figure import FORMATS, SIDES
@@ -106,7 +106,7 @@ def compared_html(state: ExplorerState) -> str:
     )
 
 
-def take_html(*, is_code_shown: bool) -> str:
+def take_html(state: ExplorerState) -> str:
     """Draw the buttons that give rows, figure and code."""
     rows = [
         button_html(f"rows:{ending}", name, tip=f"Save the rows shown, with all columns, as {name}")
@@ -118,8 +118,9 @@ def take_html(*, is_code_shown: bool) -> str:
     ]
     copy = button_html("figure:copy", "Copy", tip="Copy the figure, to paste it into a text")
     copy = copy.replace("<button ", "<button data-copy ")
-    code = button_html("code:", "Hide the code" if is_code_shown else "Show the code for this")
+    code = f'<pre class="helios-code" tabindex="0" aria-label="Code">{escape(state.code())}</pre>'
     return (
         f'<div class="helios-chips"><span class="helios-muted">Rows:</span>{"".join(rows)}'
-        f'<span class="helios-muted">Figure:</span>{"".join(figures)}{copy}{code}</div>'
+        f'<span class="helios-muted">Figure:</span>{"".join(figures)}{copy}</div>'
+        f'<details data-name="code"><summary>Show the code for this</summary>{code}</details>'
     )

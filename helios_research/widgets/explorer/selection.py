@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
-from helios_research.analysis.prepared import Flags, count_people, count_reasons, has_warning
+from helios_research.analysis.prepared import Codes, Flags, count_people, count_reasons, has_warning
 from helios_research.codes import explain, short_name
 from helios_research.columns import BIOMARKERS_BY_NAME, OUTCOME_LABELS, Outcome
 from helios_research.widgets.explorer.figure import SIDES, FigureKind, FigureView
@@ -175,13 +175,8 @@ class DayBetween(Condition):
 
     def holds(self, table: pd.DataFrame) -> "pd.Series[bool]":
         """Mark the rows that match."""
-        values = table[self.column]
-        if pd.api.types.is_datetime64_any_dtype(values):
-            days = values.dt.tz_localize(None).dt.normalize()
-        else:
-            days = pd.to_datetime(texts_of(values).str[:10], format="%Y-%m-%d", errors="coerce")
-        first, last = self._bounds
-        between: pd.Series[bool] = days.between(pd.Timestamp(first), pd.Timestamp(last))
+        first, last = map(pd.Timestamp, self._bounds)
+        between: pd.Series[bool] = days_of(table[self.column]).between(first, last)
         return between
 
     def code(self, table: pd.DataFrame) -> str:
@@ -199,6 +194,14 @@ class DayBetween(Condition):
     def _bounds(self) -> tuple[date, date]:
         # Years that pandas' nanoseconds reach.
         return self.first or date(1700, 1, 1), self.last or date(2200, 1, 1)
+
+
+def days_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Give the day of each time, or of each text that begins with one as ISO 8601."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        days: pd.Series[Any] = values.dt.tz_localize(None).dt.normalize()
+        return days
+    return pd.to_datetime(texts_of(values).str[:10], format="%Y-%m-%d", errors="coerce")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +299,19 @@ class ExplorerState:
         return replace(
             self, filters={name: each for name, each in conditions.items() if each is not None}
         )
+
+    def shared(self, rows: Codes, columns: Iterable[str]) -> list[Condition]:
+        """Give the conditions of which some of the rows shown are examples, one for each column."""
+        table, conditions = self.selection.iloc[rows], list[Condition]()
+        for name in columns:
+            if name == self.source.day_column:
+                days = days_of(table[name]).dt.date
+                conditions.append(DayBetween(name, days.min(), days.max()))
+            else:
+                texts = texts_of(table[name])
+                values: tuple[str | None, ...] = tuple(texts.dropna().unique())
+                conditions.append(OneOf(name, (*values, None) if texts.isna().any() else values))
+        return conditions
 
     def rows(self) -> pd.DataFrame:
         """Give the selection as its table shows it, in words and numbered from 1."""

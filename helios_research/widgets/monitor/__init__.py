@@ -18,8 +18,16 @@ from helios_research.errors import StudyError
 from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
 from helios_research.submission.background import Submission
-from helios_research.widgets.base import Button, Guard, Panel, StatusLine, cut, in_words, markup
-from helios_research.widgets.base.clickable import Clickable
+from helios_research.widgets.base import (
+    Button,
+    Clickable,
+    Guard,
+    Panel,
+    StatusLine,
+    cut,
+    in_words,
+    markup,
+)
 from helios_research.widgets.base.table import html_table
 from helios_research.widgets.monitor.poller import (
     Activity,
