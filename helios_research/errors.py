@@ -37,7 +37,8 @@ in ``cohort.issues``, in the table of checks, or in the results (``RecordingUnav
 raised inside, and caught where that row is written). An interrupt by the user is a
 ``KeyboardInterrupt``, in a notebook ``SubmissionInterrupt``.
 
-Constructors take facts and write the sentence: what is wrong, where, and what to do.
+Constructors take facts and write the sentence: what is wrong, where, and what to do. They have no
+docstrings, as they would say the same in other words.
 """
 
 import errno
@@ -62,13 +63,11 @@ class ConfigError(HeliosResearchError):
 
     @classmethod
     def setting(cls, name: str, value: object, expected: str) -> Self:
-        """Report a setting that is not of the expected kind."""
         quoted = " (without quotation marks)" if isinstance(value, str) else ""
         return cls(f"{name} is {value!r}, but must be {expected}{quoted}.")
 
     @classmethod
     def verdicts(cls, problem: str) -> Self:
-        """Report verdicts on recordings that cannot be used."""
         return cls(
             f"The verdicts cannot be used: {problem}. Nothing was sent. Take the table of "
             "study.borderline() as it is now and write send, leave out or nothing into its column "
@@ -77,7 +76,6 @@ class ConfigError(HeliosResearchError):
 
     @classmethod
     def region(cls, region: str, accepted: Iterable[str]) -> Self:
-        """Report a region that thymia does not have."""
         return cls(
             f"Unknown region {region!r}: choose one of {_listed(accepted)} "
             "(argument `region` or environment variable THYMIA_REGION)."
@@ -85,7 +83,6 @@ class ConfigError(HeliosResearchError):
 
     @classmethod
     def base_url(cls, base_url: str) -> Self:
-        """Report an address where others could read the API key."""
         return cls(
             f"The base URL {base_url!r} cannot be used: it must start with https:// "
             "(http:// only for this machine, as in http://127.0.0.1:8000), so that the API key "
@@ -95,7 +92,6 @@ class ConfigError(HeliosResearchError):
 
     @classmethod
     def proxy(cls, setting: str, problem: str) -> Self:
-        """Report the setting of a proxy, without its value, which may hold a password."""
         return cls(
             f"The proxy in {setting} cannot be used: {problem}. Write it as in {PROXY_EXAMPLE}, or "
             "remove it where this machine needs none."
@@ -103,7 +99,6 @@ class ConfigError(HeliosResearchError):
 
     @classmethod
     def certificates(cls, setting: str, path: str, problem: str) -> Self:
-        """Report the setting of the certificates that are trusted."""
         return cls(
             f"{setting} names {path}, which {problem}. Name a file of certificates in PEM form in "
             "SSL_CERT_FILE, or remove the variable: then those that the operating system trusts "
@@ -116,7 +111,6 @@ class ApiKeyError(ConfigError):
 
     @classmethod
     def missing(cls) -> Self:
-        """Report that no key was given, none is stored, and it was not possible to ask for one."""
         return cls(
             "No API key: set the environment variable THYMIA_API_KEY, or store the key once with "
             "`helios-research key set`; it was not possible to ask for it here. To try the toolkit "
@@ -125,7 +119,6 @@ class ApiKeyError(ConfigError):
 
     @classmethod
     def invalid(cls) -> Self:
-        """Report characters that no key has."""
         return cls(
             "The API key is not valid: it contains a space, a quotation mark, a line break or a "
             "character that no key has. Copy it again (argument `api_key` or environment variable "
@@ -134,7 +127,6 @@ class ApiKeyError(ConfigError):
 
     @classmethod
     def keyring(cls, reason: str) -> Self:
-        """Report that the operating system's keyring cannot keep the key."""
         return cls(
             f"The system's keyring cannot be used: {reason}. "
             "Set the environment variable THYMIA_API_KEY instead."
@@ -146,19 +138,15 @@ class CohortError(HeliosResearchError):
 
     @classmethod
     def unknown(cls, table: object) -> Self:
-        """Report an object that is no table."""
-        lazy = next(
-            (name for name in ("toPandas", "collect", "compute") if hasattr(table, name)), None
-        )
+        methods = ("toPandas", "collect", "compute")
+        hints = (f": call .{name}() on it first" for name in methods if hasattr(table, name))
         return cls(
             "A cohort is read from a DataFrame (pandas, polars, DuckDB or Arrow) or from the path of a "
-            f'table, as in "manifest.csv", and this is a {type(table).__name__}'
-            f"{f': call .{lazy}() on it first' if lazy else ''}."
+            f'table, as in "manifest.csv", and this is a {type(table).__name__}{next(hints, "")}.'
         )
 
     @classmethod
     def superfluous(cls, *names: str) -> Self:
-        """Report arguments that say how to read a table where there is none to read."""
         return cls(
             f"{', '.join(f'{name}=' for name in names)} cannot be used here: a cohort was read already, and "
             "only a file has sheets. Give it to read_cohort, or give the path of the table."
@@ -170,7 +158,6 @@ class InvitationError(CohortError):
 
     @classmethod
     def no_one(cls) -> Self:
-        """Report that no row waits for a recording."""
         return cls(
             "Every row of the table has a recording, so there is no one to invite. Leave the recording "
             "blank in the rows of those who are to record themselves."
@@ -178,7 +165,6 @@ class InvitationError(CohortError):
 
     @classmethod
     def ambiguous(cls, label: str) -> Self:
-        """Report rows that cannot be distinguished later."""
         return cls(
             f"{label!r} is in several rows without a recording, and nothing says which invitation is for "
             "which. Give each row a key that stays: "
@@ -188,14 +174,13 @@ class InvitationError(CohortError):
 
     @classmethod
     def no_row(cls, recording_id: str, known: Iterable[str]) -> Self:
-        """Report a key for which there is no invitation to replace."""
-        close = get_close_matches(recording_id, list(known), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        return cls(f"No row without a recording has the recording_id {recording_id!r}.{hint}")
+        return cls(
+            f"No row without a recording has the recording_id {recording_id!r}."
+            f"{_meant(recording_id, known)}"
+        )
 
     @classmethod
     def used(cls, recording_id: str) -> Self:
-        """Report an invitation that has brought a recording already."""
         return cls(
             f"The participant has recorded for {recording_id!r} already, and what was paid for is not "
             "replaced. Submit to get the scores; for another recording, add a row with a recording_id of "
@@ -204,7 +189,6 @@ class InvitationError(CohortError):
 
     @classmethod
     def ending(cls, path: Path) -> Self:
-        """Report a file of invitations in a format that is not written."""
         return cls(f"Invitations are written to a .csv or .xlsx file, and this is {path.name!r}.")
 
 
@@ -226,35 +210,31 @@ class ColumnsError(CohortError):
         available: Iterable[str],
         declared: Mapping[str, object],
     ) -> Self:
-        """Report columns that every recording needs and that the table lacks, and offer a mapping."""
         line = ", ".join(f"{name}={literal(given)}" for name, given in declared.items() if given)
-        blank = (
-            "; in place of … write a column, or in constants= one value for all rows, such as en-GB"
-        )
-        invite = (
-            ' If participants are to record themselves, declare constants={"recording": ""}, and see '
-            "study.invite."
-        )
+        blank = invite = ""
+        if "…" in line:
+            blank = "; in place of … write a column, or in constants= one value for all rows, such as en-GB"
+        if blank and "recording" in missing:
+            invite = (
+                ' If participants are to record themselves, declare constants={"recording": ""}, and '
+                "see study.invite."
+            )
+        several = "s" if len(missing) > 1 else ""
         return cls(
-            f"{source} lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}. It has: "
-            f"{_listed(_some(list(available)))}. If this is right, declare {line}"
-            f"{blank if '…' in line else ''}."
-            f"{invite if 'recording' in missing and '…' in line else ''}"
+            f"{source} lacks the column{several} {_listed(missing)}. It has: "
+            f"{_listed(_some(list(available)))}. If this is right, declare {line}{blank}.{invite}"
         )
 
     @classmethod
     def mapping(cls, source: str, what: str, remedy: str) -> Self:
-        """Report that the arguments ``columns`` and ``constants`` do not fit the table."""
         return cls(f"The columns of {source} cannot be assigned: {what}. {remedy}")
 
     @classmethod
     def names(cls, source: str, what: str, remedy: str) -> Self:
-        """Report column names that cannot be in the results."""
         return cls(f"{source} {what}. {remedy}")
 
     @classmethod
     def tags(cls, source: str, what: str, remedy: str) -> Self:
-        """Report columns that cannot be sent as tags."""
         return cls(f"The tags of {source} cannot be sent: {what}. {remedy}")
 
 
@@ -263,12 +243,10 @@ class PseudonymsError(HeliosResearchError):
 
     @classmethod
     def column(cls, column: object, problem: str, remedy: str) -> Self:
-        """Report the column that identifies participants."""
         return cls(f"No labels can be made from the column {column!r}: {problem}. {remedy}")
 
     @classmethod
     def key_file(cls, path: Path, reason: str, remedy: str) -> Self:
-        """Report the file of the key, without its content."""
         return cls(f"The key file {path} cannot be used: {reason}. {remedy}")
 
 
@@ -285,7 +263,6 @@ class StudyError(HeliosResearchError):
 
     @classmethod
     def needed_file(cls, path: Path) -> Self:
-        """Report that a file of the study itself would be replaced."""
         return cls(f"The study itself needs {path}, so it was not replaced. Name another file.")
 
 
@@ -294,7 +271,6 @@ class StudyMissingError(StudyError):
 
     @classmethod
     def folder(cls, folder: Path) -> Self:
-        """Report a folder without a study."""
         return cls(
             f"There is no study in {folder}: check the path, or begin one with "
             f"`helios-research submit MANIFEST --study {folder}`."
@@ -302,7 +278,6 @@ class StudyMissingError(StudyError):
 
     @classmethod
     def cohort(cls, folder: Path) -> Self:
-        """Report a study to which no cohort was submitted."""
         return cls(
             f"The study {folder} has no cohort yet: submit one first, with "
             "study.submit(cohort) or `helios-research submit MANIFEST --study DIR`."
@@ -314,7 +289,6 @@ class StudyMismatchError(StudyError):
 
     @classmethod
     def copy(cls, folder: Path, original: Path, host: str) -> Self:
-        """Report, once, that it was last submitted somewhere else."""
         return cls(
             f"The study {folder} seems to be a copy: it was last submitted in {original} on {host}. "
             "What is sent there after it was copied is not known here, and would be paid for twice. "
@@ -324,7 +298,6 @@ class StudyMismatchError(StudyError):
 
     @classmethod
     def service(cls, folder: Path, before: str | None, now: str) -> Self:
-        """Report that its runs are at another service than the one to use now."""
         return cls(
             f"The study {folder} was begun at {before}, and its runs exist only there; it cannot "
             f"continue at {now}. Use another folder for the other service, so that their scores "
@@ -333,7 +306,6 @@ class StudyMismatchError(StudyError):
 
     @classmethod
     def account(cls, folder: Path) -> Self:
-        """Report that its runs belong to another account than the key."""
         return cls(
             f"The study {folder} was begun with the key of another thymia account, and its runs "
             "exist only there: use a key of that account, or another folder for this one."
@@ -341,7 +313,6 @@ class StudyMismatchError(StudyError):
 
     @classmethod
     def demo(cls, folder: Path) -> Self:
-        """Report that the folder for the demo holds something that is not a demo."""
         return cls(
             f"The folder {folder} is not empty and holds no earlier demo, so the demo does not "
             "change it: name another folder with --study DIR."
@@ -354,16 +325,13 @@ class StudyLockedError(StudyError):
     def __init__(
         self, folder: Path, *, pid: int | None, host: str | None, since: str | None
     ) -> None:
-        where = f" on {host}" if host else ""
-        when = f" since {since}" if since else ""
+        where, when = f" on {host}" if host else "", f" since {since}" if since else ""
         who, remedy = f"process {pid}{where}", "wait for it, or stop it first"
         if pid is None:
             who = f"another process{where}"
         elif (pid, host) == (os.getpid(), socket.gethostname()):
-            who = "this Python session"
-            remedy = (
-                "let what uses it finish, or stop that first (in a notebook: restart the kernel)"
-            )
+            who, remedy = "this Python session", "let what uses it finish, or stop that first"
+            remedy += " (in a notebook: restart the kernel)"
         elif host != socket.gethostname():
             remedy += " (if that machine has crashed, run the same command again in ten minutes)"
         super().__init__(
@@ -397,7 +365,6 @@ class StudyStorageError(StudyError):
 
     @classmethod
     def from_system(cls, path: Path, error: OSError) -> Self:
-        """Word what the operating system refused."""
         return cls(path, system_reason(error), error.errno)
 
 
@@ -477,21 +444,21 @@ class AccountError(ServiceError):
     """Helios refuses the API key."""
 
     def __init__(self, base_url: str, status: int, *, worked: bool = False) -> None:
-        kept = "No recording was marked as failed; submit again"
-        if worked:
-            super().__init__(
-                f"{base_url} took the API key until now, and refuses it since (HTTP {status}). {kept} "
-                "to continue; if it is refused then, ask thymia whether the key was revoked."
-            )
-            return
         problem, check = "does not know the API key", "THYMIA_API_KEY and the region"
         if status != 401:
             problem = "refuses this API key, or has no such address"
             check = "THYMIA_API_KEY, the region and the base URL"
-        super().__init__(
-            f"{base_url} {problem} (HTTP {status}): check {check}.{_path_hint(base_url)} {kept} with "
-            "the right key to continue."
+        sentence = (
+            f"{base_url} {problem} (HTTP {status}): check {check}.{_path_hint(base_url)} No recording "
+            "was marked as failed; submit again with the right key to continue."
         )
+        if worked:
+            sentence = (
+                f"{base_url} took the API key until now, and refuses it since (HTTP {status}). No "
+                "recording was marked as failed; submit again to continue; if it is refused then, ask "
+                "thymia whether the key was revoked."
+            )
+        super().__init__(sentence)
 
 
 class RefusedError(ServiceError):
@@ -552,10 +519,9 @@ class UnknownColumnError(ResultsError):
 
     def __init__(self, column: str, available: Iterable[str], *, what: str = "results") -> None:
         names = [str(name) for name in available]
-        close = get_close_matches(column, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         super().__init__(
-            f"The {what} have no column {column!r}.{hint} There are: {_listed(names)}."
+            f"The {what} have no column {column!r}.{_meant(column, names)} There are: "
+            f"{_listed(names)}."
         )
 
 
@@ -584,6 +550,11 @@ _STORAGE_REMEDIES: dict[int | None, str] = {
 def _some(names: list[str]) -> list[str]:
     shortened = [name if len(name) <= 60 else name[:59] + "…" for name in names[:30]]
     return shortened if len(names) <= 30 else [*shortened, f"and {len(names) - 30} more"]
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _listed(names: Iterable[str]) -> str:

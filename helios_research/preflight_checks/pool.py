@@ -81,11 +81,10 @@ class CheckPool:
     def check(self, location: str) -> Future[Check]:
         """Start the check of one recording, without waiting for it."""
         answer: Future[Check] = Future()
-        recalled = self._known.recall(location)
-        if recalled is None:
-            self._start(location, answer, self._executor or self._own_pool())
-        else:
+        if recalled := self._known.recall(location):
             answer.set_result(recalled)
+        else:
+            self._start(location, answer, self._executor or self._own_pool())
         return answer
 
     def identify(self, location: str, check: Check) -> Future[Check]:
@@ -103,10 +102,6 @@ class CheckPool:
         pending: dict[Future[Check], str] = {}
         try:
             for location in dict.fromkeys(locations):
-                recalled = self._known.recall(location)
-                if recalled is not None:
-                    yield location, recalled
-                    continue
                 pending[self.check(location)] = location
                 if len(pending) >= _WINDOW:
                     yield from self._finished(pending)

@@ -22,6 +22,7 @@ _LOOK_AGAIN_S = 1.0
 _START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 _READY = "ready"
+_CLOSED = "the pool was closed"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,7 +73,7 @@ def _outcome(task: bytes) -> bytes:
 class WorkerStartError(HeliosResearchError):
     """No worker process can be started on this machine."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: object) -> None:
         super().__init__(
             f"No process for checking recordings could be started with {sys.executable} "
             f"({reason}): pass executor=concurrent.futures.ThreadPoolExecutor() to check within "
@@ -83,15 +84,9 @@ class WorkerStartError(HeliosResearchError):
 class WorkerCrashedError(HeliosResearchError):
     """The process died on this task, and a fresh one did too."""
 
-    def __init__(self, exit_status: int) -> None:
-        super().__init__(f"the process that decoded it crashed, exit status {exit_status}")
-
 
 class WorkerHungError(HeliosResearchError):
     """The task was given up after its time limit."""
-
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(f"it took longer than {limit_s:g} s")
 
 
 class WorkerPool(ThreadPoolExecutor):
@@ -131,12 +126,13 @@ class WorkerPool(ThreadPoolExecutor):
         try:
             outcome, value = worker.run(task, self._time_limit_s)
         except BaseException:
-            self._discard(worker)
+            worker.is_spent = True
             raise
-        if worker.is_spent:
-            self._discard(worker)
-        else:
-            self._idle.put(worker)
+        finally:
+            if worker.is_spent:
+                self._discard(worker)
+            else:
+                self._idle.put(worker)
         if outcome == "raised":
             raise value
         return value
@@ -151,7 +147,7 @@ class WorkerPool(ThreadPoolExecutor):
             if not self._closed:
                 return worker
         self._discard(worker)
-        raise WorkerCrashedError(-signal.SIGTERM)
+        raise WorkerCrashedError(_CLOSED)
 
     def _discard(self, worker: "_Worker") -> None:
         with self._lock:
@@ -184,11 +180,10 @@ class _Worker:
         try:
             answer = self._ask(pickle.dumps(_remote_settings()), _START_LIMIT_S)
         except HeliosResearchError as error:
-            self.end()
-            raise WorkerStartError(str(error)) from error
+            answer = error
         if answer != _READY:
             self.end()
-            raise WorkerStartError(f"it answered {answer!r}")
+            raise WorkerStartError(answer)
 
     def run(self, task: bytes, limit_s: float) -> tuple[str, Any]:
         """Run one pickled task; return ("returned" or "raised", the value)."""
@@ -206,8 +201,9 @@ class _Worker:
             return pickle.load(self._answers)  # noqa: S301 - our own process wrote it
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             if self.is_spent:
-                raise WorkerHungError(limit_s) from error
-            raise WorkerCrashedError(self._process.wait()) from error
+                raise WorkerHungError(f"it took longer than {limit_s:g} s") from error
+            words = f"the process that decoded it crashed, exit status {self._process.wait()}"
+            raise WorkerCrashedError(words) from error
         finally:
             watch.cancel()
             watch.join()
@@ -222,11 +218,9 @@ class _Worker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_LIMIT_S)
         self._answers.close()
-        try:
+        # What was left in the buffer no longer has a reader; nothing is lost.
+        with suppress(BrokenPipeError):
             self._requests.close()
-        except BrokenPipeError:
-            # What was left in the buffer no longer has a reader; nothing is lost.
-            return
 
 
 def usable_cores() -> int:

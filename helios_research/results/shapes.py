@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ class Variable:
     type: str
     meaning: str
     unit: str | None = None
-    labels: Mapping[str | float, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str | float, str] = field(default_factory=dict)
     in_file: str | None = None
 
 
