@@ -138,10 +138,11 @@ def test_a_submission_is_watched_stopped_and_continued(
     cut = "tiles => tiles.filter(tile => tile.scrollWidth > tile.clientWidth).length"
     assert panel.get_by_role("listitem").evaluate_all(cut) == 0
     page.set_viewport_size({"width": 1280, "height": 1400})
-    for width in (1600, 800):
+    for width in (1600, 800, 390):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(300)
         fits_into(page, ".helios.widget-vbox")
+        fits_into(page, ".helios.widget-vbox .helios-errors")
         keep(page, f"monitor-{width}")
     page.set_viewport_size({"width": 1100, "height": 1400})
     keep(page, "monitor", of=".helios.widget-vbox")

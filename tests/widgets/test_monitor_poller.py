@@ -116,7 +116,7 @@ def entry(state: State, number: int = 1, **note: object) -> Transition:
 
 def test_results_are_counted_by_outcome_and_by_error() -> None:
     counts = count_results(results(scored=3, failed=2, pending=1), mark=7)
-    assert counts.outcomes == {Outcome.SCORED: 3, Outcome.FAILED: 2, Outcome.PENDING: 1}
+    assert counts.progress.outcomes == {Outcome.SCORED: 3, Outcome.FAILED: 2, Outcome.PENDING: 1}
     assert (counts.progress.total, counts.progress.done, counts.mark) == (6, 5, 7)
     assert counts.errors["ERR_X"].count == 2
     assert counts.errors["ERR_X"].reason == "reason 4"
@@ -140,7 +140,7 @@ def test_what_the_audit_trail_adds_is_counted_on_top() -> None:
             entry(State.ABANDONED, 5, error_code="HTTP_403"),
         ],
     )
-    assert after.outcomes == {
+    assert after.progress.outcomes == {
         Outcome.SCORED: 1,
         Outcome.FAILED: 1,
         Outcome.INVALID: 1,
@@ -151,8 +151,8 @@ def test_what_the_audit_trail_adds_is_counted_on_top() -> None:
 
 
 def test_counts_never_fall_below_nothing() -> None:
-    full = Counts({Outcome.SCORED: 1, Outcome.PENDING: 0}, {}, 0)
-    assert add_transitions(full, [entry(State.SCORED)]).outcomes[Outcome.PENDING] == 0
+    full = Counts(Progress(1, {Outcome.SCORED: 1, Outcome.PENDING: 0}), {}, 0)
+    assert add_transitions(full, [entry(State.SCORED)]).progress.outcomes[Outcome.PENDING] == 0
 
 
 def test_a_study_at_rest_is_read_once(poller: StudyPoller, study: Study, clock: Clock) -> None:

@@ -349,7 +349,7 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: b
         heads = ("Error", "Recordings", "What it means", "What to do", "Latest reason")
         lines = [_error_line(group, static=static) for group in groups]
         table = html_table(heads[:-1] if static else heads, lines, "Errors by code")
-    classes = "helios-scroll helios-steady" if steady else "helios-scroll"
+    classes = "helios-scroll helios-errors" + " helios-steady" * steady
     return (
         f'<div class="{classes}" tabindex="0" role="region" aria-label="Errors by code">'
         f"{table}</div>"

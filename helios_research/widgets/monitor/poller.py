@@ -82,15 +82,10 @@ class Counts:
     ``last_change`` is when a recording last changed, UTC; None if none ever did.
     """
 
-    outcomes: Mapping[Outcome, int]
+    progress: Progress
     errors: Mapping[str, ErrorGroup]
     mark: int
     last_change: datetime | None = None
-
-    @property
-    def progress(self) -> Progress:
-        """The rows counted by outcome."""
-        return Progress(sum(self.outcomes.values()), self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ class StudyView:
 
 def count_results(results: pd.DataFrame, mark: int) -> Counts:
     """Count results, read after the ledger's transition ``mark``."""
-    outcomes = Counter(Outcome(name) for name in results["outcome"].astype(str))
+    progress = Progress.of(map(Outcome, results["outcome"].astype(str)))
     moments = results[["created_at", "uploaded_at", "completed_at"]].max().max()
     latest = results.sort_values("completed_at", kind="stable", na_position="first")
     errors = {
@@ -118,7 +113,7 @@ def count_results(results: pd.DataFrame, mark: int) -> Counts:
         )
         for code, rows in latest.groupby("error_code", observed=True)
     }
-    return Counts(outcomes, errors, mark, None if pd.isna(moments) else moments.to_pydatetime())
+    return Counts(progress, errors, mark, None if pd.isna(moments) else moments.to_pydatetime())
 
 
 def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts:
@@ -126,7 +121,7 @@ def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts
 
     This counts retries of a failed recording twice; the next exact poll corrects it.
     """
-    outcomes, errors = Counter(counts.outcomes), dict(counts.errors)
+    outcomes, errors = Counter(counts.progress.outcomes), dict(counts.errors)
     mark, last_change = counts.mark, counts.last_change
     for entry in transitions:
         mark, last_change = entry.transition_id, entry.at
@@ -140,7 +135,7 @@ def add_transitions(counts: Counts, transitions: Iterable[Transition]) -> Counts
             known = errors.get(code, ErrorGroup(code, 0, ""))
             reason = _text(entry.note.get("error_reason"))
             errors[code] = replace(known, count=known.count + 1, reason=reason)
-    return Counts(outcomes, errors, mark, last_change)
+    return Counts(replace(counts.progress, outcomes=outcomes), errors, mark, last_change)
 
 
 def _text(reason: Any) -> str:
@@ -180,11 +175,12 @@ class StudyPoller:
             progress = self._progress_elsewhere(counts)
             return _view(progress, errors, activity, _sentence_elsewhere(holder))
         self._began = None
-        sentence, failed = self._sentence_at_rest(submission, counts)
-        progress = counts.progress
-        if submission is not None:
-            progress = replace(submission.progress, outcomes=counts.outcomes, is_over=True)
-        return StudyView(progress, errors, activity, sentence, failed)
+        if submission is None:
+            return StudyView(counts.progress, errors, activity, _sentence_at_rest(counts))
+        ended = replace(submission.progress, outcomes=counts.progress.outcomes, is_over=True)
+        failure = self._error_of(submission)
+        sentence = failure or _sentence_at_rest(counts)
+        return StudyView(ended, errors, activity, sentence, failed=bool(failure))
 
     def _counts(self) -> Counts:
         if self._known is not None and perf_counter() < self._next_read_s:
@@ -199,9 +195,8 @@ class StudyPoller:
             # Not everything is in the audit trail (checks are not): the signature stays as it was,
             # so that the next exact poll is still due.
             with Ledger.read(self._study.folder) as ledger:
-                self._known = add_transitions(
-                    self._known, ledger.transitions(after=self._known.mark)
-                )
+                later = ledger.transitions(after=self._known.mark)
+                self._known = add_transitions(self._known, later)
         self._next_read_s = perf_counter() + LEAST_PAUSE_S
         return self._known
 
@@ -228,25 +223,15 @@ class StudyPoller:
                 outage=ledger.get_setting(Setting.OUTAGE, ""),
             )
 
-    def _sentence_at_rest(self, submission: Submission | None, counts: Counts) -> tuple[str, bool]:
-        if submission is not None:
-            if self._ended is None or self._ended[0] is not submission:
-                # Once, since the traceback of an error grows each time it is raised.
-                self._ended = (submission, _error_of(submission))
-            if self._ended[1]:
-                return self._ended[1], True
-        left = counts.outcomes.get(Outcome.PENDING, 0)
-        last = counts.last_change
-        when = "" if last is None else f" Last change: {in_local_time(last)}."
-        if not left and (invited := counts.outcomes.get(Outcome.INVITED, 0)):
-            return (
-                f"{counted(invited, 'invited recording')} not made yet, when last asked.{when}",
-                False,
-            )
-        if not left:
-            return f"All recordings are finished.{when}", False
-        plural = "recording is" if left == 1 else "recordings are"
-        return f"No submission is running; {left:,} {plural} left.{when}", False
+    def _error_of(self, submission: Submission) -> str:
+        # Once, since the traceback of an error grows each time it is raised.
+        if self._ended is None or self._ended[0] is not submission:
+            self._ended = submission, ""
+            try:
+                submission.wait()
+            except HeliosResearchError as error:
+                self._ended = submission, str(error)
+        return self._ended[1]
 
 
 def _view(
@@ -260,12 +245,15 @@ def _view(
     return StudyView(progress, errors, activity, words, failed=True)
 
 
-def _error_of(submission: Submission) -> str:
-    try:
-        submission.wait()
-    except HeliosResearchError as error:
-        return str(error)
-    return ""
+def _sentence_at_rest(counts: Counts) -> str:
+    last, left = counts.last_change, counts.progress.left
+    when = "" if last is None else f" Last change: {in_local_time(last)}."
+    if left:
+        are = "is" if left == 1 else "are"
+        return f"No submission is running; {counted(left, 'recording')} {are} left.{when}"
+    if invited := counts.progress.outcomes.get(Outcome.INVITED, 0):
+        return f"{counted(invited, 'invited recording')} not made yet, when last asked.{when}"
+    return f"All recordings are finished.{when}"
 
 
 def _sentence_elsewhere(holder: Holder) -> str:
@@ -280,7 +268,7 @@ def _sentence_elsewhere(holder: Holder) -> str:
 
 def _signature(folder: Path) -> object:
     """Give what changes when something is written to a ledger, without opening it."""
-    seen: list[tuple[int, int]] = []
+    seen = []
     for name in (DATABASE_NAME, f"{DATABASE_NAME}-wal"):
         with suppress(OSError):
             found = (folder / name).stat()
