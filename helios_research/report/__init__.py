@@ -18,10 +18,9 @@ from helios_research._version import __version__
 from helios_research.errors import storage_errors
 from helios_research.report.blocks import Block
 from helios_research.report.data import ReportData, report_data
-from helios_research.report.finding import finding
-from helios_research.report.methods import columns, in_full, methods
 from helios_research.report.participants import errors, missing, participants, recording_flow
 from helios_research.report.scores import cautions, over_time, scores
+from helios_research.report.sentences import columns, finding, in_full, methods
 from helios_research.results.codebook import NOT_MEDICAL
 
 __all__ = ["write_report"]

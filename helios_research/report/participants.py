@@ -16,7 +16,7 @@ from helios_research.preflight_checks.comparison import compare_with_answers
 from helios_research.report import blocks
 from helios_research.report.blocks import SAY, Block, Bullets, Text, count, percent
 from helios_research.report.data import FLOW, MISSING, PARTICIPANTS, ReportData
-from helios_research.report.methods import excluded
+from helios_research.report.sentences import excluded
 from helios_research.report.small_cells import FEWEST, HIDDEN, hide_small_counts, is_few
 
 _SAY = SAY["participants"]

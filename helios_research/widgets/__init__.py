@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CohortMapper", "Explorer", "SubmissionMonitor"]
 
-_HOMES = {
-    "CohortMapper": "mapper",
-    "Explorer": "explorer",
-    "SubmissionMonitor": "monitor",
-}
+_HOMES = {"CohortMapper": "mapper", "Explorer": "explorer", "SubmissionMonitor": "monitor"}
 
 
 def __getattr__(name: str) -> Any:

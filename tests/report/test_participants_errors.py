@@ -7,10 +7,9 @@ import pandas as pd
 from helios_research.codes import explain
 from helios_research.report.blocks import Block, Table
 from helios_research.report.data import report_data
-from helios_research.report.finding import finding
-from helios_research.report.methods import columns
 from helios_research.report.participants import errors, recording_flow
 from helios_research.report.scores import cautions
+from helios_research.report.sentences import columns, finding
 
 Tables = Callable[[Sequence[Block]], list[Table]]
 Words = Callable[..., str]

@@ -93,7 +93,7 @@ def test_nothing_from_the_results_becomes_markup(results):
 
 def test_rows_that_share_an_id_are_kept_apart(results):
     table = results.assign(recording_id="all the same")
-    compared = Details(open_source(table)).compared()
+    compared = Details(open_source(table)).compared
     scored = table["mental_strain"].notna().sum()
     assert len(compared[compared["biomarker"] == "mental_strain"]) == scored
 

@@ -90,7 +90,7 @@ def test_what_is_no_results_at_all_is_told_what_is(tmp_path):
         open_source(3)
     with pytest.raises(ResultsError, match=r"There is no results file at nowhere\.parquet"):
         open_source("nowhere.parquet")
-    with pytest.raises(ResultsError, match=r"is a folder: give its results\.parquet"):
+    with pytest.raises(ResultsError, match=r"is a folder: give the Parquet file in it"):
         open_source(tmp_path)
 
 

@@ -178,10 +178,7 @@ class Explorer(Panel):
         self._figure = FigurePlace(guard, self._look_at)
         self._numbers = markup()
         self._take = Clickable(
-            guard,
-            figure=self._give_figure,
-            rows=self._give_rows,
-            copied=self._say_copied,
+            guard, figure=self._give_figure, rows=self._give_rows, copied=self._say_copied
         )
         self._table = PagedTable("Recordings shown", guard, self._choose, self._follow_order)
         self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)

@@ -10,19 +10,8 @@ from helios_research._util.text import natural_key
 from helios_research.analysis.prepared import Flags, Floats
 from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.errors import ResultsError
-from helios_research.widgets.base import (
-    Clickable,
-    Combobox,
-    ControlGroup,
-    DatePicker,
-    Dropdown,
-    FloatText,
-    Guard,
-    SelectMultiple,
-    button_html,
-    markup,
-    shortened,
-)
+from helios_research.widgets import base
+from helios_research.widgets.base import Clickable, ControlGroup, Guard, button_html
 from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
     Condition,
@@ -68,27 +57,27 @@ class FilterPanel(ControlGroup):
     def _make(self, guard: Guard) -> None:
         source, full = self._state.source, ipywidgets.Layout(width="auto")
         look = {"style": _WIDE, "layout": full}
-        self.column = Dropdown(description="Filter by", options=_named(source.tags), **look)
+        self.column = base.Dropdown(description="Filter by", options=_named(source.tags), **look)
         self.levels = Clickable(guard, level=lambda place: self._choose_level(int(place)))
         labels = sorted(map(str, source.table["user_label"].dropna().unique()), key=natural_key)
         self._labels = frozenset(labels)
-        self.participant = Combobox(
+        self.participant = base.Combobox(
             description="Participant",
             options=labels[:_MOST_SUGGESTED],
             placeholder="P001, P002",
             continuous_update=False,
             **look,
         )
-        self.first_day = DatePicker(description="From day", **look)
-        self.last_day = DatePicker(description="To day", **look)
-        self.score = Dropdown(description="Number", options=_named(source.numbers), **look)
-        self.low = FloatText(description="At least", step=0.05, **look)
-        self.high = FloatText(description="At most", step=0.05, **look)
+        self.first_day = base.DatePicker(description="From day", **look)
+        self.last_day = base.DatePicker(description="To day", **look)
+        self.score = base.Dropdown(description="Number", options=_named(source.numbers), **look)
+        self.low = base.FloatText(description="At least", step=0.05, **look)
+        self.high = base.FloatText(description="At most", step=0.05, **look)
         self.histogram = Clickable(guard, bin=lambda place: self._choose_bin(int(place)))
         days = [self.first_day, self.last_day] if source.day_column else []
         numbers = [self.score, self.histogram, self.low, self.high]
         parts = [self.column, self.levels, self.participant, *days, *numbers]
-        self.widget = ipywidgets.VBox([markup("<h2>Choose recordings</h2>"), *parts])
+        self.widget = ipywidgets.VBox([base.markup("<h2>Choose recordings</h2>"), *parts])
         self.widget.add_class("helios-filters")
 
     def show(self, state: ExplorerState) -> None:
@@ -201,10 +190,7 @@ class FigurePanel(ControlGroup):
     """Controls that choose a figure."""
 
     def __init__(
-        self,
-        state: ExplorerState,
-        guard: Guard,
-        change: Callable[[FigureView], None],
+        self, state: ExplorerState, guard: Guard, change: Callable[[FigureView], None]
     ) -> None:
         super().__init__()
         self._change = change
@@ -213,10 +199,10 @@ class FigurePanel(ControlGroup):
         look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
         tags = _named(source.tags)
         named = [(kind.value, kind) for kind in kinds]
-        self.kind = Dropdown(description="Figure", options=named, value=view.kind, **look)
-        self.tag = Dropdown(description="Group by", options=tags, value=view.tag, **look)
-        self.colour = Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
-        self.biomarkers = SelectMultiple(
+        self.kind = base.Dropdown(description="Figure", options=named, value=view.kind, **look)
+        self.tag = base.Dropdown(description="Group by", options=tags, value=view.tag, **look)
+        self.colour = base.Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
+        self.biomarkers = base.SelectMultiple(
             description="Scores",
             options=_named(source.biomarkers),
             value=view.biomarkers,
@@ -297,4 +283,4 @@ def _count_html(shown: int, total: int, most: int) -> str:
 
 
 def _named(columns: Sequence[str]) -> list[tuple[str, str]]:
-    return [(shortened(label_of(name), _LONGEST_OPTION), name) for name in columns]
+    return [(base.shortened(label_of(name), _LONGEST_OPTION), name) for name in columns]

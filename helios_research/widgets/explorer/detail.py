@@ -1,6 +1,7 @@
 """One recording described as HTML: its outcome, its scores against the baseline, its metadata."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -37,8 +38,6 @@ class Details:
     """Describes recordings, and keeps the baselines of all participants once they are computed."""
 
     source: ResultsSource
-    _compared: pd.DataFrame | None = field(default=None, init=False)
-    _no_baseline: str = field(default="", init=False)
 
     def why_html(self, position: int) -> str:
         """Say what happened to the recording in a row of the results, from 0."""
@@ -52,30 +51,30 @@ class Details:
         scores = self._scores_html(row, position)
         return f"{scores}{_transcript_html(row)}{_metadata_html(row)}"
 
+    @cached_property
     def compared(self) -> pd.DataFrame:
-        """Give ``analysis.baseline`` of all results; ``recording_id`` is the row here, from 0."""
-        if self._compared is None:
-            try:
-                self._compared = self._compare()
-            except ResultsError as error:
-                self._no_baseline = f"No baseline: {error}"
-                self._compared = pd.DataFrame(columns=BASELINE_COLUMNS)
-        return self._compared
+        """``analysis.baseline`` of all results; ``recording_id`` is the row here, from 0.
 
-    def _compare(self) -> pd.DataFrame:
+        Where there is none it is empty, and its ``attrs["why"]`` says so.
+        """
         table, order = self.source.table, self.source.day_column
-        if order is None:
-            message = "the results do not say when recordings were made."
-            raise ResultsError(message)
-        needed = ["user_label", "outcome", order, *self.source.biomarkers]
-        # Numbered again, since two rows of a table may have the same id.
-        numbered = table[needed].assign(recording_id=range(len(table)))
-        return baseline(numbered, order=order, first=_IN_BASELINE)
+        why = "the results do not say when recordings were made."
+        if order is not None:
+            needed = ["user_label", "outcome", order, *self.source.biomarkers]
+            # Numbered again, since two rows of a table may have the same id.
+            numbered = table[needed].assign(recording_id=range(len(table)))
+            try:
+                return baseline(numbered, order=order, first=_IN_BASELINE)
+            except ResultsError as error:
+                why = str(error)
+        nothing = pd.DataFrame(columns=BASELINE_COLUMNS)
+        nothing.attrs["why"] = f"No baseline: {why}"
+        return nothing
 
     def _scores_html(self, row: pd.DataFrame, position: int) -> str:
         if row["outcome"].iloc[0] != Outcome.SCORED:
             return "<p>It has no scores.</p>"
-        compared = self.compared()
+        compared = self.compared
         own = compared[compared["recording_id"] == position]
         known = {str(line["biomarker"]): line for _, line in own.iterrows()}
         person = compared["user_label"].isin(own["user_label"])
@@ -92,8 +91,8 @@ class Details:
         )
 
     def _how(self, own: pd.DataFrame) -> str:
-        if self._no_baseline:
-            return self._no_baseline
+        if "why" in self.compared.attrs:
+            return str(self.compared.attrs["why"])
         if own.empty:
             return "No baseline: the recording has no time or no known participant."
         first = own.iloc[0]

@@ -114,7 +114,9 @@ def open_source(results: object) -> ResultsSource:
         code = "# `results` is the DataFrame given to the Explorer."
         return _examined(results, code, Path.cwd())
     if isinstance(results, str | PathLike):
-        return _from_path(Path(fspath(results)).expanduser())
+        path = Path(fspath(results)).expanduser()
+        code = f"results = pd.read_parquet({literal(str(path))})"
+        return _examined(read_results(path), code, path.parent)
     if isinstance(results, HasResults):
         code = f"results = hr.Study({literal(str(results.folder))}).results()"
         source = _examined(results.results(), code, results.folder)
@@ -128,17 +130,6 @@ def open_source(results: object) -> ResultsSource:
         "DataFrame, the path of a Parquet file, or a study."
     )
     raise ResultsError(message)
-
-
-def _from_path(path: Path) -> ResultsSource:
-    if path.is_dir():
-        message = f"{path} is a folder: give its results.parquet or hr.Study({str(path)!r})."
-        raise ResultsError(message)
-    if not path.is_file():
-        message = f"There is no results file at {path}: check the path, or export the study first."
-        raise ResultsError(message)
-    code = f"results = pd.read_parquet({literal(str(path))})"
-    return _examined(read_results(path), code, path.parent)
 
 
 def _examined(table: pd.DataFrame, code: str, folder: Path) -> ResultsSource:
@@ -218,18 +209,16 @@ def levels_in(values: "pd.Series[Any]") -> tuple[tuple[str | None, ...], Codes]:
 
     They are in natural order, or in that of their categories; None, for missing ones, comes last.
     """
-    texts = texts_of(values)
-    codes, found = pd.factorize(texts)
-    names = [str(name) for name in found]
-    is_ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
-    own = (
-        [str(name) for name in values.cat.categories]
-        if is_ordered
-        else sorted(names, key=natural_key)
-    )
-    listed = [name for name in own if name in names]
-    places = np.array([*map(listed.index, names), len(listed)], dtype=np.intp)[codes]
-    return (*listed, None) if (codes < 0).any() else tuple(listed), places
+    texts = texts_of(values).astype("str")
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
+        order = [str(name) for name in values.cat.categories]
+    else:
+        order = sorted(texts.dropna().unique(), key=natural_key)
+    found = pd.Categorical(texts, order).remove_unused_categories()
+    names, codes = tuple(found.categories), found.codes.astype(np.intp)
+    is_missing = codes < 0
+    places = np.where(is_missing, len(names), codes)
+    return (*names, None) if is_missing.any() else names, places
 
 
 def id_of(table: pd.DataFrame, position: int) -> str:

@@ -8,25 +8,13 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
-from helios_research.cohort.declarations import (
-    DATE_FIELDS,
-    date_readings,
-    not_iso,
-    understood,
-)
+from helios_research.cohort.declarations import DATE_FIELDS, date_readings, not_iso, understood
 from helios_research.cohort.guessing import guess_columns
 from helios_research.cohort.mapping import ColumnMapping
 from helios_research.cohort.table import cells_of
 from helios_research.columns import BIRTH_SEXES, MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
-from helios_research.widgets.base import (
-    Checkbox,
-    ControlGroup,
-    Dropdown,
-    Guard,
-    Text,
-    close_tree,
-    shortened,
-)
+from helios_research.widgets import base
+from helios_research.widgets.base import ControlGroup, Guard
 
 FIELDS = (*MANIFEST, RECORDING_ID)
 """The fields, in the order of their controls."""
@@ -63,7 +51,7 @@ class MapperControls(ControlGroup):
         # One layout for all: a table may have hundreds of columns.
         layout = ipywidgets.Layout(width="14em")
         self.tags = {
-            name: Checkbox(
+            name: base.Checkbox(
                 description=name,
                 tooltip=name,
                 value=name in given.tags,
@@ -72,7 +60,7 @@ class MapperControls(ControlGroup):
             )
             for name in cells.columns
         }
-        self.root = Text(
+        self.root = base.Text(
             description="Folder of the recordings",
             tooltip="Folder or URL from which relative paths are taken",
             placeholder=home,
@@ -126,7 +114,7 @@ class MapperControls(ControlGroup):
 
     def _field(self, column: Column) -> Any:
         same = () if column.name in _NEEDS_A_COLUMN else (SAME_FOR_ALL,)
-        return Dropdown(
+        return base.Dropdown(
             description=f"{column.name} *" if column.name in REQUIRED_FIELDS else column.name,
             tooltip=column.meaning,
             options=[NOT_GIVEN, *same, *self._cells.columns],
@@ -163,7 +151,7 @@ class MapperControls(ControlGroup):
 
 
 def _constant(column: Column, given: ColumnMapping) -> Any:
-    return Text(
+    return base.Text(
         description="for all rows",
         tooltip=f"{column.name}, the same for all rows",
         value=str(given.constants.get(column.name, "")),
@@ -204,7 +192,7 @@ class DeclarationControls:
             return ()
         self._cells, self._form = distinct, self.form()
         for control in self.widget.children:
-            close_tree(control)
+            base.close_tree(control)
         is_date = self._field in DATE_FIELDS
         self._controls = self._date_control(not_iso(cells)) if is_date else self._value_controls()
         self.widget.children = [*self._controls.values()]
@@ -221,24 +209,24 @@ class DeclarationControls:
 
     def _value_control(self, cell: str, meaning: str) -> Any:
         about: dict[str, Any] = {
-            "description": f"{shortened(cell, 20)} means",
+            "description": f"{base.shortened(cell, 20)} means",
             "tooltip": f"{cell}, as {self._field}",
             "value": meaning,
             "style": {"description_width": "auto"},
             "layout": ipywidgets.Layout(width="auto"),
         }
         if self._field == "birth_sex":
-            return Dropdown(
+            return base.Dropdown(
                 options=[("?", ""), *zip(BIRTH_SEXES, BIRTH_SEXES, strict=True)], **about
             )
-        return Text(placeholder="such as en-GB", continuous_update=False, **about)
+        return base.Text(placeholder="such as en-GB", continuous_update=False, **about)
 
     def _date_control(self, cells: list[str]) -> dict[str, Any]:
         found = date_readings(self._field, cells)
         if not found:
             return {}
         forms = found if self._form in ("", *found) else {self._form: {}, **found}
-        control = Dropdown(
+        control = base.Dropdown(
             description=f"{self._field} is",
             tooltip=f"How the dates of {self._field} are written",
             options=[

@@ -1,11 +1,10 @@
 """A submission, watched while it runs, here or in another process, and after it has ended."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from threading import Event, Thread
-from time import monotonic
 from typing import Any
 
 import ipywidgets
@@ -56,11 +55,9 @@ _NOT_KNOWN = "—"
 _NAMED = 3
 
 REFRESH_S = 0.25
-"""Seconds between two updates of the numbers: 4 messages a second. Front ends drop messages that
-come much faster, and then show a wrong number permanently (measured with 20,000 of them)."""
-
-ERRORS_EVERY_S = 1.0
-"""Seconds between two updates of the errors: 5 messages a second in all."""
+"""Seconds between two updates of the numbers: 4 messages a second, and one about errors, which are
+read once a second. Front ends drop messages that come much faster, and then show a wrong number
+permanently (measured with 20,000 of them)."""
 
 IDLE_S = 1.0
 """Seconds between two polls while nothing runs here."""
@@ -97,45 +94,30 @@ class SubmissionMonitor(Panel):
         self._view: StudyView | None = None
         self._is_stopping = False
         self._has_run = False
-        self._errors_due_s = 0.0
         self._as_of = datetime.min.replace(tzinfo=UTC)
         self._status = StatusLine()
         self._guard = Guard(self._status)
         self._numbers = markup()
         self._errors = Clickable(self._guard)
         self._next = markup()
-        self._make_buttons()
-        super().__init__(
-            [
-                markup(
-                    f'<p class="helios-title" title="{escape(str(study.folder))}">'
-                    f"Submission of {escape(study.folder.name)}</p>"
-                ),
-                self._numbers,
-                ipywidgets.HBox([self.stop_button, self.continue_button]),
-                self._status.widget,
-                self._errors,
-                self._next,
-            ]
-        )
+        tip = "Send no new recordings; what is in progress is kept, and nothing is repeated."
+        self.stop_button = self._button("Stop", tip, self._stop)
+        tip = "Send the recordings that are left; nothing is sent twice."
+        self.continue_button = self._button("Resume", tip, self._continue)
+        self._buttons = ipywidgets.HBox([self.stop_button, self.continue_button])
+        folder = escape(str(study.folder))
+        title = f'<p class="helios-title" title="{folder}">Submission of {escape(study.folder.name)}</p>'
+        parts = [self._numbers, self._buttons, self._status.widget, self._errors, self._next]
+        super().__init__([markup(title), *parts])
         self._closing = Event()
         self.refresh()
         self._thread = Thread(target=self._keep_polling, name="helios-monitor", daemon=True)
         self._thread.start()
 
-    def _make_buttons(self) -> None:
-        self.stop_button = Button(
-            description="Stop",
-            tooltip="Send no new recordings; what is in progress is kept, and nothing is repeated.",
-            disabled=True,
-        )
-        self.continue_button = Button(
-            description="Resume",
-            tooltip="Send the recordings that are left; nothing is sent twice.",
-            disabled=True,
-        )
-        self.stop_button.on_click(self._guard(lambda _: self._stop()))
-        self.continue_button.on_click(self._guard(lambda _: self._continue()))
+    def _button(self, name: str, tip: str, act: Callable[[], None]) -> Any:
+        button = Button(description=name, tooltip=tip, disabled=True)
+        button.on_click(self._guard(lambda _: act()))
+        return button
 
     def __repr__(self) -> str:
         what = self._status.text
@@ -171,14 +153,12 @@ class SubmissionMonitor(Panel):
         DataFrame
             Its results, one row per recording.
         """
-        for button in (self.stop_button, self.continue_button):
-            button.layout.display = "none"
+        self._buttons.layout.display = "none"
         self.show()
         try:
             return submission.wait()
         finally:
-            for button in (self.stop_button, self.continue_button):
-                button.layout.display = None
+            self._buttons.layout.display = None
             # The cell ends now, and with it what belongs to its output.
             self.refresh()
 
@@ -207,8 +187,9 @@ class SubmissionMonitor(Panel):
         self._has_run = self._has_run or view.activity is not Activity.NONE
         self._is_stopping = self._is_stopping and is_here
         self._numbers.value = progress_html(view.progress) + self._news()
-        self._show_errors(view)
-        self._show_sentence(_STOPPING if self._is_stopping else view.sentence, failed=view.failed)
+        self._errors.value = errors_html(view.errors, steady=self._has_run)
+        sentence = _STOPPING if self._is_stopping else view.sentence
+        self._status.show(sentence, failed=view.failed)
         self._next.value = next_html(view.progress, is_over=view.activity is Activity.NONE)
         self.stop_button.disabled = not is_here or self._is_stopping
         may_be_retried = any(group.code == HeliosCode.INTERNAL for group in view.errors)
@@ -228,21 +209,11 @@ class SubmissionMonitor(Panel):
             "</span></div>"
         )
 
-    def _show_errors(self, view: StudyView) -> None:
-        now_s = monotonic()
-        if view.activity is Activity.NONE or now_s >= self._errors_due_s:
-            self._errors_due_s = now_s + ERRORS_EVERY_S
-            self._errors.value = errors_html(view.errors, steady=self._has_run)
-
     def _show_failure(self, sentence: str) -> None:
         self._view = None
         self._numbers.value = self._errors.value = self._next.value = ""
-        self._show_sentence(sentence, failed=True)
+        self._status.show(sentence, failed=True)
         self.stop_button.disabled = self.continue_button.disabled = True
-
-    def _show_sentence(self, sentence: str, *, failed: bool) -> None:
-        if sentence != self._status.text:
-            self._status.show(sentence, failed=failed)
 
     def _stop(self) -> None:
         submission = self._study.submission
