@@ -23,7 +23,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType, ModuleType
 from typing import cast
@@ -270,25 +269,19 @@ def _spells_out_key(caller: FrameType) -> bool:
     if not isinstance(call, ast.Call):
         return False
     given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "api_key")]
-    return any(
-        isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value.strip() != ""
-        for value in given
-        for part in _parts(value)
-    )
+    return any(map(_is_written_out, given))
 
 
-def _parts(value: ast.expr) -> Iterator[ast.expr]:
-    """Give what a text is put together from, as far as it is all written out."""
-    if isinstance(value, ast.BinOp):
-        yield from _parts(value.left)
-        yield from _parts(value.right)
-    elif isinstance(value, ast.JoinedStr) and all(
-        isinstance(p, ast.Constant) for p in value.values
-    ):
-        yield from value.values
-    elif isinstance(value, ast.Call) and len(value.args) == 1:
-        # As in SecretStr("…") or str("…"), but not os.getenv("…").
-        if ast.unparse(value.func).rpartition(".")[2] in {"SecretStr", "str"}:
-            yield from _parts(value.args[0])
-    else:
-        yield value
+def _is_written_out(value: ast.expr) -> bool:
+    match value:
+        case ast.Constant(str(text)):
+            return text.strip() != ""
+        case ast.JoinedStr(parts):
+            return all(isinstance(part, ast.Constant) for part in parts)
+        case ast.BinOp(left, _, right):
+            return _is_written_out(left) or _is_written_out(right)
+        case ast.Call(function, [part]):
+            # As in SecretStr("…") or str("…"), but not os.getenv("…").
+            name = ast.unparse(function).rpartition(".")[2]
+            return name in {"SecretStr", "str"} and _is_written_out(part)
+    return False

@@ -118,11 +118,10 @@ class Withdrawal:
         ids = self.runs.loc[self.runs["source"] != Source.SANDBOX, "model_run_id"].tolist()
         if not ids:
             return ""
-        listed = "\n".join(f"    {run}" for run in ids)
         return (
             "A participant in our study has withdrawn. Please delete everything that you hold of "
             f"the user label {self.user_label!r} and of these model runs of Helios (recordings, "
-            f"metadata, transcripts and scores), and confirm it to us:\n\n{listed}"
+            f"metadata, transcripts and scores), and confirm it to us:\n\n{_listed(ids)}"
         )
 
     def __str__(self) -> str:
@@ -133,23 +132,21 @@ class Withdrawal:
                 f"study.export or study.report): {', '.join(map(str, self.removed))}"
             )
         if self.unsearched:
-            files = ", ".join(map(str, self.unsearched))
-            parts.append(f"Look into these files yourself: {files}")
+            parts.append(f"Look into these files yourself: {', '.join(map(str, self.unsearched))}")
         parts.append(
             "Not reached: the recordings themselves, the manifest, files outside of this folder, "
             "saved notebooks, backups and copies. Remove the participant there too."
         )
-        links = self.runs["open_link"].dropna().tolist()
-        if links:
+        if links := self.runs["open_link"].dropna().tolist():
             parts.append(
                 "These links are open: what is recorded there still reaches Helios. Tell the participant "
-                "not to use them, delete them from the files that have them, and ask thymia to close "
-                "them:\n\n" + "\n".join(f"    {link}" for link in links)
+                f"not to use them, delete them from the files that have them, and ask thymia to close "
+                f"them:\n\n{_listed(links)}"
             )
         # Last, where the eye rests: no one else knows these ids now.
-        if self.letter:
+        if letter := self.letter:
             parts.append(
-                "Write to thymia now, since the study has forgotten these ids:\n\n" + self.letter
+                f"Write to thymia now, since the study has forgotten these ids:\n\n{letter}"
             )
         elif not self.runs.empty:
             parts.append(
@@ -169,6 +166,10 @@ class Withdrawal:
         )
 
 
+def _listed(names: list[str]) -> str:
+    return "\n".join(f"    {name}" for name in names)
+
+
 def find_participant(folder: Path, label: str) -> Participant:
     """Look up what a study holds of a participant, without changing anything."""
     with Ledger.read(folder) as ledger:
@@ -185,9 +186,13 @@ def withdraw(folder: Path, label: str, now: Callable[[], datetime]) -> Withdrawa
         if not ledger.remove(found.removal):
             raise UnfinishedWithdrawalError(folder)
         runs = ledger.withdrawn_runs(label)
-        removed, unsearched = _remove_from_files(
-            ledger, cohort, found, is_news=found.is_known or bool(runs)
-        )
+        is_news = found.is_known or bool(runs)
+        removed, unsearched = _clean_up(ledger.folder, remove=is_news)
+        if cohort is not None and is_news:
+            kept = cohort.without(found.gone)
+            if (ledger.folder / RESULTS_FILE).exists():
+                Snapshot(ledger, kept).write(ledger.folder / RESULTS_FILE, ledger.folder.name)
+            kept.save(ledger.folder / COHORT_FILE)
         ledger.hand_over_runs(label)
     return Withdrawal(folder, label, int(found.gone.sum()), _table(runs), removed, unsearched)
 
@@ -246,19 +251,6 @@ def _table(runs: list[dict[str, Any]]) -> pd.DataFrame:
             for column in WITHDRAWN_RUNS
         }
     )
-
-
-def _remove_from_files(
-    ledger: Ledger, cohort: Cohort | None, found: Participant, *, is_news: bool
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    folder = ledger.folder
-    removed, unsearched = _clean_up(folder, remove=is_news)
-    if cohort is not None and is_news:
-        kept = cohort.without(found.gone)
-        if (folder / RESULTS_FILE).exists():
-            Snapshot(ledger, kept).write(folder / RESULTS_FILE, folder.name)
-        kept.save(folder / COHORT_FILE)
-    return removed, unsearched
 
 
 # --- the files in the study's folder --------------------------------------------------------------

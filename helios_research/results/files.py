@@ -1,6 +1,5 @@
 """Results as Parquet, typed and described in its footer, and as CSV and Excel, where text stays text."""
 
-import csv
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -148,8 +147,6 @@ CSV_ENCODING = "utf-8-sig"
 
 EXCEL_ROWS, EXCEL_COLUMNS = 1_048_576, 16_384
 EXCEL_CHARACTERS = 32_767
-_TIME_FORMAT = 'yyyy-mm-dd hh:mm:ss "UTC"'
-_LOCAL_TIME_FORMAT = "yyyy-mm-dd hh:mm:ss"
 _WIDEST, _NARROWEST = 40, 9
 
 
@@ -169,29 +166,24 @@ def prepare_for_csv(table: ExportTable) -> ExportTable:
         "An apostrophe is added in front of {cells} that a spreadsheet would run as a formula; you "
         "can remove it (see above).",
     )
-    for name in table.frame.columns:
-        if pd.api.types.is_datetime64_any_dtype(table.frame[name].dtype):
-            table.frame[name] = _iso_text(table.frame[name])
+    for name, values in table.frame.items():
+        if values.dtype.kind == "M":
+            table.frame[name] = _iso_text(values)
     return table
 
 
 def _iso_text(values: "pd.Series[Any]") -> "pd.Series[str]":
-    moments = without_zone(values).to_numpy(dtype="datetime64[us]")
     zone = "Z" if isinstance(values.dtype, pd.DatetimeTZDtype) else ""
-    text = np.datetime_as_string(moments).astype(object) + zone
-    text[np.isnat(moments)] = None
-    return pd.Series(text, index=values.index, dtype="str")
+    moments = without_zone(values).to_numpy(dtype="datetime64[us]")
+    text = pd.Series(np.datetime_as_string(moments), index=values.index, dtype="str") + zone
+    return text.mask(values.isna())
 
 
 def write_csv(table: ExportTable, path: Path) -> None:
     """Write a table that ``prepare_for_csv`` made."""
+    header = guarded(pd.Series(table.frame.columns, dtype="str")).tolist()
     table.frame.to_csv(
-        path,
-        index=False,
-        header=list(guarded(pd.Series(table.frame.columns, dtype="str"))),
-        encoding=CSV_ENCODING,
-        lineterminator="\r\n",
-        quoting=csv.QUOTE_MINIMAL,
+        path, index=False, header=header, encoding=CSV_ENCODING, lineterminator="\r\n"
     )
 
 
@@ -252,11 +244,14 @@ def _add_sheet(workbook: "Workbook", title: str, table: pd.DataFrame, utc: Colle
 
 def _cells(sheet: "WriteOnlyWorksheet", values: "pd.Series[Any]", *, utc: bool) -> Iterator[Any]:
     """Give the cells of one column in Excel's types."""
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+    if values.dtype.kind == "M":
         is_utc = utc or isinstance(values.dtype, pd.DatetimeTZDtype)
-        form = _TIME_FORMAT if is_utc else _LOCAL_TIME_FORMAT
+        form = 'yyyy-mm-dd hh:mm:ss "UTC"' if is_utc else "yyyy-mm-dd hh:mm:ss"
         moments = without_zone(values).dt.to_pydatetime()
-        return (_time_cell(sheet, moment, form) for moment in moments)
+        return (
+            None if moment is pd.NaT else _cell(sheet, moment, number_format=form)
+            for moment in moments
+        )
     plain: Iterable[Any] = values.astype(object).where(values.notna(), None)
     if values.dtype == "str":
         # openpyxl would store text that begins with "=" as a formula, and "#N/A" as an error.
@@ -267,20 +262,14 @@ def _cells(sheet: "WriteOnlyWorksheet", values: "pd.Series[Any]", *, utc: bool) 
 
 
 def _text_cell(sheet: "WriteOnlyWorksheet", text: str) -> Any:
+    # With the prefix, Excel does not run it after an edit of the cell.
+    return _cell(sheet, text, data_type="s", quotePrefix=text.startswith("="))
+
+
+def _cell(sheet: "WriteOnlyWorksheet", value: Any, **attributes: object) -> Any:
     from openpyxl.cell import WriteOnlyCell
 
-    cell = WriteOnlyCell(sheet, text)
-    cell.data_type = "s"
-    # Excel would run it after an edit of the cell.
-    cell.quotePrefix = text.startswith("=")
-    return cell
-
-
-def _time_cell(sheet: "WriteOnlyWorksheet", moment: Any, form: str) -> Any:
-    from openpyxl.cell import WriteOnlyCell
-
-    if moment is pd.NaT:
-        return None
-    cell = WriteOnlyCell(sheet, moment)
-    cell.number_format = form
+    cell = WriteOnlyCell(sheet, value)
+    for name, attribute in attributes.items():
+        setattr(cell, name, attribute)
     return cell
