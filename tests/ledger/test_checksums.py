@@ -129,7 +129,7 @@ def test_rows_that_are_gone_are_said(database: Path) -> None:
 
 
 async def test_damage_in_what_a_kill_left_is_never_a_step_of_several_lost(
-    tmp_path: Path, new_attempt: Callable[..., NewAttempt]
+    local_volume: str, tmp_path: Path, new_attempt: Callable[..., NewAttempt]
 ) -> None:
     states: list[list[State]] = []
     with Ledger.open(tmp_path / "alive") as ledger:

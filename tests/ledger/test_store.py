@@ -235,7 +235,7 @@ async def test_the_link_of_an_invitation_is_shown_nowhere_and_erased_in_the_end(
 
 
 async def test_an_invitation_was_asked_about_when_the_service_last_answered(
-    ledger, new_attempt, clock
+    local_volume, ledger, new_attempt, clock
 ) -> None:
     key = (await ledger.begin(new_attempt(sha256=invitation_to("P07")))).attempt_id
     assert ledger.last_asked() == {}

@@ -197,7 +197,7 @@ def test_transcripts_are_in_the_study_and_its_exports_only_where_they_were_asked
 
 
 def test_at_no_moment_of_a_submission_is_a_secret_outside_of_the_ledger(
-    make_cohort, make_sandbox, make_study, quick
+    local_volume, make_cohort, make_sandbox, make_study, quick
 ) -> None:
     """Looked at again and again while uploads fail and are begun anew."""
     sandbox = make_sandbox(Faults.hostile(0.3, seed=5), api_key=KEY)
