@@ -50,7 +50,8 @@ class Check:
     channels: int | None = None
     level_dbfs: float | None = None
     clipped_fraction: float | None = None
-    speech_counted_to_end: bool | None = None  # None where no speech was counted
+    # None where no speech was counted.
+    speech_counted_to_end: bool | None = None
     noise_floor_dbfs: float | None = None
     media_type: str | None = None
     size_bytes: int | None = None
@@ -152,10 +153,12 @@ def _shared(found: Fingerprint) -> dict[str, Any]:
 
 
 def _recognized(location: str, alike: Sequence[Check]) -> Check | None:
-    read = fingerprint(location) if alike else None
+    if not alike:
+        return None
+    read = fingerprint(location)
     for check in alike:
         # A reason about a name applies to that name alone.
         speaks_of_name = MISNAMED in check.reason or misnamed(check.audio_format, location)
-        if read and check.sha256 == read.sha256 and not speaks_of_name:
+        if check.sha256 == read.sha256 and not speaks_of_name:
             return replace(check, stamp=read.stamp)
     return None

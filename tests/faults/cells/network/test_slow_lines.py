@@ -45,7 +45,7 @@ def test_all_uploads_over_a_slow_line_arrive_one_after_the_other(trial, line) ->
     speeds = [float(words.split()[2]) for words in said if words.startswith("uploading at")]
     assert speeds, said
     # As measured while other tests keep the machine busy.
-    assert 10 <= sorted(speeds)[len(speeds) // 2] <= 30
+    assert 5 <= sorted(speeds)[len(speeds) // 2] <= 30
 
 
 @pytest.mark.fault(
