@@ -14,16 +14,13 @@ from helios_research.errors import ApiKeyError
 from helios_research.widgets import base
 from helios_research.widgets.base import Guard, Panel, StatusLine, _take_place, close_tree, cut
 
-KINDS = [
-    name
-    for name, kind in vars(base).items()
-    if isinstance(kind, type) and issubclass(kind, getattr(ipywidgets, name, ()))
-]
+KINDS = ["Button", "Checkbox", "Combobox", "DatePicker", "Dropdown", "SelectMultiple", "Text"]
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_control_does_not_echo_and_is_otherwise_ipywidgets_own(name: str) -> None:
-    ours, theirs = getattr(base, name)(), getattr(ipywidgets, name)()
+    theirs = getattr(ipywidgets, name)()
+    ours = base.no_echo(type(theirs))()
     assert ours.trait_metadata("description", "echo_update", default=True) is False
     assert theirs.trait_metadata("description", "echo_update", default=True) is not False
     assert ours.get_state().keys() == theirs.get_state().keys()
@@ -32,7 +29,7 @@ def test_a_control_does_not_echo_and_is_otherwise_ipywidgets_own(name: str) -> N
 
 
 def test_a_change_from_the_front_end_is_not_sent_back() -> None:
-    assert methods_sent(base.Text) == []
+    assert methods_sent(base.no_echo(ipywidgets.Text)) == []
     assert methods_sent(ipywidgets.Text) == ["echo_update"]
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from html import escape
 from importlib import resources
 from threading import RLock, Timer
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 # --- controls and HTML ---------------------------------------------------------------------------
 
 
+@cache
 def no_echo(kind: Any) -> Any:
     """Make a kind of control that does not send a person's changes back to the front end.
 
@@ -38,15 +39,15 @@ def no_echo(kind: Any) -> Any:
     return type(kind.__name__, (kind,), {"trait_metadata": trait_metadata})
 
 
-BoundedIntText = no_echo(ipywidgets.BoundedIntText)
-Button = no_echo(ipywidgets.Button)
-Checkbox = no_echo(ipywidgets.Checkbox)
-Combobox = no_echo(ipywidgets.Combobox)
-DatePicker = no_echo(ipywidgets.DatePicker)
-Dropdown = no_echo(ipywidgets.Dropdown)
-FloatText = no_echo(ipywidgets.FloatText)
-SelectMultiple = no_echo(ipywidgets.SelectMultiple)
-Text = no_echo(ipywidgets.Text)
+def control(
+    kind: Any, label: str, *, width: str = "auto", label_width: str = "", **settings: Any
+) -> Any:
+    """Make a control with a label; what is typed is sent once it is complete."""
+    if issubclass(kind, ipywidgets.Text):
+        settings["continuous_update"] = False
+    settings.setdefault("layout", ipywidgets.Layout(width=width))
+    settings["style"] = {"description_width": label_width}
+    return no_echo(kind)(description=label, **settings)
 
 
 def markup(html: str = "") -> Any:
@@ -140,6 +141,14 @@ class Guard:
             mark.join()
             self._status.widget.remove_class("helios-busy")
             self._is_busy = False
+
+
+def button(guard: Guard, name: str, act: Callable[[], None], **settings: Any) -> Any:
+    """Make a button, as wide as its name."""
+    layout = ipywidgets.Layout(width="auto")
+    made = no_echo(ipywidgets.Button)(description=name, layout=layout, **settings)
+    made.on_click(guard(lambda _: act()))
+    return made
 
 
 class ControlGroup:

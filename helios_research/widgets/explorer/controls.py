@@ -1,6 +1,7 @@
 """The controls of an explorer: the choice of recordings and of a figure."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import ipywidgets
@@ -27,7 +28,7 @@ _MOST_SUGGESTED = 1_000
 _LONGEST_OPTION, _LONGEST_LEVEL = 32, 19
 _BINS = 20
 _NO_COLOUR = "no colour"
-_WIDE = {"description_width": "6.2em"}
+_control = partial(base.control, label_width="6.2em")
 
 
 class FilterPanel(ControlGroup):
@@ -55,24 +56,22 @@ class FilterPanel(ControlGroup):
             self._follow(guard, control, act)
 
     def _make(self, guard: Guard) -> None:
-        source, full = self._state.source, ipywidgets.Layout(width="auto")
-        look = {"style": _WIDE, "layout": full}
-        self.column = base.Dropdown(description="Filter by", options=_named(source.tags), **look)
+        source = self._state.source
+        self.column = _control(ipywidgets.Dropdown, "Filter by", options=_named(source.tags))
         self.levels = Clickable(guard, level=lambda place: self._choose_level(int(place)))
         labels = sorted(map(str, source.table["user_label"].dropna().unique()), key=natural_key)
         self._labels = frozenset(labels)
-        self.participant = base.Combobox(
-            description="Participant",
+        self.participant = _control(
+            ipywidgets.Combobox,
+            "Participant",
             options=labels[:_MOST_SUGGESTED],
             placeholder="P001, P002",
-            continuous_update=False,
-            **look,
         )
-        self.first_day = base.DatePicker(description="From day", **look)
-        self.last_day = base.DatePicker(description="To day", **look)
-        self.score = base.Dropdown(description="Number", options=_named(source.numbers), **look)
-        self.low = base.FloatText(description="At least", step=0.05, **look)
-        self.high = base.FloatText(description="At most", step=0.05, **look)
+        self.first_day = _control(ipywidgets.DatePicker, "From day")
+        self.last_day = _control(ipywidgets.DatePicker, "To day")
+        self.score = _control(ipywidgets.Dropdown, "Number", options=_named(source.numbers))
+        self.low = _control(ipywidgets.FloatText, "At least", step=0.05)
+        self.high = _control(ipywidgets.FloatText, "At most", step=0.05)
         self.histogram = Clickable(guard, bin=lambda place: self._choose_bin(int(place)))
         days = [self.first_day, self.last_day] if source.day_column else []
         numbers = [self.score, self.histogram, self.low, self.high]
@@ -196,19 +195,18 @@ class FigurePanel(ControlGroup):
         self._change = change
         source, view = state.source, state.view
         kinds = [kind for kind in FigureKind if kind.is_possible(source.table)]
-        look = {"style": _WIDE, "layout": ipywidgets.Layout(width="auto")}
         tags = _named(source.tags)
         named = [(kind.value, kind) for kind in kinds]
-        self.kind = base.Dropdown(description="Figure", options=named, value=view.kind, **look)
-        self.tag = base.Dropdown(description="Group by", options=tags, value=view.tag, **look)
-        self.colour = base.Dropdown(description="Colour", options=[(_NO_COLOUR, ""), *tags], **look)
-        self.biomarkers = base.SelectMultiple(
-            description="Scores",
+        self.kind = _control(ipywidgets.Dropdown, "Figure", options=named, value=view.kind)
+        self.tag = _control(ipywidgets.Dropdown, "Group by", options=tags, value=view.tag)
+        self.colour = _control(ipywidgets.Dropdown, "Colour", options=[(_NO_COLOUR, ""), *tags])
+        self.biomarkers = _control(
+            ipywidgets.SelectMultiple,
+            "Scores",
             options=_named(source.biomarkers),
             value=view.biomarkers,
             rows=4,
             tooltip="Hold Ctrl to choose several",
-            **look,
         )
         self._mark_unused()
         for control in (self.kind, self.tag, self.colour, self.biomarkers):

@@ -15,7 +15,7 @@ from helios_research.analysis.prepared import Codes, Flags
 from helios_research.errors import ResultsError
 from helios_research.recording.decoding import sniff
 from helios_research.recording.source import is_remote
-from helios_research.widgets.base import Button, ControlGroup, Guard, Text, markup
+from helios_research.widgets.base import ControlGroup, Guard, button, control, markup
 from helios_research.widgets.explorer.detail import Details
 from helios_research.widgets.explorer.source import ResultsSource
 
@@ -55,19 +55,12 @@ class RecordingPart(ControlGroup):
         self._mark = mark
         self._rows: Codes = np.arange(0)
         self.position: int | None = None
-        narrow = ipywidgets.Layout(width="auto")
-        self.number = Text(
-            description="Recording no.",
-            continuous_update=False,
-            style={"description_width": "7em"},
-            layout=ipywidgets.Layout(width="11em"),
-        )
-        self.previous = Button(description="Previous", layout=narrow)
-        self.next = Button(description="Next", layout=narrow)
-        for button, which in ((self.previous, "previous"), (self.next, "next")):
-            button.tooltip = f"Show the {which} recording of the table"
-        self.previous.on_click(guard(lambda _: self._step(-1)))
-        self.next.on_click(guard(lambda _: self._step(1)))
+        look = {"width": "11em", "label_width": "7em"}
+        self.number = control(ipywidgets.Text, "Recording no.", **look)
+        tip = "Show the {} recording of the table"
+        back, on = (tip.format(which) for which in ("previous", "next"))
+        self.previous = button(guard, "Previous", lambda: self._step(-1), tooltip=back)
+        self.next = button(guard, "Next", lambda: self._step(1), tooltip=on)
         self._follow(guard, self.number, self._typed)
         self.why, self.audio, self.content = markup(_CHOOSE), markup(), markup()
         walk = ipywidgets.HBox([self.number, self.previous, self.next])

@@ -20,15 +20,7 @@ from helios_research.cohort.table import build
 from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Column
 from helios_research.errors import CohortError, ColumnsError, HeliosResearchError
 from helios_research.state.rows import rows_of
-from helios_research.widgets.base import (
-    BoundedIntText,
-    Button,
-    Guard,
-    Panel,
-    StatusLine,
-    cut,
-    markup,
-)
+from helios_research.widgets.base import Guard, Panel, StatusLine, button, control, cut, markup
 from helios_research.widgets.base.table import table_html
 from helios_research.widgets.mapper.controls import FIELDS, SAME_FOR_ALL, MapperControls
 
@@ -109,7 +101,6 @@ class CohortMapper(Panel):
         super().__init__(self._layout())
         self.controls.follow(self._guard, self.refresh)
         self.row_control.observe(self._guard(lambda _: self._show_sent()), "value")
-        self.next_issue.on_click(self._guard(lambda _: self._go_to_next_issue()))
         self.refresh()
 
     # --- what a researcher uses ------------------------------------------------------------------
@@ -162,12 +153,11 @@ class CohortMapper(Panel):
 
     def _make_views(self) -> None:
         rows = self._raw.row_numbers
-        self.row_control = BoundedIntText(
-            description="Row", min=rows[0], max=rows[-1], value=rows[0],
-            layout=ipywidgets.Layout(width="12em"), style={"description_width": "4em"},
-        )  # fmt: skip
-        narrow = ipywidgets.Layout(width="auto")
-        self.next_issue = Button(description="Next row with an issue", layout=narrow)
+        ends = {"min": rows[0], "max": rows[-1], "value": rows[0]}
+        look = {"width": "12em", "label_width": "4em"}
+        self.row_control = control(ipywidgets.BoundedIntText, "Row", **look, **ends)
+        find = self._go_to_next_issue
+        self.next_issue = button(self._guard, "Next row with an issue", find)
         self._samples = {column.name: markup() for column in FIELDS}
         self._issues, self._sent, self._code = markup(), markup(), markup()
 

@@ -50,25 +50,11 @@ class MapperControls(ControlGroup):
         self.declared = {name: DeclarationControls(name, given) for name in _DECLARABLE}
         # One layout for all: a table may have hundreds of columns.
         layout = ipywidgets.Layout(width="14em")
-        self.tags = {
-            name: base.Checkbox(
-                description=name,
-                tooltip=name,
-                value=name in given.tags,
-                indent=False,
-                layout=layout,
-            )
-            for name in cells.columns
-        }
-        self.root = base.Text(
-            description="Folder of the recordings",
-            tooltip="Folder or URL from which relative paths are taken",
-            placeholder=home,
-            value=given.root or "",
-            continuous_update=False,
-            style={"description_width": "12em"},
-            layout=ipywidgets.Layout(width="41em"),
-        )
+        self.tags = {name: self._tag(name, layout) for name in cells.columns}
+        about = {"tooltip": "Folder or URL from which relative paths are taken"}
+        about |= {"placeholder": home, "value": given.root or ""}
+        look = {"width": "41em", "label_width": "12em"}
+        self.root = base.control(ipywidgets.Text, "Folder of the recordings", **look, **about)
         self._fill_in(given)
         self._adjust()
 
@@ -114,13 +100,18 @@ class MapperControls(ControlGroup):
 
     def _field(self, column: Column) -> Any:
         same = () if column.name in _NEEDS_A_COLUMN else (SAME_FOR_ALL,)
-        return base.Dropdown(
-            description=f"{column.name} *" if column.name in REQUIRED_FIELDS else column.name,
-            tooltip=column.meaning,
-            options=[NOT_GIVEN, *same, *self._cells.columns],
-            style={"description_width": "12em"},
-            layout=ipywidgets.Layout(width="25em"),
-        )
+        name = f"{column.name} *" if column.name in REQUIRED_FIELDS else column.name
+        options = [NOT_GIVEN, *same, *self._cells.columns]
+        look = {"width": "25em", "label_width": "12em", "tooltip": column.meaning}
+        return base.control(ipywidgets.Dropdown, name, options=options, **look)
+
+    def _tag(self, name: str, layout: Any) -> Any:
+        about: dict[str, Any] = {
+            "tooltip": name,
+            "value": name in self._given.tags,
+            "indent": False,
+        }
+        return base.control(ipywidgets.Checkbox, name, layout=layout, **about)
 
     def _fill_in(self, given: ColumnMapping) -> None:
         taken = {*given.columns.values(), *given.tags}
@@ -151,13 +142,9 @@ class MapperControls(ControlGroup):
 
 
 def _constant(column: Column, given: ColumnMapping) -> Any:
-    return base.Text(
-        description="for all rows",
-        tooltip=f"{column.name}, the same for all rows",
-        value=str(given.constants.get(column.name, "")),
-        continuous_update=False,
-        layout=ipywidgets.Layout(width="16em"),
-    )
+    about = {"tooltip": f"{column.name}, the same for all rows", "width": "16em"}
+    value = str(given.constants.get(column.name, ""))
+    return base.control(ipywidgets.Text, "for all rows", value=value, **about)
 
 
 class DeclarationControls:
@@ -208,36 +195,23 @@ class DeclarationControls:
         return {cell: self._value_control(cell, meanings.get(cell, "")) for cell in first}
 
     def _value_control(self, cell: str, meaning: str) -> Any:
-        about: dict[str, Any] = {
-            "description": f"{base.shortened(cell, 20)} means",
-            "tooltip": f"{cell}, as {self._field}",
-            "value": meaning,
-            "style": {"description_width": "auto"},
-            "layout": ipywidgets.Layout(width="auto"),
-        }
+        name = f"{base.shortened(cell, 20)} means"
+        about = {"tooltip": f"{cell}, as {self._field}", "value": meaning, "label_width": "auto"}
         if self._field == "birth_sex":
-            return base.Dropdown(
-                options=[("?", ""), *zip(BIRTH_SEXES, BIRTH_SEXES, strict=True)], **about
-            )
-        return base.Text(placeholder="such as en-GB", continuous_update=False, **about)
+            options = [("?", ""), *((sex, sex) for sex in BIRTH_SEXES)]
+            return base.control(ipywidgets.Dropdown, name, options=options, **about)
+        return base.control(ipywidgets.Text, name, placeholder="such as en-GB", **about)
 
     def _date_control(self, cells: list[str]) -> dict[str, Any]:
         found = date_readings(self._field, cells)
         if not found:
             return {}
         forms = found if self._form in ("", *found) else {self._form: {}, **found}
-        control = base.Dropdown(
-            description=f"{self._field} is",
-            tooltip=f"How the dates of {self._field} are written",
-            options=[
-                ("? (not year-month-day)", ""),
-                *((_in_words(form, read, cells), form) for form, read in forms.items()),
-            ],
-            value=self._form,
-            style={"description_width": "auto"},
-            layout=ipywidgets.Layout(width="auto"),
-        )
-        return {"form": control}
+        options = [("? (not year-month-day)", "")]
+        options += [(_in_words(form, read, cells), form) for form, read in forms.items()]
+        about = {"tooltip": f"How the dates of {self._field} are written", "value": self._form}
+        look: dict[str, Any] = {"options": options, "label_width": "auto"}
+        return {"form": base.control(ipywidgets.Dropdown, f"{self._field} is", **look, **about)}
 
 
 def _in_words(form: str, read: Mapping[str, str], cells: list[str]) -> str:

@@ -1,7 +1,7 @@
 """A submission, watched while it runs, here or in another process, and after it has ended."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from threading import Event, Thread
@@ -18,11 +18,11 @@ from helios_research.state.status import Progress
 from helios_research.submission import SubmitOptions
 from helios_research.submission.background import Submission
 from helios_research.widgets.base import (
-    Button,
     Clickable,
     Guard,
     Panel,
     StatusLine,
+    button,
     cut,
     in_words,
     markup,
@@ -101,9 +101,11 @@ class SubmissionMonitor(Panel):
         self._errors = Clickable(self._guard)
         self._next = markup()
         tip = "Send no new recordings; what is in progress is kept, and nothing is repeated."
-        self.stop_button = self._button("Stop", tip, self._stop)
+        self.stop_button = button(self._guard, "Stop", self._stop, tooltip=tip, disabled=True)
         tip = "Send the recordings that are left; nothing is sent twice."
-        self.continue_button = self._button("Resume", tip, self._continue)
+        self.continue_button = button(
+            self._guard, "Resume", self._continue, tooltip=tip, disabled=True
+        )
         self._buttons = ipywidgets.HBox([self.stop_button, self.continue_button])
         folder = escape(str(study.folder))
         title = f'<p class="helios-title" title="{folder}">Submission of {escape(study.folder.name)}</p>'
@@ -113,11 +115,6 @@ class SubmissionMonitor(Panel):
         self.refresh()
         self._thread = Thread(target=self._keep_polling, name="helios-monitor", daemon=True)
         self._thread.start()
-
-    def _button(self, name: str, tip: str, act: Callable[[], None]) -> Any:
-        button = Button(description=name, tooltip=tip, disabled=True)
-        button.on_click(self._guard(lambda _: act()))
-        return button
 
     def __repr__(self) -> str:
         what = self._status.text
