@@ -354,8 +354,8 @@ def barriers() -> Callable[[Locator], list[str]]:
 
 
 _REACHABLE = """panel => [...panel.querySelectorAll(
-    "button:not(:disabled, [tabindex='-1']), select:not(:disabled), input:not(:disabled), [tabindex='0']"
-)].filter(each => each.offsetParent && getComputedStyle(each).visibility === "visible")"""
+    "button:not(:disabled, [tabindex='-1']), select:not(:disabled), input:not(:disabled), summary, [tabindex='0']"
+)].filter(each => each.checkVisibility({visibilityProperty: true}))"""
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from helios_research.widgets.explorer.drawing import reasons_of
 from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
     Condition,
@@ -16,7 +17,6 @@ from helios_research.widgets.explorer.selection import (
     NumberBetween,
     OneOf,
     initial_state,
-    reasons_of,
 )
 from helios_research.widgets.explorer.source import open_source
 

@@ -70,6 +70,19 @@ def cut(text: object, longest: int = 40, tip: str = "") -> str:
     return f'<span title="{title}">{short}</span>' if title else short
 
 
+def code_html(code: str, classes: str = "helios-code") -> str:
+    """Draw lines of Python."""
+    return f'<pre class="{classes}" tabindex="0" aria-label="Code">{escape(code)}</pre>'
+
+
+def region_html(label: str, html: str, classes: str = "", more: str = "") -> str:
+    """Draw a place that scrolls by itself, also by keyboard; ``more`` are other attributes."""
+    return (
+        f'<div class="helios-scroll {classes}" tabindex="0" role="region" '
+        f'aria-label="{escape(label)}"{more}>{html}</div>'
+    )
+
+
 def in_words(error: Exception, failure: str) -> str:
     """Give the sentence of an error; ``failure`` begins that of one which is not ours."""
     if isinstance(error, HeliosResearchError):

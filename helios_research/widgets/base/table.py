@@ -19,7 +19,7 @@ from pandas.api.types import (
     is_numeric_dtype,
 )
 
-from helios_research.widgets.base import Clickable, Guard, button_html, cut
+from helios_research.widgets.base import Clickable, Guard, button_html, cut, region_html
 
 ROWS_ON_A_PAGE = 25
 
@@ -108,10 +108,9 @@ class PagedTable:
             rows, heads = self._frame.iloc[shown], self._heads_html()
             places = {"rows": shown.tolist(), "marked": self._marked}
             body = table_html(rows, self._caption, heads=heads, tips=self._tips, **places)
-        return (
-            f'<div class="helios-scroll helios-page" data-scroll="{self.page}" tabindex="0" '
-            f'role="region" aria-label="{escape(self._caption)}">{body}</div>'
-        )
+        # Another page begins at its top.
+        scroll = f' data-scroll="{self.page}"'
+        return region_html(self._caption, body, "helios-page", scroll)
 
     def _heads_html(self) -> list[str]:
         heads = []

@@ -23,6 +23,7 @@ from helios_research.widgets.explorer.drawing import (
     compared_html,
     head_html,
     problems_html,
+    reasons_of,
     take_html,
 )
 from helios_research.widgets.explorer.figure import (
@@ -33,12 +34,7 @@ from helios_research.widgets.explorer.figure import (
     found_at,
 )
 from helios_research.widgets.explorer.recording import RecordingPart
-from helios_research.widgets.explorer.selection import (
-    Condition,
-    ExplorerState,
-    initial_state,
-    reasons_of,
-)
+from helios_research.widgets.explorer.selection import Condition, ExplorerState, initial_state
 from helios_research.widgets.explorer.source import open_source
 
 _MOST_STEPS_BACK = 50
@@ -181,7 +177,7 @@ class Explorer(Panel):
             guard, figure=self._give_figure, rows=self._give_rows, copied=self._say_copied
         )
         self._table = PagedTable("Recordings shown", guard, self._choose, self._follow_order)
-        self._recording = RecordingPart(source, guard, lambda: self._table.order, self._table.mark)
+        self._recording = RecordingPart(source, guard, self._table)
         self._main = self._panes()
         return [self._head, self._problems, self._status.widget, self._main]
 

@@ -135,12 +135,10 @@ class FilterPanel(ControlGroup):
                 "exactly as it is in the results."
             )
             raise ResultsError(message)
-        before = self._state.filters.get("user_label")
-        known = before.values if isinstance(before, OneOf) else ()
         with self._setting():
             self.participant.value = ""
         if wanted:
-            together = tuple(dict.fromkeys([*known, *wanted]))
+            together = tuple(dict.fromkeys([*self._chosen("user_label"), *wanted]))
             self._set_filter("user_label", OneOf("user_label", together))
 
     def _choose_days(self) -> None:
@@ -216,12 +214,8 @@ class FigurePanel(ControlGroup):
     def show(self, view: FigureView) -> None:
         """Let the controls show a view that was not chosen with them."""
         with self._setting():
-            self.kind.value, self.tag.value, self.colour.value = (
-                view.kind,
-                view.tag,
-                view.colour or "",
-            )
-            self.biomarkers.value = view.biomarkers
+            self.kind.value, self.tag.value = view.kind, view.tag
+            self.colour.value, self.biomarkers.value = view.colour or "", view.biomarkers
         self._mark_unused()
 
     def _choose(self) -> None:
@@ -229,15 +223,9 @@ class FigurePanel(ControlGroup):
             message = "Choose at least one score for the figure."
             raise ResultsError(message)
         self._mark_unused()
-        self._change(
-            # "" is no colour: a Dropdown would show None as nothing chosen.
-            FigureView(
-                self.kind.value,
-                tuple(self.biomarkers.value),
-                self.tag.value,
-                self.colour.value or None,
-            )
-        )
+        # "" is no colour: a Dropdown would show None as nothing chosen.
+        kind, tag, colour = self.kind.value, self.tag.value, self.colour.value or None
+        self._change(FigureView(kind, tuple(self.biomarkers.value), tag, colour))
 
     def _mark_unused(self) -> None:
         kind = self.kind.value

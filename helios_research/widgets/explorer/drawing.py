@@ -1,25 +1,70 @@
 """What is drawn of an explorer beside its figure and its table: head, problems, numbers, files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import pandas as pd
 
 from helios_research.analysis import compare_by_tag
-from helios_research.widgets.base import button_html
+from helios_research.analysis.prepared import Flags, count_reasons, has_warning
+from helios_research.codes import explain, short_name
+from helios_research.columns import OUTCOME_LABELS, Outcome
+from helios_research.widgets.base import button_html, code_html
 from helios_research.widgets.base.table import table_html
 from helios_research.widgets.explorer.controls import count_words
 from helios_research.widgets.explorer.figure import FORMATS, SIDES
-from helios_research.widgets.explorer.selection import ExplorerState, OneOf, Reason
-from helios_research.widgets.explorer.source import label_of
+from helios_research.widgets.explorer.selection import Condition, ExplorerState, HasWarning, OneOf
+from helios_research.widgets.explorer.source import ResultsSource, label_of
 
 PANES = {"figure": "Figure", "recording": "Recording", "choices": "Choices"}
 """The panes that share a place where there is not room for all of them."""
 
 ROWS_AS = {"csv": "CSV", "xlsx": "Excel", "parquet": "Parquet"}
 
+_MOST_REASONS = 12
 _CROSS = '<span aria-hidden="true">&times;</span>'
 _CHIP_ON = "helios-chip helios-chip-on"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something wrong with recordings, whose condition shows them at one click."""
+
+    condition: Condition
+    words: str
+    tip: str
+    holds: Flags
+
+
+def reasons_of(source: ResultsSource) -> Sequence[Reason]:
+    """List what is wrong with recordings: error codes, outcomes without one, no score, warnings."""
+    table = source.table
+    lost = table["outcome"] != Outcome.SCORED.value
+    found: list[tuple[Condition, str, str]] = []
+    if "error_code" in table.columns:
+        codes = count_reasons(table["error_code"].astype("str").dropna())
+        found += [
+            (OneOf("error_code", (code,)), short_name(code), f"{code}: {explain(code).meaning}")
+            for code in codes
+        ]
+        lost &= table["error_code"].isna()
+    for name in count_reasons(table["outcome"].astype("str")[lost]):
+        tip = str(OUTCOME_LABELS.get(name, name))
+        found.append((OneOf("outcome", (name,)), name, f"{name}: {tip}"))
+    found = found[:_MOST_REASONS]
+    main = source.biomarkers[0]
+    if table[main].isna().any():
+        words = f"no {label_of(main)}"
+        found.append(
+            (OneOf(main, (None,)), words, f"Recordings without a score of {label_of(main)}")
+        )
+    if has_warning(table).any():
+        found.append((HasWarning(), "with a warning", "Scores that came with a warning"))
+    return [
+        Reason(condition, words, tip, condition.holds(table).to_numpy(dtype=bool, na_value=False))
+        for condition, words, tip in found
+    ]
 
 
 def head_html(state: ExplorerState, *, can_go_back: bool) -> str:
@@ -118,9 +163,9 @@ def take_html(state: ExplorerState) -> str:
     ]
     copy = button_html("figure:copy", "Copy", tip="Copy the figure, to paste it into a text")
     copy = copy.replace("<button ", "<button data-copy ")
-    code = f'<pre class="helios-code" tabindex="0" aria-label="Code">{escape(state.code())}</pre>'
     return (
         f'<div class="helios-chips"><span class="helios-muted">Rows:</span>{"".join(rows)}'
         f'<span class="helios-muted">Figure:</span>{"".join(figures)}{copy}</div>'
-        f'<details data-name="code"><summary>Show the code for this</summary>{code}</details>'
+        f'<details data-name="code"><summary>Show the code for this</summary>'
+        f"{code_html(state.code())}</details>"
     )

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from helios_research.errors import ResultsError
 from helios_research.recording.decoding import sniff
 from helios_research.recording.source import is_remote
 from helios_research.widgets.base import ControlGroup, Guard, button, control, markup
+from helios_research.widgets.base.table import PagedTable
 from helios_research.widgets.explorer.detail import Details
 from helios_research.widgets.explorer.source import ResultsSource
 
@@ -37,22 +38,14 @@ _WAVE_HZ, _WAVE_BARS = 4_000, 240
 class RecordingPart(ControlGroup):
     """One recording in detail, with previous and next in the order of the table.
 
-    ``order`` gives that order as places in the selection, from 0; ``mark`` is called with the
-    place shown, or None. ``position`` is the row of the results that is shown, from 0, or None.
+    ``position`` is the row of the results that is shown, from 0, or None.
     """
 
-    def __init__(
-        self,
-        source: ResultsSource,
-        guard: Guard,
-        order: Callable[[], Codes],
-        mark: Callable[[int | None], None],
-    ) -> None:
+    def __init__(self, source: ResultsSource, guard: Guard, table: PagedTable) -> None:
         super().__init__()
         self._source = source
         self._details = Details(source)
-        self._order = order
-        self._mark = mark
+        self._table = table
         self._rows: Codes = np.arange(0)
         self.position: int | None = None
         look = {"width": "11em", "label_width": "7em"}
@@ -76,7 +69,7 @@ class RecordingPart(ControlGroup):
         if place is None:
             self._show_nothing()
         else:
-            self._mark(place)
+            self._table.mark(place)
         self._mark_ends()
 
     def show(self, place: int) -> None:
@@ -87,7 +80,7 @@ class RecordingPart(ControlGroup):
         self.position = int(self._rows[place])
         with self._setting():
             self.number.value = str(place + 1)
-        self._mark(place)
+        self._table.mark(place)
         self._mark_ends()
         self.why.value = self._details.why_html(self.position)
         located = self._source.locations
@@ -101,23 +94,21 @@ class RecordingPart(ControlGroup):
             self.show(int(typed) - 1 if typed.isdecimal() else -1)
         else:
             self._show_nothing()
-            self._mark(None)
+            self._table.mark(None)
             self._mark_ends()
 
     def _step(self, by: int) -> None:
-        order = self._order()
-        here = self._here(order)
+        order, here = self._table.order, self._here()
         there = (0 if by > 0 else len(order) - 1) if here is None else here + by
         if 0 <= there < len(order):
             self.show(int(order[there]))
 
-    def _here(self, order: Codes) -> int | None:
+    def _here(self) -> int | None:
         place = _first(self._rows == self.position)
-        return None if place is None else _first(order == place)
+        return None if place is None else _first(self._table.order == place)
 
     def _mark_ends(self) -> None:
-        order = self._order()
-        here = self._here(order)
+        order, here = self._table.order, self._here()
         self.previous.disabled = not len(order) or here == 0
         self.next.disabled = not len(order) or here == len(order) - 1
 

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
-from helios_research.analysis.prepared import Codes, Flags, count_people, count_reasons, has_warning
-from helios_research.codes import explain, short_name
-from helios_research.columns import BIOMARKERS_BY_NAME, OUTCOME_LABELS, Outcome
+from helios_research.analysis.prepared import Codes, Flags, count_people
+from helios_research.codes import short_name
+from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.widgets.explorer.figure import SIDES, FigureKind, FigureView
 from helios_research.widgets.explorer.source import (
     ResultsSource,
@@ -28,7 +28,6 @@ NO_MATCH = "No recordings match all filters: remove a filter to see recordings a
 
 _NAMED_IN_A_CHIP = 3
 _MOST_TAGS_IN_TABLE = 4
-_MOST_REASONS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +203,6 @@ def days_of(values: "pd.Series[Any]") -> "pd.Series[Any]":
     return pd.to_datetime(texts_of(values).str[:10], format="%Y-%m-%d", errors="coerce")
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Something wrong with recordings, whose condition shows them at one click."""
-
-    condition: Condition
-    words: str
-    tip: str
-    holds: Flags
-
-
 @dataclass(frozen=True)
 class ExplorerState:
     """What an explorer shows at one moment, without any widget."""
@@ -357,36 +346,6 @@ def initial_state(source: ResultsSource) -> ExplorerState:
     return ExplorerState(
         source, FigureView(FigureKind.BY_TAG, source.biomarkers[:1], source.tags[0], None)
     )
-
-
-def reasons_of(source: ResultsSource) -> Sequence[Reason]:
-    """List what is wrong with recordings: error codes, outcomes without one, no score, warnings."""
-    table = source.table
-    lost = table["outcome"] != Outcome.SCORED.value
-    found: list[tuple[Condition, str, str]] = []
-    if "error_code" in table.columns:
-        codes = count_reasons(table["error_code"].astype("str").dropna())
-        found += [
-            (OneOf("error_code", (code,)), short_name(code), f"{code}: {explain(code).meaning}")
-            for code in codes
-        ]
-        lost &= table["error_code"].isna()
-    for name in count_reasons(table["outcome"].astype("str")[lost]):
-        tip = str(OUTCOME_LABELS.get(name, name))
-        found.append((OneOf("outcome", (name,)), name, f"{name}: {tip}"))
-    found = found[:_MOST_REASONS]
-    main = source.biomarkers[0]
-    if table[main].isna().any():
-        words = f"no {label_of(main)}"
-        found.append(
-            (OneOf(main, (None,)), words, f"Recordings without a score of {label_of(main)}")
-        )
-    if has_warning(table).any():
-        found.append((HasWarning(), "with a warning", "Scores that came with a warning"))
-    return [
-        Reason(condition, words, tip, condition.holds(table).to_numpy(dtype=bool, na_value=False))
-        for condition, words, tip in found
-    ]
 
 
 def _column(name: str) -> str:

@@ -20,7 +20,17 @@ from helios_research.cohort.table import build
 from helios_research.columns import REQUIRED_FIELDS, STANDARD_FIELDS, Column
 from helios_research.errors import CohortError, ColumnsError, HeliosResearchError
 from helios_research.state.rows import rows_of
-from helios_research.widgets.base import Guard, Panel, StatusLine, button, control, cut, markup
+from helios_research.widgets.base import (
+    Guard,
+    Panel,
+    StatusLine,
+    button,
+    code_html,
+    control,
+    cut,
+    markup,
+    region_html,
+)
 from helios_research.widgets.base.table import table_html
 from helios_research.widgets.mapper.controls import FIELDS, SAME_FOR_ALL, MapperControls
 
@@ -217,8 +227,7 @@ class CohortMapper(Panel):
             sample.value = self._sample(field, mapping.columns.get(field.name))
             is_typed = self.controls.fields[field.name].value == SAME_FOR_ALL
             sample.layout.display = "none" if is_typed else ""
-        code = escape(self.code())
-        self._code.value = f'<pre class="helios-code helios-whole" tabindex="0">{code}</pre>'
+        self._code.value = code_html(self.code(), "helios-code helios-whole")
         self._cohort, self._problem = None, ""
         chosen = {*mapping.columns, *mapping.constants}
         if missing := [name for name in REQUIRED_FIELDS if name not in chosen]:
@@ -254,7 +263,7 @@ class CohortMapper(Panel):
             valid = int(cohort.is_valid.sum())
             self._status.show(f"{valid:,} of {len(cohort):,} rows can be sent.")
             issues = cohort.issues._repr_html_()
-        self._issues.value = _region("Issues", issues)
+        self._issues.value = region_html("Issues", issues)
 
     def _sample(self, field: Column, column: str | None) -> str:
         text = field.meaning
@@ -266,7 +275,7 @@ class CohortMapper(Panel):
         )
 
     def _show_sent(self) -> None:
-        self._sent.value = _region("What would be sent", self._sent_html())
+        self._sent.value = region_html("What would be sent", self._sent_html())
 
     def _sent_html(self) -> str:
         if self._cohort is None:
@@ -309,12 +318,6 @@ def _read(table: Any, sheet: str | None, given: ColumnMapping) -> RawTable:
 
 def _heading(text: str) -> Any:
     return markup(f'<h2 class="helios-heading">{escape(text)}</h2>')
-
-
-def _region(label: str, html: str) -> str:
-    return (
-        f'<div class="helios-scroll" tabindex="0" role="region" aria-label="{label}">{html}</div>'
-    )
 
 
 def _pairs(request: Mapping[str, Any]) -> list[tuple[str, str]]:

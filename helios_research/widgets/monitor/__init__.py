@@ -23,9 +23,11 @@ from helios_research.widgets.base import (
     Panel,
     StatusLine,
     button,
+    code_html,
     cut,
     in_words,
     markup,
+    region_html,
 )
 from helios_research.widgets.base.table import html_table
 from helios_research.widgets.monitor.poller import (
@@ -65,6 +67,10 @@ IDLE_S = 1.0
 SIGN_OF_LIFE_S = 10
 """Seconds between two signs of life while nothing runs anywhere."""
 
+_NEXT = """\
+results = study.results()  # a DataFrame, one row per recording
+hr.widgets.Explorer(study)  # look at scores and errors
+study.report("report.html")  # findings, in one file"""
 _STOPPING = "Stopping: no new recordings are sent; what is in progress is kept."
 
 
@@ -260,13 +266,9 @@ def _bar(progress: Progress) -> str:
 
 
 def _outcome_tiles(progress: Progress) -> str:
+    swatch = '<span class="helios-swatch" style="background: {}" aria-hidden="true"></span>{}'
     tiles = [
-        (
-            f'<span class="helios-swatch" style="background: {_COLOURS[outcome]}" '
-            f'aria-hidden="true"></span>{outcome}',
-            f"{count:,}",
-            str(OUTCOME_LABELS[outcome]),
-        )
+        (swatch.format(_COLOURS[outcome], outcome), f"{count:,}", str(OUTCOME_LABELS[outcome]))
         for outcome, count in _counts(progress)
     ]
     return _tiles(tiles, "helios-tiles")
@@ -317,25 +319,15 @@ def errors_html(groups: Sequence[ErrorGroup], *, steady: bool = False, static: b
         heads = ("Error", "Recordings", "What it means", "What to do", "Latest reason")
         lines = [_error_line(group, static=static) for group in groups]
         table = html_table(heads[:-1] if static else heads, lines, "Errors by code")
-    classes = "helios-scroll helios-errors" + " helios-steady" * steady
-    return (
-        f'<div class="{classes}" tabindex="0" role="region" aria-label="Errors by code">'
-        f"{table}</div>"
-    )
+    return region_html("Errors by code", table, "helios-errors" + " helios-steady" * steady)
 
 
 def _error_line(group: ErrorGroup, *, static: bool) -> list[str]:
-    known = explain(group.code)
-    line = [
-        cut(short_name(group.code), tip=group.code),
-        f"{group.count:,}",
-        escape(known.meaning),
-        escape(known.remedy),
-    ]
+    known, name = explain(group.code), cut(short_name(group.code), tip=group.code)
+    about = [escape(known.meaning), escape(known.remedy)]
     if static:
-        return line
-    line[1] = _recordings_html(group)
-    return [*line, escape(group.reason)]
+        return [name, f"{group.count:,}", *about]
+    return [name, _recordings_html(group), *about, escape(group.reason)]
 
 
 def _recordings_html(group: ErrorGroup) -> str:
@@ -359,14 +351,5 @@ def next_html(progress: Progress, *, is_over: bool) -> str:
     """Say what to do with the scores, as lines to paste; before the end this only has its place."""
     if is_over and not progress.outcomes.get(Outcome.SCORED):
         return ""
-    lines = (
-        "results = study.results()  # a DataFrame, one row per recording",
-        "hr.widgets.Explorer(study)  # look at scores and errors",
-        'study.report("report.html")  # findings, in one file',
-    )
-    code = "\n".join(map(escape, lines))
     looks = "" if is_over else ' style="visibility: hidden"'
-    return (
-        f"<div{looks}><p>What to do next:</p>"
-        f'<pre class="helios-code" tabindex="0" aria-label="Code">{code}</pre></div>'
-    )
+    return f"<div{looks}><p>What to do next:</p>{code_html(_NEXT)}</div>"
