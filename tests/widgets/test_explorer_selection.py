@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helios_research.widgets.explorer.drawing import reasons_of
 from helios_research.widgets.explorer.figure import FigureKind, FigureView
 from helios_research.widgets.explorer.selection import (
     Condition,
@@ -167,25 +166,6 @@ def drawn_texts(figure) -> list[str]:
         texts += [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
         texts += [text.get_text() for text in axes.texts]
     return texts
-
-
-def test_what_went_wrong_is_listed_with_its_counts(state):
-    reasons = {reason.words: reason.holds.sum() for reason in reasons_of(state.source)}
-    assert reasons["too short"] == 58
-    assert reasons["pending"] == 6
-    assert reasons["no Mental strain"] == 111
-    assert reasons["with a warning"] == 40
-
-
-def test_nothing_is_listed_where_nothing_went_wrong(state):
-    table = state.source.table
-    good = table[table["outcome"].eq("scored") & table["warnings"].str.len().isna()]
-    assert reasons_of(open_source(good)) == []
-
-
-def test_each_reason_shows_as_many_recordings_as_it_says(state):
-    for reason in reasons_of(state.source):
-        assert having(state, reason.condition).count == reason.holds.sum()
 
 
 def test_a_score_that_is_missing_can_be_looked_at(state):

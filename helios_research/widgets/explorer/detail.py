@@ -76,11 +76,9 @@ class Details:
             return "<p>It has no scores.</p>"
         compared = self.compared
         own = compared[compared["recording_id"] == position]
-        known = {str(line["biomarker"]): line for _, line in own.iterrows()}
-        person = compared["user_label"].isin(own["user_label"])
-        courses = dict(iter(compared[person].groupby("biomarker", observed=True)))
+        person = compared[compared["user_label"].isin(own["user_label"])]
         lines = [
-            _score_line(name, row[name].iloc[0], known.get(name), courses.get(name), position)
+            _score_line(name, row[name].iloc[0], person[person["biomarker"] == name], position)
             for name in self.source.biomarkers
         ]
         heads = ("Biomarker", "Score", "Course", "Change", "Baseline", "Usual range")
@@ -109,13 +107,7 @@ class Details:
         )
 
 
-def _score_line(
-    name: str,
-    score: Any,
-    known: "pd.Series[Any] | None",
-    course: pd.DataFrame | None,
-    position: int,
-) -> tuple[str, ...]:
+def _score_line(name: str, score: Any, course: pd.DataFrame, position: int) -> tuple[str, ...]:
     marker = BIOMARKERS_BY_NAME[name]
     label = escape(marker.label)
     if pd.isna(score):
@@ -123,8 +115,10 @@ def _score_line(
     written = f"{score:.2f}"
     if marker.bucketed and score in BUCKET_LABELS:
         written = f'<span title="{BUCKET_LABELS[score]}">{written}</span>'
-    if known is None or course is None:
+    own = course[course["recording_id"] == position]
+    if own.empty:
         return (label, written, *[_NOTHING] * 4)
+    known = own.iloc[0]
     middle = _NOTHING if pd.isna(known["baseline"]) else f"{known['baseline']:.2f}"
     drawn = _course_html(course, position)
     return (label, written, drawn, _change(known), middle, _usual(known))

@@ -88,15 +88,13 @@ class FigureKind(StrEnum):
         return _KINDS[self][2] <= set(table.columns)
 
 
+_OF_DAY = {"recording_time", "wake_time"}
 # The function of plots, what it shows in words, and the columns that it needs.
 _KINDS: dict[FigureKind, tuple[Callable[..., Any], str, set[str]]] = {
     FigureKind.BY_TAG: (scores_by_tag, "{scores} {by}", set()),
     FigureKind.OVER_TIME: (score_over_time, "{scores} over time", {"recording_time"}),
     FigureKind.ALONG_TAG: (score_over_time, "{scores} of each participant {by}", set()),
-    FigureKind.AWAKE: (
-        *(scores_by_hours_awake, "{scores} by hours awake"),
-        {"recording_time", "wake_time"},
-    ),
+    FigureKind.AWAKE: (scores_by_hours_awake, "{scores} by hours awake", _OF_DAY),
     FigureKind.OUTCOMES: (outcomes_by_tag, "recordings without scores {by}", set()),
 }
 
