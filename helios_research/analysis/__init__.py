@@ -5,14 +5,14 @@ about, ``attrs["sources"]`` where scores come from, and ``attrs["source_note"]``
 are synthetic.
 """
 
-from helios_research.analysis.agreement import agreement
-from helios_research.analysis.attrition import attrition, exclude, flow
+from helios_research.analysis.agreement import agreement, reliability
+from helios_research.analysis.attrition import attrition
 from helios_research.analysis.baseline import baseline
 from helios_research.analysis.change import compare_change
 from helios_research.analysis.comparisons import compare_by_tag
+from helios_research.analysis.flow import exclude, flow
 from helios_research.analysis.frames import model_frame
 from helios_research.analysis.missingness import missingness_by_tag
-from helios_research.analysis.reliability import reliability
 from helios_research.analysis.summaries import summarize_by_tag
 from helios_research.analysis.table_one import format_table_one, table_one
 

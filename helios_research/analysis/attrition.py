@@ -1,291 +1,18 @@
-"""What was lost on the way: recordings excluded or without scores, and participants who left."""
-
-from os import PathLike
-from pathlib import Path
+"""Which participants are still in the study at each visit, of those who were expected."""
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from helios_research._util.text import counted
-from helios_research.analysis.expected import (
-    Expected,
-    expected_recordings,
-    listed_recordings,
-    put_in_one_arm,
-    visit_column,
-)
-from helios_research.analysis.frames import ages
-from helios_research.analysis.levels import EVERYONE, NOT_GIVEN, Levels, canonical_sex, levels_of
+from helios_research.analysis.levels import EVERYONE, NOT_GIVEN, Levels, levels_of
 from helios_research.analysis.missingness import UNEQUAL_BELOW, p_in_words
-from helios_research.analysis.prepared import (
-    EXCLUDED,
-    Codes,
-    Flags,
-    PreparedResults,
-    Results,
-    column_of,
-    count_reasons,
-    has_warning,
-    not_ended,
-    prepare,
-)
-from helios_research.analysis.table_one import mean_difference, proportion_difference
+from helios_research.analysis.prepared import Codes, Flags, PreparedResults, Results, prepare
 from helios_research.columns import Outcome
-from helios_research.errors import ResultsError
-from helios_research.results.files import read_footer
+from helios_research.errors import ResultsError, UnknownColumnError
 
-_STEPS = (
-    *("expected", "listed", "valid", "passed preflight", "sent", "scored", "included"),
-    "without warning",
-)
-_FLOW_COLUMNS = (
-    *("group", "step", "kind", "reason", "recordings", "participants"),
-    *("smd_age", "smd_birth_sex"),
-)
-WITH_WARNING = "scored with a warning"
-NOT_RECORDED = "not recorded"
-
-
-def exclude(
-    results: pd.DataFrame, mask: "pd.Series[bool] | NDArray[np.bool_]", reason: str
-) -> pd.DataFrame:
-    """Exclude recordings from every analysis, and keep them in the results, flow and report.
-
-    It can be called again for another reason; where both apply, the first one stays.
-
-    Parameters
-    ----------
-    results
-        One row per recording.
-    mask
-        True for each recording to exclude: a Series with the index of the results, or an array.
-    reason
-        The reason in a few words, which the flow shows.
-
-    Returns
-    -------
-    DataFrame
-        The results with the text column ``excluded_because``: the reason, null where there is none.
-
-    Raises
-    ------
-    ResultsError
-        If the mask is not true or false for every recording, or the reason is empty.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> results = pd.read_parquet("datasets/shift_study_results.parquet")
-    >>> kept = exclude(results, results["speech_s"] < 15, "less than 15 s of speech")
-    >>> int(kept["excluded_because"].count())
-    93
-    """
-    if not isinstance(reason, str) or not reason.strip():
-        message = 'The reason of an exclusion is empty: give it in words, such as "ill that day".'
-        raise ResultsError(message)
-    rows, text = _mask_of(results, mask), column_of(results, EXCLUDED).astype("str")
-    return results.assign(**{EXCLUDED: text.mask(text.isna() & rows, reason.strip())})
-
-
-def _mask_of(results: pd.DataFrame, mask: "pd.Series[bool] | NDArray[np.bool_]") -> Flags:
-    values = pd.Series(mask)
-    rows, missing = (counted(n, "recording") for n in (len(results), int(values.isna().sum())))
-    problem = None
-    if len(values) != len(results):
-        problem = f"has {len(values):,} values for {rows}: give one for each"
-    elif isinstance(mask, pd.Series) and not mask.index.equals(results.index):
-        problem = "has another index than the results: make it from these results"
-    elif values.hasnans:
-        problem = f"is neither true nor false for {missing}: decide, as with mask.fillna(False)"
-    elif len(values) and pd.api.types.infer_dtype(values) != "boolean":
-        problem = 'is not of true and false: give a comparison, such as results["speech_s"] < 15'
-    if problem:
-        message = f"The mask of exclusions {problem}."
-        raise ResultsError(message)
-    return values.to_numpy(dtype=bool)
-
-
-def flow(results: Results, *, by: str | None = None, expected: Expected = None) -> pd.DataFrame:
-    """Follow recordings and participants from the manifest to scores without warning.
-
-    Parameters
-    ----------
-    results
-        One row per recording (``columns.RESULTS`` and the manifest's columns), or a Parquet file.
-    by
-        The arm, or another column by which to split the flow.
-    expected
-        How many recordings each participant should have, or a table of them: ``user_label``, the
-        visit column and, for participants without any recording, the column given as ``by``. The
-        flow then begins with the step "expected".
-
-    Returns
-    -------
-    DataFrame
-        For each ``group`` (the levels of ``by``, or "all participants") and step a row of kind
-        "remaining"; before it a row of kind "lost" for each reason of a loss (an error code, the
-        outcome where there is none, "excluded: …"), and one of kind "added" for recordings that
-        were not expected. ``participants`` of a "lost" row are those none of whose recordings
-        reached the step, each counted once, at the most frequent reason. ``smd_age`` and
-        ``smd_birth_sex`` are standardized differences between the participants lost at the step
-        and those who remain (above 0 where the lost are older; without a sign for sex), null
-        where either are fewer than two.
-
-    Raises
-    ------
-    ResultsError
-        If a column is missing, or what was expected does not fit the results.
-
-    Examples
-    --------
-    >>> flow("datasets/shift_study_results.parquet").query("kind == 'remaining'")["step"].tolist()
-    ['listed', 'valid', 'passed preflight', 'sent', 'scored', 'without warning']
-    """
-    over = visit_column(expected, by) if isinstance(expected, pd.DataFrame) else None
-    prepared = prepare(results, [by, over], biomarkers=())
-    rows = _with_fate(listed_recordings(prepared, by, over), prepared)
-    warnings = _withdrawn(results)
-    steps = list(_STEPS)
-    if expected is None:
-        steps.remove("expected")
-    else:
-        wanted = expected_recordings(prepared, expected, by, over)
-        warnings += put_in_one_arm(rows, wanted, by)
-        rows = _with_expected(rows, wanted)
-    if prepared.excluded.isna().all():
-        steps.remove("included")
-    people = _demographics(prepared)
-    groups = () if by is None else prepared.levels[by].labels
-    found = [
-        row
-        for group in dict.fromkeys([*groups, *rows["group"]]) or [EVERYONE]
-        for row in _follow(rows[rows["group"] == group], steps, people, group)
-    ]
-    made = pd.DataFrame(found, columns=_FLOW_COLUMNS).astype({"reason": "str"})
-    if unfinished := not_ended(prepared.frame["outcome"]):
-        warnings.append(f"{unfinished}.")
-    return prepared.finish(made, f"{_METHOD} {_CHECKED[adds_up(made)]}", warnings)
-
-
-_METHOD = (
-    "Each recording is lost at the first step that it did not reach; a participant is lost where "
-    "none of their recordings goes on. A recording counts as sent once Helios had its audio."
-)
-_CHECKED = {
-    True: "Checked: at each step, what remains and what is lost are what was there before.",
-    False: "The numbers of the steps do not add up: please report this as a mistake.",
-}
-
-
-def adds_up(flow: pd.DataFrame) -> bool:
-    """Check that each step of a flow accounts for all recordings and participants before it."""
-    numbers, steps = ["recordings", "participants"], ["group", "step"]
-    signs = flow["kind"].map({"remaining": 1, "lost": 1, "added": -1})
-    found = flow[numbers].mul(signs, axis="index").groupby([flow[name] for name in steps]).sum()
-    remaining = flow[flow["kind"] == "remaining"].set_index(steps)[numbers]
-    before = remaining.groupby(level="group", sort=False).shift()
-    return bool((before.isna() | (before == found.reindex(before.index))).all(axis=None))
-
-
-def _with_fate(rows: pd.DataFrame, prepared: PreparedResults) -> pd.DataFrame:
-    """Add how far each recording came, as a place in ``_STEPS``, and why no further."""
-    table, excluded = prepared.frame, prepared.excluded.notna()
-    outcome = table["outcome"].astype("str")
-    scored, had_audio = outcome == Outcome.SCORED, outcome.isin([Outcome.FAILED, Outcome.LOST])
-    if "uploaded_at" in table.columns:
-        had_audio = table["uploaded_at"].notna() | (outcome == Outcome.LOST)
-    reached = np.full(len(table), _STEPS.index("passed preflight"))
-    for step, own in (
-        ("sent", had_audio),
-        ("listed", outcome == Outcome.INVALID),
-        ("valid", outcome == Outcome.SKIPPED),
-        ("scored", scored),
-        ("included", scored & ~excluded),
-        ("without warning", scored & ~excluded & ~has_warning(table)),
-    ):
-        reached[own.to_numpy(dtype=bool)] = _STEPS.index(step)
-    reasons = prepared.missing_reasons(np.ones(len(table), dtype=bool))
-    reasons = reasons.mask(scored & ~excluded, WITH_WARNING)
-    return rows.assign(reached=reached, reason=reasons.to_numpy(), expected=True)
-
-
-def _with_expected(rows: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
-    """Add the expected recordings that were never listed, and mark those listed but not expected."""
-    # The second recording of a visit is expected where the schedule has the visit twice.
-    keys = ["person", "level"]
-    have, want = (
-        pd.MultiIndex.from_frame(table[keys].assign(number=table.groupby(keys).cumcount()))
-        for table in (rows, wanted)
-    )
-    never = wanted[~want.isin(have)].assign(reached=0, reason=NOT_RECORDED, expected=True)
-    known = rows.assign(expected=have.isin(want) & (rows["person"] >= 0))
-    return pd.concat([known, never], ignore_index=True)
-
-
-def _demographics(prepared: PreparedResults) -> pd.DataFrame:
-    """Give the age and sex of each participant."""
-    facts = pd.DataFrame({"person": prepared.people, "age": ages(prepared), "sex": None})
-    if "birth_sex" in prepared.frame.columns:
-        facts["sex"] = canonical_sex(prepared.frame["birth_sex"])
-    return facts.groupby("person").agg({"age": "min", "sex": "first"})
-
-
-def _follow(
-    rows: pd.DataFrame, steps: list[str], people: pd.DataFrame, group: str
-) -> list[tuple[object, ...]]:
-    """Count at each step what is lost and what remains."""
-    furthest = rows[rows["person"] >= 0].groupby("person")["reached"].max()
-    found: list[tuple[object, ...]] = []
-    for step in steps:
-        place = _STEPS.index(step)
-        gone, stay = (furthest.index[at] for at in (furthest == place - 1, furthest >= place))
-        changes = _losses(rows[rows["reached"] == place - 1], gone)
-        changes += _additions(rows) if step == "listed" else []
-        found += [(group, step, *change, np.nan, np.nan) for change in changes]
-        here = rows[rows["expected"] if step == "expected" else rows["reached"] >= place]
-        numbers = len(here), here.loc[here["person"] >= 0, "person"].nunique()
-        apart = _apart(people.reindex(stay), people.reindex(gone))
-        found.append((group, step, "remaining", None, *numbers, *apart))
-    return found
-
-
-def _losses(lost: pd.DataFrame, gone: pd.Index) -> list[tuple[str, str, int, int]]:
-    reasons = count_reasons(lost["reason"])
-    places = lost["reason"].map({reason: place for place, reason in enumerate(reasons)})
-    last = lost["person"].isin(gone)
-    people = places[last].groupby(lost["person"][last]).min().value_counts()
-    return [
-        ("lost", reason, count, int(people.get(place, 0)))
-        for place, (reason, count) in enumerate(reasons.items())
-    ]
-
-
-def _additions(rows: pd.DataFrame) -> list[tuple[str, str, int, int]]:
-    extra = rows.loc[~rows["expected"], "person"]
-    people = extra[(extra >= 0) & ~extra.isin(rows.loc[rows["expected"], "person"])].nunique()
-    return [("added", "not expected", len(extra), people)] if len(extra) else []
-
-
-def _apart(stay: pd.DataFrame, gone: pd.DataFrame) -> tuple[float, float]:
-    """Give the standardized differences in age and sex of those who are lost to those who stay."""
-    sexes = pd.Index(stay["sex"].dropna()).union(gone["sex"].dropna()).unique()
-    counts = [
-        part["sex"].value_counts().reindex(sexes, fill_value=0).to_numpy().astype(np.float64)
-        for part in (stay, gone)
-    ]
-    age = mean_difference(stay["age"].to_numpy(np.float64), gone["age"].to_numpy(np.float64))
-    few = min(map(np.sum, counts)) < 2
-    return age, np.nan if few else proportion_difference(*counts)
-
-
-def _withdrawn(results: Results) -> list[str]:
-    """Count the withdrawn participants, of whom only the footer of a results file knows."""
-    if not isinstance(results, str | PathLike):
-        return []
-    number = int(read_footer(Path(results)).get("withdrawn") or 0)
-    return [f"Not counted: {counted(number, 'participant')} who withdrew."] if number else []
+Expected = int | pd.DataFrame | None
+"""A number of recordings for each participant, or a table of them."""
 
 
 def attrition(
@@ -293,8 +20,8 @@ def attrition(
 ) -> pd.DataFrame:
     """Count the participants who are still in the study at each visit.
 
-    Participants who have not come to a visit yet count as gone: while a study runs, give
-    ``expected`` a table of the visits that are due.
+    Who has not come to a visit yet counts as gone: while a study runs, give ``expected`` a table of
+    the visits that are due.
 
     Parameters
     ----------
@@ -312,10 +39,10 @@ def attrition(
     -------
     DataFrame
         A row per arm (``by``; "all participants" without one) and ``level`` of ``over``:
-        ``participants`` who are expected at this level or a later one; those of them ``expected``
-        at this level; ``still_in``, with a recording at this level or a later one whose row is
-        valid; ``recorded`` and ``scored`` at this level; and ``share_still_in`` of participants.
-        ``attrs["warnings"]`` says how many left, and whether arms differ in it.
+        ``participants`` who are expected at this level or later; those ``expected`` at this level;
+        ``still_in``, with a valid recording at this level or later; ``recorded`` and ``scored`` at
+        this level; and ``share_still_in``. ``attrs["warnings"]`` says how many left, and whether
+        arms differ in it.
 
     Raises
     ------
@@ -423,3 +150,72 @@ def _equal_shares(counts: Codes) -> tuple[str, float]:
     if len(counts) == 2:
         return "Fisher's exact test", float(stats.fisher_exact(counts).pvalue)
     return "chi-square test", float(stats.chi2_contingency(counts, correction=False).pvalue)
+
+
+# --- which recordings were expected: visits that never happened have no row in the results ---------
+
+
+def listed_recordings(prepared: PreparedResults, by: str | None, over: str | None) -> pd.DataFrame:
+    """Give a row per recording: its ``person``, the ``level`` of ``over``, and the ``group``."""
+    rows = pd.DataFrame({"person": prepared.people, "level": "", "group": EVERYONE})
+    for name, column in (("level", over), ("group", by)):
+        if column is not None:
+            levels = prepared.levels[column]
+            rows[name] = np.array([*levels.labels, ""], dtype=object)[levels.codes]
+    return rows
+
+
+def expected_recordings(
+    prepared: PreparedResults, expected: int | pd.DataFrame, by: str | None, over: str | None
+) -> pd.DataFrame:
+    """Give a row per expected recording; participants of the schedule alone have later numbers."""
+    unknown = EVERYONE if by is None else NOT_GIVEN
+    labels = pd.factorize(prepared.frame["user_label"], sort=True)[1].astype("str")
+    if not isinstance(expected, pd.DataFrame):
+        if isinstance(expected, bool) or not isinstance(expected, int | np.integer) or expected < 1:
+            message = (
+                f"expected is {expected!r}: give a number of visits for each participant, at least "
+                "1, or a table with user_label and the visit column."
+            )
+            raise ResultsError(message)
+        person = np.repeat(np.arange(len(labels)), expected)
+        return pd.DataFrame({"person": person, "level": "", "group": unknown})
+    for name in ("user_label", str(over)):
+        if name not in expected.columns:
+            raise UnknownColumnError(name, expected.columns, what="expected visits")
+    arm = by if by in expected.columns else None
+    schedule = prepare(expected.assign(outcome=None), [arm, over], biomarkers=())
+    wanted = listed_recordings(schedule, arm, over)
+    wanted["group"] = unknown if arm is None else wanted["group"]
+    if (wanted["level"] == NOT_GIVEN).any() or (wanted["person"] < 0).any():
+        message = f"The table of expected visits has rows without user_label or {over}: fill them."
+        raise ResultsError(message)
+    names = expected["user_label"].astype("str").str.strip()
+    if len(labels) and not names.isin(labels).any():
+        message = (
+            "No participant of the expected visits is in the results: write user_label in both as "
+            f"in the results, such as {labels[0]!r}."
+        )
+        raise ResultsError(message)
+    everyone = labels.append(pd.Index(names.unique()).difference(labels))
+    return wanted.assign(person=everyone.get_indexer(pd.Index(names)))
+
+
+def put_in_one_arm(listed: pd.DataFrame, wanted: pd.DataFrame, by: str | None) -> list[str]:
+    """Put every participant at the level of ``by`` of most of their recordings, with all of them."""
+    known = listed[(listed["person"] >= 0) & (listed["group"] != NOT_GIVEN)]
+    each = known.value_counts(["person", "group"], sort=False).reset_index()
+    each = each.sort_values(["person", "count"], ascending=[True, False], kind="stable")
+    several = int((each["person"].value_counts() > 1).sum())
+    if 2 * several > each["person"].nunique():
+        message = (
+            f"Most participants are at several levels of {by!r}: choose a column that divides "
+            "participants, such as the arm."
+        )
+        raise ResultsError(message)
+    given = pd.concat([each, wanted[wanted["group"] != NOT_GIVEN]])
+    arms = given.drop_duplicates("person").set_index("person")["group"]
+    for table in (listed, wanted):
+        table["group"] = table["person"].map(arms).astype("str").fillna(table["group"])
+    who = f"{counted(several, 'participant')} with recordings at several levels of {by}"
+    return [f"{who}: counted at the level of most of them."] if several else []

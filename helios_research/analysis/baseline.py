@@ -43,16 +43,14 @@ def baseline(  # noqa: PLR0913 - each is a setting
 
     For a continuous biomarker the baseline is the mean of the first recordings and ``change`` the
     distance from it. The usual range is a prediction interval for one further recording,
-    mean ± t · SD · sqrt(1 + 1/n), so that a baseline of few recordings has a wide one (Hahn &
-    Meeker, *Statistical Intervals*, 1991, section 4.8). ``z`` is the change divided by the
-    standard deviation of that prediction, SD · sqrt(1 + 1/n): a t statistic with ``df`` degrees
-    of freedom and the probability ``p`` of a change so large if nothing changes. Checked against
+    mean ± t · SD · sqrt(1 + 1/n) (Hahn & Meeker, *Statistical Intervals*, 1991, section 4.8).
+    ``z`` is the change divided by SD · sqrt(1 + 1/n): a t statistic with ``df`` degrees of freedom
+    and the probability ``p`` of a change so large if nothing changes. Checked against
     ``statsmodels`` OLS predictions.
 
     For a bucketed biomarker ``change`` is the share of the baseline's recordings that this one is
-    above, minus the share that it is below: from -1 to 1, and 0 on average if nothing changes,
-    however many recordings the baseline has. A few recordings with four levels give no usual
-    range.
+    above, minus the share that it is below: from -1 to 1, and 0 on average if nothing changes. It
+    has no usual range.
 
     Parameters
     ----------
@@ -63,24 +61,22 @@ def baseline(  # noqa: PLR0913 - each is a setting
     first
         How many of the first recordings, or of the first days, make the baseline.
     unit
-        Whether ``first`` counts recordings or days; a day is 24 hours from the first recording.
+        Whether ``first`` counts recordings or days of 24 hours from the first recording.
     order
         Column that puts a participant's recordings in order: a time, or a tag such as the visit.
     spread
-        Standard deviation behind z and the usual range: "pooled" over all participants'
-        baselines, for which a few recordings each suffice, or each participant's "own".
+        Standard deviation behind z: "pooled" over all participants' baselines, for which a few
+        recordings each suffice, or each participant's "own".
     warned
         Whether to "keep" or to "drop" scores with a warning from Helios.
     confidence
-        Share of later recordings (between 0 and 1) that the usual range is to hold if nothing
-        changes.
+        Share of later recordings (0 to 1) that the usual range is to hold if nothing changes.
 
     Returns
     -------
     DataFrame
-        A row per scored recording with a place in the order and biomarker, by participant and
-        order. ``change``, ``z``, ``df``, ``p`` and ``outside_usual`` are null within the baseline
-        itself.
+        A row per biomarker and scored recording with a place in the order. ``change``, ``z``,
+        ``df``, ``p`` and ``outside_usual`` are null within the baseline itself.
 
     Raises
     ------

@@ -1,7 +1,6 @@
 """How participants change over visits, and whether the levels of a tag change differently."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -34,19 +33,15 @@ def compare_change(  # noqa: PLR0913 - each is a setting
     """Compare how participants of each level of a tag change over visits (arm by time).
 
     Each participant's change from the first visit to each later one is compared between the levels
-    of the tag as ``compare_by_tag`` does: by Welch's t-test, or the mixed model with robust errors
-    where participants are at several levels of the tag. The trend (dose-response) is the slope of a
-    line over all visits, in visits' own numbers where they are numbers, else in steps of one, by a
-    linear mixed model for each level of the tag (REML, random intercept per participant, CR2
-    errors; checked against R's lme4 and clubSandwich). Without a tag, changes and trend are
-    compared with zero.
+    of the tag (without one, with zero) as ``compare_by_tag`` does. The trend (dose-response) is the
+    slope of a line over all visits, in visits' own numbers where they are numbers, else in steps of
+    one, by a linear mixed model for each level of the tag (REML, random intercept per participant,
+    CR2 errors; checked against R's lme4 and clubSandwich).
 
     Only participants who have both visits take part in a change. All take part in the trend: a
     line for each alone would be too steep where people leave after a high score, and the model's is
-    not, as long as those who leave are like those with the same scores who stay.
-
-    For a bucketed biomarker the change is one of mean ridits, given as that of P(higher) less
-    P(lower).
+    not, as long as those who leave are like those with the same scores who stay. For a bucketed
+    biomarker the change is one of mean ridits, given as that of P(higher) less P(lower).
 
     Parameters
     ----------
@@ -98,14 +93,14 @@ def compare_change(  # noqa: PLR0913 - each is a setting
         cells["group"], cells["visit"] = divmod(cells["group"], len(visits))
         for contrast, changes, found in _changes(cells, marker, visits, over, len(arms)):
             labels = {"tag": tag, "over": over, "contrast": contrast}
-            rows += [labels | own for own in _compare(changes, found, marker, arms, confidence)]
+            rows += [labels | own for own in _rows(changes, found, marker, arms, confidence)]
     compared = comparisons.correct(pd.DataFrame(rows), prepared, primary, family)
     return prepared.finish(compared, _method(compared, arms, over, confidence), warnings)
 
 
 def _changes(
     cells: pd.DataFrame, marker: Biomarker, visits: Levels, over: str, n_arms: int
-) -> Iterator[tuple[str, pd.DataFrame, list[Contrast | str]]]:
+) -> Iterator[tuple[str, pd.DataFrame, list[Contrast]]]:
     """Give the name of each contrast, a row for each participant behind it in each arm, and tests."""
     first = f"{over} {visits.labels[0]}"
     for visit, label in list(enumerate(visits.labels))[1:]:
@@ -143,11 +138,12 @@ def _line(cells: pd.DataFrame, steps: Floats) -> _Trend | None:
     return fit, pd.Series(fit.parts[:, 0], index=np.unique(people))
 
 
-def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
+def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast:
     """Compare the slope of the last line with that of the first, or with zero where it is alone."""
     known = [line for line in lines if line is not None]
     if len(known) < len(lines):
-        return f"Fewer than {FEWEST_FOR_INTERVAL} participants with two visits: not compared."
+        few = f"Fewer than {FEWEST_FOR_INTERVAL} participants with two visits: not compared."
+        return Contrast(few)
     fits, signs = [fit for fit, _ in known], [-1.0, 1.0][-len(known) :]
     parts = pd.concat([own * sign for (_, own), sign in zip(known, signs, strict=True)])
     # Of participants who are in both, what they add to one takes away from the other.
@@ -155,8 +151,11 @@ def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
     error, own = float(np.sqrt((each**2).sum())), np.array([fit.errors[0] ** 2 for fit in fits])
     df, n = np.array([fit.df[0] for fit in fits]), np.array([fit.n_people for fit in fits])
     if error < NOTHING:
-        return "All participants change by the same amount: no test."
+        return Contrast("All participants change by the same amount: no test.")
     return Contrast(
+        "Linear mixed model (REML) of a line with a random intercept per participant on "
+        f"the means of {counted(len(each), 'participant')} at each visit, with standard errors "
+        "robust to how differently participants change (CR2, Satterthwaite).",
         difference=float(np.dot(signs, [fit.differences[0] for fit in fits])),
         error=error,
         # Welch's, as long as both are independent.
@@ -164,15 +163,12 @@ def _compare_lines(lines: Sequence[_Trend | None]) -> Contrast | str:
         sd=float(np.sqrt(np.average([fit.total_variance for fit in fits], weights=n))),
         sd_df=float((n - 1).sum()),
         test=effects.MIXED_MODEL,
-        sentence="Linear mixed model (REML) of a line with a random intercept per participant on "
-        f"the means of {counted(len(each), 'participant')} at each visit, with standard errors "
-        "robust to how differently participants change (CR2, Satterthwaite).",
     )
 
 
-def _compare(
+def _rows(
     changes: pd.DataFrame,
-    found: list[Contrast | str],
+    found: list[Contrast],
     marker: Biomarker,
     arms: Levels,
     confidence: float,
@@ -180,11 +176,10 @@ def _compare(
     counts = changes["group"].value_counts()
     rows = []
     for place, contrast in enumerate(found, start=len(arms) > 1):
-        estimate = effects.estimate_means(contrast, confidence)
-        if marker.bucketed:
-            estimate = effects.estimate_ranks(contrast, confidence, most=2.0)
-            estimate = replace(estimate, effect_name=CHANGE_OF_RANKS)
-        row = {
+        most = 2.0 if marker.bucketed else None
+        effect = effects.effect_columns(contrast, confidence, most_by_rank=most)
+        effect |= {"effect_name": CHANGE_OF_RANKS} if marker.bucketed else {}
+        row: dict[str, object] = {
             "reference": arms.labels[0] if place else None,
             "level": arms.labels[place],
             "biomarker": marker.name,
@@ -192,7 +187,7 @@ def _compare(
             "participants_reference": int(counts.get(0, 0)) if place else 0,
             "participants_level": int(counts.get(place, 0)),
         }
-        rows.append({**row, **asdict(estimate)})
+        rows.append(row | effect)
     return rows
 
 

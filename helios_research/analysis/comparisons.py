@@ -1,7 +1,6 @@
 """Compare the levels of a tag, with participants as the unit."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,8 @@ from helios_research._util.text import counted
 from helios_research.analysis.effects import (
     MEANS_EFFECT,
     RANKS_EFFECT,
-    EffectEstimate,
     contrasts,
-    estimate_means,
-    estimate_ranks,
+    effect_columns,
     mean_ridits,
 )
 from helios_research.analysis.intervals import cell_means, check_confidence, holm
@@ -61,9 +58,8 @@ def compare_by_tag(  # noqa: PLR0913 - each is a setting
     The effect of a continuous biomarker is Hedges' g, the difference over the SD of participants'
     means at one level. Bucketed biomarkers are ordinal: their recordings become ridits (Bross
     1958), and the effect is the probability that a score at the level is higher than one at the
-    reference less the probability that it is lower, from -1 to 1, whatever the number of
-    recordings of a participant. Checked against R's lme4 and clubSandwich, pingouin and
-    ``scipy.stats``.
+    reference less the probability that it is lower, from -1 to 1. Checked against R's lme4 and
+    clubSandwich, pingouin and ``scipy.stats``.
 
     Parameters
     ----------
@@ -109,10 +105,10 @@ def compare_by_tag(  # noqa: PLR0913 - each is a setting
     rows = []
     for marker in prepared.biomarkers:
         cells = marker_cells(prepared, marker, levels.codes)
-        estimates = _compare(cells, marker, len(levels), confidence)
-        for level, estimate in enumerate(estimates, start=1):
+        found = _compare(cells, marker, len(levels), confidence)
+        for level, effect in enumerate(found, start=1):
             row = {"tag": tag, "reference": levels.labels[0], "level": levels.labels[level]}
-            rows.append({**row, **_counts(cells, marker, level), **asdict(estimate)})
+            rows.append({**row, **_counts(cells, marker, level), **effect})
     compared = correct(pd.DataFrame(rows), prepared, primary, family)
     warnings += _cautions(compared, prepared, levels, tag)
     return prepared.finish(compared, _method(compared, levels, confidence), warnings)
@@ -150,16 +146,16 @@ def marker_cells(prepared: PreparedResults, marker: Biomarker, codes: Codes) -> 
 
 def _compare(
     cells: pd.DataFrame, marker: Biomarker, n_levels: int, confidence: float
-) -> list[EffectEstimate]:
+) -> list[dict[str, object]]:
     if not marker.bucketed:
-        return [estimate_means(each, confidence) for each in contrasts(cells, 0, n_levels)]
-    estimates = []
+        return [effect_columns(each, confidence) for each in contrasts(cells, 0, n_levels)]
+    found = []
     for level in range(1, n_levels):
         # Ridits are relative to the two levels alone, so that the effect is a probability.
         pair = cells[cells["group"].isin([0, level])]
         pair = pair.assign(group=(pair["group"] > 0).astype(int), ridit=mean_ridits(pair))
-        estimates += [estimate_ranks(each, confidence) for each in contrasts(pair, "ridit", 2)]
-    return estimates
+        found += contrasts(pair, "ridit", 2)
+    return [effect_columns(each, confidence, most_by_rank=1) for each in found]
 
 
 def _counts(cells: pd.DataFrame, marker: Biomarker, level: int) -> dict[str, object]:

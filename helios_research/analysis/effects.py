@@ -17,13 +17,9 @@ from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, with_ends
 from helios_research.analysis.prepared import Codes, Floats
 from helios_research.columns import BUCKET_LEVELS
 
-NAN = float("nan")
-TOO_FEW = f"Fewer than {FEWEST_FOR_INTERVAL} participants on one side: not compared."
 MEANS_EFFECT = "Hedges' g"
 RANKS_EFFECT = "P(higher) \N{MINUS SIGN} P(lower)"
-WELCH = "Welch's t"
 MIXED_MODEL = "mixed model, CR2"
-ONE_SAMPLE = "one-sample t"
 
 # Below this a spread is rounding.
 NOTHING = 1e-12
@@ -35,38 +31,26 @@ _MOST_SHARE = 0.9
 _CHUNK = 2_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectEstimate:
-    """How a level differs from the reference: columns of the comparison, in their order."""
-
-    difference: float = NAN
-    difference_low: float = NAN
-    difference_high: float = NAN
-    effect_name: str = ""
-    effect: float = NAN
-    effect_low: float = NAN
-    effect_high: float = NAN
-    test: str = ""
-    statistic: float = NAN
-    df: float = NAN
-    p: float = NAN
-    sentence: str
-
-
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A difference of means with its error; ``sd`` (and its df) is of participants' means."""
+    """A difference of means with its error, or only the sentence that says why there is none.
 
-    difference: float
-    error: float
-    df: float
-    sd: float
-    sd_df: float
-    test: str
+    ``sd`` (and its df) is of participants' means.
+    """
+
     sentence: str
+    difference: float = np.nan
+    error: float = np.nan
+    df: float = np.nan
+    sd: float = np.nan
+    sd_df: float = np.nan
+    test: str = ""
 
 
-def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contrast | str]:
+TOO_FEW = Contrast(f"Fewer than {FEWEST_FOR_INTERVAL} participants on one side: not compared.")
+
+
+def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contrast]:
     """Compare each level with level 0 (one alone with zero), or say why it cannot be compared."""
     values, levels = cells[column].to_numpy(np.float64), cells["group"].to_numpy(np.intp)
     people = cells["person"].to_numpy(np.intp)
@@ -75,20 +59,18 @@ def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contra
     if len(np.unique(people)) == len(people):
         sides = [values[levels == level] for level in range(n_levels)]
         return [_welch(sides[0], side) for side in sides[1:]]
-    n = np.bincount(levels, minlength=n_levels)
-    usable = np.flatnonzero(n >= FEWEST_FOR_INTERVAL)
-    if usable[:1].tolist() != [0] or len(usable) < 2:
-        return [TOO_FEW] * (n_levels - 1)
-    kept = np.isin(levels, usable)
-    fit = fit_random_intercept(values[kept], np.searchsorted(usable, levels[kept]), people[kept])
-    places = {int(level): place for place, level in enumerate(usable)}
-    return [
-        _of_model(fit, places[level]) if level in places else TOO_FEW
-        for level in range(1, n_levels)
-    ]
+    usable = np.flatnonzero(np.bincount(levels, minlength=n_levels) >= FEWEST_FOR_INTERVAL)
+    found = [TOO_FEW] * n_levels
+    if usable[:1].tolist() == [0] and len(usable) > 1:
+        kept = np.isin(levels, usable)
+        places = np.searchsorted(usable, levels[kept])
+        fit = fit_random_intercept(values[kept], places, people[kept])
+        for place, level in enumerate(usable[1:]):
+            found[level] = _of_model(fit, place)
+    return found[1:]
 
 
-def _welch(reference: Floats, level: Floats) -> Contrast | str:
+def _welch(reference: Floats, level: Floats) -> Contrast:
     n = np.array([len(reference), len(level)])
     if n.min() < FEWEST_FOR_INTERVAL:
         return TOO_FEW
@@ -96,93 +78,73 @@ def _welch(reference: Floats, level: Floats) -> Contrast | str:
     parts = variances / n
     error = float(np.sqrt(parts.sum()))
     if error < NOTHING:
-        return "All participants of each side are the same: no test."
+        return Contrast("All participants of each side are the same: no test.")
     return Contrast(
+        f"Welch's t-test on the means of {n[0]:,} against {n[1]:,} participants.",
         difference=float(level.mean() - reference.mean()),
         error=error,
         df=float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum()),
         sd=float(np.sqrt(((n - 1) * variances).sum() / (n.sum() - 2))),
         sd_df=float(n.sum() - 2),
-        test=WELCH,
-        sentence=f"Welch's t-test on the means of {n[0]:,} against {n[1]:,} participants.",
+        test="Welch's t",
     )
 
 
-def against_zero(values: Floats) -> Contrast | str:
+def against_zero(values: Floats) -> Contrast:
     """Compare the mean of participants' values with zero."""
-    if len(values) < FEWEST_FOR_INTERVAL:
-        return f"Fewer than {FEWEST_FOR_INTERVAL} participants: no test."
-    sd = float(values.std(ddof=1))
+    n = len(values)
+    if n < FEWEST_FOR_INTERVAL:
+        return Contrast(f"Fewer than {FEWEST_FOR_INTERVAL} participants: no test.")
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
     if sd < NOTHING:
-        return "All participants are the same: no test."
-    return Contrast(
-        difference=float(values.mean()),
-        error=sd / sqrt(len(values)),
-        df=len(values) - 1.0,
-        sd=sd,
-        sd_df=len(values) - 1.0,
-        test=ONE_SAMPLE,
-        sentence=f"One-sample t-test on {len(values):,} participants.",
-    )
+        return Contrast("All participants are the same: no test.")
+    sentence = f"One-sample t-test on {n:,} participants."
+    return Contrast(sentence, mean, sd / sqrt(n), n - 1.0, sd, n - 1.0, "one-sample t")
 
 
-def _of_model(fit: "MixedFit", level: int) -> Contrast | str:
-    error, df = float(fit.errors[level - 1]), float(fit.df[level - 1])
+def _of_model(fit: "MixedFit", place: int) -> Contrast:
+    error, df = float(fit.errors[place]), float(fit.df[place])
     if error < NOTHING:
-        return "Every participant differs by the same amount: no test."
+        return Contrast("Every participant differs by the same amount: no test.")
     if not df >= 1:
-        return "Too few participants for the number of levels: not compared."
+        return Contrast("Too few participants for the number of levels: not compared.")
     boundary = "" if fit.person_share else " The variance between participants came out as zero."
     return Contrast(
-        difference=float(fit.differences[level - 1]),
+        "Linear mixed model (REML) with a random intercept per participant on the means "
+        f"of {counted(fit.n_people, 'participant')} at each level, with standard errors robust to "
+        f"how differently participants change (CR2, Satterthwaite).{boundary}",
+        difference=float(fit.differences[place]),
         error=error,
         df=df,
         sd=sqrt(fit.total_variance),
         sd_df=fit.n_people - 1.0,
         test=MIXED_MODEL,
-        sentence="Linear mixed model (REML) with a random intercept per participant on the means "
-        f"of {counted(fit.n_people, 'participant')} at each level, with standard errors robust to "
-        f"how differently participants change (CR2, Satterthwaite).{boundary}",
     )
 
 
-def estimate_means(contrast: Contrast | str, confidence: float) -> EffectEstimate:
-    """Give a difference of means in points of the score, and as Hedges' g.
+def effect_columns(
+    contrast: Contrast, confidence: float, *, most_by_rank: float | None = None
+) -> dict[str, Any]:
+    """Give what is found of a contrast as the columns of a comparison, in their order.
 
-    g is the difference over the SD of participants' means, corrected for small samples (Hedges
-    2007, JEBS 32:341); its interval is that of the difference and takes the SD as known.
+    A difference of means is in points of the score, and over the SD of participants' means, which
+    its interval takes as known: Hedges' g, corrected for small samples (Hedges 2007, JEBS 32:341).
+    A difference of mean ridits is P(higher) less P(lower), at most ``most_by_rank``.
     """
-    if isinstance(contrast, str):
-        return EffectEstimate(sentence=contrast)
-    low, high = _ends(contrast, confidence)
-    scale = (1 - 3 / (4 * max(contrast.sd_df, 1.0) - 1)) / max(contrast.sd, NOTHING)
-    return EffectEstimate(
-        **with_ends("difference", contrast.difference, low, high),
-        effect_name=MEANS_EFFECT,
-        **with_ends("effect", scale * contrast.difference, scale * low, scale * high),
-        **_test_of(contrast),
-    )
-
-
-def estimate_ranks(
-    contrast: Contrast | str, confidence: float, *, most: float = 1.0
-) -> EffectEstimate:
-    """Give a difference of mean ridits as P(higher) less P(lower), from ``-most`` to ``most``."""
-    if isinstance(contrast, str):
-        return EffectEstimate(sentence=contrast)
-    ends = (float(np.clip(2 * end, -most, most)) for end in _ends(contrast, confidence))
-    effect = with_ends("effect", 2 * contrast.difference, *ends)
-    return EffectEstimate(effect_name=RANKS_EFFECT, **effect, **_test_of(contrast))
-
-
-def _ends(contrast: Contrast, confidence: float) -> tuple[float, float]:
     margin = float(stats.t.ppf((1 + confidence) / 2, contrast.df)) * contrast.error
-    return contrast.difference - margin, contrast.difference + margin
-
-
-def _test_of(contrast: Contrast) -> dict[str, Any]:
+    points = contrast.difference + np.array([0, -margin, margin])
+    if most_by_rank is None:
+        scale = (1 - 3 / (4 * max(contrast.sd_df, 1.0) - 1)) / max(contrast.sd, NOTHING)
+        name, effect = MEANS_EFFECT, scale * points
+    else:
+        name, effect = RANKS_EFFECT, 2 * points
+        effect[1:] = np.clip(effect[1:], -most_by_rank, most_by_rank)
+        points = np.full(3, np.nan)
     statistic = contrast.difference / contrast.error
     return {
+        **with_ends("difference", *points),
+        "effect_name": name if contrast.test else "",
+        **with_ends("effect", *effect),
         "test": contrast.test,
         "statistic": statistic,
         "df": contrast.df,

@@ -78,18 +78,6 @@ def model_frame(
     --------
     >>> frame = model_frame("datasets/shift_study_results.parquet")
 
-    Does the change per visit differ between the arms, given age and hours awake? The errors allow
-    for participants who change differently (``mixedlm`` needs a random slope for that):
-
-    >>> from statsmodels.formula.api import gee
-    >>> formula = (
-    ...     'mental_strain ~ C(arm, Treatment("day_shift")) * visit_number + age + hours_awake'
-    ... )
-    >>> known = frame.dropna(subset=["age", "hours_awake"])
-    >>> fit = gee(formula, "user_label", known).fit(cov_type="bias_reduced")
-    >>> fit.params.filter(like=":visit_number").round(3).item()
-    0.009
-
     Is a four-level score higher on night shifts? Proportional odds, as log odds ratio:
 
     >>> from statsmodels.genmod.generalized_estimating_equations import OrdinalGEE

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.intervals import check_confidence, holm, share_interval, with_ends
-from helios_research.analysis.levels import NOT_GIVEN, Levels
+from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import (
     Codes,
     Floats,
@@ -36,8 +36,8 @@ def missingness_by_tag(
     """Count missing scores by tag, sex and language, and test whether they are missing equally.
 
     "any reason" counts every finished recording without a score that counts, those excluded by
-    ``exclude`` too; those that have not ended are left out. "recording failed" counts those that Helios or the
-    preflight could not use, without errors of the service itself (``ERR_INTERNAL``).
+    ``exclude`` too. "recording failed" counts those that Helios or the preflight could not use,
+    without errors of the service itself (``ERR_INTERNAL``).
 
     Rates are shares of recordings. The test compares them by a score test with a covariance that
     is robust to several recordings per participant, within or between levels (Rotnitzky & Jewell
@@ -60,9 +60,8 @@ def missingness_by_tag(
         A row per variable, level and reason: "any reason", "recording failed", and each error
         code, outcome or exclusion. The test is in the rows of the first two, the same for all
         levels of a variable: ``p``, ``p_holm`` (corrected for the number of variables) and
-        ``sentence``, which says what was found, or which difference cannot be excluded. ``attrs``
-        has "method", "warnings" (a sentence where recordings failed more often in one group),
-        "sources" and "source_note".
+        ``sentence``, which says what was found, or which difference cannot be excluded.
+        ``attrs["warnings"]`` says where recordings failed more often in one group.
 
     Raises
     ------
@@ -82,15 +81,8 @@ def missingness_by_tag(
     variables = dict.fromkeys([*tags, *(name for name in also if name in ended.frame.columns)])
     ended = prepare(ended, variables)
     events = _events(ended)
-    parts, tests = [], []
-    for name in variables:
-        levels = ended.levels[name]
-        parts.append(_rates(levels, events, ended.people, confidence))
-        parts[-1].insert(0, "variable", name)
-        for reason in (ANY_REASON, RECORDING_FAILED):
-            test = _tested(levels, events[reason].to_numpy(), ended.people)
-            tests.append({"variable": name, "reason": reason, **test})
-    counted = _with_tests(pd.concat(parts, ignore_index=True), pd.DataFrame(tests))
+    parts = [_rates(name, ended, events, confidence) for name in variables]
+    counted = _with_tests(pd.concat(parts, ignore_index=True), ended, events)
     warnings = _warn(counted, ended, events)
     if unfinished := not_ended(listed.frame["outcome"]):
         are = "is" if unfinished.startswith("1 ") else "are"
@@ -115,24 +107,29 @@ def _events(prepared: PreparedResults) -> pd.DataFrame:
     return marks.astype(np.float64)
 
 
-def _rates(levels: Levels, events: pd.DataFrame, people: Codes, confidence: float) -> pd.DataFrame:
-    n_levels, n_events = len(levels), len(events.columns)
-    recordings = np.bincount(levels.codes, minlength=n_levels)
+def _rates(
+    name: str, prepared: PreparedResults, events: pd.DataFrame, confidence: float
+) -> pd.DataFrame:
+    levels, people = prepared.levels[name], prepared.people
+    recordings = np.bincount(levels.codes, minlength=len(levels))
     missing = events.groupby(levels.codes).sum().to_numpy()
     rate = missing / recordings[:, None]
-    n_people = count_people_by_level(people, levels.codes, n_levels)
-    variance = _jackknife(levels.codes, events, people).reindex(range(n_levels)).to_numpy()
+    n_people = count_people_by_level(people, levels.codes, len(levels))
+    variance = _jackknife(levels.codes, events, people).reindex(range(len(levels))).to_numpy()
     ends = share_interval(rate, variance, n_people[:, None], confidence, most=recordings[:, None])
-    return pd.DataFrame(
-        {
-            "level": pd.Series(np.repeat(levels.labels, n_events), dtype="str"),
-            "reason": pd.Series(np.tile(events.columns, n_levels), dtype="str"),
-            "recordings": np.repeat(recordings, n_events),
-            "participants": np.repeat(n_people, n_events),
-            "missing": missing.ravel().astype(np.int64),
+    each = pd.MultiIndex.from_product([levels.labels, events.columns], names=["level", "reason"])
+    rows = (
+        each.to_frame(index=False)
+        .astype("str")
+        .assign(
+            recordings=np.repeat(recordings, events.shape[1]),
+            participants=np.repeat(n_people, events.shape[1]),
+            missing=missing.ravel().astype(np.int64),
             **with_ends("rate", *(numbers.ravel() for numbers in (rate, *ends))),
-        }
+        )
     )
+    rows.insert(0, "variable", pd.Series(name, index=rows.index, dtype="str"))
+    return rows
 
 
 def _jackknife(codes: Codes, events: pd.DataFrame, people: Codes) -> pd.DataFrame:
@@ -146,16 +143,6 @@ def _jackknife(codes: Codes, events: pd.DataFrame, people: Codes) -> pd.DataFram
     rates = without.drop(columns="recordings").div(without["recordings"], axis="index")
     n_people = by_level.size()
     return rates.groupby(level=0).var(ddof=0).mul(n_people - 1, axis="index")
-
-
-def _tested(levels: Levels, happened: Floats, people: Codes) -> dict[str, float]:
-    # One participant says nothing about how a level varies.
-    usable = count_people_by_level(people, levels.codes, len(levels)) >= 2
-    usable &= np.array(levels.labels) != NOT_GIVEN
-    rows = (people >= 0) & usable[levels.codes]
-    statistic, df = equal_rates_test(happened[rows], levels.codes[rows], people[rows])
-    p = float(stats.chi2.sf(statistic, df)) if df else np.nan
-    return {"statistic": statistic, "df": df, "p": p}
 
 
 def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[float, int]:
@@ -179,14 +166,29 @@ def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[fl
     return float(score @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ score), df
 
 
-def _with_tests(counted: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
-    """Correct the tests for the number of variables, and say what each of them found."""
+def _with_tests(
+    counted: pd.DataFrame, ended: PreparedResults, events: pd.DataFrame
+) -> pd.DataFrame:
+    """Compare levels, correct for the number of variables, and say what each test found."""
+    tests = []
+    for name in counted["variable"].unique():
+        levels = ended.levels[name]
+        # One participant says nothing about how a level varies.
+        usable = count_people_by_level(ended.people, levels.codes, len(levels)) >= 2
+        rows = (ended.people >= 0) & usable[levels.codes] & levels.given
+        for reason in (ANY_REASON, RECORDING_FAILED):
+            happened = events[reason].to_numpy()[rows]
+            statistic, df = equal_rates_test(happened, levels.codes[rows], ended.people[rows])
+            p = float(stats.chi2.sf(statistic, df)) if df else np.nan
+            tests.append((name, reason, statistic, df, p))
+    table = pd.DataFrame(tests, columns=["variable", "reason", "statistic", "df", "p"])
+    table["p_holm"] = table.groupby("reason", group_keys=False)["p"].apply(holm)
     keys = ["variable", "reason"]
-    tests["p_holm"] = tests.groupby("reason", group_keys=False)["p"].apply(holm)
-    parts = dict(list(counted.groupby(keys)))
-    each = zip(tests["variable"], tests["reason"], tests["p_holm"], strict=True)
-    found = [_finding(parts.get((name, why), counted[:0]), p) for name, why, p in each]
-    return counted.merge(tests.assign(sentence=pd.Series(found, dtype="str")), on=keys, how="left")
+    rows_of = dict(list(counted.groupby(keys)))
+    each = zip(zip(table["variable"], table["reason"], strict=True), table["p_holm"], strict=True)
+    found = [_finding(rows_of.get(pair, counted[:0]), p) for pair, p in each]
+    table["sentence"] = pd.Series(found, dtype="str")
+    return counted.merge(table, on=keys, how="left")
 
 
 def _finding(rows: pd.DataFrame, p: float) -> str:

@@ -49,11 +49,10 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     """Describe the scores at each level of a tag, participants weighing equally.
 
     A continuous biomarker has one row per group with mean, standard deviation, median and
-    quartiles of the participants' means. A bucketed biomarker is ordinal and has four rows per
-    group, one for each score it can take, with the mean of the participants' shares of recordings
-    there; it is never averaged. Intervals of means are t intervals on the logit scale, those of
-    shares are Korn & Graubard's (1998, Survey Methodology 24:193); there is none for fewer than
-    three participants. Checked against pandas and ``scipy.stats``.
+    quartiles of the participants' means. A bucketed biomarker is ordinal, is never averaged and has
+    four rows per group, one for each score, with the mean of the participants' shares of recordings
+    there. Intervals of means are t intervals on the logit scale, those of shares are Korn &
+    Graubard's (1998, Survey Methodology 24:193). Checked against pandas and ``scipy.stats``.
 
     Parameters
     ----------
@@ -75,9 +74,8 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     Returns
     -------
     DataFrame
-        A row per group, biomarker and, where bucketed, score. ``missing_why`` counts the reasons
-        of missing scores; ``note`` says why there is no interval, or that one participant has a
-        large part of the recordings.
+        A row per group, biomarker and, where bucketed, score. ``note`` says why there is no
+        interval, or that one participant has a large part of the recordings.
 
     Raises
     ------

@@ -83,9 +83,8 @@ def table_one(
     -------
     DataFrame
         A row per characteristic, level and group (the levels of ``by``, then "overall").
-        ``statistic`` says what is printed: "count" (with the percentage of participants, for
-        recordings of recordings), "mean (SD)" or "median [q1, q3]". ``missing`` counts participants
-        without the value, who are not in the percentages. See ``format_table_one``.
+        ``statistic`` says what ``format_table_one`` prints. ``percent`` is of participants, for
+        recordings of recordings; ``missing`` counts those without the value, who are not in it.
 
     Raises
     ------

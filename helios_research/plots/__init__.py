@@ -6,11 +6,11 @@ both columns of a paper, ``SLIDE`` for a slide.
 """
 
 from helios_research.plots.by_tag import scores_by_tag
-from helios_research.plots.canvas import COLUMN, PAGE, SLIDE, Style
 from helios_research.plots.correlations import biomarker_correlations
 from helios_research.plots.flow import flow_diagram
-from helios_research.plots.outcomes import outcomes_by_tag
+from helios_research.plots.looks import COLUMN, PAGE, SLIDE, Style
 from helios_research.plots.over_time import score_over_time, scores_by_hours_awake
+from helios_research.plots.rows import outcomes_by_tag
 
 __all__ = [
     "COLUMN",

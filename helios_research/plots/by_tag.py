@@ -15,17 +15,20 @@ from helios_research.analysis.intervals import cell_means
 from helios_research.analysis.levels import NOT_GIVEN
 from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults, Results
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots import canvas, marks
-from helios_research.plots.canvas import PAGE, Look, Style, Target
-from helios_research.plots.layout import (
-    RowLayout,
-    difference_lines,
-    draw_differences,
-    lay_out_rows,
-    write_rows,
+from helios_research.plots import canvas, looks, marks
+from helios_research.plots.canvas import NO_SCORE, Target, keep_levels, select, size_in
+from helios_research.plots.looks import (
+    PAGE,
+    Labels,
+    Look,
+    Style,
+    about_fonts,
+    fit_names,
+    shown,
+    shown_column,
+    width_in,
 )
-from helios_research.plots.selection import NO_SCORE, keep_largest, select
-from helios_research.plots.text import Labels, about_fonts, shown, shown_column
+from helios_research.plots.rows import FOR_NAMES, RowLayout, beside_row, lay_out_rows, write_rows
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
 _MOST_COMPARED = 4
@@ -33,6 +36,8 @@ _MOST_COMPARED = 4
 _MOST_NAMED = 3
 # Title, key, ticks and label of the axis, in lines of type.
 _AROUND = 6.2
+# In lines of type, from the axis of the rows downwards: its ticks and label, then each difference.
+_TO_DIFFERENCES, _PER_DIFFERENCE = 3.6, 2.0
 # In rows: a bar, from its middle to its interval, and from participants' points to their mean.
 _BAR, _BELOW_BAR, _ASIDE = 0.6, 0.4, 0.28
 
@@ -123,9 +128,9 @@ def scores_by_tag(  # noqa: PLR0913 - each is a setting
     >>> ax.get_title(loc="left")
     'Mental strain'
     """
-    colours = canvas.colours_of(palette)
+    colours = looks.colours_of(palette)
     found = select(results, biomarkers, [tag, hue], order=order, caption=caption)
-    chosen = keep_largest(found, tag, hue)
+    chosen = keep_levels(found, tag, within=hue)
     rows = chosen.rows()
     if not chosen.recordings:
         empty = canvas.empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
@@ -290,8 +295,66 @@ def _join_means(ax: Axes, drawn: _TagFigure, scores: Floats) -> None:
     lines = list(np.stack([points[joined], points[joined + 1]], axis=1))
     opacity = float(np.clip(4 / np.sqrt(len(people)), 0.08, 0.6))
     look: Look = {"alpha": opacity, "linewidths": 0.1 * drawn.style.font_pt, "zorder": 1.5}
-    look |= {"colors": canvas.MUTED, "rasterized": len(lines) > 500}
+    look |= {"colors": looks.MUTED, "rasterized": len(lines) > 500}
     ax.add_collection(LineCollection(lines, **look))
     for place, own in enumerate(drawn.layout.rows):
         x, y = points[row == place].T
         marks.draw_points(ax, x, y, own.colour, drawn.style)
+
+
+def difference_lines(count: int) -> float:
+    """Give the height of so many differences below the rows, in lines of type."""
+    return _TO_DIFFERENCES + _PER_DIFFERENCE * count if count else 0.0
+
+
+def draw_differences(
+    ax: Axes,
+    layout: RowLayout,
+    found: pd.DataFrame,
+    origin: tuple[float, float] | None,
+    style: Style,
+) -> None:
+    """Draw differences (``value``, from ``start`` to ``end``) on an axis of their own below the rows.
+
+    Its zero is below the mean that they start from, the ``origin`` (x and y; Gardner & Altman
+    1986). Without an origin they are P(higher) - P(lower).
+    """
+    numbers, count, small = marks.estimates(found, "value"), len(found), style.small
+    own = ax.inset_axes((0, 0, 1, _PER_DIFFERENCE * count / layout.lines / ax.get_ylim()[0]))
+    looks.style_axes(own, "", style)
+    own.patch.set_visible(False)
+    places = np.arange(0.5, count)
+    marks.draw_estimates(own, places, numbers, style)
+    dotted: Look = {
+        "color": looks.MUTED,
+        "linewidth": 0.1 * style.font_pt,
+        "linestyle": ":",
+        "zorder": 3,
+    }
+    own.axvline(0, **dotted)
+    if origin is None:
+        own.set_xlabel(f"P(higher) {looks.MINUS} P(lower)", **style.text())
+        furthest = np.nanmax(np.abs(numbers))
+        half = 1.02 * next(part for part in (0.2, 0.4, 0.6, 1.0) if furthest <= part or part == 1)
+        ends = -half, half
+    else:
+        own.set_xlabel("Difference", **style.text())
+        ax.plot([origin[0]] * 2, [origin[1], layout.depth], **dotted)
+        ends = ax.get_xlim()[0] - origin[0], ax.get_xlim()[1] - origin[0]
+    own.set(xlim=ends, ylim=(count, 0))
+    marks.mark_differences(own.xaxis, *ends, small, size_in(ax)[0])
+    sides = zip(found["end"], found["start"], strict=True)
+    own.set_yticks(places, [_difference_name(ax, *pair, small) for pair in sides], **small.text())
+    own.tick_params(axis="y", length=0)
+    for y, (value, low, high) in zip(places, numbers.T, strict=True):
+        interval = "" if np.isnan(low) else f" [{marks.signed(low)}, {marks.signed(high)}]"
+        beside_row(own, y, marks.signed(value) + interval, style)
+
+
+def _difference_name(ax: Axes, end: str, start: str, small: Style) -> str:
+    """Name a difference in one line, or in two with the minus in the first, so that it is no sign."""
+    limit = FOR_NAMES * size_in(ax)[0]
+    name = f"{end} {looks.MINUS} {start}"
+    if width_in(name, small.font_pt) <= limit:
+        return name
+    return f" {looks.MINUS}\n".join(fit_names([end, start], 0.9 * limit, small.font_pt))

@@ -1,7 +1,7 @@
-"""How every figure looks: sizes, fonts and colours, for a paper's column, its page, or a slide."""
+"""The panels of a figure, which recordings they show, and the notes below them."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,10 +10,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation
@@ -22,122 +22,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from helios_research._util.screen import in_notebook
-from helios_research.columns import BUCKET_LEVELS
+from helios_research._util.text import counted
+from helios_research.analysis.prepared import (
+    Flags,
+    PreparedResults,
+    Results,
+    count_people,
+    count_reasons,
+    prepare,
+)
 from helios_research.errors import ResultsError
-from helios_research.plots.text import font_families, plain, wrap
-
-INK, MUTED, FAINT, BAND, PAPER = "#1a1a1a", "#595959", "#d9d9d9", "#ebebeb", "#ffffff"
-
-# Properties of an artist, by the names of its keyword arguments.
-Look = dict[str, Any]
-
-# Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. Ordered so
-# that neighbours differ in lightness too; their yellow is too pale for points on white paper.
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-
-# They distinguish as many groups where colour does not, such as on a grey print.
-MARKS = ("o", "s", "^", "D", "v", "<", ">")
-
-# One hue from light to dark, so that the order of the four levels survives a black and white print.
-ORDINAL_RAMP = dict(zip(BUCKET_LEVELS, ("#dbe9f6", "#94c4df", "#3a83b8", "#08306b"), strict=True))
-TEXT_ON_RAMP = dict(zip(BUCKET_LEVELS, (INK, INK, PAPER, PAPER), strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """The size of a figure and of its type.
-
-    Attributes
-    ----------
-    width_in
-        Width of the whole figure in inches.
-    font_pt
-        Size of labels in points.
-    panels_per_row
-        How many biomarkers are beside each other where there are several.
-    dpi
-        Dots per inch on the screen and in files that are made of dots.
-    """
-
-    width_in: float = 7.0
-    font_pt: float = 8.0
-    panels_per_row: int = 2
-    dpi: float = 150.0
-
-    @property
-    def line_in(self) -> float:
-        """Height of a line of type in inches."""
-        return 1.3 * self.font_pt / 72
-
-    @property
-    def small(self) -> "Style":
-        """The style for what is beside the main thing, such as counts and notes."""
-        return replace(self, font_pt=0.875 * self.font_pt)
-
-    def text(self, **more: Any) -> Look:
-        """Give the properties of a text, in which ``$`` and ``_`` are only characters.
-
-        Parameters
-        ----------
-        **more
-            Further properties of ``matplotlib.text.Text``.
-
-        Returns
-        -------
-        dict
-            Keyword arguments for matplotlib.
-        """
-        type_: Look = {"fontsize": self.font_pt, "fontfamily": list(font_families()), "color": INK}
-        return {"parse_math": False, "usetex": False, **type_, **more}
-
-
-COLUMN = Style(width_in=3.5, font_pt=7.0, panels_per_row=1, dpi=200.0)
-PAGE = Style()
-SLIDE = Style(width_in=12.0, font_pt=17.0, panels_per_row=2, dpi=110.0)
-
-
-def colours_of(palette: Sequence[str] | None) -> tuple[str, ...]:
-    """Check the colours that were asked for."""
-    given = (palette,) if isinstance(palette, str) else tuple(palette or OKABE_ITO)
-    wrong = [colour for colour in given if not is_color_like(colour)]
-    if wrong:
-        message = (
-            f"The palette has {wrong[0]!r}, which is no colour: use names such as 'teal' or codes "
-            "such as '#0072B2'."
-        )
-        raise ResultsError(message)
-    return given
-
-
-def style_axes(ax: Axes, title: str, style: Style, *, grid_y: bool = False) -> None:
-    """Remove from an Axes what carries no information; set its title, lines and type."""
-    ax.set_facecolor(PAPER)
-    for side, spine in ax.spines.items():
-        spine.set_visible(side == ("left" if grid_y else "bottom"))
-        spine.set(color=MUTED, linewidth=0.09 * style.font_pt)
-    size: Look = {"length": 0.3 * style.font_pt, "width": 0.09 * style.font_pt}
-    ink: Look = {"color": MUTED, "labelcolor": INK, "labelsize": style.font_pt}
-    ax.tick_params(which="both", left=grid_y, bottom=True, **size, **ink)
-    ax.grid(visible=False)
-    if grid_y:
-        ax.grid(visible=True, axis="y", color=FAINT, linewidth=0.06 * style.font_pt)
-    ax.set_axisbelow(True)
-    set_title(ax, title, style)
-
-
-def set_title(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
-    """Write the title of a panel above its left edge."""
-    # With a fixed place, matplotlib need not measure what might be in its way.
-    ax.set_title(title, loc="left", y=1.0, pad=pad, **style.text(fontweight="bold"))
-
-
-def write_beside(
-    ax: Axes, text: str, xy: tuple[float, float], away_pt: tuple[float, float], **look: Any
-) -> Annotation:
-    """Write a text so many points away from a place."""
-    given: Look = {"textcoords": "offset points", "annotation_clip": False, **look}
-    return ax.annotate(text, xy=xy, xytext=away_pt, **given)
-
+from helios_research.plots.looks import INK, MUTED, PAPER, Look, Style, listed, plain, wrap
 
 Target = Axes | Figure | None
 
@@ -151,6 +46,13 @@ _SENTENCE_IN = 1.5
 # bold type is a tenth wider.
 _SAFE, _SAFE_BOLD = 0.86, 0.78
 
+NO_SCORE = "No recording has a score to draw."
+
+MOST_ROWS = 60
+
+# Orders that a reader cannot see in the names of the levels.
+_ORDERED_BY_DATA = ("recording time", "first appearance")
+
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
@@ -161,9 +63,114 @@ class Footnote:
     hidden: bool = False
 
 
-def as_asked(axes: Sequence[Axes], biomarkers: object) -> Axes | NDArray[np.object_]:
-    """Give the panels in the form in which biomarkers were asked for."""
-    return axes[0] if isinstance(biomarkers, str) else np.array(axes, dtype=object)
+# --- which recordings are shown --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The recordings behind a figure, among all results; ``caption``: whether it is written."""
+
+    results: PreparedResults
+    shown: Flags
+    reasons: "pd.Series[str]"
+    caption: bool
+
+    @property
+    def recordings(self) -> int:
+        """Recordings shown."""
+        return int(self.shown.sum())
+
+    def rows(self) -> PreparedResults:
+        """Take the recordings shown, numbered from 0, with the levels that they have."""
+        return self.results.subset(self.shown)
+
+    def without(self, rows: Flags, reason: str) -> "Selection":
+        """Leave out more rows."""
+        gone = self.shown & rows
+        return replace(self, shown=self.shown & ~rows, reasons=self.reasons.mask(gone, reason))
+
+    def notes(self, *about: str | None, first: Sequence[str] = ()) -> list[Footnote]:
+        """Write what is below the figure: how to read it, then which recordings it shows."""
+        flagged = (self.shown & self.results.flagged).any()
+        note = self.rows().flagged_note if flagged else None
+        written = about, (self._count(), note, self._ordered())
+        texts = [*first, *(" ".join(filter(None, sentences)) for sentences in written)]
+        return footnotes(texts, self.results, caption=self.caption)
+
+    def _count(self) -> str:
+        total = counted(len(self.shown), "recording")
+        people = counted(count_people(self.results.people, self.shown), "participant")
+        if self.shown.all():
+            return f"n = {total} from {people}."
+        why = listed(count_reasons(self.reasons))
+        return f"n = {self.recordings:,} of {total}, from {people}; not shown: {why}."
+
+    def _ordered(self) -> str | None:
+        """Say what the order of levels is taken from, where it is not theirs."""
+        found = [
+            f"{name} in the order of {levels.ordered_by.removeprefix('known words, then ')}"
+            for name, levels in self.results.levels.items()
+            if levels.ordered_by.endswith(_ORDERED_BY_DATA) and len(levels) > 1
+        ]
+        return f"Levels of {' and '.join(found)}." if found else None
+
+
+def footnotes(
+    texts: Iterable[str | None], results: PreparedResults, *, caption: bool
+) -> list[Footnote]:
+    """Make footnotes of texts, hidden without a caption; that scores are synthetic never is."""
+    notes = [Footnote(text, hidden=not caption) for text in texts if text]
+    synthetic = results.source_note
+    return [*notes, Footnote(synthetic, stands_out=True)] if synthetic else notes
+
+
+def select(
+    results: Results,
+    biomarkers: str | Sequence[str] | None,
+    groups: Iterable[str | None] = (),
+    *,
+    needs: Sequence[str] = (),
+    order: Sequence[str] | None = None,
+    caption: bool = True,
+) -> Selection:
+    """Prepare results and take the recordings with a score of a biomarker."""
+    prepared = prepare(results, groups, biomarkers=biomarkers, needs=needs, order=order)
+    reasons = prepared.missing_reasons(~prepared.has_score)
+    if not prepared.names:
+        reasons[:] = "no biomarker chosen"
+    return Selection(prepared, prepared.has_score, reasons, caption)
+
+
+def keep_levels(
+    selection: Selection, column: str, most: int = MOST_ROWS, within: str | None = None
+) -> Selection:
+    """Keep the levels with most recordings that have room; ``within`` is a column that divides them."""
+    levels = selection.results.levels[column]
+    counts = np.bincount(levels.codes[selection.shown], minlength=len(levels))
+    rows_each = (counts > 0).astype(np.intp)
+    if within not in (None, column):
+        inner = selection.results.levels[str(within)]
+        pairs = np.unique((levels.codes * len(inner) + inner.codes)[selection.shown])
+        rows_each = np.bincount(pairs // len(inner), minlength=len(levels))
+    largest = np.argsort(-counts, kind="stable")
+    fits = int(np.searchsorted(np.cumsum(rows_each[largest]), most, side="right"))
+    kept = largest[: max(1, fits)]
+    left_out = int(np.count_nonzero(counts)) - int(np.count_nonzero(counts[kept]))
+    if not left_out:
+        return selection
+    rows = ~np.isin(levels.codes, kept)
+    return selection.without(rows, f"at {counted(left_out, 'other level')} of {column}")
+
+
+# --- panels and notes -------------------------------------------------------------------------------
+
+
+def write_beside(
+    ax: Axes, text: str, xy: tuple[float, float], away_pt: tuple[float, float], **look: Any
+) -> Annotation:
+    """Write a text so many points away from a place."""
+    given: Look = {"textcoords": "offset points", "annotation_clip": False, **look}
+    return ax.annotate(text, xy=xy, xytext=away_pt, **given)
 
 
 def open_canvas(
@@ -171,14 +178,16 @@ def open_canvas(
 ) -> tuple[Axes, ...]:
     """Make the panels of a figure, with its caption as their label, and write its notes below."""
     written = [note for note in notes if not note.hidden]
-    if isinstance(ax, Axes) and len(heights_in) > 1:
+    if not isinstance(ax, Axes):
+        axes = _open_panels(ax, heights_in, written, style)
+    elif len(heights_in) > 1:
         message = (
             f"{len(heights_in)} panels do not fit into one Axes: give a whole Figure as ax, or "
             "leave ax out."
         )
         raise ResultsError(message)
-    axes = (ax,) if isinstance(ax, Axes) else _open_panels(ax, heights_in, written, style)
-    if isinstance(ax, Axes):
+    else:
+        axes = (ax,)
         _write_below(ax, written, style)
     for own in axes:
         own.set_label("\n".join(plain(note.text) for note in notes if not note.stands_out))
@@ -195,43 +204,45 @@ def _open_panels(
     rows = [max(heights_in[at : at + columns]) for at in range(0, len(heights_in), columns)]
     margin = _MARGIN * style.line_in
     width = style.width_in if given is None else given.get_size_inches()[0]
-    lines = _wrapped(notes, width - 2 * margin, style.small)
-    notes_in = sum(_height_in(note, style) for note in lines)
-    notes_in += _GAP * style.line_in if lines else 0
+    texts = _laid_out(notes, width - 2 * margin, style)
+    notes_in = sum(own_in for _, own_in, _ in texts) + (_GAP * style.line_in if texts else 0)
     figure = given if given is not None else _new_figure(style, sum(rows) + notes_in)
-    foot = min(0.6, notes_in / figure.get_size_inches()[1])
+    height = figure.get_size_inches()[1]
+    foot = min(0.6, notes_in / height)
     pads: Look = {"w_pad": margin, "h_pad": margin, "wspace": 0.02, "hspace": 0.02}
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, foot, 1, 1 - foot), **pads))
     # About where the layout will put the panels, for what is measured before.
     bottom, top = (foot + share * (1 - foot) for share in (0.1, 0.9))
     grid = figure.add_gridspec(len(rows), columns, height_ratios=rows, bottom=bottom, top=top)
-    height, y = figure.get_size_inches()[1], margin
-    for note in reversed(lines):
-        figure.text(margin / width, y / height, note.text, va="bottom", **_look(note, style))
-        y += _height_in(note, style)
+    y = margin
+    for text, own_in, look in reversed(texts):
+        figure.text(margin / width, y / height, text, va="bottom", **look)
+        y += own_in
     places = range(len(heights_in))
     return tuple(figure.add_subplot(grid[divmod(place, columns)]) for place in places)
 
 
-def _wrapped(notes: Sequence[Footnote], width_in: float, small: Style) -> list[Footnote]:
-    wrapped = []
+def _laid_out(
+    notes: Sequence[Footnote], width_in: float, style: Style
+) -> list[tuple[str, float, Look]]:
+    """Break notes into lines; give each with its height in inches and its look."""
+    small, found = style.small, []
     for note in notes:
-        limit = width_in * (_SAFE_BOLD if note.stands_out else _SAFE)
-        wrapped.append(replace(note, text=wrap(plain(note.text), limit, small.font_pt)))
-    return wrapped
-
-
-def _height_in(note: Footnote, style: Style) -> float:
-    return (note.text.count("\n") + 1.25) * style.small.line_in
+        safe, colour = (_SAFE_BOLD, INK) if note.stands_out else (_SAFE, MUTED)
+        text = wrap(plain(note.text), width_in * safe, small.font_pt)
+        weight = "bold" if note.stands_out else "normal"
+        look = small.text(color=colour, fontweight=weight, ha="left", linespacing=1.25)
+        found.append((text, (text.count("\n") + 1.25) * small.line_in, look))
+    return found
 
 
 def _write_below(ax: Axes, notes: Sequence[Footnote], style: Style) -> None:
     """Hang the notes below all else of a given Axes, where any layout makes room for them."""
     y = -0.8 * style.font_pt
-    for note in _wrapped(notes, max(1.5, size_in(ax)[0]), style.small):
+    for text, own_in, look in _laid_out(notes, max(1.5, size_in(ax)[0]), style):
         where: Look = {"xycoords": (ax.transAxes, partial(_outline, ax)), "va": "top"}
-        write_beside(ax, note.text, (0, 0), (0, y), **where, **_look(note, style))
-        y -= 72 * _height_in(note, style)
+        write_beside(ax, text, (0, 0), (0, y), **where, **look)
+        y -= 72 * own_in
 
 
 def _outline(ax: Axes, renderer: RendererBase) -> Bbox:
@@ -241,16 +252,13 @@ def _outline(ax: Axes, renderer: RendererBase) -> Bbox:
     return Bbox.union([ax.bbox, *(part for part in parts if part is not None)])
 
 
-def _look(note: Footnote, style: Style) -> Look:
-    colour, weight = (INK, "bold") if note.stands_out else (MUTED, "normal")
-    return style.small.text(color=colour, fontweight=weight, ha="left", linespacing=1.25)
-
-
 def _new_figure(style: Style, height_in: float) -> Figure:
     look: Look = {"figsize": (style.width_in, height_in), "dpi": style.dpi, "facecolor": PAPER}
-    if not _inside_a_cell():
+    # Code on another thread, such as a widget's callback, shows its figure itself.
+    in_a_cell = in_notebook() and threading.current_thread() is threading.main_thread()
+    if not in_a_cell or mpl.get_backend().lower() in _FOR_FILES_ONLY:
         return Figure(**look)
-    # Imported only here: nothing else of the package touches pyplot.
+    # Imported only here, for a figure that is shown below the cell that is running.
     from matplotlib import pyplot as plt
 
     before = plt.gcf() if plt.get_fignums() else None
@@ -258,14 +266,6 @@ def _new_figure(style: Style, height_in: float) -> Figure:
     if before is not None:
         plt.figure(before)
     return figure
-
-
-def _inside_a_cell() -> bool:
-    """Check whether pyplot would show a figure below the cell that is running."""
-    # Code on another thread, such as a widget's callback, shows its figure itself.
-    if not in_notebook() or threading.current_thread() is not threading.main_thread():
-        return False
-    return mpl.get_backend().lower() not in _FOR_FILES_ONLY
 
 
 def size_in(ax: Axes) -> tuple[float, float]:
@@ -282,6 +282,11 @@ def empty_figure(
     for panel in axes:
         write_sentence(panel, sentence, style)
     return axes
+
+
+def as_asked(axes: Sequence[Axes], asked: object) -> Axes | NDArray[np.object_]:
+    """Give the panels in the form in which biomarkers were asked for."""
+    return axes[0] if isinstance(asked, str) else np.array(axes, dtype=object)
 
 
 def write_sentence(ax: Axes, sentence: str, style: Style) -> None:

@@ -13,10 +13,9 @@ from scipy import stats
 
 from helios_research._util.text import counted
 from helios_research.analysis.prepared import Codes, Floats, PreparedResults, Results
-from helios_research.plots import canvas
-from helios_research.plots.canvas import INK, MUTED, PAGE, PAPER, Look, Style, Target
-from helios_research.plots.selection import select
-from helios_research.plots.text import MINUS, shown, width_in
+from helios_research.plots import canvas, looks
+from helios_research.plots.canvas import Target, select
+from helios_research.plots.looks import INK, MINUS, MUTED, PAGE, PAPER, Look, Style, shown, width_in
 
 FEWEST = 20
 """Participants from which on a correlation is shown."""
@@ -95,7 +94,7 @@ def biomarker_correlations(  # noqa: PLR0913 - each is a setting
     (axes,) = canvas.open_canvas(ax, [height], chosen.notes(_about(found)), style)
     colours = _COLOURS
     if palette:
-        colours = LinearSegmentedColormap.from_list("own", canvas.colours_of(palette))
+        colours = LinearSegmentedColormap.from_list("own", looks.colours_of(palette))
     _draw(axes, found, names, colours, style)
     return axes
 
@@ -138,7 +137,7 @@ def _draw(
     ax: Axes, found: Correlations, names: Sequence[str], colours: Colormap, style: Style
 ) -> None:
     ax.set_facecolor(PAPER)
-    canvas.set_title(ax, "Rank correlation of biomarkers", style)
+    looks.set_title(ax, "Rank correlation of biomarkers", style)
     ax.spines[:].set_visible(False)
     size = len(names)
     ax.set(xlim=(-0.5, size - 1.5), ylim=(size - 0.5, 0.5))

@@ -10,16 +10,17 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from helios_research._util.text import counted
 from helios_research.analysis import flow
-from helios_research.analysis.attrition import NOT_RECORDED, WITH_WARNING
-from helios_research.analysis.expected import Expected
+from helios_research.analysis.attrition import Expected
+from helios_research.analysis.flow import NOT_RECORDED, WITH_WARNING
 from helios_research.analysis.prepared import Results, prepare
 from helios_research.errors import ResultsError
-from helios_research.plots import canvas
-from helios_research.plots.canvas import INK, MUTED, PAGE, PAPER, Look, Style, Target
-from helios_research.plots.selection import footnotes
-from helios_research.plots.text import (
+from helios_research.plots import canvas, looks
+from helios_research.plots.canvas import Target, footnotes
+from helios_research.plots.looks import (
+    PAGE,
     Labels,
-    about_fonts,
+    Look,
+    Style,
     fit_names,
     name_of,
     shorten,
@@ -121,7 +122,7 @@ def flow_diagram(  # noqa: PLR0913 - each is a setting
     prepared = prepare(results, biomarkers=())
     recordings = counted(len(prepared.frame), "recording")
     about = f"n = {recordings} from {counted(prepared.n_people, 'participant')}. {_HOW}"
-    texts = [about, *found.attrs["warnings"], about_fonts(names)]
+    texts = [about, *found.attrs["warnings"], looks.about_fonts(names)]
     notes = footnotes(texts, prepared, caption=caption)
     if not found.loc[found["kind"] == "remaining", "recordings"].any():
         return canvas.empty_figure(ax, 1, "These results have no recording.", notes[1:], style)[0]
@@ -243,7 +244,11 @@ def _write(ax: Axes, box: _Box, top: float, columns: _Columns) -> None:
     left = _ASIDE * columns.em if box.aside else 0.0
     style = columns.style
     shape = f"round,pad=0,rounding_size={0.5 * columns.em}"
-    look: Look = {"facecolor": PAPER, "edgecolor": MUTED, "linewidth": 0.1 * style.font_pt}
+    look: Look = {
+        "facecolor": looks.PAPER,
+        "edgecolor": looks.MUTED,
+        "linewidth": 0.1 * style.font_pt,
+    }
     look |= {"boxstyle": shape, "mutation_aspect": 1 / style.line_in, "clip_on": False}
     ax.add_patch(FancyBboxPatch((left, top), columns.right - left, box.height, **look))
     style = style.small if box.aside else style
@@ -259,5 +264,9 @@ def _write(ax: Axes, box: _Box, top: float, columns: _Columns) -> None:
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], style: Style) -> None:
-    look: Look = {"color": INK, "linewidth": 0.11 * style.font_pt, "mutation_scale": style.font_pt}
+    look: Look = {
+        "color": looks.INK,
+        "linewidth": 0.11 * style.font_pt,
+        "mutation_scale": style.font_pt,
+    }
     ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", shrinkA=0, shrinkB=0, **look))

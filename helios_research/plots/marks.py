@@ -18,9 +18,8 @@ from helios_research._util.text import counted
 from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, cell_means, share_interval
 from helios_research.analysis.prepared import Codes, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
-from helios_research.plots import canvas
-from helios_research.plots.canvas import INK, MUTED, PAPER, Look, Style
-from helios_research.plots.text import MINUS, Labels, shown, width_in
+from helios_research.plots import canvas, looks
+from helios_research.plots.looks import Labels, Look, Style, shown, width_in
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
@@ -43,7 +42,7 @@ def open_panel(
 ) -> bool:
     """Style a panel; where there is no score to draw, say so and give False."""
     title = shown(marker.name, labels, marker.label)
-    canvas.style_axes(ax, title, style, grid_y=grid_y)
+    looks.style_axes(ax, title, style, grid_y=grid_y)
     if np.isnan(scores).all():
         canvas.write_sentence(ax, f"No recording has a score of {title}.", style)
         return False
@@ -153,7 +152,7 @@ def draw_estimates(
     width = style.font_pt * (0.14 if thin else 0.2)
     size = style.font_pt * (0.5 if thin else 0.7)
     lines, dots = (ax.vlines, (places, value)) if upright else (ax.hlines, (value, places))
-    for extra, colour, zorder in ((1.2, PAPER, 4), (0.0, INK, 5)):
+    for extra, colour, zorder in ((1.2, looks.PAPER, 4), (0.0, looks.INK, 5)):
         lines(places, low, high, color=colour, linewidth=width + extra, zorder=zorder)
         ax.plot(*dots, "o", markersize=size + extra, color=colour, zorder=zorder + 1, mew=0)
 
@@ -178,11 +177,11 @@ def draw_bars(ax: Axes, bars: Bars, style: Style) -> None:
     floor = np.full(len(bars.places), bars.bottom)
     draw = ax.bar if bars.upright else ax.barh
     for level, part in zip(BUCKET_LEVELS, 100 * bars.shares.T, strict=True):
-        colours = 1 - strength * (1 - np.array(to_rgb(canvas.ORDINAL_RAMP[level])))
-        look: Look = {"color": colours, "edgecolor": PAPER, "linewidth": 0.06 * style.font_pt}
+        colours = 1 - strength * (1 - np.array(to_rgb(looks.ORDINAL_RAMP[level])))
+        look: Look = {"color": colours, "edgecolor": looks.PAPER, "linewidth": 0.06 * style.font_pt}
         draw(bars.places, part, bars.width, floor, zorder=2, **look)
         for row in np.flatnonzero(part >= _WIDE_ENOUGH) if not bars.upright else ():
-            ink = INK if pale[row] else canvas.TEXT_ON_RAMP[level]
+            ink = looks.INK if pale[row] else looks.TEXT_ON_RAMP[level]
             text = style.small.text(color=ink, ha="center", va="center_baseline")
             # Within the bar, so no layout has to measure it.
             where = floor[row] + part[row] / 2, bars.places[row]
@@ -204,8 +203,8 @@ def share_axis(ax: Axes, style: Style) -> None:
 
 def level_key(ax: Axes, style: Style) -> None:
     """Write above a panel which shade is which of the four levels."""
-    edge: Look = {"edgecolor": MUTED, "linewidth": 0.04 * style.font_pt}
-    patches = [Patch(facecolor=colour, **edge) for colour in canvas.ORDINAL_RAMP.values()]
+    edge: Look = {"edgecolor": looks.MUTED, "linewidth": 0.04 * style.font_pt}
+    patches = [Patch(facecolor=colour, **edge) for colour in looks.ORDINAL_RAMP.values()]
     key_above(ax, patches, _LEVEL_NAMES, style)
 
 
@@ -225,7 +224,7 @@ def key_above(ax: Axes, handles: Sequence[Artist], names: Sequence[str], style: 
     key = ax.legend([handles[place] for place in order], [names[place] for place in order], **look)
     for text in key.get_texts():
         text.set(**small.text())
-    canvas.set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
+    looks.set_title(ax, ax.get_title(loc="left"), style, pad=(0.7 + 1.35 * rows) * style.font_pt)
 
 
 def score_axis(
@@ -257,7 +256,9 @@ def mark_differences(
     most = max(2, int(room_in * 72 / style.font_pt / _TICK))
     ticks = np.asarray(MaxNLocator(min(most, 7), steps=[1, 2, 4, 5, 10]).tick_values(low, high))
     ticks = ticks[(ticks >= low) & (ticks <= high)]
-    names = ["0" if abs(tick) < 1e-9 else f"{tick:+.2g}".replace("-", MINUS) for tick in ticks]
+    names = [
+        "0" if abs(tick) < 1e-9 else f"{tick:+.2g}".replace("-", looks.MINUS) for tick in ticks
+    ]
     axis.set_ticks(ticks, names, **style.text())
 
 
@@ -265,4 +266,4 @@ def signed(number: float, digits: int = 2) -> str:
     """Write a difference with its sign, in more digits where it would round to 0."""
     while number and not round(number, digits) and digits < _MOST_DIGITS:
         digits += 1
-    return f"{number:+.{digits}f}".replace("-", MINUS) if round(number, digits) else "0"
+    return f"{number:+.{digits}f}".replace("-", looks.MINUS) if round(number, digits) else "0"

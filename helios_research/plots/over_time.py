@@ -11,17 +11,32 @@ from scipy import special
 
 from helios_research._util.text import counted
 from helios_research.analysis import attrition, baseline
-from helios_research.analysis.expected import Expected
+from helios_research.analysis.attrition import Expected
 from helios_research.analysis.frames import hours_awake
-from helios_research.analysis.prepared import PreparedResults, Results, count_levels_each, prepare
+from helios_research.analysis.levels import Levels
+from helios_research.analysis.prepared import (
+    Floats,
+    PreparedResults,
+    Results,
+    count_levels_each,
+    prepare,
+    times_from,
+)
 from helios_research.errors import ResultsError
-from helios_research.plots.canvas import PAGE, Style, Target, as_asked, colours_of, empty_figure
-from helios_research.plots.layout import by_hours, by_level, by_time
+from helios_research.plots import canvas
+from helios_research.plots.canvas import Selection, Target, keep_levels, select
+from helios_research.plots.looks import MINUS, PAGE, Labels, Style, colours_of, shown, shown_column
 from helios_research.plots.marks import about_points
-from helios_research.plots.selection import MOST_ROWS, NO_SCORE, Selection, keep_levels, select
-from helios_research.plots.text import shown_column
-from helios_research.plots.trends import MOST_COLOURS, Change, Trends, draw_trends, drawn_people
+from helios_research.plots.trends import (
+    MOST_COLOURS,
+    BinnedAxis,
+    Change,
+    Trends,
+    draw_trends,
+    drawn_people,
+)
 
+MOST_BINS = 40
 IN_BASELINE = "in the baseline"
 UNUSABLE = "without a usable wake_time (or more than 48 h before the recording)"
 
@@ -84,12 +99,12 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
     rows = chosen.rows()
     if not chosen.recordings:
         sentence = "No recording has both a score and hours awake."
-        empty = empty_figure(ax, len(rows.biomarkers), sentence, chosen.notes(), style)
-        return as_asked(empty, biomarkers)
+        empty = canvas.empty_figure(ax, len(rows.biomarkers), sentence, chosen.notes(), style)
+        return canvas.as_asked(empty, biomarkers)
     trends = Trends(rows, by_hours(hours[chosen.shown]), hue, labels, colours, style)
     points = f"Points: {about_points(chosen.recordings, 'recording')}."
     about = points if _continuous(rows) else None
-    return as_asked(draw_trends(ax, trends, chosen, about), biomarkers)
+    return canvas.as_asked(draw_trends(ax, trends, chosen, about), biomarkers)
 
 
 def _continuous(rows: PreparedResults) -> list[str]:
@@ -176,15 +191,17 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
         chosen, changes = _from_baseline(chosen, by, change_from, change_unit)
     rows = chosen.rows()
     if not chosen.recordings:
-        empty = empty_figure(ax, len(rows.biomarkers), NO_SCORE, chosen.notes(), style)
-        return as_asked(empty, biomarkers)
+        empty = canvas.empty_figure(
+            ax, len(rows.biomarkers), canvas.NO_SCORE, chosen.notes(), style
+        )
+        return canvas.as_asked(empty, biomarkers)
     label = shown_column(by, labels)
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
     trends = Trends(rows, axis, hue, labels, colours, style, changes, lines=True)
     drawn = about_points(rows.n_people, "participant", len(drawn_people(rows.people)))
     lines = f"Thin lines: {drawn}." if _continuous(rows) else None
     band = _about_change(changes, counted(change_from or 0, change_unit.removesuffix("s")))
-    return as_asked(draw_trends(ax, trends, chosen, lines, band, left), biomarkers)
+    return canvas.as_asked(draw_trends(ax, trends, chosen, lines, band, left), biomarkers)
 
 
 def _who_left(
@@ -213,7 +230,7 @@ def _at(selection: Selection, by: str) -> Selection:
     levels = selection.results.levels[by]
     chosen = selection.without(~levels.given, f"without a value of {by}")
     are_numbers = not np.isnan(levels.subset(chosen.shown).numbers()).any()
-    return chosen if are_numbers else keep_levels(chosen, by, MOST_ROWS)
+    return chosen if are_numbers else keep_levels(chosen, by)
 
 
 def _from_baseline(
@@ -252,3 +269,51 @@ def _about_change(changes: Mapping[str, Change], first: str) -> str | None:
     dark = f"Dark points: the {outside:,} outside" if outside else "None is outside"
     band = "Band: where 95 % of later scores are if nothing changes."
     return f"{zero} {band} {dark} their participant's own range."
+
+
+# --- where recordings are along the axis --------------------------------------------------------
+
+
+def by_hours(hours: Floats) -> BinnedAxis:
+    """Divide hours into bins of two, or of four where they reach beyond a day."""
+    width = 2 if hours.max(initial=0) <= 24 else 4
+    found, bins = np.unique((hours // width).astype(np.intp), return_inverse=True)
+    names = tuple(f"{width * start}\N{EN DASH}{width * (start + 1)}" for start in found)
+    centres = width * (found.astype(np.float64) + 0.5)
+    return BinnedAxis(hours, bins, centres, names, "Hours since waking")
+
+
+def by_time(days: Floats, label: str) -> BinnedAxis:
+    """Divide dates into days, weeks or months, the first of them that makes at most 40 bins."""
+    first = np.floor(days.min())
+    span = days.max() - first
+    width, unit = next(
+        (width, unit)
+        for width, unit in ((1, "day"), (7, "week"), (30, "30 days"), (365, "year"), (1e9, "all"))
+        if span / width < MOST_BINS
+    )
+    found, bins = np.unique(np.floor((days - first) / width), return_inverse=True)
+    starts = times_from(first + width * found)
+    with_year = "%d %b %Y" if starts[0].year != starts[-1].year else "%d %b"
+    names = tuple(start.strftime(with_year).lstrip("0") for start in starts)
+    middle = first + width * (found + 0.5)
+    return BinnedAxis(days, bins, middle, names, f"{label} (by {unit})")
+
+
+def by_level(levels: Levels, label: str, labels: Labels = None) -> BinnedAxis:
+    """Place levels at their numbers, or one after another where they are words."""
+    numbers = levels.numbers()
+    names = tuple(shown(level, labels) for level in levels.labels)
+    # Levels that are not in the order of their numbers are in an order of the user's.
+    if not np.isfinite(numbers).all() or not (np.diff(numbers) > 0).all():
+        x = levels.codes.astype(np.float64)
+        centres = np.arange(len(levels), dtype=float)
+        return BinnedAxis(x, levels.codes, centres, names, label, words=True)
+    x = numbers[levels.codes]
+    if len(levels) <= MOST_BINS:
+        return BinnedAxis(x, levels.codes, numbers, names, label, words=names != levels.labels)
+    edges = np.linspace(numbers.min(), numbers.max(), 31)
+    found, bins = np.unique(np.digitize(x, edges[1:-1]), return_inverse=True)
+    centres = (edges[found] + edges[found + 1]) / 2
+    names = tuple(f"{centre:.3g}".replace("-", MINUS) for centre in centres)
+    return BinnedAxis(x, bins, centres, names, label)

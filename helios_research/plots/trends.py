@@ -12,13 +12,11 @@ from matplotlib.lines import Line2D
 from helios_research.analysis import summarize_by_tag
 from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResults
 from helios_research.columns import Biomarker
-from helios_research.plots import canvas, marks
-from helios_research.plots.canvas import Look, Style, Target
-from helios_research.plots.layout import BinnedAxis, label_bins, write_counts
-from helios_research.plots.selection import Selection
-from helios_research.plots.text import Labels, about_fonts, fit_names, shown
+from helios_research.plots import canvas, looks, marks
+from helios_research.plots.canvas import Selection, Target, size_in
+from helios_research.plots.looks import Labels, Look, Style, about_fonts, fit_names, shown, width_in
 
-MOST_COLOURS = len(canvas.OKABE_ITO)
+MOST_COLOURS = len(looks.OKABE_ITO)
 
 # In lines of type: heights, and room for the name of a group in the key and beside its numbers.
 HEIGHT_LINES, _STRIP_LINES, _AROUND_STRIPS = 21.0, 10.5, 8.5
@@ -29,6 +27,30 @@ _GAP, _NUMBERS = 45.0, 10.0
 _MOST_BARS = 20
 # Between groups, and before the first and after the last bin, as a share of the bins' distance.
 _DODGE, _LEAST_MARGIN = 0.3, 0.03
+
+
+# Between two labels, as a share of the widest.
+_LABEL_GAP = 0.2
+# A name in words is broken into lines where this share of the distance of neighbours has room for
+# so many letters, and else turned.
+_ROOM, _LETTERS, _MOST_LINES, _TURNED_IN_LINES = 0.96, 7, 3, 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class BinnedAxis:
+    """Where each recording is along an axis (``x``), and in which bin; ``words``: names, no numbers."""
+
+    x: Floats
+    bins: Codes
+    centres: Floats
+    names: tuple[str, ...]
+    label: str
+    words: bool = False
+
+    @property
+    def step(self) -> float:
+        """Distance of neighbouring bins."""
+        return float(np.diff(np.sort(self.centres)).min()) if len(self.centres) > 1 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +165,8 @@ def _draw_scores(
         own = summary[summary["group"] == place]
         shift = (place - (len(groups) - 1) / 2) * _DODGE / len(groups) * axis.step
         x = axis.centres[own["bin"]] + shift
-        colour = trends.colour(place) if trends.hue else canvas.INK
-        _draw_means(ax, x, own, colour, style, mark=canvas.MARKS[place])
+        colour = trends.colour(place) if trends.hue else looks.INK
+        _draw_means(ax, x, own, colour, style, mark=looks.MARKS[place])
     reach = np.append(scores, marks.estimates(summary, "mean"))
     if change is not None:
         _draw_band(ax, change, axis.x, scores, style)
@@ -152,19 +174,19 @@ def _draw_scores(
     marks.score_axis(ax, "y", reach, style, change=change is not None)
     if trends.hue:
         look: Look = {"linewidth": 0.16 * style.font_pt, "markersize": 0.6 * style.font_pt}
-        looks = [(trends.colour(place), canvas.MARKS[place]) for place in range(len(groups))]
-        keys = [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in looks]
+        styles = [(trends.colour(place), looks.MARKS[place]) for place in range(len(groups))]
+        keys = [Line2D([], [], color=colour, marker=mark, **look) for colour, mark in styles]
         marks.key_above(ax, keys, trends.names(_NAME_LINES), style)
 
 
 def _draw_band(ax: Axes, change: Change, x: Floats, scores: Floats, style: Style) -> None:
     """Draw where changes stay if nothing changes, and those that do not."""
-    ax.axhline(0, color=canvas.MUTED, linewidth=0.1 * style.font_pt, zorder=1.2)
+    ax.axhline(0, color=looks.MUTED, linewidth=0.1 * style.font_pt, zorder=1.2)
     if not np.isnan(change.half):
-        ax.axhspan(-change.half, change.half, color=canvas.BAND, linewidth=0, zorder=0.2)
+        ax.axhspan(-change.half, change.half, color=looks.BAND, linewidth=0, zorder=0.2)
     outside = np.flatnonzero(change.outside)
     seen = outside[marks.sample(len(outside))]
-    look: Look = {"markersize": 0.35 * style.font_pt, "color": canvas.INK, "alpha": 0.55, "mew": 0}
+    look: Look = {"markersize": 0.35 * style.font_pt, "color": looks.INK, "alpha": 0.55, "mew": 0}
     ax.plot(x[seen], scores[seen], "o", zorder=2.5, **look)
 
 
@@ -212,11 +234,11 @@ def _draw_means(
     if len(x) > _MOST_BARS:
         ax.fill_between(x[known], low[known], high[known], color=colour, alpha=0.3, lw=0, zorder=3)
     else:
-        for extra, line_colour in ((1.2, canvas.PAPER), (0.0, colour)):
+        for extra, line_colour in ((1.2, looks.PAPER), (0.0, colour)):
             ax.vlines(x, low, high, color=line_colour, linewidth=width + extra, zorder=4)
     dots = ~known | (len(x) <= _MOST_BARS)
     size = 0.5 * style.font_pt
-    for extra, line_colour, zorder in ((1.5, canvas.PAPER, 4.1), (0.0, colour, 4.2)):
+    for extra, line_colour, zorder in ((1.5, looks.PAPER, 4.1), (0.0, colour, 4.2)):
         ax.plot(x[known], mean[known], color=line_colour, linewidth=width + extra, zorder=zorder)
         look: Look = {"color": line_colour, "markersize": size + extra, "mew": 0}
         ax.plot(x[dots], mean[dots], mark, zorder=zorder + 0.3, **look)
@@ -231,7 +253,7 @@ def _write_people(ax: Axes, trends: Trends, people: Codes) -> None:
     places = low - line * np.arange(0.8, count + 0.7)
     ax.set_ylim(low - line * (count + 0.8), high)
     ax.spines["left"].set_bounds(low, high)
-    ax.axhline(low, color=canvas.FAINT, linewidth=0.06 * trends.style.font_pt)
+    ax.axhline(low, color=looks.FAINT, linewidth=0.06 * trends.style.font_pt)
     for y, counts in zip(places, people, strict=True):
         write_counts(ax, trends.axis, counts, y, trends.style)
     names = [f"n {name}".strip() for name in trends.names(_SHORT_NAME_LINES)]
@@ -269,3 +291,49 @@ def _draw_strips(
     ax.set_ylabel("Share (%)", **style.text())
     ax.spines[["left", "bottom"]].set_visible(False)
     marks.level_key(ax, style)
+
+
+def inches_per_unit(ax: Axes) -> float:
+    """Measure one unit of the x axis; names to the left of it will take a part of its room."""
+    low, high = ax.get_xlim()
+    return 0.9 * size_in(ax)[0] / (high - low)
+
+
+def label_bins(ax: Axes, axis: BinnedAxis, style: Style) -> None:
+    """Name bins below a panel: of numbers and times as many as have room; words broken or turned."""
+    small = style.small
+    unit_in = inches_per_unit(ax)
+    room_in = _ROOM * axis.step * unit_in
+    widest_in = max(width_in(name, small.font_pt) for name in axis.names)
+    turned = axis.words and room_in < min(widest_in, width_in("n" * _LETTERS, small.font_pt))
+    names, apart_in = list(axis.names), (1 + _LABEL_GAP) * widest_in
+    if turned:
+        names = fit_names(names, _TURNED_IN_LINES * small.line_in, small.font_pt)
+        apart_in = small.line_in
+    elif axis.words:
+        names, apart_in = fit_names(names, room_in, small.font_pt, _MOST_LINES), 0.0
+    bins = spaced(axis.centres * unit_in, apart_in)
+    look = small.text(rotation=90 if turned else 0)
+    ax.set_xticks(axis.centres[bins], [names[place] for place in bins], **look)
+    ax.set_xlabel(axis.label, **style.text())
+
+
+def write_counts(ax: Axes, axis: BinnedAxis, counts: Codes, y: float, style: Style) -> None:
+    """Write a number for each bin that is named, as many as have room."""
+    look = style.small.text(ha="center", va="center_baseline", in_layout=False)
+    texts = [f"{count:,}" for count in counts]
+    widest_in = max(width_in(text, style.small.font_pt) for text in texts)
+    named = np.flatnonzero(np.isin(axis.centres, ax.get_xticks()))
+    for place in named[
+        spaced(axis.centres[named] * inches_per_unit(ax), (1 + _LABEL_GAP) * widest_in)
+    ]:
+        ax.text(axis.centres[place], y, texts[place], **look)
+
+
+def spaced(places_in: Floats, apart_in: float) -> list[int]:
+    """Choose places that are far enough from each other, from the first on."""
+    kept: list[int] = []
+    for number in np.argsort(places_in, kind="stable"):
+        if not kept or places_in[number] - places_in[kept[-1]] >= apart_in - 1e-9:
+            kept.append(int(number))
+    return sorted(kept)

@@ -58,3 +58,11 @@ def repeated(make_results) -> Callable[..., pd.DataFrame]:
         )
 
     return make
+
+
+@pytest.fixture
+def three_visits(make_results):
+    """Give four people of three visits, some of which never happened; b has two at visit 1."""
+    people, visits = list("aaabbbcd"), list("12311211")
+    arm = ["x" if label in "ab" else "y" for label in people]
+    return make_results(people, visit=visits, arm=arm, mental_strain=0.5)

@@ -1,5 +1,7 @@
 """Effects and their tests, and the mixed model, as other packages give them."""
 
+from types import SimpleNamespace as Found
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -32,7 +34,11 @@ def within(before, after):
 
 
 def estimate(cells, confidence=0.95):
-    return effects.estimate_means(effects.contrasts(cells, 0, 2)[0], confidence)
+    return Found(**effects.effect_columns(effects.contrasts(cells, 0, 2)[0], confidence))
+
+
+def by_rank(contrast):
+    return Found(**effects.effect_columns(contrast, 0.95, most_by_rank=1))
 
 
 def test_welch_agrees_with_scipy_and_pingouin():
@@ -66,7 +72,7 @@ def test_two_levels_that_all_have_give_the_paired_t_test():
 
 def test_a_change_is_compared_with_zero_as_scipy_does():
     values = np.random.default_rng(3).normal(0.1, 0.2, 15)
-    ours = effects.estimate_means(effects.against_zero(values), 0.95)
+    ours = Found(**effects.effect_columns(effects.against_zero(values), 0.95))
     theirs = stats.ttest_1samp(values, 0)
     assert (ours.statistic, ours.df, ours.p) == pytest.approx(
         (theirs.statistic, theirs.df, theirs.pvalue)
@@ -79,9 +85,7 @@ def test_twice_the_difference_of_mean_ridits_is_the_share_of_higher_less_lower_p
     lower, higher = rng.choice(4, 13, p=[0.4, 0.3, 0.2, 0.1]), rng.choice(4, 17)
     shares = np.eye(4)[np.concatenate([lower, higher])]
     ridits = effects.mean_ridits(pd.DataFrame(shares))
-    ours = effects.estimate_ranks(
-        effects.contrasts(between(ridits[:13], ridits[13:]), 0, 2)[0], 0.95
-    )
+    ours = by_rank(effects.contrasts(between(ridits[:13], ridits[13:]), 0, 2)[0])
     assert ours.effect == pytest.approx(np.sign(higher[:, None] - lower).mean())
     assert ours.effect_name == "P(higher) \N{MINUS SIGN} P(lower)"
     ranks = stats.rankdata(np.concatenate([lower, higher]))
@@ -93,7 +97,7 @@ def test_twice_the_difference_of_mean_ridits_is_the_share_of_higher_less_lower_p
 def test_an_interval_of_a_probability_stays_within_its_bounds():
     ridits = effects.mean_ridits(pd.DataFrame(np.eye(4)[[0, 0, 1, 3, 3, 2]]))
     contrast = effects.contrasts(between(ridits[:3], ridits[3:]), 0, 2)[0]
-    ours = effects.estimate_ranks(contrast, 0.95)
+    ours = by_rank(contrast)
     assert (ours.effect, ours.effect_high) == (1, 1)
 
 

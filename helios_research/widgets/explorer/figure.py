@@ -26,10 +26,16 @@ from helios_research.plots import (
     scores_by_tag,
 )
 from helios_research.plots.by_tag import point_heights, same_people
-from helios_research.plots.canvas import draw_on_another_thread, to_png
-from helios_research.plots.layout import BinnedAxis, by_hours, by_level, by_time, lay_out_rows
-from helios_research.plots.outcomes import select_ended
-from helios_research.plots.selection import Selection, keep_largest, select
+from helios_research.plots.canvas import (
+    Selection,
+    draw_on_another_thread,
+    keep_levels,
+    select,
+    to_png,
+)
+from helios_research.plots.over_time import by_hours, by_level, by_time
+from helios_research.plots.rows import lay_out_rows, select_ended
+from helios_research.plots.trends import BinnedAxis
 from helios_research.widgets.base import Clickable, Guard, markup
 from helios_research.widgets.explorer.source import label_of
 
@@ -234,7 +240,8 @@ def found_at(view: FigureView, drawn: pd.DataFrame, figure: Figure, x: float, y:
 def _in_rows(view: FigureView, drawn: pd.DataFrame, ax: Axes, panel: int, spot: Floats) -> Found:
     hue = view.colour if view.kind.has_scores else None
     if view.kind.has_scores:
-        found = keep_largest(select(drawn, view.biomarkers, [view.tag, hue]), view.tag, hue)
+        found = select(drawn, view.biomarkers, [view.tag, hue])
+        found = keep_levels(found, view.tag, within=hue)
     else:
         found = select_ended(drawn, view.tag)
     rows, shown = found.rows(), np.flatnonzero(found.shown)

@@ -4,7 +4,7 @@ import pytest
 
 from helios_research._util.text import counted
 from helios_research.plots import text
-from helios_research.plots.text import fit_names, listed, name_of, plain, shorten, width_in, wrap
+from helios_research.plots.looks import fit_names, listed, name_of, plain, shorten, width_in, wrap
 
 
 def test_a_name_is_put_into_one_line_without_control_characters() -> None:

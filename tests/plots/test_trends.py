@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from helios_research import plots
 from helios_research.analysis.levels import Levels
 from helios_research.analysis.prepared import days_of
-from helios_research.plots.layout import by_hours, by_level, by_time, spaced
+from helios_research.plots.over_time import by_hours, by_level, by_time
+from helios_research.plots.trends import spaced
 
 
 def test_hours_are_gathered_by_two_and_beyond_a_day_by_four() -> None:

@@ -1,14 +1,127 @@
-"""Texts in figures: made drawable, shortened, wrapped and kept distinct."""
+"""How every figure looks: its sizes, fonts and colours, and texts that fit."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from typing import Any
 
 from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import LoadFlags
 
 from helios_research.codes import short_name
+from helios_research.columns import BUCKET_LEVELS
+from helios_research.errors import ResultsError
+
+INK, MUTED, FAINT, BAND, PAPER = "#1a1a1a", "#595959", "#d9d9d9", "#ebebeb", "#ffffff"
+
+# Properties of an artist, by the names of its keyword arguments.
+Look = dict[str, Any]
+
+# Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. Ordered so
+# that neighbours differ in lightness too; their yellow is too pale for points on white paper.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+
+# They distinguish as many groups where colour does not, such as on a grey print.
+MARKS = ("o", "s", "^", "D", "v", "<", ">")
+
+# One hue from light to dark, so that the order of the four levels survives a black and white print.
+ORDINAL_RAMP = dict(zip(BUCKET_LEVELS, ("#dbe9f6", "#94c4df", "#3a83b8", "#08306b"), strict=True))
+TEXT_ON_RAMP = dict(zip(BUCKET_LEVELS, (INK, INK, PAPER, PAPER), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """The size of a figure and of its type.
+
+    Attributes
+    ----------
+    width_in
+        Width of the whole figure in inches.
+    font_pt
+        Size of labels in points.
+    panels_per_row
+        How many biomarkers are beside each other where there are several.
+    dpi
+        Dots per inch on the screen and in files that are made of dots.
+    """
+
+    width_in: float = 7.0
+    font_pt: float = 8.0
+    panels_per_row: int = 2
+    dpi: float = 150.0
+
+    @property
+    def line_in(self) -> float:
+        """Height of a line of type in inches."""
+        return 1.3 * self.font_pt / 72
+
+    @property
+    def small(self) -> "Style":
+        """The style for what is beside the main thing, such as counts and notes."""
+        return replace(self, font_pt=0.875 * self.font_pt)
+
+    def text(self, **more: Any) -> Look:
+        """Give the properties of a text, in which ``$`` and ``_`` are only characters.
+
+        Parameters
+        ----------
+        **more
+            Further properties of ``matplotlib.text.Text``.
+
+        Returns
+        -------
+        dict
+            Keyword arguments for matplotlib.
+        """
+        type_: Look = {"fontsize": self.font_pt, "fontfamily": list(font_families()), "color": INK}
+        return {"parse_math": False, "usetex": False, **type_, **more}
+
+
+COLUMN = Style(width_in=3.5, font_pt=7.0, panels_per_row=1, dpi=200.0)
+PAGE = Style()
+SLIDE = Style(width_in=12.0, font_pt=17.0, panels_per_row=2, dpi=110.0)
+
+
+def colours_of(palette: Sequence[str] | None) -> tuple[str, ...]:
+    """Check the colours that were asked for."""
+    given = (palette,) if isinstance(palette, str) else tuple(palette or OKABE_ITO)
+    wrong = [colour for colour in given if not is_color_like(colour)]
+    if wrong:
+        message = (
+            f"The palette has {wrong[0]!r}, which is no colour: use names such as 'teal' or codes "
+            "such as '#0072B2'."
+        )
+        raise ResultsError(message)
+    return given
+
+
+def style_axes(ax: Axes, title: str, style: Style, *, grid_y: bool = False) -> None:
+    """Remove from an Axes what carries no information; set its title, lines and type."""
+    ax.set_facecolor(PAPER)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side == ("left" if grid_y else "bottom"))
+        spine.set(color=MUTED, linewidth=0.09 * style.font_pt)
+    size: Look = {"length": 0.3 * style.font_pt, "width": 0.09 * style.font_pt}
+    ink: Look = {"color": MUTED, "labelcolor": INK, "labelsize": style.font_pt}
+    ax.tick_params(which="both", left=grid_y, bottom=True, **size, **ink)
+    ax.grid(visible=False)
+    if grid_y:
+        ax.grid(visible=True, axis="y", color=FAINT, linewidth=0.06 * style.font_pt)
+    ax.set_axisbelow(True)
+    set_title(ax, title, style)
+
+
+def set_title(ax: Axes, title: str, style: Style, *, pad: float | None = None) -> None:
+    """Write the title of a panel above its left edge."""
+    # With a fixed place, matplotlib need not measure what might be in its way.
+    ax.set_title(title, loc="left", y=1.0, pad=pad, **style.text(fontweight="bold"))
+
+
+# --- texts ----------------------------------------------------------------------------------------
 
 MINUS = "\N{MINUS SIGN}"
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
