@@ -160,10 +160,9 @@ def _placed(prepared: PreparedResults, marker: Biomarker) -> pd.DataFrame:
 def _compare(rows: pd.DataFrame, marker: Biomarker, spread: str, confidence: float) -> pd.DataFrame:
     rows = _in_levels(rows) if marker.bucketed else _in_points(rows, spread, confidence)
     rows = rows.reindex(columns=list(BASELINE_COLUMNS))
-    later = ~rows["in_baseline"]
-    outside = (rows["score"] < rows["usual_low"]) | (rows["score"] > rows["usual_high"])
-    known = later & rows["usual_low"].notna()
-    rows["outside_usual"] = outside.astype("boolean").where(known)
+    later, scores = ~rows["in_baseline"], rows["score"]
+    outside = (scores < rows["usual_low"]) | (scores > rows["usual_high"])
+    rows["outside_usual"] = outside.astype("boolean").where(later & rows["usual_low"].notna())
     rows[_LATER_ONLY] = rows[_LATER_ONLY].where(later)
     return rows
 
@@ -219,20 +218,15 @@ def _by_chance(compared: pd.DataFrame, confidence: float) -> str:
     each = later.groupby(["biomarker", "user_label"], observed=True)
     number = round(float(each.size().median()))
     n, df = (float(each[name].first().median()) for name in ("baseline_recordings", "df"))
-    share = _share_with_one_outside(number, n, df, confidence)
-    recordings = counted(number, "later recording")
-    return (
-        f" With {recordings} (the median), about {100 * share:.0f} of 100 people "
-        "in whom nothing changes have at least one outside, and more where a person's recordings "
-        "resemble those just before."
-    )
-
-
-def _share_with_one_outside(later: int, n: float, df: float, confidence: float) -> float:
-    """Give the probability of one outside, averaged over the mean and SD that a baseline may have."""
+    # Averaged over the mean and the SD that a baseline may have.
     middle = (np.arange(200) + 0.5) / 200
     mean = special.ndtri(middle) / np.sqrt(n)
     sd = np.sqrt(stats.chi2.ppf(middle, df) / df)[:, None]
     limit = special.stdtrit(df, (1 + confidence) / 2) * sd * np.sqrt(1 + 1 / n)
     within = special.ndtr(mean + limit) - special.ndtr(mean - limit)
-    return float(1 - (within**later).mean())
+    share = float(1 - (within**number).mean())
+    return (
+        f" With {counted(number, 'later recording')} (the median), about {100 * share:.0f} of 100 "
+        "people in whom nothing changes have at least one outside, and more where a person's "
+        "recordings resemble those just before."
+    )

@@ -24,7 +24,6 @@ from helios_research.analysis.prepared import (
     column_of,
     count_reasons,
     has_warning,
-    not_ended,
     prepare,
 )
 from helios_research.analysis.table_one import mean_difference, proportion_difference
@@ -157,7 +156,7 @@ def flow(results: Results, *, by: str | None = None, expected: Expected = None) 
         for row in _follow(rows[rows["group"] == group], steps, people, group)
     ]
     made = pd.DataFrame(found, columns=_FLOW_COLUMNS).astype({"reason": "str"})
-    if unfinished := not_ended(prepared.frame["outcome"]):
+    if unfinished := prepared.not_ended:
         warnings.append(f"{unfinished}.")
     return prepared.finish(made, f"{_METHOD} {_CHECKED[adds_up(made)]}", warnings)
 

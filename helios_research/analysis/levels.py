@@ -112,8 +112,8 @@ def levels_of(
         labels, ordered_by = [level for level in named if level in found], "its categories"
     else:
         each_level = pd.Categorical.from_codes(codes, pd.Index(found))
-        times = cache(lambda: _times(each_level, people, days()))
-        labels, ordered_by = _in_order(found, times)
+        in_time = cache(lambda: _times(each_level, people, days()))
+        labels, ordered_by = _in_order(found, in_time)
     place = np.array([*map(labels.index, found), len(labels)], dtype=np.intp)
     given = (*labels, NOT_GIVEN) if (codes < 0).any() else tuple(labels)
     return Levels(place[codes], given, ordered_by)

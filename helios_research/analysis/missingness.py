@@ -15,7 +15,6 @@ from helios_research.analysis.prepared import (
     Results,
     count_people_by_level,
     count_reasons,
-    not_ended,
     prepare,
 )
 from helios_research.codes import HeliosCode, explain
@@ -82,9 +81,9 @@ def missingness_by_tag(
     ended = prepare(ended, variables)
     events = _events(ended)
     parts = [_rates(name, ended, events, confidence) for name in variables]
-    counted = _with_tests(pd.concat(parts, ignore_index=True), ended, events)
+    counted = _with_tests(pd.concat(parts, ignore_index=True), list(variables), ended, events)
     warnings = _warn(counted, ended, events)
-    if unfinished := not_ended(listed.frame["outcome"]):
+    if unfinished := listed.not_ended:
         are = "is" if unfinished.startswith("1 ") else "are"
         warnings.append(f"{unfinished} and {are} left out.")
     method = (
@@ -117,19 +116,13 @@ def _rates(
     n_people = count_people_by_level(people, levels.codes, len(levels))
     variance = _jackknife(levels.codes, events, people).reindex(range(len(levels))).to_numpy()
     ends = share_interval(rate, variance, n_people[:, None], confidence, most=recordings[:, None])
-    each = pd.MultiIndex.from_product([levels.labels, events.columns], names=["level", "reason"])
-    rows = (
-        each.to_frame(index=False)
-        .astype("str")
-        .assign(
-            recordings=np.repeat(recordings, events.shape[1]),
-            participants=np.repeat(n_people, events.shape[1]),
-            missing=missing.ravel().astype(np.int64),
-            **with_ends("rate", *(numbers.ravel() for numbers in (rate, *ends))),
-        )
+    pairs = [(name, level, reason) for level in levels.labels for reason in events.columns]
+    return pd.DataFrame(pairs, columns=["variable", "level", "reason"], dtype="str").assign(
+        recordings=np.repeat(recordings, events.shape[1]),
+        participants=np.repeat(n_people, events.shape[1]),
+        missing=missing.ravel().astype(np.int64),
+        **with_ends("rate", *(numbers.ravel() for numbers in (rate, *ends))),
     )
-    rows.insert(0, "variable", pd.Series(name, index=rows.index, dtype="str"))
-    return rows
 
 
 def _jackknife(codes: Codes, events: pd.DataFrame, people: Codes) -> pd.DataFrame:
@@ -167,11 +160,11 @@ def equal_rates_test(happened: Floats, levels: Codes, people: Codes) -> tuple[fl
 
 
 def _with_tests(
-    counted: pd.DataFrame, ended: PreparedResults, events: pd.DataFrame
+    counted: pd.DataFrame, variables: list[str], ended: PreparedResults, events: pd.DataFrame
 ) -> pd.DataFrame:
     """Compare levels, correct for the number of variables, and say what each test found."""
     tests = []
-    for name in counted["variable"].unique():
+    for name in variables:
         levels = ended.levels[name]
         # One participant says nothing about how a level varies.
         usable = count_people_by_level(ended.people, levels.codes, len(levels)) >= 2

@@ -70,10 +70,8 @@ class PreparedResults:
         why = pd.Series(None, index=self.frame.index, dtype="str")
         if self.warned == "drop":
             why = why.mask(has_warning(self.frame), "warning")
-        if EXCLUDED in self.frame.columns:
-            given = self.frame[EXCLUDED].astype("str").str.strip()
-            why = why.mask(given.notna() & (given != ""), "excluded: " + given)
-        return why
+        given = column_of(self.frame, EXCLUDED).astype("str").str.strip()
+        return why.mask(given.notna() & (given != ""), "excluded: " + given)
 
     @cached_property
     def counts(self) -> Flags:
@@ -112,8 +110,7 @@ class PreparedResults:
     @cached_property
     def flagged_note(self) -> str | None:
         """The sentence that counts the flagged recordings; None where there are none."""
-        number = int(self.flagged.sum())
-        if not number:
+        if not (number := int(self.flagged.sum())):
             return None
         codes = count_reasons(self.frame["error_code"][self.flagged].astype("str"))
         which = ", ".join(f"{count:,} {code}" for code, count in codes.items())
@@ -137,6 +134,17 @@ class PreparedResults:
         if len(self.sources) == 1:
             return "Synthetic scores from the sandbox, not measurements of anyone."
         return "Synthetic scores from the sandbox are mixed with scores from Helios: separate them."
+
+    @property
+    def not_ended(self) -> str:
+        """The begin of a sentence: how many recordings have no final outcome yet; empty for none."""
+        outcome = self.frame["outcome"]
+        number, invited = (
+            int(outcome.isin(own).sum()) for own in (OPEN_OUTCOMES, OPEN_OUTCOMES[:1])
+        )
+        those = f" ({invited:,} {OUTCOME_LABELS[Outcome.INVITED]})" if invited else ""
+        have = "has" if number == 1 else "have"
+        return f"{counted(number, 'recording')} {have} not ended yet{those}" if number else ""
 
     @cached_property
     def recorded(self) -> Floats:
@@ -383,12 +391,3 @@ def has_warning(table: pd.DataFrame) -> Flags:
     """Mark the recordings with a warning from Helios."""
     found = column_of(table, "warnings")
     return np.array([hasattr(own, "__len__") and len(own) > 0 for own in found], dtype=bool)
-
-
-def not_ended(outcome: "pd.Series[Any]") -> str:
-    """Begin a sentence with the number of recordings that have no final outcome yet; empty for none."""
-    number, invited = (int(outcome.isin(them).sum()) for them in (OPEN_OUTCOMES, OPEN_OUTCOMES[:1]))
-    if not number:
-        return ""
-    those = f" ({invited:,} {OUTCOME_LABELS[Outcome.INVITED]})" if invited else ""
-    return f"{counted(number, 'recording')} {'has' if number == 1 else 'have'} not ended yet{those}"

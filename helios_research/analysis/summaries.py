@@ -105,7 +105,15 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     summary = pd.concat(parts, ignore_index=True).reindex(columns=columns)
     texts = [name for name in _TEXTS if name in columns]
     summary = summary.astype(dict.fromkeys(texts, "str") | {"score": np.float64})
-    return prepared.finish(summary, _method(confidence), _cautions(summary))
+    return prepared.finish(summary, _METHOD.format(coverage=100 * confidence), _cautions(summary))
+
+
+_METHOD = (
+    "Participants weigh equally: means, standard deviations and quartiles are those of participants' "
+    "means; bucketed biomarkers are given as means of participants' shares of recordings. "
+    "{coverage:g} % intervals are t intervals on the logit scale for means and Korn-Graubard intervals "
+    "for shares, over participants."
+)
 
 
 def _group(prepared: PreparedResults, tag: str, by: str | None) -> tuple[pd.DataFrame, Codes]:
@@ -167,32 +175,20 @@ def _counts(scores: Floats, groups: Codes, cells: pd.DataFrame, n_groups: int) -
 
 
 def _missing_why(prepared: PreparedResults, groups: Codes, n_groups: int) -> dict[str, list[str]]:
-    """Count for each biomarker the reasons of missing scores in each group."""
+    """Count for each biomarker the reasons of missing scores in each group, the most frequent first."""
     missing = np.column_stack([np.isnan(values) for values in prepared.scores.values()])
     rows: Flags = np.array(missing.any(axis=1), dtype=bool)
-    codes, found = pd.factorize(prepared.missing_reasons(rows)[rows], sort=True)
-    names = [str(name) for name in found]
-    place = groups[rows] * len(names) + codes
-    why = {}
-    for name, own in zip(prepared.names, missing[rows].T, strict=True):
+    codes, names = pd.factorize(prepared.missing_reasons(rows)[rows], sort=True)
+    place, why = groups[rows] * len(names) + codes, {}
+    for biomarker, own in zip(prepared.names, missing[rows].T, strict=True):
         counts = np.bincount(place[own], minlength=n_groups * len(names))
-        each = counts.reshape(n_groups, len(names))
-        why[name] = [_most_first(group, names) for group in each]
+        why[biomarker] = [
+            "; ".join(
+                f"{each[at]} {names[at]}" for at in np.argsort(-each, kind="stable") if each[at]
+            )
+            for each in counts.reshape(n_groups, len(names))
+        ]
     return why
-
-
-def _most_first(counts: Codes, names: Sequence[str]) -> str:
-    order = np.argsort(-counts, kind="stable")
-    return "; ".join(f"{counts[place]} {names[place]}" for place in order if counts[place])
-
-
-def _method(confidence: float) -> str:
-    return (
-        "Participants weigh equally: means, standard deviations and quartiles are those of "
-        "participants' means; bucketed biomarkers are given as means of participants' shares of "
-        f"recordings. {100 * confidence:g} % intervals are t intervals on the logit scale for means "
-        "and Korn-Graubard intervals for shares, over participants."
-    )
 
 
 def _cautions(summary: pd.DataFrame) -> list[str]:

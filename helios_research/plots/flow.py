@@ -1,6 +1,6 @@
 """The flow diagram: how many recordings and participants reached each step, by arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -54,11 +54,8 @@ _ARROW, _ASIDE, _INDENT = 1.6, 3.4, 0.8
 _BOLD = 1.12
 
 
-class _Line(NamedTuple):
-    """A line of a box: a text, and the numbers of each arm."""
-
-    text: str
-    numbers: list[tuple[str, str]]
+# A line of a box: a text, and for each arm its recordings and, in brackets, its participants.
+_Line = tuple[str, list[tuple[str, str]]]
 
 
 class _Box(NamedTuple):
@@ -174,7 +171,7 @@ def _losses(own: pd.DataFrame, arms: Sequence[str], loss: str, labels: Labels) -
 def _line(text: str, rows: pd.DataFrame, arms: Sequence[str]) -> _Line:
     sums = rows.groupby("group")[["recordings", "participants"]].sum()
     counts = sums.reindex(list(arms), fill_value=0).astype(int).to_numpy()
-    return _Line(text, [(f"{n:,}", f" ({people:,})" if people else "") for n, people in counts])
+    return text, [(f"{n:,}", f" ({people:,})" if people else "") for n, people in counts]
 
 
 class _Columns(NamedTuple):
@@ -195,29 +192,28 @@ def _place_columns(
     width: float, names: Sequence[str], boxes: Sequence[_Box], style: Style
 ) -> _Columns:
     """Give the texts and the numbers of each arm the room that they need; more to long names."""
-    em = style.font_pt / 72
-    lines = [line for box in boxes for line in box.lines]
-    titles = [box.lines[0].text for box in boxes]
-    first, second = (
-        max(width_in(numbers[part], style.font_pt) for line in lines for numbers in line.numbers)
-        for part in (0, 1)
-    )
-    needed = first * _BOLD + second + 2 * _INDENT * em
+    indent, count = _INDENT * style.font_pt / 72, len(names)
+
+    def widest(texts: Iterable[str]) -> float:
+        return max(width_in(text, style.font_pt) for text in texts)
+
+    texts, numbers = zip(*(line for box in boxes for line in box.lines), strict=True)
+    first, second = (widest(pair[part] for own in numbers for pair in own) for part in (0, 1))
+    needed = first * _BOLD + second + 2 * indent
+    aside = _ASIDE * style.font_pt / 72 + indent
     title, text = (
-        _BOLD * max(width_in(text, style.font_pt) for text in texts) + (_ASIDE + _INDENT) * em
-        for texts in (titles, [line.text for line in lines])
+        _BOLD * widest(own) + aside for own in ([box.lines[0][0] for box in boxes], texts)
     )
-    shrink = min(1.0, width / (title + len(names) * needed))
-    name = max(width_in(name, style.font_pt) for name in names) * _BOLD + 2 * _INDENT * em
-    wished = max(shrink * needed, name)
+    shrink = min(1.0, width / (title + count * needed))
+    wished = max(shrink * needed, widest(names) * _BOLD + 2 * indent)
     # Where not all fits, texts have half of the width before names are wrapped for them.
-    fair = max(shrink * title, width / 2, width - len(names) * wished)
-    left = min(text, fair, width - len(names) * shrink * needed)
-    column = min(wished, (width - left) / len(names))
-    starts = [left + arm * column for arm in range(len(names))]
+    fair = max(shrink * title, width / 2, width - count * wished)
+    left = min(text, fair, width - count * shrink * needed)
+    column = min(wished, (width - left) / count)
+    starts = [left + arm * column for arm in range(count)]
     ends = [start + shrink * first * _BOLD for start in starts]
     fitting = replace(style, font_pt=shrink * style.font_pt)
-    return _Columns(starts, ends, left + len(names) * column, fitting)
+    return _Columns(starts, ends, left + count * column, fitting)
 
 
 def _draw(ax: Axes, names: Sequence[str], boxes: Sequence[_Box], columns: _Columns) -> None:
@@ -254,11 +250,11 @@ def _write(ax: Axes, box: _Box, top: float, columns: _Columns) -> None:
     style = style.small if box.aside else style
     left += _INDENT * columns.em
     limit = (columns.starts[0] - left - 0.3 * columns.em) / _BOLD
-    for place, line in enumerate(box.lines):
+    for place, (name, numbers) in enumerate(box.lines):
         y = top + (_LINE * (place + 0.5) + _PAD / 2 if box.aside else _STEP / 2)
         text = style.text(fontweight="normal" if place else "bold", va="center")
-        ax.text(left, y, shorten(line.text, limit, style.font_pt), **text)
-        for end, (recordings, people) in zip(columns.ends, line.numbers, strict=True):
+        ax.text(left, y, shorten(name, limit, style.font_pt), **text)
+        for end, (recordings, people) in zip(columns.ends, numbers, strict=True):
             ax.text(end, y, recordings, ha="right", **text)
             ax.text(end, y, people, **style.text(va="center"))
 
