@@ -6,23 +6,10 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import counted
-from helios_research.analysis.effects import (
-    MEANS_EFFECT,
-    RANKS_EFFECT,
-    contrasts,
-    effect_columns,
-    mean_ridits,
-)
+from helios_research.analysis import effects
 from helios_research.analysis.intervals import cell_means, check_confidence, holm
 from helios_research.analysis.levels import NOT_GIVEN, Levels
-from helios_research.analysis.prepared import (
-    Codes,
-    PreparedResults,
-    Results,
-    bucket_steps,
-    count_levels_each,
-    prepare,
-)
+from helios_research.analysis.prepared import Codes, PreparedResults, Results, bucket_steps, prepare
 from helios_research.columns import BIOMARKERS_BY_NAME, BUCKET_LEVELS, Biomarker
 from helios_research.errors import ResultsError, UnknownColumnError
 
@@ -148,14 +135,17 @@ def _compare(
     cells: pd.DataFrame, marker: Biomarker, n_levels: int, confidence: float
 ) -> list[dict[str, object]]:
     if not marker.bucketed:
-        return [effect_columns(each, confidence) for each in contrasts(cells, 0, n_levels)]
+        return [
+            effects.effect_columns(each, confidence)
+            for each in effects.contrasts(cells, 0, n_levels)
+        ]
     found = []
     for level in range(1, n_levels):
         # Ridits are relative to the two levels alone, so that the effect is a probability.
         pair = cells[cells["group"].isin([0, level])]
-        pair = pair.assign(group=(pair["group"] > 0).astype(int), ridit=mean_ridits(pair))
-        found += contrasts(pair, "ridit", 2)
-    return [effect_columns(each, confidence, most_by_rank=1) for each in found]
+        pair = pair.assign(group=(pair["group"] > 0).astype(int), ridit=effects.mean_ridits(pair))
+        found += effects.contrasts(pair, "ridit", 2)
+    return [effects.effect_columns(each, confidence, most_by_rank=1) for each in found]
 
 
 def _counts(cells: pd.DataFrame, marker: Biomarker, level: int) -> dict[str, object]:
@@ -215,8 +205,8 @@ def _method(compared: pd.DataFrame, levels: Levels, confidence: float) -> str:
         "Welch's t-test where no participant is at several levels, else by a linear mixed model "
         "with a random intercept per participant (REML; CR2 standard errors, Satterthwaite's "
         f"degrees of freedom). The reference is {levels.labels[0]} (levels in order of "
-        f"{levels.ordered_by}). Effects: {MEANS_EFFECT} over the SD of participants' means for "
-        f"continuous biomarkers; {RANKS_EFFECT} from mean ridits for bucketed ones. Intervals are "
+        f"{levels.ordered_by}). Effects: {effects.MEANS_EFFECT} over the SD of participants' means for "
+        f"continuous biomarkers; {effects.RANKS_EFFECT} from mean ridits for bucketed ones. Intervals are "
         f"{100 * confidence:g} % intervals. {about_correction(compared)}"
     ).strip()
 
@@ -227,7 +217,7 @@ def _cautions(
     cautions = []
     if (compared["test"] == "").any():
         cautions.append(f"{NOT_ALL_COMPARED}: see the column sentence.")
-    each = count_levels_each(prepared.people, levels.codes)
+    each = prepared.levels_each(levels.codes)
     several = int((each > 1).sum())
     if 0 < several <= _FEW_AT_SEVERAL * len(each):
         of = f"{several:,} of {counted(len(each), 'participant')}"

@@ -13,7 +13,6 @@ from helios_research.analysis.prepared import (
     Floats,
     PreparedResults,
     Results,
-    count_people_by_level,
     count_reasons,
     prepare,
 )
@@ -113,7 +112,7 @@ def _rates(
     recordings = np.bincount(levels.codes, minlength=len(levels))
     missing = events.groupby(levels.codes).sum().to_numpy()
     rate = missing / recordings[:, None]
-    n_people = count_people_by_level(people, levels.codes, len(levels))
+    n_people = prepared.people_at(levels.codes, len(levels))
     variance = _jackknife(levels.codes, events, people).reindex(range(len(levels))).to_numpy()
     ends = share_interval(rate, variance, n_people[:, None], confidence, most=recordings[:, None])
     pairs = [(name, level, reason) for level in levels.labels for reason in events.columns]
@@ -167,7 +166,7 @@ def _with_tests(
     for name in variables:
         levels = ended.levels[name]
         # One participant says nothing about how a level varies.
-        usable = count_people_by_level(ended.people, levels.codes, len(levels)) >= 2
+        usable = ended.people_at(levels.codes, len(levels)) >= 2
         rows = (ended.people >= 0) & usable[levels.codes] & levels.given
         for reason in (ANY_REASON, RECORDING_FAILED):
             happened = events[reason].to_numpy()[rows]

@@ -155,6 +155,17 @@ class PreparedResults:
         """Count the days since 2000 (UTC) to each time of a column; NaN where there is none."""
         return days_of(column_of(self.frame, column))
 
+    def people_at(self, codes: Codes, n_levels: int) -> Codes:
+        """Count the participants at each level."""
+        known = self.people >= 0
+        pairs = pd.unique(codes[known] * max(self.n_people, 1) + self.people[known])
+        return np.bincount(pairs // max(self.n_people, 1), minlength=n_levels).astype(np.intp)
+
+    def levels_each(self, codes: Codes) -> "pd.Series[int]":
+        """Count at how many levels each participant is; a code of -1 is none."""
+        known = (self.people >= 0) & (codes >= 0)
+        return pd.Series(codes[known]).groupby(self.people[known]).nunique()
+
     def missing_reasons(self, rows: Flags) -> "pd.Series[str]":
         """Give the reason why each of these recordings has no score; null in all other rows."""
         # A file of another program may lack columns; every missing score has a reason.
@@ -361,21 +372,6 @@ def _numbers(column: "pd.Series[Any]") -> Floats:
 def count_people(people: Codes, rows: Flags) -> int:
     """Count the participants behind some rows."""
     return len(np.unique(people[rows & (people >= 0)]))
-
-
-def count_levels_each(people: Codes, codes: Codes) -> "pd.Series[int]":
-    """Count at how many levels each participant is; a code of -1 is none."""
-    known = (people >= 0) & (codes >= 0)
-    pairs = pd.DataFrame({"person": people[known], "level": codes[known]})
-    return pairs.drop_duplicates()["person"].value_counts()
-
-
-def count_people_by_level(people: Codes, codes: Codes, n_levels: int) -> Codes:
-    """Count the participants at each level."""
-    n_people = int(people.max(initial=0)) + 1
-    known = people >= 0
-    pairs = pd.unique(codes[known] * n_people + people[known])
-    return np.bincount(pairs // n_people, minlength=n_levels).astype(np.intp)
 
 
 # --- reasons, warnings and notes --------------------------------------------------------------------

@@ -21,7 +21,6 @@ from helios_research.analysis.prepared import (
     Floats,
     PreparedResults,
     Results,
-    count_people_by_level,
     prepare,
 )
 from helios_research.columns import BUCKET_LEVELS
@@ -91,7 +90,7 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     check_confidence(confidence)
     prepared = prepare(results, [tag, by], biomarkers=biomarkers, order=order, warned=warned)
     groups, codes = _group(prepared, tag, by)
-    groups["participants"] = count_people_by_level(prepared.people, codes, len(groups))
+    groups["participants"] = prepared.people_at(codes, len(groups))
     why = _missing_why(prepared, codes, len(groups))
     parts = []
     for marker in prepared.biomarkers:

@@ -17,17 +17,7 @@ from helios_research.analysis.prepared import Codes, Flags, Floats, PreparedResu
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots import canvas, looks, marks
 from helios_research.plots.canvas import NO_SCORE, Target, keep_levels, select, size_in
-from helios_research.plots.looks import (
-    PAGE,
-    Labels,
-    Look,
-    Style,
-    about_fonts,
-    fit_names,
-    shown,
-    shown_column,
-    width_in,
-)
+from helios_research.plots.looks import PAGE, Labels, Look, Style, about_fonts, shown, shown_column
 from helios_research.plots.rows import FOR_NAMES, RowLayout, beside_row, lay_out_rows, write_rows
 
 # With more biomarkers, all of them fit on one page of a paper without their differences.
@@ -278,8 +268,8 @@ def _draw_scores(ax: Axes, drawn: _TagFigure, scores: Floats, means: Floats) -> 
             marks.draw_points(ax, scores[own], heights[own], str(colour), style, rows=rows)
         if layout.tall:
             people, codes = drawn.results.people[has_score], layout.codes[has_score]
-            looks = list(zip(places, colours, strict=True))
-            marks.draw_shapes(ax, scores[has_score], people, codes, looks)
+            shapes = list(zip(places, colours, strict=True))
+            marks.draw_shapes(ax, scores[has_score], people, codes, shapes)
     marks.draw_estimates(ax, places, means, style, thin=layout.lines < 2)
 
 
@@ -325,12 +315,7 @@ def draw_differences(
     own.patch.set_visible(False)
     places = np.arange(0.5, count)
     marks.draw_estimates(own, places, numbers, style)
-    dotted: Look = {
-        "color": looks.MUTED,
-        "linewidth": 0.1 * style.font_pt,
-        "linestyle": ":",
-        "zorder": 3,
-    }
+    dotted: Look = {"color": looks.MUTED, "lw": 0.1 * style.font_pt, "ls": ":", "zorder": 3}
     own.axvline(0, **dotted)
     if origin is None:
         own.set_xlabel(f"P(higher) {looks.MINUS} P(lower)", **style.text())
@@ -355,6 +340,6 @@ def _difference_name(ax: Axes, end: str, start: str, small: Style) -> str:
     """Name a difference in one line, or in two with the minus in the first, so that it is no sign."""
     limit = FOR_NAMES * size_in(ax)[0]
     name = f"{end} {looks.MINUS} {start}"
-    if width_in(name, small.font_pt) <= limit:
+    if looks.width_in(name, small.font_pt) <= limit:
         return name
-    return f" {looks.MINUS}\n".join(fit_names([end, start], 0.9 * limit, small.font_pt))
+    return f" {looks.MINUS}\n".join(looks.fit_names([end, start], 0.9 * limit, small.font_pt))

@@ -27,7 +27,6 @@ from helios_research.analysis.prepared import (
     Flags,
     PreparedResults,
     Results,
-    count_people,
     count_reasons,
     prepare,
 )
@@ -99,7 +98,7 @@ class Selection:
 
     def _count(self) -> str:
         total = counted(len(self.shown), "recording")
-        people = counted(count_people(self.results.people, self.shown), "participant")
+        people = counted(self.rows().n_people, "participant")
         if self.shown.all():
             return f"n = {total} from {people}."
         why = listed(count_reasons(self.reasons))

@@ -16,17 +16,7 @@ from helios_research.analysis.prepared import Results, prepare
 from helios_research.errors import ResultsError
 from helios_research.plots import canvas, looks
 from helios_research.plots.canvas import Target, footnotes
-from helios_research.plots.looks import (
-    PAGE,
-    Labels,
-    Look,
-    Style,
-    fit_names,
-    name_of,
-    shorten,
-    shown,
-    width_in,
-)
+from helios_research.plots.looks import PAGE, Labels, Look, Style, shown
 
 # What a step is called, and what is lost before it.
 _WORDS = {
@@ -161,7 +151,7 @@ def _losses(own: pd.DataFrame, arms: Sequence[str], loss: str, labels: Labels) -
     reasons = totals.sort_values(ascending=False, kind="stable").index
     for reason in reasons[:MOST_REASONS]:
         bare = str(reason).removeprefix("excluded: ")
-        text = shown(bare, labels, name_of(bare))
+        text = shown(bare, labels, looks.name_of(bare))
         lines.append(_line(text, explained[explained["reason"] == reason], arms))
     others = explained[explained["reason"].isin(reasons[MOST_REASONS:])]
     lines += [_line("for other reasons", others, arms)] if len(others) else []
@@ -195,7 +185,7 @@ def _place_columns(
     indent, count = _INDENT * style.font_pt / 72, len(names)
 
     def widest(texts: Iterable[str]) -> float:
-        return max(width_in(text, style.font_pt) for text in texts)
+        return max(looks.width_in(text, style.font_pt) for text in texts)
 
     texts, numbers = zip(*(line for box in boxes for line in box.lines), strict=True)
     first, second = (widest(pair[part] for own in numbers for pair in own) for part in (0, 1))
@@ -219,7 +209,7 @@ def _place_columns(
 def _draw(ax: Axes, names: Sequence[str], boxes: Sequence[_Box], columns: _Columns) -> None:
     style, em, arrow = columns.style, columns.em, _ARROW * columns.em
     limit = columns.right - columns.starts[-1] - _INDENT * em
-    wrapped = fit_names(names, limit / _BOLD, style.font_pt, 2)
+    wrapped = looks.fit_names(names, limit / _BOLD, style.font_pt, 2)
     for x, name in zip(columns.starts, wrapped, strict=True):
         ax.text(x, _NAMES - 0.4, name, va="bottom", **style.text(fontweight="bold"))
     y = _NAMES
@@ -253,7 +243,7 @@ def _write(ax: Axes, box: _Box, top: float, columns: _Columns) -> None:
     for place, (name, numbers) in enumerate(box.lines):
         y = top + (_LINE * (place + 0.5) + _PAD / 2 if box.aside else _STEP / 2)
         text = style.text(fontweight="normal" if place else "bold", va="center")
-        ax.text(left, y, shorten(name, limit, style.font_pt), **text)
+        ax.text(left, y, looks.shorten(name, limit, style.font_pt), **text)
         for end, (recordings, people) in zip(columns.ends, numbers, strict=True):
             ax.text(end, y, recordings, ha="right", **text)
             ax.text(end, y, people, **style.text(va="center"))

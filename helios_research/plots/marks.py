@@ -19,7 +19,7 @@ from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, cell_means, 
 from helios_research.analysis.prepared import Codes, Floats
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.plots import canvas, looks
-from helios_research.plots.looks import Labels, Look, Style, shown, width_in
+from helios_research.plots.looks import MINUS, Labels, Look, Style, shown, width_in
 
 MOST_POINTS = 5_000
 FEWEST_FOR_SHAPE = 20
@@ -256,9 +256,7 @@ def mark_differences(
     most = max(2, int(room_in * 72 / style.font_pt / _TICK))
     ticks = np.asarray(MaxNLocator(min(most, 7), steps=[1, 2, 4, 5, 10]).tick_values(low, high))
     ticks = ticks[(ticks >= low) & (ticks <= high)]
-    names = [
-        "0" if abs(tick) < 1e-9 else f"{tick:+.2g}".replace("-", looks.MINUS) for tick in ticks
-    ]
+    names = ["0" if abs(tick) < 1e-9 else f"{tick:+.2g}".replace("-", MINUS) for tick in ticks]
     axis.set_ticks(ticks, names, **style.text())
 
 
@@ -266,4 +264,4 @@ def signed(number: float, digits: int = 2) -> str:
     """Write a difference with its sign, in more digits where it would round to 0."""
     while number and not round(number, digits) and digits < _MOST_DIGITS:
         digits += 1
-    return f"{number:+.{digits}f}".replace("-", looks.MINUS) if round(number, digits) else "0"
+    return f"{number:+.{digits}f}".replace("-", MINUS) if round(number, digits) else "0"

@@ -14,27 +14,13 @@ from helios_research.analysis import attrition, baseline
 from helios_research.analysis.attrition import Expected
 from helios_research.analysis.frames import hours_awake
 from helios_research.analysis.levels import Levels
-from helios_research.analysis.prepared import (
-    Floats,
-    PreparedResults,
-    Results,
-    count_levels_each,
-    prepare,
-    times_from,
-)
+from helios_research.analysis.prepared import Floats, PreparedResults, Results, prepare, times_from
 from helios_research.errors import ResultsError
 from helios_research.plots import canvas
 from helios_research.plots.canvas import Selection, Target, keep_levels, select
 from helios_research.plots.looks import MINUS, PAGE, Labels, Style, colours_of, shown, shown_column
 from helios_research.plots.marks import about_points
-from helios_research.plots.trends import (
-    MOST_COLOURS,
-    BinnedAxis,
-    Change,
-    Trends,
-    draw_trends,
-    drawn_people,
-)
+from helios_research.plots.trends import MOST_COLOURS, BinnedAxis, Change, Trends, draw_trends
 
 MOST_BINS = 40
 IN_BASELINE = "in the baseline"
@@ -198,7 +184,7 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     label = shown_column(by, labels)
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
     trends = Trends(rows, axis, hue, labels, colours, style, changes, lines=True)
-    drawn = about_points(rows.n_people, "participant", len(drawn_people(rows.people)))
+    drawn = about_points(rows.n_people, "participant", len(trends.drawn_people))
     lines = f"Thin lines: {drawn}." if _continuous(rows) else None
     band = _about_change(changes, counted(change_from or 0, change_unit.removesuffix("s")))
     return canvas.as_asked(draw_trends(ax, trends, chosen, lines, band, left), biomarkers)
@@ -221,7 +207,7 @@ def _who_left(
 def _divides_people(results: PreparedResults, column: str) -> bool:
     """Check that most participants are at one level, as ``analysis.attrition`` needs it."""
     levels = results.levels[column]
-    each = count_levels_each(results.people, np.where(levels.given, levels.codes, -1))
+    each = results.levels_each(np.where(levels.given, levels.codes, -1))
     return int((each > 1).sum()) * 2 <= len(each)
 
 

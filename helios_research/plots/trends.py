@@ -84,6 +84,13 @@ class Trends:
         """Number of each recording's group."""
         return self.rows.levels[self.hue].codes if self.hue else np.zeros_like(self.rows.people)
 
+    @property
+    def drawn_people(self) -> Codes:
+        """Those whose lines are drawn, so that they have about 5,000 recordings at most."""
+        everyone = np.unique(self.rows.people)
+        most = max(1, marks.MOST_POINTS * len(everyone) // max(len(self.rows.people), 1))
+        return everyone[marks.sample(len(everyone), most)]
+
     def names(self, lines: float) -> list[str]:
         """Name the groups in so much room."""
         names = [shown(name, self.labels) for name in self.groups]
@@ -194,7 +201,7 @@ def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
     """Join each participant's recordings, of as many participants as are to be drawn."""
     people = trends.rows.people
     who = people * len(trends.groups) + trends.codes
-    rows = np.flatnonzero(~np.isnan(scores) & np.isin(people, drawn_people(people)))
+    rows = np.flatnonzero(~np.isnan(scores) & np.isin(people, trends.drawn_people))
     rows = rows[np.lexsort((trends.axis.x[rows], who[rows]))]
     points = np.column_stack([trends.axis.x[rows], scores[rows]])
     starts = np.flatnonzero(np.diff(who[rows])) + 1
@@ -207,13 +214,6 @@ def _draw_lines(ax: Axes, trends: Trends, scores: Floats) -> None:
     x, y = np.array([line[0] for line in lines])[alone].T
     size = (0.25 * trends.style.font_pt) ** 2
     ax.scatter(x, y, size, np.array(colours)[alone], alpha=opacity, linewidths=0, zorder=1.5)
-
-
-def drawn_people(people: Codes) -> Codes:
-    """Choose whose lines are drawn, so that they have about 5,000 recordings at most."""
-    everyone = np.unique(people)
-    most = max(1, marks.MOST_POINTS * len(everyone) // max(len(people), 1))
-    return everyone[marks.sample(len(everyone), most)]
 
 
 def _draw_scatter(ax: Axes, trends: Trends, scores: Floats) -> None:

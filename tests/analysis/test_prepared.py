@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from helios_research.analysis.prepared import (
-    count_people_by_level,
     has_warning,
     prepare,
     times_from,
@@ -64,9 +63,10 @@ def test_a_score_counts_only_where_the_recording_is_scored_and_its_person_known(
     assert found.has_score.tolist() == [True, False, False]
 
 
-def test_people_are_counted_at_each_level_that_they_have():
-    people, levels = np.array([0, 0, 0, 1, 2, -1]), np.array([0, 0, 1, 1, 1, 2])
-    assert count_people_by_level(people, levels, 4).tolist() == [1, 3, 0, 0]
+def test_people_are_counted_at_each_level_that_they_have(make_results):
+    table = make_results(["a", "a", "a", "b", "c", None])
+    found = prepare(table, biomarkers=()).people_at(np.array([0, 0, 1, 1, 1, 2]), 4)
+    assert found.tolist() == [1, 3, 0, 0]
 
 
 def levels_of(table, column):

@@ -3,7 +3,7 @@
 import pytest
 
 from helios_research._util.text import counted
-from helios_research.plots import text
+from helios_research.plots import looks
 from helios_research.plots.looks import fit_names, listed, name_of, plain, shorten, width_in, wrap
 
 
@@ -12,10 +12,10 @@ def test_a_name_is_put_into_one_line_without_control_characters() -> None:
 
 
 def test_what_no_font_can_draw_is_replaced_and_explained(monkeypatch) -> None:
-    monkeypatch.setattr(text, "_characters", lambda: frozenset(map(ord, "abc ")))
+    monkeypatch.setattr(looks, "_characters", lambda: frozenset(map(ord, "abc ")))
     assert plain("abcé") == "abc\N{REPLACEMENT CHARACTER}"
-    assert "no font here can draw" in str(text.about_fonts(["é"]))
-    assert text.about_fonts(["abc"]) is None
+    assert "no font here can draw" in str(looks.about_fonts(["é"]))
+    assert looks.about_fonts(["abc"]) is None
 
 
 def test_a_long_name_keeps_both_its_ends() -> None:
