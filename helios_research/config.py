@@ -1,15 +1,9 @@
 """Settings of the connection to Helios, and where each of them comes from.
 
-The API key is taken from the first of these that has one:
-
-1. the argument, as in ``hr.Client(api_key=key)``; a key that is spelled out there gives a warning;
-2. the environment variable ``THYMIA_API_KEY``;
-3. the operating system's keyring, where ``helios-research key set`` puts it (this needs the extra
-   ``helios-research[keyring]``); there is one entry for each address of the API;
-4. the person at the terminal or the notebook, who types it without echo.
-
-An argument that is empty is an error, not a reason to look further. Region and base URL are taken
-from arguments, or else from ``THYMIA_REGION`` and ``THYMIA_BASE_URL``.
+The API key is taken from the argument (where it is spelled out there, with a warning), else from
+the environment variable ``THYMIA_API_KEY``, else from the operating system's keyring, where
+``helios-research key set`` keeps one for each address of the API, else from the person at the
+terminal or the notebook, who types it without echo. An argument that is empty is an error.
 
 A key is only ever held as pydantic's ``SecretStr``, also in local variables: tracebacks that show
 them, as IPython's verbose ones do, end up in notebooks and in mails to colleagues.
@@ -21,6 +15,7 @@ import inspect
 import linecache
 import logging
 import os
+import re
 import sys
 import warnings
 from dataclasses import dataclass
@@ -86,8 +81,10 @@ def resolve_connection(
     # A key may not be in a local variable, which a traceback shows.
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
     base_url = resolve_base_url(region, base_url)
+    if api_key is None and os.environ.get("THYMIA_API_KEY", "").strip():
+        api_key = SecretStr(os.environ["THYMIA_API_KEY"])
     if api_key is None:
-        api_key = _found_key(base_url)
+        api_key = key_from_keyring(base_url) or ask_for_key(base_url)
     return ConnectionSettings(base_url=base_url, api_key=checked_key(api_key))
 
 
@@ -107,26 +104,15 @@ def resolve_base_url(region: str | None = None, base_url: str | None = None) -> 
     return _checked_url(base_url.strip())
 
 
-def _found_key(base_url: str) -> SecretStr | None:
-    stated = SecretStr(os.environ.get("THYMIA_API_KEY", ""))
-    if stated.get_secret_value().strip():
-        return stated
-    return key_from_keyring(base_url) or ask_for_key(base_url)
-
-
 def checked_key(key: SecretStr | None) -> SecretStr:
     """Strip a key, and refuse one that cannot be valid."""
     stripped = SecretStr("" if key is None else key.get_secret_value().strip())
     if not stripped.get_secret_value():
         raise ApiKeyError.missing()
-    if not _could_be_key(stripped.get_secret_value()):
+    # Quotation marks stay where no shell takes them away, as in a file for `docker --env-file`.
+    if not re.fullmatch(r"[!#-&(-~]+", stripped.get_secret_value()):
         raise ApiKeyError.invalid()
     return stripped
-
-
-def _could_be_key(text: str) -> bool:
-    # Quotation marks stay where no shell takes them away, as in a file for `docker --env-file`.
-    return text.isascii() and text.isprintable() and not set(text) & set(" \"'")
 
 
 def _checked_url(base_url: str) -> str:

@@ -222,7 +222,7 @@ class ColumnsError(CohortError):
         several = "s" if len(missing) > 1 else ""
         return cls(
             f"{source} lacks the column{several} {_listed(missing)}. It has: "
-            f"{_listed(_some(list(available)))}. If this is right, declare {line}{blank}.{invite}"
+            f"{_listed(available)}. If this is right, declare {line}{blank}.{invite}"
         )
 
     @classmethod
@@ -547,18 +547,16 @@ _STORAGE_REMEDIES: dict[int | None, str] = {
 }
 
 
-def _some(names: list[str]) -> list[str]:
-    shortened = [name if len(name) <= 60 else name[:59] + "…" for name in names[:30]]
-    return shortened if len(names) <= 30 else [*shortened, f"and {len(names) - 30} more"]
-
-
 def _meant(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    """List names, of many the first thirty."""
+    known = [name if len(name) <= 60 else name[:59] + "…" for name in names]
+    more = [f"and {len(known) - 30} more"] if len(known) > 30 else []
+    return ", ".join(known[:30] + more) or "none"
 
 
 @contextmanager

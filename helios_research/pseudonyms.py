@@ -65,30 +65,27 @@ def pseudonymize(
     """Replace participants by labels that only the key can make again.
 
     The same person gets the same label, in every table and at any time, as long as the key is the
-    same; with another key all labels differ. A label such as ``P-7K2M-Q9XD-4RTA`` holds 60
-    bits: among 1,000 participants the chance that any two get the same one is 1 in 2 million
-    million, among 100,000 it is 1 in 200 million. It is checked all the same.
+    same. A label such as ``P-7K2M-Q9XD-4RTA`` holds 60 bits: among 100,000 participants the chance
+    that any two get the same one is 1 in 200 million. It is checked all the same.
 
     Parameters
     ----------
     table
-        A table with a column that identifies participants, or that column itself. It is not
-        changed.
+        A table with a column that identifies participants, or that column itself.
     column
-        The column of the table, whose labels take its place; other columns are not changed, so
-        check whether they contain names too, as the names of files may.
+        The column of the table, whose labels take its place. Other columns are not changed: check
+        whether they contain names too, as the names of files may.
     key_file
         File of the key. Where there is none, one is made, readable for its owner alone, and a
-        warning says so; one that is there is never written to. Keep it in a different place than the study, and
-        keep a copy: with it a label can be traced to its participant, and without it no one can
-        make the same labels again.
+        warning says so; one that is there is never written to. Keep it in a different place than
+        the study, and keep a copy: with it a label can be traced to its participant.
     prefix
         What labels begin with: a letter, then at most 15 letters, digits or ``_``.
 
     Returns
     -------
     DataFrame or Series
-        As given, with labels as text; a copy. What is blank is missing.
+        A copy of what was given, with labels as text. What is blank is missing.
 
     Raises
     ------
@@ -101,11 +98,9 @@ def pseudonymize(
 
     Notes
     -----
-    A cell is read as a cohort reads it: text stays text, so ``007`` and ``7`` are
-    different people, and upper and lower case differ; whole numbers are written without ``.0``, so
-    7, 7.0 and ``"7"`` are the same person. White space at both ends does not count, and neither
-    does how a letter with an accent is encoded (Unicode's normal form NFC), since neither can be
-    seen. HMAC is defined in RFC 2104.
+    A cell is read as a cohort reads it: ``007`` and ``7`` are different people, and so are upper
+    and lower case; 7, 7.0 and ``"7"`` are the same person. White space at both ends does not count,
+    nor how an accent is encoded (Unicode's normal form NFC). HMAC is defined in RFC 2104.
 
     Examples
     --------

@@ -121,9 +121,11 @@ def overview(
     cohort: "Cohort", checks: pd.DataFrame, *, rate: float, price: float | None = None
 ) -> str:
     """Describe a cohort and what is expected at a rate (requests per second) and price of one."""
+    counts = cohort.fields["user_label"].value_counts().value_counts().sort_index()
+    listed = (f"{number:,} ({counted(people, 'participant')})" for number, people in counts.items())
     paragraphs = [
         _totals(cohort, checks, rate, price),
-        _per_participant(cohort),
+        f"Recordings per participant: {', '.join(listed)}" if len(counts) else "",
         _tag_levels(cohort),
         *_times(cohort),
     ]
@@ -161,12 +163,6 @@ def _totals(cohort: "Cohort", checks: pd.DataFrame, rate: float, price: float | 
         rows.append((f"expected cost at {price:g} a recording", round(recordings * price, 2), ""))
     width = max(len(what) for what, _, _ in rows)
     return "\n".join(f"{what:<{width}}  {value:>8,} {unit}".rstrip() for what, value, unit in rows)
-
-
-def _per_participant(cohort: "Cohort") -> str:
-    counts = cohort.fields["user_label"].value_counts().value_counts().sort_index()
-    listed = (f"{number:,} ({counted(people, 'participant')})" for number, people in counts.items())
-    return f"Recordings per participant: {', '.join(listed)}" if len(counts) else ""
 
 
 def _tag_levels(cohort: "Cohort") -> str:

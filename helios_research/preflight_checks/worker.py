@@ -167,13 +167,15 @@ class _Worker:
 
     def __init__(self) -> None:
         self.is_spent = False
+        # The worker imports this same package, from the same place.
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             # -P: a file of the researcher's that is called random.py must not be imported.
             [sys.executable, "-P", "-m", "helios_research.preflight_checks.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
         self._requests = cast("IO[bytes]", self._process.stdin)
         self._answers = cast("IO[bytes]", self._process.stdout)
@@ -228,13 +230,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _environment() -> dict[str, str]:
-    """Let the worker import this same package, from the same place."""
-    root = str(Path(__file__).parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _remote_settings() -> dict[str, Any]:

@@ -111,17 +111,11 @@ def sniff(file: SeekableFile) -> Container | None:
     if head[:4] in (b"RIFF", b"RF64", b"BW64"):
         return {b"WAVE": WAV, b"AVI ": Container("avi")}.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return _by_brand(head[8:12])
+        known = _BY_BRAND.items()
+        return next((kind for brands, kind in known if head[8:12].startswith(brands)), MP4)
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return _by_doctype(_read_at(file, start, _EBML_SEARCHED_BYTES))
     return _by_frames(file, start)
-
-
-def _by_brand(brand: bytes) -> Container:
-    for beginnings, container in _BY_BRAND.items():
-        if brand.startswith(beginnings):
-            return container
-    return MP4
 
 
 def _by_doctype(head: bytes) -> Container | None:

@@ -1,11 +1,10 @@
 """Results as files that other programs read, each with a codebook and a README beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -39,8 +38,7 @@ from helios_research.results.statistics_files import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Export:
+class _Export(NamedTuple):
     """All that is needed to write one file and what goes beside it."""
 
     table: ExportTable
@@ -50,8 +48,7 @@ class _Export:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Format:
+class _Format(NamedTuple):
     """How one kind of file is prepared, written and read."""
 
     prepare: Callable[[ExportTable], ExportTable]

@@ -174,16 +174,13 @@ def _flat(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if stored == "M":
         return values
     if values.dtype == object:
-        values = values.map(lambda cell: _as_json(cell) if _is_nested(cell) else cell)
+        nested = (list, tuple, dict, set, np.ndarray)
+        values = values.map(lambda cell: _as_json(cell) if isinstance(cell, nested) else cell)
     return as_text(values)
 
 
-def _is_nested(cell: object) -> bool:
-    return isinstance(cell, list | tuple | dict | set) or hasattr(cell, "tolist")
-
-
-def _joined(cell: object) -> str | None:
-    if not hasattr(cell, "__iter__") or isinstance(cell, str):
+def _joined(cell: Any) -> str | None:
+    if isinstance(cell, str) or not hasattr(cell, "__iter__"):
         return cell if isinstance(cell, str) else None
     return _SEPARATOR.join(map(str, cell)) or None
 

@@ -85,7 +85,11 @@ def write_statistics(
 ) -> None:
     """Write an SPSS file, or a Stata file (version 14 and later)."""
     named = {one.in_file or one.name: one for one in table.variables.values()}
-    frame = pd.DataFrame({name: _storable(table.frame[one.name]) for name, one in named.items()})
+    frame = pd.DataFrame({name: without_zone(table.frame[one.name]) for name, one in named.items()})
+    # In both programs a missing text is the empty one; pyreadstat fails at a missing cell in a
+    # column of texts longer than 2,045 bytes.
+    texts = frame.columns[frame.dtypes == "str"]
+    frame[texts] = frame[texts].fillna("")
     labels = {name: _value_labels(one, program) for name, one in named.items()}
     options: dict[str, Any] = {
         "df": frame,
@@ -263,12 +267,6 @@ def _cut(text: str, most_bytes: int) -> str:
 
 
 # --- what the file holds --------------------------------------------------------------------------
-
-
-def _storable(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    # In both programs a missing text is the empty one; pyreadstat fails at a missing cell in a
-    # column of texts longer than 2,045 bytes.
-    return values.fillna("") if values.dtype == "str" else without_zone(values)
 
 
 def _label(variable: Variable) -> str:
