@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from helios_research.api.models import RunRequest
+from helios_research.api.models import RunRequest, digest_of
 from helios_research.columns import Verdict
 from helios_research.demo import demo_cohort_path
 from helios_research.ledger import Attempt, State, volumes
@@ -192,7 +192,14 @@ def row_of(request_of) -> Callable[..., Row]:
         if rejection is not None:
             return Row(position, f"r{position}", location, None, None, rejection)
         asked = request or request_of()
-        return Row(position, f"r{position}", location, asked.canonical(), asked.digest(), None)
+        return Row(
+            position,
+            f"r{position}",
+            location,
+            asked.canonical(),
+            digest_of(asked.canonical()),
+            None,
+        )
 
     return make
 
@@ -208,7 +215,7 @@ def attempt_of(request_of) -> Callable[..., Attempt]:
         made = Attempt(
             attempt_id=number,
             sha256=AUDIO,
-            request_digest=asked.digest(),
+            request_digest=digest_of(asked.canonical()),
             request_text=asked.canonical(),
             number=number,
             media_type="audio/wav",

@@ -30,15 +30,14 @@ from helios_research.api.protocol import ApiRequest
 from helios_research.api.transport import (
     FALLBACK_MEDIA_TYPE,
     MAX_RESPONSE_BYTES,
-    BoundedDecompressor,
     ClientPool,
     Failure,
     RecordingChangedError,
     Response,
     Result,
     Success,
-    TransportError,
     UploadBody,
+    unpacker,
 )
 from helios_research.config import (
     ConnectionSettings,
@@ -210,9 +209,9 @@ class Service:
 
     async def upload(self, url: str, body: UploadBody) -> Result[None]:
         """Upload a recording, from disk and in constant memory."""
-        problem = protocol.upload_url_problem(url, self._connection.base_url)
-        if problem is not None:
-            return protocol.refused_upload_url(problem)
+        refused = protocol.refused_upload_url(url, self._connection.base_url)
+        if refused is not None:
+            return refused
         waits = self._connection.time_outs
         stream = _UploadStream(body, self._readers, waits)
         try:
@@ -223,7 +222,7 @@ class Service:
                 _MAX_UPLOAD_RESPONSE_BYTES,
             )
         except RecordingChangedError as changed:
-            return protocol.recording_changed(str(changed), may_pass=changed.may_pass)
+            return changed.failure
         finally:
             stream.close()
         if isinstance(response, Failure):
@@ -249,8 +248,7 @@ class Service:
             return result
         # A server's own words may repeat the key.
         key = self._connection.api_key.get_secret_value()
-        columns = {name: text.replace(key, "…") for name, text in result.columns.items()}
-        return replace(result, reason=result.reason.replace(key, "…"), columns=columns)
+        return replace(result, reason=result.reason.replace(key, "…"))
 
     async def _exchange(
         self,
@@ -377,20 +375,20 @@ class _UploadURL(httpx.URL):
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> Response:
-    decompressor = BoundedDecompressor(response.headers.get("content-encoding", ""), max_bytes)
+    unpack, body = unpacker(response.headers.get("content-encoding", "")), bytearray()
     # httpx declares an iterator; it is a generator, and left half-read it must be closed here.
     chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
     async with aclosing(chunks):
         async for chunk in chunks:
             try:
-                decompressor.take(chunk)
+                body += unpack(chunk, max_bytes + 1 - len(body))
             except zlib.error as problem:
                 raise httpx.DecodingError(str(problem)) from problem
-            if decompressor.is_full:
+            if len(body) > max_bytes:
                 break
-    body = bytes(decompressor.body[:max_bytes])
-    is_whole = not decompressor.is_full
-    return Response(response.status_code, dict(response.headers), body, is_whole=is_whole)
+    whole = len(body) <= max_bytes
+    headers, kept = dict(response.headers), bytes(body[:max_bytes])
+    return Response(response.status_code, headers, kept, is_whole=whole)
 
 
 def _unanswered(problem: Exception, host: str, proxy: Proxy | None) -> Failure:
@@ -398,12 +396,12 @@ def _unanswered(problem: Exception, host: str, proxy: Proxy | None) -> Failure:
     if doubt is not None:
         return protocol.untrusted(host, doubt, proxy)
     if isinstance(problem, httpx.ConnectTimeout):
-        return protocol.unanswered(TransportError.UNREACHABLE, "it took too long", proxy)
+        return protocol.unanswered(protocol.NO_CONNECTION, "it took too long", proxy)
     if isinstance(problem, TimeoutError | httpx.TimeoutException):
-        return protocol.unanswered(TransportError.TIMED_OUT)
+        return protocol.unanswered(protocol.NO_ANSWER)
     # A proxy that refuses says so with its status, which httpx puts first in its words.
     if proxy is not None and isinstance(problem, httpx.ProxyError) and str(problem)[:3].isdecimal():
         return protocol.unanswered_by_proxy(proxy, host, int(str(problem)[:3]))
     if isinstance(problem, httpx.ConnectError | httpx.ProxyError):
-        return protocol.unanswered(TransportError.UNREACHABLE, system_words(problem), proxy)
-    return protocol.unanswered(TransportError.BROKEN_OFF, system_words(problem))
+        return protocol.unanswered(protocol.NO_CONNECTION, system_words(problem), proxy)
+    return protocol.unanswered(protocol.BROKEN_OFF, system_words(problem))

@@ -35,32 +35,24 @@ def _iso_date(value: Any) -> date:
     try:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
-        message = "not a date in ISO 8601"
-        raise ValueError(message) from None
+        raise ValueError("not a date in ISO 8601") from None
 
 
 def _iso_local_time(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
     try:
         # Python takes a date alone for midnight, which the researcher did not write.
-        date_alone = len(value) <= len("2026-01-31")
-        return datetime.fromisoformat("" if date_alone else value)
+        text = str(value) if isinstance(value, datetime) or len(value) > len("2026-01-31") else ""
+        moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
-        message = "not a date and time in ISO 8601"
-        raise ValueError(message) from None
-
-
-def _without_zone(moment: datetime) -> datetime:
+        raise ValueError("not a date and time in ISO 8601") from None
     if moment.tzinfo is not None:
-        message = "the time must be local, without a time zone"
-        raise ValueError(message)
+        raise ValueError("the time must be local, without a time zone")
     return moment
 
 
 Text = Annotated[str, Field(min_length=1, strict=True)]
 _IsoDate = Annotated[date, BeforeValidator(_iso_date)]
-_LocalTime = Annotated[datetime, BeforeValidator(_iso_local_time), AfterValidator(_without_zone)]
+_LocalTime = Annotated[datetime, BeforeValidator(_iso_local_time)]
 
 
 class RunRequest(BaseModel):
@@ -116,15 +108,10 @@ class RunRequest(BaseModel):
     def write_field(cls, name: str, value: str) -> str | None:
         """Write one field as `canonical` does; None where it cannot have this value."""
         try:
-            return (
-                f'"{_WIRE_NAMES[name]}":{to_json(_validator(name).validate_python(value)).decode()}'
-            )
+            written = to_json(_validator(name).validate_python(value)).decode()
         except ValidationError:
             return None
-
-    def digest(self) -> str:
-        """Identify the request by its content."""
-        return digest_of(self.canonical())
+        return f'"{_WIRE_NAMES[name]}":{written}'
 
     def describe_difference(self, other: Self) -> str:
         """Word what has changed from this request to another."""
@@ -147,11 +134,8 @@ _CANONICAL = sorted(
     [*((n, w) for n, w in _WIRE_NAMES.items() if n not in _USER_FIELDS), ("user", "user")],
     key=itemgetter(1),
 )
-
-
 CANONICAL_ORDER = tuple(name for name, _ in _CANONICAL)
 """The fields in the order of `RunRequest.canonical`, those of ``CANONICAL_USER`` as ``user``."""
-
 CANONICAL_USER = tuple(name for name, _ in _CANONICAL_USER)
 
 
@@ -187,8 +171,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:  # at the very edge of the calendar, where only nonsense is
-        message = "no date and time in UTC"
-        raise ValueError(message) from None
+        raise ValueError("no date and time in UTC") from None
 
 
 _Moment = Annotated[datetime, AfterValidator(_in_utc)]
@@ -335,19 +318,14 @@ WITHOUT_SCORES = _NO_SECTION | {"n_sections": 0, "sections": None}
 """What `ModelRun.flat` gives of a run that has no scores."""
 
 
-class RunResults(ApiResult):
-    """The scored sections; today always one, which spans the recording."""
-
-    sections: tuple[ScoredSection, ...] | None = ()
-
-
-_NOT_FLAT = frozenset({"id", "results", "left_out"})
+_NOT_FLAT = frozenset({"id", "scored", "left_out"})
 
 
 class ModelRun(ApiResult):
     """The status of a model run, its times in UTC, and its scores or its error.
 
-    Status and error code are kept as text, as Helios may add new ones.
+    Status and error code are kept as text, as Helios may add new ones. Today the scores are always in
+    one section, which spans the recording.
     """
 
     id: RunId
@@ -358,13 +336,15 @@ class ModelRun(ApiResult):
     error_code: str | None = None
     error_reason: str | None = None
     warnings: tuple[str, ...] | None = ()
-    results: RunResults | None = None
+    scored: tuple[ScoredSection, ...] | None = Field(
+        default=None, validation_alias=AliasPath("results", "sections")
+    )
     left_out: tuple[str, ...] = Field(default=(), repr=False)
 
     @property
     def sections(self) -> tuple[ScoredSection, ...]:
         """The scored sections; none unless the run is complete."""
-        return (self.results.sections or ()) if self.results else ()
+        return self.scored or ()
 
     @property
     def is_complete(self) -> bool:
@@ -390,19 +370,16 @@ class ModelRun(ApiResult):
 
     def flat(self) -> dict[str, Any]:
         """Give the run as a flat row."""
-        sections = self.sections
-        given = self.__dict__.items()
+        sections = [section.flat() for section in self.sections]
         left_out = [f"Left out: {self.impossible}."] if self.impossible else []
-        return (
-            {name: value for name, value in given if name not in _NOT_FLAT}
-            | {
-                "model_run_id": self.id,
-                "warnings": [*(self.warnings or ()), *left_out],
-                "n_sections": len(sections),
-                "sections": [section.flat() for section in sections] if len(sections) > 1 else None,
-            }
-            | (sections[0].flat() if len(sections) == 1 else _NO_SECTION)
-        )
+        return {
+            **{name: value for name, value in self.__dict__.items() if name not in _NOT_FLAT},
+            "model_run_id": self.id,
+            "warnings": [*(self.warnings or ()), *left_out],
+            "n_sections": len(sections),
+            "sections": sections if len(sections) > 1 else None,
+            **(sections[0] if len(sections) == 1 else _NO_SECTION),
+        }
 
 
 def flatten_result(raw: Mapping[str, Any] | str | bytes) -> dict[str, Any]:

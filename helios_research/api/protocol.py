@@ -32,12 +32,9 @@ from helios_research.api.transport import (
     Response,
     Result,
     Success,
-    TransportError,
 )
 from helios_research.codes import (
     ANSWER_MIXED_UP,
-    RECORDING_CHANGED,
-    RECORDING_UNREACHABLE,
     TIMED_OUT,
     UNREACHABLE,
     UNREADABLE_ANSWER,
@@ -56,16 +53,11 @@ KEY_HEADER = "x-api-key"
 # RFC 9110 and 6585 mean them. 403 is also how an AWS gateway answers a key or an address that it does
 # not know, and 402 the answer to an account without credit.
 _COULD_NOT_ANSWER = (FailureKind.RETRY, "Helios could not answer.")
-_KEY_REFUSED = (FailureKind.ACCOUNT, "Helios refuses the API key.")
+_UNPAID = "Helios asks for payment: the account has no credit for more runs. Ask thymia."
 _MEANINGS = {
-    401: _KEY_REFUSED,
-    402: (
-        FailureKind.REFUSED,
-        "Helios asks for payment: the account has no credit for more runs. Ask thymia.",
-    ),
-    403: _KEY_REFUSED,
-    408: _COULD_NOT_ANSWER,
-    425: _COULD_NOT_ANSWER,
+    **dict.fromkeys((401, 403), (FailureKind.ACCOUNT, "Helios refuses the API key.")),
+    402: (FailureKind.REFUSED, _UNPAID),
+    **dict.fromkeys((408, 425), _COULD_NOT_ANSWER),
     429: (FailureKind.RATE_LIMITED, "Helios asks to slow down."),
 }
 _ROW_STATUSES = frozenset({400, 409, 413, 422})
@@ -238,10 +230,8 @@ def _meaning_of(response: Response) -> tuple[FailureKind, str] | None:
         reason = "The quota of this account is used up. Ask thymia when it is renewed."
         return FailureKind.REFUSED, reason
     if response.status == HTTPStatus.FORBIDDEN and response.is_web_page:
-        return (
-            FailureKind.RETRY,
-            "A firewall refuses the request: ask those who run it to allow Helios.",
-        )
+        reason = "A firewall refuses the request: ask those who run it to allow Helios."
+        return FailureKind.RETRY, reason
     failed = _COULD_NOT_ANSWER if response.status >= 500 else None
     return _MEANINGS.get(response.status, failed)
 
@@ -288,8 +278,7 @@ def _rejected(response: Response, now: datetime, request: RunRequest) -> Failure
     if not columns:
         return _failure(FailureKind.ROW, response, "Helios did not accept the request.", now)
     listed = "; ".join(f"{column}: {message}" for column, message in columns.items())
-    failure = _failure(FailureKind.ROW, response, f"Helios did not accept {listed}.", now)
-    return replace(failure, columns=columns)
+    return _failure(FailureKind.ROW, response, f"Helios did not accept {listed}.", now)
 
 
 # --- answers of the upload host -----------------------------------------------------------------
@@ -308,10 +297,8 @@ def read_upload(response: Response, now: datetime) -> Result[None]:
     if code == _CLOCK_CODE:
         kind, reason = FailureKind.REFUSED, _wrong_clock(response, now)
     elif _EXPIRED_UPLOAD.search(response.body):
-        kind, reason = (
-            FailureKind.URL_EXPIRED,
-            "The upload host says that its upload URL has expired",
-        )
+        kind = FailureKind.URL_EXPIRED
+        reason = "The upload host says that its upload URL has expired"
     # A page in place of the host's own XML is something on the way that lets no such file through.
     elif code == _TOO_LARGE_CODE or (
         status in _REFUSED_RECORDING_STATUSES and (code or not response.is_web_page)
@@ -333,6 +320,14 @@ def _wrong_clock(response: Response, now: datetime) -> str:
     )
 
 
+def refused_upload_url(url: str, base_url: str) -> Failure | None:
+    """Give the failure for an upload URL to which a recording must not be sent."""
+    problem = upload_url_problem(url, base_url)
+    if problem is None:
+        return None
+    return Failure(FailureKind.NOT_HELIOS, UNREADABLE_ANSWER, f"its upload URL {problem}")
+
+
 def upload_url_problem(url: str, base_url: str) -> str | None:
     """Say why a recording must not be sent to an upload URL."""
     try:
@@ -350,46 +345,38 @@ def upload_url_problem(url: str, base_url: str) -> str | None:
     return None
 
 
-def refused_upload_url(problem: str) -> Failure:
-    """Give the failure for an upload URL that `upload_url_problem` has something against."""
-    return Failure(FailureKind.NOT_HELIOS, UNREADABLE_ANSWER, f"its upload URL {problem}")
-
-
-def recording_changed(reason: str, *, may_pass: bool) -> Failure:
-    """Give the failure for a recording that is not what it was, or cannot be read at the moment."""
-    if may_pass:
-        return Failure(FailureKind.RETRY, RECORDING_UNREACHABLE, reason)
-    return Failure(FailureKind.CHANGED, RECORDING_CHANGED, reason)
-
-
 # --- answers that never came --------------------------------------------------------------------
 
 
-def unanswered(error: TransportError, detail: str = "", proxy: Proxy | None = None) -> Failure:
-    """Classify a request that got no complete answer."""
+NO_ANSWER = "No complete answer came in time"
+NO_CONNECTION = "No connection could be made"
+BROKEN_OFF = "The connection broke off before the answer was complete"
+
+
+def unanswered(what: str, detail: str = "", proxy: Proxy | None = None) -> Failure:
+    """Classify a request that got no complete answer: one of the three above."""
     said = f": {detail}" if detail else ""
     through = f" through the proxy {proxy}" if proxy else ""
-    code = TIMED_OUT if error is TransportError.TIMED_OUT else UNREACHABLE
-    return Failure(FailureKind.RETRY, code, f"{error.value.capitalize()}{through}{said}.")
+    code = TIMED_OUT if what == NO_ANSWER else UNREACHABLE
+    return Failure(FailureKind.RETRY, code, f"{what}{through}{said}.")
 
 
 def unanswered_by_proxy(proxy: Proxy, host: str, status: int) -> Failure:
     """Classify a proxy's refusal to connect to a host."""
-    answered = f"The proxy {proxy}"
+    kind = FailureKind.NETWORK if 400 <= status < 500 else FailureKind.RETRY
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        reason = (
-            f"{answered} asks for a user name and a password (HTTP 407), or does not take those that "
-            f"it gets. Set them in its address: {PROXY_EXAMPLE}."
+        words = (
+            "asks for a user name and a password (HTTP 407), or does not take those that it gets. Set "
+            f"them in its address: {PROXY_EXAMPLE}."
         )
-    elif 400 <= status < 500:
-        reason = (
-            f"{answered} refuses to connect to {host} (HTTP {status}). Ask those who run it, such as "
-            f"your IT department, to allow {host}."
+    elif kind is FailureKind.NETWORK:
+        words = (
+            f"refuses to connect to {host} (HTTP {status}). Ask those who run it, such as your IT "
+            f"department, to allow {host}."
         )
     else:
-        reason = f"{answered} could not connect to {host} (HTTP {status})."
-        return Failure(FailureKind.RETRY, UNREACHABLE, reason)
-    return Failure(FailureKind.NETWORK, UNREACHABLE, reason)
+        words = f"could not connect to {host} (HTTP {status})."
+    return Failure(kind, UNREACHABLE, f"The proxy {proxy} {words}")
 
 
 def untrusted(host: str, doubt: str, proxy: Proxy | None = None) -> Failure:

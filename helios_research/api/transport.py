@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import Enum, StrEnum
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +17,12 @@ from urllib.parse import urlsplit
 from pydantic.alias_generators import to_snake
 from pydantic_core import from_json
 
-from helios_research.codes import ANSWER_MIXED_UP, UNREADABLE_ANSWER
+from helios_research.codes import (
+    ANSWER_MIXED_UP,
+    RECORDING_CHANGED,
+    RECORDING_UNREACHABLE,
+    UNREADABLE_ANSWER,
+)
 from helios_research.errors import (
     AccountError,
     HeliosResearchError,
@@ -35,28 +40,19 @@ T = TypeVar("T")
 class FailureKind(StrEnum):
     """What a failure asks of the caller."""
 
-    RETRY = "retry"
-    """Try again: it may succeed later."""
-    RATE_LIMITED = "rate limited"
-    """Try again later, and slow down everything that goes to the API."""
-    ROW = "row"
-    """This recording's metadata is not accepted; the others are not concerned."""
-    ACCOUNT = "account"
-    """The key is refused: stop, nothing is to be marked as failed."""
-    GONE = "gone"
-    """The service does not have the run, or no longer."""
-    URL_EXPIRED = "url expired"
-    """The upload host does not take this upload URL any more."""
-    UPLOAD_REFUSED = "upload refused"
-    """The upload host refuses the upload, and another run would change nothing."""
-    REFUSED = "refused"
-    """Everything is refused until something is put right: stop, as below."""
-    NOT_HELIOS = "not helios"
-    """Something else answers: stop, nothing is to be marked as failed."""
-    NETWORK = "network"
-    """A proxy or a certificate on the way has to be set right: stop, as above."""
-    CHANGED = "changed"
-    """The recording's bytes are not the expected ones or cannot be read; nothing was uploaded."""
+    RETRY = "retry"  # it may succeed later
+    RATE_LIMITED = "rate limited"  # as RETRY, and everything that goes to the API slows down
+    # These concern one recording.
+    ROW = "row"  # its metadata is not accepted
+    GONE = "gone"  # the service does not have its run, or no longer
+    URL_EXPIRED = "url expired"  # the upload host does not take its upload URL any more
+    UPLOAD_REFUSED = "upload refused"  # the upload host refuses it, as it would in another run
+    CHANGED = "changed"  # its bytes are not the expected ones or cannot be read; none were uploaded
+    # These end a submission, and no recording is marked as failed.
+    ACCOUNT = "account"  # the key is refused
+    REFUSED = "refused"  # everything is, until something is put right
+    NOT_HELIOS = "not helios"  # something else answers
+    NETWORK = "network"  # a proxy or a certificate on the way has to be set right
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,67 +74,43 @@ class Failure:
     code: str
     reason: str
     retry_after_s: float | None = None
-    columns: dict[str, str] = field(default_factory=dict)
     status: int | None = None
 
     def as_error(self, base_url: str, *, key_worked: bool = False) -> ServiceError:
         """Turn the failure into the error that ends a submission."""
         if self.kind is FailureKind.ACCOUNT:
             return AccountError(base_url, self.status or 401, worked=key_worked)
-        if self.kind in _REFUSALS:
+        if self.kind in {
+            *(FailureKind.REFUSED, FailureKind.RATE_LIMITED),
+            *(FailureKind.UPLOAD_REFUSED, FailureKind.URL_EXPIRED),
+        }:
             return RefusedError(f"{self.reason.rstrip('.')}.")
-        if self.kind is FailureKind.NOT_HELIOS or self.code in _NOT_OF_HELIOS:
+        # An answer came, so the service is there; what came is not its answer.
+        not_of_helios = self.code in {UNREADABLE_ANSWER, ANSWER_MIXED_UP}
+        if self.kind is FailureKind.NOT_HELIOS or not_of_helios:
             return NotHeliosError(base_url, self.reason.rstrip("."))
         if self.kind is FailureKind.NETWORK:
             return NetworkError(self.reason)
         return UnreachableError(base_url, self.reason, answers=self.status is not None)
 
 
-_REFUSALS = frozenset(
-    {
-        FailureKind.REFUSED,
-        FailureKind.UPLOAD_REFUSED,
-        FailureKind.URL_EXPIRED,
-        FailureKind.RATE_LIMITED,
-    }
-)
-# An answer came, so the service is there; what came is not its answer.
-_NOT_OF_HELIOS = frozenset({UNREADABLE_ANSWER, ANSWER_MIXED_UP})
-
 Result: TypeAlias = Success[T] | Failure
 
 
-_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 # zlib's own sign for: find out whether it is gzip's form or zlib's.
 _EITHER_FORM = 32 + zlib.MAX_WBITS
 
 
-class BoundedDecompressor:
-    """Takes an answer piece by piece, and keeps so many bytes of what is packed in it.
+def unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Give what unpacks an answer piece by piece, to at most so many bytes (not 0).
 
     Answers are asked for as they are, but something on the way may pack them all the same, and 64 kB
-    of it may hold 64 MB: httpx would unpack a piece as a whole before this package could stop it. Other
-    ways of packing than these are left as they are, and then no JSON is found in them.
+    of it may hold 64 MB, which httpx would unpack as a whole. What is packed in another way than
+    these is left as it is, and then no JSON is found in it.
     """
-
-    def __init__(self, encoding: str, most: int) -> None:
-        self._most = most
-        is_packed = encoding.strip().lower() in _PACKED
-        self._inflater = zlib.decompressobj(_EITHER_FORM) if is_packed else None
-        self.body = bytearray()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is more than may be kept."""
-        return len(self.body) > self._most
-
-    def take(self, piece: bytes) -> None:
-        """Take the next piece; what no longer fits is left out."""
-        left = self._most + 1 - len(self.body)
-        # To the inflater 0 means: without limit.
-        if left > 0:
-            whole = self._inflater.decompress(piece, left) if self._inflater else piece
-            self.body += whole[:left]
+    if encoding.strip().lower() in {"gzip", "x-gzip", "deflate"}:
+        return zlib.decompressobj(_EITHER_FORM).decompress
+    return lambda piece, most: piece[:most]
 
 
 # An answer with one section is about 1 kB, and a transcript of 3 minutes a few kB more.
@@ -171,8 +143,7 @@ class Response:
 
     @property
     def is_of_gateway(self) -> bool:
-        """Whether an error is of something in front of Helios, and so no verdict of Helios'."""
-        # AWS' gateways send a message and nothing else.
+        """Whether an error is of something in front of Helios; AWS' gateways send a message alone."""
         return self.is_web_page or not self.body or set(self._object()) == {"message"}
 
     @property
@@ -338,14 +309,6 @@ class ClientPool(Generic[L]):
             await self._idle.pop().aclose()
 
 
-class TransportError(Enum):
-    """Why no answer came, in words for a sentence about the server."""
-
-    TIMED_OUT = "no complete answer came in time"
-    UNREACHABLE = "no connection could be made"
-    BROKEN_OFF = "the connection broke off before the answer was complete"
-
-
 FALLBACK_MEDIA_TYPE = "application/octet-stream"
 
 _DIFFERENT = (
@@ -355,14 +318,17 @@ _DIFFERENT = (
 
 
 class RecordingChangedError(Exception):
-    """The bytes are not the expected ones, or cannot be read; ``may_pass`` where they may be later.
+    """The bytes are not the expected ones, or cannot be read (at the moment, where it ``may_pass``).
 
     Raised inside an upload, before the last of its bytes is given out.
     """
 
     def __init__(self, reason: str, *, may_pass: bool = False) -> None:
         super().__init__(reason)
-        self.may_pass = may_pass
+        kind, code = FailureKind.CHANGED, RECORDING_CHANGED
+        if may_pass:
+            kind, code = FailureKind.RETRY, RECORDING_UNREACHABLE
+        self.failure = Failure(kind, code, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from helios_research.api.transport import (
     Response,
     Result,
     Success,
-    TransportError,
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -369,10 +368,6 @@ def test_rejected_metadata_is_explained_by_column() -> None:
         {"loc": ["body", "tags", 0, "value"], "msg": "Input should be a valid string"},
     ]
     answer = failure(READERS["create"](reply(422, {"detail": detail})))
-    assert answer.columns == {
-        "date_of_birth": "Input should be a valid date",
-        "arm": "Input should be a valid string",
-    }
     assert answer.reason == (
         "Helios did not accept date_of_birth: Input should be a valid date; "
         "arm: Input should be a valid string."
@@ -386,7 +381,6 @@ def test_a_refusal_by_a_gateway_in_between_is_no_verdict_on_the_recording(body: 
 
 def test_a_rejection_without_field_messages_quotes_what_was_said() -> None:
     answer = failure(READERS["create"](reply(400, {"detail": "Too many tags"})))
-    assert answer.columns == {}
     assert answer.reason == "Helios did not accept the request. It says: Too many tags"
 
 
@@ -489,13 +483,13 @@ def test_a_run_with_an_unsafe_upload_url_is_not_from_helios() -> None:
 @pytest.mark.parametrize(
     ("trouble", "kind", "code"),
     [
-        (TransportError.TIMED_OUT, FailureKind.RETRY, "TIMED_OUT"),
-        (TransportError.UNREACHABLE, FailureKind.RETRY, "UNREACHABLE"),
-        (TransportError.BROKEN_OFF, FailureKind.RETRY, "UNREACHABLE"),
+        (protocol.NO_ANSWER, FailureKind.RETRY, "TIMED_OUT"),
+        (protocol.NO_CONNECTION, FailureKind.RETRY, "UNREACHABLE"),
+        (protocol.BROKEN_OFF, FailureKind.RETRY, "UNREACHABLE"),
     ],
 )
 def test_an_answer_that_never_came_is_classified_too(
-    trouble: TransportError, kind: FailureKind, code: str
+    trouble: str, kind: FailureKind, code: str
 ) -> None:
     answer = protocol.unanswered(trouble, "why")
     assert (answer.kind, answer.code, answer.status) == (kind, code, None)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from helios_research.api.transport import (
     MAX_RETRY_AFTER_S,
-    BoundedDecompressor,
     Failure,
     FailureKind,
     Response,
     Success,
+    unpacker,
 )
 from helios_research.errors import (
     AccountError,
@@ -176,34 +176,31 @@ PACKING = {"gzip": gzip.compress, "x-gzip": gzip.compress, "Deflate ": zlib.comp
     st.integers(1, 9_000),
 )
 def test_what_fits_is_unpacked_whole_in_whatever_pieces_it_comes(data, encoding, size, most):
-    decompressor = BoundedDecompressor(encoding, most)
-    packed = PACKING[encoding](data)
+    unpack, packed, body = unpacker(encoding), PACKING[encoding](data), b""
     for start in range(0, len(packed), size):
-        decompressor.take(packed[start : start + size])
-    assert decompressor.body == data[: most + 1]
-    assert decompressor.is_full == (len(data) > most)
+        if len(body) < most:
+            body += unpack(packed[start : start + size], most - len(body))
+    assert body == data[:most]
 
 
 def test_a_way_of_packing_that_is_not_known_is_left_as_it_is():
-    decompressor = BoundedDecompressor("br", 100)
-    decompressor.take(b"\x0b\x02\x80")
-    assert decompressor.body == b"\x0b\x02\x80"
+    assert unpacker("br")(b"\x0b\x02\x80", 100) == b"\x0b\x02\x80"
 
 
 def test_what_is_not_packed_as_it_says_is_an_error():
     with pytest.raises(zlib.error):
-        BoundedDecompressor("gzip", 100).take(b'{"id": "lab"}')
+        unpacker("gzip")(b'{"id": "lab"}', 100)
 
 
 def test_a_piece_that_holds_gigabytes_takes_no_more_memory_than_what_is_kept():
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     piece = b"".join(packer.compress(bytes(2**20)) for _ in range(200)) + packer.flush()
-    decompressor = BoundedDecompressor("gzip", 2**20)
+    unpack = unpacker("gzip")
     tracemalloc.start()
-    decompressor.take(piece)
+    body = unpack(piece, 2**20)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert decompressor.is_full
+    assert len(body) == 2**20
     assert peak < 8 * 2**20
 
 

@@ -42,7 +42,7 @@ def test_rows_written_together_are_what_the_model_writes_of_each(rows, tags) -> 
         values = cohort.tag_values.loc[row.position].dropna().to_dict()
         asked = RunRequest.model_validate(fields | {"tags": values}) if valid else None
         assert row.request_text == (asked and asked.canonical())
-        assert row.digest == (asked and asked.digest())
+        assert row.digest == (asked and digest_of(asked.canonical()))
         assert row.request == asked
         assert (row.rejection is None) or not valid or row.rejection.error_code == NO_FILE
     assert RowRequests(cohort).digests().to_pylist() == [row.digest for row in made]
