@@ -1,7 +1,6 @@
 """A ledger's files: its database, connections to it, and the lock that lets one process write."""
 
 import errno
-import json
 import os
 import re
 import shlex
@@ -11,12 +10,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
+from pydantic import AwareDatetime, TypeAdapter
 
 from helios_research._util.files import is_open_to_others, remove_temporary_files, replaced
 from helios_research._util.text import in_local_time
@@ -177,9 +177,8 @@ def checkpoint(connection: sqlite3.Connection) -> None:
         living = [(attempt_id, SecretUrl(url)) for attempt_id, url in rows]
         # Without WHERE: this is the form of DELETE that clears pages instead of rows.
         connection.execute("DELETE FROM upload_urls")
-        connection.executemany(
-            "INSERT INTO upload_urls (attempt_id, upload_url) VALUES (?, ?)", living
-        )
+        put = "INSERT INTO upload_urls (attempt_id, upload_url) VALUES (?, ?)"
+        connection.executemany(put, living)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
@@ -188,7 +187,7 @@ def checkpoint(connection: sqlite3.Connection) -> None:
 
 
 def vacuum(connection: sqlite3.Connection) -> bool:
-    """Write the whole file anew, so that nothing of what was deleted is left in it or its WAL."""
+    """Write the file anew, so that nothing deleted is left in it or its WAL (where no one reads it)."""
     # Otherwise a copy of the whole ledger would lie in the system's folder for temporary files.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("VACUUM")
@@ -265,8 +264,11 @@ class Holder:
 
     pid: int
     host: str
-    since: datetime
-    seen: datetime
+    since: AwareDatetime
+    seen: AwareDatetime
+
+
+_HOLDER = TypeAdapter(Holder)
 
 
 class StudyLock:
@@ -325,7 +327,7 @@ class StudyLock:
         # Only the holder of the lock comes here.
         remove_temporary_files(path)
         with replaced(path) as unfinished:
-            unfinished.write_text(json.dumps(asdict(self._me), default=datetime.isoformat))
+            unfinished.write_bytes(_HOLDER.dump_json(self._me))
 
     def release(self) -> None:
         """Give the right back; safe to call twice."""
@@ -351,12 +353,8 @@ def holder_of(folder: Path) -> Holder | None:
 
 def _signed(folder: Path) -> Holder | None:
     try:
-        known = json.loads((folder / HOLDER_NAME).read_text(encoding="utf-8"))
-        since, seen = (
-            datetime.fromisoformat(known[name]).astimezone() for name in ("since", "seen")
-        )
-        return Holder(int(known["pid"]), str(known["host"]), since, seen)
-    except (OSError, ValueError, KeyError, TypeError):
+        return _HOLDER.validate_json((folder / HOLDER_NAME).read_bytes())
+    except (OSError, ValueError):
         # The holder is between taking the lock and signing it, or has just gone.
         return None
 
@@ -367,11 +365,9 @@ def _may_live(holder: Holder) -> bool:
         return True
     try:
         os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        # It is there, and someone else's.
-        return True
+    except OSError as error:
+        # Any other means that it is there, and someone else's.
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

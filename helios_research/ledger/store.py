@@ -6,7 +6,7 @@ import os
 import sqlite3
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -144,11 +144,11 @@ class Ledger(LedgerReader):
 
     async def put_setting(self, name: str, value: Any) -> None:
         """Keep a setting of the study."""
-        await self._writer.write(partial(schema.put_setting, name, schema.to_json(value)))
+        await self._writer.write(_storing(schema.SETTING, [(name, schema.to_json(value))]))
 
     def put_setting_blocking(self, name: str, value: Any) -> None:
         """Keep a setting of the study, from code that is not async."""
-        self._writer.write_blocking(partial(schema.put_setting, name, schema.to_json(value)))
+        self._writer.write_blocking(_storing(schema.SETTING, [(name, schema.to_json(value))]))
 
     def store_checks(
         self, settings: str, checks: Iterable[tuple[str, str, Mapping[str, Any]]]
@@ -158,7 +158,7 @@ class Ledger(LedgerReader):
             (os.fsencode(location), settings, stamp, schema.to_json(facts))
             for location, stamp, facts in checks
         ]
-        self._writer.write_blocking(partial(schema.store_checks, rows))
+        self._writer.write_blocking(_storing(schema.CHECK, rows))
 
     def remove(self, removal: records.Removal) -> bool:
         """Remove a participant for good, and leave marks by which they are known again.
@@ -185,20 +185,25 @@ class Ledger(LedgerReader):
 
 Value = TypeVar("Value")
 
+
+def _storing(statement: str, rows: Sequence[Sequence[Any]]) -> Callable[[sqlite3.Connection], None]:
+    def store(connection: sqlite3.Connection) -> None:
+        connection.executemany(statement, rows)
+
+    return store
+
+
 # Bounds the time that the first of a group waits for the last.
 _MOST_IN_A_GROUP = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Write:
+    """A piece of work, who waits for it, and in the end what came of it."""
+
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any] | Future[Any]
     loop: asyncio.AbstractEventLoop | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    write: _Write
     value: Any = None
     error: Exception | None = None
 
@@ -253,7 +258,8 @@ class GroupWriter:
     def _run(self) -> None:
         while (write := self._next()) is not None:
             group, is_last = self._gather(write)
-            _settle(self._perform(group))
+            self._perform(group)
+            _settle(group)
             if is_last:
                 return
 
@@ -277,24 +283,25 @@ class GroupWriter:
             group.append(write)
         return group, False
 
-    def _perform(self, group: list[_Write]) -> list[_Written]:
+    def _perform(self, group: list[_Write]) -> None:
         try:
-            values = self._transact(group)
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._renew()
+            for write in group:
+                write.value = write.work(self._connection)
+            self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
             self._roll_back()
-            if len(group) == 1 or study_error(error, self._path):
-                return [_Written(write, error=self._worded(error)) for write in group]
-            # One of them is at fault: halving finds it in few transactions and keeps the order.
-            middle = len(group) // 2
-            return self._perform(group[:middle]) + self._perform(group[middle:])
-        return [_Written(write, value) for write, value in zip(group, values, strict=True)]
-
-    def _transact(self, group: list[_Write]) -> list[Any]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._renew()
-        values = [write.work(self._connection) for write in group]
-        self._connection.execute("COMMIT")
-        return values
+            if len(group) > 1 and study_error(error, self._path) is None:
+                # One of them is at fault: halving finds it in few transactions and keeps the order.
+                self._perform(group[: len(group) // 2])
+                self._perform(group[len(group) // 2 :])
+                return
+            for write in group:
+                # Each waiter gets one of its own: tracebacks grow in an exception as it is raised.
+                write.error = study_error(error, self._path) or error
+                if write.error is not error:
+                    write.error.__cause__ = error
 
     def _roll_back(self) -> None:
         try:
@@ -303,37 +310,28 @@ class GroupWriter:
             # The next transaction cannot begin then, and its waiters hear of it.
             _LOGGER.warning("A transaction of %s could not be undone: %s", self._path, error)
 
-    def _worded(self, error: Exception) -> Exception:
-        worded = study_error(error, self._path)
-        if worded is None:
-            return error
-        # Each waiter gets one of its own: tracebacks grow in an exception as it is raised.
-        worded.__cause__ = error
-        return worded
 
-
-def _settle(outcomes: list[_Written]) -> None:
-    by_loop: defaultdict[asyncio.AbstractEventLoop | None, list[_Written]] = defaultdict(list)
-    for outcome in outcomes:
-        by_loop[outcome.write.loop].append(outcome)
-    for loop, group in by_loop.items():
+def _settle(group: list[_Write]) -> None:
+    by_loop = defaultdict[asyncio.AbstractEventLoop | None, list[_Write]](list)
+    for write in group:
+        by_loop[write.loop].append(write)
+    for loop, writes in by_loop.items():
         if loop is None:
-            _resolve(group)
+            _resolve(writes)
             continue
         try:
             # One call for the whole group: waking a loop costs more than resolving a future.
-            loop.call_soon_threadsafe(_resolve, group)
+            loop.call_soon_threadsafe(_resolve, writes)
         except RuntimeError:
             # The loop was closed, and its waiters with it; what they asked for is on the disk.
-            _LOGGER.debug("%d writes were not waited for to the end.", len(group))
+            _LOGGER.debug("%d writes were not waited for to the end.", len(writes))
 
 
-def _resolve(outcomes: list[_Written]) -> None:
-    for outcome in outcomes:
-        future = outcome.write.future
-        if future.done():  # its waiter was cancelled
+def _resolve(writes: list[_Write]) -> None:
+    for write in writes:
+        if write.future.done():  # its waiter was cancelled
             continue
-        if outcome.error is None:
-            future.set_result(outcome.value)
+        if write.error is None:
+            write.future.set_result(write.value)
         else:
-            future.set_exception(outcome.error)
+            write.future.set_exception(write.error)

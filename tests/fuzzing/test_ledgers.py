@@ -22,7 +22,7 @@ from helios_research.errors import (
 )
 from helios_research.ledger import Ledger
 from helios_research.ledger.checksums import register
-from helios_research.ledger.schema import APPLICATION_ID, MIGRATIONS
+from helios_research.ledger.schema import MIGRATIONS
 from helios_research.ledger.storage import DATABASE_NAME
 
 PAGE_BYTES = 4_096
@@ -183,21 +183,6 @@ def test_a_newer_ledger_is_left_alone_with_a_sentence(copy_of) -> None:
     with pytest.raises(StudyVersionError, match="newer version of helios_research"):
         hr.Study(folder).results()
     assert (folder / DATABASE_NAME).read_bytes() == before
-
-
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_an_older_ledger_is_migrated_and_read(tmp_path, finished_study, version) -> None:
-    folder = tmp_path / "old"
-    folder.mkdir(mode=0o700)
-    with closing(sqlite3.connect(folder / DATABASE_NAME)) as connection:
-        register(connection)
-        for statements in MIGRATIONS[:version]:
-            connection.executescript(statements)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {version}")
-    shutil.copy(finished_study / "cohort.parquet", folder)
-    results = hr.Study(folder).results()
-    assert results["outcome"].tolist() == ["pending", "pending", "pending", "invalid"]
 
 
 def test_a_database_of_another_program_is_said_and_left_alone(copy_of) -> None:

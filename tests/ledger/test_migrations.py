@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helios_research.errors import StudyDamagedError, StudyVersionError
-from helios_research.ledger import Ledger, NewAttempt, State, checksums, invitation_to, schema
+from helios_research.ledger import Ledger, NewAttempt, State, schema
 from helios_research.ledger.schema import MIGRATIONS, migrate, version_of
 from helios_research.ledger.storage import connect_writer
 
@@ -67,49 +67,6 @@ async def test_an_older_ledger_is_migrated_before_it_is_only_read(
         assert [attempt.state for attempt in reader.attempts()] == [State.CREATING]
     with connected(tmp_path / "helios.sqlite") as connection:
         assert version_of(connection, tmp_path) == len(MIGRATIONS) + 1
-
-
-async def test_a_run_that_two_recordings_were_put_to_is_scored_for_neither(
-    tmp_path: Path, new_attempt: Callable[..., NewAttempt], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before run ids were unique, a repeated answer could give two recordings the same one."""
-    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:2])
-    monkeypatch.setattr(checksums, "repair", lambda _connection: [])
-    with Ledger.open(tmp_path) as ledger:
-        for number, run in enumerate(["own", "shared", "shared"], start=1):
-            key = (await ledger.begin(new_attempt(number))).attempt_id
-            await ledger.advance(key, State.CREATED, model_run_id=run)
-            await ledger.advance(key, State.SCORED, answer={"id": run})
-    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
-    with Ledger.open(tmp_path) as ledger:
-        own, *others = ledger.attempts()
-        assert (own.state, own.error_code) == (State.SCORED, None)
-        assert [other.model_run_id for other in others] == ["shared", None]
-        for other in others:
-            assert (other.state, other.error_code) == (State.FAILED, "ANSWER_MIXED_UP")
-            assert other.error_reason == (
-                "Helios gave the run shared to several recordings, so its scores are not used."
-            )
-            assert ledger.transitions(other.attempt_id)[-1].state is State.FAILED
-        assert len(dict(ledger.answers())) == 3
-
-
-async def test_a_ledger_from_before_invitations_takes_them_and_no_state_that_there_is_not(
-    tmp_path: Path, new_attempt: Callable[..., NewAttempt], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:4])
-    with Ledger.open(tmp_path) as ledger:
-        before = await ledger.begin(new_attempt())
-    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
-    with Ledger.open(tmp_path) as ledger:
-        assert ledger.attempts() == [before]
-        invited = await ledger.begin(new_attempt(sha256=invitation_to("P07")))
-        assert invited.state is State.INVITING
-    with connected(tmp_path / "helios.sqlite") as connection:
-        with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-            connection.execute("UPDATE attempts SET state = 'lent'")
-        connection.rollback()
-        assert not checksums.is_damaged(connection)
 
 
 def test_a_migration_that_fails_half_way_leaves_the_version_before(
