@@ -18,6 +18,9 @@ MOST_UPLOADS = Parallel().uploads
 """Uploads for which a client keeps connections; more would only wait for each other."""
 
 _ABOVE_0 = Field(gt=0, allow_inf_nan=False, description="a number above 0")
+_AT_LEAST_1 = Field(ge=1, description="a whole number of at least 1")
+_UPLOADS = Field(ge=1, le=MOST_UPLOADS, description=f"a whole number from 1 to {MOST_UPLOADS}")
+_SHARE = Field(gt=0, le=1, allow_inf_nan=False, description="a number above 0 and up to 1, or None")
 
 
 class SubmitOptions(DecisionOptions):
@@ -31,21 +34,13 @@ class SubmitOptions(DecisionOptions):
 
     ask_invited: YesNo = False
     rate: Annotated[float | None, _ABOVE_0] = None
-    max_in_flight: Annotated[
-        int | None, Field(ge=1, description="a whole number of at least 1")
-    ] = None
+    max_in_flight: Annotated[int | None, _AT_LEAST_1] = None
     poll_floor_s: Annotated[float, _ABOVE_0] = 3.0
     transcripts: YesNo = False
-    uploads: Annotated[
-        int,
-        Field(ge=1, le=MOST_UPLOADS, description=f"a whole number from 1 to {MOST_UPLOADS}"),
-    ] = MOST_UPLOADS
+    uploads: Annotated[int, _UPLOADS] = MOST_UPLOADS
     deadline_s: Annotated[float, _ABOVE_0] = 1800.0
     patience: Annotated[float, _ABOVE_0] = 600.0
-    stop_at_error_rate: Annotated[
-        float | None,
-        Field(gt=0, le=1, allow_inf_nan=False, description="a number above 0 and up to 1, or None"),
-    ] = 0.9
+    stop_at_error_rate: Annotated[float | None, _SHARE] = 0.9
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> Self:
@@ -65,18 +60,15 @@ class SubmitOptions(DecisionOptions):
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             if name not in cls.model_fields:
-                message = f"A submission has no option {name!r}."
-                raise TypeError(message) from None
+                raise TypeError(f"A submission has no option {name!r}.") from None
             expected = cls.model_fields[name].description or ""
             raise ConfigError.setting(name, given[name], expected) from None
 
 
+# Longest wait that is left to the event loop's own timer (our choice). It counts on CLOCK_MONOTONIC,
+# which stops while a Linux machine is suspended: after a laptop was closed for two hours, a wait of
+# 120 s would still have 120 s to go.
 LONGEST_NAP_S = 5.0
-"""Longest wait that is left to the event loop's own timer, in seconds (our choice).
-
-The loop counts on ``CLOCK_MONOTONIC``, which stops while a Linux machine is suspended:
-after a laptop was closed for two hours, a wait of 120 s would still have 120 s to go.
-"""
 
 _COUNTS_SLEEP = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
 

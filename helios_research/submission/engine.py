@@ -28,7 +28,7 @@ from helios_research.errors import (
     StudyStorageError,
 )
 from helios_research.ledger import Attempt, Ledger, Setting
-from helios_research.state.rows import Row
+from helios_research.state.rows import Job, Row
 from helios_research.state.status import Progress, RowStatus, outcome_of
 from helios_research.submission import Clock, SubmitOptions
 from helios_research.submission.background import REFRESH_S
@@ -47,26 +47,20 @@ from helios_research.submission.work_queue import Inspector, NotSent, WorkItem, 
 
 _log = logging.getLogger(__name__)
 
-# Seconds' worth of requests in flight: enough to keep the budget filled while runs are
-# processed, few enough that every answer is fetched soon after it is there (measured by
-# benchmarks/pacing_simulation.py).
+# Seconds' worth of requests in flight: enough to keep the budget filled while runs are processed, few
+# enough that every answer is fetched soon (measured by benchmarks/pacing_simulation.py).
 WINDOW_S = 20.0
 SMALLEST_WINDOW = 16
-LOOK_AGAIN_S = 1.0
-"""Seconds after which to see whether the window has become wider."""
-
+LOOK_AGAIN_S = 1.0  # whether the window has become wider
 # The first request shows whether the service can be used; a person is waiting for it.
 _FIRST_CALL = RetryPolicy(max_elapsed_s=20.0)
-
 # So many recordings have to end before an error rate is taken from them (our choice: few enough to
 # cost little, enough that a bad folder in a good study does not stop it).
 ERROR_RATE_OVER = 20
 # Until then so many are in flight, as what is in flight is paid for even where all prove wrong. It is
 # what keeps 10 requests/s busy: with 40, a study of 300 took a fifth longer.
 IN_FLIGHT_AT_FIRST = 200
-
-# What was learned is kept this often, so that a kill costs little of it.
-_KEEP_EVERY_S = 15.0
+_KEEP_EVERY_S = 15.0  # a kill costs little of what was learned
 
 
 class Runner:
@@ -75,16 +69,14 @@ class Runner:
     def __init__(
         self,
         recording_task: RecordingTask,
+        act: Callable[[Job, Sequence[Attempt]], Awaitable[Attempt]],
         queue: AsyncIterator[WorkItem | NotSent],
-        history: Callable[[str], Sequence[Attempt]],
         outcomes: Sequence[Outcome],
-        *,
-        invites: bool = False,
     ) -> None:
-        self._recording_task = recording_task
-        self._act = recording_task.invite if invites else recording_task.run
+        self.recording_task = recording_task
+        self.client = recording_task.client
+        self._act = act
         self._queue = queue
-        self._history = history
         self._counts = Counter(outcomes)
         self._total = len(outcomes)
         self._began = recording_task.clock.monotonic()
@@ -109,23 +101,18 @@ class Runner:
             raise self._fatal
 
     @property
-    def client(self) -> RetryingClient:
-        """What makes the requests."""
-        return self._recording_task.client
-
-    @property
     def limited_by(self) -> str:
         """What holds the submission up now, in words for a line of progress."""
         return (
-            self._recording_task.runs.unknown_statuses
+            self.recording_task.unknown_statuses
             or self.client.limiter.limited_by
-            or self._recording_task.upload_slots.limited_by(len(self._recordings))
+            or self.recording_task.upload_slots.limited_by(len(self._recordings))
             or "processing"
         )
 
     def progress(self) -> Progress:
         """Describe this moment."""
-        clock, limiter = self._recording_task.clock, self.client.limiter
+        clock, limiter = self.recording_task.clock, self.client.limiter
         return Progress(
             total=self._total,
             outcomes=dict(self._counts),
@@ -171,11 +158,10 @@ class Runner:
         self._room.set()
 
     def _window(self) -> int:
-        # Slow runs spend longer in the window, so it has to hold more of them to keep the budget
-        # filled.
-        waiting_s = max(WINDOW_S, ((self._recording_task.polling.typical_s or 0.0) + 10.0) / 2)
+        # Slow runs spend longer in the window: it has to hold more of them to keep the budget filled.
+        waiting_s = max(WINDOW_S, ((self.recording_task.polling.typical_s or 0.0) + 10.0) / 2)
         wide = max(SMALLEST_WINDOW, round(waiting_s * self.client.limiter.rate))
-        options = self._recording_task.options
+        options = self.recording_task.options
         most = options.max_in_flight or wide
         if options.stop_at_error_rate is not None and len(self._latest) < ERROR_RATE_OVER:
             most = min(most, IN_FLIGHT_AT_FIRST)
@@ -189,7 +175,7 @@ class Runner:
         lock = self._locks.setdefault(job.sha256, asyncio.Lock())
         try:
             async with lock:
-                history = self._history(job.sha256)
+                history = self.recording_task.ledger.attempts_of(job.sha256)
                 attempt = await self._act(job, history)
             self._count(Outcome.PENDING, outcome_of(attempt))
             # What an earlier submission had sent is no reason to stop this one.
@@ -207,15 +193,15 @@ class Runner:
 
     def _watch_errors(self, attempt: Attempt) -> None:
         """End the submission where nearly all of the latest recordings were refused alike."""
-        share = self._recording_task.options.stop_at_error_rate
+        share = self.recording_task.options.stop_at_error_rate
         if share is None or not attempt.state.is_final:
             return
         self._latest.append(attempt.error_code)
-        code, count = Counter(self._latest).most_common(1)[0]
+        ((code, count),) = Counter(self._latest).most_common(1)
         if code and len(self._latest) == ERROR_RATE_OVER and count >= share * ERROR_RATE_OVER:
             known = explain(code)
-            explanation = f"{known.meaning} {known.remedy}"
-            self._fail(ErrorRateError(count, ERROR_RATE_OVER, code, explanation))
+            words = f"{known.meaning} {known.remedy}"
+            self._fail(ErrorRateError(count, ERROR_RATE_OVER, code, words))
 
     def _count(self, before: Outcome, after: Outcome) -> None:
         self._counts[before] -= 1
@@ -267,18 +253,14 @@ class Engine:
             polling = CompletionModel.from_dict(
                 self.ledger.get_setting(Setting.LEARNED_TIMES, {}), self.options.poll_floor_s
             )
-            runner = self._runner(
-                RecordingTask(
-                    service, self.ledger, retrying, polling, self.options, self.clock, source
-                )
-            )
+            means = (service, self.ledger, retrying, polling, self.options, self.clock)
+            runner = self._runner(RecordingTask(*means, source=source))
             meanwhile = [
-                asyncio.create_task(_every(seconds, act))
-                for seconds, act in (
-                    (REFRESH_S, self._show(runner, polling, report)),
-                    (_KEEP_EVERY_S, partial(self._keep, runner, polling)),
-                    (LOOK_AFTER_S / 4, partial(retrying.look, service.account)),
-                )
+                asyncio.create_task(_every(REFRESH_S, self._show(runner, report))),
+                asyncio.create_task(_every(_KEEP_EVERY_S, partial(self._keep, runner))),
+                asyncio.create_task(
+                    _every(LOOK_AFTER_S / 4, partial(retrying.look, service.account))
+                ),
             ]
             try:
                 await runner.run(stop)
@@ -288,10 +270,10 @@ class Engine:
                     task.cancel()
                 await self.inspector.close()
                 retrying.forget_outages()
-                await self._keep(runner, polling)
+                await self._keep(runner)
 
     def _show(
-        self, runner: Runner, polling: CompletionModel, report: Callable[[Progress], None]
+        self, runner: Runner, report: Callable[[Progress], None]
     ) -> Callable[[], Awaitable[None]]:
         was_out = False
 
@@ -302,7 +284,7 @@ class Engine:
             if was_out != bool(now.outage):
                 # Monitors in other programs are to see it at once.
                 was_out = bool(now.outage)
-                await self._keep(runner, polling)
+                await self._keep(runner)
 
         return show
 
@@ -316,16 +298,15 @@ class Engine:
         self, service: Service, retrying: RetryingClient, report: Callable[[Progress], None]
     ) -> Source:
         """Find out, by the cheapest call, whether this is Helios and accepts the key."""
-        first = RetryingClient(retrying.base_url, retrying.limiter, self.clock, _FIRST_CALL)
         before = Progress.of(status.outcome for status in self.statuses)
 
         async def show() -> None:
-            outage = first.outage or retrying.outage
-            report(replace(before, outage=outage, limited_by=retrying.limiter.limited_by))
+            limited_by = retrying.limiter.limited_by
+            report(replace(before, outage=retrying.outage, limited_by=limited_by))
 
         showing = asyncio.create_task(_every(REFRESH_S, show))
         try:
-            answer = await self._first_answer(first, retrying, service)
+            answer = await self._first_answer(retrying, service)
         except PostponedError as postponed:
             raise postponed.failure.as_error(self.client.base_url) from None
         finally:
@@ -337,11 +318,9 @@ class Engine:
         await self._belong_to(source, answer.value.id)
         return source
 
-    async def _first_answer(
-        self, first: RetryingClient, retrying: RetryingClient, service: Service
-    ) -> Result[Account]:
+    async def _first_answer(self, retrying: RetryingClient, service: Service) -> Result[Account]:
         try:
-            return await first.request(RequestKind.CREATE, service.account)
+            return await retrying.request(RequestKind.CREATE, service.account, _FIRST_CALL)
         except PostponedError as postponed:
             if postponed.failure.status not in BUSY_STATUSES:
                 raise
@@ -364,30 +343,30 @@ class Engine:
         await self.ledger.put_setting(Setting.BASE_URL, self.client.base_url)
 
     def _runner(self, recording_task: RecordingTask) -> Runner:
+        history = self.ledger.attempts_of
+        outcomes = [status.outcome for status in self.statuses]
+        if self.resend is not None:
+            items = to_invite(self.rows, self.statuses, history, self.resend)
+            return Runner(recording_task, recording_task.invite, items, outcomes)
         queue = WorkQueue(
-            self.rows,
-            self.statuses,
-            self.ledger.attempts_of,
-            self.inspector.check,
+            *(self.rows, self.statuses, history, self.inspector.check),
             partial(asyncio.to_thread, self.inspector.scan, self.cohort, self.rows),
             self.options,
             (lambda _: True) if self.options.ask_invited else is_due(self.ledger, self.clock.now()),
         )
-        outcomes = [status.outcome for status in self.statuses]
-        history, items = self.ledger.attempts_of, queue.items()
-        if self.resend is not None:
-            items = to_invite(self.rows, self.statuses, history, self.resend)
-        invites = self.resend is not None
-        return Runner(recording_task, items, history, outcomes, invites=invites)
+        return Runner(recording_task, recording_task.run, queue.items(), outcomes)
 
-    async def _keep(self, runner: Runner, polling: CompletionModel) -> None:
+    async def _keep(self, runner: Runner) -> None:
         """Keep what was learned of the service, for the next submission and for monitors."""
-        rate = round(runner.client.limiter.rate, 3)
+        learned = {
+            Setting.OUTAGE: runner.client.outage,
+            Setting.LEARNED_RATE: round(runner.client.limiter.rate, 3),
+            Setting.LIMITED_BY: runner.limited_by,
+            Setting.LEARNED_TIMES: runner.recording_task.polling.to_dict(),
+        }
         try:
-            await self.ledger.put_setting(Setting.OUTAGE, runner.client.outage)
-            await self.ledger.put_setting(Setting.LEARNED_RATE, rate)
-            await self.ledger.put_setting(Setting.LIMITED_BY, runner.limited_by)
-            await self.ledger.put_setting(Setting.LEARNED_TIMES, polling.to_dict())
+            for name, value in learned.items():
+                await self.ledger.put_setting(name, value)
         # This only saves time; where what must be written down cannot be, the submission ends.
         except StudyStorageError as error:
             _log.warning("What was learned of the service could not be written down: %s", error)

@@ -10,16 +10,13 @@ from helios_research.state.rows import Job, Row
 from helios_research.state.status import RowStatus
 from helios_research.submission.work_queue import WorkItem
 
+# An invitation is asked about first at this age, a little less than a day for those who submit daily, and
+# again at four times that age, and so on: one that no one uses costs two requests in two weeks beside
+# the first (our choice; see benchmarks/invitations.py).
 FIRST_ASK = timedelta(hours=22)
-"""Age at which an invitation is asked about first, a little less than a day for those who submit daily.
-It is asked about again at four times that age, and so on: one that no one uses costs two requests in two
-weeks beside the first (our choice; see benchmarks/invitations.py)."""
-GROWTH = 3
-"""The wait until the next question, as a multiple of the invitation's age."""
+GROWTH = 3  # the wait until the next question, as a multiple of the age
 LONGEST_WAIT = timedelta(days=12)
-"""The longest wait between two questions (our choice)."""
-BEFORE_DELETION = timedelta(hours=6)
-"""The wait where Helios deletes the scores 12 hours after completion."""
+BEFORE_DELETION = timedelta(hours=6)  # where Helios deletes the scores 12 hours after completion
 
 
 def next_ask(invited: datetime, asked: datetime, *, delete_data: bool) -> datetime:
@@ -85,5 +82,5 @@ async def to_invite(
 def _lacks_invitation(row: Row, history: Sequence[Attempt]) -> bool:
     if not history or history[-1].state in {State.INVITING, State.ABANDONED}:
         return True
-    # The row was corrected since.
-    return history[-1].state is State.REJECTED and history[-1].request_digest != row.digest
+    was_corrected = history[-1].request_digest != row.digest
+    return history[-1].state is State.REJECTED and was_corrected

@@ -10,34 +10,18 @@ from random import SystemRandom
 
 from helios_research.submission import Clock
 
-START_RATE = 4.0
-"""Requests per second to begin with where no rate is known (our choice; the service publishes
-no limit)."""
-HIGHEST_RATE = 100.0
-"""Requests per second above which no rate is looked for: about 2 ms of CPU per request make
-this a fifth of one core."""
-LOWEST_RATE = 0.3
-"""Requests per second below which no refusal pushes the rate: a service that refuses at random, not
-by pace, would otherwise be asked ever more rarely. Pauses make it slower where none gets through."""
-SEARCH_GROWTH = 0.15
-"""Growth per second of sending while nothing has been refused, and the fastest at all (measured:
-a limit of 10/s is found in 7 s)."""
-GROWTH_BY_DISTANCE = 0.3
-"""Growth per second for each unit of distance from the rate of the last refusal: quick where that
-is far, slow near it (in the manner of TCP CUBIC)."""
-GROWTH_AT_LIMIT = 0.003
-"""Growth per second at the very rate of the last refusal, for 10 requests per second and more;
-less in proportion below, so that as many requests go between two refusals."""
-CUT = 0.9
-"""The new rate after a refusal, as a share of what the service accepted."""
-DEEPEST_CUT = 0.65
-"""The least share of the old rate that one cut leaves."""
-CUT_EVERY_S = 1.0
-"""Seconds in which several refusals count as one: they answer requests sent together."""
-ACCEPTED_OVER_S = 2.0
-"""Seconds over which the accepted rate is counted."""
-PAUSE_S = 1.0
-"""The shortest pause after a refusal, in seconds, where the server gives whole ones."""
+# Rates are in requests per second; growth is per second of sending.
+START_RATE = 4.0  # where none is known (our choice: the service publishes no limit)
+HIGHEST_RATE = 100.0  # at about 2 ms of CPU per request, a fifth of one core
+LOWEST_RATE = 0.3  # a service that refuses at random, not by pace, is not asked ever more rarely
+SEARCH_GROWTH = 0.15  # the fastest, and while nothing was refused (measured: 10/s is found in 7 s)
+GROWTH_BY_DISTANCE = 0.3  # for each unit of distance from the rate of the last refusal (TCP CUBIC)
+GROWTH_AT_LIMIT = 0.003  # at that very rate, for 10/s and more; less in proportion below
+CUT = 0.9  # the new rate after a refusal, as a share of what the service accepted
+DEEPEST_CUT = 0.65  # the least share of the old rate that one cut leaves
+CUT_EVERY_S = 1.0  # several refusals in so long count as one: they answer requests sent together
+ACCEPTED_OVER_S = 2.0  # the accepted rate is counted over so long
+PAUSE_S = 1.0  # the shortest pause after a refusal, where the server gives whole seconds
 
 
 class AdaptiveRate:
@@ -103,27 +87,21 @@ class AdaptiveRate:
             self._accepted_at_s.popleft()
 
 
+# Pauses after a refusal without a time to wait double while refusals repeat. Where a request got
+# through lately they are short, and longer by a share of the time since.
 FIRST_PAUSE_S = 0.5
-"""Pause after a refusal without a time to wait, in seconds; doubles while refusals repeat."""
 LONGEST_OWN_PAUSE_S = 60.0
-"""The longest such pause; where a request got through lately, it is `PAUSE_WHILE_SOME_PASS_S`."""
 PAUSE_WHILE_SOME_PASS_S = 2.0
 SHARE_OF_SILENCE = 0.03
-"""How much longer it may be, as a share of the time since."""
+# It is said how many requests get through in so long, from so many answers on, unless a pause is.
 ANSWERS_OVER_S = 60.0
-"""Seconds over which it is counted how many requests get through."""
 FEWEST_ANSWERS = 8
-"""Answers in that time before anything is said of them."""
 LONG_PAUSE_S = 5.0
-"""Seconds from which on a pause is said in place of them."""
+# The largest share of the burst that a request does without, at random. Two clients of one key would
+# otherwise fall into step, and one had 1 % of the budget for as long as both were running (measured).
 SCATTER = 0.5
-"""The largest share of the burst that a request does without, at random. Two clients of one key
-would otherwise fall into step, one always just after the other has taken what there was: it had
-1 % of the budget for as long as both were running (measured)."""
-NAP_S = 1.0
-"""Seconds after which the head of the queue looks again whether the rate or the pause changed."""
-LOAD_OVER_S = 10.0
-"""Seconds over which the use of the budget is averaged."""
+NAP_S = 1.0  # the head of the queue looks again so often whether the rate or the pause changed
+LOAD_OVER_S = 10.0  # the use of the budget is averaged over so long
 
 RANDOM = SystemRandom().random
 
@@ -135,19 +113,17 @@ class RequestKind(Enum):
     POLL = "poll"
 
 
+# How a contested budget is shared. A recording is created once and polled 1.1 to 1.2 times (measured):
+# with more for creating, finished runs wait in the queue; with less, short studies end later.
 KIND_WEIGHTS = {RequestKind.CREATE: 4, RequestKind.POLL: 5}
-"""How a contested budget is shared. A recording is created once and polled 1.1 to 1.2 times
-(measured), so that with 4 : 5 runs are not created faster than their answers can be fetched: with
-more for creating, finished runs wait in the queue; with less, short studies end later."""
 
 
 class RateLimiter:
     """One queue for all API requests, never faster than allowed.
 
-    A generic cell rate algorithm: each request moves a theoretical arrival time ahead by one
-    interval, and may be sent when that time is less than `burst` minus one intervals away, and at
-    random somewhat later, which the next one makes up for. Only the head of the queue waits for it,
-    so a waiter that is cancelled uses nothing up.
+    A generic cell rate algorithm: each request moves a theoretical arrival time ahead by one interval,
+    and may be sent when that is less than `burst` minus one intervals away, or at random somewhat later.
+    Only the head of the queue waits for it, so a waiter that is cancelled uses nothing up.
     """
 
     def __init__(
@@ -159,10 +135,6 @@ class RateLimiter:
         learned: float | None = None,
         random: Callable[[], float] = RANDOM,
     ) -> None:
-        if rate is not None and not 0 < rate < math.inf:
-            raise ValueError(f"rate must be a positive number of requests per second, not {rate}")
-        if burst < 1:
-            raise ValueError(f"burst must be 1 or more, not {burst}")
         self._clock = clock
         self._burst = burst
         self._adaptive = AdaptiveRate(rate, learned)

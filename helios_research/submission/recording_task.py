@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from helios_research.api.client import Service
 from helios_research.api.models import CREATED, InvitedRun, ModelRun
 from helios_research.api.protocol import mixed_up
 from helios_research.api.transport import Failure, FailureKind, Result, Success, UploadBody
 from helios_research.codes import RECORDING_CHANGED, RECORDING_UNREACHABLE, TIMED_OUT
 from helios_research.errors import RepeatedRunError
-from helios_research.ledger import Attempt, Ledger, State
+from helios_research.ledger import Attempt, State
 from helios_research.recording import read_blocks
 from helios_research.state.rows import Job
 from helios_research.state.status import (
@@ -30,24 +29,16 @@ from helios_research.state.status import (
     has_expired,
     next_action,
 )
-from helios_research.submission import Clock, SubmitOptions, run_poller
-from helios_research.submission.polling import CompletionModel
+from helios_research.submission import run_poller
 from helios_research.submission.rate_limiter import RequestKind
-from helios_research.submission.retrying_client import (
-    STOPPING,
-    PostponedError,
-    RetryingClient,
-)
+from helios_research.submission.retrying_client import STOPPING, PostponedError
 from helios_research.submission.upload_slots import UploadSlots
 
-# Runs that a recording may lose to expired upload URLs within one submission. More than this is
-# no expiry: something refuses the upload.
+# Runs that a recording may lose to expired upload URLs; more, and something refuses the upload.
 MOST_EXPIRIES = 3
-
-# Seconds to wait before a new run after the first, second and third internal error (our choice:
-# long enough for a restart, short enough for a person who waits).
+# Waits before a new run after the first, second and third internal error (our choice: long enough for
+# a restart, short enough for a person who waits).
 AFTER_INTERNAL_S = (10.0, 60.0, 300.0)
-
 UPLOAD_HOST = "The upload host"
 
 _EXPIRED = Failure(
@@ -58,26 +49,16 @@ _WOULD_KEEP = Failure(
 )
 
 
-@dataclass(slots=True)
-class RecordingTask:
+@dataclass(slots=True, kw_only=True)
+class RecordingTask(run_poller.RunPoller):
     """Does what is left for recordings, one call of `run` each, with what they all share."""
 
-    service: Service
-    ledger: Ledger
-    client: RetryingClient
-    polling: CompletionModel
-    options: SubmitOptions
-    clock: Clock
     source: str
-    runs: run_poller.RunPoller = field(init=False)
     upload_slots: UploadSlots = field(init=False)
     _created_here: set[int] = field(default_factory=set)
     _tried_again: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.runs = run_poller.RunPoller(
-            self.service, self.ledger, self.client, self.polling, self.options, self.clock
-        )
         self.upload_slots = UploadSlots(self.options.uploads, self.clock)
 
     async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
@@ -87,9 +68,7 @@ class RecordingTask:
         abandoned = 0
         while True:
             action = next_action(
-                job.digest,
-                list(attempts.values()),
-                self.options,
+                *(job.digest, list(attempts.values()), self.options),
                 now=self.clock.now(),
                 failures_before=failures_before,
             )
@@ -117,15 +96,17 @@ class RecordingTask:
         """
         attempt = history[-1] if history else None
         if attempt is not None and attempt.state is State.INVITED:
-            attempt = await self.runs.look(attempt)
+            attempt = await self.look(attempt)
         if attempt is not None and attempt.state in {State.UPLOADED, State.SCORED}:
             return attempt
         if attempt is not None and not attempt.state.is_final:
             reason = "Another invitation took its place."
             await self.ledger.advance(attempt.attempt_id, State.ABANDONED, error_reason=reason)
-        number, delete_data = len(history) + 1, self.options.delete_data
-        new = job.attempt(number, delete_data=delete_data, source=self.source)
-        return await self._create(await self.ledger.begin(new), job)
+        return await self._create(await self._begin(job, len(history) + 1), job)
+
+    async def _begin(self, job: Job, number: int) -> Attempt:
+        new = job.attempt(number, delete_data=self.options.delete_data, source=self.source)
+        return await self.ledger.begin(new)
 
     async def _wait_after(self, failures: int, user_label: str) -> None:
         """Give the service time to recover, more after each failure.
@@ -142,17 +123,15 @@ class RecordingTask:
 
     async def _note(self, action: Action, why: Failure) -> None:
         """Write down what a recording waits for, beside the state that it is in."""
-        if isinstance(action, StartAttempt):
-            return
-        attempt = self.ledger.attempt(action.attempt.attempt_id)
-        if not attempt.state.is_final:
-            await self.runs.move(attempt, attempt.state, why)
+        if not isinstance(action, StartAttempt):
+            attempt = self.ledger.attempt(action.attempt.attempt_id)
+            if not attempt.state.is_final:
+                await self.move(attempt, attempt.state, why)
 
     async def _perform(self, action: Action, job: Job) -> Attempt:
         match action:
             case StartAttempt(number):
-                new = job.attempt(number, delete_data=self.options.delete_data, source=self.source)
-                return await self.ledger.begin(new)
+                return await self._begin(job, number)
             case Create(attempt):
                 return await self._create_and_upload(attempt, job)
             case Upload(attempt):
@@ -161,11 +140,10 @@ class RecordingTask:
             case ConfirmUpload(attempt):
                 return await self._confirm(attempt, job)
             case Poll(attempt):
-                return await self.runs.poll(attempt)
+                return await self.poll(attempt)
             case Abandon(attempt, reason):
-                return await self.ledger.advance(
-                    attempt.attempt_id, State.ABANDONED, error_reason=reason
-                )
+                key = attempt.attempt_id
+                return await self.ledger.advance(key, State.ABANDONED, error_reason=reason)
             case Done(attempt):
                 return attempt
 
@@ -199,12 +177,12 @@ class RecordingTask:
                 self._created_here.add(attempt.attempt_id)
             except RepeatedRunError:
                 return mixed_up("a run of another recording", answer.status)
-            return Success(created, answer.raw, answer.status, answer.pause_s)
+            return Success(created, pause_s=answer.pause_s)
 
         answer = await self.client.request(RequestKind.CREATE, once)
         if isinstance(answer, Success):
             return answer.value
-        return await self.runs.move(attempt, State.REJECTED, answer)
+        return await self.move(attempt, State.REJECTED, answer)
 
     async def _upload(self, attempt: Attempt, job: Job) -> Attempt:
         first = attempt.state is State.CREATED
@@ -215,18 +193,18 @@ class RecordingTask:
             answer = await self._refused(attempt, answer, first=first)
         if answer.kind is FailureKind.CHANGED or (answer.kind is FailureKind.URL_EXPIRED and first):
             # Nothing of this recording has reached the upload host, so another run may follow.
-            return await self.runs.move(attempt, State.ABANDONED, answer)
+            return await self.move(attempt, State.ABANDONED, answer)
         if answer.kind is FailureKind.URL_EXPIRED:
             return await self._abandon_if_empty(attempt, answer)
         if answer.kind is FailureKind.ROW:
-            return await self.runs.move(attempt, State.REJECTED, answer)
+            return await self.move(attempt, State.REJECTED, answer)
         if answer.kind in STOPPING:
             raise answer.as_error(self.client.base_url)
         self.client.unanswered(UPLOAD_HOST, answer, run_poller.CONFIRM_AFTER_S)
         if answer.code == RECORDING_UNREACHABLE:
             # That is no outage of the upload host, and nothing whole has reached it.
             raise PostponedError(answer)
-        attempt = await self.runs.move(attempt, attempt.state, answer)
+        attempt = await self.move(attempt, attempt.state, answer)
         # With its slot kept: what the host requires of one upload is required of the others too.
         await self.clock.sleep(answer.retry_after_s or 0.0)
         return attempt
@@ -245,7 +223,7 @@ class RecordingTask:
         if answer.kind is FailureKind.URL_EXPIRED and isinstance(error, PostponedError):
             return answer
         state = State.CREATED if first else State.UPLOADING
-        await self.runs.move(attempt, state, answer)
+        await self.move(attempt, state, answer)
         raise error
 
     async def _put(self, attempt: Attempt, job: Job) -> tuple[Result[None], Attempt]:
@@ -263,7 +241,7 @@ class RecordingTask:
                 self.upload_slots.arrived(take)
         if isinstance(answer, Success):
             self.client.answered(UPLOAD_HOST)
-            attempt = await self.runs.arrived(attempt)
+            attempt = await self.arrived(attempt)
         return answer, attempt
 
     async def _confirm(self, attempt: Attempt, job: Job) -> Attempt:
@@ -272,9 +250,9 @@ class RecordingTask:
         tries = 0
         while True:
             await self._wait_to_confirm(attempt)
-            answer = await self.runs.fetch(attempt)
+            answer = await self.fetch(attempt)
             if isinstance(answer, Failure):
-                return await self.runs.gone(attempt, answer)
+                return await self.gone(attempt, answer)
             if answer.value.status != CREATED:
                 return await self._found(attempt, answer.value)
             if has_expired(attempt, self.clock.now()) or attempt.upload_url is None:
@@ -299,13 +277,9 @@ class RecordingTask:
     async def _wait_to_confirm(self, attempt: Attempt) -> None:
         since = attempt.upload_began_at or self.clock.now()
         waited = (self.clock.now() - since).total_seconds()
+        longest_s = run_poller.CONFIRM_AFTER_S
         # A clock that was set back must not turn this into a long wait.
-        await self.clock.sleep(
-            min(
-                max(run_poller.CONFIRM_AFTER_S - waited, run_poller.CONFIRM_AFTER_S / 5),
-                run_poller.CONFIRM_AFTER_S,
-            )
-        )
+        await self.clock.sleep(min(max(longest_s - waited, longest_s / 5), longest_s))
 
     async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
         """Give up a run to which no more is sent, once it shows a while later that nothing arrived.
@@ -315,23 +289,20 @@ class RecordingTask:
         because after too short a one the audio could be paid for twice.
         """
         await self.clock.sleep(6 * run_poller.CONFIRM_AFTER_S)
-        answer = await self.runs.fetch(attempt)
+        answer = await self.fetch(attempt)
         if isinstance(answer, Failure):
-            return await self.runs.gone(attempt, answer)
+            return await self.gone(attempt, answer)
         if answer.value.status == CREATED:
-            return await self.runs.move(attempt, State.ABANDONED, why)
+            return await self.move(attempt, State.ABANDONED, why)
         return await self._found(attempt, answer.value)
 
     async def _found(self, attempt: Attempt, run: ModelRun) -> Attempt:
         """Write down that an upload has arrived, unless its scores were written down already."""
         if run.is_complete:
             return self.ledger.attempt(attempt.attempt_id)
-        return await self.runs.arrived(attempt)
+        return await self.arrived(attempt)
 
 
 def _failure_of(attempt: Attempt) -> Failure:
-    return Failure(
-        FailureKind.RETRY,
-        attempt.error_code or TIMED_OUT,
-        attempt.error_reason or "The recording could not be uploaded.",
-    )
+    reason = attempt.error_reason or "The recording could not be uploaded."
+    return Failure(FailureKind.RETRY, attempt.error_code or TIMED_OUT, reason)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -21,32 +21,22 @@ from helios_research.submission.rate_limiter import (
 
 T = TypeVar("T")
 
-# So many recordings in a row whose requests failed to the last try mean that the service, or the
-# network, is down: going on would only spend the time-outs of every other recording as well.
+# So many recordings in a row whose requests failed to the last try mean that the service or the network
+# is down, and so many uploads in a row that the host refuses that it refuses all; each costs a run.
 OUTAGE_AFTER = 10
-
-# So many uploads in a row that the host refuses mean that it refuses all, and each costs a run.
 REFUSED_AFTER = 3
-
 STOPPING = frozenset(
     {FailureKind.ACCOUNT, FailureKind.NOT_HELIOS, FailureKind.NETWORK, FailureKind.REFUSED}
 )
 
-# What is in flight when a submission is stopped gets this long, in seconds: enough for answers
-# and most uploads, and short enough for a person who has just pressed Ctrl-C.
-DRAIN_S = 10.0
-
-
-# An error that a host answers with is no outage before it has lasted so long, in seconds.
-_ERRORS_LAST_S = 5.0
-
-LOOK_AFTER_S = 6.0
-"""Seconds without a request after which one is made to see whether the service is still there."""
-
 BUSY_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
-# An answer that takes longer, in seconds, shows a service that has too much to do.
-_SLOW_S = 10.0
+# What is in flight at a stop gets so long: enough for answers and most uploads, and short enough for a
+# person who has just pressed Ctrl-C.
+DRAIN_S = 10.0
+LOOK_AFTER_S = 6.0  # without a request: one is made to see whether the service is still there
+_ERRORS_LAST_S = 5.0  # an error that a host answers with is no outage before
+_SLOW_S = 10.0  # an answer that takes longer shows a service that has too much to do
 
 
 class PostponedError(Exception):
@@ -75,13 +65,11 @@ class RetryPolicy:
         """Give the seconds to wait before the next attempt; None where the time is used up."""
         # 2.0 ** 1024 overflows; any cap is reached long before.
         longest_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt, 64))
-        delay_s = random() * longest_s
-        if retry_after_s is not None:
-            delay_s += retry_after_s
+        delay_s = random() * longest_s + (retry_after_s or 0.0)
         return delay_s if elapsed_s + delay_s <= self.max_elapsed_s else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Outage:
     """A host that has not answered since a moment, and when it is asked again."""
 
@@ -124,9 +112,13 @@ class RetryingClient:
         return ""
 
     async def request(
-        self, kind: RequestKind, make: Callable[[], Awaitable[Result[T]]]
+        self,
+        kind: RequestKind,
+        make: Callable[[], Awaitable[Result[T]]],
+        retries: RetryPolicy | None = None,
     ) -> Result[T]:
         """Make a request to the API until it has an answer that settles something."""
+        retries = retries or self.retries
         # Time asleep does not count: what was in progress when a laptop was closed would be given up
         # as it wakes.
         began = self.clock.awake()
@@ -145,7 +137,7 @@ class RetryingClient:
             busy = answer.status in BUSY_STATUSES
             since = max(began, self._passed_s) if busy else began
             elapsed = self.clock.awake() - since
-            delay = self.retries.next_delay(attempt, elapsed, answer.retry_after_s)
+            delay = retries.next_delay(attempt, elapsed, answer.retry_after_s)
             if delay is None:
                 raise self.postponed(self.base_url, answer)
             self.unanswered(self.base_url, answer, delay)
@@ -194,14 +186,13 @@ class RetryingClient:
         if failure.kind is not FailureKind.RETRY:
             return
         now_s = self.clock.awake()
-        again_s, before = now_s + delay_s, self._outages.get(_named(host))
-        if before is not None and before.again_s > now_s:
-            again_s = min(again_s, before.again_s)
-        if before is None:
+        again_s, outage = now_s + delay_s, self._outages.get(_named(host))
+        if outage is None:
             errors_last_s = ANSWERS_OVER_S if self.limiter.refusals else _ERRORS_LAST_S
             self._outages[_named(host)] = _Outage(failure, now_s, again_s, errors_last_s)
-        else:
-            self._outages[_named(host)] = replace(before, failure=failure, again_s=again_s)
+            return
+        outage.failure = failure
+        outage.again_s = min(again_s, outage.again_s) if outage.again_s > now_s else again_s
 
     def postponed(self, host: str, failure: Failure) -> PostponedError | ServiceError:
         """Give up one recording for now, or the submission where many in a row were given up."""

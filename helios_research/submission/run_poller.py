@@ -30,25 +30,17 @@ from helios_research.submission.rate_limiter import RequestKind
 from helios_research.submission.retrying_client import PostponedError, RetryingClient
 
 # A run shows as CREATED for a moment after its upload (the API's documentation), so an upload
-# without an answer is asked about after at least this many seconds.
+# without an answer is asked about no sooner.
 CONFIRM_AFTER_S = 5.0
-
-# Seconds in which the service's storage may catch up: a run that was just created or uploaded is
-# not found, its scores are not there yet, its recording has not arrived (our choice).
+# The service's storage may need so long to catch up: a run that was just created or uploaded is not
+# found, its scores are not there yet, its recording has not arrived (our choice).
 SETTLING_S = 60.0
-
-# Uploads to one run that are made again in a submission, after the host took one and nothing came.
-MOST_UPLOADS_AGAIN = 3
-
-# Seconds for which a run is asked for whose status Helios does not document (our choice: runs take
-# half a minute).
-UNKNOWN_STATUS_S = 600.0
-
+MOST_UPLOADS_AGAIN = 3  # to one run, after the host took one and nothing came
+UNKNOWN_STATUS_S = 600.0  # for a status that Helios does not document (our choice: runs take 30 s)
 _NOT_ARRIVED = Failure(
-    FailureKind.RETRY,
-    TIMED_OUT,
-    "The upload host took the recording, and the run did not get it.",
+    FailureKind.RETRY, TIMED_OUT, "The upload host took the recording, and the run did not get it."
 )
+_ASKED_AGAIN = "of waiting; the next submission asks for it again."
 
 
 @dataclass(slots=True)
@@ -96,7 +88,10 @@ class RunPoller:
             if isinstance(answer, Failure):
                 return await self.gone(attempt, answer)
             if answer.value.is_complete:
-                self._learn(attempt, answer.value, polled_s, age_s)
+                took_s = processing_s(attempt, answer.value)
+                self.polling.observe(
+                    attempt.duration_s, took_s, not_done_s=polled_s or 0.0, done_s=age_s
+                )
                 return self.ledger.attempt(attempt.attempt_id)
             if self._has_not_arrived(attempt, answer.value, age_s):
                 return await self.move(attempt, State.UPLOADING, _NOT_ARRIVED)
@@ -117,13 +112,7 @@ class RunPoller:
             return await self.arrived(attempt, run)
         if run.status not in STATUSES:
             return await self.move(attempt, State.INVITED, _unknown(run, 0))
-        return await self.ledger.advance(
-            attempt.attempt_id, State.INVITED, error_code=None, error_reason=None
-        )
-
-    def _learn(self, attempt: Attempt, run: ModelRun, polled_s: float | None, age_s: float) -> None:
-        took_s = processing_s(attempt, run)
-        self.polling.observe(attempt.duration_s, took_s, not_done_s=polled_s or 0.0, done_s=age_s)
+        return await self.move(attempt, State.INVITED, None)
 
     def _has_not_arrived(self, attempt: Attempt, run: ModelRun, age_s: float) -> bool:
         """Whether something took the upload, and the run may never get it."""
@@ -157,13 +146,9 @@ class RunPoller:
         """Wait until the run is likely to be done; runs that finish meanwhile improve the estimate."""
         limiter = self.client.limiter
         while True:
-            wait_s = self.polling.next_poll_s(
-                attempt.duration_s,
-                self.clock.monotonic() - uploaded,
-                polled_s,
-                spare=limiter.spare,
-                backlog_s=limiter.backlog_s,
-            )
+            age_s = self.clock.monotonic() - uploaded
+            budget = {"spare": limiter.spare, "backlog_s": limiter.backlog_s}
+            wait_s = self.polling.next_poll_s(attempt.duration_s, age_s, polled_s, **budget)
             if wait_s <= 0:
                 return
             await self.clock.sleep(min(wait_s, RECHECK_S))
@@ -181,10 +166,10 @@ class RunPoller:
             answer = await self.client.request(RequestKind.POLL, ask)
             if not _may_change(answer, is_young=is_young):
                 return answer
-            if is_last and isinstance(answer, Failure):
-                # What Helios does not know yet is not what it has deleted.
-                return replace(answer, kind=FailureKind.RETRY)
             if is_last:
+                # What Helios does not know yet is not what it has deleted.
+                if isinstance(answer, Failure):
+                    return replace(answer, kind=FailureKind.RETRY)
                 return answer
             is_last = self.clock.awake() - began >= SETTLING_S or _failed_inside(answer)
             await self.clock.sleep(wait_s)
@@ -236,10 +221,11 @@ class RunPoller:
             error_reason=None,
         )
 
-    async def move(self, attempt: Attempt, state: State, why: Failure) -> Attempt:
-        """Write down that an attempt is in a state, and why."""
+    async def move(self, attempt: Attempt, state: State, why: Failure | None) -> Attempt:
+        """Write down that an attempt is in a state, and why, or that no error is left."""
+        code, reason = (None, None) if why is None else (why.code, why.reason)
         return await self.ledger.advance(
-            attempt.attempt_id, state, error_code=why.code, error_reason=why.reason
+            attempt.attempt_id, state, error_code=code, error_reason=reason
         )
 
 
@@ -255,18 +241,10 @@ def _failed_inside(answer: Result[ModelRun]) -> bool:
 
 
 def _overdue(run: ModelRun, waited_s: float) -> Failure:
-    return Failure(
-        FailureKind.RETRY,
-        TIMED_OUT,
-        f"The run was still {run.status} after {duration(waited_s)} of waiting; "
-        "the next submission asks for it again.",
-    )
+    what = f"The run was still {run.status} after {duration(waited_s)}"
+    return Failure(FailureKind.RETRY, TIMED_OUT, f"{what} {_ASKED_AGAIN}")
 
 
 def _unknown(run: ModelRun, waited_s: float) -> Failure:
-    return Failure(
-        FailureKind.RETRY,
-        UNKNOWN_STATUS,
-        f"The run has the status {run.status[:40]}, which Helios does not document, after "
-        f"{duration(waited_s)} of waiting; the next submission asks for it again.",
-    )
+    what = f"The run has the status {run.status[:40]}, which Helios does not document, after"
+    return Failure(FailureKind.RETRY, UNKNOWN_STATUS, f"{what} {duration(waited_s)} {_ASKED_AGAIN}")

@@ -7,19 +7,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from helios_research.submission import Clock
 
-FIRST_UPLOADS = 2
-"""Uploads at once before one has arrived; each that arrives makes room for one more."""
-
+FIRST_UPLOADS = 2  # at once before one has arrived; each that arrives makes room for one more
+# The uploads at once are no more than the line carries in so long (our choice: eight at once on a slow
+# line would all take long, and a break would cost all of them).
 CARRIED_IN_S = 20.0
-"""The uploads at once are no more than the line carries in so many seconds (our choice: eight at once
-on a slow line would all take long, and a break would cost all of them)."""
-
-MEASURED_OVER_S = 20.0
-"""Seconds of uploading over which the speed is averaged."""
-
+MEASURED_OVER_S = 20.0  # seconds of uploading over which the speed is averaged
 _SAID_AFTER_S = 5.0
 _LOOK_AGAIN_S = 1.0
-
 # What a connection has taken may still be on this computer, so it does not count as moved yet.
 _BUFFERED_BYTES = 128 * 1024
 

@@ -378,17 +378,6 @@ def test_what_limits_is_told_in_words() -> None:
     assert said[2].count(":") == 2
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, math.inf, math.nan])
-def test_a_rate_that_makes_no_sense_is_refused_in_words(rate: float) -> None:
-    with pytest.raises(ValueError, match="rate must be a positive number of requests per second"):
-        RateLimiter(rate, clock=VirtualClock())
-
-
-def test_a_burst_below_one_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="burst must be 1 or more, not 0"):
-        RateLimiter(1.0, clock=VirtualClock(), burst=0)
-
-
 # --- the search for the rate ------------------------------------------------------------------
 
 
