@@ -10,8 +10,7 @@ import json
 import math
 import re
 import uuid
-from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Annotated, Any, Literal
 
@@ -41,26 +40,18 @@ LINK_LIFETIME_S = 60 * 24 * 3600.0
 MAX_BODY_BYTES = 1024**2
 MAX_TAGS = 20
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_LOCAL_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
-)
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_LOCAL_TIME = _DATE + r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
 
 
-def _calendar_date(text: str) -> str:
-    if not _DATE.fullmatch(text):
-        raise ValueError("not an ISO 8601 date such as 1990-01-31")
-    date.fromisoformat(text)
-    return text
+def _iso(pattern: str, what: str) -> AfterValidator:
+    def checked(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"not an ISO 8601 {what}")
+        datetime.fromisoformat(text)
+        return text
 
-
-def _local_time(text: str) -> str:
-    if not _LOCAL_TIME.fullmatch(text):
-        raise ValueError(
-            "not an ISO 8601 date and time without a time zone, such as 2026-01-31T07:30:00"
-        )
-    datetime.fromisoformat(text)
-    return text
+    return AfterValidator(checked)
 
 
 class _Wire(BaseModel):
@@ -71,7 +62,7 @@ class Speaker(_Wire):
     """The speaker of a recording."""
 
     user_label: str = Field(min_length=1, max_length=50)
-    date_of_birth: Annotated[str, AfterValidator(_calendar_date)]
+    date_of_birth: Annotated[str, _iso(_DATE, "date such as 1990-01-31")]
     birth_sex: Literal["MALE", "FEMALE", "INTERSEX", "UNKNOWN"]
 
 
@@ -88,7 +79,9 @@ def _unique_names(tags: list[Tag]) -> list[Tag]:
     return tags
 
 
-LocalTime = Annotated[str, AfterValidator(_local_time)]
+LocalTime = Annotated[
+    str, _iso(_LOCAL_TIME, "date and time without a time zone, such as 2026-01-31T07:30:00")
+]
 
 
 class ModelRunRequest(_Wire):
@@ -116,15 +109,12 @@ def read_request(body: bytes, content_type: str) -> ModelRunRequest | list[dict[
         return ModelRunRequest.model_validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        return [_as_fastapi(dict(problem)) for problem in found]
-
-
-def _as_fastapi(problem: dict[str, Any]) -> dict[str, Any]:
-    problem["loc"] = ("body", *problem["loc"])
-    if problem["type"] == "json_invalid":
-        # The input would be the whole body, as bytes that may not even be text.
-        problem["input"] = {}
-    return problem
+    # Of invalid JSON the input would be the whole body, as bytes that may not even be text.
+    return [
+        {**problem, "loc": ("body", *problem["loc"])}
+        | ({"input": {}} if problem["type"] == "json_invalid" else {})
+        for problem in found
+    ]
 
 
 def _refusal(where: str, message: str, kind: str) -> dict[str, Any]:
@@ -260,7 +250,7 @@ def _sections(run: Run, assessment: Assessment, number: int) -> list[dict[str, A
     length_s = assessment.duration_s / number
     found = []
     for position in range(number):
-        scores = asdict(expected_scores(run.sha256, run.user_label, section=position))
+        scores = expected_scores(run.sha256, run.user_label, section=position)
         found.append(
             {
                 "startSecs": round(position * length_s, 3),

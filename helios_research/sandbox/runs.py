@@ -16,7 +16,6 @@ strain is the mean of the five. The proportions are our choice, not properties o
 import hashlib
 import json
 import math
-import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from enum import StrEnum
 from math import sqrt
 from pathlib import Path
 from random import Random
+from secrets import token_hex
 from statistics import NormalDist, fmean
 from typing import Literal
 
@@ -32,10 +32,6 @@ from helios_research.recording import AudioFacts
 HOUR_S = 3600.0
 RETENTION_S = 12 * HOUR_S
 """Time from completion until a run with deleteData is deleted, as at Helios."""
-
-
-def _new_key() -> str:
-    return f"sandbox-{secrets.token_hex(16)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +74,7 @@ class SandboxSettings:
         File to which every event is appended as a line of JSON; None writes none.
     """
 
-    api_key: str = field(default_factory=_new_key, repr=False)
+    api_key: str = field(default_factory=lambda: f"sandbox-{token_hex(16)}", repr=False)
     port: int = 0
     rate_per_s: float | None = None
     burst: int = 5
@@ -104,36 +100,19 @@ _DIMENSIONS = ("distress", "stress", "exhaustion", "sleep_propensity", "low_self
 _STANDARD_NORMAL = NormalDist()
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """The synthetic scores of one section, each from 0 to 1."""
-
-    mental_strain: float
-    distress: float
-    stress: float
-    exhaustion: float
-    sleep_propensity: float
-    low_self_esteem: float
-    uniform_distress: float
-    uniform_stress: float
-    uniform_exhaustion: float
-    uniform_sleep_propensity: float
-    uniform_low_self_esteem: float
-
-
-def expected_scores(sha256: str, user_label: str, *, section: int = 0) -> Scores:
-    """Compute the scores that the sandbox gives to audio, named by its SHA-256, of a speaker."""
+def expected_scores(sha256: str, user_label: str, *, section: int = 0) -> dict[str, float]:
+    """Compute the scores, from 0 to 1, that audio (named by its SHA-256) of a speaker gets."""
     shared = _latent("shared", sha256, user_label, section)
     uniform = {}
     for name in _DIMENSIONS:
         own = _latent(name, sha256, user_label, section)
         latent = sqrt(SHARED_BY_DIMENSIONS) * shared + sqrt(1 - SHARED_BY_DIMENSIONS) * own
         uniform[name] = round(_STANDARD_NORMAL.cdf(latent), 4)
-    return Scores(
-        mental_strain=round(fmean(uniform.values()), 4),
+    return {
+        "mental_strain": round(fmean(uniform.values()), 4),
         **{name: level_of(value) for name, value in uniform.items()},
         **{f"uniform_{name}": value for name, value in uniform.items()},
-    )
+    }
 
 
 def level_of(uniform: float) -> float:
@@ -166,7 +145,6 @@ LONGEST_S = 180.0
 # Below this a detector's find is noise rather than a word: it found 0 s in 19 files of noise and
 # tones, and 0.4 s in 18 minutes of music.
 NO_SPEECH_S = 0.4
-
 SCARCE_SPEECH_S = 11.0
 NEARLY_TOO_LONG_S = 179.75
 QUIET_DBFS = -45.0
@@ -189,22 +167,18 @@ def assess(facts: AudioFacts, least_speech_s: float = 10.0) -> Assessment:
     """Decide about audio; the first rule that matches wins."""
     duration_s, speech_s = facts.duration_s or 0.0, facts.speech_s or 0.0
     if facts.problem is not None:
-        failure = ("ERR_RECORDING_INVALID_FORMAT", f"Unsupported recording: {facts.problem}")
+        code, reason = "RECORDING_INVALID_FORMAT", f"Unsupported recording: {facts.problem}"
     elif duration_s > LONGEST_S:
-        failure = (
-            "ERR_RECORDING_TOO_LONG",
-            f"The recording lasts {duration_s:.1f} s; at most {LONGEST_S:.0f} s are allowed.",
-        )
+        code = "RECORDING_TOO_LONG"
+        reason = f"The recording lasts {duration_s:.1f} s; at most {LONGEST_S:.0f} s are allowed."
     elif speech_s < NO_SPEECH_S:
-        failure = ("ERR_TRANSCRIPTION_FAILED", "No speech was found in the recording.")
+        code, reason = "TRANSCRIPTION_FAILED", "No speech was found in the recording."
     elif speech_s < least_speech_s:
-        failure = (
-            "ERR_RECORDING_TOO_SHORT",
-            f"Only {speech_s:.1f} s of speech; at least {least_speech_s:g} s are needed.",
-        )
+        code = "RECORDING_TOO_SHORT"
+        reason = f"Only {speech_s:.1f} s of speech; at least {least_speech_s:g} s are needed."
     else:
         return Assessment(warnings=_warnings(facts), duration_s=duration_s)
-    return Assessment(*failure, duration_s=duration_s)
+    return Assessment(f"ERR_{code}", reason, duration_s=duration_s)
 
 
 def _warnings(facts: AudioFacts) -> tuple[str, ...]:
@@ -266,7 +240,7 @@ class RunStore:
     def find(self, run_id: str) -> Run | None:
         """Look up a run; None when it does not exist, or its data were deleted."""
         run = self._runs.get(run_id)
-        if run is None or self._is_deleted(run):
+        if run and run.delete_data and self._clock() >= self.completed_at(run) + RETENTION_S:
             return None
         return run
 
@@ -308,9 +282,6 @@ class RunStore:
         if assessment is None or now < self.completed_at(run):
             return RunState.RUNNING
         return RunState.COMPLETE_OK if assessment.error_code is None else RunState.COMPLETE_ERROR
-
-    def _is_deleted(self, run: Run) -> bool:
-        return run.delete_data and self._clock() >= self.completed_at(run) + RETENTION_S
 
     def _processing_s(self, sha256: str) -> float:
         draw = Random(f"0:{sha256}")  # noqa: S311 (has to be repeatable)

@@ -141,8 +141,9 @@ class Sandbox:
             connection.request("PUT", f"{parts.path}?{parts.query}", audio)
             status = connection.getresponse().status
         if status != HTTPStatus.OK:
-            message = "The link is not one of this sandbox, or a recording was made there already."
-            raise ValueError(message)
+            raise ValueError(
+                "The link is not one of this sandbox, or a recording was made there already."
+            )
         time.sleep(self.settings.pickup_s)
 
     def start(self) -> Self:

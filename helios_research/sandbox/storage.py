@@ -6,12 +6,12 @@ It also has the page on which an invited participant records.
 import asyncio
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from tempfile import NamedTemporaryFile
 from xml.sax.saxutils import escape
 
 from starlette.applications import Starlette
@@ -104,43 +104,6 @@ def _without_key(app: ASGIApp, core: Core) -> ASGIApp:
     return answer
 
 
-class Incoming:
-    """A file that is being received; deleted at the end unless it is kept."""
-
-    def __init__(self, folder: Path) -> None:
-        # Blocks of 64 kB go to the page cache in less time than a hop to another thread takes.
-        self._file = tempfile.NamedTemporaryFile(dir=folder, delete=False)  # noqa: SIM115 (closed in __exit__)
-        self._digest = hashlib.sha256()
-        self._kept = False
-        self.path = Path(self._file.name)
-        self.size_bytes = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        if not self._kept:
-            self.path.unlink()
-
-    @property
-    def sha256(self) -> str:
-        """The hash of what has arrived."""
-        return self._digest.hexdigest()
-
-    def write(self, block: bytes) -> None:
-        """Write a block."""
-        self._file.write(block)
-        self._digest.update(block)
-        self.size_bytes += len(block)
-
-    def keep(self) -> Path:
-        """Keep the file; the caller deletes it."""
-        self._file.flush()
-        self._kept = True
-        return self.path
-
-
 class Storage:
     """Answers uploads."""
 
@@ -156,11 +119,23 @@ class Storage:
         refusal = self._url_refusal(request) or self._length_refusal(request.headers, run_id)
         if refusal is not None:
             return refusal
-        with Incoming(self._folder) as incoming:
+        digest, size_bytes = hashlib.sha256(), 0
+        with ExitStack() as undo:
+            # Blocks of 64 kB go to the page cache in less time than a hop to another thread takes.
+            file = undo.enter_context(NamedTemporaryFile(dir=self._folder, delete=False))
+            path = Path(file.name)
+            undo.callback(path.unlink)
             async for block in request.stream():
-                incoming.write(block)
-            self._settle(run_id, incoming, request.headers)
-            return Response(headers={"etag": f'"{incoming.sha256[:32]}"'})
+                file.write(block)
+                digest.update(block)
+                size_bytes += len(block)
+            media_type = request.headers.get("content-type", "")
+            taken = self._received(run_id, digest.hexdigest(), size_bytes, media_type)
+            if taken:
+                undo.pop_all()
+                file.close()
+                self._examiner.submit(path, digest.hexdigest())
+        return Response(headers={"etag": f'"{digest.hexdigest()[:32]}"'})
 
     async def take_part(self, request: Request) -> Response:
         """Show the activity to a participant, and take the recording that is made in it."""
@@ -173,32 +148,23 @@ class Storage:
             return await self.put(request)
         return HTMLResponse(_ACTIVITY.replace("STATE", "open"))
 
-    def _settle(self, run_id: str, incoming: Incoming, headers: Mapping[str, str]) -> None:
+    def _received(self, run_id: str, sha256: str, size_bytes: int, media_type: str) -> bool:
+        """Note an upload whose bytes all arrived, and say whether its run takes them."""
         core = self._core
         run = core.runs.find(run_id)
         state = "DELETED" if run is None else core.runs.state(run)
-        taken = run is not None and core.runs.receive(run, incoming.sha256)
-        if taken:
-            self._examiner.submit(incoming.keep(), incoming.sha256)
-        elif run is None or run.sha256 != incoming.sha256:
-            # The same bytes again are no fault of the client's: between its asking whether the
-            # first upload arrived and the second, the run may have been picked up.
+        taken = run is not None and core.runs.receive(run, sha256)
+        # The same bytes again are no fault of the client's: between its asking whether the first
+        # upload arrived and the second, the run may have been picked up.
+        if not taken and (run is None or run.sha256 != sha256):
             core.violated(f"other bytes put while the run was {state}", run_id)
-        received = RecordingReceived(
-            at=core.now(),
-            run_id=run_id,
-            sha256=incoming.sha256,
-            size_bytes=incoming.size_bytes,
-            media_type=headers.get("content-type", ""),
-            run_status=str(state),
-            taken=taken,
-        )
-        core.note(received)
+        facts = (run_id, sha256, size_bytes, media_type, str(state), taken)
+        core.note(RecordingReceived(core.now(), *facts))
+        return taken
 
     def _url_refusal(self, request: Request) -> Response | None:
-        denied = self._core.signer.refusal(
-            request.url.path, request.query_params, self._core.clock()
-        )
+        now = self._core.clock()
+        denied = self._core.signer.refusal(request.url.path, request.query_params, now)
         if denied is None:
             return None
         code = "AccessDenied" if denied is UrlRefusal.EXPIRED else "SignatureDoesNotMatch"
@@ -207,13 +173,13 @@ class Storage:
     def _length_refusal(self, headers: Mapping[str, str], run_id: str) -> Response | None:
         if "transfer-encoding" in headers:
             self._core.violated("chunked upload", run_id)
-            message = "A header you provided implies functionality that is not implemented"
-            return _refusal(501, "NotImplemented", message)
+            words = "A header you provided implies functionality that is not implemented"
+            return _refusal(501, "NotImplemented", words)
         if "content-length" not in headers:
             self._core.violated("upload without Content-Length", run_id)
-            message = "You must provide the Content-Length HTTP header."
-            return _refusal(411, "MissingContentLength", message)
+            words = "You must provide the Content-Length HTTP header."
+            return _refusal(411, "MissingContentLength", words)
         if int(headers["content-length"]) > self._core.settings.max_upload_bytes:
-            message = "Your proposed upload exceeds the maximum allowed size"
-            return _refusal(400, "EntityTooLarge", message)
+            words = "Your proposed upload exceeds the maximum allowed size"
+            return _refusal(400, "EntityTooLarge", words)
         return None

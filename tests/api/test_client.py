@@ -10,7 +10,6 @@ import socket
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -778,7 +777,7 @@ async def test_a_recording_is_scored_by_the_sandbox(
         assert isinstance(run, Success)
         assert run.value.status == "COMPLETE_OK"
         expected = sandbox.expected_scores(recording.sha256, "P07")
-        assert asdict(expected).items() <= run.value.sections[0].flat().items()
+        assert expected.items() <= run.value.sections[0].flat().items()
         assert sandbox.log.violations == []
 
 

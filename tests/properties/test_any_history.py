@@ -493,7 +493,7 @@ class History(RuleBasedStateMachine):
         assert audio == row["sha256"], "the scores of another recording"
         expected = view.sandbox.expected_scores(audio, json.loads(said)["user"]["userLabel"])
         for marker in BIOMARKERS:
-            assert row[marker.name] == getattr(expected, marker.name)
+            assert row[marker.name] == expected[marker.name]
         if said != line.said:
             assert row["error_code"] in {"METADATA_CHANGED", "INVALID_BIRTH_SEX"}
 

@@ -211,7 +211,7 @@ def hold(around: Any, labels: tuple[str, ...], results: pd.DataFrame) -> None:
         ]
         assert bool(found) == is_scored, (row["outcome"], found)
         assert is_scored or row["outcome"] == "pending" or row["error_code"]
-        assert all(value == getattr(expected, name) for name, value in found)
+        assert all(value == expected[name] for name, value in found)
 
 
 @settings(

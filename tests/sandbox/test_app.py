@@ -67,9 +67,9 @@ def test_results_hold_the_expected_scores_of_the_bytes_that_arrived(caller, audi
     recording = audio(salt="one")
     (section,) = caller.settle(caller.submit(recording))["results"]["sections"]
     expected = caller.sandbox.expected_scores(hashlib.sha256(recording).hexdigest(), "P01")
-    assert section["mentalStrain"] == {"value": expected.mental_strain}
-    assert section["sleepPropensity"] == {"value": expected.sleep_propensity}
-    assert section["uniformLowSelfEsteem"] == {"value": expected.uniform_low_self_esteem}
+    assert section["mentalStrain"] == {"value": expected["mental_strain"]}
+    assert section["sleepPropensity"] == {"value": expected["sleep_propensity"]}
+    assert section["uniformLowSelfEsteem"] == {"value": expected["uniform_low_self_esteem"]}
     assert (section["startSecs"], section["finishSecs"]) == (0.0, 30.0)
     assert "SYNTHETIC TRANSCRIPT" in section["transcript"]
     assert len(section) == 3 + 11

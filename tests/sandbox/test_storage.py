@@ -150,13 +150,13 @@ def test_the_same_bytes_after_processing_began_are_ignored_and_forgiven(caller, 
 
 def test_nothing_stays_on_disk_once_it_has_been_examined(caller, audio, monkeypatch):
     folders = set()
-    original = storage.Incoming.__init__
+    original = storage.NamedTemporaryFile
 
-    def remembering(self, folder):
-        folders.add(folder)
-        original(self, folder)
+    def remembering(dir, **others):
+        folders.add(dir)
+        return original(dir=dir, **others)
 
-    monkeypatch.setattr(storage.Incoming, "__init__", remembering)
+    monkeypatch.setattr(storage, "NamedTemporaryFile", remembering)
     for number in range(5):
         caller.settle(caller.submit(audio(salt=str(number % 3))))
     (folder,) = folders

@@ -39,7 +39,7 @@ def assert_scores_are_the_servers(results: pd.DataFrame, sandbox: ObservedSandbo
     for row in results[results["outcome"] == "scored"].to_dict("records"):
         expected = sandbox.expected_scores(row["sha256"], row["user_label"])
         for marker in BIOMARKERS:
-            assert row[marker.name] == getattr(expected, marker.name)
+            assert row[marker.name] == expected[marker.name]
 
 
 def test_every_row_is_scored_once_with_the_scores_of_its_own_bytes(

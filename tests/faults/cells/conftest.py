@@ -124,7 +124,7 @@ class Trial:
             assert row["model_run_id"] in processed[row["sha256"]]
             expected = self.sandbox.expected_scores(row["sha256"], row["user_label"])
             for marker in BIOMARKERS:
-                assert row[marker.name] == getattr(expected, marker.name)
+                assert row[marker.name] == expected[marker.name]
 
     def heal(self, count: int = 3) -> pd.DataFrame:
         """Submit once more after the fault is over: all are scored, and each was paid once."""
