@@ -33,12 +33,7 @@ from helios_research.api.transport import (
     Result,
     Success,
 )
-from helios_research.codes import (
-    ANSWER_MIXED_UP,
-    TIMED_OUT,
-    UNREACHABLE,
-    UNREADABLE_ANSWER,
-)
+from helios_research.codes import ANSWER_MIXED_UP, TIMED_OUT, UNREACHABLE, UNREADABLE_ANSWER
 from helios_research.errors import PROXY_EXAMPLE
 from helios_research.network import NO_TLS, Proxy, is_loopback
 

@@ -17,22 +17,7 @@ from urllib.parse import urlsplit
 from pydantic.alias_generators import to_snake
 from pydantic_core import from_json
 
-from helios_research.codes import (
-    ANSWER_MIXED_UP,
-    RECORDING_CHANGED,
-    RECORDING_UNREACHABLE,
-    UNREADABLE_ANSWER,
-)
-from helios_research.errors import (
-    AccountError,
-    HeliosResearchError,
-    NetworkError,
-    NotHeliosError,
-    RecordingUnavailableError,
-    RefusedError,
-    ServiceError,
-    UnreachableError,
-)
+from helios_research import codes, errors
 
 T = TypeVar("T")
 
@@ -76,22 +61,22 @@ class Failure:
     retry_after_s: float | None = None
     status: int | None = None
 
-    def as_error(self, base_url: str, *, key_worked: bool = False) -> ServiceError:
+    def as_error(self, base_url: str, *, key_worked: bool = False) -> errors.ServiceError:
         """Turn the failure into the error that ends a submission."""
         if self.kind is FailureKind.ACCOUNT:
-            return AccountError(base_url, self.status or 401, worked=key_worked)
+            return errors.AccountError(base_url, self.status or 401, worked=key_worked)
         if self.kind in {
             *(FailureKind.REFUSED, FailureKind.RATE_LIMITED),
             *(FailureKind.UPLOAD_REFUSED, FailureKind.URL_EXPIRED),
         }:
-            return RefusedError(f"{self.reason.rstrip('.')}.")
+            return errors.RefusedError(f"{self.reason.rstrip('.')}.")
         # An answer came, so the service is there; what came is not its answer.
-        not_of_helios = self.code in {UNREADABLE_ANSWER, ANSWER_MIXED_UP}
+        not_of_helios = self.code in {codes.UNREADABLE_ANSWER, codes.ANSWER_MIXED_UP}
         if self.kind is FailureKind.NOT_HELIOS or not_of_helios:
-            return NotHeliosError(base_url, self.reason.rstrip("."))
+            return errors.NotHeliosError(base_url, self.reason.rstrip("."))
         if self.kind is FailureKind.NETWORK:
-            return NetworkError(self.reason)
-        return UnreachableError(base_url, self.reason, answers=self.status is not None)
+            return errors.NetworkError(self.reason)
+        return errors.UnreachableError(base_url, self.reason, answers=self.status is not None)
 
 
 Result: TypeAlias = Success[T] | Failure
@@ -325,9 +310,9 @@ class RecordingChangedError(Exception):
 
     def __init__(self, reason: str, *, may_pass: bool = False) -> None:
         super().__init__(reason)
-        kind, code = FailureKind.CHANGED, RECORDING_CHANGED
+        kind, code = FailureKind.CHANGED, codes.RECORDING_CHANGED
         if may_pass:
-            kind, code = FailureKind.RETRY, RECORDING_UNREACHABLE
+            kind, code = FailureKind.RETRY, codes.RECORDING_UNREACHABLE
         self.failure = Failure(kind, code, reason)
 
 
@@ -364,7 +349,7 @@ class UploadBody:
     def _blocks(self) -> Iterator[bytes]:
         try:
             yield from filter(None, self.open())
-        except (OSError, HeliosResearchError) as problem:
+        except (OSError, errors.HeliosResearchError) as problem:
             message = f"The recording cannot be read any more, so it was not sent. {problem}"
-            may_pass = isinstance(problem, RecordingUnavailableError) and problem.may_pass
+            may_pass = isinstance(problem, errors.RecordingUnavailableError) and problem.may_pass
             raise RecordingChangedError(message, may_pass=may_pass) from problem

@@ -8,13 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from helios_research.errors import (
-    RepeatedAttemptError,
-    RepeatedRunError,
-    StudyDamagedError,
-    StudyError,
-    StudyVersionError,
-)
+from helios_research import errors
 from helios_research.ledger.checksums import SEALED, sealing
 from helios_research.ledger.reader import load_attempt
 from helios_research.ledger.records import (
@@ -135,9 +129,9 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if application != APPLICATION_ID and not (is_empty and application == version == 0):
-        raise StudyDamagedError(path, "it is a database of another program")
+        raise errors.StudyDamagedError(path, "it is a database of another program")
     if version > len(MIGRATIONS):
-        raise StudyVersionError(path.parent, found=version, supported=len(MIGRATIONS))
+        raise errors.StudyVersionError(path.parent, found=version, supported=len(MIGRATIONS))
     return version
 
 
@@ -187,14 +181,14 @@ def insert(new: NewAttempt, request: str, at: datetime, connection: sqlite3.Conn
     state = (State.INVITING if is_invitation(new.sha256) else State.CREATING).value
     given = {"request_text": request, "state": state, "begun_at": begun}
     row = [given[name] if name in given else getattr(new, name) for name in _BEGUN]
-    with _unique_or(RepeatedAttemptError(new.sha256)):
+    with _unique_or(errors.RepeatedAttemptError(new.sha256)):
         ((attempt_id,),) = connection.execute(_INSERT, row).fetchall()
     connection.execute(_TRANSITION, (attempt_id, state, begun, None))
     return load_attempt(connection, attempt_id)
 
 
 @contextmanager
-def _unique_or(repeated: StudyError) -> Iterator[None]:
+def _unique_or(repeated: errors.StudyError) -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as error:
@@ -216,7 +210,7 @@ def move(
     after = moved(before, state, at, changes)
     values = ((name, getattr(after, name)) for name in _CHANGED)
     row = [to_microseconds(value) if name.endswith("_at") else value for name, value in values]
-    with _unique_or(RepeatedRunError()):
+    with _unique_or(errors.RepeatedRunError()):
         connection.execute(_UPDATE, (*row, attempt_id))
     note = {name: getattr(after, name) for name in changes if name != "upload_url"}
     text = json.dumps(note, default=datetime.isoformat) if note else None
@@ -235,6 +229,6 @@ def _put_upload_url(connection: sqlite3.Connection, attempt_id: int, url: str | 
     # No index: it would hold further copies of what has to be erased, and the table is small.
     others = "SELECT 1 FROM upload_urls WHERE upload_url = ? AND attempt_id != ?"
     if connection.execute(others, (url, attempt_id)).fetchone():
-        raise RepeatedRunError
+        raise errors.RepeatedRunError
     put = "INSERT OR REPLACE INTO upload_urls (attempt_id, upload_url) VALUES (?, ?)"
     connection.execute(put, (attempt_id, url))

@@ -18,16 +18,9 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, TypeAdapter
 
+from helios_research import errors
 from helios_research._util.files import is_open_to_others, remove_temporary_files, replaced
 from helios_research._util.text import in_local_time
-from helios_research.errors import (
-    StudyDamagedError,
-    StudyError,
-    StudyLockedError,
-    StudyMissingError,
-    StudyStorageError,
-    storage_errors,
-)
 from helios_research.ledger.checksums import CorruptValueError, register
 from helios_research.ledger.records import SecretUrl
 from helios_research.ledger.volumes import volume_of
@@ -62,9 +55,9 @@ def prepare_folder(folder: Path) -> Path:
         return folder.resolve(strict=True)
     except (FileExistsError, NotADirectoryError):
         reason = "there is a file, or a broken link, in its place"
-        raise StudyStorageError(folder, reason, errno.EEXIST) from None
+        raise errors.StudyStorageError(folder, reason, errno.EEXIST) from None
     except OSError as error:
-        raise StudyStorageError.from_system(folder, error) from error
+        raise errors.StudyStorageError.from_system(folder, error) from error
 
 
 def warn_if_open_to_others(folder: Path) -> None:
@@ -94,18 +87,20 @@ def prepare_database(folder: Path) -> Path:
     path = folder / DATABASE_NAME
     if path.is_symlink():
         reason = "it is a link, so two studies could share one ledger"
-        raise StudyStorageError(path, reason, errno.EEXIST)
+        raise errors.StudyStorageError(path, reason, errno.EEXIST)
     try:
         # SQLite gives its side files the mode of this one. A file that exists must not be opened
         # here: closing it would drop the locks that SQLite holds on it in this process.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         if not path.is_file():
-            raise StudyStorageError(path, "it is a folder, not a file", errno.EISDIR) from None
+            raise errors.StudyStorageError(
+                path, "it is a folder, not a file", errno.EISDIR
+            ) from None
         if not os.access(path, os.W_OK):
-            raise StudyStorageError(path, "it is read-only", errno.EACCES) from None
+            raise errors.StudyStorageError(path, "it is read-only", errno.EACCES) from None
     except OSError as error:
-        raise StudyStorageError.from_system(path, error) from error
+        raise errors.StudyStorageError.from_system(path, error) from error
     return path
 
 
@@ -116,8 +111,8 @@ def existing_database(folder: Path) -> Path:
         if path.is_file() and path.stat().st_size > 0:
             return path.resolve()
     except OSError as error:
-        raise StudyStorageError.from_system(path, error) from error
-    raise StudyMissingError.folder(folder)
+        raise errors.StudyStorageError.from_system(path, error) from error
+    raise errors.StudyMissingError.folder(folder)
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -218,17 +213,17 @@ def corrupt_if_unreadable() -> Iterator[None]:
         raise CorruptValueError from error
 
 
-def study_error(error: Exception, path: Path) -> StudyError | None:
+def study_error(error: Exception, path: Path) -> errors.StudyError | None:
     """Word a failure of the disk or of the file as the error of a study; None where it is neither."""
     # Extended codes refine the primary one in their lowest byte (https://sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     is_uncoded = isinstance(error, sqlite3.OperationalError) and _CORRUPTION.search(str(error))
     if is_uncoded or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StudyDamagedError(path, str(error))
+        return errors.StudyDamagedError(path, str(error))
     if code in _STORAGE_FAILURES:
         name = getattr(error, "sqlite_errorname", "")
         words, number = _STORAGE_FAILURES[code]
-        return StudyStorageError(path, f"{words} ({name})", number)
+        return errors.StudyStorageError(path, f"{words} ({name})", number)
     return None
 
 
@@ -244,7 +239,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise worded from error
     # sqlite3 cannot word its own error where a damaged name is in it.
     except UnicodeDecodeError as error:
-        raise StudyDamagedError(path, "a name in it makes no sense") from error
+        raise errors.StudyDamagedError(path, "a name in it makes no sense") from error
 
 
 # --- the lock -------------------------------------------------------------------------------------
@@ -288,7 +283,7 @@ class StudyLock:
         self._me = Holder(os.getpid(), socket.gethostname(), now, now)
         # On the few file systems without flock, filelock warns and uses a marker file instead.
         self._lock = FileLock(folder / LOCK_NAME, timeout=0, mode=0o600, thread_local=False)
-        with storage_errors(folder):
+        with errors.storage_errors(folder):
             try:
                 self._lock.acquire()
             except Timeout:
@@ -310,7 +305,7 @@ class StudyLock:
             raise _refusal(self._folder, holder)
         if silence >= timedelta(seconds=RENEW_S):
             self._me = replace(self._me, seen=now)
-            with storage_errors(self._folder):
+            with errors.storage_errors(self._folder):
                 self._sign()
 
     def _respect_other_machines(self, holder: Holder | None) -> None:
@@ -371,8 +366,8 @@ def _may_live(holder: Holder) -> bool:
     return True
 
 
-def _refusal(folder: Path, holder: Holder | None) -> StudyLockedError:
+def _refusal(folder: Path, holder: Holder | None) -> errors.StudyLockedError:
     if holder is None:
-        return StudyLockedError(folder, pid=None, host=None, since=None)
+        return errors.StudyLockedError(folder, pid=None, host=None, since=None)
     since = in_local_time(holder.since)
-    return StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)
+    return errors.StudyLockedError(folder, pid=holder.pid, host=holder.host, since=since)

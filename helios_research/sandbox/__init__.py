@@ -3,10 +3,4 @@
 from helios_research.sandbox.runs import TRANSCRIPT_MARK, SandboxSettings, expected_scores
 from helios_research.sandbox.server import Sandbox, serve_forever
 
-__all__ = [
-    "TRANSCRIPT_MARK",
-    "Sandbox",
-    "SandboxSettings",
-    "expected_scores",
-    "serve_forever",
-]
+__all__ = ["TRANSCRIPT_MARK", "Sandbox", "SandboxSettings", "expected_scores", "serve_forever"]

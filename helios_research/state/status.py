@@ -14,20 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
+from helios_research import codes
 from helios_research._util.screen import Colour, Share
 from helios_research._util.text import counted, duration
 from helios_research.api.models import RunRequest
-from helios_research.codes import (
-    INVITATION_UNFINISHED,
-    INVITED_AND_RECORDED,
-    LEFT_OUT,
-    METADATA_CHANGED,
-    RECORDING_CHANGED,
-    RECORDING_UNREACHABLE,
-    WITHDRAWN,
-    HeliosCode,
-    explain,
-)
 from helios_research.columns import OPEN_OUTCOMES, Outcome, Verdict
 from helios_research.ledger import Attempt, State
 from helios_research.preflight_checks.check import UNREADABLE, Check
@@ -178,14 +168,14 @@ def _was_sent(attempt: Attempt) -> bool:
 
 def failed_inside(attempt: Attempt) -> bool:
     """Whether the run ended in an error of Helios' own, so that another may succeed."""
-    return attempt.state is State.FAILED and attempt.error_code == HeliosCode.INTERNAL
+    return attempt.state is State.FAILED and attempt.error_code == codes.HeliosCode.INTERNAL
 
 
 def _may_try_again(attempt: Attempt, history: Sequence[Attempt], tries: int) -> bool:
     if not failed_inside(attempt) or attempt.is_invitation:
         return False
     failures = sum(
-        a.error_code == HeliosCode.INTERNAL
+        a.error_code == codes.HeliosCode.INTERNAL
         for a in history
         if a.request_digest == attempt.request_digest
     )
@@ -255,7 +245,7 @@ def row_status(
     rejection = row.rejection or duplicate
     attempt = governing_attempt(row.digest or "", history)
     is_mine = attempt is not None and (duplicate is None or attempt.request_digest == row.digest)
-    is_left_out = check is not None and check.predicted_error_code == LEFT_OUT
+    is_left_out = check is not None and check.predicted_error_code == codes.LEFT_OUT
     is_kept = rejection is not None or is_left_out
     if attempt is not None and is_mine and not (is_kept and attempt.state in WITHOUT_AUDIO):
         return _sent(row, attempt, runs, _next_step(row, attempt, rejection, history, options))
@@ -263,14 +253,14 @@ def row_status(
         return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
     if history and outcome_of(history[-1]) is Outcome.INVALID and not is_left_out:
         return _sent(row, history[-1], runs, NextStep.SEND)
-    if check is not None and check.predicted_error_code in {UNREADABLE, WITHDRAWN}:
+    if check is not None and check.predicted_error_code in {UNREADABLE, codes.WITHDRAWN}:
         return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)
     if check is not None and check.verdict is Verdict.FAIL and (options.preflight or is_left_out):
         reason = f"Not sent. {check.reason}"
         return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
     waiting = RowStatus(Outcome.PENDING, NextStep.SEND, runs=runs)
-    if check is not None and check.predicted_error_code == RECORDING_UNREACHABLE:
-        return waiting._replace(error_code=RECORDING_UNREACHABLE, error_reason=check.reason)
+    if check is not None and check.predicted_error_code == codes.RECORDING_UNREACHABLE:
+        return waiting._replace(error_code=codes.RECORDING_UNREACHABLE, error_reason=check.reason)
     if not history:
         return waiting
     # Why its last run was given up.
@@ -286,7 +276,9 @@ def settled_outcomes(states: pa.ChunkedArray, error_codes: pa.ChunkedArray) -> p
     outcomes = pa.array(map(str, _OUTCOMES.values())).take(
         pc.index_in(states, pa.array(map(str, _OUTCOMES)))
     )
-    inside = pc.and_(pc.equal(states, State.FAILED), pc.equal(error_codes, HeliosCode.INTERNAL))
+    inside = pc.and_(
+        pc.equal(states, State.FAILED), pc.equal(error_codes, codes.HeliosCode.INTERNAL)
+    )
     return pc.if_else(pc.fill_null(inside, fill_value=False), None, outcomes)
 
 
@@ -341,7 +333,7 @@ def outcome_of(attempt: Attempt) -> Outcome:
 
 def outcome_in(state: State, error_code: str | None) -> Outcome:
     """Give the outcome that a state of the ledger means; ``invalid`` where the file has changed."""
-    if state is State.ABANDONED and error_code == RECORDING_CHANGED:
+    if state is State.ABANDONED and error_code == codes.RECORDING_CHANGED:
         return Outcome.INVALID
     if state is State.INVITED:
         return Outcome.INVITED
@@ -357,8 +349,8 @@ def _sent(row: Row, attempt: Attempt, runs: int, step: NextStep) -> RowStatus:
     if attempt.request_digest != row.digest:
         code, reason = _changed_since(row, attempt)
     elif attempt.is_invitation and (attempt.state is State.INVITING or row.location):
-        code = code or (INVITED_AND_RECORDED if row.location else INVITATION_UNFINISHED)
-        reason = reason or explain(code).meaning
+        code = code or (codes.INVITED_AND_RECORDED if row.location else codes.INVITATION_UNFINISHED)
+        reason = reason or codes.explain(code).meaning
     return RowStatus(
         outcome_of(attempt), step, attempt.attempt_id, attempt.sha256, runs, code, reason
     )
@@ -374,7 +366,7 @@ def _changed_since(row: Row, attempt: Attempt) -> tuple[str | None, str | None]:
         return code, reason
     changes = RunRequest.from_record(attempt.request).describe_difference(row.request)
     words = f"Since it was sent, the manifest has changed: {changes}."
-    return code or METADATA_CHANGED, f"{reason} {words}" if reason else words
+    return code or codes.METADATA_CHANGED, f"{reason} {words}" if reason else words
 
 
 # --- all rows, counted ----------------------------------------------------------------------------

@@ -15,20 +15,8 @@ from helios_research.codes import RECORDING_CHANGED, RECORDING_UNREACHABLE, TIME
 from helios_research.errors import RepeatedRunError
 from helios_research.ledger import Attempt, State
 from helios_research.recording import read_blocks
+from helios_research.state import status
 from helios_research.state.rows import Job
-from helios_research.state.status import (
-    Abandon,
-    Action,
-    ConfirmUpload,
-    Create,
-    Done,
-    Poll,
-    StartAttempt,
-    Upload,
-    failed_inside,
-    has_expired,
-    next_action,
-)
 from helios_research.submission import run_poller
 from helios_research.submission.rate_limiter import RequestKind
 from helios_research.submission.retrying_client import STOPPING, PostponedError
@@ -64,18 +52,18 @@ class RecordingTask(run_poller.RunPoller):
     async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
         """Do what is left for one recording."""
         attempts = {attempt.attempt_id: attempt for attempt in history}
-        failures_before = sum(map(failed_inside, history))
+        failures_before = sum(map(status.failed_inside, history))
         abandoned = 0
         while True:
-            action = next_action(
+            action = status.next_action(
                 *(job.digest, list(attempts.values()), self.options),
                 now=self.clock.now(),
                 failures_before=failures_before,
             )
-            if isinstance(action, Done):
+            if isinstance(action, status.Done):
                 return action.attempt
-            if isinstance(action, StartAttempt):
-                failures = sum(map(failed_inside, attempts.values())) - failures_before
+            if isinstance(action, status.StartAttempt):
+                failures = sum(map(status.failed_inside, attempts.values())) - failures_before
                 if failures:
                     await self._wait_after(failures, job.request.user_label)
             try:
@@ -121,30 +109,30 @@ class RecordingTask(run_poller.RunPoller):
         self._tried_again[user_label] = due_s
         await self.clock.sleep(due_s - now_s)
 
-    async def _note(self, action: Action, why: Failure) -> None:
+    async def _note(self, action: status.Action, why: Failure) -> None:
         """Write down what a recording waits for, beside the state that it is in."""
-        if not isinstance(action, StartAttempt):
+        if not isinstance(action, status.StartAttempt):
             attempt = self.ledger.attempt(action.attempt.attempt_id)
             if not attempt.state.is_final:
                 await self.move(attempt, attempt.state, why)
 
-    async def _perform(self, action: Action, job: Job) -> Attempt:
+    async def _perform(self, action: status.Action, job: Job) -> Attempt:
         match action:
-            case StartAttempt(number):
+            case status.StartAttempt(number):
                 return await self._begin(job, number)
-            case Create(attempt):
+            case status.Create(attempt):
                 return await self._create_and_upload(attempt, job)
-            case Upload(attempt):
+            case status.Upload(attempt):
                 async with self.upload_slots.slot(job.size_bytes):
                     return await self._upload(attempt, job)
-            case ConfirmUpload(attempt):
+            case status.ConfirmUpload(attempt):
                 return await self._confirm(attempt, job)
-            case Poll(attempt):
+            case status.Poll(attempt):
                 return await self.poll(attempt)
-            case Abandon(attempt, reason):
+            case status.Abandon(attempt, reason):
                 key = attempt.attempt_id
                 return await self.ledger.advance(key, State.ABANDONED, error_reason=reason)
-            case Done(attempt):
+            case status.Done(attempt):
                 return attempt
 
     # --- creating and uploading ------------------------------------------------------------------
@@ -214,7 +202,7 @@ class RecordingTask(run_poller.RunPoller):
 
         A host that refuses everything may also call a URL expired that is new.
         """
-        if has_expired(attempt, self.clock.now()):
+        if status.has_expired(attempt, self.clock.now()):
             return replace(answer, kind=FailureKind.URL_EXPIRED)
         is_new = attempt.attempt_id in self._created_here
         if answer.kind is FailureKind.URL_EXPIRED and not is_new:
@@ -255,7 +243,7 @@ class RecordingTask(run_poller.RunPoller):
                 return await self.gone(attempt, answer)
             if answer.value.status != CREATED:
                 return await self._found(attempt, answer.value)
-            if has_expired(attempt, self.clock.now()) or attempt.upload_url is None:
+            if status.has_expired(attempt, self.clock.now()) or attempt.upload_url is None:
                 # A refusal of a large upload can look like a broken connection, so the URL's age
                 # counts too, once the run itself shows that nothing has arrived.
                 return await self._abandon_if_empty(attempt, _EXPIRED)

@@ -12,12 +12,7 @@ from helios_research._util.text import duration
 from helios_research.api.transport import Failure, FailureKind, Result, Success
 from helios_research.errors import ServiceError
 from helios_research.submission import Clock
-from helios_research.submission.rate_limiter import (
-    ANSWERS_OVER_S,
-    RANDOM,
-    RateLimiter,
-    RequestKind,
-)
+from helios_research.submission.rate_limiter import ANSWERS_OVER_S, RANDOM, RateLimiter, RequestKind
 
 T = TypeVar("T")
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from helios_research import codes
 from helios_research._util.text import duration
 from helios_research.api.client import Service
 from helios_research.api.models import (
@@ -15,13 +16,6 @@ from helios_research.api.models import (
     without_transcripts,
 )
 from helios_research.api.transport import Failure, FailureKind, Result, Success
-from helios_research.codes import (
-    RESULT_GONE,
-    RESULT_UNUSABLE,
-    TIMED_OUT,
-    UNKNOWN_STATUS,
-    HeliosCode,
-)
 from helios_research.ledger import Attempt, Ledger, State
 from helios_research.state.status import has_expired
 from helios_research.submission import Clock, SubmitOptions
@@ -38,7 +32,9 @@ SETTLING_S = 60.0
 MOST_UPLOADS_AGAIN = 3  # to one run, after the host took one and nothing came
 UNKNOWN_STATUS_S = 600.0  # for a status that Helios does not document (our choice: runs take 30 s)
 _NOT_ARRIVED = Failure(
-    FailureKind.RETRY, TIMED_OUT, "The upload host took the recording, and the run did not get it."
+    FailureKind.RETRY,
+    codes.TIMED_OUT,
+    "The upload host took the recording, and the run did not get it.",
 )
 _ASKED_AGAIN = "of waiting; the next submission asks for it again."
 
@@ -190,7 +186,10 @@ class RunPoller:
         raw = answer.raw if self.options.transcripts else without_transcripts(answer.raw)
         code, reason = run.error_code, run.error_reason if run.error_code else None
         if run.problem is not None:
-            code, reason = RESULT_UNUSABLE, f"Nothing in Helios' answer can be used: {run.problem}."
+            code, reason = (
+                codes.RESULT_UNUSABLE,
+                f"Nothing in Helios' answer can be used: {run.problem}.",
+            )
         await self.ledger.advance(
             attempt.attempt_id,
             State.FAILED if code else State.SCORED,
@@ -207,7 +206,7 @@ class RunPoller:
         A run may also be unknown to the key of another account, or for a moment.
         """
         if answer.kind is FailureKind.GONE and attempt.delete_data:
-            return await self.move(attempt, State.LOST, replace(answer, code=RESULT_GONE))
+            return await self.move(attempt, State.LOST, replace(answer, code=codes.RESULT_GONE))
         raise PostponedError(answer)
 
     async def arrived(self, attempt: Attempt, run: ModelRun | None = None) -> Attempt:
@@ -237,14 +236,16 @@ def _may_change(answer: Result[ModelRun], *, is_young: bool = False) -> bool:
 
 
 def _failed_inside(answer: Result[ModelRun]) -> bool:
-    return isinstance(answer, Success) and answer.value.error_code == HeliosCode.INTERNAL
+    return isinstance(answer, Success) and answer.value.error_code == codes.HeliosCode.INTERNAL
 
 
 def _overdue(run: ModelRun, waited_s: float) -> Failure:
     what = f"The run was still {run.status} after {duration(waited_s)}"
-    return Failure(FailureKind.RETRY, TIMED_OUT, f"{what} {_ASKED_AGAIN}")
+    return Failure(FailureKind.RETRY, codes.TIMED_OUT, f"{what} {_ASKED_AGAIN}")
 
 
 def _unknown(run: ModelRun, waited_s: float) -> Failure:
     what = f"The run has the status {run.status[:40]}, which Helios does not document, after"
-    return Failure(FailureKind.RETRY, UNKNOWN_STATUS, f"{what} {duration(waited_s)} {_ASKED_AGAIN}")
+    return Failure(
+        FailureKind.RETRY, codes.UNKNOWN_STATUS, f"{what} {duration(waited_s)} {_ASKED_AGAIN}"
+    )
