@@ -48,10 +48,9 @@ _STEPS = {step.value: step for step in NextStep}
 
 
 class StatusLoader:
-    """Reads a study's ledger for the rows of a cohort, column by column.
+    """Reads a study's ledger for the rows of a cohort; without ``rows`` each is made when needed.
 
-    Without ``rows`` each is made when it is needed. ``audio`` is what was last seen of each row's
-    recording, in the cohort's order: the columns ``columns.AUDIO``.
+    ``audio`` is what was last seen of each row's recording, in order: the columns ``columns.AUDIO``.
     """
 
     def __init__(
@@ -99,10 +98,7 @@ class StatusLoader:
         ]
 
     def table(self) -> pa.Table:
-        """Give the status of every row, and what is shown of the attempt that decides it.
-
-        The columns are the fields of `RowStatus`, without ``sha256``, and ``SHOWN``.
-        """
+        """Give the fields of every row's `RowStatus`, without ``sha256``, and its attempt's ``SHOWN``."""
         attempts = _attempts_in(self._ledger)
         settled = self._settled(attempts)
         is_open = settled["outcome"].is_null().combine_chunks()
@@ -197,13 +193,13 @@ def duplicate_rejections(cohort: Cohort, hashes: pa.ChunkedArray) -> dict[int, R
     if not len(_repeated(hashes)):
         return {}
     issues = duplicate_audio_issues(cohort, hashes.to_pandas())
-    errors = issues[issues["severity"] == Severity.ERROR]
+    errors = issues.loc[
+        issues["severity"] == Severity.ERROR, [RECORDING_ID.name, "problem", "remedy"]
+    ]
     position_of = {key: position for position, key in enumerate(cohort.fields[RECORDING_ID.name])}
     return {
         position_of[key]: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
-        for key, problem, remedy in zip(
-            errors[RECORDING_ID.name], errors["problem"], errors["remedy"], strict=True
-        )
+        for key, problem, remedy in errors.itertuples(index=False)
     }
 
 

@@ -92,10 +92,8 @@ class Job:
     @property
     def request(self) -> RunRequest:
         """The request to Helios."""
-        request = self.row.request
-        if request is None:
-            message = f"row {self.row.position} has no request"
-            raise ValueError(message)
+        if (request := self.row.request) is None:
+            raise ValueError(f"row {self.row.position} has no request")
         return request
 
     @property
@@ -116,8 +114,8 @@ class Job:
     @classmethod
     def resumed(cls, row: Row, attempt: Attempt) -> Self:
         """Take up an attempt again, without another look at its file."""
-        media_type = None if attempt.media_type == FALLBACK_MEDIA_TYPE else attempt.media_type
-        return cls(row, attempt.sha256, attempt.size_bytes, media_type, attempt.duration_s)
+        size, media_type = attempt.size_bytes, attempt.media_type
+        return cls(row, attempt.sha256, size, media_type, attempt.duration_s)
 
     def attempt(self, number: int, *, delete_data: bool, source: str) -> NewAttempt:
         """Describe the recording's n-th attempt for the ledger."""
@@ -135,10 +133,7 @@ class Job:
 
 
 class RowRequests:
-    """The rows of a cohort as requests, each made when it is needed.
-
-    Rows of participants who have withdrawn are rejected; nothing looks for their recordings.
-    """
+    """The rows of a cohort as requests, made when needed; those of who has withdrawn are rejected."""
 
     def __init__(self, cohort: Cohort, withdrawn: Withdrawn | None = None) -> None:
         self._fields = cohort.fields
@@ -154,19 +149,15 @@ class RowRequests:
         """Make some rows."""
         fields = self._fields.iloc[list(positions)]
         ids, places = fields["recording_id"].fillna("").tolist(), _cells(fields["recording"])
-        return [
-            Row(
-                position,
-                recording_id,
-                None if rejection and rejection.error_code == WITHDRAWN else place,
-                text,
-                None if text is None else digest_of(text),
-                rejection,
-            )
-            for position, recording_id, place, (text, rejection) in zip(
-                positions, ids, places, self._requests(positions), strict=True
-            )
-        ]
+        rows = []
+        for position, recording_id, place, (text, rejection) in zip(
+            positions, ids, places, self._requests(positions), strict=True
+        ):
+            # Nothing looks for the recordings of participants who have withdrawn.
+            location = None if rejection and rejection.error_code == WITHDRAWN else place
+            digest = None if text is None else digest_of(text)
+            rows.append(Row(position, recording_id, location, text, digest, rejection))
+        return rows
 
     def digests(self) -> pa.ChunkedArray:
         """Give the digest of every row; null where it makes no request."""
@@ -269,17 +260,11 @@ def _validated(
     try:
         request = RunRequest.model_validate(given | {"tags": tags.dropna().to_dict()})
     except ValidationError as error:
-        return None, _unsendable(error)
+        first = error.errors(include_url=False, include_input=False)[0]
+        column = str(first["loc"][0]) if first["loc"] else "row"
+        reason = f"{column} cannot be sent to Helios: {first['msg']}. Correct it and submit again."
+        return None, Rejection(f"INVALID_{column.upper()}", reason)
     return request.canonical(), None
-
-
-def _unsendable(error: ValidationError) -> Rejection:
-    first = error.errors(include_url=False, include_input=False)[0]
-    column = str(first["loc"][0]) if first["loc"] else "row"
-    return Rejection(
-        f"INVALID_{column.upper()}",
-        f"{column} cannot be sent to Helios: {first['msg']}. Correct it and submit again.",
-    )
 
 
 # --- what keeps a recording back: a withdrawal, or the researcher's verdict --------------------------

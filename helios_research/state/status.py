@@ -28,6 +28,7 @@ UPLOAD_URL_LIFETIME = timedelta(hours=1)
 EXPIRY_MARGIN = timedelta(minutes=5)
 
 YesNo = Annotated[bool, Field(description="True or False")]
+_AT_LEAST_0 = Field(ge=0, description="a whole number of at least 0")
 
 
 class DecisionOptions(BaseModel):
@@ -37,9 +38,7 @@ class DecisionOptions(BaseModel):
 
     preflight: YesNo = True
     resend_changed: YesNo = False
-    internal_error_retries: Annotated[
-        int, Field(ge=0, description="a whole number of at least 0")
-    ] = 3
+    internal_error_retries: Annotated[int, _AT_LEAST_0] = 3
     delete_data: YesNo = False
 
 
@@ -197,14 +196,11 @@ def has_expired(attempt: Attempt, now: datetime) -> bool:
 class NextStep(StrEnum):
     """What may be done about a row."""
 
-    NONE = "none"
-    """It has a final outcome, or cannot be sent as it is."""
-
-    SEND = "send"
-    """Its recording may be sent, once it has been checked."""
-
-    RESUME = "resume"
-    """Its audio may be at the service already: the run is continued without a check of the file."""
+    NONE = "none"  # it has a final outcome, or cannot be sent as it is
+    SEND = "send"  # its recording may be sent, once it has been checked
+    RESUME = (
+        "resume"  # its audio may be at the service: its run goes on, without a check of the file
+    )
 
 
 class RowStatus(NamedTuple):
@@ -242,6 +238,7 @@ def row_status(
     5. Anything else waits to be sent.
     """
     runs = sum(attempt.model_run_id is not None for attempt in history)
+    unsent = (NextStep.NONE, None, None, runs)
     rejection = row.rejection or duplicate
     attempt = governing_attempt(row.digest or "", history)
     is_mine = attempt is not None and (duplicate is None or attempt.request_digest == row.digest)
@@ -250,14 +247,14 @@ def row_status(
     if attempt is not None and is_mine and not (is_kept and attempt.state in WITHOUT_AUDIO):
         return _sent(row, attempt, runs, _next_step(row, attempt, rejection, history, options))
     if rejection is not None:
-        return _unsent(Outcome.INVALID, runs, rejection.error_code, rejection.error_reason)
+        return RowStatus(Outcome.INVALID, *unsent, rejection.error_code, rejection.error_reason)
     if history and outcome_of(history[-1]) is Outcome.INVALID and not is_left_out:
         return _sent(row, history[-1], runs, NextStep.SEND)
     if check is not None and check.predicted_error_code in {UNREADABLE, codes.WITHDRAWN}:
-        return _unsent(Outcome.INVALID, runs, check.predicted_error_code, check.reason)
+        return RowStatus(Outcome.INVALID, *unsent, check.predicted_error_code, check.reason)
     if check is not None and check.verdict is Verdict.FAIL and (options.preflight or is_left_out):
         reason = f"Not sent. {check.reason}"
-        return _unsent(Outcome.SKIPPED, runs, check.predicted_error_code, reason)
+        return RowStatus(Outcome.SKIPPED, *unsent, check.predicted_error_code, reason)
     waiting = RowStatus(Outcome.PENDING, NextStep.SEND, runs=runs)
     if check is not None and check.predicted_error_code == codes.RECORDING_UNREACHABLE:
         return waiting._replace(error_code=codes.RECORDING_UNREACHABLE, error_reason=check.reason)
@@ -306,16 +303,10 @@ def own_history(
 ) -> Sequence[Attempt]:
     """Leave out the attempts that were made for other rows with the same audio.
 
-    What remains was made with this row's request, or with one that no row makes any more: then the
-    metadata of this row has changed.
+    Those with a request that no row makes any more stay: the metadata of this row has changed.
     """
-    if not digests_of_others:
-        return attempts
-    return [
-        attempt
-        for attempt in attempts
-        if attempt.request_digest == row.digest or attempt.request_digest not in digests_of_others
-    ]
+    others = {*digests_of_others} - {row.digest}
+    return [attempt for attempt in attempts if attempt.request_digest not in others]
 
 
 _OUTCOMES = {
@@ -338,10 +329,6 @@ def outcome_in(state: State, error_code: str | None) -> Outcome:
     if state is State.INVITED:
         return Outcome.INVITED
     return _OUTCOMES.get(state, Outcome.PENDING)
-
-
-def _unsent(outcome: Outcome, runs: int, code: str | None, reason: str) -> RowStatus:
-    return RowStatus(outcome, runs=runs, error_code=code, error_reason=reason)
 
 
 def _sent(row: Row, attempt: Attempt, runs: int, step: NextStep) -> RowStatus:
