@@ -58,10 +58,8 @@ T = TypeVar("T")
 
 _USER_AGENT = f"helios-research/{__version__}"
 
-# Load balancers close idle connections after a minute or so; reusing one for longer gains little.
-KEEP_ALIVE_S = 20.0
-# The upload host's answer is only looked at for its error code.
-_MAX_UPLOAD_RESPONSE_BYTES = 64 * 1024
+KEEP_ALIVE_S = 20.0  # load balancers close idle connections after a minute or so
+_MAX_UPLOAD_RESPONSE_BYTES = 64 * 1024  # only looked at for its error code
 # A system may take megabytes at once that a slow line needs minutes for, and then nothing shows
 # whether they move. So little still fills a line of 5 MB/s, with eight uploads over 100 ms.
 _SEND_BUFFER_BYTES = 64 * 1024
@@ -141,11 +139,10 @@ class Client:
 
     def __reduce__(self) -> NoReturn:
         # Pickles end up in caches, notebooks' checkpoints and on other machines' disks.
-        message = (
+        raise TypeError(
             "A Client holds an API key, so it is neither pickled nor copied: make one where it is "
             "needed, with hr.Client(), which reads THYMIA_API_KEY there."
         )
-        raise TypeError(message)
 
 
 class _Key(httpx.Auth):
@@ -188,19 +185,15 @@ class Service:
 
     async def create(self, request: RunRequest, *, delete_data: bool = False) -> Result[CreatedRun]:
         """Create a model run; nothing is processed until its recording is uploaded."""
-        base_url = self._connection.base_url
-        return await self._ask(
-            protocol.create_request(request, delete_data=delete_data),
-            partial(protocol.read_created, request=request, base_url=base_url),
-        )
+        read = partial(protocol.read_created, request=request, base_url=self._connection.base_url)
+        return await self._ask(protocol.create_request(request, delete_data=delete_data), read)
 
     async def invite(self, request: RunRequest, *, delete_data: bool = False) -> Result[InvitedRun]:
         """Create a model run whose recording the participant makes, behind the link that it has."""
-        base_url = self._connection.base_url
-        return await self._ask(
-            protocol.create_request(request, delete_data=delete_data, path=protocol.ACTIVITY_PATH),
-            partial(protocol.read_invited, request=request, base_url=base_url),
-        )
+        read = partial(protocol.read_invited, request=request, base_url=self._connection.base_url)
+        path = protocol.ACTIVITY_PATH
+        call = protocol.create_request(request, delete_data=delete_data, path=path)
+        return await self._ask(call, read)
 
     async def fetch(self, run_id: str, user_label: str) -> Result[ModelRun]:
         """Ask how things stand with a model run of a participant."""
@@ -359,8 +352,7 @@ class _UploadURL(httpx.URL):
     """An upload URL of which only the origin is shown, and whose path is sent letter by letter.
 
     httpx logs a request's URL, and would rewrite characters that the signature was made over. (Its
-    extension ``target`` is no way around that: it would replace the target of a proxy's CONNECT too,
-    and show the signature to the proxy.)
+    extension ``target`` would also show the signature to a proxy, as the target of CONNECT.)
     """
 
     def __init__(self, url: str) -> None:

@@ -64,14 +64,14 @@ _QUOTA = re.compile(r"limit exceeded\W*|.*\bquota\b.*", re.IGNORECASE)
 # Object storage: 403 AccessDenied "Request has expired" once the URL has, 400 ExpiredToken where it was
 # signed with credentials that have. A new run brings a new URL, and helps in no other case.
 _EXPIRED_UPLOAD = re.compile(rb"ExpiredToken|has expired", re.IGNORECASE)
-# These refuse the way in which an upload is made, whichever recording it is: something on the
-# way takes the length away, or the address takes no uploads.
+# These refuse the way in which an upload is made, whichever recording it is (something on the way takes
+# the length away, or the address takes no uploads), this recording, or an upload that no repetition
+# and no other run mends.
 _REFUSED_UPLOAD_STATUSES = frozenset({405, 407, 411, 501})
 _REFUSED_RECORDING_STATUSES = frozenset({413, 415})
+_LASTING_UPLOAD_STATUSES = frozenset({401, 403, 404, 410, 412, 413, 415})
 _TOO_LARGE_CODE = "EntityTooLarge"
 _CLOCK_CODE = "RequestTimeTooSkewed"
-# These refuse an upload that no repetition and no other run mends.
-_LASTING_UPLOAD_STATUSES = frozenset({401, 403, 404, 410, 412, 413, 415})
 _UPLOAD_WORDS = {
     _TOO_LARGE_CODE: "The recording is larger than the upload host takes",
     "SignatureDoesNotMatch": "The upload host does not recognize its own upload URL: something on the "
@@ -156,11 +156,11 @@ def read_invited(
     result = _read_new(response, now, request, InvitedRun)
     if isinstance(result, Failure):
         return result
-    links = {
-        name: value
-        for name, value in result.raw.items()
-        if isinstance(value, str) and upload_url_problem(value, base_url) is None
-    }
+    raw: dict[str, Any] = {}
+    links: dict[str, str] = {}
+    for name, value in result.raw.items():
+        is_link = isinstance(value, str) and upload_url_problem(value, base_url) is None
+        (links if is_link else raw)[name] = value
     link = links.get(LINK_FIELD) or (next(iter(links.values())) if len(links) == 1 else None)
     if link is None:
         reason = (
@@ -169,7 +169,6 @@ def read_invited(
             "sentence to thymia, and to the makers of helios_research."
         )
         return Failure(FailureKind.REFUSED, UNREADABLE_ANSWER, reason, status=response.status)
-    raw = {name: value for name, value in result.raw.items() if name not in links}
     return replace(result, value=result.value.model_copy(update={"link": link}), raw=raw)
 
 

@@ -100,15 +100,10 @@ def unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
 
 # An answer with one section is about 1 kB, and a transcript of 3 minutes a few kB more.
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
-
-# A wrong date or a hostile number must not put a study to sleep; a server that still refuses
-# after this wait says so again.
+# A wrong date or a hostile number must not put a study to sleep.
 MAX_RETRY_AFTER_S = 120.0
-
 _A_MOMENT_S = 1e9
-
-# Enough of a server's own words for an error message of a line or two.
-_QUOTED_CHARACTERS = 200
+_QUOTED_CHARACTERS = 200  # of a server's own words: a line or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +255,8 @@ L = TypeVar("L", bound=Closable)
 class ClientPool(Generic[L]):
     """A fixed number of HTTP clients with one connection each; further requests wait here.
 
-    A pool of connections that many tasks share is corrupted when a request in it is cancelled
-    (after some thousands of cancellations, healthy requests fail). Here a request that does not
-    end well takes its own connection with it and touches no other.
+    A pool that many tasks share is corrupted by requests that are cancelled (after some thousands,
+    healthy ones fail). Here a request that does not end well takes its own connection with it alone.
     """
 
     def __init__(self, make: Callable[[], L], count: int) -> None:
@@ -329,8 +323,7 @@ class UploadBody:
     def checked_blocks(self) -> Generator[bytes, None, None]:
         """Give the bytes, but the last block only when all of them are the expected ones.
 
-        An upload whose last block never comes is never completed by the upload host, so a
-        file that changed since it was hashed cannot be scored in place of the one intended.
+        The upload host never completes an upload without it, so no changed file can be scored.
         """
         digest, seen, held = hashlib.sha256(), 0, b""
         for block in self._blocks():
