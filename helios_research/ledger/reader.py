@@ -51,13 +51,10 @@ def load_attempt(connection: sqlite3.Connection, attempt_id: int) -> Attempt:
 
 
 class LedgerReader:
-    """What can be asked of a ledger; every call sees all that was committed before it.
+    """What can be asked of a ledger, from any thread; every call sees all that was committed before it.
 
-    In WAL mode readers and the writer do not wait for each other, whatever process they are in:
-    that is why the writer takes SQLite's ordinary locks and keeps others from writing by a lock
-    of its own, instead of SQLite's exclusive mode, under which a monitor would see nothing.
-
-    Opened with the path of the ledger's file. May be used from several threads.
+    In WAL mode readers and the writer do not wait for each other. So the writer keeps others from
+    writing by a lock of its own; under SQLite's exclusive mode a monitor would see nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -143,9 +140,8 @@ class LedgerReader:
     def transitions(self, attempt_id: int | None = None, *, after: int = 0) -> list[Transition]:
         """Read the audit trail, oldest entry first."""
         query = (
-            "SELECT transition_id, attempt_id, state, at, note FROM transitions "
-            "WHERE transition_id > ?1 AND (?2 IS NULL OR attempt_id = ?2) "
-            "ORDER BY transition_id"
+            "SELECT transition_id, attempt_id, state, at, note FROM transitions WHERE "
+            "transition_id > ?1 AND (?2 IS NULL OR attempt_id = ?2) ORDER BY transition_id"
         )
         return self._read(_to_transition, query, after, attempt_id)
 

@@ -68,12 +68,7 @@ class State(StrEnum):
         return self not in _ORDER
 
     def may_become(self, state: "State") -> bool:
-        """Whether an attempt may move from this state to another.
-
-        Nothing follows a final state, and an attempt only goes back where an upload has not arrived:
-        from ``UPLOADING`` to ``CREATED`` where that is known, and from ``UPLOADED`` to ``UPLOADING``
-        where an upload that was answered has to be confirmed all the same.
-        """
+        """Whether an attempt may move from this state to another; nothing follows a final one."""
         if self.is_final:
             return False
         if state.is_final or (self, state) in _WAYS_BACK:
@@ -85,6 +80,7 @@ _ORDER = (
     *(State.CREATING, State.INVITING, State.CREATED, State.INVITED),
     *(State.UPLOADING, State.UPLOADED),
 )
+# An upload is known not to have arrived, or was answered and has to be confirmed all the same.
 _WAYS_BACK = frozenset({(State.UPLOADING, State.CREATED), (State.UPLOADED, State.UPLOADING)})
 
 
@@ -186,18 +182,10 @@ class Changes(TypedDict, total=False):
 
 
 def moved(attempt: Attempt, state: State, at: datetime, changes: Changes) -> Attempt:
-    """Work out what an attempt looks like after a move, without writing anything.
-
-    The time of the move is filled in where `changes` does not give it, an error is taken back
-    by a score, and the upload URL goes as soon as the run has ended.
-    """
+    """Work out what an attempt looks like after a move; the upload URL goes when the run has ended."""
     if not attempt.state.may_become(state):
-        raise ValueError(
-            f"Attempt {attempt.attempt_id} is {attempt.state} and cannot become {state}."
-        )
-    unknown = changes.keys() - Changes.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"An attempt has no changeable {', '.join(sorted(unknown))}.")
+        number = attempt.attempt_id
+        raise ValueError(f"Attempt {number} is {attempt.state} and cannot become {state}.")
     merged: dict[str, Any] = {"state": state, **_implied(attempt, state, at), **changes}
     if merged.get("error_reason"):
         merged["error_reason"] = _safe(merged["error_reason"], attempt.upload_url)
@@ -240,20 +228,17 @@ def to_moment(microseconds: int) -> datetime:
 
 
 _SALT_BYTES = 32
-
 _RUN = "INSERT INTO withdrawn_runs (withdrawal_id, facts) VALUES (?, ?)"
-
 # What holds anything about an attempt, in an order that foreign keys allow.
 _ABOUT_ATTEMPTS = ("upload_urls", "answers", "transitions", "attempts")
 
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """Who has withdrawn from a study, as far as the study may know.
+    """Who has withdrawn from a study, as far as the study may know: marks.
 
-    A mark is HMAC-SHA256 of a label, or of the SHA-256 of a recording, with a random salt of the
-    study. A person who has the ledger and guesses a label can find out that it has withdrawn; no
-    one can read the label from it, or compare the marks of two studies.
+    A mark is HMAC-SHA256 of a label, or of the SHA-256 of a recording, with a random salt of the study.
+    With the ledger one can find out whether a label that one guesses has withdrawn, and no more.
     """
 
     salt: bytes = b""
@@ -269,11 +254,9 @@ class Withdrawn:
 
     def has_audio(self, sha256: str | None) -> bool:
         """Whether a recording is of a participant who has withdrawn."""
-        return (
-            bool(self.audio)
-            and sha256 is not None
-            and _mark(self.salt, "audio", sha256) in self.audio
-        )
+        if not self.audio or sha256 is None:
+            return False
+        return _mark(self.salt, "audio", sha256) in self.audio
 
 
 def label_mark(salt: bytes, label: str) -> str:
@@ -337,23 +320,20 @@ def remove(removal: Removal, connection: sqlite3.Connection) -> None:
     )
     keys = json.dumps(list(removal.attempt_ids))
     for table in _ABOUT_ATTEMPTS:
-        connection.execute(
-            f"DELETE FROM {table} WHERE attempt_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - names of ours
-            (keys,),
-        )
-    connection.executemany(
-        "DELETE FROM checks WHERE location = ?",
-        ((os.fsencode(location),) for location in removal.locations),
-    )
+        query = f"DELETE FROM {table} WHERE attempt_id IN (SELECT value FROM json_each(?))"  # noqa: S608 - names of ours
+        connection.execute(query, (keys,))
+    places = ((os.fsencode(location),) for location in removal.locations)
+    connection.executemany("DELETE FROM checks WHERE location = ?", places)
 
 
 def hand_over_runs(label: str, connection: sqlite3.Connection) -> None:
     """Forget the runs of a participant who has withdrawn."""
     query = (
         "SELECT withdrawal_id, facts FROM withdrawn_runs JOIN withdrawals USING (withdrawal_id) "
+        "WHERE label_mark != ?"
     )
     mark = label_mark(_salt(connection) or b"", label)
-    others = connection.execute(f"{query} WHERE label_mark != ?", (mark,)).fetchall()
+    others = connection.execute(query, (mark,)).fetchall()
     # Without WHERE, as in `storage.checkpoint`: this clears pages instead of rows.
     connection.execute("DELETE FROM withdrawn_runs")
     connection.executemany(_RUN, others)
@@ -365,10 +345,7 @@ def take_back(label: str, code: str, connection: sqlite3.Connection) -> bool:
     query = "SELECT withdrawal_id FROM withdrawals WHERE label_mark = ?"
     keys = connection.execute(query, (mark,)).fetchall()
     for table in ("withdrawn_audio", "withdrawn_runs", "withdrawals"):
-        connection.executemany(
-            f"DELETE FROM {table} WHERE withdrawal_id = ?",  # noqa: S608 - names of ours
-            keys,
-        )
+        connection.executemany(f"DELETE FROM {table} WHERE withdrawal_id = ?", keys)  # noqa: S608 - names of ours
     if keys:
         query = "DELETE FROM checks WHERE json_extract(facts, '$.check.predicted_error_code') = ?"
         connection.execute(query, (code,))

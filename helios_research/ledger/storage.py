@@ -162,9 +162,8 @@ def _reading_mode(path: Path) -> str:
 def checkpoint(connection: sqlite3.Connection) -> None:
     """Leave one small file in which no erased upload URL can be found.
 
-    The table of upload URLs is emptied, which zeroes all of its pages, and what still lives is
-    put back; then the WAL, in which erased URLs linger, is copied into the file and cut to
-    nothing. Cheap, because only a few uploads are ever open.
+    Emptying their table zeroes all of its pages, and what still lives is put back; then the WAL, in
+    which erased URLs linger, is cut to nothing. Cheap, because only a few uploads are ever open.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -269,10 +268,8 @@ _HOLDER = TypeAdapter(Holder)
 class StudyLock:
     """The right to write to a study.
 
-    The lock itself is the system's (``flock``), so that a killed process leaves nothing behind
-    that has to be cleared. Who holds it is in a second file. Where locks may not reach other
-    machines, that file is a lease besides: renewed while its process writes, and respected by
-    others until it is over.
+    The lock is the system's (``flock``), so that a killed process leaves nothing to clear. A second file
+    says who holds it; where locks may not reach other machines, it is a lease that has to be renewed.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
@@ -337,11 +334,7 @@ class StudyLock:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Read who seems to be writing to a study, without touching the lock.
-
-    Trying the lock would be exact, but for that moment it would turn away a submission that
-    wants to begin.
-    """
+    """Read who seems to be writing to a study; trying the lock would turn a submission away."""
     holder = _signed(folder)
     return holder if holder is not None and _may_live(holder) else None
 

@@ -28,10 +28,9 @@ _UTC_NOW = partial(datetime.now, UTC)
 
 
 class Ledger(LedgerReader):
-    """A study's ledger, open for writing by this process alone.
+    """A study's ledger, open for writing by this process alone; made by `Ledger.open`.
 
-    Made by `Ledger.open`; a context manager. Everything that returns has been committed and
-    handed to the disk, so a kill at any moment loses nothing that was acknowledged.
+    Everything that returns has been committed and handed to the disk, so a kill loses nothing of it.
     """
 
     def __init__(
@@ -71,10 +70,7 @@ class Ledger(LedgerReader):
 
     @classmethod
     def read(cls, folder: Path, *, verify: bool = False) -> LedgerReader:
-        """Open the ledger in a folder for reading only, also while another process writes.
-
-        With ``verify`` all of it is compared with its checksums, and put right where it must be.
-        """
+        """Open a ledger for reading, also while another process writes; ``verify`` its checksums."""
         path = storage.existing_database(Path(folder))
         with sqlite_errors(path):
             if storage.holder_of(path.parent) is None:
@@ -133,8 +129,7 @@ class Ledger(LedgerReader):
     ) -> Attempt:
         """Write down that an attempt has moved on, in one transaction with all that changed.
 
-        ``created_at``, ``upload_began_at`` and ``uploaded_at`` are filled in from the clock where
-        they are not given. The upload URL is erased as soon as the run has ended.
+        Moments of this machine are filled in where they are not given.
         """
         if changes.get("upload_url"):
             changes["upload_url"] = SecretUrl(changes["upload_url"])
@@ -161,10 +156,7 @@ class Ledger(LedgerReader):
         self._writer.write_blocking(_storing(schema.CHECK, rows))
 
     def remove(self, removal: records.Removal) -> bool:
-        """Remove a participant for good, and leave marks by which they are known again.
-
-        Blocks until nothing of what was removed can be found in the ledger's files.
-        """
+        """Remove a participant, leaving marks; blocks until the ledger's files hold nothing of it."""
         self._writer.write_blocking(partial(records.remove, removal))
         # The writer's thread has the connection to itself, so it is ended for a moment.
         self._writer.close()
@@ -211,9 +203,8 @@ class _Write:
 class GroupWriter:
     """Runs pieces of work on one connection, in order, several in one transaction.
 
-    A piece of work is a function of the connection. It may be run again after a group was rolled
-    back, so it must do nothing but work on the connection. `renew` keeps the right to write, and
-    raises where it is lost.
+    A piece may be run again after a group was rolled back, so it must do nothing but work on the
+    connection. `renew` keeps the right to write, and raises where it is lost.
     """
 
     def __init__(

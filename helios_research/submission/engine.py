@@ -226,8 +226,7 @@ class Runner:
 class Engine:
     """Everything that one submission needs.
 
-    With ``resend`` it sends no recordings, but invites participants: those without an invitation, and
-    these recording ids' again.
+    With ``resend`` it invites participants: those without an invitation, and these recordings' again.
     """
 
     client: Client

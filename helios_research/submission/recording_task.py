@@ -97,11 +97,7 @@ class RecordingTask(run_poller.RunPoller):
         return await self.ledger.begin(new)
 
     async def _wait_after(self, failures: int, user_label: str) -> None:
-        """Give the service time to recover, more after each failure.
-
-        Runs of one participant are made apart: where they failed because of each other, all of them
-        at the same moment would fail again.
-        """
+        """Give the service time to recover, more after each failure, and one participant's runs apart."""
         now_s = self.clock.monotonic()
         due_s = now_s + AFTER_INTERNAL_S[min(failures, len(AFTER_INTERNAL_S)) - 1]
         last_s = self._tried_again.get(user_label, 0.0)
@@ -198,10 +194,7 @@ class RecordingTask(run_poller.RunPoller):
         return attempt
 
     async def _refused(self, attempt: Attempt, answer: Failure, *, first: bool) -> Failure:
-        """Distinguish a URL that has expired, which another run mends, from an upload that is refused.
-
-        A host that refuses everything may also call a URL expired that is new.
-        """
+        """Distinguish a URL that has expired from an upload that is refused, whatever the host says."""
         if status.has_expired(attempt, self.clock.now()):
             return replace(answer, kind=FailureKind.URL_EXPIRED)
         is_new = attempt.attempt_id in self._created_here
@@ -270,12 +263,9 @@ class RecordingTask(run_poller.RunPoller):
         await self.clock.sleep(min(max(longest_s - waited, longest_s / 5), longest_s))
 
     async def _abandon_if_empty(self, attempt: Attempt, why: Failure) -> Attempt:
-        """Give up a run to which no more is sent, once it shows a while later that nothing arrived.
-
-        The while is counted by a clock that no one sets: a run shows as CREATED for a moment after
-        its upload, and by a clock that was set ahead in that moment its URL has expired. It is long,
-        because after too short a one the audio could be paid for twice.
-        """
+        """Give up a run to which no more is sent, once it shows a while later that nothing arrived."""
+        # A run shows as CREATED for a moment after its upload, and by a clock that was set ahead in
+        # that moment its URL has expired. After too short a while the audio could be paid for twice.
         await self.clock.sleep(6 * run_poller.CONFIRM_AFTER_S)
         answer = await self.fetch(attempt)
         if isinstance(answer, Failure):

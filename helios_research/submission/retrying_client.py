@@ -156,10 +156,7 @@ class RetryingClient:
             self._outages.pop(_named(self.base_url), None)
 
     async def shielded(self, act: Awaitable[T]) -> T:
-        """Carry an act to its end even if the task that waits for it is cancelled meanwhile.
-
-        An answer that no task waits for would be lost.
-        """
+        """Carry an act to its end even if its task is cancelled: an answer would be lost."""
         task = asyncio.ensure_future(act)
         self._acts.add(task)
         task.add_done_callback(self._ended)
@@ -198,10 +195,7 @@ class RetryingClient:
         return PostponedError(failure)
 
     async def drain(self) -> None:
-        """Let the acts that were begun end, and cancel those that take long.
-
-        That is safe: the ledger shows what was begun, as after a kill.
-        """
+        """Let the acts that were begun end, and cancel those that take long, which the ledger shows."""
         _, slow = await asyncio.wait(self._acts, timeout=DRAIN_S) if self._acts else ((), ())
         for act in slow:
             act.cancel()

@@ -138,11 +138,8 @@ class WorkQueue:
                 task.cancel()
 
     def _others(self) -> Iterator[tuple[Row, RowStatus]]:
-        """Give the rows whose recordings have to be checked.
-
-        Of the rejected rows, these are the ones whose audio keeps another row from being sent, or
-        no longer does: the results have to know of it, too.
-        """
+        """Give the rows whose recordings have to be checked."""
+        # Their audio keeps other rows from being sent, or no longer does: the results have to know.
         looked_at = {*self._scanned.conflicts, *self._scanned.outdated}
         for row, status in zip(self.rows, self.statuses, strict=True):
             counts = row.rejection is None or row.position in looked_at
@@ -193,27 +190,22 @@ _IDENTIFYING_THREADS = 4
 
 
 class Inspector:
-    """Checks or identifies recordings, from memory where nothing was written to them since.
-
-    The preflight uses the settings that the study remembers of its last one.
-    """
+    """Checks or identifies recordings, from memory where nothing was written to them since."""
 
     def __init__(self, ledger: Ledger, *, preflight: bool) -> None:
         self._ledger = ledger
         self._cache = LedgerCache(ledger)
         self._withdrawn = ledger.withdrawn()
         self._verdicts = Verdicts(ledger)
-        known = PreflightSettings.of(ledger)
-        self._pool = (
-            CheckPool(
+        self._pool: CheckPool | None = None
+        if preflight:
+            known = PreflightSettings.of(ledger)
+            self._pool = CheckPool(
                 thresholds=known.thresholds,
                 full_speech=known.full_speech,
                 cache=self._cache,
                 store_every=1,
             )
-            if preflight
-            else None
-        )
         self._threads = ThreadPoolExecutor(_IDENTIFYING_THREADS, "helios-identify")
         self._is_closed = Event()
 
@@ -249,9 +241,8 @@ class Inspector:
         outdated = {
             row.position
             for row in rows
-            if row.rejection and row.location
-            for _, sha256 in [seen.get(row.location, ("", None))]
-            if sha256 and sha256 != hashes.get(row.location)
+            if row.rejection and row.location in seen
+            if seen[row.location][1] not in {None, hashes.get(row.location)}
         }
         return Scan(hashes, conflicts.keys(), outdated)
 
@@ -302,10 +293,7 @@ _HEAD_BYTES = 65_536
 def shared_audio(
     locations: Iterable[str], known: Mapping[str, str], is_over: Callable[[], bool]
 ) -> dict[str, str]:
-    """Hash the local recordings that may be the same as another one; the result includes ``known``.
-
-    Recordings of different sizes, or with different beginnings, are not read to the end.
-    """
+    """Hash the local recordings that are like another in size and beginning, beside those ``known``."""
     local = [location for location in dict.fromkeys(locations) if not is_remote(location)]
     if all(location in known for location in local):
         return dict(known)
