@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import NoReturn, Self, TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -99,13 +99,6 @@ class Client:
         # A sandbox on this machine has no key that is worth hiding.
         if is_given and not is_loopback(urlsplit(self.base_url).hostname):
             warn_of_key_in_code(sys._getframe(1))
-
-    @classmethod
-    def _from_settings(cls, connection: ConnectionSettings) -> Self:
-        """Make a client with checked settings, such as other time-outs."""
-        client = cls.__new__(cls)
-        client._connection = connection
-        return client
 
     @property
     def base_url(self) -> str:

@@ -99,9 +99,6 @@ class ApiRequest:
         return asked | {"Cache-Control": "no-cache"} | body
 
 
-# --- requests -----------------------------------------------------------------------------------
-
-
 def account_request() -> ApiRequest:
     """Build the request for the account, the cheapest that proves a key."""
     return ApiRequest("GET", ACCOUNT_PATH)
@@ -120,9 +117,6 @@ def fetch_request(run_id: str) -> ApiRequest:
     escaped = quote(run_id, safe="")
     # Dots alone would lead to another path.
     return ApiRequest("GET", f"{RUNS_PATH}/{escaped if run_id.strip('.') else '%2E' * len(run_id)}")
-
-
-# --- answers of the API -------------------------------------------------------------------------
 
 
 def read_account(response: Response, now: datetime) -> Result[Account]:
@@ -275,9 +269,6 @@ def _rejected(response: Response, now: datetime, request: RunRequest) -> Failure
     return _failure(FailureKind.ROW, response, f"Helios did not accept {listed}.", now)
 
 
-# --- answers of the upload host -----------------------------------------------------------------
-
-
 def read_upload(response: Response, now: datetime) -> Result[None]:
     """Read the upload host's answer."""
     status, code = response.status, response.storage_code
@@ -339,9 +330,6 @@ def upload_url_problem(url: str, base_url: str) -> str | None:
     return None
 
 
-# --- answers that never came --------------------------------------------------------------------
-
-
 NO_ANSWER = "No complete answer came in time"
 NO_CONNECTION = "No connection could be made"
 BROKEN_OFF = "The connection broke off before the answer was complete"
@@ -385,9 +373,6 @@ def untrusted(host: str, doubt: str, proxy: Proxy | None = None) -> Failure:
         "otherwise something else answers in its place, such as a login page."
     )
     return Failure(FailureKind.NETWORK, UNREACHABLE, reason)
-
-
-# --- parts --------------------------------------------------------------------------------------
 
 
 def _failure(kind: FailureKind, response: Response, reason: str, now: datetime) -> Failure:

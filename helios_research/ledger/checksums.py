@@ -96,10 +96,7 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 
 
 def repair(connection: sqlite3.Connection) -> list[str]:
-    """Put damaged bytes back, or have the value found out anew; name the rows.
-
-    What neither can be done of is damage that the user must hear of.
-    """
+    """Put damaged bytes back, or have the value found out anew, and name the rows; else raise."""
     if not is_damaged(connection):
         return []
     connection.execute("BEGIN IMMEDIATE")

@@ -95,8 +95,6 @@ class LedgerReader:
             with corrupt_if_unreadable():
                 return [convert(row) for row in rows]
 
-    # --- attempts ---------------------------------------------------------------------------------
-
     def attempt(self, attempt_id: int) -> Attempt:
         """Read one attempt."""
         with self._connected() as connection:
@@ -159,8 +157,6 @@ class LedgerReader:
         query = "SELECT coalesce(max(transition_id), 0) FROM transitions"
         return int(self._read(tuple, query)[0][0])
 
-    # --- checks, which are known by the locations of recordings -----------------------------------
-
     def all_checks(self, settings: str, path: str | None = None) -> Iterator[tuple[str, str, Any]]:
         """Read location, stamp and facts of all checks, in constant memory.
 
@@ -185,8 +181,6 @@ class LedgerReader:
         query = f"SELECT location, stamp, {what} FROM checks WHERE settings = ? AND {where}"  # noqa: S608 - words of ours
         given = [] if path is None else [path]
         return self._read(lambda row: (os.fsdecode(row[0]), *row[1:]), query, *given, *values)
-
-    # --- the study --------------------------------------------------------------------------------
 
     def get_setting(self, name: str, default: Any = None) -> Any:
         """Read a setting of the study; its name is one of `Setting`."""

@@ -136,11 +136,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a ledger to the newest schema.
-
-    Each migration and the record that it was done are one transaction, so a kill or a full disk
-    in between leaves the ledger at the version before.
-    """
+    """Bring a ledger to the newest schema; each migration is one transaction with its record."""
     version = version_of(connection, path)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         try:

@@ -247,12 +247,15 @@ class GroupWriter:
             self._queue.put(write)
 
     def _run(self) -> None:
-        while (write := self._next()) is not None:
-            group, is_last = self._gather(write)
-            self._perform(group)
-            _settle(group)
-            if is_last:
-                return
+        is_open = True
+        while is_open:
+            waiting = [self._next()]
+            while len(waiting) < _MOST_IN_A_GROUP and not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+            is_open = waiting[-1] is not None
+            if group := [write for write in waiting if write is not None]:
+                self._perform(group)
+                _settle(group)
 
     def _next(self) -> _Write | None:
         while True:
@@ -261,18 +264,6 @@ class GroupWriter:
             except Empty:
                 with suppress(StudyError):  # the next write raises it too
                     self._renew()
-
-    def _gather(self, first: _Write) -> tuple[list[_Write], bool]:
-        group = [first]
-        while len(group) < _MOST_IN_A_GROUP:
-            try:
-                write = self._queue.get_nowait()
-            except Empty:
-                break
-            if write is None:
-                return group, True
-            group.append(write)
-        return group, False
 
     def _perform(self, group: list[_Write]) -> None:
         try:

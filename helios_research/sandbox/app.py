@@ -121,9 +121,6 @@ def _refusal(where: str, message: str, kind: str) -> dict[str, Any]:
     return {"type": kind, "loc": (where,), "msg": message, "input": None}
 
 
-# --- the application -----------------------------------------------------------------------------
-
-
 def make_api(core: Core) -> ASGIApp:
     """Put the API together."""
     api = Api(core)

@@ -26,9 +26,6 @@ Clock = Callable[[], float]
 """Gives the time in seconds since the epoch."""
 
 
-# --- events --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class RequestAnswered:
     """A request that got an answer; 499 when the client was gone before."""
@@ -75,9 +72,6 @@ class Violation:
 
 
 Event = RequestAnswered | RunCreated | RecordingReceived | Violation
-
-
-# --- permissions and limits ----------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -145,9 +139,6 @@ class UrlSigner:
     def _signature(self, path: str, moment: str, lifetime: str) -> str:
         message = "\n".join(("PUT", path, moment, lifetime)).encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
-
-
-# --- the core ------------------------------------------------------------------------------------
 
 
 class Core:

@@ -245,11 +245,7 @@ class RunStore:
         return run
 
     def receive(self, run: Run, sha256: str) -> bool:
-        """Take audio that has arrived for a run; False when the run does not use it.
-
-        The first upload starts the run. Another one replaces the audio while the run is CREATED,
-        and changes nothing afterwards.
-        """
+        """Take audio for a run, in place of other while it is CREATED; False when it is not used."""
         if self.state(run) is not RunState.CREATED:
             return False
         if run.sha256 != sha256:

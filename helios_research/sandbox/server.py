@@ -218,9 +218,6 @@ def serve_forever(
         signal.signal(signal.SIGTERM, before)
 
 
-# --- serving -------------------------------------------------------------------------------------
-
-
 class _Server(uvicorn.Server):
     """A server of uvicorn's that stops at once, whatever its clients still wait for."""
 

@@ -1,7 +1,4 @@
-"""The upload host: takes what a pre-signed URL permits, and has the audio examined.
-
-It also has the page on which an invited participant records.
-"""
+"""The upload host: takes what a pre-signed URL or an activity permits, and has the audio examined."""
 
 import asyncio
 import hashlib

@@ -266,10 +266,7 @@ def row_status(
 
 
 def settled_outcomes(states: pa.ChunkedArray, error_codes: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Give the outcomes that attempts decide alone; null where more than the attempt is asked.
-
-    Alone means that its row still makes the same request, and that no other attempt has its audio.
-    """
+    """Give the outcomes of attempts that are alone with their audio; null where more is asked."""
     outcomes = pa.array(map(str, _OUTCOMES.values())).take(
         pc.index_in(states, pa.array(map(str, _OUTCOMES)))
     )

@@ -1,7 +1,6 @@
-"""The engine: works on many recordings of a cohort at once.
+"""The engine: works on many recordings at once, in a window as wide as the request budget can feed.
 
-One coroutine per recording, inside a window that is as wide as the request budget can feed. What
-goes wrong with one recording stays with it; what is wrong with the account, the service or the
+What goes wrong with one recording stays with it; what is wrong with the account, the service or the
 disk ends the submission, with nothing lost.
 """
 

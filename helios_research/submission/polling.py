@@ -163,13 +163,10 @@ class CompletionModel:
 
 
 def processing_s(attempt: Attempt, run: ModelRun) -> float | None:
-    """Give how long a run took from its upload to its end, in seconds; None where a time is missing.
-
-    Both clocks may differ, so each time is taken as seconds since the run's creation, by the clock
-    that wrote it.
-    """
+    """Give how long a run took from its upload to its end, in seconds; None where a time is missing."""
     if not (attempt.created_at and attempt.uploaded_at and run.created_at and run.completed_at):
         return None
+    # Both clocks may differ: each gives seconds since the run's creation.
     until_upload = attempt.uploaded_at - attempt.created_at
     return (run.completed_at - run.created_at - until_upload).total_seconds()
 

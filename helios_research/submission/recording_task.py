@@ -131,8 +131,6 @@ class RecordingTask(run_poller.RunPoller):
             case status.Done(attempt):
                 return attempt
 
-    # --- creating and uploading ------------------------------------------------------------------
-
     async def _create_and_upload(self, attempt: Attempt, job: Job) -> Attempt:
         # The slot comes first: a run is created only when its upload can start, since the
         # upload URL lives for an hour.

@@ -114,14 +114,11 @@ def connect_to() -> Callable[..., Client]:
 
     def make(base_url: str, *, parallel: Parallel | None = None, **time_outs: float) -> Client:
         waits = {"connect_s": 2.0, "read_s": 2.0, "write_s": 2.0, "answer_s": 5.0, "upload_s": 20.0}
-        return Client._from_settings(
-            ConnectionSettings(
-                base_url,
-                SecretStr(KEY),
-                TimeOuts(**(waits | time_outs)),
-                parallel or Parallel(),
-            )
+        client = Client(KEY, base_url="http://127.0.0.1")
+        client._connection = ConnectionSettings(
+            base_url, SecretStr(KEY), TimeOuts(**(waits | time_outs)), parallel or Parallel()
         )
+        return client
 
     return make
 

@@ -92,7 +92,9 @@ class Trial:
     def client(self) -> Client:
         key = SecretStr(self.sandbox.api_key)
         base_url = self.base_url or self.sandbox.base_url
-        return Client._from_settings(ConnectionSettings(base_url, key, self.time_outs))
+        client = Client(key, base_url=self.sandbox.base_url)
+        client._connection = ConnectionSettings(base_url, key, self.time_outs)
+        return client
 
     @property
     def study(self) -> hr.Study:
