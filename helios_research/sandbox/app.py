@@ -11,7 +11,6 @@ import math
 import re
 import uuid
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -153,14 +152,11 @@ def _not_let_in(request: Request, core: Core) -> Response | None:
         return _refused_by_gateway(core) if has_key else _of_gateway("Forbidden", 403)
     if not has_key:
         return JSONResponse({"detail": "Missing or unknown API key"}, 401)
-    now, style = core.clock(), core.settings.retry_after
-    wait_s = core.bucket.wait_s(now)
+    wait_s = core.bucket.wait_s(core.clock())
     if wait_s <= 0:
         return None
-    then = datetime.fromtimestamp(math.ceil(now + wait_s), UTC)
-    when = str(math.ceil(wait_s)) if style == "seconds" else format_datetime(then, usegmt=True)
-    headers = {} if style == "absent" else {"retry-after": when}
-    return JSONResponse({"detail": "Too many requests"}, 429, headers)
+    later = {"retry-after": str(math.ceil(wait_s))}
+    return JSONResponse({"detail": "Too many requests"}, 429, later)
 
 
 def _refused_by_gateway(core: Core) -> Response | None:

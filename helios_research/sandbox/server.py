@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -55,9 +55,7 @@ class Sandbox:
         Gives the time in seconds since the epoch. States, expiry, deletion and the rate limit use
         it, so that hours pass in a test without waiting; latency takes real time.
     examine
-        Finds out what a file contains; runs in the executor.
-    executor
-        Where audio is examined; by default a thread of its own.
+        Finds out what a file contains; runs in a thread of its own.
 
     Examples
     --------
@@ -71,12 +69,10 @@ class Sandbox:
         *,
         clock: Clock = time.time,
         examine: Examine = examine_recording,
-        executor: Executor | None = None,
     ) -> None:
         self.settings = settings or SandboxSettings()
         self._clock = clock
         self._examine = examine
-        self._executor = executor
         self._core: Core | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cleanup = ExitStack()
@@ -178,10 +174,8 @@ class Sandbox:
         return Core(self.settings, self._clock, log_file)
 
     def _launch(self, core: Core, folder: Path, undo: ExitStack) -> None:
-        executor = self._executor
-        if executor is None:
-            executor = ThreadPoolExecutor(1, "helios-sandbox-audio")
-            undo.callback(executor.shutdown, wait=True, cancel_futures=True)
+        executor = ThreadPoolExecutor(1, "helios-sandbox-audio")
+        undo.callback(executor.shutdown, wait=True, cancel_futures=True)
         sockets = [_bind(self.settings.port), _bind(0)]
         core.api_url, core.upload_url = (f"http://{HOST}:{s.getsockname()[1]}" for s in sockets)
         apps = [make_api(core), make_storage(core, self._examine, executor, folder)]
