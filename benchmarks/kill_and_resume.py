@@ -156,8 +156,7 @@ def _outcome(study: Path, sandbox: ObservedSandbox, kills: int, seconds: float) 
     results = hr.Study(study).results()
     runs = sandbox.log.runs_by_audio
     wrong = sum(
-        row[marker.name]
-        != getattr(sandbox.expected_scores(row["sha256"], row["user_label"]), marker.name)
+        row[marker.name] != sandbox.expected_scores(row["sha256"], row["user_label"])[marker.name]
         for row in results[results["outcome"] == "scored"].to_dict("records")
         for marker in BIOMARKERS
     )

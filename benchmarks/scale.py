@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,7 @@ from helios_research.columns import Verdict
 from helios_research.ledger import Ledger, NewAttempt, State
 from helios_research.preflight_checks.check import Check
 from helios_research.recording import stamp_of
-from helios_research.sandbox import SandboxSettings
-from helios_research.sandbox.runs import expected_scores
+from helios_research.sandbox import SandboxSettings, expected_scores
 from helios_research.state.loader import LedgerCache, StatusLoader
 from helios_research.state.rows import Row, rows_of
 from helios_research.withdrawal import COHORT_FILE
@@ -118,7 +116,7 @@ async def _score(ledger: Ledger, row: Row) -> None:
 
 def answer_about(run_id: str, sha256: str, user_label: str, ended: datetime) -> dict[str, Any]:
     """Word Helios' answer about a run that ended well."""
-    scores = asdict(expected_scores(sha256, user_label))
+    scores = expected_scores(sha256, user_label)
     section = {"startSecs": 0.0, "finishSecs": 31.5}
     section |= {to_camel(name): {"value": value} for name, value in scores.items()}
     moments = dict.fromkeys(("createdAt", "runAt", "completedAt"), ended.isoformat())

@@ -4,12 +4,16 @@ import asyncio
 import hashlib
 import hmac
 import json
+import math
 import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
+from random import Random
 from typing import Any, ClassVar, Literal, TextIO
 from urllib.parse import urlencode
 
@@ -17,13 +21,166 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from helios_research.sandbox.runs import RunStore, SandboxSettings
-
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 CLIENT_CLOSED = 499  # as nginx logs it
 
+HOUR_S = 3600.0
+RETENTION_S = 12 * HOUR_S
+"""Time from completion until a run with deleteData is deleted, as at Helios."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """How the sandbox behaves.
+
+    Attributes
+    ----------
+    api_key
+        The only key that is accepted; by default a new random one.
+    port
+        Port of the API on 127.0.0.1; 0 takes a free one.
+    rate_per_s
+        API requests per second that are accepted; None sets no limit. Uploads do not count.
+    burst
+        API requests that may come at once on top of the rate.
+    gateway_quota
+        API requests that a gateway in front lets in, which refuses further ones, a wrong key and a
+        wrong path in the words of AWS'; None has no gateway.
+    latency_s
+        Least seconds for every answer, of the API and of the upload host.
+    pickup_s
+        Seconds from a finished upload until the run is RUNNING.
+    processing_s
+        Seconds that a run is RUNNING, in the median.
+    processing_spread
+        Standard deviation of the logarithm of that time over runs; 0 makes all runs take equally
+        long. The time of a recording depends on its bytes alone.
+    url_lifetime_s
+        Seconds for which an upload URL is valid; one hour at Helios.
+    sections
+        Sections that a result has; one at Helios today.
+    least_speech_s
+        Seconds of speech that a recording needs, at most 12; 10 in Helios' documentation.
+    max_upload_bytes
+        Largest upload that is accepted, so that a mistake cannot fill the disk.
+    log_file
+        File to which every event is appended as a line of JSON; None writes none.
+    """
+
+    api_key: str = field(default_factory=lambda: f"sandbox-{secrets.token_hex(16)}", repr=False)
+    port: int = 0
+    rate_per_s: float | None = None
+    burst: int = 5
+    gateway_quota: int | None = None
+    latency_s: float = 0.0
+    pickup_s: float = 0.2
+    processing_s: float = 2.0
+    processing_spread: float = 0.3
+    url_lifetime_s: float = HOUR_S
+    sections: int = 1
+    least_speech_s: float = 10.0
+    max_upload_bytes: int = 512 * 1024**2
+    log_file: Path | None = None
+
+
 Clock = Callable[[], float]
 """Gives the time in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What its audio means for a run: an error, or scores, perhaps with warnings."""
+
+    error_code: str | None = None
+    error_reason: str | None = None
+    warnings: tuple[str, ...] = ()
+    duration_s: float = 0.0
+
+
+class RunState(StrEnum):
+    """States of a model run, in Helios' words."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    COMPLETE_OK = "COMPLETE_OK"
+    COMPLETE_ERROR = "COMPLETE_ERROR"
+
+
+@dataclass(slots=True)
+class Run:
+    """One model run and what has happened to it; times are seconds since the epoch."""
+
+    run_id: str
+    user_label: str
+    delete_data: bool
+    created_at: float
+    sha256: str | None = None
+    picked_up_at: float = math.inf
+    processed_at: float = math.inf
+
+
+class RunStore:
+    """All model runs of a sandbox."""
+
+    def __init__(self, settings: SandboxSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._runs: dict[str, Run] = {}
+        # By SHA-256: what the examination found, and when, in seconds since the epoch.
+        self._assessments: dict[str, tuple[Assessment, float]] = {}
+
+    def create(self, user_label: str, *, delete_data: bool) -> Run:
+        """Create a run."""
+        run = Run(str(uuid.uuid4()), user_label, delete_data, self._clock())
+        self._runs[run.run_id] = run
+        return run
+
+    def find(self, run_id: str) -> Run | None:
+        """Look up a run; None when it does not exist, or its data were deleted."""
+        run = self._runs.get(run_id)
+        if run and run.delete_data and self._clock() >= self.completed_at(run) + RETENTION_S:
+            return None
+        return run
+
+    def receive(self, run: Run, sha256: str) -> bool:
+        """Take audio for a run, in place of other while it is CREATED; False when it is not used."""
+        if self.state(run) is not RunState.CREATED:
+            return False
+        if run.sha256 != sha256:
+            if run.sha256 is None:
+                run.picked_up_at = self._clock() + self._settings.pickup_s
+            run.sha256 = sha256
+            run.processed_at = run.picked_up_at + self._processing_s(sha256)
+        return True
+
+    def assessed(self, sha256: str, assessment: Assessment) -> None:
+        """Note what the examination of some audio found."""
+        self._assessments[sha256] = (assessment, self._clock())
+
+    def assessment(self, run: Run) -> Assessment | None:
+        """Give what decides how a run ends; None until its audio was examined."""
+        found = self._assessments.get(run.sha256 or "")
+        return None if found is None else found[0]
+
+    def completed_at(self, run: Run) -> float:
+        """Give the time at which a run completes; infinite until its audio was examined."""
+        found = self._assessments.get(run.sha256 or "", (None, math.inf))
+        return max(run.processed_at, found[1])
+
+    def state(self, run: Run) -> RunState:
+        """Give the state of a run now."""
+        now = self._clock()
+        if now < run.picked_up_at:
+            return RunState.CREATED
+        assessment = self.assessment(run)
+        if assessment is None or now < self.completed_at(run):
+            return RunState.RUNNING
+        return RunState.COMPLETE_OK if assessment.error_code is None else RunState.COMPLETE_ERROR
+
+    def _processing_s(self, sha256: str) -> float:
+        draw = Random(f"0:{sha256}")  # noqa: S311 (has to be repeatable)
+        factor = math.exp(self._settings.processing_spread * draw.gauss(0.0, 1.0))
+        return self._settings.processing_s * factor
 
 
 @dataclass(frozen=True, slots=True)

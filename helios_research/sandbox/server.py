@@ -22,8 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from helios_research.recording import examine as examine_recording
 from helios_research.sandbox.app import make_api
-from helios_research.sandbox.core import Clock, Core
-from helios_research.sandbox.runs import SandboxSettings
+from helios_research.sandbox.core import Clock, Core, SandboxSettings
 from helios_research.sandbox.storage import Examine, make_storage
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Sandbox:
     of its own, so it works in scripts, tests and notebooks. It examines audio as Helios would:
     format, length and speech decide between scores, warnings and the documented error codes. The
     scores themselves are computed from the audio's hash and the speaker's label (see
-    ``helios_research.sandbox.runs``), and every answer says so.
+    ``helios_research.sandbox.app``), and every answer says so.
 
     Use it as a context manager.
 

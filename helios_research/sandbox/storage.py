@@ -20,8 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from helios_research.errors import RecordingUnavailableError
 from helios_research.recording import AudioFacts
-from helios_research.sandbox.core import Core, RecordingReceived, UrlRefusal, note_disconnect
-from helios_research.sandbox.runs import Assessment, assess
+from helios_research.sandbox.core import (
+    Assessment,
+    Core,
+    RecordingReceived,
+    UrlRefusal,
+    note_disconnect,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -180,3 +185,51 @@ class Storage:
             words = "Your proposed upload exceeds the maximum allowed size"
             return _refusal(400, "EntityTooLarge", words)
         return None
+
+
+LONGEST_S = 180.0
+# Below this a detector's find is noise rather than a word: it found 0 s in 19 files of noise and
+# tones, and 0.4 s in 18 minutes of music.
+NO_SPEECH_S = 0.4
+SCARCE_SPEECH_S = 11.0
+NEARLY_TOO_LONG_S = 179.75
+QUIET_DBFS = -45.0
+CLIPPED_FRACTION = 0.01
+LOW_SAMPLE_RATE_HZ = 16_000
+NOISY_DISTANCE_DB = 10.0
+
+
+def assess(facts: AudioFacts, least_speech_s: float = 10.0) -> Assessment:
+    """Decide about audio; the first rule that matches wins."""
+    duration_s, speech_s = facts.duration_s or 0.0, facts.speech_s or 0.0
+    if facts.problem is not None:
+        code, reason = "RECORDING_INVALID_FORMAT", f"Unsupported recording: {facts.problem}"
+    elif duration_s > LONGEST_S:
+        code = "RECORDING_TOO_LONG"
+        reason = f"The recording lasts {duration_s:.1f} s; at most {LONGEST_S:.0f} s are allowed."
+    elif speech_s < NO_SPEECH_S:
+        code, reason = "TRANSCRIPTION_FAILED", "No speech was found in the recording."
+    elif speech_s < least_speech_s:
+        code = "RECORDING_TOO_SHORT"
+        reason = f"Only {speech_s:.1f} s of speech; at least {least_speech_s:g} s are needed."
+    else:
+        return Assessment(warnings=_warnings(facts), duration_s=duration_s)
+    return Assessment(f"ERR_{code}", reason, duration_s=duration_s)
+
+
+def _warnings(facts: AudioFacts) -> tuple[str, ...]:
+    level, noise = facts.level_dbfs, facts.noise_floor_dbfs
+    noisy = level is not None and noise is not None and level - noise < NOISY_DISTANCE_DB
+    warnings = {
+        "Little speech: scores may be unreliable.": (
+            facts.speech_counted_to_end and (facts.speech_s or 0.0) < SCARCE_SPEECH_S
+        ),
+        "The recording is close to the longest that is allowed.": (
+            (facts.duration_s or 0.0) >= NEARLY_TOO_LONG_S
+        ),
+        "The recording is very quiet.": level is not None and level < QUIET_DBFS,
+        "The recording is clipped.": (facts.clipped_fraction or 0.0) > CLIPPED_FRACTION,
+        "The recording is noisy.": noisy,
+        "The sample rate is low.": (facts.sample_rate_hz or 0) < LOW_SAMPLE_RATE_HZ,
+    }
+    return tuple(words for words, applies in warnings.items() if applies)

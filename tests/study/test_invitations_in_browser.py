@@ -52,6 +52,6 @@ def test_a_participant_records_in_the_browser_and_the_scores_are_in_the_parquet_
     assert results["outcome"].tolist() == ["scored", "invited"], results["error_reason"][0]
     stored = pd.read_parquet(study.to_parquet(tmp_path / "scores.parquet"))
     expected = sandbox.expected_scores(received.sha256, "P01")
-    assert stored["mental_strain"][0] == expected.mental_strain
+    assert stored["mental_strain"][0] == expected["mental_strain"]
     assert stored["source"][0] == "sandbox"
     assert sandbox.log.violations == []

@@ -198,7 +198,7 @@ def test_several_sections_are_kept_whole_and_leave_the_single_scores_empty(
             expected = sandbox.expected_scores(row["sha256"], row["user_label"], section=number)
             assert section["transcript"]
             for marker in BIOMARKERS:
-                assert section[marker.name] == getattr(expected, marker.name)
+                assert section[marker.name] == expected[marker.name]
     read = pd.read_parquet(study.folder / "results.parquet")
     assert [list(map(dict, sections)) for sections in read["sections"]] == [
         list(map(dict, sections)) for sections in results["sections"]

@@ -24,7 +24,7 @@ from helios_research.errors import (
     UnreachableError,
 )
 from helios_research.ledger import Ledger
-from helios_research.sandbox.runs import TRANSCRIPT_MARK
+from helios_research.sandbox import TRANSCRIPT_MARK
 from support.faults import Fault, Faults, Rule, Step
 
 KEY = "a-key-that-must-not-be-seen"

@@ -12,8 +12,7 @@ from typing import Any, Literal, TextIO, TypeVar, cast
 from starlette.types import ASGIApp
 
 from helios_research.sandbox import Sandbox, SandboxSettings, expected_scores
-from helios_research.sandbox.core import Clock, Core, Event, TokenBucket
-from helios_research.sandbox.runs import Assessment, Run, RunStore
+from helios_research.sandbox.core import Assessment, Clock, Core, Event, Run, RunStore, TokenBucket
 from support.disturbance import FaultMiddleware
 from support.faults import FaultPlan, Faults, RunOutcome, Step
 from support.request_log import RequestLog
