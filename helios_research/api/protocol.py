@@ -254,19 +254,14 @@ def _read_new(response: Response, now: datetime, request: RunRequest, record: ty
     if response.status in _ROW_STATUSES:
         if response.is_of_gateway:
             return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
-        return _rejected(response, now, request)
+        columns = response.field_messages(tuple(request.tags)).items()
+        listed = "; ".join(f"{column}: {message}" for column, message in columns)
+        reason = f"Helios did not accept {listed or 'the request'}."
+        return _failure(FailureKind.ROW, response, reason, now)
     result = _read(response, now, record)
     if isinstance(result, Success) and _names_another(result.raw, request.user_label):
         return mixed_up("another participant", response.status)
     return result
-
-
-def _rejected(response: Response, now: datetime, request: RunRequest) -> Failure:
-    columns = response.field_messages(tuple(request.tags))
-    if not columns:
-        return _failure(FailureKind.ROW, response, "Helios did not accept the request.", now)
-    listed = "; ".join(f"{column}: {message}" for column, message in columns.items())
-    return _failure(FailureKind.ROW, response, f"Helios did not accept {listed}.", now)
 
 
 def read_upload(response: Response, now: datetime) -> Result[None]:

@@ -29,15 +29,12 @@ APPLICATION_ID = 0x48454C52
 # the same request and the same service. A run belongs to one attempt: something on the way may repeat
 # an earlier answer, and two recordings that are put to one run get each other's scores.
 #
-# Locations are bytes, because a file's name need not be valid text.
-#
 # Upload URLs live in a table of their own, because it is small enough to be rewritten whole:
 # `secure_delete` zeroes what is deleted, but not the copies that stay behind in the unused part
-# of a page when SQLite moves rows between pages.
+# of a page when SQLite moves rows between pages. Locations are bytes: a file's name need not be text.
 #
-# Of a participant who has withdrawn, only marks are kept: salted hashes of the label and of the
-# audio, so that neither is sent again. Only the label itself shows which mark is its own. The run
-# ids stay only until they have been handed over to the user who asked for the withdrawal.
+# Of a participant who has withdrawn, only marks are kept, so that nothing is sent again (see
+# `Withdrawn`), and the run ids until they have been handed over to who asked for the withdrawal.
 _SCHEMA = f"""
 CREATE TABLE attempts (
     attempt_id INTEGER PRIMARY KEY,
@@ -69,50 +66,23 @@ CREATE UNIQUE INDEX one_live_attempt ON attempts (sha256, request_digest, source
 CREATE INDEX attempts_by_recording ON attempts (sha256);
 
 CREATE TABLE upload_urls (
-    attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
-    upload_url TEXT NOT NULL
-) STRICT;
-
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts, upload_url TEXT NOT NULL) STRICT;
 CREATE TABLE transitions (
-    transition_id INTEGER PRIMARY KEY,
-    attempt_id INTEGER NOT NULL REFERENCES attempts,
-    state TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    note TEXT
-) STRICT;
-
+    transition_id INTEGER PRIMARY KEY, attempt_id INTEGER NOT NULL REFERENCES attempts,
+    state TEXT NOT NULL, at INTEGER NOT NULL, note TEXT) STRICT;
 CREATE TABLE answers (
-    attempt_id INTEGER PRIMARY KEY REFERENCES attempts,
-    body TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE settings (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts, body TEXT NOT NULL) STRICT;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE checks (
-    location BLOB NOT NULL,
-    settings TEXT NOT NULL,
-    stamp TEXT NOT NULL,
-    facts TEXT NOT NULL,
-    PRIMARY KEY (location, settings)
-) STRICT, WITHOUT ROWID;
-
+    location BLOB NOT NULL, settings TEXT NOT NULL, stamp TEXT NOT NULL, facts TEXT NOT NULL,
+    PRIMARY KEY (location, settings)) STRICT, WITHOUT ROWID;
 CREATE TABLE withdrawals (
-    withdrawal_id INTEGER PRIMARY KEY,
-    label_mark TEXT NOT NULL UNIQUE
-) STRICT;
-
+    withdrawal_id INTEGER PRIMARY KEY, label_mark TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE withdrawn_audio (
-    audio_mark TEXT PRIMARY KEY,
-    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals
-) STRICT, WITHOUT ROWID;
-
+    audio_mark TEXT PRIMARY KEY, withdrawal_id INTEGER NOT NULL REFERENCES withdrawals
+    ) STRICT, WITHOUT ROWID;
 CREATE TABLE withdrawn_runs (
-    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals,
-    facts TEXT NOT NULL
-) STRICT;
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawals, facts TEXT NOT NULL) STRICT;
 
 {"".join(map(sealing, SEALED))}
 PRAGMA application_id = {APPLICATION_ID};

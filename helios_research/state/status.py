@@ -436,7 +436,9 @@ class Progress:
             for outcome in Outcome
             if outcome is not Outcome.PENDING and self.outcomes.get(outcome)
         ]
-        return " · ".join([f"{self.done:,}/{self.total:,}", *self._news(), *counts, *self._work()])
+        if self.in_flight and not self.is_over and not self.outage:
+            counts.append(f"{self.in_flight:,} in progress")
+        return " · ".join([f"{self.done:,}/{self.total:,}", *self._news(), *counts])
 
     def _news(self) -> Iterator[str]:
         if self.is_over:
@@ -452,7 +454,3 @@ class Progress:
             yield f"{self.per_minute:,.0f}/min"
         if self.limited_by:
             yield self.limited_by
-
-    def _work(self) -> Iterator[str]:
-        if self.in_flight and not self.is_over and not self.outage:
-            yield f"{self.in_flight:,} in progress"
