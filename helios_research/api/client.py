@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NoReturn, TypeVar, cast
@@ -213,7 +212,7 @@ class Service:
             stream.close()
         if isinstance(response, Failure):
             return response
-        return protocol.read_upload(response, datetime.now(UTC))
+        return protocol.read_upload(response)
 
     async def aclose(self) -> None:
         """Close all connections; what is still in flight closes its own when it ends."""
@@ -221,15 +220,13 @@ class Service:
         await self._storage.aclose()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(
-        self, call: ApiRequest, read: Callable[[Response, datetime], Result[T]]
-    ) -> Result[T]:
+    async def _ask(self, call: ApiRequest, read: Callable[[Response], Result[T]]) -> Result[T]:
         url = f"{self._connection.base_url}{call.path}"
         headers = call.headers | {"User-Agent": _USER_AGENT}
         request = httpx.Request(call.method, url, headers=headers, content=call.content)
         deadline_s = self._connection.time_outs.answer_s
         response = await self._exchange(self._api, request, deadline_s, MAX_RESPONSE_BYTES)
-        result = response if isinstance(response, Failure) else read(response, datetime.now(UTC))
+        result = response if isinstance(response, Failure) else read(response)
         if isinstance(result, Success):
             return result
         # A server's own words may repeat the key.

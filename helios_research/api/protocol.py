@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -119,9 +118,9 @@ def fetch_request(run_id: str) -> ApiRequest:
     return ApiRequest("GET", f"{RUNS_PATH}/{escaped if run_id.strip('.') else '%2E' * len(run_id)}")
 
 
-def read_account(response: Response, now: datetime) -> Result[Account]:
+def read_account(response: Response) -> Result[Account]:
     """Read the answer to `account_request`."""
-    result = _read(response, now, Account)
+    result = _read(response, Account)
     body = response.body.strip()
     broke_off = body[:1] == b"{" and body[-1:] != b"}"
     if isinstance(result, Failure) and result.code == UNREADABLE_ANSWER and not broke_off:
@@ -129,11 +128,9 @@ def read_account(response: Response, now: datetime) -> Result[Account]:
     return result
 
 
-def read_created(
-    response: Response, now: datetime, request: RunRequest, base_url: str
-) -> Result[CreatedRun]:
+def read_created(response: Response, request: RunRequest, base_url: str) -> Result[CreatedRun]:
     """Read the answer to `create_request`."""
-    result = _read_new(response, now, request, CreatedRun)
+    result = _read_new(response, request, CreatedRun)
     if isinstance(result, Failure):
         return result
     problem = upload_url_problem(result.value.recording_upload_url, base_url)
@@ -143,11 +140,9 @@ def read_created(
     return replace(result, raw=raw)
 
 
-def read_invited(
-    response: Response, now: datetime, request: RunRequest, base_url: str
-) -> Result[InvitedRun]:
+def read_invited(response: Response, request: RunRequest, base_url: str) -> Result[InvitedRun]:
     """Read the answer to `create_request` by ``ACTIVITY_PATH``; its link is a secret."""
-    result = _read_new(response, now, request, InvitedRun)
+    result = _read_new(response, request, InvitedRun)
     if isinstance(result, Failure):
         return result
     raw: dict[str, Any] = {}
@@ -166,11 +161,11 @@ def read_invited(
     return replace(result, value=result.value.model_copy(update={"link": link}), raw=raw)
 
 
-def read_run(response: Response, now: datetime, run_id: str, user_label: str) -> Result[ModelRun]:
+def read_run(response: Response, run_id: str, user_label: str) -> Result[ModelRun]:
     """Read the answer to `fetch_request`; one about another run or participant is not believed."""
     if response.status in _GONE_STATUSES and not response.is_of_gateway:
-        return _failure(FailureKind.GONE, response, "Helios does not have this model run.", now)
-    result = _read(response, now, ModelRun, others=FailureKind.RETRY)
+        return _failure(FailureKind.GONE, response, "Helios does not have this model run.")
+    result = _read(response, ModelRun, others=FailureKind.RETRY)
     if isinstance(result, Failure):
         return result
     if result.value.id != run_id and result.value.id.lower() != _uuid(run_id):
@@ -198,19 +193,19 @@ def mixed_up(about: str, status: int | None = None) -> Failure:
     return Failure(FailureKind.RETRY, ANSWER_MIXED_UP, reason, status=status)
 
 
-def _refusal(response: Response, now: datetime, others: FailureKind) -> Failure | None:
+def _refusal(response: Response, others: FailureKind) -> Failure | None:
     """Classify a status that means the same wherever the API gives it; None for success."""
     status = response.status
     if 200 <= status < 300:
         return None
     meaning = _meaning_of(response)
     if meaning is not None:
-        return _failure(meaning[0], response, meaning[1], now)
+        return _failure(meaning[0], response, meaning[1])
     if 300 <= status < 400:
         return _not_helios(response, f"it redirects to {response.redirects_to}")
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or others is FailureKind.NOT_HELIOS:
         return _not_helios(response, response.description)
-    return _failure(others, response, "Helios gave an answer that it does not document.", now)
+    return _failure(others, response, "Helios gave an answer that it does not document.")
 
 
 def _meaning_of(response: Response) -> tuple[FailureKind, str] | None:
@@ -225,13 +220,9 @@ def _meaning_of(response: Response) -> tuple[FailureKind, str] | None:
 
 
 def _read(
-    response: Response,
-    now: datetime,
-    record: type[R],
-    *,
-    others: FailureKind = FailureKind.NOT_HELIOS,
+    response: Response, record: type[R], *, others: FailureKind = FailureKind.NOT_HELIOS
 ) -> Result[R]:
-    refusal = _refusal(response, now, others)
+    refusal = _refusal(response, others)
     if refusal is not None:
         return refusal
     if not response.is_whole:
@@ -243,28 +234,28 @@ def _read(
     if not isinstance(raw, dict):
         return _unreadable(response, "it is JSON but not an object")
     try:
-        return Success(record.read(raw), raw, response.status, response.used_up_s(now))
+        return Success(record.read(raw), raw, response.status, response.used_up_s)
     except ValidationError as problem:
         lacking = ", ".join(str(error["loc"][0]) for error in problem.errors() if error["loc"])
         return _unreadable(response, f"it lacks {lacking}, or has something else in its place")
 
 
-def _read_new(response: Response, now: datetime, request: RunRequest, record: type[R]) -> Result[R]:
+def _read_new(response: Response, request: RunRequest, record: type[R]) -> Result[R]:
     """Read what every answer to a request for a new run has in common."""
     if response.status in _ROW_STATUSES:
         if response.is_of_gateway:
-            return _failure(FailureKind.RETRY, response, "Something refused the request.", now)
+            return _failure(FailureKind.RETRY, response, "Something refused the request.")
         columns = response.field_messages(tuple(request.tags)).items()
         listed = "; ".join(f"{column}: {message}" for column, message in columns)
         reason = f"Helios did not accept {listed or 'the request'}."
-        return _failure(FailureKind.ROW, response, reason, now)
-    result = _read(response, now, record)
+        return _failure(FailureKind.ROW, response, reason)
+    result = _read(response, record)
     if isinstance(result, Success) and _names_another(result.raw, request.user_label):
         return mixed_up("another participant", response.status)
     return result
 
 
-def read_upload(response: Response, now: datetime) -> Result[None]:
+def read_upload(response: Response) -> Result[None]:
     """Read the upload host's answer."""
     status, code = response.status, response.storage_code
     if 200 <= status < 300:
@@ -275,7 +266,7 @@ def read_upload(response: Response, now: datetime) -> Result[None]:
     if status in _REFUSED_UPLOAD_STATUSES:
         return _not_helios(response, f"its upload host refuses uploads, HTTP {status}{said}")
     if code == _CLOCK_CODE:
-        kind, reason = FailureKind.REFUSED, _wrong_clock(response, now)
+        kind, reason = FailureKind.REFUSED, _wrong_clock(response)
     elif _EXPIRED_UPLOAD.search(response.body):
         kind = FailureKind.URL_EXPIRED
         reason = "The upload host says that its upload URL has expired"
@@ -289,11 +280,13 @@ def read_upload(response: Response, now: datetime) -> Result[None]:
     else:
         kind, reason = FailureKind.RETRY, "The upload host did not take the recording"
     words = f"{_UPLOAD_WORDS.get(code, reason)}{said or f' (HTTP {status})'}."
-    return Failure(kind, f"HTTP_{status}", words, response.retry_after_s(now), status=status)
+    return Failure(kind, f"HTTP_{status}", words, response.retry_after_s, status=status)
 
 
-def _wrong_clock(response: Response, now: datetime) -> str:
-    here, there = (f"{moment:%Y-%m-%d %H:%M}" for moment in (now, response.server_time(now)))
+def _wrong_clock(response: Response) -> str:
+    here, there = (
+        f"{moment:%Y-%m-%d %H:%M}" for moment in (response.came_at, response.server_time)
+    )
     return (
         f"This computer's clock is wrong: it shows {here} UTC, and the upload host's {there} UTC. "
         "Set its date, time and time zone"
@@ -370,9 +363,9 @@ def untrusted(host: str, doubt: str, proxy: Proxy | None = None) -> Failure:
     return Failure(FailureKind.NETWORK, UNREACHABLE, reason)
 
 
-def _failure(kind: FailureKind, response: Response, reason: str, now: datetime) -> Failure:
+def _failure(kind: FailureKind, response: Response, reason: str) -> Failure:
     quoted = f" It says: {response.words}" if response.words else ""
-    wait = response.retry_after_s(now)
+    wait = response.retry_after_s
     return Failure(kind, f"HTTP_{response.status}", reason + quoted, wait, status=response.status)
 
 

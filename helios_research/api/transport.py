@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -114,6 +115,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     is_whole: bool = True
+    came_at: datetime = field(default_factory=partial(datetime.now, UTC), repr=False)
 
     @property
     def is_web_page(self) -> bool:
@@ -160,8 +162,9 @@ class Response:
         text = said.get("detail") or said.get("message") or said.get("error")
         return _quoted(text) if isinstance(text, str) else ""
 
-    def retry_after_s(self, now: datetime) -> float | None:
-        """Read how long the server asks to wait: seconds or a date (RFC 9110, section 10.2.3)."""
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long the server asks to wait: seconds or a date (RFC 9110, section 10.2.3)."""
         text = self.headers.get("retry-after", "").strip()
         # Some servers send decimals.
         if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
@@ -170,27 +173,30 @@ class Response:
             moment = _http_date(text)
             if moment is None:
                 too_many = self.status == HTTPStatus.TOO_MANY_REQUESTS
-                return self._renewed_after_s(now) if too_many else None
+                return self._renewed_after_s if too_many else None
             # The server's own clock counts, so it does not matter whose clock is wrong.
-            seconds = (moment - self.server_time(now)).total_seconds()
+            seconds = (moment - self.server_time).total_seconds()
         return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
-    def server_time(self, now: datetime) -> datetime:
-        """Read the time by the server's clock; ``now`` where the server does not say it."""
-        return _http_date(self.headers.get("date", "")) or now
+    @property
+    def server_time(self) -> datetime:
+        """The time by the server's clock; that by ours where the server does not say it."""
+        return _http_date(self.headers.get("date", "")) or self.came_at
 
-    def used_up_s(self, now: datetime) -> float | None:
-        """Read for how long no more requests are accepted; None where more are."""
+    @property
+    def used_up_s(self) -> float | None:
+        """For how long no more requests are accepted; None where more are."""
         left = re.search(r"\b(?:remaining|r)=\s*([0-9]+)", self._rate_limit)
-        return self._renewed_after_s(now) if left and int(left[1]) == 0 else None
+        return self._renewed_after_s if left and int(left[1]) == 0 else None
 
-    def _renewed_after_s(self, now: datetime) -> float | None:
+    @property
+    def _renewed_after_s(self) -> float | None:
         found = re.search(r"\b(?:reset|t)=\s*([0-9]{1,15})\b", self._rate_limit)
         if found is None:
             return None
         # Some servers give the second since 1970 in place of the seconds that are left.
         is_moment = float(found[1]) > _A_MOMENT_S
-        seconds = float(found[1]) - (self.server_time(now).timestamp() if is_moment else 0.0)
+        seconds = float(found[1]) - (self.server_time.timestamp() if is_moment else 0.0)
         return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
     @property

@@ -39,17 +39,19 @@ HTML = b"<html><body>Please log in</body></html>"
 EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 
 READERS: dict[str, Callable[[Response], Result[Any]]] = {
-    "account": lambda reply: protocol.read_account(reply, NOW),
-    "create": lambda reply: protocol.read_created(reply, NOW, REQUEST, BASE_URL),
-    "invite": lambda reply: protocol.read_invited(reply, NOW, REQUEST, BASE_URL),
-    "fetch": lambda reply: protocol.read_run(reply, NOW, RUN_ID, "P07"),
-    "upload": lambda reply: protocol.read_upload(reply, NOW),
+    "account": protocol.read_account,
+    "create": lambda reply: protocol.read_created(reply, REQUEST, BASE_URL),
+    "invite": lambda reply: protocol.read_invited(reply, REQUEST, BASE_URL),
+    "fetch": lambda reply: protocol.read_run(reply, RUN_ID, "P07"),
+    "upload": protocol.read_upload,
 }
 
 
 def reply(status: int, body: object = b"", **headers: str) -> Response:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(status, {name.replace("_", "-"): text for name, text in headers.items()}, data)
+    return Response(
+        status, {name.replace("_", "-"): text for name, text in headers.items()}, data, came_at=NOW
+    )
 
 
 def failure(answer: Result[Any]) -> Failure:
@@ -277,7 +279,7 @@ def test_an_answer_that_names_the_run_in_another_way_is_believed(changes: dict[s
 
 
 def test_only_the_letters_of_a_uuid_have_no_case() -> None:
-    answer = protocol.read_run(reply(200, {"id": "RUN-a", "status": "X"}), NOW, "RUN-A", "P07")
+    answer = protocol.read_run(reply(200, {"id": "RUN-a", "status": "X"}), "RUN-A", "P07")
     assert failure(answer).code == "ANSWER_MIXED_UP"
 
 
@@ -356,7 +358,7 @@ def test_an_invitation_without_one_link_is_a_sentence_without_any(
 def test_a_link_without_encryption_is_accepted_between_programs_of_this_machine_only() -> None:
     local = "http://127.0.0.1:8765"
     body = reply(200, {"id": RUN_ID, "activityUrl": f"{local}/activity/1"})
-    answer = protocol.read_invited(body, NOW, REQUEST, local)
+    answer = protocol.read_invited(body, REQUEST, local)
     assert isinstance(answer, Success)
     assert answer.value.link == f"{local}/activity/1"
     assert failure(READERS["invite"](body)).kind is FailureKind.REFUSED

@@ -57,11 +57,11 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 def test_retry_after_is_read_as_seconds_or_date_and_capped(
     value: str, expected: float | None
 ) -> None:
-    assert Response(429, {"retry-after": value}).retry_after_s(NOW) == expected
+    assert Response(429, {"retry-after": value}, came_at=NOW).retry_after_s == expected
 
 
 def test_a_server_that_asks_for_nothing_gives_none() -> None:
-    assert Response(503).retry_after_s(NOW) is None
+    assert Response(503, came_at=NOW).retry_after_s is None
 
 
 def test_a_date_is_compared_with_the_servers_own_clock() -> None:
@@ -69,12 +69,12 @@ def test_a_date_is_compared_with_the_servers_own_clock() -> None:
         "date": "Sun, 22 Nov 2026 13:00:00 GMT",
         "retry-after": "Sun, 22 Nov 2026 13:00:20 GMT",
     }
-    assert Response(429, an_hour_ahead).retry_after_s(NOW) == 20.0
+    assert Response(429, an_hour_ahead, came_at=NOW).retry_after_s == 20.0
 
 
 @given(st.text(), st.text())
 def test_any_header_is_read_without_an_exception(wait: str, date: str) -> None:
-    seconds = Response(429, {"retry-after": wait, "date": date}).retry_after_s(NOW)
+    seconds = Response(429, {"retry-after": wait, "date": date}, came_at=NOW).retry_after_s
     assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER_S
 
 
@@ -255,14 +255,14 @@ def test_what_is_wrong_on_the_way_is_the_whole_reason() -> None:
 def test_a_budget_that_is_used_up_is_waited_for(
     fields: dict[str, str], left_s: float | None
 ) -> None:
-    assert Response(200, fields).used_up_s(NOW) == left_s
+    assert Response(200, fields, came_at=NOW).used_up_s == left_s
 
 
 def test_after_a_refusal_the_end_of_the_budget_is_when_to_try_again() -> None:
     fields = {"ratelimit-reset": "7"}
-    assert Response(429, fields).retry_after_s(NOW) == 7.0
-    assert Response(429, fields | {"retry-after": "3"}).retry_after_s(NOW) == 3.0
-    assert Response(500, fields).retry_after_s(NOW) is None
+    assert Response(429, fields, came_at=NOW).retry_after_s == 7.0
+    assert Response(429, fields | {"retry-after": "3"}, came_at=NOW).retry_after_s == 3.0
+    assert Response(500, fields, came_at=NOW).retry_after_s is None
 
 
 def test_a_raw_answer_is_not_in_the_repr() -> None:
