@@ -366,15 +366,7 @@ def _numbers(column: "pd.Series[Any]") -> Floats:
     return values
 
 
-# --- participants ---------------------------------------------------------------------------------
-
-
-def count_people(people: Codes, rows: Flags) -> int:
-    """Count the participants behind some rows."""
-    return len(np.unique(people[rows & (people >= 0)]))
-
-
-# --- reasons, warnings and notes --------------------------------------------------------------------
+# --- reasons and warnings ---------------------------------------------------------------------------
 
 
 def count_reasons(reasons: "pd.Series[str]") -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
-from helios_research.analysis.prepared import Codes, Flags, count_people
+from helios_research.analysis.prepared import Codes, Flags
 from helios_research.codes import short_name
 from helios_research.columns import BIOMARKERS_BY_NAME
 from helios_research.widgets.explorer.figure import SIDES, FigureKind, FigureView
@@ -268,7 +268,7 @@ class ExplorerState:
     def words(self) -> str:
         """How many recordings and participants are shown, and of how many."""
         people, everyone = self.source.people
-        shown = count_people(people, self.mask)
+        shown = len(np.unique(people[self.mask & (people >= 0)]))
         return (
             f"{self.count:,} of {len(self.mask):,} recordings shown, "
             f"{shown:,} of {everyone:,} participants"
