@@ -221,10 +221,9 @@ def _cohort_in(folder: Path) -> Cohort | None:
 
 def _labels_and_places(cohort: Cohort | None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give the label, in Unicode's form NFC, and location of each row; empty where it has none."""
-    if cohort is None:
-        nothing = np.array([], dtype=object)
-        return nothing, nothing
-    fields = cohort.fields[["user_label", "recording"]].fillna("").astype(object)
+    names = ["user_label", "recording"]
+    fields = pd.DataFrame(columns=names) if cohort is None else cohort.fields[names]
+    fields = fields.fillna("").astype(object)
     labels = fields["user_label"].map(composed).astype(object)
     return labels.to_numpy(), fields["recording"].to_numpy()
 
@@ -245,12 +244,9 @@ def _run(attempt: Attempt) -> dict[str, Any]:
 
 
 def _table(runs: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            column.name: pd.Series([run[column.name] for run in runs], dtype=DTYPES[column.kind])
-            for column in WITHDRAWN_RUNS
-        }
-    )
+    dtypes = {column.name: DTYPES[column.kind] for column in WITHDRAWN_RUNS}
+    columns = {name: pd.Series([run[name] for run in runs], dtype=dtypes[name]) for name in dtypes}
+    return pd.DataFrame(columns)
 
 
 # --- the files in the study's folder --------------------------------------------------------------
@@ -262,7 +258,10 @@ def _clean_up(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Pa
     Without ``remove`` only what killed processes left half-written is removed.
     """
     removed, left = [], []
-    for path in _others(folder):
+    found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
+    for path in found:
+        if path.parent == folder and path.name in {*NEEDED_FILES, RESULTS_FILE}:
+            continue
         if is_temporary(path):
             path.unlink()
         elif remove and _is_ours(path):
@@ -273,15 +272,6 @@ def _clean_up(folder: Path, *, remove: bool) -> tuple[tuple[Path, ...], tuple[Pa
     for companion in [one for path in removed for one in _companions(path)]:
         companion.unlink(missing_ok=True)
     return tuple(removed), tuple(left)
-
-
-def _others(folder: Path) -> list[Path]:
-    found = [Path(place) / name for place, _, names in os.walk(folder) for name in sorted(names)]
-    return [
-        path
-        for path in found
-        if path.parent != folder or path.name not in {*NEEDED_FILES, RESULTS_FILE}
-    ]
 
 
 def _is_ours(path: Path) -> bool:

@@ -37,14 +37,15 @@ def in_notebook() -> bool:
 
 def summary_html(title: str, sentences: Sequence[str], *, done: int = 0, total: int = 0) -> str:
     """Draw a title, how much is done, and sentences for a notebook: all text, but for `code`."""
-    words = f"{done:,} of {total:,} done"
-    bar_ = (
-        f'<progress max="{total}" value="{done}" style="width: 20em" title="{words}">{words}'
-        f"</progress> {words}"
-    )
-    drawn = [re.sub("`(.+?)`", r"<code>\1</code>", escape(sentence)) for sentence in sentences]
-    parts = [f"<b>{escape(title)}</b>", *([bar_] if total else []), *drawn]
-    return f"<div>{'<br>'.join(parts)}</div>"
+    lines = [f"<b>{escape(title)}</b>"]
+    if total:
+        words = f"{done:,} of {total:,} done"
+        lines.append(
+            f'<progress max="{total}" value="{done}" style="width: 20em" title="{words}">{words}'
+            f"</progress> {words}"
+        )
+    lines += [re.sub("`(.+?)`", r"<code>\1</code>", escape(sentence)) for sentence in sentences]
+    return f"<div>{'<br>'.join(lines)}</div>"
 
 
 class Colour(StrEnum):
@@ -133,7 +134,12 @@ class ProgressLine:
     def _line(
         self, text: str, shares: Sequence[Share], colour: Colour | None, stream: TextIO
     ) -> str:
-        width = _width_of(stream)
+        # This stream's own width: stdout, which shutil asks, may be a file. A terminal that does
+        # not know its width says 0.
+        try:
+            width = os.get_terminal_size(stream.fileno()).columns or 80
+        except OSError:
+            width = 80
         drawn = ""
         if shares and width >= _LEAST_WIDTH_FOR_BAR:
             drawn = f"{bar(shares, _BAR_WIDTH, has_colours=self._has_colours)} "
@@ -143,13 +149,13 @@ class ProgressLine:
 
     def _display(self, text: str) -> None:
         content = {"text/plain": text}
-        if self._handle is None:
-            # Only a notebook is sure to have IPython.
-            from IPython.display import display
-
-            self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
+        if self._handle is not None:
             self._handle.update(content, raw=True)
+            return
+        # Only a notebook is sure to have IPython.
+        from IPython.display import display
+
+        self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -161,12 +167,3 @@ class ProgressLine:
         except OSError as error:
             self._stream = None
             _LOG.info("The progress can no longer be shown: %s", error)
-
-
-def _width_of(stream: TextIO) -> int:
-    # This stream's own width: stdout, which shutil asks, may be a file. A terminal that does
-    # not know its width says 0.
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except OSError:
-        return 80

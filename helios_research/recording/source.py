@@ -62,14 +62,12 @@ def without_secrets(location: str) -> str:
 
 def stamp_of(location: str) -> Stamp:
     """Look up a recording's size and version, without reading it."""
-    if is_remote(location):
-        with _as_unavailable(location):
+    with _as_unavailable(location):
+        if is_remote(location):
             filesystem, path = _filesystem(location)
             return _remote_stamp(location, filesystem.info(path))
-    with _as_unavailable(location):
         # For a large study, making paths of all locations takes longer than asking about them.
-        status = os.stat(location)  # noqa: PTH116
-    return _local_stamp(location, status)
+        return _local_stamp(location, os.stat(location))  # noqa: PTH116
 
 
 def read_blocks(location: str, size: int = _BLOCK_BYTES) -> Iterator[bytes]:
@@ -159,9 +157,8 @@ def _local_stamp(location: str, status: os.stat_result) -> Stamp:
 
 def _remote_stamp(location: str, info: dict[str, Any]) -> Stamp:
     if info.get("type") == "directory":
-        raise RecordingUnavailableError(
-            without_secrets(location), "is a folder", "name one file in it"
-        )
+        shown = without_secrets(location)
+        raise RecordingUnavailableError(shown, "is a folder", "name one file in it")
     keys = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
     version = next((str(info[key]) for key in keys if info.get(key)), "")
     return Stamp(info.get("size"), version.strip('"'))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,6 @@ STATA = StatisticsProgram(
 )
 # In bytes, for both programs.
 _LONGEST_TEXT, _LONGEST_VALUE_LABEL, _LONGEST_TITLE = 32_767, 120, 64
-_YES_NO: Mapping[str | float, str] = {0: "false", 1: "true"}
 # How many digits SPSS shows; without it, two.
 _SPSS_FORMATS = {"scale": "F10.4", "ordinal": "F4.2"}
 
@@ -182,27 +181,23 @@ def _with_valid_names(table: ExportTable, program: StatisticsProgram) -> ExportT
 def _with_codes(table: ExportTable) -> ExportTable:
     frame, variables = table.frame.copy(), dict(table.variables)
     for name, variable in table.variables.items():
-        if frame[name].dtype == "boolean":
-            frame[name] = frame[name].astype("Int64")
-            variables[name] = replace(variable, labels=_YES_NO)
-        elif name == "birth_sex" or variable.type == Kind.CATEGORY.value:
-            text, known = frame[name], [str(value) for value in variable.labels]
-            if name == "birth_sex":
-                text = text.str.strip().str.upper().replace(dict(BIRTH_SEX_SPELLINGS))
-                known = list(BIRTH_SEXES)
-            frame[name], labels = _coded(text, known)
-            variables[name] = replace(variable, type="labelled category", labels=labels)
+        text = frame[name]
+        if text.dtype == "boolean":
+            frame[name] = text.astype("Int64")
+            variables[name] = replace(variable, labels={0: "false", 1: "true"})
+            continue
+        known = [str(value) for value in variable.labels]
+        if name == "birth_sex":
+            text = text.str.strip().str.upper().replace(dict(BIRTH_SEX_SPELLINGS))
+            known = list(BIRTH_SEXES)
+        elif variable.type != Kind.CATEGORY.value:
+            continue
+        # Unexpected values have the numbers after those of the known ones.
+        values = [*known, *sorted(set(text.dropna()) - set(known))]
+        labels: dict[str | float, str] = dict(enumerate(values, start=1))
+        frame[name] = text.map({value: number for number, value in labels.items()}).astype("Int64")
+        variables[name] = replace(variable, type="labelled category", labels=labels)
     return replace(table, frame=frame, variables=variables)
-
-
-def _coded(
-    text: "pd.Series[str]", known: Sequence[str]
-) -> tuple["pd.Series[Any]", dict[str | float, str]]:
-    """Give the known values numbers from 1, and unexpected ones the numbers after them."""
-    values = [*known, *sorted(set(text.dropna()) - set(known))]
-    codes = pd.Categorical(text, categories=values).codes.astype(np.int64) + 1
-    numbers = pd.Series(codes, index=text.index).astype("Int64")
-    return numbers.mask(numbers == 0), dict(enumerate(values, start=1))
 
 
 def _with_levels(table: ExportTable) -> ExportTable:
@@ -219,15 +214,8 @@ def _with_levels(table: ExportTable) -> ExportTable:
             meaning = (
                 f"The level of {name}, counted from 0, because Stata labels whole numbers only."
             )
-            variables[added] = replace(
-                variable,
-                name=added,
-                type="labelled category",
-                meaning=meaning,
-                unit=None,
-                labels=labels,
-            )
-            frame[added] = _levels(frame[name])
+            level = Variable(added, variable.origin, "labelled category", meaning, labels=labels)
+            variables[added], frame[added] = level, _levels(frame[name])
     return replace(table, frame=frame[list(variables)], variables=variables)
 
 
