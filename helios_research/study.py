@@ -1,6 +1,6 @@
 """A study: one folder that holds a cohort, the ledger of what was done, and the results."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import pandas as pd
 
@@ -16,8 +16,8 @@ from helios_research._util.files import remove_temporary_files
 from helios_research._util.screen import ProgressLine, in_notebook, summary_html
 from helios_research._util.text import counted
 from helios_research.api.client import Client
-from helios_research.cohort import Cohort, CohortIssues, Table, cohort_among
-from helios_research.cohort.mapping import FillWithin, Wide
+from helios_research.cohort import Cohort, CohortIssues, Table, cohort_of
+from helios_research.cohort.mapping import TableOptions, with_table_options
 from helios_research.columns import Outcome
 from helios_research.errors import StudyError, StudyMissingError, storage_errors
 from helios_research.ledger import Ledger, LedgerReader, Setting
@@ -164,24 +164,16 @@ class Study:
             raise StudyMissingError.cohort(self.folder)
         return Cohort.load(path)
 
-    def preflight(  # noqa: PLR0913 - written out for tab completion
+    @with_table_options
+    def preflight(
         self,
         cohort: Table | None = None,
         *,
-        columns: Mapping[str, Hashable] | None = None,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-        constants: Mapping[str, Any] | None = None,
-        tags: Iterable[Hashable] | str | None = None,
-        root: str | PathLike[str] | None = None,
-        sheet: str | None = None,
         thresholds: Thresholds | None = None,
         executor: Executor | None = None,
         full_speech: bool = False,
         progress: bool = True,
+        **table_options: Unpack[TableOptions],
     ) -> pd.DataFrame:
         """Check the recordings as `helios_research.preflight` does, and remember it in the study.
 
@@ -193,8 +185,6 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
-            As for `read_cohort`, where the table is read here.
         thresholds
             The limits; without them those that the study remembers, or else the defaults.
         executor
@@ -204,6 +194,8 @@ class Study:
             Count speech to the end of each recording.
         progress
             Whether a line shows the progress.
+        **table_options
+            The options of `read_cohort`, where the table is read here.
 
         Returns
         -------
@@ -216,7 +208,7 @@ class Study:
             The folder is in use or cannot be written.
         """
         # Before a folder is made.
-        read = cohort_among(locals())
+        read = cohort_of(cohort, table_options)
         read = self.cohort if read is None else read
         with Ledger.open(self.folder, clock=self._clock.now) as ledger:
             known = PreflightSettings.of(ledger)
@@ -307,20 +299,11 @@ class Study:
         cost = None if price is None else left * price
         return Estimate(left, expected_requests(left), expected_time_s(left, rate), rate, cost)
 
+    @with_table_options
     def submit(  # noqa: PLR0913 - written out for tab completion
         self,
         cohort: Table | None = None,
         *,
-        columns: Mapping[str, Hashable] | None = None,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-        constants: Mapping[str, Any] | None = None,
-        tags: Iterable[Hashable] | str | None = None,
-        root: str | PathLike[str] | None = None,
-        sheet: str | None = None,
         rate: float | None = None,
         max_in_flight: int | None = None,
         poll_floor_s: float = 3.0,
@@ -336,6 +319,7 @@ class Study:
         stop_at_error_rate: float | None = 0.9,
         verdicts: VerdictTable | None = None,
         progress: bool = True,
+        **table_options: Unpack[TableOptions],
     ) -> pd.DataFrame:
         """Send what is left to send, and wait for it.
 
@@ -347,8 +331,6 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
-            As for `read_cohort`, where the table is read here.
         rate
             API requests per second that may be made; without it the rate that Helios allows, which
             the study finds and remembers.
@@ -387,6 +369,8 @@ class Study:
             remembers them.
         progress
             Whether a line shows the progress, or a `SubmissionMonitor` in a notebook.
+        **table_options
+            The options of `read_cohort`, where the table is read here.
 
         Returns
         -------
@@ -410,25 +394,16 @@ class Study:
             Interrupted, after everything in flight was kept.
         """
         options = SubmitOptions.among(locals())
-        submission = self._start(cohort_among(locals()), options, verdicts)
+        submission = self._start(cohort_of(cohort, table_options), options, verdicts)
         if progress and in_notebook():
             return self._monitor(options).wait_for(submission)
         return submission.wait(watch=_progress_line() if progress else None)
 
+    @with_table_options
     def start(  # noqa: PLR0913 - written out for tab completion
         self,
         cohort: Table | None = None,
         *,
-        columns: Mapping[str, Hashable] | None = None,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-        constants: Mapping[str, Any] | None = None,
-        tags: Iterable[Hashable] | str | None = None,
-        root: str | PathLike[str] | None = None,
-        sheet: str | None = None,
         rate: float | None = None,
         max_in_flight: int | None = None,
         poll_floor_s: float = 3.0,
@@ -444,6 +419,7 @@ class Study:
         stop_at_error_rate: float | None = 0.9,
         verdicts: VerdictTable | None = None,
         monitor: bool = True,
+        **table_options: Unpack[TableOptions],
     ) -> Submission:
         """Begin to send what is left to send, in the background.
 
@@ -452,14 +428,14 @@ class Study:
         cohort
             The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
             those of the last submission.
-        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
-            As for `read_cohort`, where the table is read here.
         rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
         internal_error_retries, resend_changed, ask_invited, uploads, deadline_s, patience, stop_at_error_rate, verdicts
             As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.
+        **table_options
+            The options of `read_cohort`, where the table is read here.
 
         Returns
         -------
@@ -476,29 +452,21 @@ class Study:
             The folder is in use or cannot be written, or no cohort was ever submitted.
         """
         options = SubmitOptions.among(locals())
-        submission = self._start(cohort_among(locals()), options, verdicts)
+        submission = self._start(cohort_of(cohort, table_options), options, verdicts)
         if monitor and in_notebook():
             self._monitor(options).show()
         return submission
 
-    def invite(  # noqa: PLR0913 - written out for tab completion
+    @with_table_options
+    def invite(
         self,
         cohort: Table | None = None,
         *,
-        columns: Mapping[str, Hashable] | None = None,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-        constants: Mapping[str, Any] | None = None,
-        tags: Iterable[Hashable] | str | None = None,
-        root: str | PathLike[str] | None = None,
-        sheet: str | None = None,
         path: str | PathLike[str] | None = None,
         resend: Iterable[str] = (),
         delete_data: bool = False,
         progress: bool = True,
+        **table_options: Unpack[TableOptions],
     ) -> pd.DataFrame:
         """Invite participants to record themselves, in thymia's hosted activity.
 
@@ -513,8 +481,6 @@ class Study:
             The participants and sessions: a cohort, or a DataFrame or the path of a table to read;
             without it, those of the last submission. A table without recordings declares them as
             ``constants={"recording": ""}``.
-        columns, values, date_format, order, wide, fill_within, constants, tags, root, sheet
-            As for `read_cohort`, where the table is read here.
         path
             A .csv or .xlsx file to write the table to, for mail merge.
         resend
@@ -525,6 +491,8 @@ class Study:
             at least twice a day, as scores that are not fetched by then are lost.
         progress
             Whether a line shows the progress.
+        **table_options
+            The options of `read_cohort`, where the table is read here.
 
         Returns
         -------
@@ -545,7 +513,7 @@ class Study:
         """
         options = SubmitOptions(delete_data=delete_data, preflight=False, stop_at_error_rate=None)
         replaced = {resend} if isinstance(resend, str) else {*resend}
-        read = cohort_among(locals())
+        read = cohort_of(cohort, table_options)
         read = self.cohort if read is None else read
         check_table(read, replaced)
         target = None if path is None else check_ending(self._target(path))

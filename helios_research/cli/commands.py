@@ -9,22 +9,16 @@ import typer
 from helios_research._util.text import counted
 from helios_research.cli.options import (
     BaseUrl,
-    Columns,
-    Constants,
-    Dates,
-    FilledWithin,
+    DeleteData,
     Folder,
-    Manifest,
-    Order,
+    NewFolder,
     Price,
     Region,
-    Root,
-    Sheet,
-    Tags,
-    Values,
-    WideColumns,
     app,
     examples,
+    listed,
+    pairs,
+    takes_table,
 )
 from helios_research.cli.printing import (
     in_words,
@@ -82,18 +76,9 @@ def demo(
         "check manifest.csv --constant language=en-GB --out checks.csv",
     )
 )
+@takes_table
 def check(
-    manifest: Manifest,
-    tags: Tags = "",
-    column: Columns = None,
-    value: Values = None,
-    dates: Dates = None,
-    order: Order = None,
-    wide: WideColumns = None,
-    fill_within: FilledWithin = None,
-    constant: Constants = None,
-    sheet: Sheet = None,
-    root: Root = None,
+    cohort: "Cohort",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,9 +98,6 @@ def check(
         # Before the checks, which may take an hour.
         message = f"there is no folder {out.parent}"
         raise typer.BadParameter(message, param_hint="--out")
-    cohort = _read(
-        manifest, tags, column, value, dates, order, wide, fill_within, constant, sheet, root
-    )
     print_issues(cohort)
     checks = preflight(cohort)
     print_checks(checks)
@@ -135,22 +117,10 @@ def check(
         "submit manifest.csv --study night-shift --rate 2 --no-preflight",
     )
 )
+@takes_table
 def submit(
-    manifest: Manifest,
-    study: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="The study's folder; created if it is missing."),
-    ],
-    tags: Tags = "",
-    column: Columns = None,
-    value: Values = None,
-    dates: Dates = None,
-    order: Order = None,
-    wide: WideColumns = None,
-    fill_within: FilledWithin = None,
-    constant: Constants = None,
-    sheet: Sheet = None,
-    root: Root = None,
+    cohort: "Cohort",
+    study: NewFolder,
     rate: Annotated[
         float | None,
         typer.Option(help="API requests per second. By default the toolkit finds the rate."),
@@ -165,9 +135,7 @@ def submit(
         bool, typer.Option(help="Check recordings first, and skip those that Helios would refuse.")
     ] = True,
     transcripts: Annotated[bool, typer.Option(help="Keep the transcripts.")] = False,
-    delete_data: Annotated[
-        bool, typer.Option(help="Let Helios delete its data 12 hours after completion.")
-    ] = False,
+    delete_data: DeleteData = False,
     resend_changed: Annotated[
         bool,
         typer.Option(help="Send recordings with changed metadata again; you pay for them again."),
@@ -195,9 +163,6 @@ def submit(
     from helios_research.study import Study
     from helios_research.withdrawal import RESULTS_FILE
 
-    cohort = _read(
-        manifest, tags, column, value, dates, order, wide, fill_within, constant, sheet, root
-    )
     print_issues(cohort)
     results = Study(study, client=Client(region=region, base_url=base_url)).submit(
         cohort,
@@ -223,34 +188,20 @@ def submit(
         "invite people.csv --study remote --out new.csv --constant recording= --resend P07",
     )
 )
+@takes_table
 def invite(
-    manifest: Manifest,
-    study: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="The study's folder; created if it is missing."),
-    ],
+    cohort: "Cohort",
+    study: NewFolder,
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="The .csv or .xlsx file to write the links to.")
     ],
-    tags: Tags = "",
-    column: Columns = None,
-    value: Values = None,
-    dates: Dates = None,
-    order: Order = None,
-    wide: WideColumns = None,
-    fill_within: FilledWithin = None,
-    constant: Constants = None,
-    sheet: Sheet = None,
-    root: Root = None,
     resend: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ID", help="Replace the invitation with this recording_id. Repeatable."
         ),
     ] = None,
-    delete_data: Annotated[
-        bool, typer.Option(help="Let Helios delete its data 12 hours after completion.")
-    ] = False,
+    delete_data: DeleteData = False,
     region: Region = None,
     base_url: BaseUrl = None,
 ) -> None:
@@ -261,9 +212,6 @@ def invite(
     from helios_research.api.client import Client
     from helios_research.study import Study
 
-    cohort = _read(
-        manifest, tags, column, value, dates, order, wide, fill_within, constant, sheet, root
-    )
     invitations = Study(study, client=Client(region=region, base_url=base_url)).invite(
         cohort, path=out, resend=resend or (), delete_data=delete_data
     )
@@ -396,13 +344,13 @@ def report(
     with logged_to_stderr("helios_research.report"):
         written = Study(study).report(
             target,
-            by=_listed(by),
+            by=listed(by),
             primary=primary,
-            family=_listed(family),
+            family=listed(family),
             reference=reference,
-            order=_listed(order),
+            order=listed(order),
             title=title,
-            labels=_pairs(label, "--label"),
+            labels=pairs(label, "--label"),
             expected=None if expected is None else _expected(expected),
             warned=warned,
             hide_small_cells=hide_small_cells,
@@ -454,41 +402,7 @@ def sandbox(
     serve_forever(settings, announce=announce)
 
 
-# --- reading arguments ---------------------------------------------------------------------------
-
-
-def _read(
-    manifest: Path,
-    tags: str,
-    columns: list[str] | None,
-    values: list[str] | None,
-    dates: list[str] | None,
-    order: list[str] | None,
-    wide: list[str] | None,
-    fill_within: str | None,
-    constants: list[str] | None,
-    sheet: str | None,
-    root: str | None,
-) -> "Cohort":
-    from helios_research.cohort import read_cohort
-
-    return read_cohort(
-        manifest,
-        columns=_pairs(columns, "--column"),
-        values=_values(values),
-        date_format=_date_format(dates),
-        order={name: _listed(levels) or [] for name, levels in _pairs(order, "--order").items()},
-        wide=_wide(wide),
-        fill_within=_fill_within(fill_within),
-        constants=_pairs(constants, "--constant"),
-        tags=_listed(tags) or (),
-        root=root,
-        sheet=sheet,
-    )
-
-
-def _listed(text: str) -> list[str] | None:
-    return [part.strip() for part in text.split(",") if part.strip()] or None
+# --- words and arguments --------------------------------------------------------------------------
 
 
 def _expected(text: str) -> "int | pd.DataFrame":
@@ -497,46 +411,6 @@ def _expected(text: str) -> "int | pd.DataFrame":
     import pandas as pd
 
     return pd.read_csv(text, dtype="str")
-
-
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not (name and equals and (value or name == "recording")):
-            message = f"{text!r} is not of the form NAME=VALUE"
-            raise typer.BadParameter(message, param_hint=option)
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
-def _values(texts: list[str] | None) -> dict[str, dict[str, str]]:
-    values: dict[str, dict[str, str]] = {}
-    for text in texts or []:
-        field, _, rest = text.partition(":")
-        code, equals, meaning = rest.rpartition("=")
-        if not (field and code and equals):
-            message = f"{text!r} is not of the form FIELD:CELL=MEANING"
-            raise typer.BadParameter(message, param_hint="--value")
-        values.setdefault(field.strip(), {})[code] = meaning
-    return values
-
-
-def _date_format(texts: list[str] | None) -> str | dict[str, str]:
-    if texts and len(texts) == 1 and "=" not in texts[0]:
-        return texts[0]
-    return _pairs(texts, "--dates")
-
-
-def _wide(texts: list[str] | None) -> list[str] | dict[str, list[str]]:
-    if texts and len(texts) == 1 and "=" not in texts[0]:
-        return _listed(texts[0]) or []
-    return {name: _listed(names) or [] for name, names in _pairs(texts, "--wide").items()}
-
-
-def _fill_within(text: str | None) -> str | dict[str, list[str]] | None:
-    name, _, further = (text or "").partition("=")
-    return {name: _listed(further) or []} if further else text
 
 
 def _next_step(results: "pd.DataFrame", study: Path) -> str:

@@ -4,7 +4,7 @@ from helios_research.cohort.issues import CohortIssues
 from helios_research.cohort.table import (
     Cohort,
     Table,
-    cohort_among,
+    cohort_of,
     duplicate_audio_issues,
     read_cohort,
 )
@@ -13,7 +13,7 @@ __all__ = [
     "Cohort",
     "CohortIssues",
     "Table",
-    "cohort_among",
+    "cohort_of",
     "duplicate_audio_issues",
     "read_cohort",
 ]

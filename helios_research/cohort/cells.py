@@ -19,8 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from helios_research.cohort.validators import HEADER, Issues, Problem
-from helios_research.columns import Severity
+from helios_research.cohort.issues import Issues
 from helios_research.errors import CohortError, ColumnsError, UnreadableTableError
 
 MOST_COLUMNS = 20_000
@@ -114,8 +113,7 @@ def column_names(header: Sequence[object], issues: Issues) -> list[str]:
             f"{len(places)} columns are named {name!r}; they are read as {name!r} with (1), (2) …"
         )
         remedy = "Give them different names, if it matters which is which."
-        problem = Problem(what, remedy, Severity.WARNING)
-        issues.add([HEADER], name, [None], problem, "INVALID_ROW")
+        issues.warn(name, what, remedy)
     return named
 
 
@@ -250,6 +248,12 @@ def text_column(cells: Iterable[Any], index: pd.Index | None = None) -> "pd.Seri
             _SURROGATE.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in cells
         ]
         return pd.Series(clean, index=index, dtype="str")
+
+
+def stripped_text(values: "pd.Series[str]") -> "pd.Series[str]":
+    """Take the spaces around texts away; what is blank then is missing."""
+    stripped = values.str.strip()
+    return stripped.where(stripped != "")
 
 
 @singledispatch

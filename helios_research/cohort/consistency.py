@@ -7,9 +7,10 @@ import pandas as pd
 
 from helios_research._util.text import as_seen, literal
 from helios_research.cohort.cells import as_text
+from helios_research.cohort.issues import Issues, Problem, Validator, code_of, shortened
 from helios_research.cohort.recordings import listed_rows
 from helios_research.cohort.storage import CohortTables
-from helios_research.cohort.validators import HIDDEN, Issues, Problem, Validator, shortened
+from helios_research.cohort.validators import HIDDEN
 from helios_research.columns import Severity
 
 _WORDS = {"date_of_birth": "dates of birth", "birth_sex": "birth sexes"}
@@ -109,8 +110,8 @@ def check_people(tables: CohortTables, good: pd.DataFrame, issues: Issues) -> No
         values = usable[field][found.index]
         is_error = found.map(lambda problem: problem.severity is Severity.ERROR)
         shown = is_error.astype(bool) | (values == _UNKNOWN)
-        name, code = mapping.name_of(field), f"INVALID_{field.upper()}"
-        issues.add(found.index[shown], name, values[shown], found[shown], code)
+        name = mapping.name_of(field)
+        issues.add(found.index[shown], name, values[shown], found[shown], code_of(field))
 
 
 def _conflict(field: str, held: list[tuple[str, int]]) -> Problem:

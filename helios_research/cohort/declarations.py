@@ -13,15 +13,9 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import literal
-from helios_research.cohort.cells import as_text, cell_text
-from helios_research.cohort.validators import (
-    Issues,
-    Problem,
-    birth_sex,
-    language,
-    latest_now,
-    unclear_sex,
-)
+from helios_research.cohort.cells import as_text, cell_text, stripped_text
+from helios_research.cohort.issues import Issues, Problem
+from helios_research.cohort.validators import birth_sex, language, latest_now, unclear_sex
 from helios_research.columns import BIRTH_SEX_SPELLINGS, Severity
 
 TIMES = ("sleep_time", "wake_time", "recording_time")
@@ -104,7 +98,7 @@ def short_date_format(forms: Mapping[str, str]) -> str | dict[str, str]:
 
 
 def as_declared(
-    cells: "pd.Series[str]", field: str, meanings: Mapping[str, str], form: str | None
+    cells: "pd.Series[str]", field: str, values: Mapping[str, str], form: str | None
 ) -> "pd.Series[str]":
     """Put the declared meaning, and dates in ISO 8601, in place of each cell that has one."""
     distinct = cells.dropna().unique().tolist()
@@ -113,7 +107,7 @@ def as_declared(
         # Programs write a date as its midnight.
         moments = [cell for cell in distinct if _LIKE_ISO.match(cell) and _MIDNIGHT.search(cell)]
         read |= {cell: _MIDNIGHT.sub("", cell) for cell in moments}
-    read |= {cell: meanings[cell] or None for cell in distinct if cell in meanings}
+    read |= {cell: values[cell] or None for cell in distinct if cell in values}
     if form:
         read |= _read_dates([cell for cell in distinct if cell not in read], field, form)
     return cells.map(read).astype("str").where(cells.isin(list(read)), cells) if read else cells
@@ -160,8 +154,7 @@ def put_in_order(
     """Make ordered categories of the columns whose order is declared; other values come last."""
     columns = {}
     for name, levels in order.items():
-        texts = as_text(frame[name]).str.strip()
-        texts = texts.where(texts != "")
+        texts = stripped_text(as_text(frame[name]))
         wrong = texts.notna() & ~texts.isin(levels)
         whole = [*levels, *texts[wrong].unique()]
         columns[name] = pd.Categorical(texts, whole, ordered=True)
@@ -171,7 +164,7 @@ def put_in_order(
             f"Correct it, or declare order={line}.",
             Severity.WARNING,
         )
-        issues.add(np.flatnonzero(wrong), name, texts[wrong], problem, "INVALID_ROW")
+        issues.add(np.flatnonzero(wrong), name, texts[wrong], problem)
     return frame.assign(**columns)
 
 

@@ -1,16 +1,26 @@
-"""What is wrong with a table: by cause for people, row by row for programs."""
+"""What is wrong with a table: collected row by row, and shown by cause."""
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
+from itertools import repeat
 from typing import Any
 
 import pandas as pd
 
-from helios_research._util.text import counted, literal
+from helios_research._util.text import counted, literal, reveal
 from helios_research.columns import CAUSES, Severity
+
+HEADER = -1
+"""Position of a problem that concerns the whole table."""
+
+COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
+
+_LONGEST_VALUE = 200
+"""Characters of a value that an issue shows."""
 
 _EXAMPLES = 3
 _MOST_SHOWN = 20
@@ -27,6 +37,90 @@ _LOOKS = {
 _CELL = "text-align: left; vertical-align: top"
 # Only texts may be broken within a word, so that they do not make the other columns narrow.
 _TEXT = "; white-space: pre-wrap; overflow-wrap: anywhere; min-width: 10em"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one value, in words."""
+
+    problem: str
+    remedy: str
+    severity: Severity = Severity.ERROR
+
+
+Validator = Callable[[str], Problem | None]
+"""Returns what is wrong with a value, or None."""
+
+
+@dataclass(slots=True)
+class Issues:
+    """Problems found so far."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def add(
+        self,
+        positions: Iterable[int],
+        column: str,
+        values: Iterable[Any],
+        problems: Iterable[Problem] | Problem,
+        error_code: str = "INVALID_ROW",
+    ) -> None:
+        """Note one problem per position."""
+        each = repeat(problems) if isinstance(problems, Problem) else problems
+        self.rows += [
+            (position, str(one.severity), column, value, one.problem, one.remedy, error_code)
+            for position, value, one in zip(positions, values, each, strict=False)
+        ]
+
+    def warn(self, column: str, problem: str, remedy: str, value: str | None = None) -> None:
+        """Note what may be wrong with the table as a whole."""
+        self.add([HEADER], column, [value], Problem(problem, remedy, Severity.WARNING))
+
+    def check(
+        self,
+        values: "pd.Series[str]",
+        column: str,
+        error_code: str,
+        validator: Validator,
+        shown: "pd.Series[str] | None" = None,
+    ) -> "pd.Series[bool]":
+        """Check every different value of a column once; return which values have no error.
+
+        Issues show a value as it is in the table, where that is another column.
+        """
+        distinct = values.dropna().unique().tolist()
+        problem_of = {value: problem for value in distinct if (problem := validator(value))}
+        found = values[values.isin(list(problem_of))]
+        cells = found if shown is None else shown[found.index]
+        self.add(found.index, column, cells, [problem_of[value] for value in found], error_code)
+        wrong = [value for value, one in problem_of.items() if one.severity is Severity.ERROR]
+        return values.notna() & ~values.isin(wrong)
+
+    def table(self) -> pd.DataFrame:
+        """Put all problems into one table."""
+        table = typed(pd.DataFrame(self.rows, columns=list(COLUMNS)))
+        return table.sort_values("position", kind="stable", ignore_index=True)
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table of issues its dtypes, and shorten long values."""
+    severity = pd.CategoricalDtype([str(level) for level in Severity])
+    table = table.astype(
+        dict.fromkeys(COLUMNS, "str") | {"position": "int64", "severity": severity}
+    )
+    shown = table["value"].map(shortened, na_action="ignore").map(reveal, na_action="ignore")
+    return table.assign(value=shown.astype("str"))[list(COLUMNS)]
+
+
+def code_of(field: str) -> str:
+    """Name the error code of a row with an error in a field."""
+    return f"INVALID_{field.upper()}"
+
+
+def shortened(value: str) -> str:
+    """Shorten text for a message."""
+    return value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
 
 
 class CohortIssues:
@@ -74,10 +168,10 @@ class CohortIssues:
         if not found:
             return remedies[0]
         declared = self._meanings if found[0][1] == "values=" else {}
-        whole = {field: dict(codes) for field, codes in declared.items()}
+        whole = {name: dict(codes) for name, codes in declared.items()}
         for line in found:
-            for field, codes in ast.literal_eval(line[2]).items():
-                whole[field] = whole.get(field, {}) | codes
+            for name, codes in ast.literal_eval(line[2]).items():
+                whole[name] = whole.get(name, {}) | codes
         return remedies[0].replace(found[0][2], literal(whole))
 
     def __len__(self) -> int:

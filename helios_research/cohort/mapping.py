@@ -1,15 +1,22 @@
 """Which column of a table is which field, what is sent as tags, and what is declared."""
 
 import dataclasses
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+import inspect
+import os
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from functools import wraps
+from itertools import chain
+from typing import Any, TypedDict, TypeVar, Unpack, cast
+
+import pandas as pd
 
 from helios_research._util.text import literal
 from helios_research.cohort.declarations import (
     DATE_FIELDS,
     FORMS,
+    as_declared,
     clean_date_format,
     clean_order,
     clean_values,
@@ -37,12 +44,49 @@ _DATE_FORMATS = (
     "in '%d.%m.%Y' with day, month and year."
 )
 
-
 Wide = Sequence[str] | Mapping[str, Sequence[str]]
 """The columns of several recordings in a row; with others of as many columns, by their new names."""
 
 FillWithin = str | Mapping[str, Sequence[str]]
 """The field of the participant, alone or with columns to be filled besides the demographics."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Fault = tuple[str, str]
+"""What is wrong with what was declared, and what to do."""
+
+
+class TableOptions(TypedDict, total=False):
+    """How a table is read; `read_cohort` describes each option."""
+
+    columns: Mapping[str, Hashable] | None
+    values: Mapping[str, Mapping[Any, Any]] | None
+    date_format: str | Mapping[str, str] | None
+    order: Mapping[Hashable, Iterable[Any]] | None
+    wide: Wide | None
+    fill_within: FillWithin | None
+    constants: Mapping[str, Any] | None
+    tags: Iterable[Hashable] | str | None
+    root: str | os.PathLike[str] | None
+    sheet: str | None
+
+
+def with_table_options(function: Function) -> Function:
+    """Write each of the ``TableOptions`` into the signature, for help and tab completion."""
+    signature = inspect.signature(function)
+    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in TableOptions.__annotations__.items()
+    ]
+    whole = signature.replace(parameters=[*own, *options])
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        whole.bind(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    vars(call)["__signature__"] = whole
+    return cast("Function", call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,98 +104,99 @@ class ColumnMapping:
     fill_within: Sequence[str] | None = None
 
     @classmethod
-    def of(  # noqa: PLR0913 - each says one thing about the table
-        cls,
-        columns: Mapping[str, Hashable] | None,
-        constants: Mapping[str, Any] | None,
-        tags: Iterable[Hashable] | str,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-    ) -> "ColumnMapping":
-        """Take the arguments of a call as they come."""
-        names = (tags,) if isinstance(tags, str) else tags
-        own = {
-            field_name: _one_column(field_name, column)
-            for field_name, column in (columns or {}).items()
+    def of(cls, **table: Unpack[TableOptions]) -> "ColumnMapping":
+        """Take the options of a call as they come."""
+        tags, root, wide = table.get("tags") or (), table.get("root"), table.get("wide") or {}
+        columns = {
+            field: _one_column(field, column)
+            for field, column in (table.get("columns") or {}).items()
         }
-        several = wide if isinstance(wide, Mapping) else {"recording": wide} if wide else {}
+        several = wide if isinstance(wide, Mapping) else {"recording": wide}
         return cls(
-            own,
-            dict(constants or {}),
-            tuple(dict.fromkeys(map(str, names))),
-            meanings=clean_values(values),
-            date_format=clean_date_format(date_format),
-            order=clean_order(order),
-            wide={name: [*map(str, columns)] for name, columns in several.items()},
-            fill_within=_further_columns(fill_within, own),
+            columns,
+            dict(table.get("constants") or {}),
+            tuple(dict.fromkeys(map(str, (tags,) if isinstance(tags, str) else tags))),
+            None if root is None else os.fspath(root),
+            clean_values(table.get("values")),
+            clean_date_format(table.get("date_format")),
+            clean_order(table.get("order")),
+            {name: [*map(str, names)] for name, names in several.items()},
+            _further_columns(table.get("fill_within"), columns),
         )
 
     def resolve(self, source: str, names: Iterable[str]) -> "ColumnMapping":
         """Add the columns that are named like their field, once all fits the table's names."""
         available = list(names)
-        _check_names(source, available)
-        mapped = _mapped_columns(source, available, self.columns)
-        _check_constants(source, mapped, self.constants)
+        if reserved := [name for name in available if name in RESERVED_NAMES]:
+            what = f"has columns with names that the results use: {', '.join(map(repr, reserved))}"
+            remedy = f"Rename them, for example to 'my_{reserved[0]}'."
+            raise ColumnsError.names(source, what, remedy)
+        both = {field: field for field in STANDARD_FIELDS if field in available} | {**self.columns}
+        mapped = {field: both[field] for field in STANDARD_FIELDS if field in both}
+        _refuse(
+            ColumnsError.mapping,
+            source,
+            _wrong_columns(self.columns, mapped, available),
+            _wrong_constants(self.constants, mapped),
+        )
         missing = [name for name in REQUIRED_FIELDS if name not in {*mapped, *self.constants}]
         if missing:
             raise self._missing(source, missing, available, mapped)
-        _check_tags(source, available, mapped, self.tags)
-        _check_order(source, available, mapped, self.order)
-        _check_declarations(source, {**self.constants, **mapped}, self.meanings, self.date_format)
+        _refuse(ColumnsError.tags, source, _wrong_tags(self.tags, mapped, available))
+        _refuse(
+            ColumnsError.mapping,
+            source,
+            _wrong_order(self.order, mapped, available),
+            _wrong_values(self.meanings, {**self.constants, **mapped}),
+            _wrong_dates(self.date_format),
+        )
         return replace(self, columns=mapped)
 
     def _missing(
         self, source: str, missing: list[str], available: list[str], mapped: Mapping[str, str]
     ) -> ColumnsError:
         """Offer the whole mapping that the names suggest."""
-        lacking = missing
         unused = [name for name in available if name not in {*mapped.values(), *self.tags}]
         wide = guess_wide(unused) if "recording" in missing else {}
-        missing = [name for name in missing if name not in wide]
-        together = {name for names in wide.values() for name in names}
+        together = {*chain.from_iterable(wide.values())}
         guessed = guess_columns(name for name in unused if name not in together)
-        offered = {name: guessed.get(name, "…") for name in missing}
+        offered = {name: guessed.get(name, "…") for name in missing if name not in wide}
         columns, constants = {**self.columns, **offered}, dict(self.constants)
         if columns.get("language") == "…":
             # Often one for all rows.
             constants["language"] = columns.pop("language")
         line = {"wide": short_wide(wide), "columns": columns, "constants": constants}
-        return ColumnsError.missing(source, lacking, unused, line)
+        return ColumnsError.missing(source, missing, unused, line)
 
-    def name_of(self, field_name: str) -> str:
+    def name_of(self, field: str) -> str:
         """Name a field as the researcher knows it."""
-        return self.columns.get(field_name, field_name)
+        return self.columns.get(field, field)
+
+    def read(self, cells: "pd.Series[str]", field: str) -> "pd.Series[str]":
+        """Put what is declared in place of the cells of a field, and dates in ISO 8601."""
+        return as_declared(cells, field, self.meanings.get(field, {}), self.date_format.get(field))
 
     def code(self, table: str, *, path: str | None = None, sheet: str | None = None) -> str:
         """Write the lines that make the same cohort, of a file if there is a path."""
         call, source = "hr.Cohort.from_frame", table
         if path is not None:
             call, source = "hr.read_cohort", literal(path)
-        # A column that is named like its field needs no entry.
-        columns = {
-            field_name: name for field_name, name in self.columns.items() if field_name != name
-        }
         arguments = {
-            "columns": columns,
+            # A column that is named like its field needs no entry.
+            "columns": {field: name for field, name in self.columns.items() if field != name},
             "constants": dict(self.constants),
             "tags": self.tags,
             "root": self.root,
             "sheet": sheet,
             **self.declared(),
         }
-        given = {name: value for name, value in arguments.items() if value}
-        lines = [f"    {name}={_literal(value, 4)},\n" for name, value in given.items()]
-        return (
-            f"import helios_research as hr\n\ncohort = {call}(\n    {source},\n{''.join(lines)})\n"
-        )
+        lines = "".join(_argument(name, value) for name, value in arguments.items() if value)
+        return f"import helios_research as hr\n\ncohort = {call}(\n    {source},\n{lines})\n"
 
     def staying(self, names: Collection[str]) -> list[str]:
         """List the columns of which nothing is sent."""
         # The key stays too: Helios never learns it.
-        sent = {name for field_name, name in self.columns.items() if field_name != "recording_id"}
+        sent = {name for field, name in self.columns.items() if field != RECORDING_ID.name}
         return [name for name in names if name not in sent | set(self.tags)]
 
     def declared(self) -> dict[str, Any]:
@@ -193,134 +238,120 @@ def short_wide(wide: Mapping[str, Sequence[str]]) -> Wide:
     return list(wide["recording"]) if wide.keys() == {"recording"} else dict(wide)
 
 
-def _check_names(source: str, names: list[str]) -> None:
-    reserved = [name for name in names if name in RESERVED_NAMES]
-    if reserved:
-        what = f"has columns with names that the results use: {', '.join(map(repr, reserved))}"
-        remedy = f"Rename them, for example to 'my_{reserved[0]}'."
-        raise ColumnsError.names(source, what, remedy)
+# --- what cannot be ------------------------------------------------------------------------------
 
 
-def _mapped_columns(source: str, names: list[str], wished: Mapping[str, str]) -> dict[str, str]:
-    mapped = {field: field for field in STANDARD_FIELDS if field in names}
-    for field, name in wished.items():
-        _check_field(source, field, name)
-        if name not in names:
-            what = f"columns= names {name!r} for {field!r}, but there is no such column"
-            raise ColumnsError.mapping(source, what, _choices(name, names))
-        if field in names and name != field:
-            what = f"{name!r} is named for {field!r}, but there is also a column named {field!r}"
-            raise ColumnsError.mapping(source, what, "Rename or remove one of the two.")
-        mapped[field] = name
-    _check_used_once(source, mapped)
-    return {field: mapped[field] for field in STANDARD_FIELDS if field in mapped}
+def _refuse(
+    error: Callable[[str, str, str], ColumnsError], source: str, *faults: Iterable[Fault]
+) -> None:
+    for what, remedy in chain(*faults):
+        raise error(source, what, remedy)
 
 
-def _check_used_once(source: str, mapped: Mapping[str, str]) -> None:
-    fields_of: dict[str, list[str]] = {}
-    for field, name in mapped.items():
-        fields_of.setdefault(name, []).append(field)
-    for name, fields in fields_of.items():
-        # A path can well be the key too; a date with two meanings is a mistake.
-        if len(fields) > 1 and set(fields) != set(_NEVER_CONSTANT):
-            what = f"{name!r} is named for {' and '.join(map(repr, fields))} at once"
-            raise ColumnsError.mapping(source, what, "Name another column for one of them.")
-
-
-def _check_field(source: str, field: str, column: str) -> None:
+def _no_field(field: str, column: str = "") -> Iterator[Fault]:
     if field in STANDARD_FIELDS:
         return
-    what = f"{field!r} is not a field of a recording"
+    remedy = _choices(field, STANDARD_FIELDS, "The fields are")
     if column in STANDARD_FIELDS:
         remedy = f'columns= reads field: column, so write {{"{column}": "{field}"}}.'
-    else:
-        remedy = _choices(field, list(STANDARD_FIELDS), "The fields are")
-    raise ColumnsError.mapping(source, what, remedy)
+    yield f"{field!r} is not a field of a recording", remedy
 
 
-def _check_constants(source: str, mapped: Mapping[str, str], constants: Mapping[str, Any]) -> None:
-    for field in constants:
-        _check_field(source, field, "")
+def _wrong_columns(
+    columns: Mapping[str, str], mapped: Mapping[str, str], names: Sequence[str]
+) -> Iterator[Fault]:
+    for field, name in columns.items():
+        yield from _no_field(field, name)
+        if name not in names:
+            what = f"columns= names {name!r} for {field!r}, but there is no such column"
+            yield what, _choices(name, names)
+        if field in names and name != field:
+            what = f"{name!r} is named for {field!r}, but there is also a column named {field!r}"
+            yield what, "Rename or remove one of the two."
+    for name in mapped.values():
+        fields = [field for field, own in mapped.items() if own == name]
+        # A path can well be the key too; a date with two meanings is a mistake.
+        if len(fields) > 1 and {*fields} != {*_NEVER_CONSTANT}:
+            what = f"{name!r} is named for {' and '.join(map(repr, fields))} at once"
+            yield what, "Name another column for one of them."
+
+
+def _wrong_constants(constants: Mapping[str, Any], mapped: Mapping[str, str]) -> Iterator[Fault]:
+    for field, value in constants.items():
+        yield from _no_field(field)
         # No recording in any row: the participants are invited to make them.
-        if field in _NEVER_CONSTANT and (field, constants[field] or "") != ("recording", ""):
-            what = f"{field!r} cannot be the same in all rows"
-            raise ColumnsError.mapping(source, what, "Name a column for it with columns=.")
+        if field in _NEVER_CONSTANT and (field, value or "") != ("recording", ""):
+            yield f"{field!r} cannot be the same in all rows", "Name a column for it with columns=."
         if field in mapped:
             what = f"constants= gives {field!r}, which the column {mapped[field]!r} also gives"
-            remedy = "Leave out the constant, or rename or remove the column."
-            raise ColumnsError.mapping(source, what, remedy)
+            yield what, "Leave out the constant, or rename or remove the column."
 
 
-def _check_tags(
-    source: str, names: list[str], mapped: Mapping[str, str], tags: tuple[str, ...]
-) -> None:
+def _wrong_tags(
+    tags: Sequence[str], mapped: Mapping[str, str], names: Sequence[str]
+) -> Iterator[Fault]:
     field_of = {name: field for field, name in mapped.items()}
     for tag in tags:
         if tag in field_of or tag in STANDARD_FIELDS:
-            what = f"{tag!r} is already the field {field_of.get(tag, tag)!r}"
-            raise ColumnsError.tags(source, what, "Leave it out of tags=.")
+            yield (
+                f"{tag!r} is already the field {field_of.get(tag, tag)!r}",
+                "Leave it out of tags=.",
+            )
         if tag in RESERVED_NAMES:
-            what = f"the results already have a column {tag!r}"
-            raise ColumnsError.tags(source, what, "Rename the tag's column.")
+            yield f"the results already have a column {tag!r}", "Rename the tag's column."
         if tag not in names:
-            what = f"there is no column {tag!r}"
-            raise ColumnsError.tags(source, what, _choices(tag, names))
+            yield f"there is no column {tag!r}", _choices(tag, names)
     if len(tags) > MOST_TAGS:
-        what = f"a run can have {MOST_TAGS} tags, and these are {len(tags)}"
         remedy = "Leave some out of tags=; columns that are not sent stay in the results."
-        raise ColumnsError.tags(source, what, remedy)
+        yield f"a run can have {MOST_TAGS} tags, and these are {len(tags)}", remedy
 
 
-def _check_order(
-    source: str, names: list[str], mapped: Mapping[str, str], order: Collection[str]
-) -> None:
+def _wrong_order(
+    order: Collection[str], mapped: Mapping[str, str], names: Sequence[str]
+) -> Iterator[Fault]:
     for name in order:
         if name in mapped.values():
             what = f"order= names {name!r}, whose cells are those of a field"
-            raise ColumnsError.mapping(source, what, "Leave it out; figures take order= too.")
+            yield what, "Leave it out; figures take order= too."
         if name not in names:
             what = f"order= names {name!r}, but there is no such column"
-            raise ColumnsError.mapping(source, what, _choices(name, names))
+            yield what, _choices(name, names)
 
 
-def _check_declarations(
-    source: str,
-    present: Collection[str],
-    values: Mapping[str, Mapping[str, str]],
-    date_format: Mapping[str, str],
-) -> None:
-    for field in [*values, *date_format]:
-        _check_field(source, field, "")
-    # A form for all dates is also for those that the table lacks.
-    for field in values.keys() - set(present) or values.keys() & _IDENTITY:
-        what = f"values= declares values of {field!r}, "
-        what += (
-            "whose cells are taken as they are" if field in _IDENTITY else "which no column holds"
-        )
-        raise ColumnsError.mapping(source, what, "Leave it out of values=.")
-    for field, form in date_format.items():
-        if field not in DATE_FIELDS or not is_date_format(form):
-            what = f"date_format= cannot read {field!r} with {form!r}"
-            raise ColumnsError.mapping(source, what, _DATE_FORMATS)
+def _wrong_values(
+    values: Mapping[str, Mapping[str, str]], present: Collection[str]
+) -> Iterator[Fault]:
+    for field in values:
+        yield from _no_field(field)
+        why = "which no column holds" if field not in present else ""
+        why = "whose cells are taken as they are" if field in _IDENTITY else why
+        if why:
+            yield f"values= declares values of {field!r}, {why}", "Leave it out of values=."
     for code, meaning in values.get("birth_sex", {}).items():
         if meaning and meaning not in BIRTH_SEXES:
             what = f"values= says that {code!r} in 'birth_sex' means {meaning!r}"
-            remedy = f"Write one of {', '.join(BIRTH_SEXES)}."
-            raise ColumnsError.mapping(source, what, remedy)
+            yield what, f"Write one of {', '.join(BIRTH_SEXES)}."
 
 
-def _choices(name: str, names: list[str], label: str = "There are") -> str:
+def _wrong_dates(date_format: Mapping[str, str]) -> Iterator[Fault]:
+    # A form for all dates is also for those that the table lacks.
+    for field, form in date_format.items():
+        yield from _no_field(field)
+        if field not in DATE_FIELDS or not is_date_format(form):
+            yield f"date_format= cannot read {field!r} with {form!r}", _DATE_FORMATS
+
+
+def _choices(name: str, names: Sequence[str], label: str = "There are") -> str:
     lowered = {known.casefold(): known for known in names}
     close = get_close_matches(name.casefold(), lowered, n=1)
     hint = f"Did you mean {lowered[close[0]]!r}? " if close else ""
     return f"{hint}{label}: {', '.join(names) or 'none'}."
 
 
-def _literal(value: Any, indent: int) -> str:
-    """Write a value as Python, one entry on each line where it is long."""
-    short = literal(value)
-    if len(short) <= 60 or not isinstance(value, dict):
-        return short
-    inner = " " * (indent + 4)
-    entries = "".join(f"{inner}{literal(name)}: {literal(part)},\n" for name, part in value.items())
-    return f"{{\n{entries}{' ' * indent}}}"
+def _argument(name: str, value: Any) -> str:
+    """Write an argument as Python, one entry on each line where it is long."""
+    written = literal(value)
+    if len(written) > 60 and isinstance(value, dict):
+        entries = (f"        {literal(key)}: {literal(part)},\n" for key, part in value.items())
+        written = f"{{\n{''.join(entries)}    }}"
+    return f"    {name}={written},\n"

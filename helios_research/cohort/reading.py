@@ -3,8 +3,11 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,21 +16,26 @@ import pyarrow.parquet as pq
 
 from helios_research.cohort.cells import (
     RawTable,
+    as_text,
+    cell_text,
     check_extent,
     from_arrow,
+    from_dataframe,
     from_frame,
     from_records,
+    import_extra,
     padded,
     text_column,
 )
-from helios_research.cohort.statistics_input import READERS, read_statistics
-from helios_research.cohort.validators import HEADER, Issues, Problem
+from helios_research.cohort.issues import Issues, Problem, shortened
 from helios_research.cohort.workbook import WORKBOOK_SUFFIXES, XLSX_SUFFIXES, read_workbook
 from helios_research.columns import STANDARD_FIELDS, Severity
 from helios_research.errors import CohortError, UnreadableTableError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+READERS = {".sav": "read_sav", ".zsav": "read_sav", ".por": "read_por", ".dta": "read_dta"}
+"""The function of pyreadstat for each ending."""
 _SUFFIXES = (*TEXT_SUFFIXES, *WORKBOOK_SUFFIXES, *PARQUET_SUFFIXES, *READERS)
 # The first bytes of a file decide, not the ending of its name.
 _MAGIC = (
@@ -48,10 +56,12 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+# SPSS's restricted numbers, and Stata's formats that begin with 0: the number 7 is shown as 007.
+_ZEROS = re.compile(r"(?:N|%0)([0-9]+)(?:\.0[fg])?")
 _SAVE_AS_UTF8 = "Save it as 'CSV UTF-8' (in Excel: Save As, file type CSV UTF-8)."
 
 
-def raw_table(table: object, *, sheet: str | None = None, expected: Iterable[str] = ()) -> RawTable:
+def raw_table(table: object, sheet: str | None, expected: Iterable[str]) -> RawTable:
     """Take what a cohort can be made from: the path of a table, or a DataFrame of any library."""
     if isinstance(table, str | os.PathLike):
         return read_table(Path(table).expanduser(), sheet=sheet, expected=expected)
@@ -209,7 +219,7 @@ def _align(
             noted.append(position)
             extras.append(extra or None)
             problems.append((_too_long if extra else _too_short)(len(cells), width))
-    issues.add(noted, "row", extras, problems, "INVALID_ROW")
+    issues.add(noted, "row", extras, problems)
     return records
 
 
@@ -236,5 +246,48 @@ def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
     if columns:
         what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
         remedy = f"Check that they are right. {_SAVE_AS_UTF8}"
-        problem = Problem(f"The file is not UTF-8, so {what}", remedy, Severity.WARNING)
-        issues.add([HEADER], columns[0], [None], problem, "INVALID_ROW")
+        issues.warn(columns[0], f"The file is not UTF-8, so {what}", remedy)
+
+
+# --- SPSS and Stata -------------------------------------------------------------------------------
+
+
+def read_statistics(path: Path) -> RawTable:
+    """Read a file as its program shows it, with rows that count from 1, as they do there."""
+    package = import_extra(path, "SPSS and Stata files", "pyreadstat", "spss")
+    read = getattr(package, READERS[path.suffix.lower()])
+    try:
+        extent = read(path, metadataonly=True)[1]
+        check_extent(path, extent.number_rows or 0, len(extent.column_names))
+        frame, about = read(path)
+    except UnreadableTableError:
+        raise
+    except Exception as error:  # pyreadstat raises many kinds of errors
+        reason = f"pyreadstat finds a fault ({shortened(str(error))})"
+        remedy = "Save it again in the program that made it, or as CSV UTF-8."
+        raise UnreadableTableError(path, reason, remedy) from error
+    labels, forms = about.variable_value_labels, about.original_variable_types
+    shown = {
+        name: _shown(frame[name], labels.get(name, {}), forms.get(name) or "") for name in frame
+    }
+    return from_dataframe(pd.DataFrame(shown), path.name, first_row=1)
+
+
+def _shown(values: "pd.Series[Any]", labels: Mapping[Any, str], form: str) -> "pd.Series[Any]":
+    if values.dtype == "float64":
+        with suppress(TypeError, ValueError):  # fractions, or beyond 64 bits
+            values = values.astype("Int64")
+    if values.dtype != "str" and (zeros := _ZEROS.fullmatch(form)):
+        return as_text(values).str.zfill(int(zeros[1]))
+    named = {code: label for code, label in sorted(labels.items()) if label.strip()}
+    return _labelled(values, named) if named else values
+
+
+def _labelled(values: "pd.Series[Any]", labels: Mapping[Any, str]) -> "pd.Series[Any]":
+    """Put labels in place of codes: as ordered categories, if each code has one."""
+    codes = as_text(values)
+    texts = codes.map({cell_text(code): label for code, label in labels.items()})
+    if (texts.isna() & codes.notna()).any():
+        return texts.fillna(codes).astype("str")
+    used = [label for label in dict.fromkeys(labels.values()) if (texts == label).any()]
+    return texts.astype(pd.CategoricalDtype(used, ordered=True))

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -17,9 +18,8 @@ import pandas as pd
 
 from helios_research import codes
 from helios_research._util.text import as_seen
-from helios_research.cohort.mapping import ColumnMapping
+from helios_research.cohort.issues import Issues, Problem, code_of
 from helios_research.cohort.storage import CohortTables
-from helios_research.cohort.validators import Issues, Problem
 from helios_research.columns import RECORDING_ID, Severity
 
 _CLOUD = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "s3", "s3a"}
@@ -36,6 +36,9 @@ LONGEST_PATH = 4_096
 # Windows' FILE_ATTRIBUTE_OFFLINE and FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS, and macOS' SF_DATALESS.
 _IN_CLOUD_ATTRIBUTES, _IN_CLOUD_FLAG = 0x1000 | 0x40_0000, 0x4000_0000
 
+_FORBIDDEN = Problem(
+    "You do not have permission to read the file.", "Ask its owner for permission."
+)
 _IN_CLOUD = Problem(
     "The file is in the cloud and not downloaded yet.",
     "Download it to this computer, for example by 'Always keep on this device' (OneDrive) or "
@@ -66,7 +69,7 @@ def look(location: str, column: str = "recording") -> tuple[str, Problem | None]
     """Look at a recording without opening it."""
     url = _SCHEME.match(location) if "://" in location else None
     if url is not None:
-        return location, _scheme_problem(url[1])
+        return location, None if url[1].lower() in SCHEMES else _unknown_scheme(url[1])
     if len(location) > LONGEST_PATH or ";base64," in location:
         return location, _in_a_cell(column)
     try:
@@ -91,7 +94,7 @@ def _file_problem(location: str, found: os.stat_result) -> Problem | None:
             "Download or copy the recording again, or remove the row.",
         )
     if not os.access(location, os.R_OK):
-        return _forbidden()
+        return _FORBIDDEN
     if "/._" in location.replace(os.sep, "/") and _is_companion(Path(location)):
         return Problem(
             "This is a companion that macOS writes beside a file, not a recording.",
@@ -108,7 +111,7 @@ def _is_companion(path: Path) -> bool:
 
 def _missing(location: str, error: OSError | ValueError) -> Problem:
     if isinstance(error, PermissionError):
-        return _forbidden()
+        return _FORBIDDEN
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         folder, name = os.path.split(location)
         if os.path.exists(f"{folder}/.{name}.icloud"):  # noqa: PTH110  # a name may be too long
@@ -184,13 +187,7 @@ def _of_windows(drive: str, column: str) -> Problem:
     )
 
 
-def _forbidden() -> Problem:
-    return Problem("You do not have permission to read the file.", "Ask its owner for permission.")
-
-
-def _scheme_problem(scheme: str) -> Problem | None:
-    if scheme.lower() in SCHEMES:
-        return None
+def _unknown_scheme(scheme: str) -> Problem:
     return Problem(
         f"URLs that begin with {scheme}:// cannot be read.",
         f"Use a local path, or one of {', '.join(sorted(SCHEMES))}.",
@@ -204,53 +201,55 @@ def _local_path(url: str) -> str:
 def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Series[str]":
     """Give every row a different key."""
     wanted = given.fillna(recordings).fillna("row").tolist()
-    taken = set(wanted)
-    seen: dict[str, int] = {}
-    keys = []
+    taken, keys, numbers = {*wanted}, [], Counter[str]()
     for key in wanted:
-        number = seen.get(key, 0) + 1
-        unique = key if number == 1 else f"{key}#{number}"
-        while number > 1 and unique in taken:
-            number += 1
-            unique = f"{key}#{number}"
-        seen[key] = number
+        numbers[key] += 1
+        unique = key
+        while numbers[key] > 1 and unique in taken:
+            unique = f"{key}#{numbers[key]}"
+            numbers[key] += unique in taken
         taken.add(unique)
         keys.append(unique)
     return pd.Series(keys, index=given.index, dtype="str")
 
 
-def check_ids(
-    keys: "pd.Series[str]",
-    repeats: "pd.Series[bool]",
-    mapping: ColumnMapping,
-    row_numbers: "pd.Series[int]",
-    issues: Issues,
-) -> None:
+def check_ids(tables: CohortTables, keys: "pd.Series[str]", issues: Issues) -> None:
     """Check that no key is in two rows."""
-    column = mapping.name_of(RECORDING_ID.name)
-    for members in _groups(keys.where(~repeats)):
-        problem = Problem(
-            f"The same recording_id is in rows {listed_rows(row_numbers.iloc[members].tolist())}.",
-            "Give every recording a different id.",
-        )
-        issues.add(
-            members, column, [keys[members[0]]] * len(members), problem, "INVALID_RECORDING_ID"
-        )
+    column, rows = tables.mapping.name_of(RECORDING_ID.name), tables.row_numbers
+    for members in _groups(keys):
+        listed = listed_rows(rows.iloc[members].tolist())
+        what = f"The same recording_id is in rows {listed}."
+        problem = Problem(what, "Give every recording a different id.")
+        issues.add(members, column, keys.iloc[members], problem, code_of(RECORDING_ID.name))
 
 
 def check_shared_audio(
     tables: CohortTables, identities: "pd.Series[str]", shown_as: "pd.Series[str]"
 ) -> tuple[Issues, "pd.Series[bool]"]:
-    """Check rows that have the same audio."""
+    """Check rows that have the same audio; give the issues, and which rows repeat another one."""
     issues, repeats = Issues(), np.zeros(len(identities), dtype=bool)
     column = tables.mapping.name_of("recording")
     rows, values = tables.row_numbers.to_numpy(), shown_as.to_numpy()
     groups = _groups(identities)
     for members, differing in zip(groups, _differing(groups, tables.sent), strict=True):
-        concerned = members if differing else members[1:]
-        repeats[concerned] = not differing
-        listed = listed_rows(rows[members].tolist())
-        problem = _conflicting(listed, differing) if differing else _repeating(listed)
+        same = f"The same audio is in rows {listed_rows(rows[members].tolist())} with"
+        concerned, problem = (
+            members,
+            Problem(
+                f"{same} different {', '.join(differing)}.",
+                "Find out whose recording it is, and remove the other rows.",
+            ),
+        )
+        if not differing:
+            concerned, problem = (
+                members[1:],
+                Problem(
+                    f"{same} the same metadata.",
+                    "No change is needed: the rows share one run. Remove rows that are there by mistake.",
+                    Severity.WARNING,
+                ),
+            )
+            repeats[concerned] = True
         issues.add(concerned, column, values[concerned], problem, codes.DUPLICATE_AUDIO)
     return issues, pd.Series(repeats, index=identities.index, dtype=bool)
 
@@ -268,21 +267,6 @@ def _differing(groups: list[list[int]], sent: pd.DataFrame) -> list[list[str]]:
         for group in np.unique(group_of[unlike]).tolist():
             differing[group].append(str(name))
     return differing
-
-
-def _conflicting(rows: str, differing: Sequence[str]) -> Problem:
-    return Problem(
-        f"The same audio is in rows {rows} with different {', '.join(differing)}.",
-        "Find out whose recording it is, and remove the other rows.",
-    )
-
-
-def _repeating(rows: str) -> Problem:
-    return Problem(
-        f"The same audio is in rows {rows} with the same metadata.",
-        "No change is needed: the rows share one run. Remove rows that are there by mistake.",
-        Severity.WARNING,
-    )
 
 
 def _groups(keys: "pd.Series[str]") -> list[list[int]]:

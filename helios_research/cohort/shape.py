@@ -10,19 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helios_research.cohort.cells import RawTable, as_text, cell_text, storable
-from helios_research.cohort.declarations import as_declared
+from helios_research.cohort.cells import RawTable, as_text, cell_text, storable, stripped_text
 from helios_research.cohort.guessing import guess_columns
+from helios_research.cohort.issues import HEADER, Issues, Problem
 from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping
 from helios_research.cohort.recordings import listed_rows
 from helios_research.cohort.validation import Draft
-from helios_research.cohort.validators import HEADER, Issues, Problem
 from helios_research.columns import (
     BIRTH_SEX_SPELLINGS,
     RECORDING_ID,
     REQUIRED_FIELDS,
-    STANDARD_FIELDS,
-    Severity,
 )
 from helios_research.errors import ColumnsError
 
@@ -67,16 +64,6 @@ def _taken(raw: RawTable, positions: Positions) -> RawTable:
     )
 
 
-def _note(raw: RawTable, column: str, problem: str, remedy: str) -> None:
-    warning = Problem(problem, remedy, Severity.WARNING)
-    raw.issues.add([HEADER], column, [None], warning, "INVALID_ROW")
-
-
-def _text(cells: "pd.Series[Any]") -> "pd.Series[str]":
-    text = as_text(cells).str.strip()
-    return text.where(text != "")
-
-
 # --- rows that are names --------------------------------------------------------------------------
 
 
@@ -90,7 +77,7 @@ def _without_import_ids(raw: RawTable) -> RawTable:
     rows = f"row{'s' * (gone - 1)} {' and '.join(map(str, raw.row_numbers[:gone]))}"
     kept = _taken(raw, np.arange(gone, len(raw.cells)))
     what = f"Below the names are questions and import ids of Qualtrics, which are left out: {rows}."
-    _note(kept, "row", what, "Check that nothing else is in it.")
+    kept.issues.warn("row", what, "Check that nothing else is in it.")
     return kept
 
 
@@ -132,7 +119,7 @@ def _long(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     frame = frame.assign(**{name: storable(frame[name]) for name in mapping.wide})
     key = mapping.name_of(RECORDING_ID.name)
     if key in cells and key not in mapping.wide:
-        cells[key] = _text(cells[key]) + "_" + cells[LEVEL].astype("str")
+        cells[key] = stripped_text(as_text(cells[key])) + "_" + cells[LEVEL].astype("str")
     return replace(repeated, frame=frame, cells=cells)
 
 
@@ -186,33 +173,22 @@ def _filled(raw: RawTable, mapping: ColumnMapping, more: Sequence[str]) -> RawTa
     """Fill the blank cells of a participant where all others in the column are the same."""
     field_of = {name: field for field, name in mapping.columns.items()}
     names = [mapping.columns[field] for field in OF_A_PERSON if field in mapping.columns]
-    _check_fillable(raw, mapping, more)
-    people = _text(raw.cells[mapping.columns["user_label"]])
-    frame, cells = raw.frame.copy(deep=False), raw.cells.copy(deep=False)
-    for name in dict.fromkeys([*names, *map(mapping.name_of, more)]):
-        source = _sources(people, _meanings(cells[name], field_of.get(name, ""), mapping))
-        for table in (frame, cells):
-            table[name] = table[name].iloc[source].set_axis(table.index)
-    return replace(raw, frame=frame, cells=cells)
-
-
-def _check_fillable(raw: RawTable, mapping: ColumnMapping, more: Sequence[str]) -> None:
-    lacking = [name for name in map(mapping.name_of, more) if name not in raw.cells]
+    further = [mapping.name_of(name) for name in more]
+    lacking = [name for name in further if name not in raw.cells]
     if lacking or "user_label" not in mapping.columns:
         what = f"fill_within= needs the columns {', '.join(lacking) or 'user_label'}"
         raise ColumnsError.mapping(raw.source, what, "Check the spelling, also of columns=.")
-
-
-def _meanings(cells: "pd.Series[Any]", field: str, mapping: ColumnMapping) -> "pd.Series[str]":
-    """Read cells as declared, so that a code for a missing value is blank."""
-    text = _text(cells)
-    if field not in STANDARD_FIELDS:
-        return text
-    meanings, form = mapping.meanings.get(field, {}), mapping.date_format.get(field)
-    read = as_declared(text, field, meanings, form)
-    if field == "birth_sex":
-        return read.str.upper().replace(dict(BIRTH_SEX_SPELLINGS))
-    return read
+    people = stripped_text(as_text(raw.cells[mapping.columns["user_label"]]))
+    frame, cells = raw.frame.copy(deep=False), raw.cells.copy(deep=False)
+    for name in dict.fromkeys([*names, *further]):
+        # As declared, so that a code for a missing value is blank.
+        values = mapping.read(stripped_text(as_text(cells[name])), field_of.get(name, name))
+        if field_of.get(name) == "birth_sex":
+            values = values.str.upper().replace(dict(BIRTH_SEX_SPELLINGS))
+        source = _sources(people, values)
+        for table in (frame, cells):
+            table[name] = table[name].iloc[source].set_axis(table.index)
+    return replace(raw, frame=frame, cells=cells)
 
 
 def _sources(people: "pd.Series[str]", values: "pd.Series[str]") -> Positions:
@@ -229,7 +205,7 @@ def _sources(people: "pd.Series[str]", values: "pd.Series[str]") -> Positions:
 def _with_recordings(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     """Leave out the rows without a recording; one that may be damaged stays, with its issue."""
     column = mapping.columns["recording"]
-    gone = _text(raw.cells[column]).isna().to_numpy(copy=True)
+    gone = stripped_text(as_text(raw.cells[column])).isna().to_numpy(copy=True)
     gone[[row[0] for row in raw.issues.rows if row[0] != HEADER]] = False
     if not gone.any() or gone.all():
         return raw
@@ -238,28 +214,27 @@ def _with_recordings(raw: RawTable, mapping: ColumnMapping) -> RawTable:
     if mapping.wide:
         rows = [f"{row} ({level})" for row, level in zip(rows, raw.cells[LEVEL][gone], strict=True)]
     what = f"{gone.sum():,} of {len(gone):,} rows have no recording and are left out: {listed_rows(rows)}."
-    _note(kept, column, what, "Check that no recording is missing there.")
+    kept.issues.warn(column, what, "Check that no recording is missing there.")
     return kept
 
 
 # --- rows that are no recordings ------------------------------------------------------------------
 
 
-def check_strays(draft: Draft, good: pd.DataFrame, issues: Issues) -> None:
+def check_strays(draft: Draft) -> None:
     """Name the cause, in place of its effects, where a row is none of a recording."""
     names = [field for field in REQUIRED_FIELDS if field in draft.mapping.columns]
-    cells, labels = draft.stripped[names], draft.fields["user_label"]
+    cells, labels, issues = draft.stripped[names], draft.fields["user_label"], draft.issues
     few = cells.notna().sum(axis=1) <= 1
     problem_of: dict[int, Problem] = {}
     if len(names) > 2 and few.any() and not few.all():
         known, places = {*labels[~few].dropna()}, np.flatnonzero(few).tolist()
         problem_of = {place: _STRAY for place in places if labels.iloc[place] not in known}
-    if _is_second_header(cells, good):
+    if _is_second_header(cells, draft.good):
         problem_of[0] = _SECOND_HEADER
     issues.rows = [row for row in issues.rows if row[0] not in problem_of or row[2] == "row"]
-    texts = [cells.iloc[place].dropna() for place in problem_of]
-    values = [text.iloc[0] if len(text) else None for text in texts]
-    issues.add(problem_of, "row", values, problem_of.values(), "INVALID_ROW")
+    values = [next(iter(cells.iloc[place].dropna()), None) for place in problem_of]
+    issues.add(problem_of, "row", values, problem_of.values())
 
 
 _STRAY = Problem(

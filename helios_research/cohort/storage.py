@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from helios_research._util.arrow import parquet_writer, read_parquet
 from helios_research._util.files import replaced
-from helios_research.cohort.cells import as_text, cell_text
+from helios_research.cohort.cells import as_text, cell_text, stripped_text
+from helios_research.cohort.issues import COLUMNS, HEADER, shortened, typed
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.cohort.validators import COLUMNS, HEADER, shortened, typed
 from helios_research.columns import STANDARD_FIELDS
 from helios_research.errors import UnreadableTableError, storage_errors
 
@@ -52,21 +52,21 @@ def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
 
     The other rows keep their issues and their row numbers.
     """
-    labels = tables.fields["user_label"]
-    lost = set(labels[gone].dropna()) - set(labels[~gone].dropna())
-    frame = _without(tables.frame, gone)
+    lost = _lost(tables.fields["user_label"], gone)
+    frame = _kept(tables.frame, gone)
+    for name, values in tables.frame.items():
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            frame[name] = frame[name].cat.remove_categories([*_lost(values, gone)])
+    order = {
+        name: [level for level in levels if level in frame[name].cat.categories]
+        for name, levels in tables.mapping.order.items()
+    }
+    # Constants apply to the rows that stay, if any do.
+    constants = {} if gone.all() else tables.mapping.constants
+    meanings = _kept_meanings(tables, gone)
     return replace(
         tables,
-        # Constants apply to the rows that stay, if any do.
-        mapping=replace(
-            tables.mapping,
-            constants={} if gone.all() else tables.mapping.constants,
-            meanings=_kept_meanings(tables, gone),
-            order={
-                name: [level for level in levels if level in frame[name].cat.categories]
-                for name, levels in tables.mapping.order.items()
-            },
-        ),
+        mapping=replace(tables.mapping, constants=constants, meanings=meanings, order=order),
         frame=frame,
         fields=_kept(tables.fields, gone),
         tag_values=_kept(tables.tag_values, gone),
@@ -75,44 +75,35 @@ def remove_rows(tables: CohortTables, gone: NDArray[np.bool_]) -> CohortTables:
     )
 
 
+def _kept(table: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
+    return table[~gone].reset_index(drop=True)
+
+
+def _lost(values: "pd.Series[Any]", gone: NDArray[np.bool_]) -> set[Any]:
+    """Find the values that only the removed rows have."""
+    return {*values[gone].dropna()} - {*values[~gone].dropna()}
+
+
 def _kept_meanings(tables: CohortTables, gone: NDArray[np.bool_]) -> dict[str, dict[str, str]]:
     """Keep the declared values but for those that only the removed rows have."""
     kept = {}
     for field, meanings in tables.mapping.meanings.items():
         # A constant has no column.
         own = tables.frame.get(tables.mapping.name_of(field), pd.Series(dtype="str"))
-        cells = as_text(own).str.strip().reindex(tables.frame.index)
-        lost = set(cells[gone].dropna()) - set(cells[~gone].dropna())
+        lost = _lost(stripped_text(as_text(own)).reindex(tables.frame.index), gone)
         kept[field] = {code: meaning for code, meaning in meanings.items() if code not in lost}
     return kept
 
 
-def _kept(table: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
-    return table[~gone].reset_index(drop=True)
-
-
-def _without(frame: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:
-    kept = _kept(frame, gone)
-    for place, name in enumerate(frame.columns):
-        values = frame.iloc[:, place]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            lost = set(values[gone].dropna()) - set(values[~gone].dropna())
-            kept[name] = kept[name].cat.remove_categories(list(lost))
-    return kept
-
-
 def _kept_issues(issues: pd.DataFrame, gone: NDArray[np.bool_], lost: set[str]) -> pd.DataFrame:
-    positions = issues["position"].to_numpy()
-    header = positions == HEADER
-    stays = header | ~gone[np.where(header, 0, positions)] if len(gone) else header
+    """Keep the issues of the table and of the rows that stay, unless they name a lost label."""
     words = [repr(shortened(label)) for label in lost]
-    different = issues["problem"].unique()
-    naming = [problem for problem in different if any(word in problem for word in words)]
-    stays &= ~issues["problem"].isin(naming).to_numpy()
-    new_positions = np.cumsum(~gone) - 1
-    moved = [HEADER if place == HEADER else new_positions[place] for place in positions[stays]]
-    kept: pd.DataFrame = issues[stays].reset_index(drop=True)
-    return kept.assign(position=np.array(moved, dtype=np.int64))
+    naming = [one for one in issues["problem"].unique() if any(word in one for word in words)]
+    new_position = dict(zip(np.flatnonzero(~gone).tolist(), range(len(gone)), strict=False))
+    moved = issues["position"].map({HEADER: HEADER} | new_position)
+    stays = moved.notna() & ~issues["problem"].isin(naming)
+    kept: pd.DataFrame = issues.assign(position=moved)[stays].reset_index(drop=True)
+    return kept.astype({"position": "int64"})
 
 
 def write(tables: CohortTables, path: Path) -> None:
@@ -152,18 +143,14 @@ def _to_table(tables: CohortTables) -> pa.Table:
             table = table.append_column(f"{prefix}{name}", pa.array(frame[name], pa.large_string()))
     table = table.append_column(_ROW, pa.array(tables.row_numbers))
     table = table.append_column(_ISSUES_KEY, _nested(tables.issues, len(tables.frame)))
+    mapping = asdict(tables.mapping)
     described = {
         "version": VERSION,
         "source": tables.source,
         "header_row": tables.header_row,
-        "columns": dict(tables.mapping.columns),
+        "values": mapping.pop("meanings"),
+        **mapping,
         "constants": {name: cell_text(value) for name, value in tables.mapping.constants.items()},
-        "tags": list(tables.mapping.tags),
-        "values": tables.mapping.meanings,
-        "date_format": tables.mapping.date_format,
-        "order": tables.mapping.order,
-        "wide": tables.mapping.wide,
-        "fill_within": tables.mapping.fill_within,
         "categories": _categories(tables.frame),
         "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
     }
@@ -177,18 +164,10 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
     frame = own.to_pandas().rename(columns=lambda name: name.removeprefix(_OWN))
     for name, kept in described["categories"].items():
         frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
-    columns, tags = dict(described["columns"]), list(described["tags"])
-    mapping = ColumnMapping(
-        columns,
-        dict(described["constants"]),
-        tuple(tags),
-        meanings=dict(described.get("values", {})),
-        date_format=dict(described.get("date_format", {})),
-        order=dict(described.get("order", {})),
-        wide=dict(described.get("wide", {})),
-        fill_within=described.get("fill_within"),
-    )
-    lacking = set(columns.values()) - set(frame.columns)
+    given = {**described, "tags": tuple(described["tags"]), "meanings": described.get("values", {})}
+    names_of_mapping = [one.name for one in fields(ColumnMapping)]
+    mapping = ColumnMapping(**{name: given[name] for name in names_of_mapping if name in given})
+    lacking = {*mapping.columns.values()} - {*frame.columns}
     if lacking:
         raise KeyError(*lacking)
     index = pd.RangeIndex(table.num_rows)
@@ -197,7 +176,7 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
         mapping=mapping,
         frame=frame.set_axis(index, axis=0),
         fields=_texts(table, _FIELD, index)[list(STANDARD_FIELDS)],
-        tag_values=_texts(table, _TAG, index)[tags],
+        tag_values=_texts(table, _TAG, index)[list(mapping.tags)],
         row_numbers=pd.Series(table.column(_ROW).to_numpy(), index=index, name="row"),
         header_row=int(described["header_row"]),
         issues=_flat(table.column(_ISSUES_KEY), described["findings"]),

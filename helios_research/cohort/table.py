@@ -5,10 +5,9 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,44 +15,31 @@ from numpy.typing import NDArray
 
 from helios_research import columns as vocabulary
 from helios_research.cohort import storage
-from helios_research.cohort.cells import (
-    ArrowFrame,
-    RawTable,
-    as_text,
-    cell_text,
-    from_frame,
-    text_column,
-)
+from helios_research.cohort.cells import ArrowFrame, RawTable, cell_text, stripped_text, text_column
 from helios_research.cohort.consistency import check_lookalikes, check_people
-from helios_research.cohort.declarations import TIMES, as_declared, put_in_order
-from helios_research.cohort.issues import CohortIssues
-from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
+from helios_research.cohort.declarations import TIMES, put_in_order
+from helios_research.cohort.issues import HEADER, CohortIssues, Issues, code_of, shortened
+from helios_research.cohort.mapping import (
+    ColumnMapping,
+    FillWithin,
+    TableOptions,
+    Wide,
+    with_table_options,
+)
 from helios_research.cohort.reading import raw_table
 from helios_research.cohort.recordings import (
     LONGEST_PATH,
     check_ids,
     check_shared_audio,
-    resolve,
     resolve_root,
     unique_ids,
 )
 from helios_research.cohort.shape import check_strays, completed, names_further_down, reshaped
 from helios_research.cohort.storage import CohortTables, remove_rows
-from helios_research.cohort.validation import (
-    Draft,
-    check_files,
-    check_header,
-    check_values,
-    code_of,
-)
-from helios_research.cohort.validators import HEADER, Issues, shortened, typed
-from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, STANDARD_FIELDS
+from helios_research.cohort.validation import Draft, check_files, check_header, check_values
+from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID
 from helios_research.errors import CohortError, ColumnsError
 
-_ARGUMENTS = (
-    *("columns", "values", "date_format", "order", "wide", "fill_within"),
-    *("constants", "tags", "root", "sheet"),
-)
 _ISSUE_COLUMNS = [column.name for column in vocabulary.ISSUES]
 
 
@@ -74,19 +60,9 @@ class Cohort:
         self._tables = tables
 
     @classmethod
-    def from_frame(  # noqa: PLR0913 - each says one thing about the table
-        cls,
-        df: pd.DataFrame | ArrowFrame,
-        *,
-        columns: Mapping[str, Hashable] | None = None,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-        constants: Mapping[str, Any] | None = None,
-        tags: Iterable[Hashable] | str = (),
-        root: str | os.PathLike[str] | None = None,
+    @with_table_options
+    def from_frame(
+        cls, df: pd.DataFrame | ArrowFrame, **table_options: Unpack[TableOptions]
     ) -> "Cohort":
         """Make a cohort from a DataFrame.
 
@@ -99,36 +75,9 @@ class Cohort:
         df
             One row per recording: a DataFrame of pandas, polars, DuckDB (a relation), pyarrow or
             any other library with Arrow's interface.
-        columns
-            The DataFrame's own column for each standard field that is named otherwise there.
-        values
-            What the table's own values of a field mean, as in
-            ``{"birth_sex": {"1": "MALE", "2": "FEMALE"}}``; blank cells where it is ``""``. Numbers
-            are compared as text. Results then have the meaning.
-        date_format
-            How dates and times are written that are not in ISO 8601: ``"day first"``, ``"month
-            first"``, as in ``"%d.%m.%Y"``, or as the number of days of ``"excel"`` or ``"excel
-            1904"``; one for all, or a mapping by field. A year of two digits, ``%y``, is the last
-            that is not in the future.
-        order
-            The order of the values of other columns, as in ``{"visit": ["pre", "post", "follow-up"]}``,
-            for results, figures and reports; they become ordered categories of text.
-        wide
-            Where a row has several recordings, their columns in the order of the visits, as in
-            ``["recording_t1", "recording_t2"]``. The cohort has one row for each, and a column
-            ``visit`` with what differs between the names (t1, t2). Other columns of each visit are
-            named with the recordings: ``{"recording": ["recording_t1", "recording_t2"], "phq9":
-            ["phq9_t1", "phq9_t2"]}``. A recording that is blank is left out with a warning.
-        fill_within
-            ``"user_label"`` fills blank dates of birth, sexes and languages from other rows of the
-            same participant, where all of these are the same, and leaves out rows without a
-            recording with a warning. ``{"user_label": ["arm"]}`` fills other columns too.
-        constants
-            Values of standard fields that are the same in all rows.
-        tags
-            Columns to be sent as tags, at most 20. All other columns stay on this machine.
-        root
-            Folder or URL from which relative paths are taken; by default the working folder.
+        **table_options
+            The options of `read_cohort`; without ``root``, relative paths are taken from the working
+            folder.
 
         Returns
         -------
@@ -140,11 +89,7 @@ class Cohort:
         CohortError
             The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
-        raw = from_frame(df)
-        mapping = ColumnMapping.of(
-            columns, constants, tags, values, date_format, order, wide, fill_within
-        )
-        return cls(build(raw, mapping, resolve_root(root, Path.cwd())))
+        return cls(read_cohort(df, **table_options)._tables)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Cohort":
@@ -225,16 +170,12 @@ class Cohort:
     @property
     def issues(self) -> CohortIssues:
         """Every problem: displayed by cause, with ``causes`` and ``rows`` as tables."""
-        found = self._tables.issues
-        header = (found["position"] == HEADER).to_numpy()
-        positions = found["position"].where(~header, 0).to_numpy()
-        rows = np.full(len(found), self._tables.header_row, dtype=np.int64)
-        keys = pd.Series(pd.NA, index=found.index, dtype="str")
-        rows[~header] = self._tables.row_numbers.to_numpy()[positions[~header]]
-        keys[~header] = self._tables.fields["recording_id"].to_numpy()[positions[~header]]
-        found = found.assign(row=rows, recording_id=keys)[_ISSUE_COLUMNS]
-        first = int(self._tables.row_numbers.min()) if len(self) else 1
-        return CohortIssues(found, self._tables.mapping.meanings, first)
+        tables, found = self._tables, self._tables.issues
+        rows = tables.row_numbers.reindex(found["position"], fill_value=tables.header_row)
+        keys = tables.fields[RECORDING_ID.name].reindex(found["position"])
+        found = found.assign(row=rows.to_numpy(), recording_id=keys.array)[_ISSUE_COLUMNS]
+        first = int(tables.row_numbers.min()) if len(self) else 1
+        return CohortIssues(found, tables.mapping.meanings, first)
 
     @property
     def is_valid(self) -> NDArray[np.bool_]:
@@ -255,60 +196,35 @@ class Cohort:
         errors = self._errors()
         # Last, so that it comes first only where the row has no other error.
         is_recording = errors["error_code"] == code_of("recording")
-        order = pd.DataFrame({"position": errors["position"], "last": is_recording})
-        errors = errors.loc[order.sort_values(["position", "last"], kind="stable").index]
-        facts = (errors[name].tolist() for name in ("column", "value", "problem", "remedy"))
-        sentences = [_sentence(*each) for each in zip(*facts, strict=True)]
-        pairs = zip(errors["position"].tolist(), sentences, strict=True)
-        reasons = {
-            position: " ".join(text for _, text in group)
-            for position, group in groupby(pairs, key=itemgetter(0))
-        }
-        first = errors.drop_duplicates("position").set_index("position")
-        index = pd.Index(list(reasons), dtype="int64", name="position")
-        return pd.DataFrame(
-            {
-                "error_code": first["error_code"].reindex(index),
-                "error_reason": text_column(reasons.values(), index),
-            },
-            index=index,
+        errors = pd.concat([errors[~is_recording], errors[is_recording]])
+        facts = (
+            errors[name].tolist() for name in ("position", "column", "value", "problem", "remedy")
         )
+        reasons: dict[int, list[str]] = {}
+        for position, column, value, problem, remedy in zip(*facts, strict=True):
+            what = f"{column} {shortened(value)!r}" if isinstance(value, str) else column
+            reasons.setdefault(position, []).append(f"{what}: {problem} {remedy}")
+        codes = errors.drop_duplicates("position").set_index("position")["error_code"].sort_index()
+        words = [" ".join(reasons[position]) for position in codes.index]
+        return pd.DataFrame({"error_code": codes, "error_reason": text_column(words, codes.index)})
 
-    def with_issues(self, extra: pd.DataFrame, *, error_code: str | None = None) -> "Cohort":
+    def with_issues(self, extra: pd.DataFrame) -> "Cohort":
         """Add problems that were found later, as in the audio itself.
 
         Parameters
         ----------
         extra
-            A table with the columns of `columns.ISSUES`; ``recording_id`` is that of the row in this
-            cohort. Issues that this cohort has already are not added twice.
-        error_code
-            Code with which rows end that have such an error; without it ``INVALID_`` and the
-            standard name of the column.
+            A table as of `duplicate_audio_issues`. What this cohort has already is not added twice.
 
         Returns
         -------
         Cohort
             A new cohort; this one stays as it is.
         """
-        tables = self._tables
-        position_of = {
-            key: place for place, key in enumerate(tables.fields["recording_id"].tolist())
-        }
-        keys = extra["recording_id"]
-        unknown = sorted({*keys.dropna()} - position_of.keys())
-        if unknown:
-            message = f"The cohort has no recording {unknown[0]!r}."
-            raise ValueError(message)
-        code_of = {own: f"INVALID_{field.upper()}" for field, own in tables.mapping.columns.items()}
-        added = extra.assign(
-            position=[position_of.get(key, HEADER) for key in keys],
-            error_code=[error_code or code_of.get(name, "INVALID_ROW") for name in extra["column"]],
-        )
-        found = pd.concat([tables.issues, typed(added)], ignore_index=True)
+        found = pd.concat([self._tables.issues, extra], ignore_index=True)
         found = found.drop_duplicates([name for name in found if name != "error_code"])
         found = found.sort_values("position", kind="stable", ignore_index=True)
-        return Cohort(replace(tables, issues=found))
+        return Cohort(replace(self._tables, issues=found))
 
     def without(self, gone: NDArray[np.bool_]) -> "Cohort":
         """Take rows out.
@@ -379,7 +295,7 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     wide: Wide | None = None,
     fill_within: FillWithin | None = None,
     constants: Mapping[str, Any] | None = None,
-    tags: Iterable[Hashable] | str = (),
+    tags: Iterable[Hashable] | str | None = None,
     root: str | os.PathLike[str] | None = None,
     sheet: str | None = None,
 ) -> Cohort:
@@ -397,9 +313,28 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
         The table, one row per recording; a DataFrame is read as by `Cohort.from_frame`.
     columns
         The table's own column for each standard field that is named otherwise there.
-    values, date_format, order, wide, fill_within
-        What the table's own values mean, how its dates are written, in which order the values of
-        other columns are, and what the shape of the table is; see `Cohort.from_frame`.
+    values
+        What the table's own values of a field mean, as in
+        ``{"birth_sex": {"1": "MALE", "2": "FEMALE"}}``; blank cells where it is ``""``. Numbers
+        are compared as text. Results then have the meaning.
+    date_format
+        How dates and times are written that are not in ISO 8601: ``"day first"``, ``"month
+        first"``, as in ``"%d.%m.%Y"``, or as the number of days of ``"excel"`` or ``"excel
+        1904"``; one for all, or a mapping by field. A year of two digits, ``%y``, is the last
+        that is not in the future.
+    order
+        The order of the values of other columns, as in ``{"visit": ["pre", "post", "follow-up"]}``,
+        for results, figures and reports; they become ordered categories of text.
+    wide
+        Where a row has several recordings, their columns in the order of the visits, as in
+        ``["recording_t1", "recording_t2"]``. The cohort has one row for each, and a column
+        ``visit`` with what differs between the names (t1, t2). Other columns of each visit are
+        named with the recordings: ``{"recording": ["recording_t1", "recording_t2"], "phq9":
+        ["phq9_t1", "phq9_t2"]}``. A recording that is blank is left out with a warning.
+    fill_within
+        ``"user_label"`` fills blank dates of birth, sexes and languages from other rows of the
+        same participant, where all of these are the same, and leaves out rows without a
+        recording with a warning. ``{"user_label": ["arm"]}`` fills other columns too.
     constants
         Values of standard fields that are the same in all rows.
     tags
@@ -424,48 +359,43 @@ def read_cohort(  # noqa: PLR0913 - each says one thing about the table
     >>> cohort = read_cohort("manifest.csv", tags=["arm", "visit"])  # doctest: +SKIP
     """
     mapping = ColumnMapping.of(
-        columns, constants, tags, values, date_format, order, wide, fill_within
+        columns=columns,
+        values=values,
+        date_format=date_format,
+        order=order,
+        wide=wide,
+        fill_within=fill_within,
+        constants=constants,
+        tags=tags,
+        root=root,
     )
     several = chain.from_iterable(mapping.wide.values())
-    expected = [*mapping.columns.values(), *mapping.tags, *several]
-    raw = raw_table(path, sheet=sheet, expected=expected)
+    raw = raw_table(path, sheet, [*mapping.columns.values(), *mapping.tags, *several])
     folder = Path.cwd()
     if isinstance(path, str | os.PathLike):
         folder = Path(path).expanduser().absolute().parent
-    return Cohort(build(raw, mapping, resolve_root(root, folder)))
+    return Cohort(build(raw, mapping, resolve_root(mapping.root, folder)))
 
 
-def cohort_among(arguments: Mapping[str, Any]) -> Cohort | None:
-    """Make the cohort that the arguments of a call describe, which may have others too."""
-    table = arguments["cohort"]
-    given = {name: arguments[name] for name in _ARGUMENTS if arguments[name] is not None}
+def cohort_of(table: Table | None, options: TableOptions) -> Cohort | None:
+    """Read the table that a call is given, unless it is a cohort already."""
     if table is not None and not isinstance(table, Cohort):
-        return read_cohort(table, **given)
-    if given:
+        return read_cohort(table, **options)
+    if given := [name for name, option in options.items() if option is not None]:
         raise CohortError.superfluous(*given)
     return table
 
 
 def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataFrame:
-    """Find rows that have the same audio, by tables."""
+    """Find rows that have the same audio, by position from 0; for `Cohort.with_issues`."""
     if len(sha256) != len(cohort):
         message = f"There are {len(sha256)} hashes for {len(cohort)} recordings."
         raise ValueError(message)
     tables = cohort._tables
-    identities = text_column(sha256.tolist())
-    given = _recordings_as_given(tables)
-    issues, _ = check_shared_audio(tables, identities, given)
-    return Cohort(replace(tables, issues=issues.table())).issues.rows
-
-
-def _recordings_as_given(tables: CohortTables) -> "pd.Series[str]":
     own = tables.frame.get(tables.mapping.name_of("recording"), tables.fields["recording"])
-    return text_column(cell_text(cell) for cell in own.tolist())
-
-
-def _sentence(column: str, value: str, problem: str, remedy: str) -> str:
-    what = f"{column} {shortened(value)!r}" if isinstance(value, str) else column
-    return f"{what}: {problem} {remedy}"
+    given = text_column(map(cell_text, own.tolist()))
+    issues, _ = check_shared_audio(tables, text_column(sha256.tolist()), given)
+    return issues.table()
 
 
 def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
@@ -476,85 +406,37 @@ def build(raw: RawTable, mapping: ColumnMapping, root: str) -> CohortTables:
     except ColumnsError as error:
         raise (names_further_down(raw) or error) from None
     raw = completed(raw, mapping)
-    issues = Issues([*raw.issues.rows])
-    draft = _draft(raw, mapping, root)
-    check_header(list(raw.frame.columns), mapping, issues)
-    good = check_values(draft, issues)
-    identities = check_files(draft, good, issues)
-    tables = _tables_of(raw, mapping, draft, good)
-    rows = tables.row_numbers
+    draft = Draft.of(raw, mapping, root)
+    issues = draft.issues
+    check_header(draft, list(raw.frame.columns))
+    check_values(draft)
+    identities = check_files(draft)
+    tables = _tables_of(raw, draft)
     check_lookalikes(tables, issues)
-    check_people(tables, good, issues)
+    check_people(tables, draft.good, issues)
     shared, repeats = check_shared_audio(tables, identities, draft.given["recording"])
-    check_ids(draft.fields[RECORDING_ID.name], repeats, mapping, rows, issues)
-    check_strays(draft, good, issues)
+    check_ids(tables, draft.fields[RECORDING_ID.name].where(~repeats), issues)
+    check_strays(draft)
     issues.rows += shared.rows
     frame = put_in_order(raw.frame, mapping.order, issues)
     return replace(tables, frame=frame, issues=issues.table())
 
 
-def _draft(raw: RawTable, mapping: ColumnMapping, root: str) -> Draft:
-    given = pd.DataFrame(
-        {field: _given(raw.cells, mapping, field) for field in STANDARD_FIELDS},
-        index=raw.cells.index,
-    )
-    stripped = {field: _stripped(given[field]) for field in STANDARD_FIELDS}
-    meanings, forms = mapping.meanings, mapping.date_format
-    fields = {
-        field: as_declared(stripped[field], field, meanings.get(field, {}), forms.get(field))
-        for field in STANDARD_FIELDS
-    }
-    fields["recording"] = _resolved(stripped["recording"], root)
-    tags = {name: _stripped(as_text(raw.cells[name])) for name in mapping.tags}
-    tag_values = pd.DataFrame(tags, index=raw.cells.index)
-    return Draft(given, pd.DataFrame(stripped), pd.DataFrame(fields), tag_values, mapping)
-
-
-def _given(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":
-    as_dates = field == "date_of_birth" if field in ("date_of_birth", *TIMES) else None
-    if field in mapping.columns:
-        return as_text(cells[mapping.columns[field]], as_dates=as_dates)
-    constant = as_text(pd.Series([mapping.constants.get(field)], dtype=object), as_dates=as_dates)
-    return pd.Series(constant.iloc[0], index=cells.index, dtype="str")
-
-
-def cells_of(cells: pd.DataFrame, mapping: ColumnMapping, field: str) -> "pd.Series[str]":
-    """Give the cells of a field as text, without the spaces around them."""
-    return _stripped(_given(cells, mapping, field))
-
-
-def _stripped(values: "pd.Series[str]") -> "pd.Series[str]":
-    stripped = values.str.strip()
-    return stripped.where(stripped != "")
-
-
-def _resolved(recordings: "pd.Series[str]", root: str) -> "pd.Series[str]":
-    resolved = [
-        resolve(cell, root) if isinstance(cell, str) else None for cell in recordings.tolist()
-    ]
-    return pd.Series(resolved, index=recordings.index, dtype="str")
-
-
-def _tables_of(
-    raw: RawTable, mapping: ColumnMapping, draft: Draft, good: pd.DataFrame
-) -> CohortTables:
-    fields, keys = draft.fields, draft.fields[RECORDING_ID.name]
+def _tables_of(raw: RawTable, draft: Draft) -> CohortTables:
+    """Write the fields as they are sent, and give each row a key of its own."""
+    fields, good = draft.fields, draft.good
     sexes = fields["birth_sex"].str.upper().map(BIRTH_SEX_SPELLINGS).astype("str")
-    canonical = {
-        # A space for the T is common and leaves no doubt.
-        name: fields[name].str.replace(" ", "T").where(good[name], fields[name])
-        for name in TIMES
-    }
-    canonical["birth_sex"] = sexes.where(good["birth_sex"], fields["birth_sex"])
-    given = _stripped(draft.given["recording"])
+    # A space for the T is common and leaves no doubt.
+    sent = {name: fields[name].str.replace(" ", "T") for name in TIMES} | {"birth_sex": sexes}
+    canonical = {name: cells.where(good[name], fields[name]) for name, cells in sent.items()}
+    given = stripped_text(draft.given["recording"])
     # A cell may hold a whole recording.
-    names = given.fillna(fields["user_label"]).where(
-        given.isna() | (given.str.len() <= LONGEST_PATH)
-    )
-    canonical[RECORDING_ID.name] = unique_ids(keys, names)
+    is_name = given.isna() | (given.str.len() <= LONGEST_PATH)
+    names = given.fillna(fields["user_label"]).where(is_name)
+    canonical[RECORDING_ID.name] = unique_ids(fields[RECORDING_ID.name], names)
     return CohortTables(
         source=raw.source,
-        mapping=mapping,
+        mapping=draft.mapping,
         frame=raw.frame,
         fields=fields.assign(**canonical),
         tag_values=draft.tag_values,

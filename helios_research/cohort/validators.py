@@ -1,16 +1,12 @@
-"""What is wrong with one value, and the table of issues."""
+"""What is wrong with one value."""
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from itertools import repeat
-from typing import Any
 
-import pandas as pd
-
-from helios_research._util.text import counted, literal, reveal
+from helios_research._util.text import counted, literal
+from helios_research.cohort.issues import Problem, Validator, shortened
 from helios_research.columns import (
     BIRTH_SEX_SPELLINGS,
     BIRTH_SEXES,
@@ -19,20 +15,12 @@ from helios_research.columns import (
     Severity,
 )
 
-HEADER = -1
-"""Position of a problem that concerns the whole table."""
-
 _EARLIEST_YEAR = 1900
 """No speaker of a recording was born before: an older date is a slip."""
 
 _USUAL_AGES = range(3, 100)
 """Years outside of which a participant is unlikely: a younger one does not speak for 10 s, and an older
 one is most often a placeholder such as 1900-01-01, or a year of two digits in the wrong century."""
-
-COLUMNS = ("position", "severity", "column", "value", "problem", "remedy", "error_code")
-
-_LONGEST_VALUE = 200
-"""Characters of a value that an issue shows."""
 
 # The pattern of the API's contract.
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
@@ -64,85 +52,6 @@ _NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
 # In English, German, French, Spanish and Italian.
 _ERROR_CELL = re.compile(r"#(N/A|N/D|N/V|NV|[¡¿]?[A-ZÀ-Ü/0]+[!?])")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one value, in words."""
-
-    problem: str
-    remedy: str
-    severity: Severity = Severity.ERROR
-
-
-Validator = Callable[[str], Problem | None]
-"""Returns what is wrong with a value, or None."""
-
-
-@dataclass(slots=True)
-class Issues:
-    """Problems found so far."""
-
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def add(
-        self,
-        positions: Iterable[int],
-        column: str,
-        values: Iterable[Any],
-        problems: Iterable[Problem] | Problem,
-        error_code: str,
-    ) -> None:
-        """Note one problem per position."""
-        each = repeat(problems) if isinstance(problems, Problem) else problems
-        self.rows += [
-            (position, str(one.severity), column, value, one.problem, one.remedy, error_code)
-            for position, value, one in zip(positions, values, each, strict=False)
-        ]
-
-    def check(
-        self,
-        values: "pd.Series[str]",
-        column: str,
-        error_code: str,
-        validator: Validator,
-        shown: "pd.Series[str] | None" = None,
-    ) -> "pd.Series[bool]":
-        """Check every different value of a column once; return which values have no error.
-
-        Issues show a value as it is in the table, where that is another column.
-        """
-        distinct = values.dropna().unique().tolist()
-        problem_of = {value: problem for value in distinct if (problem := validator(value))}
-        found = values[values.isin(list(problem_of))]
-        cells = found if shown is None else shown[found.index]
-        self.add(found.index, column, cells, [problem_of[value] for value in found], error_code)
-        wrong = [value for value, one in problem_of.items() if one.severity is Severity.ERROR]
-        return values.notna() & ~values.isin(wrong)
-
-    def table(self) -> pd.DataFrame:
-        """Put all problems into one table."""
-        table = typed(pd.DataFrame(self.rows, columns=list(COLUMNS)))
-        return table.sort_values("position", kind="stable", ignore_index=True)
-
-
-def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table of issues its dtypes, and shorten long values."""
-    table = table.astype(
-        {
-            "position": "int64",
-            "severity": pd.CategoricalDtype([str(level) for level in Severity]),
-            **dict.fromkeys(("column", "value", "problem", "remedy", "error_code"), "str"),
-        }
-    )
-    shown = table["value"].map(shortened, na_action="ignore").map(reveal, na_action="ignore")
-    table["value"] = shown.astype("str")
-    return table.loc[:, list(COLUMNS)]
-
-
-def shortened(value: str) -> str:
-    """Shorten text for a message."""
-    return value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
 
 
 def latest_now() -> datetime:

@@ -23,8 +23,7 @@ from helios_research.cohort.cells import (
     import_extra,
     padded,
 )
-from helios_research.cohort.validators import HEADER, Issues, Problem, shortened
-from helios_research.columns import Severity
+from helios_research.cohort.issues import Issues, Problem, shortened
 from helios_research.errors import UnreadableTableError
 
 XLSX_SUFFIXES = (".xlsx", ".xlsm")
@@ -59,10 +58,9 @@ _NOT_COMPUTED = Problem(
     "The cell holds a formula whose result was not saved.",
     "Open the workbook in Excel and save it, or write the value itself.",
 )
-_WITHOUT_ZEROS = Problem(
+_WITHOUT_ZEROS = (
     "The workbook shows numbers with leading zeros, such as 007, and they are read without them.",
     "If they are ids, save it as .xlsx.",
-    Severity.WARNING,
 )
 
 
@@ -92,7 +90,7 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     numbers = np.array([number for number, _ in rows[1:]], dtype=np.int64)
     _note_formulas(cells, issues)
     if loses_zeros:
-        issues.add([HEADER], str(cells.columns[0]), [None], _WITHOUT_ZEROS, "INVALID_ROW")
+        issues.warn(str(cells.columns[0]), *_WITHOUT_ZEROS)
     return RawTable(source, frame, cells, numbers, 1, issues)
 
 
@@ -236,7 +234,7 @@ def _note_formulas(frame: pd.DataFrame, issues: Issues) -> None:
     for name in frame.columns:
         lost = [isinstance(cell, _Formula) for cell in frame[name].tolist()]
         positions = np.flatnonzero(np.array(lost, dtype=bool))
-        issues.add(positions, name, frame[name].iloc[positions], _NOT_COMPUTED, "INVALID_ROW")
+        issues.add(positions, name, frame[name].iloc[positions], _NOT_COMPUTED)
 
 
 def _value(cell: Any) -> Any:

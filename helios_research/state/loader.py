@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from helios_research._util.arrow import batches, json_columns
 from helios_research.codes import DUPLICATE_AUDIO
 from helios_research.cohort import Cohort, duplicate_audio_issues
-from helios_research.columns import AUDIO, RECORDING_ID, Kind, Outcome, Severity
+from helios_research.columns import AUDIO, Kind, Outcome, Severity
 from helios_research.ledger import Attempt, Ledger, LedgerReader, Setting, State, invitation_to
 from helios_research.preflight_checks.check import Check
 from helios_research.preflight_checks.rules import DEFAULT_THRESHOLDS, Thresholds
@@ -193,13 +193,10 @@ def duplicate_rejections(cohort: Cohort, hashes: pa.ChunkedArray) -> dict[int, R
     if not len(_repeated(hashes)):
         return {}
     issues = duplicate_audio_issues(cohort, hashes.to_pandas())
-    errors = issues.loc[
-        issues["severity"] == Severity.ERROR, [RECORDING_ID.name, "problem", "remedy"]
-    ]
-    position_of = {key: position for position, key in enumerate(cohort.fields[RECORDING_ID.name])}
+    errors = issues.loc[issues["severity"] == Severity.ERROR, ["position", "problem", "remedy"]]
     return {
-        position_of[key]: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
-        for key, problem, remedy in errors.itertuples(index=False)
+        position: Rejection(DUPLICATE_AUDIO, f"{problem} {remedy}")
+        for position, problem, remedy in errors.itertuples(index=False)
     }
 
 

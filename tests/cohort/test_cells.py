@@ -17,7 +17,7 @@ from helios_research.cohort.cells import (
     from_dataframe,
     from_frame,
 )
-from helios_research.cohort.validators import Issues, shortened
+from helios_research.cohort.issues import Issues, shortened
 from helios_research.errors import CohortError, ColumnsError
 
 

@@ -11,7 +11,8 @@ NAMES = ["recording", "user_label", "date_of_birth", "birth_sex", "language", "a
 
 
 def laid_out(names=NAMES, columns=None, constants=None, tags=()):
-    return ColumnMapping.of(columns, constants, tags).resolve("m.csv", names)
+    mapping = ColumnMapping.of(columns=columns, constants=constants, tags=tags)
+    return mapping.resolve("m.csv", names)
 
 
 def renamed(**changes):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from helios_research.cohort import Cohort, duplicate_audio_issues, read_cohort
+from helios_research.cohort.issues import Problem
 from helios_research.cohort.recordings import (
     _file_problem,
     look,
@@ -17,7 +18,6 @@ from helios_research.cohort.recordings import (
     resolve_root,
     unique_ids,
 )
-from helios_research.cohort.validators import Problem
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_one_url_in_two_rows_is_the_same_recording(cohort_of):
 def test_the_same_bytes_under_two_participants_are_found_by_their_hash(cohort_of):
     cohort = cohort_of({}, {"user_label": "P02"}, {"user_label": "P03"}, {"user_label": "P03"})
     hashes = texts("aa", "aa", "bb", None)
-    issues = duplicate_audio_issues(cohort, hashes)
+    issues = cohort.with_issues(duplicate_audio_issues(cohort, hashes)).issues.rows
     assert issues[["row", "severity", "column", "value"]].to_numpy().tolist() == [
         [1, "error", "recording", "a.wav"],
         [2, "error", "recording", "b.wav"],
@@ -315,13 +315,13 @@ def test_the_same_bytes_under_two_participants_are_found_by_their_hash(cohort_of
 
 def test_the_same_bytes_with_the_same_metadata_are_a_warning_on_the_later_row(cohort_of):
     issues = duplicate_audio_issues(cohort_of({}, {}, {}), texts("aa", "aa", "aa"))
-    assert issues[["row", "severity"]].to_numpy().tolist() == [[2, "warning"], [3, "warning"]]
+    assert issues[["position", "severity"]].to_numpy().tolist() == [[1, "warning"], [2, "warning"]]
 
 
 def test_hashes_are_taken_in_the_order_of_the_cohort_whatever_their_index(cohort_of):
     cohort = cohort_of({}, {"user_label": "P02"}, {"user_label": "P03"})
     hashes = pd.Series(["aa", "bb", "aa"], index=[9, 9, 1])
-    assert duplicate_audio_issues(cohort, hashes)["row"].tolist() == [1, 3]
+    assert duplicate_audio_issues(cohort, hashes)["position"].tolist() == [0, 2]
 
 
 def test_a_wrong_number_of_hashes_is_a_mistake_of_the_caller(cohort_of):

@@ -1,7 +1,6 @@
 """Rows and columns that are not one recording each: declared, or refused with the declaration."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,15 +197,6 @@ def test_ids_of_wide_rows_and_what_was_declared_survive_a_save(written, tmp_path
     assert list(loaded.frame["visit"].cat.categories) == ["t1", "t2", "t3"]
 
 
-def test_later_issues_of_wide_rows_find_their_own_recording(written):
-    cohort = read_cohort(written(tables.wide()), wide=RECORDINGS, **WIDE)
-    extra = cohort.issues.rows.tail(1).assign(
-        recording_id="P1_t2.wav", row=2, severity="error", column="id"
-    )
-    extra["severity"] = extra["severity"].astype(cohort.issues.rows["severity"].dtype)
-    assert cohort.with_issues(extra).is_valid.tolist() == [True, False, *[True] * 6]
-
-
 @pytest.mark.parametrize(
     ("table", "arguments"),
     [
@@ -216,16 +206,9 @@ def test_later_issues_of_wide_rows_find_their_own_recording(written):
 )
 def test_the_lines_that_make_the_same_cohort_have_the_shape(written, tmp_path, table, arguments):
     written(table)
-    mapping = ColumnMapping.of(
-        arguments["columns"],
-        arguments["constants"],
-        (),
-        arguments.get("values"),
-        wide=arguments.get("wide"),
-        fill_within=arguments.get("fill_within"),
-    )
+    mapping = ColumnMapping.of(**arguments, root=tmp_path)
     known = {"df": table}
-    exec(replace(mapping, root=str(tmp_path)).code("df"), known)  # noqa: S102
+    exec(mapping.code("df"), known)  # noqa: S102
     expected = Cohort.from_frame(table, root=tmp_path, **arguments)
     pd.testing.assert_frame_equal(known["cohort"].fields, expected.fields)
     assert known["cohort"].declared == expected.declared

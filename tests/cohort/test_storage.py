@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helios_research.cohort import Cohort
+from helios_research.cohort import Cohort, duplicate_audio_issues
 from helios_research.errors import CohortError, StudyStorageError
 
 
@@ -79,9 +79,9 @@ def test_a_cohort_can_be_saved_again_in_the_same_place(cohort, tmp_path):
     assert os.listdir(path.parent) == ["cohort.parquet"]  # noqa: PTH208  # names, not paths
 
 
-def test_issues_that_were_added_later_come_back_too(cohort, cohort_of, tmp_path):
-    extra = cohort.issues.rows.head(1).assign(row=3, problem="Too quiet.")
-    changed = cohort.with_issues(extra, error_code="INVALID_RECORDING_CHANGED")
+def test_issues_that_were_added_later_come_back_too(cohort, tmp_path):
+    hashes = pd.Series(["aa", "aa", "bb"])
+    changed = cohort.with_issues(duplicate_audio_issues(cohort, hashes))
     changed.save(tmp_path / "c.parquet")
     assert_same(Cohort.load(tmp_path / "c.parquet"), changed)
 

@@ -1,5 +1,6 @@
 """A study takes a cohort, a DataFrame or the path of a table, and leaves nothing where it cannot."""
 
+import inspect
 import os
 from pathlib import Path
 
@@ -91,3 +92,22 @@ def test_a_study_without_a_cohort_is_not_begun_by_asking(tmp_path: Path, make_sa
         with pytest.raises(StudyMissingError):
             act()
     assert not study.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(hr.Study.preflight, hr.Study.submit, hr.Study.start, hr.Study.invite),
+        *(hr.Cohort.from_frame, hr.widgets.CohortMapper),
+    ],
+)
+def test_whatever_takes_a_table_shows_the_options_of_read_cohort(call) -> None:
+    options = dict(inspect.signature(hr.read_cohort).parameters)
+    options.pop("path")
+    shown = inspect.signature(call).parameters
+    assert {name: shown[name] for name in options} == options
+
+
+def test_an_option_that_does_not_exist_is_refused(tmp_path) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tag'"):
+        hr.Study(tmp_path / "study").submit("manifest.csv", tag=["arm"])

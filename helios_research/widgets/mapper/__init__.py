@@ -1,18 +1,18 @@
 """Map the columns of a table to the fields of a cohort, and see its issues at once."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import ipywidgets
 import pandas as pd
 
 from helios_research.cohort import Cohort
 from helios_research.cohort.cells import ArrowFrame, RawTable
-from helios_research.cohort.mapping import ColumnMapping, FillWithin, Wide
+from helios_research.cohort.mapping import ColumnMapping, TableOptions, with_table_options
 from helios_research.cohort.reading import raw_table
 from helios_research.cohort.recordings import resolve_root
 from helios_research.cohort.shape import reshaped
@@ -51,18 +51,8 @@ class CohortMapper(Panel):
     ----------
     table
         A DataFrame (pandas, polars, DuckDB or Arrow) or the path of a file; not changed.
-    columns
-        Column for each field that is known already, instead of a guess.
-    values, date_format, order, wide, fill_within
-        What is declared of the table already, as for `read_cohort`.
-    constants
-        Values for fields that are the same in all rows.
-    tags
-        Columns to be sent as tags.
-    root
-        Folder or URL where relative paths begin; by default the file's, or the working folder.
-    sheet
-        Sheet of a workbook.
+    **table_options
+        The options of `read_cohort` that are known already; ``columns`` takes the place of guesses.
 
     Examples
     --------
@@ -70,31 +60,18 @@ class CohortMapper(Panel):
     >>> mapper.cohort  # doctest: +SKIP
     """
 
-    def __init__(  # noqa: PLR0913 - each says one thing about the table
+    @with_table_options
+    def __init__(
         self,
         table: pd.DataFrame | ArrowFrame | str | PathLike[str],
-        *,
-        columns: Mapping[str, str] | None = None,
-        values: Mapping[str, Mapping[Any, Any]] | None = None,
-        date_format: str | Mapping[str, str] | None = None,
-        order: Mapping[Hashable, Iterable[Any]] | None = None,
-        wide: Wide | None = None,
-        fill_within: FillWithin | None = None,
-        constants: Mapping[str, str] | None = None,
-        tags: Iterable[str] = (),
-        root: str | PathLike[str] | None = None,
-        sheet: str | None = None,
+        **table_options: Unpack[TableOptions],
     ) -> None:
         self._status = StatusLine()
         self._guard = Guard(self._status)
         self._cohort: Cohort | None = None
         self._problem, self._cells = "", pd.DataFrame()
-        given = replace(
-            ColumnMapping.of(
-                columns, constants, tags, values, date_format, order, wide, fill_within
-            ),
-            root=None if root is None else str(root),
-        )
+        given = ColumnMapping.of(**table_options)
+        sheet = table_options.get("sheet")
         self._path = str(fspath(table)) if isinstance(table, str | PathLike) else None
         self._sheet = sheet
         try:
@@ -306,7 +283,7 @@ class CohortMapper(Panel):
 
 
 def _read(table: Any, sheet: str | None, given: ColumnMapping) -> RawTable:
-    raw = raw_table(table, sheet=sheet, expected=given.columns.values())
+    raw = raw_table(table, sheet, given.columns.values())
     if raw.frame.empty:
         message = "The table has no rows, so there is nothing to map."
         raise CohortError(message)

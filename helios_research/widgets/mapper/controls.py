@@ -11,7 +11,7 @@ import pandas as pd
 from helios_research.cohort.declarations import DATE_FIELDS, date_readings, not_iso, understood
 from helios_research.cohort.guessing import guess_columns
 from helios_research.cohort.mapping import ColumnMapping
-from helios_research.cohort.table import cells_of
+from helios_research.cohort.validation import cells_of
 from helios_research.columns import BIRTH_SEXES, MANIFEST, RECORDING_ID, REQUIRED_FIELDS, Column
 from helios_research.widgets import base
 from helios_research.widgets.base import ControlGroup, Guard
