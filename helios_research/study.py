@@ -110,6 +110,13 @@ class Study:
     submission
         What this object began to submit last, or None.
 
+    Raises
+    ------
+    StudyError
+        By every method: there is no study in the folder, or no cohort was ever submitted; the folder is
+        in use, cannot be written or belongs to another service; a file to be written is one that the
+        study needs.
+
     Examples
     --------
     >>> study = Study("studies/night-shift")  # doctest: +SKIP
@@ -201,11 +208,6 @@ class Study:
         -------
         DataFrame
             One row per row of the cohort; the columns are ``columns.CHECKS``.
-
-        Raises
-        ------
-        StudyError
-            The folder is in use or cannot be written.
         """
         # Before a folder is made.
         read = cohort_of(cohort, table_options)
@@ -241,11 +243,6 @@ class Study:
         DataFrame
             One row per recording, with the columns of ``columns.BORDERLINE``.
 
-        Raises
-        ------
-        StudyError
-            There is no study in the folder, or no cohort was ever submitted.
-
         Examples
         --------
         >>> study.borderline().to_csv("listen.csv", index=False)  # doctest: +SKIP
@@ -264,11 +261,6 @@ class Study:
             One row per pair of answers: ``expected`` and ``answered`` ("scored" or an error code),
             and the number of ``recordings``. Where another limit of speech fits at least three more
             answers, ``attrs["warnings"]`` has the limit that fits most, and how to use it.
-
-        Raises
-        ------
-        StudyError
-            There is no study in the folder, or no cohort was ever submitted.
         """
         return compare_with_answers(self.results())
 
@@ -287,11 +279,6 @@ class Study:
         -------
         Estimate
             Recordings left, API requests, seconds and the cost.
-
-        Raises
-        ------
-        StudyError
-            There is no study in the folder, or no cohort was ever submitted.
         """
         with Ledger.read(self.folder, verify=True) as ledger:
             left = self._progress_in(ledger).outcomes.get(Outcome.PENDING, 0)
@@ -384,8 +371,6 @@ class Study:
             No key, or options that cannot be used.
         CohortError
             The table cannot be read as a cohort; nothing was made on disk.
-        StudyError
-            The folder is in use, cannot be written, or belongs to another service.
         ServiceError
             Helios refuses the key or cannot be reached; nothing is marked as failed.
         ErrorRateError
@@ -444,12 +429,8 @@ class Study:
 
         Raises
         ------
-        ConfigError
-            No key, or options that cannot be used.
-        CohortError
-            The table cannot be read as a cohort; nothing was made on disk.
-        StudyError
-            The folder is in use or cannot be written, or no cohort was ever submitted.
+        ConfigError, CohortError
+            As by `submit`; what Helios refuses is raised by ``wait()``.
         """
         options = SubmitOptions.among(locals())
         submission = self._start(cohort_of(cohort, table_options), options, verdicts)
@@ -506,8 +487,6 @@ class Study:
             No key, or options that cannot be used.
         CohortError
             The table cannot be read as a cohort, or its participants cannot be invited; no one was.
-        StudyError
-            The folder is in use, cannot be written, or belongs to another service.
         ServiceError
             Helios refuses the key, cannot be reached, or gives no link.
         """
@@ -536,11 +515,6 @@ class Study:
         DataFrame
             One row per row of the cohort, in its order: ``recording_id``, the manifest's own
             columns, then the columns of ``columns.RESULTS``.
-
-        Raises
-        ------
-        StudyError
-            There is no study in the folder, or no cohort was ever submitted.
         """
         with self._snapshot() as snapshot:
             return snapshot.table()
@@ -552,12 +526,6 @@ class Study:
         ----------
         path
             Where to write it; an existing file is replaced once the new one is complete.
-
-        Raises
-        ------
-        StudyError
-            There is no study in the folder, or the file cannot be written or is one that the
-            study needs.
         """
         path = self._target(path)
         with self._snapshot() as snapshot:
@@ -586,9 +554,6 @@ class Study:
 
         Raises
         ------
-        StudyError
-            There is no study in the folder, or the file cannot be written or is one that the
-            study needs.
         ResultsError
             The format is not known or not installed, or cannot hold the results.
         """
@@ -624,9 +589,6 @@ class Study:
 
         Raises
         ------
-        StudyError
-            There is no study in the folder, or the file cannot be written or is one that the
-            study needs.
         ResultsError
             A column is missing, or a setting is not valid.
         """
@@ -680,8 +642,6 @@ class Study:
             No one in the study has this label.
         UnfinishedWithdrawalError
             Another program reads the ledger, so that remains could not be erased.
-        StudyError
-            There is no study in the folder, a submission is running, or it cannot be written.
         """
         return withdraw(self.folder, user_label.strip(), self._clock.now)
 
@@ -699,8 +659,6 @@ class Study:
         ------
         UnknownParticipantError
             No one with this label has withdrawn.
-        StudyError
-            There is no study in the folder, a submission is running, or it cannot be written.
         """
         readmit(self.folder, user_label.strip(), self._clock.now)
 

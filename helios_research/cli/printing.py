@@ -156,9 +156,8 @@ def in_words(estimate: "Estimate") -> str:
 
 def status_record(study: Path, results: "pd.DataFrame", estimate: "Estimate") -> dict[str, Any]:
     """Put the status of a study together as JSON values."""
-    wrong = results.loc[
-        results["error_code"].notna(), ["recording_id", "outcome", "error_code", "error_reason"]
-    ].astype(object)
+    named = ["recording_id", "outcome", "error_code", "error_reason"]
+    wrong = results.loc[results["error_code"].notna(), named].astype(object)
     counts = results["outcome"].value_counts()
     return {
         "study": str(study.absolute()),
@@ -189,17 +188,10 @@ def _coloured(text: str, colour: Colour | None) -> str:
     return painted(text, colour, has_colours=has_colours(sys.stdout))
 
 
-class _StderrHandler(logging.Handler):
-    """Writes the text of log records to stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(record.getMessage(), err=True)
-
-
 @contextmanager
 def logged_to_stderr(name: str) -> Iterator[None]:
     """Show on stderr what a part of the package logs while it works."""
-    logger, handler = logging.getLogger(name), _StderrHandler(logging.INFO)
+    logger, handler = logging.getLogger(name), logging.StreamHandler()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

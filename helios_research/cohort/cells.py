@@ -50,19 +50,14 @@ def from_records(
 ) -> pd.DataFrame:
     """Make a table of the records of a text file or a sheet, each as long as the header."""
     names = column_names(header, issues)
-    columns = zip(*records, strict=True) if records else ([] for _ in names)
+    columns = [*zip(*records, strict=True)] or [()] * len(names)
     data = {
         name: pd.Series(list(cells), dtype=object)
-        for name, cells in zip(names, columns, strict=True)
+        for name, heading, cells in zip(names, header, columns, strict=True)
+        # Spreadsheets often save columns that are blank, without even a name.
+        if heading.strip() or any(cell and str(cell).strip() for cell in cells)
     }
-    # Spreadsheets often save columns that are blank, without even a name.
-    idle = [
-        name
-        for name, heading in zip(names, header, strict=True)
-        if not heading.strip() and not any(cell and str(cell).strip() for cell in data[name])
-    ]
-    frame = pd.DataFrame(data, index=pd.RangeIndex(len(records)))
-    return frame.drop(columns=idle)
+    return pd.DataFrame(data, index=pd.RangeIndex(len(records)))
 
 
 def check_extent(path: Path, rows: int, columns: int) -> None:
@@ -95,26 +90,25 @@ def padded(cells: Sequence[Any], width: int) -> list[Any]:
 def column_names(header: Sequence[object], issues: Issues) -> list[str]:
     """Name the columns, also those whose header cell is blank; number those with the same name."""
     named = ["" if cell is None else str(cell).strip() for cell in header]
-    taken = set(named)
-    for place, name in enumerate(named):
-        if not name:
-            candidate = f"unnamed_{place + 1}"
-            while candidate in taken:
-                candidate += "_"
-            taken.add(candidate)
-            named[place] = candidate
+    taken = {*named}
+    named = [name or _free(f"unnamed_{place}", taken) for place, name in enumerate(named, start=1)]
     for name in [name for name, count in Counter(named).items() if count > 1]:
         places = [place for place, other in enumerate(named) if other == name]
         for number, place in enumerate(places, start=1):
-            named[place] = f"{name} ({number})"
-            while named[place] in taken:
-                named[place] += "_"
+            named[place] = _free(f"{name} ({number})", taken)
         what = (
             f"{len(places)} columns are named {name!r}; they are read as {name!r} with (1), (2) …"
         )
-        remedy = "Give them different names, if it matters which is which."
-        issues.warn(name, what, remedy)
+        issues.warn(name, what, "Give them different names, if it matters which is which.")
     return named
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Add underscores to a name until no other column has it."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 class ArrowFrame(Protocol):

@@ -197,14 +197,16 @@ def undeclared(
     problems = {"birth_sex": _ambiguous_letters(given["birth_sex"], read["birth_sex"])}
     for field, forms in fitting.items():
         lines = [_date_line(field, form, date_format, offered) for form in forms]
-        fits_all = all(len(fit) == len(held[field]) for fit in forms.values())
+        words, fits_all = _words(forms), all(len(fit) == len(held[field]) for fit in forms.values())
         if field not in date_format:
             fit = set().union(*forms.values()) & {*unread[field]}
-            found = dict.fromkeys(fit, _date_problem(_words(forms), lines, fits_all=fits_all))
+            found = dict.fromkeys(fit, _date_problem(words, lines, fits_all=fits_all))
         elif forms and fits_all:
             # The declaration is wrong, so what fits it by chance is, too.
             cells = read[field][given[field].isin(held[field])].unique()
-            found = dict.fromkeys(cells, _contradicted(date_format[field], _words(forms), lines))
+            what = f"Declared is {date_format[field]!r}, but only {words} fits {_ALL_CELLS}."
+            remedy = f"Declare {' or '.join(lines)}, or correct the cells that are otherwise."
+            found = dict.fromkeys(cells, Problem(what, remedy))
         else:
             problem = f"It does not fit the declared {date_format[field]!r}."
             found = dict.fromkeys(unread[field], Problem(problem, "Correct it."))
@@ -268,13 +270,6 @@ def _date_problem(words: str, lines: list[str], *, fits_all: bool) -> Problem:
         return Problem(problem, f"Find out which is right, and declare {' or '.join(lines)}.")
     case = f"and no other form fits {_ALL_CELLS}" if fits_all else "as most of the column does"
     return Problem(f"This looks like {words}, {case}.", f"Declare {''.join(lines)}.")
-
-
-def _contradicted(declared: str, words: str, lines: list[str]) -> Problem:
-    return Problem(
-        f"Declared is {declared!r}, but only {words} fits {_ALL_CELLS}.",
-        f"Declare {' or '.join(lines)}, or correct the cells that are otherwise.",
-    )
 
 
 def _ambiguous_letters(given: "pd.Series[str]", read: "pd.Series[str]") -> dict[str, Problem]:

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import wraps
@@ -51,8 +51,6 @@ FillWithin = str | Mapping[str, Sequence[str]]
 """The field of the participant, alone or with columns to be filled besides the demographics."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Fault = tuple[str, str]
-"""What is wrong with what was declared, and what to do."""
 
 
 class TableOptions(TypedDict, total=False):
@@ -132,25 +130,17 @@ class ColumnMapping:
             remedy = f"Rename them, for example to 'my_{reserved[0]}'."
             raise ColumnsError.names(source, what, remedy)
         both = {field: field for field in STANDARD_FIELDS if field in available} | {**self.columns}
-        mapped = {field: both[field] for field in STANDARD_FIELDS if field in both}
-        _refuse(
-            ColumnsError.mapping,
-            source,
-            _wrong_columns(self.columns, mapped, available),
-            _wrong_constants(self.constants, mapped),
-        )
-        missing = [name for name in REQUIRED_FIELDS if name not in {*mapped, *self.constants}]
+        columns = {field: both[field] for field in (*STANDARD_FIELDS, *both) if field in both}
+        whole = replace(self, columns=columns)
+        faults = chain(_wrong_columns(whole, available), _wrong_constants(whole))
+        _refuse(ColumnsError.mapping, source, faults)
+        missing = [name for name in REQUIRED_FIELDS if name not in {*columns, *self.constants}]
         if missing:
-            raise self._missing(source, missing, available, mapped)
-        _refuse(ColumnsError.tags, source, _wrong_tags(self.tags, mapped, available))
-        _refuse(
-            ColumnsError.mapping,
-            source,
-            _wrong_order(self.order, mapped, available),
-            _wrong_values(self.meanings, {**self.constants, **mapped}),
-            _wrong_dates(self.date_format),
-        )
-        return replace(self, columns=mapped)
+            raise self._missing(source, missing, available, columns)
+        _refuse(ColumnsError.tags, source, _wrong_tags(whole, available))
+        faults = chain(_wrong_order(whole, available), _wrong_values(whole), _wrong_dates(whole))
+        _refuse(ColumnsError.mapping, source, faults)
+        return whole
 
     def _missing(
         self, source: str, missing: list[str], available: list[str], mapped: Mapping[str, str]
@@ -241,14 +231,16 @@ def short_wide(wide: Mapping[str, Sequence[str]]) -> Wide:
 # --- what cannot be ------------------------------------------------------------------------------
 
 
-def _refuse(
-    error: Callable[[str, str, str], ColumnsError], source: str, *faults: Iterable[Fault]
-) -> None:
-    for what, remedy in chain(*faults):
+Faults = Iterable[tuple[str, str]]
+"""What is wrong with what was declared, and what to do."""
+
+
+def _refuse(error: Callable[[str, str, str], ColumnsError], source: str, faults: Faults) -> None:
+    for what, remedy in faults:
         raise error(source, what, remedy)
 
 
-def _no_field(field: str, column: str = "") -> Iterator[Fault]:
+def _no_field(field: str, column: str = "") -> Faults:
     if field in STANDARD_FIELDS:
         return
     remedy = _choices(field, STANDARD_FIELDS, "The fields are")
@@ -257,10 +249,8 @@ def _no_field(field: str, column: str = "") -> Iterator[Fault]:
     yield f"{field!r} is not a field of a recording", remedy
 
 
-def _wrong_columns(
-    columns: Mapping[str, str], mapped: Mapping[str, str], names: Sequence[str]
-) -> Iterator[Fault]:
-    for field, name in columns.items():
+def _wrong_columns(mapping: ColumnMapping, names: Sequence[str]) -> Faults:
+    for field, name in mapping.columns.items():
         yield from _no_field(field, name)
         if name not in names:
             what = f"columns= names {name!r} for {field!r}, but there is no such column"
@@ -268,49 +258,43 @@ def _wrong_columns(
         if field in names and name != field:
             what = f"{name!r} is named for {field!r}, but there is also a column named {field!r}"
             yield what, "Rename or remove one of the two."
-    for name in mapped.values():
-        fields = [field for field, own in mapped.items() if own == name]
+    for name in mapping.columns.values():
+        fields = [field for field, own in mapping.columns.items() if own == name]
         # A path can well be the key too; a date with two meanings is a mistake.
         if len(fields) > 1 and {*fields} != {*_NEVER_CONSTANT}:
             what = f"{name!r} is named for {' and '.join(map(repr, fields))} at once"
             yield what, "Name another column for one of them."
 
 
-def _wrong_constants(constants: Mapping[str, Any], mapped: Mapping[str, str]) -> Iterator[Fault]:
-    for field, value in constants.items():
+def _wrong_constants(mapping: ColumnMapping) -> Faults:
+    for field, value in mapping.constants.items():
         yield from _no_field(field)
         # No recording in any row: the participants are invited to make them.
         if field in _NEVER_CONSTANT and (field, value or "") != ("recording", ""):
             yield f"{field!r} cannot be the same in all rows", "Name a column for it with columns=."
-        if field in mapped:
-            what = f"constants= gives {field!r}, which the column {mapped[field]!r} also gives"
+        if field in mapping.columns:
+            column = mapping.columns[field]
+            what = f"constants= gives {field!r}, which the column {column!r} also gives"
             yield what, "Leave out the constant, or rename or remove the column."
 
 
-def _wrong_tags(
-    tags: Sequence[str], mapped: Mapping[str, str], names: Sequence[str]
-) -> Iterator[Fault]:
-    field_of = {name: field for field, name in mapped.items()}
-    for tag in tags:
-        if tag in field_of or tag in STANDARD_FIELDS:
-            yield (
-                f"{tag!r} is already the field {field_of.get(tag, tag)!r}",
-                "Leave it out of tags=.",
-            )
+def _wrong_tags(mapping: ColumnMapping, names: Sequence[str]) -> Faults:
+    field_of = {name: field for field, name in mapping.columns.items()}
+    for tag in mapping.tags:
+        if field := field_of.get(tag, tag if tag in STANDARD_FIELDS else None):
+            yield f"{tag!r} is already the field {field!r}", "Leave it out of tags=."
         if tag in RESERVED_NAMES:
             yield f"the results already have a column {tag!r}", "Rename the tag's column."
         if tag not in names:
             yield f"there is no column {tag!r}", _choices(tag, names)
-    if len(tags) > MOST_TAGS:
+    if len(mapping.tags) > MOST_TAGS:
         remedy = "Leave some out of tags=; columns that are not sent stay in the results."
-        yield f"a run can have {MOST_TAGS} tags, and these are {len(tags)}", remedy
+        yield f"a run can have {MOST_TAGS} tags, and these are {len(mapping.tags)}", remedy
 
 
-def _wrong_order(
-    order: Collection[str], mapped: Mapping[str, str], names: Sequence[str]
-) -> Iterator[Fault]:
-    for name in order:
-        if name in mapped.values():
+def _wrong_order(mapping: ColumnMapping, names: Sequence[str]) -> Faults:
+    for name in mapping.order:
+        if name in mapping.columns.values():
             what = f"order= names {name!r}, whose cells are those of a field"
             yield what, "Leave it out; figures take order= too."
         if name not in names:
@@ -318,24 +302,23 @@ def _wrong_order(
             yield what, _choices(name, names)
 
 
-def _wrong_values(
-    values: Mapping[str, Mapping[str, str]], present: Collection[str]
-) -> Iterator[Fault]:
-    for field in values:
+def _wrong_values(mapping: ColumnMapping) -> Faults:
+    for field in mapping.meanings:
         yield from _no_field(field)
-        why = "which no column holds" if field not in present else ""
-        why = "whose cells are taken as they are" if field in _IDENTITY else why
-        if why:
-            yield f"values= declares values of {field!r}, {why}", "Leave it out of values=."
-    for code, meaning in values.get("birth_sex", {}).items():
+        what = f"values= declares values of {field!r}, "
+        if field in _IDENTITY:
+            yield f"{what}whose cells are taken as they are", "Leave it out of values=."
+        if field not in {*mapping.columns, *mapping.constants}:
+            yield f"{what}which no column holds", "Leave it out of values=."
+    for code, meaning in mapping.meanings.get("birth_sex", {}).items():
         if meaning and meaning not in BIRTH_SEXES:
             what = f"values= says that {code!r} in 'birth_sex' means {meaning!r}"
             yield what, f"Write one of {', '.join(BIRTH_SEXES)}."
 
 
-def _wrong_dates(date_format: Mapping[str, str]) -> Iterator[Fault]:
+def _wrong_dates(mapping: ColumnMapping) -> Faults:
     # A form for all dates is also for those that the table lacks.
-    for field, form in date_format.items():
+    for field, form in mapping.date_format.items():
         yield from _no_field(field)
         if field not in DATE_FIELDS or not is_date_format(form):
             yield f"date_format= cannot read {field!r} with {form!r}", _DATE_FORMATS

@@ -208,45 +208,37 @@ def _align(
 ) -> list[Sequence[str | None]]:
     records: list[Sequence[str | None]] = [cells for _, cells in numbered]
     ragged = [position for position, cells in enumerate(records) if len(cells) != width]
-    extras: list[str | None] = []
-    problems: list[Problem] = []
-    noted: list[int] = []
     for position in ragged:
         cells = numbered[position][1]
         extra = ", ".join(filter(None, cells[width:]))
         records[position] = padded(cells, width)
+        what = f"The row has {len(cells)} cells where the header has {width}"
+        problem = Problem(
+            f"{what}, so cells may be in the wrong column.",
+            "Put quotation marks around cells that contain the delimiter.",
+        )
+        if len(cells) < width:
+            problem = Problem(
+                f"{what}; the rest is taken as blank.",
+                "Check that no delimiter is missing in the row.",
+                Severity.WARNING,
+            )
         if extra or len(cells) < width:
-            noted.append(position)
-            extras.append(extra or None)
-            problems.append((_too_long if extra else _too_short)(len(cells), width))
-    issues.add(noted, "row", extras, problems)
+            issues.add([position], "row", [extra or None], problem)
     return records
-
-
-def _too_long(found: int, expected: int) -> Problem:
-    return Problem(
-        f"The row has {found} cells where the header has {expected}, so cells may be in the wrong column.",
-        "Put quotation marks around cells that contain the delimiter.",
-    )
-
-
-def _too_short(found: int, expected: int) -> Problem:
-    return Problem(
-        f"The row has {found} cells where the header has {expected}; the rest is taken as blank.",
-        "Check that no delimiter is missing in the row.",
-        Severity.WARNING,
-    )
 
 
 def _warn_of_guess(frame: pd.DataFrame, issues: Issues) -> None:
     """Warn once of all columns in which the encoding matters; their cells may name a participant."""
-    names = [str(name) for name in frame.columns]
-    plain = {name for name in names if frame[name].dropna().str.isascii().all() and name.isascii()}
-    columns = [name for name in names if name not in plain]
+    columns = [
+        name
+        for name, cells in frame.items()
+        if not (str(name).isascii() and cells.dropna().str.isascii().all())
+    ]
     if columns:
-        what = f"letters beyond ASCII in {', '.join(columns)} were read as Windows-1252."
+        what = f"letters beyond ASCII in {', '.join(map(str, columns))} were read as Windows-1252."
         remedy = f"Check that they are right. {_SAVE_AS_UTF8}"
-        issues.warn(columns[0], f"The file is not UTF-8, so {what}", remedy)
+        issues.warn(str(columns[0]), f"The file is not UTF-8, so {what}", remedy)
 
 
 # --- SPSS and Stata -------------------------------------------------------------------------------

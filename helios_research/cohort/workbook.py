@@ -205,8 +205,10 @@ def _rows(path: Path, title: str, lines: Iterable[Iterable[Any]]) -> list[Row]:
         if number > _MOST_ROWS or spanned > _MOST_CELLS:
             reason = f"sheet {title!r} spans more than {_MOST_CELLS:,} cells or {_MOST_ROWS:,} rows"
             raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
-        if values := _without_blank_end(cells):
-            rows.append((number, values))
+        while cells and (cells[-1] is None or not str(cells[-1]).strip()):
+            cells.pop()
+        if cells:
+            rows.append((number, cells))
     return rows
 
 
@@ -214,20 +216,16 @@ def _with_lost_formulas(
     path: Path, file: BinaryIO, sheets: dict[str, list[Row]]
 ) -> dict[str, list[Row]]:
     """Put the formula itself where its result was never saved, as by programs without Excel."""
-    results = {name: dict(rows) for name, rows in sheets.items()}
-    return {
-        name: [_with_formulas(row, results[name]) for row in rows]
-        for name, rows in _load(path, file, data_only=False).items()
-    }
-
-
-def _with_formulas(written: Row, results: dict[int, list[Any]]) -> Row:
-    number, cells = written
-    known = padded(results.get(number, []), len(cells))
-    return number, [
-        _Formula(cell) if result is None and str(cell).startswith("=") else result
-        for cell, result in zip(cells, known, strict=True)
-    ]
+    written = _load(path, file, data_only=False)
+    for name, rows in written.items():
+        results = dict(sheets[name])
+        for number, cells in rows:
+            known = padded(results.get(number, []), len(cells))
+            cells[:] = [
+                _Formula(cell) if result is None and str(cell).startswith("=") else result
+                for cell, result in zip(cells, known, strict=True)
+            ]
+    return written
 
 
 def _note_formulas(frame: pd.DataFrame, issues: Issues) -> None:
@@ -238,9 +236,7 @@ def _note_formulas(frame: pd.DataFrame, issues: Issues) -> None:
 
 
 def _value(cell: Any) -> Any:
-    value = cell.value
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
+    value = _plain(cell.value)
     if isinstance(value, int) and _ZEROS.fullmatch(cell.number_format or ""):
         # The number 7 in the format 000 is an id: 007 is what the researcher sees.
         return str(value).zfill(len(cell.number_format))
@@ -261,10 +257,3 @@ def _choose(path: Path, sheets: dict[str, list[Row]], wanted: str | None) -> tup
     if not chosen or chosen[0] not in filled:
         raise UnreadableTableError(path, "it contains no cells", "Choose another file or sheet.")
     return chosen[0], filled[chosen[0]]
-
-
-def _without_blank_end(cells: list[Any]) -> list[Any]:
-    end = len(cells)
-    while end and (cells[end - 1] is None or str(cells[end - 1]).strip() == ""):
-        end -= 1
-    return cells[:end]
