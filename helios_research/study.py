@@ -274,11 +274,6 @@ class Study:
         price
             What one recording costs by your contract with thymia. Only a recording that is processed
             again, after an error of Helios' own, may cost more.
-
-        Returns
-        -------
-        Estimate
-            Recordings left, API requests, seconds and the cost.
         """
         with Ledger.read(self.folder, verify=True) as ledger:
             left = self._progress_in(ledger).outcomes.get(Outcome.PENDING, 0)
@@ -410,17 +405,14 @@ class Study:
 
         Parameters
         ----------
-        cohort
-            The recordings: a cohort, or a DataFrame or the path of a table to read; without it,
-            those of the last submission.
-        rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
+        cohort, rate, max_in_flight, poll_floor_s, preflight, transcripts, delete_data
             As for `submit`.
         internal_error_retries, resend_changed, ask_invited, uploads, deadline_s, patience, stop_at_error_rate, verdicts
             As for `submit`.
         monitor
             Whether a notebook shows a `SubmissionMonitor` of it.
         **table_options
-            The options of `read_cohort`, where the table is read here.
+            As for `submit`.
 
         Returns
         -------

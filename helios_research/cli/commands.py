@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer import Option
 
 from helios_research._util.text import counted
 from helios_research.cli.options import (
@@ -46,7 +47,7 @@ SOME_NOT_SCORED = 1
 
 @app.command()
 def demo(
-    study: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put the study.")] = Path(
+    study: Annotated[Path, Option(metavar="FOLDER", help="Where to put the study.")] = Path(
         "demo-study"
     ),
 ) -> None:
@@ -81,13 +82,13 @@ def check(
     cohort: "Cohort",
     out: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="FILE",
             help="Write the checks to this CSV file, and the issues of the table to one beside it.",
         ),
     ] = None,
     rate: Annotated[
-        float, typer.Option(help="API requests per second, to estimate the time.", min=0.01)
+        float, Option(help="Requests per second, to estimate the time.", min=0.01)
     ] = 5.0,
     price: Price = None,
 ) -> None:
@@ -122,35 +123,29 @@ def submit(
     cohort: "Cohort",
     study: NewFolder,
     rate: Annotated[
-        float | None,
-        typer.Option(help="API requests per second. By default the toolkit finds the rate."),
+        float | None, Option(help="API requests per second; by default it is found.")
     ] = None,
     max_in_flight: Annotated[
-        int | None, typer.Option(help="Most recordings in progress at the same time.")
+        int | None, Option(help="Most recordings in progress at once.")
     ] = None,
-    poll_floor: Annotated[
-        float, typer.Option(help="Least seconds between two requests for the same run.")
-    ] = 3.0,
+    poll_floor: Annotated[float, Option(help="Least seconds between two polls of a run.")] = 3.0,
     preflight: Annotated[
-        bool, typer.Option(help="Check recordings first, and skip those that Helios would refuse.")
+        bool, Option(help="Check recordings first, and skip those that Helios would refuse.")
     ] = True,
-    transcripts: Annotated[bool, typer.Option(help="Keep the transcripts.")] = False,
+    transcripts: Annotated[bool, Option(help="Keep the transcripts.")] = False,
     delete_data: DeleteData = False,
     resend_changed: Annotated[
-        bool,
-        typer.Option(help="Send recordings with changed metadata again; you pay for them again."),
+        bool, Option(help="Send recordings with changed metadata again; you pay for them again.")
     ] = False,
     ask_invited: Annotated[
-        bool,
-        typer.Option(help="Ask about all invited participants, and not only whose turn it is."),
+        bool, Option(help="Ask about all invited participants, and not only whose turn it is.")
     ] = False,
     patience: Annotated[
-        float,
-        typer.Option(help="Seconds for which a service that does not answer is asked again."),
+        float, Option(help="Seconds for which a service that does not answer is asked again.")
     ] = 600.0,
     stop_at_error_rate: Annotated[
         float,
-        typer.Option(
+        Option(
             help="Pause where so large a share of the last 20 recordings ended in the same error; "
             "0 never does."
         ),
@@ -193,13 +188,11 @@ def invite(
     cohort: "Cohort",
     study: NewFolder,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The .csv or .xlsx file to write the links to.")
+        Path, Option(metavar="FILE", help="The .csv or .xlsx file to write the links to.")
     ],
     resend: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ID", help="Replace the invitation with this recording_id. Repeatable."
-        ),
+        Option(metavar="ID", help="Replace the invitation of this recording_id. Repeatable."),
     ] = None,
     delete_data: DeleteData = False,
     region: Region = None,
@@ -235,13 +228,10 @@ def invite(
 def status(
     study: Folder,
     errors: Annotated[
-        bool,
-        typer.Option("--errors", help="List each recording that has an error, and the reason."),
+        bool, Option("--errors", help="List recordings with errors, and why.")
     ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show the progress until the submission is over.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write all of it as JSON.")] = False,
+    watch: Annotated[bool, Option("--watch", help="Show the progress until it is over.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Write all of it as JSON.")] = False,
     price: Price = None,
 ) -> None:
     """Show the progress of a study, also during a submission."""
@@ -272,18 +262,11 @@ def status(
 def export(
     study: Folder,
     to: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="The file to write: .parquet, .csv, .xlsx, .sav or .dta."
-        ),
+        Path, Option(metavar="FILE", help="The file to write: .parquet, .csv, .xlsx, .sav or .dta.")
     ],
-    ages: Annotated[bool, typer.Option("--ages", help="Ages instead of dates of birth.")] = False,
-    long: Annotated[
-        bool, typer.Option("--long", help="One row per recording and biomarker.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file if it exists already.")
-    ] = False,
+    ages: Annotated[bool, Option("--ages", help="Ages instead of dates of birth.")] = False,
+    long: Annotated[bool, Option("--long", help="A row per recording and biomarker.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write the results to a file, with a codebook beside it."""
     from helios_research.study import Study
@@ -298,28 +281,20 @@ def export(
 @app.command()
 def report(
     study: Folder,
-    to: Annotated[
-        Path | None, typer.Option(help="The file to write; by default report.html in the study.")
-    ] = None,
+    to: Annotated[Path | None, Option(help="File to write; else report.html in the study.")] = None,
     by: Annotated[
-        str, typer.Option(help="Columns to compare, tags or not, with commas; by default the tags.")
+        str, Option(help="Columns to compare, tags or not, with commas; by default the tags.")
     ] = "",
-    primary: Annotated[
-        str | None, typer.Option(help="The primary outcome; by default mental_strain.")
-    ] = None,
+    primary: Annotated[str | None, Option(help="The primary outcome, else mental_strain.")] = None,
     family: Annotated[
-        str, typer.Option(help="Biomarkers whose p-values are corrected together, with commas.")
+        str, Option(help="Biomarkers whose p-values are corrected together, with commas.")
     ] = "",
-    reference: Annotated[
-        str | None, typer.Option(help="The level that others are compared with.")
-    ] = None,
-    order: Annotated[
-        str, typer.Option(help="Levels in the order wanted, separated by commas.")
-    ] = "",
-    title: Annotated[str | None, typer.Option(help="The title of the report.")] = None,
+    reference: Annotated[str | None, Option(help="The level to compare others with.")] = None,
+    order: Annotated[str, Option(help="Levels in the order wanted, with commas.")] = "",
+    title: Annotated[str | None, Option(help="The title of the report.")] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--label",
             metavar="LEVEL=TEXT",
             help="The text to show for a level, column or biomarker. Repeatable.",
@@ -327,14 +302,13 @@ def report(
     ] = None,
     expected: Annotated[
         str | None,
-        typer.Option(help="Recordings expected of each participant: a number, or a CSV table."),
+        Option(help="Recordings expected of each participant: a number, or a CSV table."),
     ] = None,
     warned: Annotated[
-        Literal["keep", "drop"], typer.Option(help="What to do with scores that Helios warned of.")
+        Literal["keep", "drop"], Option(help="What to do with scores that Helios warned of.")
     ] = "keep",
     hide_small_cells: Annotated[
-        bool,
-        typer.Option("--hide-small-cells", help="Pool groups of fewer than five participants."),
+        bool, Option("--hide-small-cells", help="Pool groups of fewer than five participants.")
     ] = False,
 ) -> None:
     """Write a report about the results: one HTML file to mail."""
@@ -363,21 +337,16 @@ def report(
 
 @app.command()
 def sandbox(
-    port: Annotated[
-        int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65_535)
-    ] = 8765,
-    rate: Annotated[
-        float | None, typer.Option(help="API requests per second that are accepted.", min=0.01)
-    ] = None,
+    port: Annotated[int, Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 8765,
+    rate: Annotated[float | None, Option(help="Accepted requests per second.", min=0.01)] = None,
     gateway_quota: Annotated[
-        int | None,
-        typer.Option(help="Refuse as an AWS gateway with a quota of so many requests.", min=0),
+        int | None, Option(help="Refuse as an AWS gateway with a quota of so many requests.", min=0)
     ] = None,
-    latency: Annotated[float, typer.Option(help="Least seconds for every answer.", min=0)] = 0.0,
+    latency: Annotated[float, Option(help="Least seconds for every answer.", min=0)] = 0.0,
     processing: Annotated[
-        float, typer.Option(help="Seconds that a run takes, in the median.", min=0)
+        float, Option(help="Seconds that a run takes in the median.", min=0)
     ] = 2.0,
-    log: Annotated[Path | None, typer.Option(help="Write every event to this file.")] = None,
+    log: Annotated[Path | None, Option(help="Write every event to this file.")] = None,
 ) -> None:
     """Run a local stand-in for Helios until you stop it with Ctrl-C."""
     from helios_research.sandbox import SandboxSettings, serve_forever

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from helios_research._util.text import counted
 from helios_research.cli.options import BaseUrl, Folder, Label, Region, app, examples
@@ -21,10 +22,10 @@ key = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def withdraw(
     study: Folder,
     label: Label,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Annotated[bool, Option("--yes", help="Do not ask for confirmation.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="FILE",
             help="Write the model runs to this CSV file too, outside of the study's folder.",
         ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from helios_research._version import __version__
 
@@ -56,24 +57,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
-Label = Annotated[
-    str, typer.Argument(metavar="LABEL", help="The participant's label, as it was sent.")
-]
+Folder = Annotated[Path, Argument(metavar="STUDY", help="The study's folder.")]
+Label = Annotated[str, Argument(metavar="LABEL", help="The participant's label, as it was sent.")]
 NewFolder = Annotated[
-    Path,
-    typer.Option("--study", metavar="FOLDER", help="The study's folder; created if it is missing."),
+    Path, Option("--study", metavar="FOLDER", help="The study's folder; created if it is missing.")
 ]
-DeleteData = Annotated[
-    bool, typer.Option(help="Let Helios delete its data 12 hours after completion.")
-]
-Region = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Region of the API: default, ca or us.")
-]
-BaseUrl = Annotated[str | None, typer.Option(metavar="URL", help="Another address of the API.")]
+DeleteData = Annotated[bool, Option(help="Let Helios delete its data 12 hours after completion.")]
+Region = Annotated[str | None, Option(metavar="NAME", help="Region of the API: default, ca or us.")]
+BaseUrl = Annotated[str | None, Option(metavar="URL", help="Another address of the API.")]
 Price = Annotated[
     float | None,
-    typer.Option(
+    Option(
         metavar="AMOUNT",
         min=0,
         help="What a recording costs by your contract, to estimate the cost of what is left.",
@@ -90,8 +84,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        bool, Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass
@@ -119,34 +112,34 @@ def takes_table(command: Callable[..., None]) -> Callable[..., None]:
 def read_table(
     manifest: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             metavar="MANIFEST",
             help="The table of recordings: CSV, TSV, Excel, OpenDocument, Parquet, SPSS or Stata.",
         ),
     ],
     tags: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="NAMES", help="Columns to send as tags, with commas; others can group as well."
         ),
     ] = "",
     column: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="FIELD=NAME",
             help="The name that a column has in the table, as in user_label=participant. Repeatable.",
         ),
     ] = None,
     value: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="FIELD:CELL=MEANING",
             help="What a value of the table means, as in birth_sex:1=MALE. Repeatable.",
         ),
     ] = None,
     dates: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="FORM",
             help="How dates are written that are not year-month-day: day-first, month-first, excel, or "
             "for one field as in date_of_birth=%d.%m.%Y. Repeatable.",
@@ -154,14 +147,14 @@ def read_table(
     ] = None,
     order: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="NAME=VALUES",
             help="The order of a column's values in results and figures, as in visit=pre,post. Repeatable.",
         ),
     ] = None,
     wide: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="NAMES",
             help="Columns of several recordings in a row, separated by commas and in the order of the "
             "visits; others of each visit as in phq9=phq9_t1,phq9_t2, then recording=… too. Repeatable.",
@@ -169,7 +162,7 @@ def read_table(
     ] = None,
     fill_within: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="user_label[=NAMES]",
             help="Fill a participant's blank date of birth, sex and language, and the columns named, "
             "from the participant's other rows; leave out rows without a recording.",
@@ -177,17 +170,15 @@ def read_table(
     ] = None,
     constant: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="FIELD=VALUE",
             help="The same value for every row, as in language=en-GB. Repeatable.",
         ),
     ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Sheet of an Excel workbook.")
-    ] = None,
+    sheet: Annotated[str | None, Option(metavar="NAME", help="Sheet of an Excel workbook.")] = None,
     root: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="FOLDER",
             help="Folder or URL from which relative paths are taken; by default the table's own folder.",
         ),

@@ -136,13 +136,11 @@ def read(path: Path) -> CohortTables:
 
 
 def _to_table(tables: CohortTables) -> pa.Table:
-    own = pa.Table.from_pandas(tables.frame.add_prefix(_OWN), preserve_index=False)
-    table = own
-    for prefix, frame in ((_FIELD, tables.fields), (_TAG, tables.tag_values)):
-        for name in frame.columns:
-            table = table.append_column(f"{prefix}{name}", pa.array(frame[name], pa.large_string()))
-    table = table.append_column(_ROW, pa.array(tables.row_numbers))
-    table = table.append_column(_ISSUES_KEY, _nested(tables.issues, len(tables.frame)))
+    parts = {_OWN: tables.frame, _FIELD: tables.fields, _TAG: tables.tag_values}
+    columns = [part.add_prefix(prefix) for prefix, part in parts.items()]
+    whole = pd.concat([*columns, tables.row_numbers], axis=1)
+    table = pa.Table.from_pandas(whole, preserve_index=False)
+    table = table.append_column(_ISSUES_KEY, _nested(tables.issues, len(whole)))
     mapping = asdict(tables.mapping)
     described = {
         "version": VERSION,
@@ -154,14 +152,14 @@ def _to_table(tables: CohortTables) -> pa.Table:
         "categories": _categories(tables.frame),
         "findings": tables.issues[tables.issues["position"] == HEADER].to_dict("records"),
     }
-    kept = own.schema.metadata or {}
-    return table.replace_schema_metadata({**kept, _KEY: json.dumps(described).encode()})
+    return table.replace_schema_metadata(
+        {**table.schema.metadata, _KEY: json.dumps(described).encode()}
+    )
 
 
 def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
-    names = table.column_names
-    own = table.select([name for name in names if name.startswith(_OWN)])
-    frame = own.to_pandas().rename(columns=lambda name: name.removeprefix(_OWN))
+    whole = table.drop_columns([_ISSUES_KEY]).to_pandas()
+    frame, texts, tags = (_part(whole, prefix) for prefix in (_OWN, _FIELD, _TAG))
     for name, kept in described["categories"].items():
         frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
     given = {**described, "tags": tuple(described["tags"]), "meanings": described.get("values", {})}
@@ -170,17 +168,21 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
     lacking = {*mapping.columns.values()} - {*frame.columns}
     if lacking:
         raise KeyError(*lacking)
-    index = pd.RangeIndex(table.num_rows)
     return CohortTables(
         source=str(described["source"]),
         mapping=mapping,
-        frame=frame.set_axis(index, axis=0),
-        fields=_texts(table, _FIELD, index)[list(STANDARD_FIELDS)],
-        tag_values=_texts(table, _TAG, index)[list(mapping.tags)],
-        row_numbers=pd.Series(table.column(_ROW).to_numpy(), index=index, name="row"),
+        frame=frame,
+        fields=texts[list(STANDARD_FIELDS)].astype("str"),
+        tag_values=tags[list(mapping.tags)].astype("str"),
+        row_numbers=whole[_ROW],
         header_row=int(described["header_row"]),
         issues=_flat(table.column(_ISSUES_KEY), described["findings"]),
     )
+
+
+def _part(whole: pd.DataFrame, prefix: str) -> pd.DataFrame:
+    names = [name for name in whole.columns if name.startswith(prefix)]
+    return whole[names].rename(columns=lambda name: name.removeprefix(prefix))
 
 
 def _categories(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -224,11 +226,3 @@ def _flat(nested: pa.ChunkedArray, header: list[dict[str, Any]]) -> pd.DataFrame
     counts = lists.value_lengths().to_numpy(zero_copy_only=False)
     frame["position"] = np.repeat(np.arange(len(lists)), counts)
     return typed(pd.concat([pd.DataFrame(header, columns=frame.columns), frame], ignore_index=True))
-
-
-def _texts(table: pa.Table, prefix: str, index: pd.RangeIndex) -> pd.DataFrame:
-    names = [name for name in table.column_names if name.startswith(prefix)]
-    columns = {
-        name.removeprefix(prefix): table.column(name).to_pandas().astype("str") for name in names
-    }
-    return pd.DataFrame(columns, index=index)

@@ -78,16 +78,6 @@ class Cohort:
         **table_options
             The options of `read_cohort`; without ``root``, relative paths are taken from the working
             folder.
-
-        Returns
-        -------
-        Cohort
-            As many rows as the DataFrame, unless ``wide`` or ``fill_within`` is declared.
-
-        Raises
-        ------
-        CohortError
-            The table as a whole cannot be a cohort; problems of rows are in ``issues``.
         """
         return cls(read_cohort(df, **table_options)._tables)
 
@@ -209,17 +199,12 @@ class Cohort:
         return pd.DataFrame({"error_code": codes, "error_reason": text_column(words, codes.index)})
 
     def with_issues(self, extra: pd.DataFrame) -> "Cohort":
-        """Add problems that were found later, as in the audio itself.
+        """Give a new cohort with problems that were found later, as in the audio itself.
 
         Parameters
         ----------
         extra
             A table as of `duplicate_audio_issues`. What this cohort has already is not added twice.
-
-        Returns
-        -------
-        Cohort
-            A new cohort; this one stays as it is.
         """
         found = pd.concat([self._tables.issues, extra], ignore_index=True)
         found = found.drop_duplicates([name for name in found if name != "error_code"])
@@ -227,17 +212,12 @@ class Cohort:
         return Cohort(replace(self._tables, issues=found))
 
     def without(self, gone: NDArray[np.bool_]) -> "Cohort":
-        """Take rows out.
+        """Give a new cohort with only some of the rows, and their issues.
 
         Parameters
         ----------
         gone
             Which rows to take out; shape (rows,).
-
-        Returns
-        -------
-        Cohort
-            A new cohort with the other rows and their issues.
         """
         return Cohort(remove_rows(self._tables, gone))
 

@@ -66,7 +66,7 @@ class Draft:
             given,
             stripped,
             pd.DataFrame(fields),
-            pd.DataFrame(tags, index),
+            pd.DataFrame(tags, index, pd.Index(mapping.tags, dtype="str")),
             Issues([*raw.issues.rows]),
         )
 

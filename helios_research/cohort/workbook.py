@@ -8,8 +8,9 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -72,8 +73,7 @@ class _Formula(str):
 
 def read_workbook(path: Path, sheet: str | None) -> RawTable:
     """Read one sheet of a workbook."""
-    is_xlsx = path.suffix.lower() in XLSX_SUFFIXES
-    sheets, loses_zeros = (_sheets(path), False) if is_xlsx else _sheets_of_others(path)
+    sheets, loses_zeros = _sheets(path)
     name, rows = _choose(path, sheets, sheet)
     source = f"{path.name} (sheet {name!r})"
     number, header = rows[0]
@@ -94,47 +94,40 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     return RawTable(source, frame, cells, numbers, 1, issues)
 
 
-def _sheets(path: Path) -> dict[str, list[Row]]:
-    # Opened here, because openpyxl leaves damaged files open.
-    with path.open("rb") as file:
-        if file.read(len(_OLE_MARK)) == _OLE_MARK:
+def _sheets(path: Path) -> tuple[dict[str, list[Row]], bool]:
+    """Read all sheets, and whether numbers have leading zeros that are not read."""
+    content, read = path.read_bytes(), _other_sheets
+    if path.suffix.lower() in XLSX_SUFFIXES:
+        read = _xlsx_sheets
+        if content.startswith(_OLE_MARK):
             reason = "it is protected by a password, or in the format of Excel 97 to 2003"
             remedy = "Save it as .xlsx without a password, or let an old one's name end in .xls."
             raise UnreadableTableError(path, reason, remedy)
-        try:
-            return _read_sheets(path, file)
-        except UnreadableTableError:
-            raise
-        except Exception as error:  # openpyxl raises many kinds of errors
-            raise _incomplete(path, error) from error
-
-
-def _incomplete(path: Path, error: BaseException) -> UnreadableTableError:
-    reason = f"it is not a complete workbook ({shortened(str(error))})"
-    remedy = "Open it in its program and save it again, without a password."
-    return UnreadableTableError(path, reason, remedy)
-
-
-def _sheets_of_others(path: Path) -> tuple[dict[str, list[Row]], bool]:
-    """Read all sheets, and whether numbers may have leading zeros there that are not read."""
-    calamine = import_extra(path, f"{path.suffix} files", "python_calamine", "spreadsheets")
-    formats = path.read_bytes()
     try:
-        _check_sectors(formats)
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as parts:
-                _check_size(path, parts)
-                places = {"content.xml", "xl/styles.bin"}.intersection(parts.namelist())
-                formats = b"".join(map(parts.read, places))
-        with calamine.load_workbook(path) as workbook:
-            listed = workbook.sheets_metadata
-            names = [one.name for one in listed if one.typ == calamine.SheetTypeEnum.WorkSheet]
-            sheets = {name: workbook.get_sheet_by_name(name) for name in names}
-            found = {name: _rows(path, name, _plain_rows(sheet)) for name, sheet in sheets.items()}
+        return read(path, content)
     except (UnreadableTableError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # damage may end in a panic of Rust, which is no Exception
-        raise _incomplete(path, error) from error
+    # The packages raise many kinds of errors, and calamine's may be a panic of Rust, no Exception.
+    except BaseException as error:
+        reason = f"it is not a complete workbook ({shortened(str(error))})"
+        remedy = "Open it in its program and save it again, without a password."
+        raise UnreadableTableError(path, reason, remedy) from error
+
+
+def _other_sheets(path: Path, content: bytes) -> tuple[dict[str, list[Row]], bool]:
+    calamine = import_extra(path, f"{path.suffix} files", "python_calamine", "spreadsheets")
+    _check_sectors(content)
+    formats = content
+    if zipfile.is_zipfile(BytesIO(content)):
+        with zipfile.ZipFile(BytesIO(content)) as parts:
+            _check_size(path, parts)
+            places = {"content.xml", "xl/styles.bin"}.intersection(parts.namelist())
+            formats = b"".join(map(parts.read, places))
+    with calamine.load_workbook(BytesIO(content)) as workbook:
+        listed = workbook.sheets_metadata
+        names = [one.name for one in listed if one.typ == calamine.SheetTypeEnum.WorkSheet]
+        sheets = {name: workbook.get_sheet_by_name(name) for name in names}
+        found = {name: _rows(path, name, _plain_rows(sheet)) for name, sheet in sheets.items()}
     return found, _LEADING_ZEROS.search(formats) is not None
 
 
@@ -170,20 +163,22 @@ def _check_size(path: Path, parts: zipfile.ZipFile) -> None:
         raise UnreadableTableError(path, reason, _SAVE_AS_CSV)
 
 
-def _read_sheets(path: Path, file: BinaryIO) -> dict[str, list[Row]]:
-    with zipfile.ZipFile(file) as parts:
+def _xlsx_sheets(path: Path, content: bytes) -> tuple[dict[str, list[Row]], bool]:
+    with zipfile.ZipFile(BytesIO(content)) as parts:
         _check_size(path, parts)
         names = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
         has_formulas = any(re.search(b"<f[ >]", parts.read(name)) for name in names)
     with warnings.catch_warnings():
         # It warns of drop-down lists and colours that it does not keep; nor do we.
         warnings.simplefilter("ignore", UserWarning)
-        sheets = _load(path, file, data_only=True)
-        return _with_lost_formulas(path, file, sheets) if has_formulas else sheets
+        sheets = _load(path, content, data_only=True)
+        if has_formulas:
+            sheets = _with_lost_formulas(_load(path, content, data_only=False), sheets)
+    return sheets, False
 
 
-def _load(path: Path, file: BinaryIO, *, data_only: bool) -> dict[str, list[Row]]:
-    workbook = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
+def _load(path: Path, content: bytes, *, data_only: bool) -> dict[str, list[Row]]:
+    workbook = openpyxl.load_workbook(BytesIO(content), read_only=True, data_only=data_only)
     try:
         for sheet in workbook.worksheets:
             # Some programs write a wrong extent into the file, which openpyxl would believe.
@@ -213,10 +208,9 @@ def _rows(path: Path, title: str, lines: Iterable[Iterable[Any]]) -> list[Row]:
 
 
 def _with_lost_formulas(
-    path: Path, file: BinaryIO, sheets: dict[str, list[Row]]
+    written: dict[str, list[Row]], sheets: dict[str, list[Row]]
 ) -> dict[str, list[Row]]:
     """Put the formula itself where its result was never saved, as by programs without Excel."""
-    written = _load(path, file, data_only=False)
     for name, rows in written.items():
         results = dict(sheets[name])
         for number, cells in rows:

@@ -18,14 +18,9 @@ REPORT_FILE = "report.html"
 
 
 def demo_cohort_path() -> Path:
-    """Find the demo cohort: synthesized recordings of invented participants.
+    """Find the folder with ``manifest.csv`` and ``recordings`` of the demo cohort.
 
     It comes with the installed package; in a checkout it is under ``datasets``.
-
-    Returns
-    -------
-    Path
-        The folder with ``manifest.csv`` and ``recordings``.
     """
     here = Path(__file__).resolve()
     installed = here.parent / "cohort"
@@ -34,13 +29,7 @@ def demo_cohort_path() -> Path:
 
 
 def demo_cohort() -> "Cohort":
-    """Read the demo cohort: synthesized recordings of invented participants.
-
-    Returns
-    -------
-    Cohort
-        The recordings, with the tags ``arm`` and ``visit``.
-    """
+    """Read the demo cohort: synthesized recordings of invented participants, with two tags."""
     from helios_research.cohort import read_cohort
 
     return read_cohort(demo_cohort_path() / "manifest.csv", tags=TAGS)
