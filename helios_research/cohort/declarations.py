@@ -117,17 +117,14 @@ def _read_dates(cells: Sequence[str], field: str, form: str) -> dict[str, str]:
     """Read the cells that have a form."""
     if form in FORMS:
         read_one = _counted if form in _ORIGINS else _in_order
-        found = {cell: read_one(cell, form) for cell in cells}
-        read = {cell: text for cell, text in found.items() if text}
+        texts: Sequence[str | None] = [read_one(cell, form) for cell in cells]
     else:
         moments = pd.to_datetime(pd.Series(cells, dtype="str"), format=form, errors="coerce")
         if "%y" in form:
             # strptime reads 68 as 2068.
             moments = moments.mask(moments > latest_now(), moments - pd.DateOffset(years=100))
-        texts = as_text(moments, as_dates="%H" not in form and "%I" not in form)
-        read = {
-            cell: text for cell, text in zip(cells, texts, strict=True) if isinstance(text, str)
-        }
+        texts = as_text(moments, as_dates="%H" not in form and "%I" not in form).tolist()
+    read = {cell: text for cell, text in zip(cells, texts, strict=True) if isinstance(text, str)}
     if field == "date_of_birth":
         return {cell: _MIDNIGHT.sub("", text) for cell, text in read.items()}
     return read

@@ -22,9 +22,10 @@ from helios_research.cohort.issues import Issues, Problem, code_of
 from helios_research.cohort.storage import CohortTables
 from helios_research.columns import RECORDING_ID, Severity
 
-_CLOUD = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "s3", "s3a"}
-_SERVER = {"ftp", "hdfs", "http", "https", "sftp", "smb", "ssh"}
-SCHEMES = frozenset({*_CLOUD, *_SERVER, "file", "memory"})
+SCHEMES = frozenset(
+    {*("abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "s3", "s3a", "file", "memory")}
+    | {*("ftp", "hdfs", "http", "https", "sftp", "smb", "ssh")}
+)
 """Kinds of URL that recordings may have; fsspec reads them with the researcher's credentials."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # A drive or a share of Windows, elsewhere than on Windows, behind the folder of relative paths.
@@ -50,7 +51,7 @@ def resolve(cell: str, root: str) -> str:
     """Make a path or URL of the table absolute."""
     url = _SCHEME.match(cell) if "://" in cell else None
     if url is not None:
-        return _local_path(cell) if url[1].lower() == "file" else cell
+        return url2pathname(urlsplit(cell).path) if url[1].lower() == "file" else cell
     if "://" in root:
         return f"{root.rstrip('/')}/{cell}"
     return os.path.normpath(os.path.join(root, cell))  # noqa: PTH118  # pathlib takes 10 times as long for 100,000 rows
@@ -58,11 +59,8 @@ def resolve(cell: str, root: str) -> str:
 
 def resolve_root(root: str | os.PathLike[str] | None, default: Path) -> str:
     """Make a root absolute."""
-    text = os.fspath(default if root is None else root)
-    url = _SCHEME.match(text)
-    if url is None:
-        return str(Path(text).expanduser().absolute())
-    return _local_path(text) if url[1].lower() == "file" else text
+    text = os.path.expanduser(default if root is None else root)  # noqa: PTH111  # may be a URL
+    return resolve(text, str(Path.cwd()))
 
 
 def look(location: str, column: str = "recording") -> tuple[str, Problem | None]:
@@ -194,10 +192,6 @@ def _unknown_scheme(scheme: str) -> Problem:
     )
 
 
-def _local_path(url: str) -> str:
-    return url2pathname(urlsplit(url).path)
-
-
 def unique_ids(given: "pd.Series[str]", recordings: "pd.Series[str]") -> "pd.Series[str]":
     """Give every row a different key."""
     wanted = given.fillna(recordings).fillna("row").tolist()
@@ -233,23 +227,18 @@ def check_shared_audio(
     groups = _groups(identities)
     for members, differing in zip(groups, _differing(groups, tables.sent), strict=True):
         same = f"The same audio is in rows {listed_rows(rows[members].tolist())} with"
-        concerned, problem = (
-            members,
-            Problem(
-                f"{same} different {', '.join(differing)}.",
-                "Find out whose recording it is, and remove the other rows.",
-            ),
+        concerned = members if differing else members[1:]
+        repeats[concerned] = not differing
+        problem = Problem(
+            f"{same} different {', '.join(differing)}.",
+            "Find out whose recording it is, and remove the other rows.",
         )
         if not differing:
-            concerned, problem = (
-                members[1:],
-                Problem(
-                    f"{same} the same metadata.",
-                    "No change is needed: the rows share one run. Remove rows that are there by mistake.",
-                    Severity.WARNING,
-                ),
+            problem = Problem(
+                f"{same} the same metadata.",
+                "No change is needed: the rows share one run. Remove rows that are there by mistake.",
+                Severity.WARNING,
             )
-            repeats[concerned] = True
         issues.add(concerned, column, values[concerned], problem, codes.DUPLICATE_AUDIO)
     return issues, pd.Series(repeats, index=identities.index, dtype=bool)
 

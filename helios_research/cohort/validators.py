@@ -1,7 +1,7 @@
 """What is wrong with one value."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -32,21 +32,17 @@ _ZONED_TIME = re.compile(rf"{_LOCAL_TIME.pattern} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}
 _DATE_REMEDY = "Write year-month-day, as in 1985-03-31 for 31 March 1985."
 _TIME_REMEDY = "Write it as in 2026-03-31T07:45:00."
 # Shapes of what identifies a person; guesses, so they only warn.
-_IDENTIFIERS = (
-    (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "an e-mail address"),
-    (
-        re.compile(r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])"),
-        "a 10-digit patient number",
-    ),
-    (re.compile(r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])"), "a social security number"),
-    (re.compile(r"\+[0-9][0-9 ()./-]{7,}"), "a telephone number"),
-)
+_IDENTIFIERS = {
+    r"[^@\s]+@[^@\s]+\.[^@\s]+": "an e-mail address",
+    r"(?<![0-9])(?<![0-9][ -])[0-9](?:[ -]?[0-9]){9}(?![ -]?[0-9])": "a 10-digit patient number",
+    r"(?<![0-9])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9])": "a social security number",
+    r"\+[0-9][0-9 ()./-]{7,}": "a telephone number",
+}
 # In a tag, a date may be that of the visit, and two words the arm of the study.
-_IN_LABEL = (
-    *_IDENTIFIERS,
-    (re.compile(r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])"), "a date of birth"),
-    (re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+"), "a person's name"),
-)
+_IN_LABEL = _IDENTIFIERS | {
+    r"(?<![0-9])(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![0-9])": "a date of birth",
+    r"[^\W\d_a-z][^\W\d_A-Z]+,? [^\W\d_a-z][^\W\d_A-Z]+": "a person's name",
+}
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ufffd]")
 _NOT_TEXT_IN_TAG = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
@@ -167,8 +163,8 @@ _UNTEXT = Problem(
 )
 
 
-def _personal(shapes: Iterable[tuple[re.Pattern[str], str]], value: str) -> Problem | None:
-    for shape, what in shapes:
+def _personal(shapes: Mapping[re.Pattern[str], str], value: str) -> Problem | None:
+    for shape, what in shapes.items():
         if not value.isalpha() and shape.search(value):
             return Problem(
                 f"This looks like {what}, and it would be sent.",
@@ -178,8 +174,10 @@ def _personal(shapes: Iterable[tuple[re.Pattern[str], str]], value: str) -> Prob
     return None
 
 
-personal_label = partial(_personal, _IN_LABEL)
-personal_tag = partial(_personal, _IDENTIFIERS)
+personal_label, personal_tag = (
+    partial(_personal, {re.compile(shape): what for shape, what in shapes.items()})
+    for shapes in (_IN_LABEL, _IDENTIFIERS)
+)
 """Check whether a value could identify a person."""
 
 
