@@ -312,12 +312,11 @@ def report(
     ] = False,
 ) -> None:
     """Write a report about the results: one HTML file to mail."""
-    from helios_research.study import Study
+    from helios_research.study import REPORT_FILE, Study
 
-    target = to or study / "report.html"
     with logged_to_stderr("helios_research.report"):
         written = Study(study).report(
-            target,
+            to or study / REPORT_FILE,
             by=listed(by),
             primary=primary,
             family=listed(family),

@@ -119,9 +119,7 @@ def read_table(
     ],
     tags: Annotated[
         str,
-        Option(
-            metavar="NAMES", help="Columns to send as tags, with commas; others can group as well."
-        ),
+        Option(metavar="NAMES", help="Columns to send as tags, with commas; others group, too."),
     ] = "",
     column: Annotated[
         list[str] | None,
@@ -180,7 +178,7 @@ def read_table(
         str | None,
         Option(
             metavar="FOLDER",
-            help="Folder or URL from which relative paths are taken; by default the table's own folder.",
+            help="Folder or URL of relative paths; by default the table's own folder.",
         ),
     ] = None,
 ) -> "Cohort":

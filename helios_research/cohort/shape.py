@@ -128,16 +128,12 @@ def _check_wide(raw: RawTable, mapping: ColumnMapping) -> None:
     lengths = {len(columns) for columns in mapping.wide.values()}
     lacking = [name for name in names if name not in raw.cells]
     made = sorted({LEVEL, *mapping.wide} & {*raw.cells.columns} - {*names})
+    is_unclear = "recording" not in mapping.wide or "recording" in mapping.columns
+    is_uneven = len(lengths) > 1 or len({*names}) < len(names) or min(lengths) < 2
     for is_wrong, what in (
-        (
-            "recording" not in mapping.wide or "recording" in mapping.columns,
-            "wide= has to name the columns of 'recording', and columns= none",
-        ),
+        (is_unclear, "wide= has to name the columns of 'recording', and columns= none"),
         (lacking, f"wide= names {lacking}, which the table does not have"),
-        (
-            len(lengths) > 1 or len({*names}) < len(names) or min(lengths) < 2,
-            "wide= has to name two or more different columns, as many for each field",
-        ),
+        (is_uneven, "wide= has to name two or more different columns, as many for each field"),
         (made, f"wide= makes columns that are there already, {made}: rename them"),
     ):
         if is_wrong:
@@ -146,9 +142,9 @@ def _check_wide(raw: RawTable, mapping: ColumnMapping) -> None:
 
 def _in_turn(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[Any]":
     """Put columns into one, row by row."""
-    order = np.arange(len(names) * len(frame)).reshape(len(names), -1).T.ravel()
-    whole = pd.concat([frame[name] for name in names], ignore_index=True)
-    return whole.iloc[order].reset_index(drop=True)
+    whole: pd.Series[Any] = pd.concat([frame[name] for name in names])
+    in_turn: pd.Series[Any] = whole.sort_index(kind="stable").reset_index(drop=True)
+    return in_turn
 
 
 def level_names(names: Sequence[str]) -> list[str]:

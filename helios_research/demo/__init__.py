@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 TAGS = ("arm", "visit")
 FIGURE_FILE = "scores_by_arm.png"
-REPORT_FILE = "report.html"
 
 
 def demo_cohort_path() -> Path:
@@ -39,7 +38,7 @@ def run_demo(folder: Path) -> tuple["pd.DataFrame", dict[str, Path]]:
     """Submit the demo cohort to a sandbox; give the results and the files, by what they are."""
     from helios_research import plots
     from helios_research.sandbox import Sandbox, SandboxSettings
-    from helios_research.study import Study
+    from helios_research.study import REPORT_FILE, Study
     from helios_research.withdrawal import RESULTS_FILE
 
     _clear(folder)
@@ -62,6 +61,7 @@ def run_demo(folder: Path) -> tuple["pd.DataFrame", dict[str, Path]]:
 
 def _clear(folder: Path) -> None:
     """Remove what an earlier demo has written, and nothing else."""
+    from helios_research.study import REPORT_FILE
     from helios_research.withdrawal import COHORT_FILE, RESULTS_FILE
 
     if not folder.exists() or not any(folder.iterdir()):
