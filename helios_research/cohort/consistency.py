@@ -102,9 +102,10 @@ def check_people(tables: CohortTables, good: pd.DataFrame, issues: Issues) -> No
         usable = fields.loc[is_usable, ["user_label", field]]
         first = usable.drop_duplicates().join(tables.row_numbers)
         contested = first[first["user_label"].duplicated(keep=False)]
-        held = contested.groupby("user_label")[[field, "row"]].agg(list).itertuples()
+        held = contested.groupby("user_label")[[field, "row"]].agg(list)
         problem_of = {
-            label: _conflict(field, [*zip(*facts, strict=True)]) for label, *facts in held
+            label: _conflict(field, [*zip(*facts, strict=True)])
+            for label, *facts in held.itertuples()
         }
         found = usable["user_label"].map(problem_of).dropna()
         values = usable[field][found.index]
@@ -146,12 +147,9 @@ def _check_numbering(tables: CohortTables, good: pd.DataFrame, issues: Issues) -
         both = ' + "-" + '.join(f'df[{literal(name)}].astype("str")' for name in (column, label))
         remedy = "If these are different people, make one label of both, where df is the table: "
         remedy += f"df[{literal(label)}] = {both}."
-    problem = Problem(
-        f"Rows with this label have different dates of birth or sexes, {what}", remedy
-    )
-    labels = tables.fields["user_label"]
-    found = labels[labels.isin(mixed)]
-    issues.add(found.index, label, found, problem, "INVALID_USER_LABEL")
+    what = f"Rows with this label have different dates of birth or sexes, {what}"
+    found = tables.fields["user_label"][lambda labels: labels.isin(mixed)]
+    issues.add(found.index, label, found, Problem(what, remedy), code_of("user_label"))
     return mixed
 
 

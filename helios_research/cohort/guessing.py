@@ -8,7 +8,7 @@ and ``gender`` is not the sex at birth.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from helios_research.columns import STANDARD_FIELDS
@@ -145,11 +145,8 @@ def _closest(name: str) -> tuple[str, float]:
         return _FIELD_OF[plain], 0.5 if plain in _LAST_RESORT else 1.0
     # Short names are close to anything: `dog` to `dob`.
     known = [other for other in _FIELD_OF if len(other) >= 6 and len(plain) >= 6]
-    closeness = {other: SequenceMatcher(None, plain, other).ratio() for other in known}
-    best = max(closeness, key=closeness.__getitem__, default="")
-    if not best or closeness[best] < _CLOSE_ENOUGH:
-        return "", 0.0
-    return _FIELD_OF[best], closeness[best]
+    close = get_close_matches(plain, known, n=1, cutoff=_CLOSE_ENOUGH)
+    return (_FIELD_OF[close[0]], _CLOSE_ENOUGH) if close else ("", 0.0)
 
 
 def _plain(name: str) -> str:
