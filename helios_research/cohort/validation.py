@@ -56,9 +56,8 @@ class Draft:
         given = pd.DataFrame({name: _given(raw.cells, mapping, name) for name in names}, index)
         stripped = pd.DataFrame({name: stripped_text(given[name]) for name in names}, index)
         fields = {name: mapping.read(stripped[name], name) for name in names}
-        places = [
-            place if pd.isna(place) else resolve(place, root) for place in stripped["recording"]
-        ]
+        recordings = stripped["recording"].tolist()
+        places = [resolve(cell, root) if isinstance(cell, str) else None for cell in recordings]
         fields["recording"] = pd.Series(places, index, dtype="str")
         tags = {name: stripped_text(as_text(raw.cells[name])) for name in mapping.tags}
         return cls(
@@ -232,15 +231,16 @@ def _check_order(draft: Draft) -> None:
 def _check_privacy(draft: Draft) -> None:
     """Warn of labels that identify the participant, as by the participant's own date of birth."""
     draft.check("user_label", personal_label)
-    both = (draft.fields[name].fillna("") for name in ("user_label", "date_of_birth"))
-    people = [*zip(*both, strict=True)]
-    is_revealed = {person: _contains_date(*person) for person in {*people}}
+    both = draft.fields[["user_label", "date_of_birth"]]
+    people = both.dropna().drop_duplicates().itertuples(index=False, name=None)
+    revealing = [person for person in people if _contains_date(*person)]
     problem = Problem(
         "The label contains the date of birth, and it would be sent.",
         "Use a pseudonym that cannot be traced to the person.",
         Severity.WARNING,
     )
-    draft.note("user_label", [is_revealed[person] for person in people], problem)
+    if revealing:
+        draft.note("user_label", pd.MultiIndex.from_frame(both).isin(revealing), problem)
 
 
 def _contains_date(label: str, date_of_birth: str) -> bool:
