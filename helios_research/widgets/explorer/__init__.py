@@ -166,7 +166,9 @@ class Explorer(Panel):
         )
         self._head.add_class("helios-in-view")
         self._problems = Clickable(
-            guard, reason=lambda place: self._toggle_reason(int(place)), pane=self._open
+            guard,
+            reason=lambda place: self._toggle([self._reasons[int(place)].condition]),
+            pane=self._open,
         )
         self._tips = {reason.words: reason.tip for reason in self._reasons}
         self._filters = FilterPanel(state, guard, self._set_filter)
@@ -213,12 +215,8 @@ class Explorer(Panel):
 
     def _drop(self, place: str) -> None:
         state = self._current()
-        columns = list(state.filters)
-        kept = columns[: int(place)] + columns[int(place) + 1 :] if place else []
-        self._change_state(replace(state, filters={name: state.filters[name] for name in kept}))
-
-    def _toggle_reason(self, place: int) -> None:
-        self._toggle([self._reasons[place].condition])
+        kept = [each for here, each in enumerate(state.filters.items()) if str(here) != place]
+        self._change_state(replace(state, filters=dict(kept) if place else {}))
 
     def _look_at(self, x: float, y: float) -> None:
         """Open the recording that was clicked in the figure, or filter to a bar or level."""
@@ -226,7 +224,7 @@ class Explorer(Panel):
         if figure is None or state.kept is not None:
             return
         rows, columns = found_at(state.view, state.drawn, figure, x, y)
-        if columns:
+        if len(rows) and columns:
             self._toggle(state.shared(rows, columns))
         elif len(rows):
             self._choose(int(rows[0]))

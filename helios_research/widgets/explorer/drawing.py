@@ -43,22 +43,17 @@ def reasons_of(source: ResultsSource) -> Sequence[Reason]:
     lost = table["outcome"] != Outcome.SCORED.value
     found: list[tuple[Condition, str, str]] = []
     if "error_code" in table.columns:
-        codes = count_reasons(table["error_code"].astype("str").dropna())
-        found += [
-            (OneOf("error_code", (code,)), short_name(code), f"{code}: {explain(code).meaning}")
-            for code in codes
-        ]
+        for code in count_reasons(table["error_code"].astype("str").dropna()):
+            tip = f"{code}: {explain(code).meaning}"
+            found.append((OneOf("error_code", (code,)), short_name(code), tip))
         lost &= table["error_code"].isna()
     for name in count_reasons(table["outcome"].astype("str")[lost]):
-        tip = str(OUTCOME_LABELS.get(name, name))
-        found.append((OneOf("outcome", (name,)), name, f"{name}: {tip}"))
-    found = found[:_MOST_REASONS]
-    main = source.biomarkers[0]
+        tip = f"{name}: {OUTCOME_LABELS.get(name, name)}"
+        found.append((OneOf("outcome", (name,)), name, tip))
+    found, main = found[:_MOST_REASONS], source.biomarkers[0]
     if table[main].isna().any():
-        words = f"no {label_of(main)}"
-        found.append(
-            (OneOf(main, (None,)), words, f"Recordings without a score of {label_of(main)}")
-        )
+        tip = f"Recordings without a score of {label_of(main)}"
+        found.append((OneOf(main, (None,)), f"no {label_of(main)}", tip))
     if has_warning(table).any():
         found.append((HasWarning(), "with a warning", "Scores that came with a warning"))
     return [

@@ -34,7 +34,7 @@ from helios_research.plots.canvas import (
     to_png,
 )
 from helios_research.plots.over_time import by_hours, by_level, by_time
-from helios_research.plots.rows import lay_out_rows, select_ended
+from helios_research.plots.rows import RowLayout, lay_out_rows, select_ended
 from helios_research.plots.trends import BinnedAxis
 from helios_research.widgets.base import Clickable, Guard, markup
 from helios_research.widgets.explorer.source import label_of
@@ -238,15 +238,8 @@ def found_at(view: FigureView, drawn: pd.DataFrame, figure: Figure, x: float, y:
 
 
 def _in_rows(view: FigureView, drawn: pd.DataFrame, ax: Axes, panel: int, spot: Floats) -> Found:
-    hue = view.colour if view.kind.has_scores else None
-    if view.kind.has_scores:
-        found = select(drawn, view.biomarkers, [view.tag, hue])
-        found = keep_levels(found, view.tag, within=hue)
-    else:
-        found = select_ended(drawn, view.tag)
-    rows, shown = found.rows(), np.flatnonzero(found.shown)
-    layout = lay_out_rows(rows, view.tag, hue, None)
-    height = ax.transData.inverted().transform(spot)[1]
+    found, layout = _rows(view, drawn)
+    shown, height = np.flatnonzero(found.shown), ax.transData.inverted().transform(spot)[1]
     place = int(np.searchsorted(layout.places + 0.5, height))
     if height < 0 or place == len(layout.rows):
         return NOTHING
@@ -254,19 +247,29 @@ def _in_rows(view: FigureView, drawn: pd.DataFrame, ax: Axes, panel: int, spot: 
         # A header, above the rows of its level.
         levels = np.array([row.level for row in layout.rows])
         return Found(shown[(levels == levels[place])[layout.codes]], (view.tag,))
-    here, columns = layout.codes == place, tuple(dict.fromkeys(filter(None, (view.tag, hue))))
-    if view.kind.has_scores:
-        biomarker = view.biomarkers[panel]
-        scores = rows.scores[biomarker]
-        part = _part_at(ax, spot)
-        if part is not None:
-            here &= _is_at(scores, part)
-            columns += (biomarker,)
-        elif not same_people(rows.people, layout):
-            near = _nearest(ax, spot, scores, point_heights(layout))
-            if near is not None:
-                return Found(shown[[near]])
+    here = layout.codes == place
+    if not view.kind.has_scores:
+        return Found(shown[here], (view.tag,))
+    columns = tuple(dict.fromkeys(filter(None, (view.tag, view.colour))))
+    biomarker, part = view.biomarkers[panel], _part_at(ax, spot)
+    scores = found.results.scores[biomarker][shown]
+    if part is not None:
+        return Found(shown[here & _is_at(scores, part)], (*columns, biomarker))
+    if not same_people(found.results.people[shown], layout):
+        near = _nearest(ax, spot, scores, point_heights(layout))
+        if near is not None:
+            return Found(shown[[near]])
     return Found(shown[here], columns)
+
+
+def _rows(view: FigureView, drawn: pd.DataFrame) -> tuple[Selection, RowLayout]:
+    """Lay out the rows as the figure has them."""
+    if not view.kind.has_scores:
+        ended = select_ended(drawn, view.tag)
+        return ended, lay_out_rows(ended.rows(), view.tag, None, None)
+    scored = select(drawn, view.biomarkers, [view.tag, view.colour])
+    kept = keep_levels(scored, view.tag, within=view.colour)
+    return kept, lay_out_rows(kept.rows(), view.tag, view.colour, None)
 
 
 def _along(view: FigureView, drawn: pd.DataFrame, ax: Axes, panel: int, spot: Floats) -> Found:
