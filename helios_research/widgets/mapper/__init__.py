@@ -265,7 +265,10 @@ class CohortMapper(Panel):
             reason = escape(row.rejection.error_reason)
             return f'<p class="helios-status helios-failed">Not sent. {reason}</p>'
         record = {} if row.request is None else row.request.to_record()
-        pairs = pd.DataFrame(_pairs(record), columns=["Field", "Value"])
+        tags = {tag["name"]: tag["value"] for tag in record.get("tags", ())}
+        # As user.birthSex, tags.arm.
+        pairs = pd.json_normalize({**record, "tags": tags}).astype("str").T.reset_index()
+        pairs.columns = pd.Index(["Field", "Value"])
         staying = ", ".join(self.mapping.staying(self._cells.columns)) or "none"
         return (
             '<p class="helios-status">This and the recording would be sent.</p>'
@@ -295,13 +298,3 @@ def _read(table: Any, sheet: str | None, given: ColumnMapping) -> RawTable:
 
 def _heading(text: str) -> Any:
     return markup(f'<h2 class="helios-heading">{escape(text)}</h2>')
-
-
-def _pairs(request: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Write a request's JSON as pairs: ``user.birthSex``, ``tags.arm``."""
-    tags = {tag["name"]: tag["value"] for tag in request.get("tags", ())}
-    return [
-        (f"{name}.{inner}" if inner else name, str(part))
-        for name, value in {**request, "tags": tags}.items()
-        for inner, part in (value if isinstance(value, Mapping) else {"": value}).items()
-    ]
