@@ -1,6 +1,5 @@
 """Map the columns of a table to the fields of a cohort, and see its issues at once."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from os import PathLike, fspath
