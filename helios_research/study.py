@@ -27,18 +27,8 @@ from helios_research.preflight_checks.rules import Thresholds
 from helios_research.preflight_checks.table import expected_requests, expected_time_s
 from helios_research.preflight_checks.table import preflight as check_recordings
 from helios_research.results import export
-from helios_research.results.table import (
-    Snapshot,
-    check_ending,
-    invitations_in,
-    write_invitations,
-)
-from helios_research.state.loader import (
-    LedgerCache,
-    PreflightSettings,
-    StatusLoader,
-    seen_at,
-)
+from helios_research.results.table import Snapshot, check_ending, invitations_in, write_invitations
+from helios_research.state.loader import LedgerCache, PreflightSettings, StatusLoader, seen_at
 from helios_research.state.rows import Row, VerdictTable, remember_verdicts, rows_of
 from helios_research.state.status import Progress
 from helios_research.submission import MOST_UPLOADS, Clock, SubmitOptions

@@ -9,11 +9,4 @@ from helios_research.cohort.table import (
     read_cohort,
 )
 
-__all__ = [
-    "Cohort",
-    "CohortIssues",
-    "Table",
-    "cohort_of",
-    "duplicate_audio_issues",
-    "read_cohort",
-]
+__all__ = ["Cohort", "CohortIssues", "Table", "cohort_of", "duplicate_audio_issues", "read_cohort"]

@@ -51,9 +51,7 @@ _LIKE_ISO = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}(?![0-9/.-])")
 _MIDNIGHT = re.compile(r"[T ]00:00(:00(\.0+)?)?$")
 
 
-def clean_values(
-    given: Mapping[str, Mapping[Any, Any]] | None,
-) -> dict[str, dict[str, str]]:
+def clean_values(given: Mapping[str, Mapping[Any, Any]] | None) -> dict[str, dict[str, str]]:
     """Take declared values as they come; a meaning of None or "" is a blank cell."""
     clean = {
         field: {_clean(code): _clean(meaning) for code, meaning in meanings.items()}

@@ -16,11 +16,7 @@ from helios_research.cohort.issues import HEADER, Issues, Problem
 from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping
 from helios_research.cohort.recordings import listed_rows
 from helios_research.cohort.validation import Draft
-from helios_research.columns import (
-    BIRTH_SEX_SPELLINGS,
-    RECORDING_ID,
-    REQUIRED_FIELDS,
-)
+from helios_research.columns import BIRTH_SEX_SPELLINGS, RECORDING_ID, REQUIRED_FIELDS
 from helios_research.errors import ColumnsError
 
 LEVEL = "visit"

@@ -158,8 +158,7 @@ _NOT_CALCULATED = Problem(
     "Correct its formula there, or write the value itself.",
 )
 _UNTEXT = Problem(
-    "It contains characters that are not text.",
-    "Type the cell again, or save the table in UTF-8.",
+    "It contains characters that are not text.", "Type the cell again, or save the table in UTF-8."
 )
 
 
