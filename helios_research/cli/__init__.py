@@ -41,11 +41,14 @@ def main() -> NoReturn:
 
 
 def _fail(reason: str) -> NoReturn:
-    word = painted("Error:", Colour.RED, has_colours=has_colours(sys.stderr))
-    typer.echo(f"{word} {in_shell_words(reason)}", err=True)
+    _say("Error:", Colour.RED, reason)
     sys.exit(COULD_NOT_RUN)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    word = painted("Warning:", Colour.YELLOW, has_colours=has_colours(sys.stderr))
-    typer.echo(f"{word} {in_shell_words(str(message))}", err=True)
+    _say("Warning:", Colour.YELLOW, str(message))
+
+
+def _say(word: str, colour: Colour, text: str) -> None:
+    word = painted(word, colour, has_colours=has_colours(sys.stderr))
+    typer.echo(f"{word} {in_shell_words(text)}", err=True)

@@ -128,8 +128,7 @@ def _read_parquet(path: Path) -> RawTable:
 def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     """Read a CSV or TSV file."""
     content = path.read_bytes()
-    encoding = _find_encoding(path, content)
-    text = content.decode(encoding)
+    encoding, text = _decoded(path, content)
     if encoding == _WINDOWS_ENCODING and "\0" in text:
         raise UnreadableTableError(path, "it is not a text file", "Choose the table itself.")
     delimiter, text = _find_delimiter(text, {*STANDARD_FIELDS, *expected})
@@ -145,19 +144,16 @@ def read_delimited(path: Path, expected: Iterable[str]) -> RawTable:
     return RawTable(path.name, frame, frame, rows, 1, issues)
 
 
-def _find_encoding(path: Path, content: bytes) -> str:
-    """Find out how a text file is encoded."""
+def _decoded(path: Path, content: bytes) -> tuple[str, str]:
+    """Find out how a text file is encoded, and read it."""
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     candidates = [marked] if marked else ["utf-8", _WINDOWS_ENCODING]
     if not marked and content[:2000].count(0) * 3 > len(content[:2000]):
         # Text without accents in UTF-16 is half NULs; which half shows the byte order.
         candidates = ["utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"]
     for encoding in candidates:
-        try:
-            content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
+        with suppress(UnicodeDecodeError):
+            return encoding, content.decode(encoding)
     tried = " nor ".join(candidates)
     raise UnreadableTableError(path, f"its text is not encoded as {tried}", _SAVE_AS_UTF8)
 
