@@ -97,12 +97,12 @@ def _levels_with(levels: Levels, wanted: pd.DataFrame, expected: Expected) -> li
     known = [label for label in levels.labels if label != NOT_GIVEN]
     if not isinstance(expected, pd.DataFrame):
         return [*known, *(f"no. {place + 1}" for place in range(len(known), expected or 0))]
-    new = [label for label in wanted["level"].unique() if label not in known]
-    if not new or levels.ordered_by == "its categories":
-        return [*known, *new]
-    both = pd.Series([*known, *new])
-    nowhere = np.full(len(both), np.nan)
-    return list(levels_of(both, np.zeros(len(both), dtype=np.intp), lambda: nowhere).labels)
+    every = list(dict.fromkeys([*known, *wanted["level"]]))
+    if len(every) == len(known) or levels.ordered_by == "its categories":
+        return every
+    nowhere = np.full(len(every), np.nan)
+    people = np.zeros(len(every), dtype=np.intp)
+    return list(levels_of(pd.Series(every), people, lambda: nowhere).labels)
 
 
 def _presence(rows: pd.DataFrame, n_people: int, levels: list[str]) -> Flags:

@@ -230,9 +230,8 @@ def _with_expected(rows: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
 
 def _demographics(prepared: PreparedResults) -> pd.DataFrame:
     """Give the age and sex of each participant."""
-    facts = pd.DataFrame({"person": prepared.people, "age": ages(prepared), "sex": None})
-    if "birth_sex" in prepared.frame.columns:
-        facts["sex"] = canonical_sex(prepared.frame["birth_sex"])
+    sex = canonical_sex(column_of(prepared.frame, "birth_sex"))
+    facts = pd.DataFrame({"person": prepared.people, "age": ages(prepared), "sex": sex})
     return facts.groupby("person").agg({"age": "min", "sex": "first"})
 
 

@@ -60,6 +60,11 @@ class PreparedResults:
         return [marker.name for marker in self.biomarkers]
 
     @property
+    def continuous(self) -> list[str]:
+        """The columns of those that are not ordinal."""
+        return [marker.name for marker in self.biomarkers if not marker.bucketed]
+
+    @property
     def n_people(self) -> int:
         """How many participants there are."""
         return int(self.people.max(initial=-1)) + 1

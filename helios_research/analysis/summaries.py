@@ -6,14 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helios_research.analysis import intervals
 from helios_research.analysis.comparisons import marker_cells
-from helios_research.analysis.intervals import (
-    check_confidence,
-    mean_interval,
-    part_note,
-    share_interval,
-    with_ends,
-)
 from helios_research.analysis.levels import MOST_LEVELS
 from helios_research.analysis.prepared import (
     Codes,
@@ -87,7 +81,7 @@ def summarize_by_tag(  # noqa: PLR0913 - each is a setting
     >>> summary.query("biomarker == 'mental_strain'")["level"].tolist()
     ['night_shift', 'day_shift']
     """
-    check_confidence(confidence)
+    intervals.check_confidence(confidence)
     prepared = prepare(results, [tag, by], biomarkers=biomarkers, order=order, warned=warned)
     groups, codes = _group(prepared, tag, by)
     groups["participants"] = prepared.people_at(codes, len(groups))
@@ -139,7 +133,7 @@ def _means(cells: pd.DataFrame, n_groups: int, confidence: float) -> pd.DataFram
     columns |= {name: own.quantile(at) for name, at in (("q1", 0.25), ("q3", 0.75))}
     rows = pd.DataFrame(columns).reindex(range(n_groups))
     n = own.size().reindex(range(n_groups), fill_value=0)
-    low, high = mean_interval(rows["mean"], rows["sd"], n, confidence)
+    low, high = intervals.mean_interval(rows["mean"], rows["sd"], n, confidence)
     return rows.assign(mean_low=low, mean_high=high)
 
 
@@ -153,8 +147,10 @@ def _shares(cells: pd.DataFrame, n_groups: int, confidence: float) -> pd.DataFra
     with np.errstate(divide="ignore"):
         # So many recordings of equal weight would tell as much, were all independent (Kish 1965).
         most = n**2 / inverse.to_numpy(np.float64)[:, None]
-        low, high = share_interval(share, variance / n, n, confidence, most)
-    columns = with_ends("proportion", *(numbers.ravel() for numbers in (share, low, high)))
+        low, high = intervals.share_interval(share, variance / n, n, confidence, most)
+    columns = intervals.with_ends(
+        "proportion", *(numbers.ravel() for numbers in (share, low, high))
+    )
     columns["score"] = np.tile(BUCKET_LEVELS, n_groups)
     return pd.DataFrame(columns, index=np.repeat(np.arange(n_groups), len(BUCKET_LEVELS)))
 
@@ -169,7 +165,7 @@ def _counts(scores: Floats, groups: Codes, cells: pd.DataFrame, n_groups: int) -
         "scored": scored,
         "missing": recordings - scored,
         "participants_scored": people,
-        "note": list(map(part_note, people, of_one / np.maximum(scored, 1))),
+        "note": list(map(intervals.part_note, people, of_one / np.maximum(scored, 1))),
     }
 
 

@@ -45,14 +45,9 @@ class _TagFigure:
     style: Style
 
     @property
-    def continuous(self) -> int:
-        """How many biomarkers are drawn as points."""
-        return sum(not marker.bucketed for marker in self.results.biomarkers)
-
-    @property
     def most_points(self) -> int:
         """How many points there may be in a panel."""
-        return marks.MOST_POINTS // max(1, self.continuous) // (2 if self.same else 1)
+        return marks.MOST_POINTS // max(1, len(self.results.continuous)) // (2 if self.same else 1)
 
 
 def scores_by_tag(  # noqa: PLR0913 - each is a setting
@@ -192,9 +187,9 @@ def _how_to_read(drawn: _TagFigure) -> list[str | None]:
     if len(compared):
         below = f"Below: difference from {compared['start'].iloc[0]} with its 95 % interval."
     return [
-        f"Points: {points}. {mean}; participants weigh equally." if drawn.continuous else None,
+        f"Points: {points}. {mean}; participants weigh equally." if rows.continuous else None,
         marks.about_bars(drawn.summary),
-        f"Rows have the same {same}." if same and not drawn.continuous else None,
+        f"Rows have the same {same}." if same and not rows.continuous else None,
         below,
         _cautions(drawn),
         about_fonts(drawn.layout.names),

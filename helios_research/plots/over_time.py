@@ -89,12 +89,8 @@ def scores_by_hours_awake(  # noqa: PLR0913 - each is a setting
         return canvas.as_asked(empty, biomarkers)
     trends = Trends(rows, by_hours(hours[chosen.shown]), hue, labels, colours, style)
     points = f"Points: {about_points(chosen.recordings, 'recording')}."
-    about = points if _continuous(rows) else None
+    about = points if rows.continuous else None
     return canvas.as_asked(draw_trends(ax, trends, chosen, about), biomarkers)
-
-
-def _continuous(rows: PreparedResults) -> list[str]:
-    return [marker.name for marker in rows.biomarkers if not marker.bucketed]
 
 
 def score_over_time(  # noqa: PLR0913 - each is a setting
@@ -185,7 +181,7 @@ def score_over_time(  # noqa: PLR0913 - each is a setting
     axis = by_time(days[chosen.shown], label) if timed else by_level(rows.levels[by], label, labels)
     trends = Trends(rows, axis, hue, labels, colours, style, changes, lines=True)
     drawn = about_points(rows.n_people, "participant", len(trends.drawn_people))
-    lines = f"Thin lines: {drawn}." if _continuous(rows) else None
+    lines = f"Thin lines: {drawn}." if rows.continuous else None
     band = _about_change(changes, counted(change_from or 0, change_unit.removesuffix("s")))
     return canvas.as_asked(draw_trends(ax, trends, chosen, lines, band, left), biomarkers)
 
@@ -223,7 +219,7 @@ def _from_baseline(
     chosen: Selection, by: str, first: int, unit: Literal["recordings", "days"]
 ) -> tuple[Selection, dict[str, Change]]:
     """Put in the place of each continuous score half its change plus 0.5, which is from 0 to 1."""
-    names = _continuous(chosen.results)
+    names = chosen.results.continuous
     if not names or not chosen.recordings:
         return chosen, {}
     # Its own key, because a table may lack recording_id or repeat it.
