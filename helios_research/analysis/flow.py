@@ -112,9 +112,8 @@ def flow(results: Results, *, by: str | None = None, expected: Expected = None) 
     by
         The arm, or another column by which to split the flow.
     expected
-        How many recordings each participant should have, or a table of them: ``user_label``, the
-        visit column and, for participants without any recording, the column given as ``by``. The
-        flow then begins with the step "expected".
+        How many recordings each participant should have, or a table of them with one visit column,
+        as for ``attrition``. The flow then begins with the step "expected".
 
     Returns
     -------

@@ -98,7 +98,8 @@ class Selection:
 
     def _count(self) -> str:
         total = counted(len(self.shown), "recording")
-        people = counted(self.rows().n_people, "participant")
+        known = self.results.people[self.shown & (self.results.people >= 0)]
+        people = counted(len(np.unique(known)), "participant")
         if self.shown.all():
             return f"n = {total} from {people}."
         why = listed(count_reasons(self.reasons))
