@@ -65,23 +65,22 @@ class State(StrEnum):
     @property
     def is_final(self) -> bool:
         """True when nothing more will happen to the attempt."""
-        return self not in _ORDER
+        return self not in _NEXT
 
     def may_become(self, state: "State") -> bool:
         """Whether an attempt may move from this state to another; nothing follows a final one."""
-        if self.is_final:
-            return False
-        if state.is_final or (self, state) in _WAYS_BACK:
-            return True
-        return _ORDER.index(state) >= _ORDER.index(self)
+        return not self.is_final and (state.is_final or state in _NEXT[self])
 
 
-_ORDER = (
-    *(State.CREATING, State.INVITING, State.CREATED, State.INVITED),
-    *(State.UPLOADING, State.UPLOADED),
-)
-# An upload is known not to have arrived, or was answered and has to be confirmed all the same.
-_WAYS_BACK = frozenset({(State.UPLOADING, State.CREATED), (State.UPLOADED, State.UPLOADING)})
+# An upload can turn out not to have arrived, or be answered and have to be confirmed all the same.
+_NEXT = {
+    State.CREATING: {State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED},
+    State.CREATED: {State.CREATED, State.UPLOADING, State.UPLOADED},
+    State.UPLOADING: {State.CREATED, State.UPLOADING, State.UPLOADED},
+    State.INVITING: {State.INVITING, State.INVITED, State.UPLOADED},
+    State.INVITED: {State.INVITED, State.UPLOADED},
+    State.UPLOADED: {State.UPLOADING, State.UPLOADED},
+}
 
 
 _INVITED = "invited:"

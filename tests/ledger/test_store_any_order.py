@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from helios_research.errors import RepeatedAttemptError
 from helios_research.ledger import Ledger, NewAttempt, State
+from helios_research.ledger.records import invitation_to
 
 Value = TypeVar("Value")
-LIVE = [State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED]
 URL = "https://uploads.example/"
 
 # Written out by hand, so that a mistake in the rule of the code is not repeated here.
@@ -26,6 +26,8 @@ ALLOWED: dict[State, set[State]] = {
     State.CREATING: {State.CREATING, State.CREATED, State.UPLOADING, State.UPLOADED, *ENDS},
     State.CREATED: {State.CREATED, State.UPLOADING, State.UPLOADED, *ENDS},
     State.UPLOADING: {State.CREATED, State.UPLOADING, State.UPLOADED, *ENDS},
+    State.INVITING: {State.INVITING, State.INVITED, State.UPLOADED, *ENDS},
+    State.INVITED: {State.INVITED, State.UPLOADED, *ENDS},
     State.UPLOADED: {State.UPLOADING, State.UPLOADED, *ENDS},
     **{state: set() for state in ENDS},
 }
@@ -37,11 +39,11 @@ class Known:
     """What the model remembers of one attempt."""
 
     sha256: str
-    state: State = State.CREATING
+    state: State
     url: str | None = None
     error_code: str | None = None
     answer: dict[str, Any] | None = None
-    trail: list[State] = field(default_factory=lambda: [State.CREATING])
+    trail: list[State] = field(default_factory=list)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -58,11 +60,12 @@ class AnyOrder(RuleBasedStateMachine):
     def run(self, act: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run(act)
 
-    @rule(number=st.integers(0, 3))
-    def begin(self, number: int) -> None:
-        new = NewAttempt(f"{number:064x}", "d", {}, 1, "audio/wav", 5, None, False, "sandbox")
+    @rule(number=st.integers(0, 3), is_invitation=st.booleans())
+    def begin(self, number: int, is_invitation: bool) -> None:
+        identity = invitation_to(f"P{number}") if is_invitation else f"{number:064x}"
+        new = NewAttempt(identity, "d", {}, 1, "audio/wav", 5, None, False, "sandbox")
         blocked = any(
-            known.sha256 == new.sha256 and known.state in {*LIVE, State.SCORED}
+            known.sha256 == new.sha256 and known.state not in {*ENDS} - {State.SCORED}
             for known in self.known.values()
         )
         if blocked:
@@ -71,7 +74,8 @@ class AnyOrder(RuleBasedStateMachine):
         else:
             attempt = self.run(self.ledger.begin(new))
             assert attempt.attempt_id not in self.known
-            self.known[attempt.attempt_id] = Known(new.sha256)
+            first = State.INVITING if is_invitation else State.CREATING
+            self.known[attempt.attempt_id] = Known(new.sha256, first, trail=[first])
 
     @precondition(lambda self: self.known)
     @rule(
@@ -142,7 +146,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=20,
+    max_examples=60,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
