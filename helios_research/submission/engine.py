@@ -347,7 +347,10 @@ class Engine:
             items = to_invite(self.rows, self.statuses, history, self.resend)
             return Runner(recording_task, recording_task.invite, items, outcomes)
         queue = WorkQueue(
-            *(self.rows, self.statuses, history, self.inspector.check),
+            self.rows,
+            self.statuses,
+            history,
+            self.inspector.check,
             partial(asyncio.to_thread, self.inspector.scan, self.cohort, self.rows),
             self.options,
             (lambda _: True) if self.options.ask_invited else is_due(self.ledger, self.clock.now()),

@@ -52,18 +52,17 @@ class RecordingTask(run_poller.RunPoller):
     async def run(self, job: Job, history: Sequence[Attempt]) -> Attempt:
         """Do what is left for one recording."""
         attempts = {attempt.attempt_id: attempt for attempt in history}
-        failures_before = sum(map(status.failed_inside, history))
+        earlier = sum(map(status.failed_inside, history))
         abandoned = 0
         while True:
+            known, now = list(attempts.values()), self.clock.now()
             action = status.next_action(
-                *(job.digest, list(attempts.values()), self.options),
-                now=self.clock.now(),
-                failures_before=failures_before,
+                job.digest, known, self.options, now=now, failures_before=earlier
             )
             if isinstance(action, status.Done):
                 return action.attempt
             if isinstance(action, status.StartAttempt):
-                failures = sum(map(status.failed_inside, attempts.values())) - failures_before
+                failures = sum(map(status.failed_inside, known)) - earlier
                 if failures:
                     await self._wait_after(failures, job.request.user_label)
             try:
