@@ -11,6 +11,7 @@ import math
 import re
 import uuid
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from math import sqrt
 from statistics import NormalDist, fmean
 from typing import Annotated, Any, Literal
@@ -160,11 +161,14 @@ def _not_let_in(request: Request, core: Core) -> Response | None:
         return _refused_by_gateway(core) if has_key else _of_gateway("Forbidden", 403)
     if not has_key:
         return JSONResponse({"detail": "Missing or unknown API key"}, 401)
-    wait_s = core.bucket.wait_s(core.clock())
+    now, style = core.clock(), core.settings.retry_after
+    wait_s = core.bucket.wait_s(now)
     if wait_s <= 0:
         return None
-    later = {"retry-after": str(math.ceil(wait_s))}
-    return JSONResponse({"detail": "Too many requests"}, 429, later)
+    then = datetime.fromtimestamp(math.ceil(now + wait_s), UTC)
+    when = str(math.ceil(wait_s)) if style == "seconds" else format_datetime(then, usegmt=True)
+    headers = {} if style == "absent" else {"retry-after": when}
+    return JSONResponse({"detail": "Too many requests"}, 429, headers)
 
 
 def _refused_by_gateway(core: Core) -> Response | None:

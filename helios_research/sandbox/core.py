@@ -43,6 +43,8 @@ class SandboxSettings:
         API requests per second that are accepted; None sets no limit. Uploads do not count.
     burst
         API requests that may come at once on top of the rate.
+    retry_after
+        How a 429 says when to try again: in seconds, as an HTTP date, or not at all.
     gateway_quota
         API requests that a gateway in front lets in, which refuses further ones, a wrong key and a
         wrong path in the words of AWS'; None has no gateway.
@@ -71,6 +73,7 @@ class SandboxSettings:
     port: int = 0
     rate_per_s: float | None = None
     burst: int = 5
+    retry_after: Literal["seconds", "date", "absent"] = "seconds"
     gateway_quota: int | None = None
     latency_s: float = 0.0
     pickup_s: float = 0.2

@@ -1,7 +1,8 @@
 """The API answers as Helios does."""
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -241,6 +242,15 @@ def test_the_rate_limit_refuses_and_says_when_to_come_back(start, clock):
     clock.advance(2.5)
     assert caller.api.get("/v1/account").status_code == 200
     assert caller.sandbox.log.refused == 1
+
+
+def test_retry_after_can_be_a_date_or_absent(start, clock):
+    caller = start(clock=clock, rate_per_s=0.1, burst=0, retry_after="date")
+    refused = caller.api.get("/v1/account")
+    until = parsedate_to_datetime(refused.headers["retry-after"])
+    assert until == datetime.fromtimestamp(clock.now + 10, UTC)
+    absent = start(clock=clock, rate_per_s=0.1, burst=0, retry_after="absent")
+    assert "retry-after" not in absent.api.get("/v1/account").headers
 
 
 def test_the_rate_can_be_changed_while_it_runs(start, clock):
