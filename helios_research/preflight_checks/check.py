@@ -50,8 +50,7 @@ class Check:
     channels: int | None = None
     level_dbfs: float | None = None
     clipped_fraction: float | None = None
-    # None where no speech was counted.
-    speech_counted_to_end: bool | None = None
+    speech_counted_to_end: bool | None = None  # None where no speech was counted
     noise_floor_dbfs: float | None = None
     media_type: str | None = None
     size_bytes: int | None = None
@@ -103,9 +102,11 @@ def check_recording(
     try:
         if previous is not None and previous.stamp == stamp_of(location):
             return previous
-        return _recognized(location, alike) or _examined(
-            location, thresholds, full_speech=full_speech
-        )
+        if known := _recognized(location, alike):
+            return known
+        enough_s = thresholds.enough_speech_s
+        facts = examine(location, full_speech=full_speech, enough_speech_s=enough_s)
+        return Check(*predict(facts, thresholds, location), **_shared(facts))
     except RecordingUnavailableError as error:
         return unreadable(error)
     # A mistake in this package must not cost a researcher the checks of all other recordings.
@@ -140,12 +141,6 @@ def rules_key(thresholds: Thresholds, *, full_speech: bool) -> str:
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _examined(location: str, thresholds: Thresholds, *, full_speech: bool) -> Check:
-    facts = examine(location, full_speech=full_speech, enough_speech_s=thresholds.enough_speech_s)
-    check = Check(*predict(facts, thresholds, location), **_shared(facts))
-    return replace(check, speech_counted_to_end=None) if facts.speech_s is None else check
-
-
 def _shared(found: Fingerprint) -> dict[str, Any]:
     """Take what a check has in common with what was read of its recording."""
     common = {field.name for field in fields(Check)} & {field.name for field in fields(found)}
@@ -153,12 +148,10 @@ def _shared(found: Fingerprint) -> dict[str, Any]:
 
 
 def _recognized(location: str, alike: Sequence[Check]) -> Check | None:
-    if not alike:
-        return None
-    read = fingerprint(location)
+    read = fingerprint(location) if alike else None
     for check in alike:
         # A reason about a name applies to that name alone.
         speaks_of_name = MISNAMED in check.reason or misnamed(check.audio_format, location)
-        if check.sha256 == read.sha256 and not speaks_of_name:
+        if read and check.sha256 == read.sha256 and not speaks_of_name:
             return replace(check, stamp=read.stamp)
     return None

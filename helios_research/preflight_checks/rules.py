@@ -124,7 +124,11 @@ class Prediction(NamedTuple):
 
 def predict(facts: AudioFacts, thresholds: Thresholds, name: str = "") -> Prediction:
     """Predict the answer of Helios to a recording. The first rule that matches decides."""
-    doubts = list(_doubts(facts, thresholds))
+    doubts: list[str] = []
+    if facts.problem is None:
+        doubts += _doubts_on_format(facts)
+        doubts += _doubts_on_wholeness(facts, thresholds)
+        doubts += _doubts_on_sound(facts, thresholds)
     accepted = Prediction(Verdict.WARN if doubts else Verdict.OK, None, "")
     rules = (_undecodable, _too_long, _too_little_speech)
     refusals = filter(None, (rule(facts, thresholds) for rule in rules))
@@ -171,34 +175,26 @@ def _too_little_speech(facts: AudioFacts, thresholds: Thresholds) -> Prediction 
     speech, least = facts.speech_s or 0.0, thresholds.least_speech_s
     if speech >= least + thresholds.speech_margin_s:
         return None
-    borderline = speech >= least - thresholds.speech_margin_s
-    code: str | None
-    if speech < thresholds.no_speech_s:
-        code, reason = HeliosCode.TRANSCRIPTION_FAILED.value, "No speech was found in it."
-    else:
-        code = HeliosCode.TOO_SHORT.value if speech < least else None
-        reason = (
-            f"It contains about {speech:.1f} s of speech, {'close to' if borderline else 'under'} "
-            f"the {least:g} s that are needed."
-        )
+    is_close = speech >= least - thresholds.speech_margin_s
     # Speech that only the downmix loses may still be heard by a service that takes one channel.
-    is_unsure = borderline or facts.cancels_out
-    return Prediction(Verdict.WARN if is_unsure else Verdict.FAIL, code, reason)
-
-
-def _doubts(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
-    """Give every reason why a recording that can be decoded may still be refused or score badly."""
-    if facts.problem is not None:
-        return
-    yield from _doubts_on_format(facts)
-    yield from _doubts_on_wholeness(facts, thresholds)
-    yield from _doubts_on_sound(facts, thresholds)
+    verdict = Verdict.WARN if is_close or facts.cancels_out else Verdict.FAIL
+    if speech < thresholds.no_speech_s:
+        code = HeliosCode.TRANSCRIPTION_FAILED.value
+        return Prediction(verdict, code, "No speech was found in it.")
+    return Prediction(
+        verdict,
+        HeliosCode.TOO_SHORT.value if speech < least else None,
+        f"It contains about {speech:.1f} s of speech, {'close to' if is_close else 'under'} the "
+        f"{least:g} s that are needed.",
+    )
 
 
 def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
     if facts.audio_format not in _ACCEPTED_FORMATS:
-        listed = "which is not among the formats that Helios lists."
-        yield f"It is {facts.audio_format}, {listed}{_advice(facts)}"
+        yield (
+            f"It is {facts.audio_format}, which is not among the formats that Helios lists."
+            f"{_advice(facts)}"
+        )
     if facts.has_video:
         yield "It is a video: only its sound is of use, and sending it shows the person's face."
     if facts.cancels_out:
@@ -214,28 +210,24 @@ def _doubts_on_format(facts: AudioFacts) -> Iterator[str]:
 
 
 def _doubts_on_wholeness(facts: AudioFacts, thresholds: Thresholds) -> Iterator[str]:
+    length_s = facts.duration_s or 0.0
     is_cut = facts.missing_s > thresholds.missing_s
     if is_cut:
-        declared_s = (facts.duration_s or 0.0) + facts.missing_s
-        why = "it ends in the middle of a block"
+        declared_s, why = length_s + facts.missing_s, "it ends in the middle of a block"
         if math.isfinite(declared_s):
-            why = (
-                f"by its own header it is {_long(declared_s)} long, but only "
-                f"{facts.duration_s:.2f} s are there"
-            )
+            why = f"by its own header it is {_long(declared_s)} long, but only {length_s:.2f} s are there"
         yield f"It seems to be cut off: {why}. Copy it again."
     if facts.hidden_s > thresholds.missing_s:
         yield (
-            f"It was trimmed: {facts.duration_s:.2f} s are played, but {facts.hidden_s:.2f} s more are "
+            f"It was trimmed: {length_s:.2f} s are played, but {facts.hidden_s:.2f} s more are "
             "still in the file and would be sent. Export it anew to leave them out."
         )
     # The part in which it was cut off has been mentioned.
     damaged = facts.damaged_packets - is_cut
     if damaged > 0:
-        several = damaged > 1
-        parts = f"{damaged:,} parts of it" if several else "a part of it"
-        left_out = "were left out" if several else "was left out"
-        yield f"It is damaged: {parts} could not be decoded and {left_out}."
+        what = f"{damaged:,} parts of it" if damaged > 1 else "a part of it"
+        left_out = "were left out" if damaged > 1 else "was left out"
+        yield f"It is damaged: {what} could not be decoded and {left_out}."
     if facts.invalid_samples:
         yield f"{facts.invalid_samples:,} of its samples are not numbers; they count as silence."
 

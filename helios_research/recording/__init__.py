@@ -40,18 +40,18 @@ MEASURING_VERSION = 3
 """Increased when the same bytes are measured differently, so that cached checks are not used."""
 
 
+_UNKNOWN = Container("")
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What a recording is, without decoding it."""
 
     sha256: str
     size_bytes: int
-    # Its size and version when it was read.
-    stamp: Stamp
-    # None when it is not one of the six formats.
-    media_type: str | None
-    # Container and codec, such as wav/pcm; the container alone where nothing was decoded.
-    audio_format: str | None
+    stamp: Stamp  # its size and version when it was read
+    media_type: str | None  # None when it is not one of the six formats
+    audio_format: str | None  # container and codec, such as wav/pcm; without decoding the former
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +62,29 @@ class AudioFacts(Fingerprint):
     duration_s: float | None = None
     sample_rate_hz: int | None = None
     channels: int | None = None
-    # RMS level of the loudest channel.
-    level_dbfs: float | None = None
-    # Samples at full scale as a share (0 to 1) of all samples.
-    clipped_fraction: float | None = None
-    # The quietest tenth of all 50 ms frames is below this level.
-    noise_floor_dbfs: float | None = None
+    level_dbfs: float | None = None  # RMS level of the loudest channel
+    clipped_fraction: float | None = None  # samples at full scale as a share (0 to 1) of all
+    noise_floor_dbfs: float | None = None  # the quietest tenth of all 50 ms frames is below it
     speech_s: float | None = None
-    # False where counting stopped because there was clearly enough speech.
-    speech_counted_to_end: bool = True
-    # Why it could not be decoded, in words; None when it could.
-    problem: str | None = None
-    # Packets that the decoder refused.
-    damaged_packets: int = 0
-    # Cover art does not count.
-    has_video: bool = False
-    # Whether channels are in opposite phase, so that a mono downmix is close to silence.
-    cancels_out: bool = False
-    # Samples that are not finite numbers; they are measured as silence.
-    invalid_samples: int = 0
+    speech_counted_to_end: bool | None = None  # False where there was clearly enough before
+    problem: str | None = None  # why it could not be decoded, in words
+    damaged_packets: int = 0  # those that the decoder refused
+    has_video: bool = False  # cover art does not count
+    cancels_out: bool = False  # channels in opposite phase: a mono downmix is close to silence
+    invalid_samples: int = 0  # not finite numbers; they are measured as silence
     # Seconds that its header declares and that are not there; infinite where it gives no length, but
     # the recording ends in the middle of a frame, page or block.
     missing_s: float = 0.0
-    # Seconds that were trimmed away by its edit list, but are still in the file.
-    hidden_s: float = 0.0
-    # Whether each of two channels is loud where the other is quiet.
-    is_two_voices: bool = False
+    hidden_s: float = 0.0  # seconds that an edit list trimmed away, but that are still in the file
+    is_two_voices: bool = False  # each of two channels is loud where the other is quiet
 
 
 def fingerprint(location: str) -> Fingerprint:
     """Read a recording once, without decoding it."""
     with _opened(location) as (reader, stamp):
-        return Fingerprint(**_identity(reader, sniff(reader), stamp))
+        container = sniff(reader) or _UNKNOWN
+        name = container.name or None
+        return Fingerprint(*reader.finish(), stamp, container.media_type, name)
 
 
 def examine(
@@ -101,26 +92,19 @@ def examine(
 ) -> AudioFacts:
     """Hash and decode a recording in one pass and in constant memory."""
     with _opened(source) as (reader, stamp):
-        container = sniff(reader)
+        container = sniff(reader) or _UNKNOWN
         heard: dict[str, Any] = {}
-        if container is not None and container.demuxer is not None:
+        if container.demuxer is not None:
             heard = _heard(reader, container, None if full_speech else enough_speech_s)
-        known = _identity(reader, container, stamp)
-    if container is None:
+        sha256, size_bytes = reader.finish()
+    if container is _UNKNOWN:
         heard = {"problem": "its bytes are not in any known audio format"}
     elif container.demuxer is None:
         heard = {"problem": f"it is in {container.name.upper()} format"}
-    if known["size_bytes"] == 0:
+    if size_bytes == 0:
         heard = {"problem": "it is empty (zero bytes)"}
-    return AudioFacts(**known | heard)
-
-
-def _identity(reader: HashingReader, container: Container | None, stamp: Stamp) -> dict[str, Any]:
-    """Give the fields of a fingerprint."""
-    media_type, name = (container.media_type, container.name) if container else (None, None)
-    sha256, size_bytes = reader.finish()
-    facts = {"sha256": sha256, "size_bytes": size_bytes, "stamp": stamp}
-    return facts | {"media_type": media_type, "audio_format": name}
+    name = heard.pop("audio_format", container.name or None)
+    return AudioFacts(sha256, size_bytes, stamp, container.media_type, name, **heard)
 
 
 @contextmanager

@@ -40,12 +40,10 @@ class Container:
     """A kind of file that can hold audio."""
 
     name: str
-    # None where it is not decoded.
-    demuxer: str | None = None
-    media_type: str | None = None
+    demuxer: str | None = None  # None where it is not decoded
+    media_type: str | None = None  # that of the six that Helios' documentation names
 
 
-# The six that Helios' documentation names have a media type.
 WAV = Container("wav", "wav", "audio/wav")
 FLAC = Container("flac", "flac", "audio/flac")
 MP3 = Container("mp3", "mp3", "audio/mpeg")
@@ -134,10 +132,11 @@ def _skip_id3(file: SeekableFile) -> int:
         header = _read_at(file, start, _ID3_HEADER_BYTES)
         if len(header) < _ID3_HEADER_BYTES or not header.startswith(b"ID3"):
             break
-        size = 0
-        for byte in header[6:10]:
-            size = size << 7 | byte & 0x7F
-        start += _ID3_HEADER_BYTES + size
+        # Four bytes of seven bits each.
+        start += _ID3_HEADER_BYTES
+        start += sum(
+            (byte & 0x7F) << shift for byte, shift in zip(header[6:], (21, 14, 7, 0), strict=True)
+        )
     return start
 
 

@@ -271,11 +271,7 @@ _BY_NUMBER: dict[int | None, _Why] = {
     errno.ENAMETOOLONG: ("has a name that is too long for this system", "shorten the name", False),
     errno.ESTALE: _NOT_CONNECTED,
     errno.ENOTCONN: _NOT_CONNECTED,
-    errno.EIO: (
-        "could not be read from its disk",
-        "check the disk or the network drive",
-        False,
-    ),
+    errno.EIO: ("could not be read from its disk", "check the disk or the network drive", False),
 }
 # What s3fs makes of a service that is overloaded or fails.
 _BUSY = {errno.EBUSY, errno.EIO}

@@ -24,12 +24,7 @@ from helios_research.results.files import (
     write_parquet,
     write_sheets,
 )
-from helios_research.results.shapes import (
-    ExportTable,
-    describe_results,
-    to_long,
-    with_ages,
-)
+from helios_research.results.shapes import ExportTable, describe_results, to_long, with_ages
 from helios_research.results.statistics_files import (
     SPSS,
     STATA,

@@ -221,7 +221,7 @@ def _warnings(facts: AudioFacts) -> tuple[str, ...]:
     noisy = level is not None and noise is not None and level - noise < NOISY_DISTANCE_DB
     warnings = {
         "Little speech: scores may be unreliable.": (
-            facts.speech_counted_to_end and (facts.speech_s or 0.0) < SCARCE_SPEECH_S
+            facts.speech_counted_to_end is not False and (facts.speech_s or 0.0) < SCARCE_SPEECH_S
         ),
         "The recording is close to the longest that is allowed.": (
             (facts.duration_s or 0.0) >= NEARLY_TOO_LONG_S
