@@ -267,11 +267,7 @@ class GroupWriter:
 
     def _perform(self, group: list[_Write]) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._renew()
-            for write in group:
-                write.value = write.work(self._connection)
-            self._connection.execute("COMMIT")
+            self._transact(group)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
             self._roll_back()
             if len(group) > 1 and study_error(error, self._path) is None:
@@ -284,6 +280,13 @@ class GroupWriter:
                 write.error = study_error(error, self._path) or error
                 if write.error is not error:
                     write.error.__cause__ = error
+
+    def _transact(self, group: list[_Write]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._renew()
+        for write in group:
+            write.value = write.work(self._connection)
+        self._connection.execute("COMMIT")
 
     def _roll_back(self) -> None:
         try:
