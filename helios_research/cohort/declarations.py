@@ -1,4 +1,4 @@
-"""Values, dates and order as a researcher declares them, and the line that declares what a column holds.
+"""Columns, values, dates and order as a researcher declares them, and the line that declares a column.
 
 Nothing is guessed: a form that is not declared is refused, and its issue has the line to paste.
 """
@@ -17,6 +17,13 @@ from helios_research.cohort.cells import as_text, cell_text, stripped_text
 from helios_research.cohort.issues import Issues, Problem
 from helios_research.cohort.validators import birth_sex, language, latest_now, unclear_sex
 from helios_research.columns import BIRTH_SEX_SPELLINGS, Severity
+from helios_research.errors import ColumnsError
+
+Wide = Sequence[str] | Mapping[str, Sequence[str]]
+"""The columns of several recordings in a row; with others of as many columns, by their new names."""
+
+FillWithin = str | Mapping[str, Sequence[str]]
+"""The field of the participant, alone or with columns to be filled besides the demographics."""
 
 TIMES = ("sleep_time", "wake_time", "recording_time")
 """Times of a row, in the order in which they must have happened."""
@@ -80,6 +87,34 @@ def clean_order(given: Mapping[Hashable, Iterable[Any]] | None) -> dict[str, lis
     }
 
 
+def clean_columns(given: Mapping[str, Hashable] | None) -> dict[str, str]:
+    """Take the columns of the fields as they come."""
+    recordings: Any = (given or {}).get("recording")
+    if isinstance(recordings, list):
+        what = f"columns= names {len(recordings)} columns for 'recording'"
+        remedy = f"For one row per recording, declare wide={literal(recordings)} in place of it."
+        raise ColumnsError.mapping("the table", what, remedy)
+    return {field: str(column) for field, column in (given or {}).items()}
+
+
+def clean_wide(given: Wide | None) -> dict[str, list[str]]:
+    """Take the columns of several recordings as they come, alone or with those of other fields."""
+    several = given if isinstance(given, Mapping) else {"recording": given} if given else {}
+    return {name: [*map(str, names)] for name, names in several.items()}
+
+
+def clean_fill_within(given: FillWithin | None, columns: Mapping[str, str]) -> Sequence[str] | None:
+    """Give the columns that are filled besides the demographics; None where nothing is filled."""
+    if given is None:
+        return None
+    people = {given: ()} if isinstance(given, str) else dict(given)
+    if not people.keys() <= {"user_label", columns.get("user_label")} or len(people) != 1:
+        what = f"fill_within= names {', '.join(map(repr, people))}, and cells are filled within participants"
+        raise ColumnsError.mapping("the table", what, 'Write fill_within="user_label".')
+    (further,) = people.values()
+    return [further] if isinstance(further, str) else [*further]
+
+
 def is_date_format(form: str) -> bool:
     """Whether a form shows day, month and year."""
     sample = date(2003, 2, 1)
@@ -87,6 +122,11 @@ def is_date_format(form: str) -> bool:
         return form in FORMS or pd.to_datetime(f"{sample:{form}}", format=form).date() == sample
     except ValueError:
         return False
+
+
+def short_wide(wide: Mapping[str, Sequence[str]]) -> Wide:
+    """Write the columns of several recordings as a person would: a list where there are no others."""
+    return list(wide["recording"]) if wide.keys() == {"recording"} else dict(wide)
 
 
 def short_date_format(forms: Mapping[str, str]) -> str | dict[str, str]:

@@ -16,12 +16,18 @@ from helios_research._util.text import literal
 from helios_research.cohort.declarations import (
     DATE_FIELDS,
     FORMS,
+    FillWithin,
+    Wide,
     as_declared,
+    clean_columns,
     clean_date_format,
+    clean_fill_within,
     clean_order,
     clean_values,
+    clean_wide,
     is_date_format,
     short_date_format,
+    short_wide,
 )
 from helios_research.cohort.guessing import guess_columns, guess_wide
 from helios_research.columns import (
@@ -43,12 +49,6 @@ _DATE_FORMATS = (
     f"Dates and times are {', '.join(DATE_FIELDS)}, and their forms {', '.join(map(repr, FORMS))}, or as "
     "in '%d.%m.%Y' with day, month and year."
 )
-
-Wide = Sequence[str] | Mapping[str, Sequence[str]]
-"""The columns of several recordings in a row; with others of as many columns, by their new names."""
-
-FillWithin = str | Mapping[str, Sequence[str]]
-"""The field of the participant, alone or with columns to be filled besides the demographics."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -104,12 +104,8 @@ class ColumnMapping:
     @classmethod
     def of(cls, **table: Unpack[TableOptions]) -> "ColumnMapping":
         """Take the options of a call as they come."""
-        tags, root, wide = table.get("tags") or (), table.get("root"), table.get("wide") or {}
-        columns = {
-            field: _one_column(field, column)
-            for field, column in (table.get("columns") or {}).items()
-        }
-        several = wide if isinstance(wide, Mapping) else {"recording": wide}
+        tags, root = table.get("tags") or (), table.get("root")
+        columns = clean_columns(table.get("columns"))
         return cls(
             columns,
             dict(table.get("constants") or {}),
@@ -118,8 +114,8 @@ class ColumnMapping:
             clean_values(table.get("values")),
             clean_date_format(table.get("date_format")),
             clean_order(table.get("order")),
-            {name: [*map(str, names)] for name, names in several.items()},
-            _further_columns(table.get("fill_within"), columns),
+            clean_wide(table.get("wide")),
+            clean_fill_within(table.get("fill_within"), columns),
         )
 
     def resolve(self, source: str, names: Iterable[str]) -> "ColumnMapping":
@@ -200,32 +196,6 @@ class ColumnMapping:
             "order": dict(self.order),
         }
         return {name: declared for name, declared in given.items() if declared}
-
-
-def _one_column(field: str, column: object) -> str:
-    if isinstance(column, list) and field == "recording":
-        what = f"columns= names {len(column)} columns for 'recording'"
-        remedy = f"For one row per recording, declare wide={literal(column)} in place of it."
-        raise ColumnsError.mapping("the table", what, remedy)
-    return str(column)
-
-
-def _further_columns(
-    fill_within: FillWithin | None, columns: Mapping[str, str]
-) -> Sequence[str] | None:
-    if fill_within is None:
-        return None
-    given = {fill_within: ()} if isinstance(fill_within, str) else dict(fill_within)
-    if not given.keys() <= {"user_label", columns.get("user_label")} or len(given) != 1:
-        what = f"fill_within= names {', '.join(map(repr, given))}, and cells are filled within participants"
-        raise ColumnsError.mapping("the table", what, 'Write fill_within="user_label".')
-    (further,) = given.values()
-    return [further] if isinstance(further, str) else [*further]
-
-
-def short_wide(wide: Mapping[str, Sequence[str]]) -> Wide:
-    """Write the columns of several recordings as a person would: a list where there are no others."""
-    return list(wide["recording"]) if wide.keys() == {"recording"} else dict(wide)
 
 
 # --- what cannot be ------------------------------------------------------------------------------

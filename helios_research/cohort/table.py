@@ -17,15 +17,9 @@ from helios_research import columns as vocabulary
 from helios_research.cohort import storage
 from helios_research.cohort.cells import ArrowFrame, RawTable, cell_text, stripped_text, text_column
 from helios_research.cohort.consistency import check_lookalikes, check_people
-from helios_research.cohort.declarations import TIMES, put_in_order
+from helios_research.cohort.declarations import TIMES, FillWithin, Wide, put_in_order
 from helios_research.cohort.issues import HEADER, CohortIssues, Issues, code_of, shortened
-from helios_research.cohort.mapping import (
-    ColumnMapping,
-    FillWithin,
-    TableOptions,
-    Wide,
-    with_table_options,
-)
+from helios_research.cohort.mapping import ColumnMapping, TableOptions, with_table_options
 from helios_research.cohort.reading import raw_table
 from helios_research.cohort.recordings import (
     LONGEST_PATH,

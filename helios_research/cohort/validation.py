@@ -10,10 +10,10 @@ import pandas as pd
 from helios_research._util.text import as_seen, literal
 from helios_research.cohort.cells import RawTable, as_text, stripped_text
 from helios_research.cohort.consistency import shared_birth
-from helios_research.cohort.declarations import TIMES, undeclared
+from helios_research.cohort.declarations import TIMES, short_wide, undeclared
 from helios_research.cohort.guessing import guess_wide
 from helios_research.cohort.issues import Issues, Problem, Validator, code_of
-from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping, short_wide
+from helios_research.cohort.mapping import OF_A_PERSON, ColumnMapping
 from helios_research.cohort.recordings import look, resolve
 from helios_research.cohort.validators import (
     HIDDEN,
