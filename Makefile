@@ -43,7 +43,7 @@ setup: $(VENV)/installed-core ## put the package into .venv, ready to use
 
 .PHONY: test
 test: $(VENV)/installed-test browser ## all tests, notebooks and widgets in a browser included
-	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses=2 --dist=loadfile tests notebooks $(ARGS)
+	$(BIN)/python -m pytest --nbval --nbval-current-env --numprocesses=4 --dist=loadfile tests notebooks $(ARGS)
 
 .PHONY: faults
 faults: $(VENV)/installed-test ## write docs/faults.md from the tests of all faults, once they pass

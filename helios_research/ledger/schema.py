@@ -21,8 +21,8 @@ from helios_research.ledger.records import (
     to_microseconds,
 )
 
-# "HELR" in ASCII: distinguishes a ledger from any other SQLite file.
-APPLICATION_ID = 0x48454C52
+# "HELI" in ASCII: distinguishes a ledger from any other SQLite file.
+APPLICATION_ID = 0x48454C49
 
 # The index on live attempts is the last line of defence against processing a recording's audio
 # twice: while one attempt is in progress or has scores, SQLite refuses another with the same bytes,

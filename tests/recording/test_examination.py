@@ -66,7 +66,8 @@ def test_half_a_file_is_half_a_recording_or_a_problem_in_words(files, audio_form
         )
     else:
         assert facts.problem is None
-        assert 6 < facts.duration_s < 11
+        # Of Vorbis, FFmpeg's versions write files of very different sizes.
+        assert 5 < facts.duration_s < 11
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
