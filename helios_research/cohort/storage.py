@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from helios_research._util.arrow import parquet_writer, read_parquet
 from helios_research._util.files import replaced
@@ -162,9 +163,10 @@ def _from_table(table: pa.Table, described: Mapping[str, Any]) -> CohortTables:
     frame, texts, tags = (_part(whole, prefix) for prefix in (_OWN, _FIELD, _TAG))
     for name, kept in described["categories"].items():
         frame[name] = pd.Categorical(frame[name], _unpacked(kept["values"]), kept["ordered"])
-    given = {**described, "tags": tuple(described["tags"]), "meanings": described.get("values", {})}
-    names_of_mapping = [one.name for one in fields(ColumnMapping)]
-    mapping = ColumnMapping(**{name: given[name] for name in names_of_mapping if name in given})
+    given = {**described, "meanings": described.get("values", {})}
+    mapping = TypeAdapter(ColumnMapping).validate_python(
+        {one.name: given[one.name] for one in fields(ColumnMapping) if one.name in given}
+    )
     lacking = {*mapping.columns.values()} - {*frame.columns}
     if lacking:
         raise KeyError(*lacking)

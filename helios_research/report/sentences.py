@@ -139,7 +139,7 @@ def _size(row: Row) -> str:
     level = f" in {_name(row, 'level')}" if row["reference"] else ""
     several = row["n_tests"] > 1
     p = blocks.p_in_words(row["p_holm"], "p (Holm)") if several else blocks.p_in_words(row["p"])
-    within = f"95 % blocks.interval {blocks.interval(low, high, digits)}"
+    within = f"95 % interval {blocks.interval(low, high, digits)}"
     effect = f"{row['effect_name']} {blocks.decimal(row['effect'])}"
     if row["bucketed"]:
         return f"{more}{level} ({effect}; {within}; {p})"
