@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helios_research._util.text import counted
-from helios_research.analysis.frames import ages, moments, typed
+from helios_research.analysis.frames import ages, typed
 from helios_research.analysis.levels import NOT_GIVEN, Levels
 from helios_research.analysis.prepared import Floats, PreparedResults, Results, prepare
 from helios_research.columns import OPEN_OUTCOMES, Outcome
@@ -123,7 +123,8 @@ def table_one(
 
 
 _METHOD = (
-    "Participants are counted once per group, with the first value recorded in it. Ages are those at "
+    "Participants are counted once per group, with the first value recorded in it (of the first row, "
+    "where no time is known). Ages are those at "
     "the first recording (where its time is not known, at submission). SMD: standardized mean "
     "difference, the largest between any two groups. Chance: the SMD expected where participants are "
     "divided at random, about sqrt(2/n) for n in each of two groups and more with more groups or "
@@ -182,7 +183,8 @@ def _facts(
         # The place of a category's level.
         codes = None if _is_number(found) else prepared.levels[name].categories().codes
         facts[place] = found if codes is None else np.where(codes < 0, np.nan, codes)
-    table = pd.DataFrame(facts).iloc[np.argsort(moments(prepared), kind="stable")]
+    # Not by when runs were created: recordings are sent side by side. Unknown times come last.
+    table = pd.DataFrame(facts).iloc[np.argsort(prepared.recorded, kind="stable")]
     return table[table["person"] >= 0]
 
 
@@ -200,6 +202,8 @@ def _contradictions(
 ) -> list[str]:
     """Say where a participant has several values of what is described."""
     found = []
+    is_timed = not np.isnan(prepared.recorded).all()
+    used = "first recorded one" if is_timed else "one in the first row, since no time is known,"
     born = _BORN in prepared.frame.columns
     for place, name in enumerate(_BORN if born and name == _AGE else name for name in names):
         values = pd.Series(prepared.days(_BORN))[facts.index] if name == _BORN else facts[place]
@@ -207,7 +211,7 @@ def _contradictions(
         n = int((given.drop_duplicates()["person"].value_counts() > 1).sum())
         has = f"{counted(n, 'participant')} {'has' if n == 1 else 'have'}"
         if n:
-            found.append(f"{has} several values of {name}: the first recorded one is used.")
+            found.append(f"{has} several values of {name}: the {used} is used.")
     return found
 
 

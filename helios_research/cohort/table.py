@@ -117,6 +117,13 @@ class Cohort:
         return self._tables.fields.copy(deep=False)
 
     @property
+    def given_recordings(self) -> "pd.Series[str]":
+        """The recordings as the table has them: mostly paths from its own folder."""
+        tables = self._tables
+        own = tables.frame.get(tables.mapping.name_of("recording"), tables.fields["recording"])
+        return text_column(map(cell_text, own.tolist()), own.index)
+
+    @property
     def has_ids(self) -> bool:
         """Whether the table gives each row a ``recording_id``; else it is made up."""
         return RECORDING_ID.name in self._tables.mapping.columns
@@ -366,8 +373,7 @@ def duplicate_audio_issues(cohort: Cohort, sha256: "pd.Series[str]") -> pd.DataF
         message = f"There are {len(sha256)} hashes for {len(cohort)} recordings."
         raise ValueError(message)
     tables = cohort._tables
-    own = tables.frame.get(tables.mapping.name_of("recording"), tables.fields["recording"])
-    given = text_column(map(cell_text, own.tolist()))
+    given = cohort.given_recordings.reset_index(drop=True)
     issues, _ = check_shared_audio(tables, text_column(sha256.tolist()), given)
     return issues.table()
 

@@ -209,6 +209,10 @@ _AGE = Column(
 )
 _BORN = "date_of_birth"
 _REMOVED = "[date of birth]"
+_ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+# At most three numbers, and one word for the month.
+_DATE_ALONE = re.compile(r"\W*(\d{1,8}\W*){0,2}([^\W\d]+\W*)?(\d{1,8}\W*){0,2}")
+_ANY_DATE = re.compile(r"\b\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
 # In a copy of a column, single cells may have been corrected.
 _SAME_IF_SHARE = 0.5
 
@@ -228,9 +232,7 @@ def with_ages(table: ExportTable) -> ExportTable:
     frame[_BORN] = _completed_years(born, _recorded(frame))
     if "error_reason" in frame.columns:
         cells = zip(as_text(frame["error_reason"]), born, strict=True)
-        hidden = (
-            cell.replace(date, _REMOVED) if _holds(cell, date) else cell for cell, date in cells
-        )
+        hidden = (_hidden(cell, date) for cell, date in cells)
         frame["error_reason"] = text_column(hidden, frame.index)
     kept = {name: one for name, one in table.variables.items() if name not in copies}
     table = _renamed(ExportTable(frame.drop(columns=copies), kept, table.notes), {_BORN: _AGE.name})
@@ -273,7 +275,33 @@ def _completed_years(born: "pd.Series[str]", recorded: "pd.Series[Any]") -> "pd.
 def _is_copy(values: "pd.Series[Any]", born: "pd.Series[str]") -> bool:
     text = as_text(values).str.strip()
     both = text.notna() & born.notna()
-    return bool(both.any() and (text == born)[both].mean() >= _SAME_IF_SHARE)
+    same = [_is_date(*pair) for pair in zip(text[both], born[both], strict=True)]
+    return bool(same and np.mean(same) >= _SAME_IF_SHARE)
+
+
+def _is_date(cell: str, date: str) -> bool:
+    """Whether a cell is this ISO date: in any order, with any signs, or the month as a word."""
+    parts = _ISO_DATE.fullmatch(date)
+    if parts is None or _DATE_ALONE.fullmatch(cell[:40]) is None:
+        return cell == date
+    year, month, day = parts.groups()
+    together = re.sub(r"\D", "", cell) in {
+        year + month + day,
+        day + month + year,
+        month + day + year,
+    }
+    numbers = sorted(int(number) for number in re.findall(r"\d+", cell))
+    apart = ([int(one) for one in form] for form in ((year, month, day), (year, day)))
+    short = sorted([int(year) % 100, int(month), int(day)])
+    return together or numbers == short or any(numbers == sorted(form) for form in apart)
+
+
+def _hidden(cell: object, date: object) -> object:
+    """Remove a row's date of birth from a sentence, and all dates from one about dates of birth."""
+    if not isinstance(cell, str):
+        return cell
+    shown = cell.replace(date, _REMOVED) if isinstance(date, str) and date else cell
+    return _ANY_DATE.sub(_REMOVED, shown) if "birth" in shown else shown
 
 
 def _holds(cell: object, date: object) -> bool:

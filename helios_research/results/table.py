@@ -162,7 +162,7 @@ def _lists(values: pa.ChunkedArray) -> list[Any]:
 
 
 def _own_columns(cohort: Cohort) -> pd.DataFrame:
-    """Give the recording's key, the researcher's columns unchanged, and the standard fields.
+    """Give the recording's key, the researcher's own columns, and the standard fields.
 
     The manifest has the latter under another name, as a constant, or as values and dates whose
     meaning was declared.
@@ -171,6 +171,10 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
     own = frame.drop(columns=RECORDING_ID.name, errors="ignore")
     # Real dates need no declaration and stay what they are.
     texts = own.select_dtypes(exclude=["datetime", "datetimetz"]).columns
+    # As they were sent: with a space behind it, a label would be another participant.
+    for name in texts.intersection([*{*STANDARD_FIELDS} - {"recording"}, *cohort.tags]):
+        if own[name].dtype in ("str", "object"):
+            own[name] = own[name].map(_stripped).astype(own[name].dtype)
     declared = [name for name in cohort.declared_fields if name in texts]
     own[declared] = fields[declared]
     added = [
@@ -178,7 +182,14 @@ def _own_columns(cohort: Cohort) -> pd.DataFrame:
         for name in STANDARD_FIELDS
         if name != RECORDING_ID.name and name not in own.columns and fields[name].notna().any()
     ]
+    if "recording" in added:
+        # Not where this machine has the file: results are shared.
+        fields["recording"] = cohort.given_recordings
     return pd.concat([fields[[RECORDING_ID.name]], own, fields[added]], axis="columns")
+
+
+def _stripped(cell: Any) -> Any:
+    return cell.strip() if isinstance(cell, str) else cell
 
 
 # --- raw answers about model runs as columns ------------------------------------------------------

@@ -188,6 +188,26 @@ def test_contradictory_values_of_one_person_are_warned_of_and_the_first_recorded
     assert sex["x"].to_dict() == {"MALE": 1, "FEMALE": 1}
 
 
+def test_without_times_the_first_row_counts_and_not_the_run_that_was_created_first(small):
+    table = (
+        small.iloc[[0, 1, 0, 1]]
+        .drop(columns="recording_time", errors="ignore")
+        .assign(
+            user_label=["A", "B", "A", "B"],
+            arm=["x", "x", "x", "x"],
+            visit=[1.0, 1.0, 2.0, 2.0],
+            created_at=pd.to_datetime(
+                pd.Series(["2026-01-04", "2026-01-02", "2026-01-01", "2026-01-03"]), utc=True
+            ).tolist(),
+        )
+    )
+    table["recording_time"] = pd.Series([None] * 4, dtype="str", index=table.index)
+    found = table_one(table.reset_index(drop=True), "arm", columns=["visit"])
+    assert rows_of(found, "visit")["mean"]["x"] == 1.0
+    said = "2 participants have several values of visit: the one in the first row, since no time is known, is used."
+    assert said in found.attrs["warnings"]
+
+
 @pytest.fixture
 def with_own(small):
     return small.assign(

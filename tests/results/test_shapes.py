@@ -69,6 +69,24 @@ def test_birth_dates_given_as_date_times_are_found_too() -> None:
     assert "geboren" not in with_ages(describe_results(table)).frame.columns
 
 
+@pytest.mark.parametrize("copy", ["17.05.1990", "5/17/90", "17 May 1990", "19900517", "1990-5-17"])
+def test_dates_of_birth_in_the_tables_own_form_are_left_out(copy: str) -> None:
+    table = table_of(date_of_birth="1990-05-17", geb=copy, visit="17 weeks", n=1990)
+    found = with_ages(describe_results(table))
+    assert "geb" not in found.frame.columns
+    assert {"visit", "n"} <= {*found.frame.columns}
+    assert "The column geb held the dates of birth too and is left out." in found.notes
+
+
+def test_a_reason_keeps_no_date_of_another_row() -> None:
+    said = "2 dates of birth: 1985-02-20 (row 1), 20.02.1986 (row 2)."
+    reason = pd.Series([said, "No answer since 2026-03-01."], dtype="str")
+    table = table_of(date_of_birth="1985-02-20", error_reason=reason)
+    shown = with_ages(describe_results(table)).frame["error_reason"].tolist()
+    assert shown[0] == "2 dates of birth: [date of birth] (row 1), [date of birth] (row 2)."
+    assert shown[1] == reason[1]
+
+
 def test_ages_need_dates_of_birth() -> None:
     with pytest.raises(UnknownColumnError, match="no column 'date_of_birth'"):
         with_ages(describe_results(table_of()))

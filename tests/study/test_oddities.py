@@ -38,6 +38,34 @@ def test_paths_and_folders_may_be_in_any_language_and_hold_blanks(
     assert sandbox.log.count(Step.CREATE) == 2
 
 
+def test_spaces_around_labels_and_tags_make_no_other_participant_or_level(
+    make_cohort, make_sandbox, make_study, quick
+) -> None:
+    table = make_cohort(4).assign(user_label=["Z1", "Z1 ", "Z2", " Z2"], arm=["a", "a ", "b", "b"])
+    table["note"] = " as it is "
+    study = make_study(make_sandbox())
+    results = study.submit(hr.Cohort.from_frame(table, tags=["arm"]), progress=False, **quick)
+    written = pd.read_parquet(study.folder / "results.parquet")
+    for found in (results, written):
+        assert found["user_label"].tolist() == ["Z1", "Z1", "Z2", "Z2"]
+        assert found["arm"].tolist() == ["a", "a", "b", "b"]
+        assert found["note"].tolist() == [" as it is "] * 4
+
+
+def test_results_hold_no_path_of_this_machine_where_the_column_has_another_name(
+    make_cohort, make_sandbox, make_study, quick, tmp_path
+) -> None:
+    table = make_cohort(2, folder="sounds").rename(columns={"recording": "datei"})
+    table["datei"] = [os.path.relpath(path, tmp_path) for path in table["datei"]]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    study = make_study(make_sandbox())
+    columns = {"recording": "datei"}
+    results = study.submit(tmp_path / "table.csv", columns=columns, progress=False, **quick)
+    assert results["outcome"].eq("scored").all()
+    assert results["recording"].tolist() == results["datei"].tolist() == table["datei"].tolist()
+    assert str(tmp_path).encode() not in (study.folder / "results.parquet").read_bytes()
+
+
 def test_a_cohort_whose_rows_are_all_invalid_asks_nothing_of_the_service_but_its_name(
     make_cohort, make_sandbox, make_study, quick
 ) -> None:
