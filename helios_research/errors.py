@@ -43,6 +43,7 @@ docstrings, as they would say the same in other words.
 
 import errno
 import os
+import shlex
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -273,7 +274,7 @@ class StudyMissingError(StudyError):
     def folder(cls, folder: Path) -> Self:
         return cls(
             f"There is no study in {folder}: check the path, or begin one with "
-            f"`helios-research submit MANIFEST --study {folder}`."
+            f"`helios-research submit MANIFEST --study {shlex.quote(str(folder))}`."
         )
 
     @classmethod

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from helios_research.analysis.intervals import FEWEST_FOR_INTERVAL, check_confidence, with_ends
-from helios_research.analysis.levels import as_text
+from helios_research.analysis.levels import as_text, with_points
 from helios_research.analysis.prepared import Codes, Floats, Results, bucket_steps, prepare
 from helios_research.columns import BUCKET_LEVELS, Biomarker
 from helios_research.errors import ResultsError
@@ -330,7 +330,9 @@ def agreement(
 def _measured(column: "pd.Series[Any]", measure_range: tuple[float, float] | None) -> Floats:
     """Read a column of numbers, which are text in a manifest; brought to 0 to 1 by their range."""
     text = as_text(column)
-    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(with_points(text), errors="coerce").to_numpy(
+        dtype=np.float64, na_value=np.nan
+    )
     wrong = text[text.notna().to_numpy() & ~np.isfinite(numbers)].unique()
     if len(wrong):
         shown = ", ".join(repr(value) for value in wrong[:3])

@@ -109,7 +109,7 @@ def _changes(
             pair[pair["visit"] == own].set_index(["group", "person"])["value"] for own in (0, visit)
         )
         changes = (after - before).dropna().rename("change").reset_index()
-        found = effects.contrasts(changes, "change", n_arms)
+        found = effects.contrasts(changes, "change", n_arms, "changes")
         yield f"{over} {label} {MINUS} {first}", changes, found
     if len(visits) > 2:
         valued = _valued(cells, marker)

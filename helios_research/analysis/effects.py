@@ -50,7 +50,9 @@ class Contrast:
 TOO_FEW = Contrast(f"Fewer than {FEWEST_FOR_INTERVAL} participants on one side: not compared.")
 
 
-def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contrast]:
+def contrasts(
+    cells: pd.DataFrame, column: object, n_levels: int, of: str = "means"
+) -> list[Contrast]:
     """Compare each level with level 0 (one alone with zero), or say why it cannot be compared."""
     values, levels = cells[column].to_numpy(np.float64), cells["group"].to_numpy(np.intp)
     people = cells["person"].to_numpy(np.intp)
@@ -58,7 +60,7 @@ def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contra
         return [against_zero(values)]
     if len(np.unique(people)) == len(people):
         sides = [values[levels == level] for level in range(n_levels)]
-        return [_welch(sides[0], side) for side in sides[1:]]
+        return [_welch(sides[0], side, of) for side in sides[1:]]
     usable = np.flatnonzero(np.bincount(levels, minlength=n_levels) >= FEWEST_FOR_INTERVAL)
     found = [TOO_FEW] * n_levels
     if usable[:1].tolist() == [0] and len(usable) > 1:
@@ -70,7 +72,7 @@ def contrasts(cells: pd.DataFrame, column: object, n_levels: int) -> list[Contra
     return found[1:]
 
 
-def _welch(reference: Floats, level: Floats) -> Contrast:
+def _welch(reference: Floats, level: Floats, of: str) -> Contrast:
     n = np.array([len(reference), len(level)])
     if n.min() < FEWEST_FOR_INTERVAL:
         return TOO_FEW
@@ -80,7 +82,7 @@ def _welch(reference: Floats, level: Floats) -> Contrast:
     if error < NOTHING:
         return Contrast("All participants of each side are the same: no test.")
     return Contrast(
-        f"Welch's t-test on the means of {n[0]:,} against {n[1]:,} participants.",
+        f"Welch's t-test on the {of} of {n[0]:,} against {n[1]:,} participants.",
         difference=float(level.mean() - reference.mean()),
         error=error,
         df=float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum()),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helios_research.analysis.levels import as_text, canonical_sex, distinct
+from helios_research.analysis.levels import as_text, canonical_sex, distinct, with_points
 from helios_research.analysis.prepared import (
     EXCLUDED,
     Floats,
@@ -127,7 +127,7 @@ def typed(values: "pd.Series[Any]") -> "pd.Series[Any]":
     each, different = distinct(values)
     text = as_text(different)
     given = text.dropna()
-    numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+    numbers = pd.to_numeric(with_points(given), errors="coerce").astype("float64")
     names = given.str.match(r"[+-]?0\d").any() or not np.isfinite(numbers).all()
     made = text if names or given.empty else numbers
     return made.reindex(each).set_axis(values.index)

@@ -127,6 +127,14 @@ def distinct(values: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[str
     return each, pd.Series(different)
 
 
+def with_points(text: "pd.Series[str]") -> "pd.Series[str]":
+    """Write decimal commas as points, where the column shows that no comma separates thousands."""
+    given = text.dropna()
+    are_numbers = given.str.fullmatch(r"[+-]?\d+(,\d+)?").all()
+    is_plain = are_numbers and given.str.contains(r",(?!\d{3}$)|^[+-]?\d{4,},|^[+-]?0,").any()
+    return text.str.replace(",", ".") if is_plain else text
+
+
 def as_text(values: "pd.Series[str]") -> "pd.Series[str]":
     """Give values as they were written, without spaces around them; blank ones are missing."""
     if pd.api.types.is_float_dtype(values):

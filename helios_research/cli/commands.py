@@ -1,6 +1,7 @@
 """The commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -389,6 +390,5 @@ def _next_step(results: "pd.DataFrame", study: Path) -> str:
     if invited := int((results["outcome"] == Outcome.INVITED).sum()):
         left = counted(invited, "invited recording")
         return f"{left} not made yet: run the same command again from time to time."
-    return (
-        f"`helios-research report {study}`, or `helios-research export {study} --to scores.xlsx`."
-    )
+    at = shlex.quote(str(study))
+    return f"`helios-research report {at}`, or `helios-research export {at} --to scores.xlsx`."
